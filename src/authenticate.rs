@@ -44,52 +44,52 @@ use freshness::Freshness;
 use mail::Mail;
 use spf::Spf;
 
-/// How long judging a mail may take. What is not known by then is [`Verdict::TempError`] if the
-/// domain is out of reach.
+/// The time limit for judging a mail. What is not known by then is [`Verdict::TempError`] if the
+/// domain is unreachable.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// Judges where mail is from.
+/// Judges the authenticity of mail.
 pub struct Authenticator {
     /// `alerts.from`.
     senders: Vec<String>,
     alerts: Criteria,
-    /// The criteria of other senders' mail, of which `whose` picks one by the mail's header.
+    /// The criteria for other senders' mail, of which `whose` selects one by the mail's header.
     others: Vec<Criteria>,
     whose: Whose,
-    /// By ingress, the host whose Authentication-Results count.
+    /// By ingress, the host whose Authentication-Results are trusted.
     hosts: BTreeMap<String, Option<Host>>,
     spf: Spf,
 }
 
-/// Picks the criteria that a mail is judged by: its header in, their place in the list out.
+/// Selects the criteria for a mail: from its header to their index in the list.
 pub type Whose = Box<dyn Fn(&[u8]) -> Option<usize> + Send + Sync>;
 
-/// The rules that one kind of mail is judged by.
+/// The rules for one kind of mail.
 struct Criteria {
     require: Vec<Evidence>,
-    /// The domain that must prove the mail; None is that of its From.
+    /// The domain that must prove the mail; `None` means that of its From.
     domain: Option<String>,
     freshness: Freshness,
     sealers: Vec<String>,
     dns: Arc<Dns>,
-    /// The name servers that `dns` asks.
+    /// The name servers that `dns` queries.
     servers: Vec<String>,
-    /// The key of these settings in the configuration, which errors name.
+    /// The key of these settings in the configuration, for errors.
     key: String,
 }
 
-/// What one kind of evidence came to. The sentences are for people and end without a full stop.
+/// The finding from one kind of evidence. The sentences are for people and end without a full stop.
 enum Finding {
     Proven {
         domain: String,
         selector: Option<String>,
         how: String,
     },
-    /// It is there, and it is refuted.
+    /// It is present, and refuted.
     Refuted(String),
     /// There is none, or none that counts.
     Absent(String),
-    /// DNS does not answer for a domain that is configured.
+    /// DNS does not answer for a configured domain.
     Trouble(String),
 }
 
@@ -116,8 +116,8 @@ impl Authenticator {
         })
     }
 
-    /// The same for other mail as well: `whose` says by which of the settings a mail is judged, each
-    /// with its key and the domain that must vouch, which is none where it is that of the From.
+    /// The same for other mail as well: `whose` selects the settings that judge a mail; each has
+    /// its key and the domain that must vouch, which is `None` for that of the From.
     pub fn with_others(
         mut self,
         others: Vec<(String, Settings, Option<String>)>,
@@ -181,8 +181,8 @@ impl Authenticator {
         }
     }
 
-    /// Whether a name server answers for the sender's domain now; none where no mail is judged by
-    /// what stands in DNS.
+    /// Whether a name server answers for the sender's domain now; `None` if no mail is judged by
+    /// DNS.
     pub async fn is_answered(&self) -> Option<bool> {
         let asks = [Evidence::Dkim, Evidence::Arc];
         if !self
@@ -201,8 +201,8 @@ impl Authenticator {
         )
     }
 
-    /// The hosts whose Authentication-Results count for mail that came this way. Mail from nowhere,
-    /// a file that is tried out, may have come any way.
+    /// The hosts whose Authentication-Results are trusted for mail that came this way. Mail without
+    /// an ingress, such as a file that is tried, may have come any way.
     fn hosts(&self, ingress: &str) -> Vec<&Host> {
         match self.hosts.get(ingress) {
             Some(host) => host.iter().collect(),
@@ -212,7 +212,7 @@ impl Authenticator {
 }
 
 impl Criteria {
-    /// Who asks the same name servers shares what they answered with those `known`.
+    /// Criteria with the same name servers share a cache with those `known`.
     fn new(
         settings: &Settings,
         domain: Option<String>,
@@ -251,7 +251,7 @@ impl Criteria {
         Authenticity::unproven(Verdict::Off, why)
     }
 
-    /// The domain that must vouch for a mail. The error says why none can.
+    /// The domain that must vouch for a mail. The error says why there is none.
     fn domain_of(&self, header: &[u8]) -> Result<Cow<'_, str>, String> {
         if let Some(domain) = &self.domain {
             return Ok(Cow::Borrowed(domain));
@@ -273,7 +273,8 @@ impl Criteria {
             Ok(Cow::Owned(domain))
         } else {
             Err(format!(
-                "{domain}, the domain of its From, is none that mail can be proven to come from: {}",
+                "{domain}, the domain of its From, is not one that mail can be proven to come \
+                 from: {}",
                 mend()
             ))
         }
@@ -288,7 +289,7 @@ impl Criteria {
             "what proves the mail could not be looked up within {} s",
             BOUND.as_secs()
         );
-        // Whoever names enough that nobody answers for takes so long.
+        // A mail that names enough unreachable domains takes this long.
         let verdict = if self.dns.reaches(mail.domain).await {
             Verdict::Fail
         } else {
@@ -297,7 +298,7 @@ impl Criteria {
         Authenticity::unproven(verdict, what)
     }
 
-    /// Looks at one kind of evidence after the other, until one proves the mail.
+    /// Examines one kind of evidence after the other, until one proves the mail.
     async fn weigh(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
         let mut said = Vec::new();
         let mut verdict = Verdict::None;
@@ -330,7 +331,7 @@ impl Criteria {
             };
         }
 
-        // Whatever DNS will say, it is too old to prove anything.
+        // Whatever DNS says, it is too old to prove anything.
         if let Some(stale) = self
             .freshness
             .of_date(mail.date, mail.message.arrived_at)
@@ -343,7 +344,7 @@ impl Criteria {
         Authenticity::unproven(verdict, said.join(". "))
     }
 
-    /// What proves a mail proves it once: a copy sent again later is not fresh.
+    /// Evidence proves a mail once: a copy that is sent again later is not fresh.
     fn proven(
         &self,
         mail: &Mail<'_>,
@@ -368,7 +369,8 @@ impl Criteria {
     }
 }
 
-/// A header whose lines end as they were signed: files often hold bare line feeds (RFC 6376, 5.3).
+/// A header with the line ends of its signature: files often contain bare line feeds (RFC 6376,
+/// 5.3).
 fn with_crlf(header: &[u8]) -> Cow<'_, [u8]> {
     let bare = |at: usize| at == 0 || header[at - 1] != b'\r';
     if !memchr::memchr_iter(b'\n', header).any(bare) {

@@ -1,6 +1,6 @@
 //! The canary: a mail of the bridge's own that goes the way of every alert mail and proves by
-//! coming back that it is open. What one is called and how it is signed, which stages it passes, and
-//! what its flights say of the bridge. Pure.
+//! coming back that it is open. What one is called and how it is signed, which stages it passes,
+//! and what its flights say of the bridge. Pure.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -15,32 +15,32 @@ mod settings;
 
 pub use settings::{SendVia, Settings, Tls};
 
-/// The header that holds its token.
+/// The header with its token.
 pub const HEADER: &str = "X-Alertbridge-Canary";
-/// The beginning of the subject. The token follows it there, too, because some providers drop
-/// headers that they do not know.
+/// The beginning of the subject. The token follows it there as well, because some providers drop
+/// unknown headers.
 pub const SUBJECT: &str = "alertbridge canary ";
-/// The receiver that a canary is delivered to: it is there, and tells nobody.
+/// The receiver of canaries: it exists, and notifies nobody.
 pub const SINK: &str = "self:canary";
-/// The incident by which the bridge tells that one is missing.
+/// The incident that reports a missing canary.
 pub const INCIDENT: &str = "canary:missing";
-/// The incident whose lane the canaries' own deliveries go in.
+/// The incident whose lane contains the canaries' own deliveries.
 pub const LANE: &str = "canary:sink";
 
 /// A mail that the bridge sends to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Canary {
-    /// Grows by one with each.
+    /// Increases by one with each canary.
     pub number: u64,
     /// When it was begun, to the second.
     pub begun_at: Timestamp,
 }
 
-/// The stages that a canary passes, in order.
+/// The stages of a canary, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// A mail server took it.
+    /// A mail server accepted it.
     Sent,
     /// It came back by an ingress.
     Arrived,
@@ -74,7 +74,7 @@ impl Stage {
     }
 }
 
-/// What signs canaries; the replicas share it through the store.
+/// The key that signs canaries; replicas share it through the store.
 #[derive(Clone)]
 pub struct Key(hmac::Key);
 
@@ -83,7 +83,7 @@ impl Key {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
-    /// The token of a canary: its number, its time and what proves both.
+    /// The token of a canary: its number, its time, and the proof of both.
     pub fn token(&self, canary: Canary) -> String {
         let text = text(canary);
         let tag = hmac::sign(&self.0, signed(&text).as_bytes());
@@ -93,10 +93,10 @@ impl Key {
         })
     }
 
-    /// The canary that a mail is; none where it is none, or claims to be one and cannot prove it.
+    /// The canary in a mail; `None` if there is none, or if it lacks proof.
     pub fn recognise(&self, raw: &[u8]) -> Option<Canary> {
         let (head, _) = header::split(raw);
-        // Nearly all mail is none: it is asked about in one pass.
+        // Nearly all mails are not canaries: a single pass rules them out.
         memmem::find(head, b"lertbridge")?;
 
         let field = |name: &str| {
@@ -123,7 +123,7 @@ fn text(canary: Canary) -> String {
     format!("{}.{}", canary.number, canary.begun_at.as_second())
 }
 
-/// What is signed names its purpose: the key is good for nothing else.
+/// The signed text names its purpose: the key is useless for anything else.
 fn signed(text: &str) -> String {
     format!("alertbridge canary {text}")
 }
@@ -139,28 +139,28 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// How far a canary has come.
+/// The progress of a canary.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Flight {
     pub number: u64,
     pub begun_at: Timestamp,
     /// When it passed each stage, in the order of [`Stage::ALL`].
     pub passed: [Option<Timestamp>; 6],
-    /// The mail that brought it.
+    /// The mail that brought it back.
     pub mail: Option<MailId>,
     /// Why it could not be sent.
     pub failure: Option<String>,
-    /// Whether the heartbeat was told that it came through.
+    /// Whether the heartbeat was pinged for it.
     pub is_pinged: bool,
 }
 
 impl Flight {
-    /// When it came through, whole.
+    /// When it completed every stage.
     pub fn completed_at(&self) -> Option<Timestamp> {
         self.passed[Stage::Delivered as usize]
     }
 
-    /// The first stage that it has not passed; none where it came through.
+    /// The first stage that it has not passed; `None` if it came through.
     pub fn stopped_at(&self) -> Option<Stage> {
         Stage::ALL
             .into_iter()
@@ -175,22 +175,22 @@ impl Flight {
     }
 }
 
-/// What the flights say.
+/// What the flights show.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Standing {
     /// None has come through yet, and none is overdue.
     #[default]
     Unknown,
-    /// The newest that had its time came through.
+    /// The newest flight past its deadline came through.
     Well(Flight),
-    /// The newest that had its time did not.
+    /// The newest flight past its deadline did not.
     Missing(Flight),
 }
 
-/// What the flights say, the newest first; each is given so long.
+/// What the flights show, the newest first, given their deadline.
 ///
-/// One that came through after its time says that the way is too slow, and one that is under way
-/// says nothing.
+/// A flight that came through late shows that the path is too slow, and one in progress shows
+/// nothing.
 pub fn standing(flights: &[Flight], deadline: Duration, now: Timestamp) -> Standing {
     let deadline = SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX);
 
@@ -245,7 +245,7 @@ mod tests {
     }
 
     proptest! {
-        /// However one byte of a token is changed, it proves nothing.
+        /// Changing any byte of a token invalidates it.
         #[test]
         fn what_is_forged_is_no_canary(place in 0_usize..80, byte in b'!'..=b'~') {
             let key = Key::new(&[1; 32]);

@@ -49,8 +49,7 @@ mod table;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, propagate_version = false, after_help = FIRST_STEPS)]
 pub struct Cli {
-    /// The configuration file [default: alertbridge.yaml if it is there, else the built-in
-    /// defaults]
+    /// The configuration file [default: alertbridge.yaml if it exists, else the built-in defaults]
     #[arg(long, global = true, value_name = "FILE", display_order = options::LAST)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -62,7 +61,7 @@ First steps:
   alertbridge serve
       run on the built-in defaults; pages are printed
   alertbridge sample | alertbridge explain -
-      what would become of a mail, stage by stage
+      what happens to a mail, stage by stage
   alertbridge check --config my.yaml
       is my configuration right?
   alertbridge replay --stored --diff my.yaml
@@ -71,9 +70,9 @@ First steps:
 `alertbridge COMMAND --help` has examples of each. Data goes to stdout,
 everything else to stderr.
 
-Exit status: 0 done, 1 what was asked about is wrong (a configuration, an
-alert that cannot be read, other receivers than expected) or it could not
-be done, 2 wrong usage.";
+Exit status: 0 done; 1 the subject of the command is wrong (a configuration, an
+alert that cannot be read, other receivers than expected), or it could not be
+done; 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -103,7 +102,7 @@ enum Command {
     Man(man::Manual),
 }
 
-/// The status of wrong usage, as clap has it.
+/// The exit status for wrong usage, which is clap's.
 const WRONG_USAGE: u8 = 2;
 
 impl Cli {
@@ -137,7 +136,7 @@ impl Cli {
     }
 }
 
-/// Whether the thing asked about is right.
+/// The exit status for whether the subject of the command is right.
 fn exit(right: bool) -> ExitCode {
     if right {
         ExitCode::SUCCESS
@@ -146,7 +145,7 @@ fn exit(right: bool) -> ExitCode {
     }
 }
 
-/// A throw-away bridge by a configuration.
+/// A throw-away bridge for a configuration.
 fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
     Trial::new(
         Arc::clone(&loaded.rules),
@@ -156,12 +155,12 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
     )
 }
 
-/// Says on standard error why a command failed; what a mail wrote in it moves no cursor.
+/// Prints to standard error why a command failed; text from a mail moves no cursor.
 pub fn complain(error: &anyhow::Error) {
     eprintln!("error: {}", plain::lines(&format!("{error:#}")));
 }
 
-/// Whether the error is that nobody reads standard output any more, which is no failure.
+/// Whether the error is that nobody reads standard output any more, which is not a failure.
 pub fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);

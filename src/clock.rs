@@ -1,5 +1,5 @@
-//! Time is a parameter: everything that asks what time it is asks a [`Clock`], so a test can be its
-//! master.
+//! Time is a parameter: everything that needs the time asks a [`Clock`], so that a test can control
+//! it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub fn in_words(at: Timestamp) -> Timestamp {
     at.round(whole).unwrap_or(at)
 }
 
-/// Where a component reads the time.
+/// A component's source of the time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 

@@ -297,9 +297,9 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
     let mut found = Vec::new();
     if config.alerts.authenticity.require.is_empty() {
         found.push(
-            "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so \
-             whoever can write to \
-             an ingress can page and resolve; list what counts as evidence"
+            "alerts.authenticity.require is empty: nothing checks that mail comes from Atlassian, \
+             so anybody who can write to an ingress can page and resolve; list what counts as \
+             evidence"
                 .to_owned(),
         );
     }
@@ -315,9 +315,8 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
         && address.is_exposed()
     {
         found.push(format!(
-            "store.url: the certificate of the {address} is not checked, so whoever stands in \
-             between can read and \
-             change what is stored; add `sslmode=verify-full`"
+            "store.url: the certificate of the {address} is not checked, so anybody on the network \
+             path can read and change what is stored; add `sslmode=verify-full`"
         ));
     }
 

@@ -1,15 +1,15 @@
-//! Where tests let the program die: between any two steps that matter.
+//! The points at which tests kill the program: between any two steps that matter.
 //!
-//! Only builds with debug assertions have it; `ALERTBRIDGE_CRASH=sent:3` ends the process, without
-//! any clean-up, when the point `sent` is reached for the third time, and `recording,committed` at
-//! the first commit after a recording.
+//! Only builds with debug assertions have them; `ALERTBRIDGE_CRASH=sent:3` ends the process,
+//! without any clean-up, when the point `sent` is reached for the third time, and
+//! `recording,committed` at the first commit after a recording.
 
 /// A point in the flow.
 #[cfg(debug_assertions)]
 pub(crate) fn point(name: &str) {
     use std::sync::{LazyLock, Mutex, PoisonError};
 
-    /// The points yet to be reached, the next one last, and how often each.
+    /// The points still to be reached, the next one last, and how often each.
     static PLAN: LazyLock<Mutex<Vec<(String, u32)>>> = LazyLock::new(|| {
         let plan = std::env::var("ALERTBRIDGE_CRASH").unwrap_or_default();
         let steps = plan.split(',').rev().map(|step| {
@@ -32,13 +32,13 @@ pub(crate) fn point(name: &str) {
 
     if plan.is_empty() {
         drop(plan);
-        // A step that should have waited for this one gets ahead of it, and is caught at it.
+        // A step that should have waited for this one gets ahead of it and is detected.
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::process::abort();
     }
 }
 
-/// Nothing, in what is shipped.
+/// Nothing, in release builds.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub(crate) fn point(_: &str) {}

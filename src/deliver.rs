@@ -43,28 +43,28 @@ pub use terms::Terms;
 pub use transport::{Environment, client_of};
 use watch::{Seen, Watch};
 
-/// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so
-/// much the clocks of replicas may differ. What is left of the lease is what a replica's crash
-/// costs.
+/// How long after the attempt's time-out a lease ends. The attempt is recorded within this time,
+/// and it is how much the clocks of replicas may differ. The rest of the lease is what a replica's
+/// crash costs.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The longest the loop sleeps: others write to the store too (`deliveries retry`).
+/// The longest sleep of the loop: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long what is owed to an integration that this replica's configuration does not have is left
-/// to the others: while they are reloaded one after the other, one of them owes what another does
-/// not know yet.
+/// How long deliveries for an integration that is missing from this replica's configuration are
+/// left to other replicas: while they are reloaded one after the other, one of them creates what
+/// another does not know yet.
 const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
-/// Delivers what the store says is owed.
+/// Sends the deliveries in the store.
 pub struct Deliverer {
     store: Arc<dyn Lanes>,
-    /// Those in force.
+    /// The terms in force.
     terms: Sender<Arc<Terms>>,
     clock: Clock,
     under_way: TaskTracker,
-    /// Where replicas share the store.
+    /// For replicas that share the store.
     left_to_others: SignedDuration,
-    /// Rung when something may have become due.
+    /// Notified when something may have become due.
     bell: Arc<Notify>,
 }
 
@@ -90,9 +90,9 @@ impl Deliverer {
         }
     }
 
-    /// Delivers by other terms from the next attempt on, and returns those before. What is owed to
-    /// an integration they do not have ends in the dead letters: so they come before the rules that
-    /// owe anything to a new one, and shortly before.
+    /// Delivers by other terms from the next attempt on, and returns the previous ones. Deliveries
+    /// for an integration that they lack become dead letters: so they must be changed shortly
+    /// before the rules that create deliveries for a new integration.
     pub fn change(&self, mut terms: Terms) -> Arc<Terms> {
         let before = self.terms();
         terms.take_over(&before);
@@ -109,8 +109,8 @@ impl Deliverer {
         before
     }
 
-    /// Where a receiver is not as it was before, ends every wait for another attempt, as a restart
-    /// does: something was mended, or has nowhere to go any more.
+    /// Ends every wait for another attempt when a receiver has changed, as a restart does: the
+    /// change may have fixed what failed, or removed where it would go.
     pub async fn hurry(&self, before: &Terms) {
         let terms = self.terms();
         if terms.receivers.written == before.receivers.written {
@@ -119,13 +119,13 @@ impl Deliverer {
 
         let lease = terms.lease().max(before.lease());
         if let Err(error) = self.store.bring_forward(self.clock.now(), lease).await {
-            telemetry::store_failed("what waits for another attempt waits for its time", &error);
+            telemetry::store_failed("waiting deliveries could not be brought forward", &error);
         }
 
         self.bell.notify_one();
     }
 
-    /// Every integration, and when it is asked next where its circuit is open.
+    /// Every integration, and when it is tried next if its circuit is open.
     pub fn circuits(&self) -> Vec<(Target, Option<Timestamp>)> {
         let terms = self.terms();
         let circuits = terms.traffic.iter();
@@ -139,11 +139,11 @@ impl Deliverer {
         Arc::clone(&self.terms.borrow())
     }
 
-    /// Delivers until `stop`, then finishes what is under way.
+    /// Delivers until `stop`, then finishes work in progress.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut watch = Watch::new(self.clock.now());
         while !stop.is_cancelled() {
-            // Registered before the store is asked: what is owed from then on rings.
+            // Registered before the store is queried: anything created from then on notifies.
             let rung = self.bell.notified();
             let pause = match self.round(&mut watch).await {
                 Ok(pause) => pause,
@@ -163,7 +163,7 @@ impl Deliverer {
         self.under_way.wait().await;
     }
 
-    /// Claims what is due, starts its attempts, and says how long nothing else will be.
+    /// Claims what is due, starts its attempts, and returns how long nothing else will be due.
     async fn round(self: &Arc<Self>, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
         let seen = watch.look(now);
@@ -183,12 +183,12 @@ impl Deliverer {
 
         let agenda = self.store.agenda().await?;
 
-        // Before anything else of it falls due.
+        // Before any other deliveries of it become due.
         if agenda.held_until.is_some_and(|until| until <= now) {
             self.store.release_held(now).await?;
         }
 
-        // Read after it, so that they have whatever integration it is owed to.
+        // Read afterwards, so that they contain every integration with deliveries.
         let terms = self.terms();
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
 
@@ -201,13 +201,13 @@ impl Deliverer {
             None => {}
         }
 
-        // Of each target that something is due of: the room left for it, none where it is closed.
+        // Free slots per due target; 0 while its circuit is open.
         let mut rooms = BTreeMap::new();
         for (target, due) in agenda.due {
             let (opens_at, room) = match terms.traffic.get(&target) {
                 Some(traffic) => (traffic.opens_at(), traffic.room()),
-                // What the configuration no longer has is claimed too, in the end: it ends in the
-                // dead letters.
+                // Deliveries for a removed integration are eventually claimed too: they become dead
+                // letters.
                 None => (
                     due.saturating_add(self.left_to_others).unwrap_or(due),
                     traffic::MOST,
@@ -220,7 +220,7 @@ impl Deliverer {
             if due <= now {
                 rooms.insert(target, if at > now { 0 } else { room });
             }
-            // Where there is no room, the end of an attempt rings.
+            // If there is no free slot, the end of an attempt notifies.
         }
 
         let wanted: Vec<_> = rooms
@@ -254,7 +254,7 @@ impl Deliverer {
         Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
     }
 
-    /// Tells the fallbacks of those that are late.
+    /// Notifies the fallbacks of late deliveries.
     async fn escalate(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
         let deliverer = Arc::clone(self);
         let fallback = Arc::new(move |target: &Target, page: &Notification| {
@@ -273,14 +273,14 @@ impl Deliverer {
         Ok(())
     }
 
-    /// The pages that go to a receiver's fallback in its stead.
+    /// The pages for a receiver's fallback.
     fn fallback(&self, receiver: &str, page: &Notification) -> Vec<NewDelivery> {
         let receivers = &self.terms().receivers;
         let Some(fallback) = receivers.fallbacks.get(receiver) else {
             return Vec::new();
         };
 
-        // To the fallback it is new.
+        // It is new to the fallback.
         let page = Notification {
             action: Action::Trigger,
             was: None,

@@ -1,5 +1,4 @@
-//! An alert's delivery to one receiver: what is sent, its states, its verdicts, when to try again.
-//! Pure.
+//! An alert's delivery to one receiver: its content, states, verdicts, and retry times. Pure.
 
 use std::time::Duration;
 
@@ -26,15 +25,15 @@ mod owed;
 pub use alias::alias;
 pub use owed::NewDelivery;
 
-/// The store's number for a delivery; grows in order of creation, and lanes go by it.
+/// The store's number for a delivery, which increases in order of creation and orders lanes.
 pub type DeliveryId = i64;
 
-/// What a receiver is told.
+/// What a receiver is notified of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     Trigger,
-    /// Of who was told of the trigger: it is open, and something of it is otherwise now.
+    /// For receivers of the trigger: the incident is open, and has changed.
     Change,
     Resolve,
 }
@@ -48,7 +47,7 @@ impl Action {
         }
     }
 
-    /// What it is to a receiver: a change is a trigger told anew.
+    /// What it is to a receiver: a change is a repeated trigger.
     pub fn told_as(self) -> &'static str {
         match self {
             Self::Trigger | Self::Change => "trigger",
@@ -57,22 +56,22 @@ impl Action {
     }
 }
 
-/// The content of a page, as it was when the mail was decided; stored with the delivery.
+/// The content of a page as of the mail's decision; stored with the delivery.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     pub action: Action,
     /// The incident's id, or the key made for an alert that has none.
     pub incident_id: String,
     pub labels: Labels,
-    /// The JSON as extracted; null where there is none.
+    /// The extracted JSON; null if there is none.
     pub incident: Value,
     /// When the mail reached the team.
     pub arrived_at: Timestamp,
     /// When the detector saw it (`time` of the JSON).
     #[serde(default)]
     pub time: Option<Timestamp>,
-    /// A sentence where the labels do not say it all: why an alert could not be read, what the
-    /// bridge tells of itself.
+    /// A sentence for what the labels do not say: why an alert could not be read, or what the
+    /// bridge reports about itself.
     #[serde(default)]
     pub reason: Option<String>,
     /// The mail it came from.
@@ -81,13 +80,13 @@ pub struct Notification {
     /// Why it may not be genuine: such a page is marked.
     #[serde(default)]
     pub doubt: Option<Doubt>,
-    /// Of an incident that has changed: the severity that was told before.
+    /// For an incident that has changed: the previously announced severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
 }
 
 impl Notification {
-    /// Whether it has become worse than what was told before.
+    /// Whether the severity rose since the last announcement.
     pub fn rose(&self) -> bool {
         let now = self.labels.get("severity").map_or("", String::as_str);
         self.was
@@ -97,8 +96,7 @@ impl Notification {
 }
 
 impl Notification {
-    /// What it is about: `incident`, `unparsed`, `self` and so on. The bridge alone says so, never
-    /// a mail.
+    /// Its kind: `incident`, `unparsed`, `self` and so on. The bridge alone sets it, never a mail.
     pub fn kind(&self) -> &str {
         self.labels.get("kind").map_or("incident", String::as_str)
     }
@@ -108,14 +106,14 @@ impl Notification {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Doubt {
-    /// Its mail is not proven to be Atlassian's.
+    /// Its mail is not proven to be from its sender.
     Unverified,
     /// Its mail could not be checked yet (DNS trouble).
     Unchecked,
 }
 
 impl Doubt {
-    /// How a page is marked, in its headline and beside its severity.
+    /// The mark of a page, in its headline and beside its severity.
     pub fn mark(self) -> &'static str {
         match self {
             Self::Unverified => "UNVERIFIED",
@@ -124,17 +122,17 @@ impl Doubt {
     }
 }
 
-/// One integration of one receiver: where a delivery goes.
+/// One integration of one receiver: the destination of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// The receiver's name.
     pub receiver: String,
-    /// Which of its integrations: `opsgenie/0` is the first of its `opsgenie_configs`.
+    /// The integration within it: `opsgenie/0` is the first of its `opsgenie_configs`.
     pub integration: String,
 }
 
 impl Target {
-    /// The integration's kind alone: `opsgenie` of `opsgenie/0`.
+    /// The kind of the integration alone: `opsgenie` of `opsgenie/0`.
     pub fn kind(&self) -> &str {
         self.integration
             .split('/')
@@ -143,21 +141,21 @@ impl Target {
     }
 }
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
-    /// Owed: sent as soon as its lane and its time allow.
+    /// Sent as soon as its lane and its time allow.
     Pending,
-    /// Kept back by a mute until its window ends.
+    /// Held by a mute until its window ends.
     Held,
     /// The receiver has it.
     Delivered,
     /// Given up; waits for a person (`deliveries retry`).
     Dead,
-    /// Not to be sent after all: resolved while held, or discarded by a person.
+    /// Never to be sent: resolved while held, or discarded by a person.
     #[value(skip)]
     Discarded,
 }
@@ -174,30 +172,30 @@ impl DeliveryState {
     }
 }
 
-/// What is to be done next for a delivery.
+/// The next step of a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 pub enum Step {
     /// Send it.
     #[default]
     Send,
-    /// It was accepted for later (Opsgenie's 202): ask what became of it.
+    /// It was accepted for later (Opsgenie's 202): query its result.
     Confirm {
-        /// What the receiver calls the request.
+        /// The receiver's id of the request.
         request_id: String,
         /// When it was accepted.
         since: Timestamp,
-        /// The step that was.
+        /// The step before.
         #[serde(default, skip_serializing_if = "Step::is_send")]
         of: Box<Step>,
     },
     /// The alert has its new priority: its message is next.
     Message,
-    /// The trigger's message is edited, or cannot be: reply to it.
+    /// The trigger's message was edited, or cannot be: reply to it.
     Reply,
-    /// The trigger's message is gone: send one of its own.
+    /// The trigger's message is gone: send a new one.
     Apart,
-    /// Some have it: these have not.
+    /// Some recipients have it: these do not.
     Rest { to: Vec<String> },
 }
 
@@ -207,14 +205,14 @@ impl Step {
     }
 }
 
-/// What a receiver's reply means.
+/// The meaning of a receiver's reply.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Done. The string is what the receiver calls it, where it says.
+    /// Done. The string is the receiver's id for it, if it returned one.
     Delivered { receipt: Option<String> },
     /// Accepted for later: to be confirmed under this request id.
     Accepted { request_id: String },
-    /// Not yet confirmed: ask again.
+    /// Not confirmed yet: query again.
     NotYet,
     /// A part of it is done, or cannot be: the next follows at once.
     Partly { next: Step, detail: String },
@@ -318,7 +316,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let Backoff { initial, max } = self.backoff;
         let mut found: Vec<_> = [

@@ -119,8 +119,9 @@ impl Extractor {
             Sender::Other(_) | Sender::Unknown(_)
                 if stand_in::is_one(header, subject.as_deref(), body, &self.from) =>
             {
-                let reason = "the mail server gave this in place of a mail that it could not hand out, and that one is \
-                              from a sender of alerts.from: look into the mailbox";
+                let reason = "the mail server returned this in place of a mail that it could not \
+                              deliver, and that mail is from a sender of alerts.from: look into \
+                              the mailbox";
                 Extracted::Unreadable {
                     reason: reason.to_owned(),
                     key: key([body]),
@@ -176,10 +177,18 @@ fn payload(header: &[u8], body: &[u8]) -> Extracted {
     let body = body::read(header, body);
     if body.found.is_empty() {
         return match body.obstacle {
-            Some(Obstacle { reason, evidence }) => Extracted::Unreadable { reason, key: key([evidence]) },
+            Some(Obstacle { reason, evidence }) => Extracted::Unreadable {
+                reason,
+                key: key([evidence]),
+            },
             None => Extracted::NoAlert(NoAlert::NoPayload(match body.html {
-                0 => "the mail has no text/html part; attachments and attached messages are not looked at".to_owned(),
-                _ => format!("the mail's HTML has no <script type=\"{ELEMENT_TYPE}\" id=\"{ELEMENT_ID}\">"),
+                0 => "the mail has no text/html part; attachments and attached messages are not \
+                      looked at"
+                    .to_owned(),
+                _ => format!(
+                    "the mail's HTML has no <script type=\"{ELEMENT_TYPE}\" \
+                              id=\"{ELEMENT_ID}\">"
+                ),
             })),
         };
     }

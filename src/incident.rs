@@ -13,31 +13,31 @@ use utoipa::ToSchema;
 
 use crate::{clock::in_words, label::Labels, settings::Problem};
 
-/// One alert, read and checked: what every profile makes of its mail.
+/// One alert, read and checked: the result of every profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incident {
-    /// The same for a trigger and its resolve; what an incident *is*.
+    /// The same for a trigger and its resolve: the identity of an incident.
     pub incident_id: String,
     /// Verbatim.
     pub status: String,
-    /// What the status means, by its profile.
+    /// The meaning of the status, by its profile.
     pub signal: Signal,
-    /// When it was seen, as the mail says.
+    /// The time according to the mail.
     pub time: Timestamp,
     /// Whether `time` is the mail's Date.
     pub by_date: bool,
-    /// What the mail says, for routes, rules and templates.
+    /// The content of the mail, for routes, rules and templates.
     pub labels: Labels,
     /// What its openings are counted under.
     pub series: Series,
-    /// The app it is about, where its profile expects only some.
+    /// The app that it is about, if its profile expects only some.
     pub app: Option<String>,
-    /// What the mail holds, additions included.
+    /// The content of the mail as JSON, including additions.
     pub json: Value,
 }
 
-/// The profile of `alerts:`, which is built in: Atlassian's own SLI mail. Its incidents are called
-/// as the mail calls them, all others' `PROFILE:KEY`.
+/// The built-in profile of `alerts:`: Atlassian's own SLI mail. The ids of its incidents are those
+/// of the mail; all others' are `PROFILE:KEY`.
 pub const ATLASSIAN_SLI: &str = "atlassian-sli";
 
 /// What openings are counted under for `recurrence_28d`: an app and its metric, or a profile and
@@ -48,13 +48,13 @@ pub struct Series {
     pub what: String,
 }
 
-/// What a status means (`alerts.status`).
+/// The meaning of a status (`alerts.status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
     Trigger,
     Resolve,
-    /// News of an open incident: told while it is open, and of no interest else.
+    /// An update of an open incident: announced while it is open, and otherwise ignored.
     Update,
     /// In neither list: delivered as a trigger and reported as drift, never dropped.
     Unknown,
@@ -69,7 +69,7 @@ pub struct Statuses {
 }
 
 impl Default for Statuses {
-    /// SignalFx's detector states, which the one published example's vocabulary is.
+    /// The states of SignalFx detectors, which the one published example uses.
     fn default() -> Self {
         Self {
             trigger: vec!["ANOMALOUS".into()],
@@ -81,7 +81,7 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.trigger.is_empty() {
@@ -96,7 +96,7 @@ impl Statuses {
             if self.signal(status) == Signal::Trigger {
                 found.push(Problem::new(
                     format!("{key}.resolve[{index}]"),
-                    format!("`{status}` stands in `trigger` as well"),
+                    format!("`{status}` is listed in `trigger` as well"),
                     "a status either opens an incident or ends it: keep it in one list",
                 ));
             }
@@ -105,7 +105,7 @@ impl Statuses {
         found
     }
 
-    /// What a status means, however it is spelt.
+    /// The meaning of a status, however it is spelt.
     pub fn signal(&self, status: &str) -> Signal {
         let status = normalize_status(status);
         let among = |list: &[String]| list.iter().any(|known| normalize_status(known) == status);
@@ -120,7 +120,7 @@ impl Statuses {
     }
 }
 
-/// Whether an incident is on.
+/// Whether an incident is firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -137,80 +137,80 @@ impl Phase {
     }
 }
 
-/// An incident's state as the applied mails have left it.
+/// The state of an incident after the applied mails.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     pub phase: Phase,
     /// The status that led here, normalised.
     pub status: String,
-    /// The newest `time` applied; none for an alert that could not be read.
+    /// The newest `time` applied; `None` for an alert that could not be read.
     pub newest: Option<Timestamp>,
     /// Whether a verified mail led here. Unverified mail never changes a verified state.
     pub verified: bool,
     /// Whether the trigger was kept from everybody because it was expired or silenced.
     pub untold: bool,
-    /// Counts the openings: a resolve goes to those told of the *current* one.
+    /// The number of the opening: a resolve goes to those notified of the *current* one.
     pub episode: i64,
-    /// What was last told of this one, of what a change of is told (`notify_on_change`); empty
-    /// where nothing was.
+    /// The values last announced of the labels whose change is announced (`notify_on_change`);
+    /// empty if there were none.
     pub told: Values,
 }
 
-/// Labels by name, of those that a change of is told.
+/// The labels, by name, whose change is announced.
 pub type Values = BTreeMap<String, String>;
 
 /// What the store remembers of an incident when a mail about it comes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     pub state: Option<State>,
-    /// Whether a mail of the same status and time was applied before; to a verified mail only
+    /// Whether a mail of the same status and time was applied before; for a verified mail only
     /// verified ones count.
     pub applied_before: bool,
 }
 
 impl Known {
-    /// Whether the state a mail leads to is kept: unverified mail never changes the state or clock
-    /// of a verified incident.
+    /// Whether the resulting state is stored: unverified mail never changes the state or clock of a
+    /// verified incident.
     pub fn keeps(&self, seen: &Observation) -> bool {
         seen.verified || self.state.as_ref().is_none_or(|state| !state.verified)
     }
 }
 
-/// What one mail says, as far as the state machine cares.
+/// The part of a mail that the state machine needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub signal: Signal,
     /// Normalised by [`normalize_status`].
     pub status: String,
-    /// None for an alert that could not be read.
+    /// `None` for an alert that could not be read.
     pub time: Option<Timestamp>,
-    /// Whether `time` is the mail's Date, which counts seconds: of two mails of one second the one
-    /// that came later is newer.
+    /// Whether `time` is the mail's Date, which has whole seconds: of two mails in one second, the
+    /// later arrival is newer.
     pub by_date: bool,
     pub verified: bool,
-    /// False where the mail is older than `max_age`: such a trigger is recorded and pages nobody.
+    /// False if the mail is older than `max_age`: such a trigger is recorded and pages nobody.
     pub fresh: bool,
-    /// What a change of is told.
+    /// The values whose change is announced.
     pub values: Values,
 }
 
-/// What follows from a mail.
+/// The effect of a mail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
-    /// It is on, and receivers are to be told. The new state is the second value.
+    /// It is firing, and receivers are notified. The value is the new state.
     Opened(State),
     Reopened(State),
-    /// An unknown status: told as a trigger is.
+    /// An unknown status: announced like a trigger.
     Updated(State),
-    /// News of an incident that goes on.
+    /// An update of an incident that continues.
     Continued(State),
-    /// It is on as before, and not as it was told: worse, for instance.
+    /// It is still firing, but differs from what was announced: it is worse, for example.
     Changed(State),
-    /// It is over; those told of the trigger are told of that.
+    /// It is over; those notified of the trigger are notified of that.
     Resolved(State),
-    /// A trigger too old to wake anybody. The state moves, and nobody is told.
+    /// A trigger that is too old to page. The state changes, and nobody is notified.
     Expired(State),
-    /// Known already; where a verified mail repeats the state with a newer time, the time advances.
+    /// Already known; if a verified mail repeats the state with a newer time, the time advances.
     Duplicate {
         advance: Option<State>,
         reason: String,
@@ -219,13 +219,13 @@ pub enum Transition {
     Stale {
         reason: String,
     },
-    /// News of an incident that is not open.
+    /// An update of an incident that is not open.
     Ignored {
         reason: String,
     },
 }
 
-/// The same status however it is spelt: `manually resolved` and `MANUALLY_RESOLVED` are one.
+/// The same status however it is spelt: `manually resolved` and `MANUALLY_RESOLVED` are equal.
 pub fn normalize_status(status: &str) -> String {
     status
         .trim()
@@ -236,10 +236,10 @@ pub fn normalize_status(status: &str) -> String {
         .to_uppercase()
 }
 
-/// Decides what a mail means for an incident.
+/// Decides the effect of a mail on an incident.
 ///
-/// What follows from an unverified mail about a verified incident is told, and its state is not
-/// kept: see [`Known::keeps`].
+/// The effect of an unverified mail on a verified incident is announced, but its state is not
+/// stored: see [`Known::keeps`].
 pub fn transition(known: &Known, seen: &Observation) -> Transition {
     let Some(state) = &known.state else {
         return first(seen);
@@ -248,13 +248,14 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return no_news(seen);
     }
 
-    // A trigger kept from everybody counts as never told: its next fresh copy pages, repeat or not.
+    // A trigger kept from everybody counts as never announced: its next fresh copy pages, repeat or
+    // not.
     let owed = state.untold
         && state.phase == Phase::Firing
         && seen.fresh
         && matches!(seen.signal, Signal::Trigger | Signal::Unknown);
 
-    // Nothing an unverified mail did stands in the way of a verified one that confirms it.
+    // An unverified mail never blocks a verified one that confirms it.
     let confirms = seen.verified && !state.verified;
 
     if !owed && !confirms && changes(state, seen) {
@@ -273,7 +274,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return duplicate(
             state,
             seen,
-            &format!("the incident is {} already", state.phase.as_str()),
+            &format!("the incident is already {}", state.phase.as_str()),
         );
     }
 
@@ -306,7 +307,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
     moved(state, seen)
 }
 
-/// A mail about an incident nobody has heard of.
+/// The first mail about an incident.
 fn first(seen: &Observation) -> Transition {
     let state = State {
         phase: Phase::Firing,
@@ -336,13 +337,13 @@ fn first(seen: &Observation) -> Transition {
 fn no_news(seen: &Observation) -> Transition {
     Transition::Ignored {
         reason: format!(
-            "{} is news of an incident, and this one is not open",
+            "{} updates an open incident, and this one is not open",
             seen.status
         ),
     }
 }
 
-/// A mail that moves a known incident.
+/// A mail that changes a known incident.
 fn moved(state: &State, seen: &Observation) -> Transition {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     let next = next(state, seen);
@@ -352,8 +353,7 @@ fn moved(state: &State, seen: &Observation) -> Transition {
             untold: state.untold,
             ..next
         }),
-        // An open incident somebody was told of stays told, however old the mail is that says more
-        // of it.
+        // An open incident that was announced stays so, however old a further mail about it is.
         _ if !seen.fresh => Transition::Expired(State {
             untold: opens || state.untold,
             ..next
@@ -365,7 +365,7 @@ fn moved(state: &State, seen: &Observation) -> Transition {
     }
 }
 
-/// The state a mail leads to.
+/// The state after a mail.
 fn next(state: &State, seen: &Observation) -> State {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     State {
@@ -374,14 +374,14 @@ fn next(state: &State, seen: &Observation) -> State {
         } else {
             Phase::Firing
         },
-        // News does not change what the incident is in.
+        // An update does not change the phase of the incident.
         status: if seen.signal == Signal::Update {
             state.status.clone()
         } else {
             seen.status.clone()
         },
-        // An unverified mail may say it is of next year: the clock begins with the first that is
-        // verified.
+        // An unverified mail may claim to be of next year: the clock begins with the first verified
+        // one.
         newest: if seen.verified && !state.verified {
             seen.time
         } else {
@@ -398,8 +398,8 @@ fn next(state: &State, seen: &Observation) -> State {
     }
 }
 
-/// Whether the mail repeats an open incident, is not older than what is known, and says something
-/// else than was told.
+/// Whether the mail repeats an open incident, is not older than what is known, and differs from
+/// what was announced.
 fn changes(state: &State, seen: &Observation) -> bool {
     let other = seen
         .values
@@ -414,13 +414,13 @@ fn changes(state: &State, seen: &Observation) -> bool {
     other && !older && seen.fresh && state.phase == Phase::Firing && repeats(state, seen)
 }
 
-/// Whether the mail says no more than the state the incident is in.
+/// Whether the mail only repeats the present state of the incident.
 fn repeats(state: &State, seen: &Observation) -> bool {
     match seen.signal {
         Signal::Trigger => state.phase == Phase::Firing,
         Signal::Resolve => state.phase == Phase::Resolved,
         Signal::Unknown => state.phase == Phase::Firing && state.status == seen.status,
-        // Each is news.
+        // Every update is new.
         Signal::Update => false,
     }
 }

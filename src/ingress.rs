@@ -24,35 +24,36 @@ pub mod webhook;
 
 pub use settings::Settings;
 
-/// Where an ingress puts mail.
+/// The entry to the pipeline for an ingress.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// Stores the mails in one commit, together with the bookmark where there is one, and returns
-    /// their numbers in the order given. On an error none is stored, and the sender must be told to
-    /// come again.
+    /// Stores the mails in one commit, together with the bookmark if there is one, and returns
+    /// their numbers in the given order. On an error none is stored, and the sender must be asked
+    /// to try again.
     async fn accept(
         &self,
         mails: Vec<Message>,
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, Refused>;
 
-    /// How far a mailbox was read before.
+    /// How far a mailbox has been read.
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused>;
 }
 
-/// Why mail is not stored.
+/// Why a mail is not stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Refused {
     #[error("the mail cannot be stored: {0}")]
     Failed(String),
-    /// It is no configured sender's, and what is left of the disk is kept for alerts.
+    /// The mail is not from a configured sender, and the rest of the disk is reserved for alerts.
     #[error(
-        "the disk is nearly full, and what is left is kept for alerts: this mail is no configured sender's"
+        "the disk is nearly full, and the rest is reserved for alerts: this mail is not from a \
+         configured sender"
     )]
     NoRoom,
 }
 
-/// A running way in. The listeners are bound before `run`, so that a port in use is an error at
+/// A running ingress. Listeners are bound before `run`, so that a port in use is an error at the
 /// start.
 #[async_trait]
 pub trait Ingress: Send {
@@ -60,27 +61,28 @@ pub trait Ingress: Send {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken);
 }
 
-/// An ingress without a success for so long is in trouble.
+/// An ingress without a success for this long is in trouble.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
 
-/// How each ingress fares, for readiness, metrics and the bridge's own alarms.
+/// The condition of each ingress, for readiness, metrics and the bridge's own alarms.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<String, Condition>>>);
 
-/// What is known of one ingress.
+/// The condition of one ingress.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Condition {
-    /// When it last did its work: polled a mailbox, or listened. Not when mail last came.
+    /// When it last worked: it polled a mailbox, or listened. This is not the time of its last
+    /// mail.
     pub last_success: Option<Timestamp>,
-    /// Why the latest attempt failed; none while all is well.
+    /// Why the latest attempt failed; `None` while it works.
     pub failure: Option<String>,
-    /// Whether the failure is a refused login, which waiting alone does not mend, or a token server
-    /// that stays away.
+    /// Whether the failure is a refused login, which does not end by waiting, or a token server
+    /// that stays unreachable.
     pub login_refused: bool,
 }
 
 impl Health {
-    /// The ingress works, as of now.
+    /// The ingress works.
     pub fn succeeded(&self, ingress: &str, now: Timestamp) {
         crate::telemetry::ingress_succeeded(ingress, now);
         self.update(ingress, |condition| {
@@ -92,7 +94,7 @@ impl Health {
         });
     }
 
-    /// The ingress does not work; it goes on trying.
+    /// The ingress does not work; it keeps trying.
     pub fn failed(&self, ingress: &str, failure: &str, login_refused: bool) {
         crate::telemetry::ingress_failed(ingress, failure, login_refused);
         self.update(ingress, |condition| {
@@ -101,7 +103,7 @@ impl Health {
         });
     }
 
-    /// Another replica does its work: it is no concern of this one.
+    /// Another replica does its work, so it does not concern this one.
     pub fn elsewhere(&self, ingress: &str) {
         self.0
             .lock()
@@ -109,7 +111,7 @@ impl Health {
             .remove(ingress);
     }
 
-    /// All of them, by name.
+    /// The conditions of all ingresses, by name.
     pub fn conditions(&self) -> BTreeMap<String, Condition> {
         self.0
             .lock()

@@ -1,5 +1,5 @@
-//! Labels: what routes, severity rules and templates see of an alert, and the matchers that test
-//! them.
+//! Labels: the view of an alert that routes, severity rules and templates have, and the matchers
+//! that test them.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -20,10 +20,10 @@ pub use matcher::{Matcher, MatcherError, Operator};
 pub use severity::{Severities, SeverityRule};
 pub use sli::sli;
 
-/// What routes and templates see of an alert. A label not set reads as empty, as in Alertmanager.
+/// The labels of an alert. A label that is not set reads as empty, as in Alertmanager.
 pub type Labels = BTreeMap<Cow<'static, str>, String>;
 
-/// Every label there is.
+/// Every built-in label.
 pub const NAMES: [&str; 21] = [
     "incident_id",
     "app_key",
@@ -48,13 +48,13 @@ pub const NAMES: [&str; 21] = [
     "url",
 ];
 
-/// What the page of a missing canary has beside: where it stopped.
+/// The additional label of a missing canary's page: the stage where it stopped.
 pub const STAGE: &str = "stage";
 
-/// The labels of a mail's alert; of one that could not be read, those that are known all the same.
+/// The labels of a mail's alert; if the alert could not be read, those that are known anyway.
 ///
-/// `said` is what the mail says of its incident, and none where it could not be read.
-/// `recurrence_28d` counts the earlier openings of its series within 28 days; None is unknown.
+/// `said` is what the mail states about its incident, and `None` if it could not be read.
+/// `recurrence_28d` counts the earlier openings of its series within 28 days; `None` means unknown.
 pub fn labels_of(
     profile: &str,
     said: Option<&Labels>,
@@ -98,7 +98,7 @@ pub fn labels_of(
     labels
 }
 
-/// What an alert is called where a name is needed: its title, else its metric, else its id.
+/// The name of an alert for display: its title, else its metric, else its id.
 pub fn alert_name(labels: &Labels) -> &str {
     ["title", "metric", "incident_id"]
         .iter()

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use alertbridge::cli;
 use clap::Parser as _;
 
-/// The C library's allocator keeps, for each thread, what large mails took: four times what the
-/// program holds at its peak. This one gives it back at once.
+/// The C library's allocator keeps the memory of large mails for each thread: four times the
+/// program's peak usage. This one returns it at once.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // A second call alone fails, and there is none.
+    // Only a second call fails, and there is none.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
     match runtime.block_on(cli.run()) {
         Ok(code) => code,
-        // `alertbridge … | head`: the reader has seen enough.
+        // `alertbridge … | head`: the reader has stopped reading.
         Err(error) if cli::reader_is_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             cli::complain(&error);

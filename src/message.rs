@@ -1,4 +1,4 @@
-//! A mail as it came, and what became of it. The bytes are never changed.
+//! A mail as it arrived, and its outcome. The bytes are never changed.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub mod sender;
 
 pub use mended::Mended;
 
-/// The store's number for a mail; grows in order of arrival.
+/// The store's number for a mail, which increases in order of arrival.
 pub type MailId = i64;
 
 /// One mail as an ingress hands it over.
@@ -23,23 +23,24 @@ pub type MailId = i64;
 pub struct Message {
     /// The name of the ingress it came through.
     pub ingress: String,
-    /// When it reached the team's mail system: INTERNALDATE over IMAP, now otherwise.
+    /// When it reached the team's mail system: INTERNALDATE for IMAP, otherwise the present time.
     pub arrived_at: Timestamp,
-    /// The bytes: the whole mail, or only its header where [`Message::cut_from`] says so.
+    /// The bytes: the whole mail, or only its header if [`Message::cut_from`] is set.
     pub raw: Bytes,
-    /// The true size in bytes of a mail over the size limit, of which only the header was taken.
+    /// The original size in bytes of a mail over the size limit, of which only the header was
+    /// taken.
     pub cut_from: Option<u64>,
-    /// Why the mail server did not give the mail, of which [`Message::raw`] is then its header at
-    /// most.
+    /// Why the mail server did not return the mail, of which [`Message::raw`] is then at most the
+    /// header.
     pub withheld: Option<String>,
-    /// What the SMTP client said, where there was one.
+    /// What the SMTP client declared, if there was one.
     pub envelope: Option<Envelope>,
 }
 
-/// The most that is kept of a header alone, in bytes: a stranger writes them as long as he likes.
+/// The most bytes of a header that are kept alone: a stranger writes it as long as he likes.
 const LONGEST_HEADER: usize = 16 << 10;
 
-/// What is kept of a mail that is cut: its header, and not more than a little of that.
+/// What is kept of a mail that is cut: its header, up to a limit.
 pub fn head(raw: &[u8]) -> &[u8] {
     let (header, _) = header::split(raw);
     &header[..header.len().min(LONGEST_HEADER)]
@@ -72,38 +73,37 @@ pub struct Envelope {
     pub rcpt_to: Vec<String>,
 }
 
-/// How far an IMAP folder was read (RFC 9051, 2.3.1.1): stored in the same commit as the mails it
-/// covers.
+/// How far an IMAP folder has been read (RFC 9051, 2.3.1.1): stored in the same commit as the mails
+/// it covers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bookmark {
-    /// The mailbox: host, port, user name and folder, so that a changed account starts anew and a
-    /// renamed ingress not.
+    /// The mailbox: host, port, user name and folder. Renaming the ingress keeps the position;
+    /// changing the account resets it.
     pub mailbox: String,
     /// UIDs mean nothing under another UIDVALIDITY.
     pub uid_validity: u32,
     /// Every UID up to this one is stored, or wanted.
     pub last_uid: u32,
-    /// When stored: what is wanted from now on, beside what is so already. When read: all that is
-    /// wanted.
+    /// When stored: the newly wanted mails. When read: all wanted mails.
     pub wanted: Vec<Wanted>,
-    /// UIDs that are wanted no longer.
+    /// UIDs that are no longer wanted.
     pub given: Vec<u32>,
-    /// The folder was put back to an earlier state: `last_uid` may be lower than what was stored,
-    /// and nothing that was wanted before is wanted any more.
+    /// The folder was restored to an earlier state: `last_uid` may be lower than before, and no
+    /// earlier mail is wanted any more.
     pub rewound: bool,
 }
 
-/// A mail that its server announced and has not given yet.
+/// A mail that its server announced and has not returned yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     pub uid: u32,
     pub since: Timestamp,
-    /// Whether somebody was told of it.
+    /// Whether it was announced.
     pub told: bool,
 }
 
 impl Bookmark {
-    /// All up to `last_uid` is stored, and nothing is wanted.
+    /// Everything up to `last_uid` is stored, and nothing is wanted.
     pub fn at(mailbox: &str, uid_validity: u32, last_uid: u32) -> Self {
         let mailbox = mailbox.to_owned();
         Self {
@@ -117,21 +117,22 @@ impl Bookmark {
     }
 }
 
-/// What was concluded about a mail's sender when it arrived.
+/// The conclusion about a mail's sender when it arrived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Authenticity {
     pub verdict: Verdict,
-    /// What convinced us, where something did.
+    /// The evidence that proved it, if any.
     pub evidence: Option<Evidence>,
-    /// The domain that vouches, or whose word was refuted.
+    /// The domain that vouches, or whose evidence was refuted.
     pub domain: Option<String>,
-    /// Which of the domain's keys signed (RFC 6376, 3.1), where that is known.
+    /// The domain's key that signed (RFC 6376, 3.1), if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// What SPF says of the SMTP client (RFC 7208, 2.6), in one word. Recorded, and never evidence.
+    /// The SPF result of the SMTP client (RFC 7208, 2.6), in one word. It is recorded, and never
+    /// evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spf: Option<String>,
-    /// A sentence for people: what was looked at, and why it passed or failed.
+    /// A sentence for people: what was examined, and why it passed or failed.
     pub detail: Option<String>,
 }
 
@@ -144,7 +145,7 @@ pub enum Verdict {
     Fail,
     /// There is no evidence at all.
     None,
-    /// DNS could not be asked, and nothing else proves it.
+    /// DNS did not answer, and nothing else proves the mail.
     TempError,
     /// The check is switched off (`alerts.authenticity.require: []`).
     Off,
@@ -163,9 +164,20 @@ impl Verdict {
     }
 }
 
-/// What can prove where a mail is from.
+/// What can prove the sender of a mail.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
@@ -225,7 +237,7 @@ impl std::fmt::Display for Authenticity {
     }
 }
 
-/// Who let a quarantined mail act.
+/// Who released a quarantined mail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Release {
     /// `user@host`.
@@ -234,19 +246,19 @@ pub struct Release {
     pub at: Timestamp,
 }
 
-/// Why a mail is in the quarantine, where the bridge tells of it.
+/// Why a mail is in the quarantine, if the bridge raises an alarm about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
-    /// A resolve that is not proven to be genuine.
+    /// A resolve without proof that it is genuine.
     Resolve,
-    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such are
-    /// quarantined.
+    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such
+    /// triggers are quarantined.
     Flood,
     /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
     App(String),
 }
 
-/// What became of a mail. Every mail has one, with a reason.
+/// The outcome of a mail. Every mail has one, with a reason.
 #[derive(
     Debug,
     Clone,
@@ -268,27 +280,27 @@ pub enum Outcome {
     Pending,
     /// A new incident. Notifies.
     Opened,
-    /// An incident that was over is back. Notifies.
+    /// An incident that was over has returned. Notifies.
     Reopened,
-    /// An incident is over. Notifies whoever was told of it.
+    /// An incident is over. Notifies whoever was notified of it.
     Resolved,
-    /// A status we do not know: drift. Notifies.
+    /// An unknown status: drift. Notifies.
     Updated,
-    /// Open, and now of another severity. Notifies.
+    /// The incident is open and has changed, for example its severity. Notifies.
     Changed,
     /// An alert that could not be read. Notifies.
     Unparsed,
-    /// Known already.
+    /// Already known.
     Duplicate,
     /// Older than what is known.
     Stale,
     /// A trigger older than `global.max_age`.
     Expired,
-    /// A trigger told to nobody: a silence covers it, or all its routes drop it in a mute.
+    /// A trigger that notifies nobody: a silence covers it, or all its routes drop it in a mute.
     Silenced,
     /// Held for a person.
     Quarantined,
-    /// No alert.
+    /// Not an alert.
     Ignored,
 }
 

@@ -17,15 +17,15 @@ use crate::{
 /// The window of Atlassian's objectives.
 const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
 
-/// `objectives[]` of the configuration: what is measured otherwise than the alerts say.
+/// `objectives[]` of the configuration: targets that override those of the alerts.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Objective")]
 pub struct Settings {
-    /// Which alerts it is about, in the words of a route's matchers; empty: all.
+    /// The alerts that it applies to, as a route's matchers; if empty, all.
     #[serde(default)]
     pub matchers: Vec<String>,
-    /// The objective, in percent such as 99.9; the alert's own where it is not given.
+    /// The objective in percent, such as 99.9; the alert's own by default.
     #[serde(default)]
     pub slo: Option<f64>,
     #[serde(default = "usual")]
@@ -37,7 +37,7 @@ fn usual() -> Duration {
 }
 
 impl Settings {
-    /// What is wrong with it; `key` is its path.
+    /// The problems of the setting; `key` is its path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         for (place, matcher) in self.matchers.iter().enumerate() {
@@ -78,8 +78,8 @@ impl Settings {
     }
 }
 
-/// What is measured for an alert with these labels: the objective as a fraction, and the window.
-/// The first setting that is about it counts, else its own objective, else the one that Atlassian
+/// The target for an alert with these labels: the objective as a fraction, and the window. The
+/// first matching setting applies, else the alert's own objective, else the one that Atlassian
 /// publishes for its SLI.
 pub fn target(settings: &[Settings], labels: &Labels) -> (f64, Duration) {
     let own = || {
@@ -101,7 +101,7 @@ pub fn target(settings: &[Settings], labels: &Labels) -> (f64, Duration) {
     (slo / 100.0, set.map_or(WINDOW, |one| one.window))
 }
 
-/// A time from its first moment to just before its last.
+/// A period that includes its beginning and excludes its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     pub from: Timestamp,
@@ -109,7 +109,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// What two have in common.
+    /// The overlap of two periods.
     fn within(self, other: Self) -> Option<Self> {
         let common = Self {
             from: self.from.max(other.from),
@@ -119,20 +119,20 @@ impl Span {
     }
 }
 
-/// A time during which an objective was not met.
+/// A period during which an objective was missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
     /// The trigger's time.
     pub from: Timestamp,
-    /// The resolve's; none while it is open.
+    /// The resolve's time; `None` while it is open.
     pub to: Option<Timestamp>,
     /// When silences that cover it were active.
     pub silenced: Vec<Span>,
 }
 
-/// What an alert's statuses say, in order: `true` that it is on.
+/// The breaches in an alert's statuses, in order: `true` means firing.
 pub fn breaches(mut said: Vec<(Timestamp, bool)>, silenced: &[Span]) -> Vec<Breach> {
-    // Of one time the end comes last: it was on.
+    // At the same time, the end comes last, so that there was a breach.
     said.sort_by_key(|(at, on)| (*at, !on));
 
     let mut found: Vec<Breach> = Vec::new();
@@ -151,12 +151,12 @@ pub fn breaches(mut said: Vec<(Timestamp, bool)>, silenced: &[Span]) -> Vec<Brea
     found
 }
 
-/// The step of Atlassian's escalation that the breaches of a window lead to. Atlassian names the
-/// steps and publishes no numbers: this is the bridge's reading of "frequency and consistency".
+/// The step of Atlassian's escalation that follows from the breaches of a window. Atlassian names
+/// the steps and publishes no numbers: this is the bridge's reading of "frequency and consistency".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ladder {
-    /// There was no breach outside of announced maintenance.
+    /// There was no breach outside announced maintenance.
     None,
     /// There was one.
     Incident,
@@ -180,22 +180,22 @@ impl Ladder {
 /// How an objective was met in a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
-    /// How many there were, announced or not.
+    /// The number of breaches, announced or not.
     pub breaches: u64,
     pub breach_seconds: i64,
-    /// The part of it that fell into announced maintenance.
+    /// The part of it within announced maintenance.
     pub maintenance_seconds: i64,
     pub budget_seconds: f64,
-    /// The part of the budget that is spent; 1 is all of it. None of a budget of nothing that is
-    /// spent.
+    /// The part of the budget that is spent; 1 is all of it. `None` if there is no budget and some
+    /// is spent.
     pub spent: Option<f64>,
     pub left: Option<f64>,
     pub ladder: Ladder,
-    /// How many breaches began in the window.
+    /// The number of breaches that began in the window.
     pub recurrence: u64,
-    /// The breaches' times, cut and joined, to be drawn.
+    /// The times of the breaches, cut and merged, for drawing.
     pub spans: Vec<Span>,
-    /// The parts of them that fell into announced maintenance.
+    /// The parts of them within announced maintenance.
     pub announced: Vec<Span>,
 }
 
@@ -213,7 +213,7 @@ pub fn measure(breaches: &[Breach], slo: f64, window: Duration, at: Timestamp) -
             from: breach.from,
             to: breach.to.unwrap_or(at),
         };
-        // One that ends when it begins is a breach all the same.
+        // A breach that ends when it begins still counts.
         let is_within =
             span.from < at && span.to > from || span.from == span.to && frame.holds(span.from);
         if !is_within {
@@ -285,7 +285,7 @@ fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-/// The same times without overlaps, in order.
+/// The same periods without overlaps, in order.
 fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut joined: Vec<Span> = Vec::new();
@@ -298,7 +298,7 @@ fn union(mut spans: Vec<Span>) -> Vec<Span> {
     joined
 }
 
-/// What is left of a time without others.
+/// A period without others.
 fn without(span: Span, others: &[Span]) -> Vec<Span> {
     let mut left = Vec::new();
     let mut from = span.from;

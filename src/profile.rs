@@ -6,12 +6,12 @@
 //!
 //! ```text
 //! header ─▶ matching ─▶ the profile
-//! mail   ─▶ extract::Contents ─▶ context (pairs, groups, JSON, item) ─▶ fields ─▶ status ─▶ Found
+//! mail ─▶ extract::Contents ─▶ context ─▶ fields ─▶ status ─▶ Found
 //! ```
 //!
 //! Everything is bounded: expressions are linear in the text, templates have fuel and an end, and a
-//! mail has at most [`MAX_ITEMS`] items. Starters ([`starters`]) are files of the same grammar, laid
-//! under a profile that names one before its settings are read (`config::starter`).
+//! mail has at most [`MAX_ITEMS`] items. Starters ([`starters`]) are files of the same grammar,
+//! laid under a profile that names one before its settings are read (`config::starter`).
 
 use std::{collections::BTreeSet, sync::Arc};
 

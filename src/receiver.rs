@@ -59,45 +59,45 @@ pub mod wording;
 
 pub use self::{credential::Credential, options::Options, table::Settings, transport::Transport};
 
-/// One integration of a receiver: how to say something to it, and what its answers mean.
+/// One integration of a receiver: how to notify it, and what its replies mean.
 pub trait Receiver: Send + Sync {
-    /// What it is told beside its own settings.
+    /// Its options besides its own settings.
     fn options(&self) -> &Options;
 
-    /// The credentials a request needs; read anew for every attempt.
+    /// The credentials that a request needs; they are read for every attempt.
     fn secrets(&self) -> Vec<&Credential>;
 
-    /// The request for this step of the delivery. Whatever the content, it is one the vendor
-    /// accepts: too long a field is cut and marked.
+    /// The request for this step of the delivery. Whatever the content, the vendor accepts it: a
+    /// field that is too long is cut and marked.
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError>;
 
     /// What the vendor's reply to it means.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
-    /// What stands for the trigger's receipt where a page is only shown: none where it is made
+    /// A stand-in for the trigger's receipt when a page is only shown; `None` if it is made
     /// without.
     fn example_receipt(&self, _action: Action) -> Option<&'static str> {
         None
     }
 
-    /// The step that follows the first where all goes well.
+    /// The step that follows the first if that succeeds.
     fn second_step(&self, _action: Action) -> Option<Step> {
         None
     }
 
-    /// Whether it changes what it has of an open incident; else a change is told anew, where the
+    /// Whether it updates the alert of an open incident; otherwise a change is a new message if the
     /// severity rose.
     fn updates(&self) -> bool {
         false
     }
 
-    /// How often what is told and not over is told again; none where it stays told.
+    /// How often an open alert is repeated; `None` if it stays without repetition.
     fn resend_delay(&self) -> Option<Duration> {
         None
     }
 
-    /// The request that tells again of all these, as open or, where they ended meanwhile, as over;
-    /// none where there is nothing to say. Each parcel's receipt is its own delivery's.
+    /// The request that repeats all of these, as open or, if they have ended in between, as over;
+    /// `None` if there is nothing to send. Each parcel's receipt is that of its own delivery.
     fn resend(&self, _told: &[Parcel<'_>], _still_open: bool, _keys: &Keys) -> Option<Request> {
         None
     }
@@ -107,59 +107,59 @@ pub trait Receiver: Send + Sync {
         Duration::from_mins(1)
     }
 
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     fn send_resolved(&self) -> bool {
         self.options().send_resolved
     }
 
-    /// Requests a minute it is limited to, where the user wants pacing.
+    /// The rate limit, if pacing is wanted.
     fn rate_limit(&self) -> Option<RateLimit> {
         self.options().rate_limit
     }
 
-    /// The mail server its pages are handed to, where they are mail.
+    /// The mail server for its pages, if they are mail.
     fn smarthost(&self) -> Option<&smarthost::Smarthost> {
         None
     }
 
-    /// How its requests travel, where they do.
+    /// How its requests travel, if they do.
     fn transport(&self) -> Option<&Transport> {
         self.options().transport.as_ref()
     }
 }
 
-/// What a receiver renders.
+/// The input of a receiver.
 #[derive(Debug, Clone, Copy)]
 pub struct Parcel<'a> {
     /// The same across retries.
     pub delivery: DeliveryId,
-    /// Under which trigger and resolve meet; see [`crate::delivery::alias`].
+    /// The key under which trigger and resolve meet; see [`crate::delivery::alias`].
     pub alias: &'a str,
     pub notification: &'a Notification,
     pub step: &'a Step,
-    /// Of a resolve: what the vendor calls what it made of the trigger, where it said.
+    /// For a resolve: the vendor's id of the trigger's alert, if it returned one.
     pub receipt: Option<&'a str>,
     /// The time of this attempt.
     pub now: Timestamp,
-    /// `global.external_url`: where people find the bridge's own pages.
+    /// `global.external_url`: the address of the bridge's own pages.
     pub external_url: Option<&'a str>,
 }
 
-/// The credentials of one attempt, or their stand-ins.
+/// The credentials of one attempt, or stand-ins for them.
 #[derive(Debug, Clone)]
 pub enum Keys {
     /// Read for a real request.
     Read(Texts),
-    /// For people's eyes: every secret shows as `<secret>`.
+    /// For display: every secret is shown as `<secret>`.
     Hidden,
 }
 
-/// What the credentials hold.
+/// The values of the credentials.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
-    /// Those in files.
+    /// The values from files.
     by_file: BTreeMap<PathBuf, SecretString>,
-    /// What may not show: see [`credential::telling`].
+    /// Texts that must not be shown: see [`credential::telling`].
     telling: Vec<SecretString>,
 }
 
@@ -182,7 +182,8 @@ impl Keys {
         Ok(Self::Read(texts))
     }
 
-    /// The same, with what else may not show: the proxy's address, and a request's own headers.
+    /// The same with more texts that must not be shown: the proxy's address, and a request's own
+    /// headers.
     #[must_use]
     pub fn hiding<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
         if let Self::Read(texts) = &mut self {
@@ -203,7 +204,7 @@ impl Keys {
         }
     }
 
-    /// The text without any of the credentials, nor the telling parts of one that is an address.
+    /// The text without any credential, and without the telling parts of one that is an address.
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
@@ -213,7 +214,7 @@ impl Keys {
         }
     }
 
-    /// Whether requests are made for people's eyes only.
+    /// Whether requests are made for display only.
     pub fn hidden(&self) -> bool {
         matches!(self, Self::Hidden)
     }
@@ -226,13 +227,13 @@ impl Texts {
                 .into_iter()
                 .map(SecretString::from),
         );
-        // A part of another is looked for after it.
+        // A part of another text is replaced after it.
         self.telling
             .sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
     }
 }
 
-/// Whether a header of this name is likely to hold a credential.
+/// Whether a header of this name is likely to contain a credential.
 pub fn is_sensitive(header: &str) -> bool {
     let name = header.to_ascii_lowercase();
     [
@@ -248,12 +249,12 @@ pub fn is_sensitive(header: &str) -> bool {
     .any(|word| name.contains(word))
 }
 
-/// What is sent.
+/// A request to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// One of HTTP's, `SMTP` for mail, or `PRINT` for standard output.
+    /// An HTTP method, `SMTP` for mail, or `PRINT` for standard output.
     pub method: &'static str,
-    /// The whole address; may be a secret itself.
+    /// The complete address; it may be a secret itself.
     pub url: String,
     pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Body,
@@ -267,16 +268,16 @@ pub enum Body {
     Mail(Mail),
 }
 
-/// What is handed to a mail server; its headers are the request's.
+/// The content for a mail server; its headers are the request's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mail {
-    /// Whom this one is for.
+    /// The recipients of this mail.
     pub recipients: Vec<String>,
-    /// Plain text, its lines parted by line feeds.
+    /// Plain text with line feeds.
     pub text: String,
 }
 
-/// What came back.
+/// A reply.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reply {
     pub status: u16,
@@ -293,7 +294,7 @@ pub struct RateLimit {
     pub per: Duration,
 }
 
-/// A notification could not be made into a request.
+/// Why a notification could not be made into a request.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RenderError {
     #[error("the template of `{field}` failed: {message}")]
@@ -301,13 +302,13 @@ pub enum RenderError {
         field: &'static str,
         message: String,
     },
-    /// What the secret's file holds is none; the message does not repeat it.
+    /// The content of the secret's file is not valid; the message does not repeat it.
     #[error("the secret `{name}` cannot be used: {message}")]
     Secret {
         name: &'static str,
         message: &'static str,
     },
-    /// What the alert says cannot be asked for: no repetition helps.
+    /// The content of the alert does not allow a request: no repetition helps.
     #[error("the request cannot be made: {0}")]
     Impossible(String),
 }
@@ -317,14 +318,14 @@ pub enum RenderError {
 #[serde(deny_unknown_fields)]
 pub struct Fallback {
     pub receiver: String,
-    /// How long a trigger may wait for this receiver before the fallback is told as well; at once
-    /// on a permanent failure.
+    /// How long a trigger may wait for this receiver before the fallback is notified as well; it is
+    /// notified at once on a permanent failure.
     #[serde(default = "Fallback::default_after")]
     pub after: settings::Duration,
 }
 
 impl Settings {
-    /// What is wrong with them, beside what compiling finds; `key` is their path.
+    /// The problems of the settings, besides what compilation finds; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let after = self.fallback.as_ref().and_then(|fallback| {
             bounds::duration(&format!("{key}.fallback.after"), fallback.after, 0, 7 * DAY)
@@ -344,30 +345,30 @@ impl Fallback {
 pub struct Receivers {
     pub integrations: BTreeMap<Target, Box<dyn Receiver>>,
     pub fallbacks: BTreeMap<String, Fallback>,
-    /// Every receiver's name in the order they are written, those without an integration too: they
-    /// tell nobody.
+    /// The name of every receiver, in the order in which they are written, including those without
+    /// an integration, which notify nobody.
     pub names: Vec<String>,
-    /// What is allowed and yet unwise: plain http off loopback.
+    /// Settings that are allowed but unwise: plain http off loopback.
     pub warnings: Vec<Problem>,
-    /// Where each integration stands in the configuration: `receivers[0].slack_configs[0]`.
+    /// The place of each integration in the configuration: `receivers[0].slack_configs[0]`.
     pub(crate) places: BTreeMap<Target, String>,
-    /// The places of all that is read as a template.
+    /// The places of all templates.
     pub(crate) templates: BTreeSet<String>,
-    /// What each receiver was compiled from, by name: tells what a reload changed.
+    /// The settings of each receiver, by name, to detect what a reload changed.
     pub(crate) written: BTreeMap<String, Settings>,
-    /// What the environment gave to each integration.
+    /// The values from the environment in each integration's texts.
     given: given::Given,
 }
 
 impl Receivers {
-    /// Where an integration stands in the configuration.
+    /// The place of an integration in the configuration.
     pub fn place(&self, target: &Target) -> String {
         self.places
             .get(target)
             .map_or_else(|| target.receiver.clone(), Clone::clone)
     }
 
-    /// The integrations of one receiver: by kind as [`Settings`] lists them, within a kind as
+    /// The integrations of one receiver: by kind in the order of [`Settings`], and within a kind as
     /// written.
     pub fn of<'a>(
         &'a self,

@@ -15,30 +15,30 @@ mod compile;
 pub mod interval;
 mod mute;
 
-/// `route:` and each of its `routes` of the configuration: Alertmanager's words.
+/// `route:` and each of its `routes` in the configuration, in Alertmanager's words.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Inherited from the parent where it is not given; the root needs one.
+    /// Inherited from the parent by default; the root needs one.
     pub receiver: Option<String>,
-    /// All must hold. The root takes none: it is where the rest goes.
+    /// All must hold. The root has none: it takes the rest.
     pub matchers: Vec<String>,
-    /// Whether the routes beside it are tried as well once this one matched.
+    /// Whether the following sibling routes are tried as well once this one has matched.
     pub r#continue: bool,
-    /// Of this route alone, not of the routes below it.
+    /// For this route alone, not for the routes below it.
     pub mute_time_intervals: Vec<String>,
-    /// Of this route alone, not of the routes below it.
+    /// For this route alone, not for the routes below it.
     pub active_time_intervals: Vec<String>,
-    /// Inherited from the parent where it is not given; the root's default is `hold`.
+    /// Inherited from the parent by default; the root's default is `hold`.
     pub on_mute: Option<OnMute>,
     pub routes: Vec<Settings>,
 }
 
-/// What becomes of a trigger while its route is muted.
+/// What happens to a trigger while its route is muted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMute {
-    /// Told when the window ends, if still open then.
+    /// Sent when the window ends, if still open then.
     #[default]
     Hold,
     Drop,
@@ -53,7 +53,7 @@ pub struct Routes {
 /// A node of the tree, with what it inherits.
 #[derive(Debug)]
 pub struct Route {
-    /// Where it stands in the configuration: `route.routes[1]`.
+    /// Its place in the configuration: `route.routes[1]`.
     pub path: String,
     pub receiver: String,
     pub matchers: Vec<Matcher>,
@@ -73,19 +73,19 @@ pub struct Reached {
     pub mute: Option<Mute>,
 }
 
-/// Why a receiver is not told now.
+/// Why a receiver is not notified now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mute {
-    /// The time intervals at work: the muting ones that are on, the active ones where none of them
-    /// is.
+    /// The responsible time intervals: the active muting ones, or the active intervals if none of
+    /// them is active.
     pub intervals: Vec<String>,
-    /// `on_mute: hold`: told at this time, if the incident is still open then; 366 days on where
-    /// the mute lasts longer. None is `on_mute: drop`.
+    /// `on_mute: hold`: sent at this time, if the incident is still open then, or after 366 days if
+    /// the mute lasts longer. `None` is `on_mute: drop`.
     pub until: Option<Timestamp>,
 }
 
 impl Routes {
-    /// Compiles the tree, or says all that is wrong with it. `receivers` are the names that exist.
+    /// Compiles the tree, or reports all its problems. `receivers` are the existing names.
     pub fn compile(
         route: &Settings,
         intervals: &[interval::Settings],
@@ -102,8 +102,8 @@ impl Routes {
     /// Where the labels lead, in the tree's order, each receiver once. With `at`, time intervals
     /// apply.
     ///
-    /// A receiver that several routes name is told as the most outspoken of them says: now before
-    /// later before never.
+    /// If several routes name a receiver, the one that notifies it soonest decides: now, later,
+    /// never.
     pub fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Vec<Reached> {
         let mut reached: Vec<Reached> = Vec::new();
         for route in self.matching(labels) {
@@ -137,8 +137,8 @@ impl Routes {
 }
 
 impl Route {
-    /// Depth first: the children that match stand for their parent, and the first of them ends the
-    /// search among its siblings unless it says `continue`. Returns whether this route matches.
+    /// Depth first: the matching children replace their parent, and the first of them ends the
+    /// search among its siblings unless it has `continue`. Returns whether this route matches.
     fn collect<'a>(&'a self, labels: &Labels, all: &mut Vec<&'a Route>) -> bool {
         if !self.matchers.iter().all(|matcher| matcher.holds(labels)) {
             return false;
@@ -159,7 +159,7 @@ impl Route {
     }
 }
 
-/// Whether being muted like `a` tells somebody sooner than like `b`.
+/// Whether a mute like `a` notifies sooner than one like `b`.
 fn sooner(a: Option<&Mute>, b: Option<&Mute>) -> bool {
     match (a, b) {
         (_, None) => false,

@@ -35,19 +35,19 @@ use ways_in::{Door, WayIn};
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the metrics are tidied.
+/// How often the metrics are cleaned up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
-    // Before it is known what it asks for: unheard, it ends the process.
+    // Registered before anything else: an unhandled SIGHUP ends the process.
     let hangup = signal(SignalKind::hangup())?;
     let bridge = Bridge::new(loaded).await?;
     bridge.run(hangup).await
 }
 
 impl Bridge {
-    /// Starts every part, waits for a signal, and stops them: first the ways in, then the rest.
+    /// Starts every part, waits for a signal, and stops them: first the ingresses, then the rest.
     async fn run(self, hangup: Signal) -> anyhow::Result<()> {
         let at = self.admin_listener.local_addr();
         greet(&self.reload.started, &self.ways_in, at);
@@ -97,7 +97,7 @@ impl Bridge {
 
         systemd::stopping();
         tracing::info!(
-            "stopping: what is under way is finished first; a second signal stops at once"
+            "stopping: work in progress is finished first; a second signal stops at once"
         );
         receiving.close();
         working.close();
@@ -113,10 +113,11 @@ impl Bridge {
 
         tokio::select! {
             () = soft => tracing::info!("stopped"),
-            () = hard => tracing::warn!("stopped at once; what was under way is repeated at the next start"),
+            () = hard => tracing::warn!("stopped at once; work in progress is repeated at the next \
+                                         start"),
         }
 
-        // Nobody takes the store before it is closed.
+        // Nobody may lock the store before it is closed.
         drop(self.store);
         drop(self.owned);
 
@@ -124,7 +125,7 @@ impl Bridge {
     }
 }
 
-/// Where the store is.
+/// The place of the store.
 pub fn store_place(config: &Config) -> anyhow::Result<Place> {
     let key = if config.store.url_file.is_some() {
         "store.url_file"
@@ -135,20 +136,20 @@ pub fn store_place(config: &Config) -> anyhow::Result<Place> {
         .map_err(|problem| anyhow::anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))
 }
 
-/// Rings here when another replica, or a command, says that something is owed.
+/// Notifies here when another replica, or a command, announces new deliveries.
 async fn listen(store: Arc<dyn Upkeep>, owed: Arc<Notify>, stop: CancellationToken) {
     while stop.run_until_cancelled(store.rung()).await.is_some() {
         owed.notify_one();
     }
 }
 
-/// Says where mail can be sent; on the embedded defaults, how to send a first one.
+/// Prints where mail can be sent; with the built-in defaults, also how to send a first one.
 fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
 
-    eprintln!("alertbridge {} takes mail", env!("CARGO_PKG_VERSION"));
+    eprintln!("alertbridge {} is ready", env!("CARGO_PKG_VERSION"));
     for way_in in ways_in {
         eprintln!("  {}", way_in.about);
     }
@@ -158,7 +159,8 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
 
     if loaded.source.is_embedded() {
         eprintln!(
-            "\nThere is no configuration file: pages are printed here, and shown at http://{admin}/.\n\
+            "\nThere is no configuration file: pages are printed here, and shown at \
+             http://{admin}/.\n\
              Send a first mail from another terminal:\n"
         );
         for way_in in ways_in.iter().filter_map(|way_in| way_in.try_with.as_ref()) {

@@ -1,4 +1,4 @@
-//! The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
+//! The vocabulary of the configuration: durations, sizes, secrets, and a problem with its fix.
 
 use std::{
     borrow::Cow,
@@ -34,7 +34,7 @@ impl Duration {
         self.0.is_zero()
     }
 
-    /// Both, one after the other.
+    /// The sum of both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -60,7 +60,12 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no duration: write it like 30s, 5m, 1h30m or 90d");
+        let wrong = || {
+            format!(
+                "`{text}` is not a valid duration: write it like 30s, 5m, 1h30m or \
+                                90d"
+            )
+        };
         if text == "0" {
             return Ok(Self::from_secs(0));
         }
@@ -105,7 +110,7 @@ impl fmt::Display for Duration {
             return f.write_str("0s");
         }
 
-        // Years and weeks are read, and written as days: a reader of `1y3w` has to calculate.
+        // Years and weeks are parsed, but printed as days: `1y3w` would have to be calculated.
         for (name, unit) in &UNITS[2..] {
             if millis >= *unit {
                 write!(f, "{}{name}", millis / unit)?;
@@ -139,7 +144,7 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: write it like 10MiB, 512KiB or 1GiB");
+        let wrong = || format!("`{text}` is not a valid size: write it like 10MiB, 512KiB or 1GiB");
         let digits = text
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(text.len());
@@ -191,7 +196,8 @@ macro_rules! as_text {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": ["string", "integer"], "description": $about, "pattern": $pattern })
+                json_schema!({ "type": ["string", "integer"], "description": $about,
+                               "pattern": $pattern })
             }
         }
     };
@@ -228,7 +234,7 @@ impl Default for DefaultOn {
     }
 }
 
-/// A credential as a settings struct holds it: text that no `{:?}` shows.
+/// A credential in a settings struct: text that `{:?}` does not show.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SecretText(String);
@@ -253,8 +259,8 @@ impl From<&str> for SecretText {
     }
 }
 
-/// A credential: its text, or the file it is read from at every use, so that rotating it needs no
-/// reload.
+/// A credential: its text, or the file from which it is read at every use, so that rotating it
+/// needs no reload.
 #[derive(Debug, Clone)]
 pub enum Secret {
     Inline(SecretString),
@@ -281,7 +287,7 @@ impl Secret {
         })
     }
 
-    /// As [`Secret::required`], where the secret may be left out.
+    /// Like [`Secret::required`], for an optional secret.
     pub fn optional(
         key: &str,
         name: &str,
@@ -340,18 +346,18 @@ pub enum SecretError {
     Empty { path: PathBuf },
 }
 
-/// Something wrong with the configuration, and what to do about it. Never holds a secret.
+/// A problem of the configuration, and how to fix it. It never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The path of the key: `route.routes[1].matchers[0]`.
     pub key: String,
-    /// What is wrong, a sentence without its full stop.
+    /// What is wrong, as a sentence without its full stop.
     pub what: String,
-    /// What mends it.
+    /// How to fix it.
     pub mend: String,
 }
 
-/// On one line, as warnings are told.
+/// On one line, for warnings.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.key, self.what, self.mend)
@@ -407,7 +413,7 @@ mod tests {
         ] {
             let error = text.parse::<Duration>().unwrap_err();
             assert!(
-                error.ends_with("is no duration: write it like 30s, 5m, 1h30m or 90d"),
+                error.ends_with("is not a valid duration: write it like 30s, 5m, 1h30m or 90d"),
                 "{error}"
             );
         }

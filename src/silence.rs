@@ -15,7 +15,7 @@ use crate::label::{Labels, Matcher, MatcherError, alert_name};
 /// The store's number for a silence; never used twice.
 pub type SilenceId = i64;
 
-/// A silence somebody asks for, checked.
+/// A requested silence, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(crate) matchers: Vec<String>,
@@ -25,17 +25,17 @@ pub struct Plan {
     pub(crate) comment: String,
 }
 
-/// Why there can be no such silence.
+/// Why a silence cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     #[error(
-        "`{text}` is no matcher: {error}; write it like 'severity=\"critical\"', 'app_key=~\"com[.]example[.].*\"' or \
-         'sli_gap<20'"
+        "`{text}` is not a valid matcher: {error}; write it like 'severity=\"critical\"', \
+         'app_key=~\"com[.]example[.].*\"' or 'sli_gap<20'"
     )]
     Matcher { text: String, error: MatcherError },
     #[error(
-        "at least one matcher must not match the empty string: {0} would silence whatever lacks the label too; add what \
-         the maintenance is of, like 'app_key=\"com.example.calendar\"'"
+        "at least one matcher must not match the empty string: {0} would silence whatever lacks \
+         the label too; add what the maintenance is of, like 'app_key=\"com.example.calendar\"'"
     )]
     CoversWhateverLacksIt(String),
     #[error("it would end at {ends_at}, which is not after its start, {starts_at}")]
@@ -50,8 +50,8 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Each text may hold several matchers, as in a route. A start that has passed is now: what was
-    /// told stays told.
+    /// Each text may contain several matchers, as in a route. A start in the past becomes now: what
+    /// was announced stays announced.
     pub fn new(
         texts: &[String],
         (starts_at, ends_at): (Timestamp, Timestamp),
@@ -97,7 +97,7 @@ impl Plan {
         })
     }
 
-    /// The silence that it would be, for whoever wants to see what that covers.
+    /// The silence that would be added, for a preview of what it covers.
     pub fn as_if_added(&self, now: Timestamp) -> Silence {
         Silence {
             id: 0,
@@ -110,7 +110,7 @@ impl Plan {
         }
     }
 
-    /// The labels its matchers name.
+    /// The labels in its matchers.
     pub fn label_names(&self) -> impl Iterator<Item = String> {
         self.matchers
             .iter()
@@ -119,11 +119,11 @@ impl Plan {
     }
 }
 
-/// A silence as the store has it.
+/// A stored silence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silence {
     pub id: SilenceId,
-    /// As text: they are read only where somebody would be told.
+    /// As text: they are parsed only if somebody would be notified.
     pub matchers: Vec<String>,
     pub starts_at: Timestamp,
     /// When it ends, or was expired.
@@ -133,7 +133,7 @@ pub struct Silence {
     pub created_at: Timestamp,
 }
 
-/// How a silence stands, in Alertmanager's words.
+/// The state of a silence, in Alertmanager's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Pending,
@@ -176,7 +176,7 @@ impl Silence {
         for text in &self.matchers {
             let asks_for_kind =
                 |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
-            // Alertmanager's tools call an alert by this name, which is no label of ours.
+            // Alertmanager's tools use this name for an alert, which is not a label here.
             let holds = |matcher: &Matcher| match matcher.name() {
                 "alertname" => matcher.holds_for(alert_name(labels)),
                 _ => matcher.holds(labels),
@@ -193,12 +193,12 @@ impl Silence {
     }
 }
 
-/// So many matchers a thread remembers.
+/// The number of matchers that a thread caches.
 const REMEMBERED: usize = 64;
 
 thread_local! {
-    /// By their text: a regular expression takes longer to compile than a mail to decide. None
-    /// cannot be read.
+    /// By their text: compiling a regular expression takes longer than deciding a mail. `None`
+    /// means invalid.
     static READ: RefCell<HashMap<String, Option<Matcher>>> = RefCell::default();
 }
 
@@ -214,7 +214,7 @@ fn ask<T>(text: &str, question: impl FnOnce(&Matcher) -> Option<T>) -> Option<T>
     })
 }
 
-/// Of the silences that cover something, the last to end.
+/// Of the silences that cover the labels, the last to end.
 pub fn last_to_cover<'a>(silences: &'a [Silence], labels: &Labels) -> Option<&'a Silence> {
     silences
         .iter()
@@ -223,7 +223,7 @@ pub fn last_to_cover<'a>(silences: &'a [Silence], labels: &Labels) -> Option<&'a
 }
 
 impl fmt::Display for Silence {
-    /// As the reason of what it silenced.
+    /// The reason of what it silenced.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -299,7 +299,7 @@ mod tests {
         assert!(!silence.covers(&alert("com.example.app", "20", "warning")));
         assert!(
             !silence.covers(&alert("com.example.app", "", "warning")),
-            "what is no number is not below 20"
+            "what is not a number is not below 20"
         );
         assert!(!silence.covers(&alert("com.example.app", "5", "critical")));
     }
@@ -362,11 +362,11 @@ mod tests {
         assert!(plan(&["app_key!=\"x\"", "kind=incident"]).is_ok());
         assert!(
             plan(&["sli_gap>=0"]).is_ok(),
-            "a label that is not set is no number"
+            "a label that is not set is not a number"
         );
         let error = plan(&["critical"]).unwrap_err().to_string();
         assert!(
-            error.starts_with("`critical` is no matcher: ") && error.contains("severity="),
+            error.starts_with("`critical` is not a valid matcher: ") && error.contains("severity="),
             "{error}"
         );
     }

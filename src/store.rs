@@ -69,8 +69,8 @@ pub use upkeep::Upkeep;
 
 pub use crate::delivery::NewDelivery;
 
-/// Everything a store does: the sum of what its callers ask of it, each of whom takes the part that
-/// it needs.
+/// Everything that a store does: the sum of what its callers ask of it. Each caller takes the part
+/// that it needs.
 pub trait Store: Intake + Lanes + Desk + Browse + Ledger + Upkeep + Canaries {}
 
 impl<S: Intake + Lanes + Desk + Browse + Ledger + Upkeep + Canaries> Store for S {}

@@ -1,5 +1,4 @@
-//! What all templates share, whoever renders them: the filters beside Jinja's own, and output that
-//! ends where it is long enough.
+//! The common part of all templates: the filters besides Jinja's own, and bounded output.
 
 use std::io::{self, Write};
 
@@ -21,7 +20,7 @@ pub fn described(error: &Error) -> String {
     words.join(" ").chars().take(300).collect()
 }
 
-/// Output up to a length; then it refuses, which ends the rendering.
+/// Output up to a length; beyond that it fails, which ends the rendering.
 #[derive(Debug)]
 pub struct Bounded {
     bytes: Vec<u8>,

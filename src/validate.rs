@@ -19,7 +19,7 @@ mod reason;
 
 pub use alert::SliAlert;
 
-/// The schema built in: inferred from the one published example, and it says so.
+/// The built-in schema, inferred from the single published example, as it says itself.
 pub const BUILT_IN: &str = include_str!("../schema/incident-data.schema.json");
 
 /// The largest schema file read, in bytes.
@@ -36,17 +36,17 @@ pub struct Validator {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Violation {
-    /// Names the JSON pointer of every violation, of the first five where there are more.
+    /// The JSON pointers of the violations, at most five.
     pub reason: String,
     /// The JSON as it was.
     pub json: Value,
 }
 
-/// An alert, and what in its JSON the schema does not know.
+/// An alert, and the parts of its JSON that the schema does not know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Valid {
     pub alert: SliAlert,
-    /// JSON pointers of additions: drift, welcome and reported. At most 20.
+    /// JSON pointers to additions, which are drift: accepted and reported. At most 20.
     pub unknown: Vec<String>,
 }
 
@@ -60,20 +60,21 @@ pub enum SchemaError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the schema {} is larger than 1 MiB; name a JSON schema", path.display())]
     TooLarge { path: PathBuf },
-    #[error("the schema {} is not valid JSON: {source}; mend it there", path.display())]
+    #[error("the schema {} is not valid JSON: {source}; correct the file", path.display())]
     NotJson {
         path: PathBuf,
         source: serde_json::Error,
     },
     #[error(
-        "the schema {} is no usable JSON schema: {what}; mend it there ($ref may only point into the file itself)",
+        "the schema {} is not a usable JSON schema: {what}; correct the file ($ref may only point \
+         into the file itself)",
         path.display()
     )]
     NotASchema { path: PathBuf, what: String },
 }
 
 impl Validator {
-    /// The schema built in. That it compiles is tested.
+    /// The built-in schema. A test compiles it.
     pub fn built_in() -> Result<Self, SchemaError> {
         Self::compile(
             BUILT_IN.as_bytes(),
@@ -128,7 +129,7 @@ impl Validator {
         })
     }
 
-    /// Whether JSON fits the schema; the error names the JSON pointers of what does not.
+    /// Whether JSON satisfies the schema; the error lists the JSON pointers of what does not.
     pub fn fits(&self, json: &Value) -> Result<(), String> {
         if self.schema.is_valid(json) {
             Ok(())
@@ -158,7 +159,8 @@ mod tests {
         json!({
             "appKey": "com.example.appkey",
             "appDetails": { "name": "AppName", "partnerName": "Atlassian" },
-            "incidentId": "FOotlQrY5ZQ", "incidentStatus": "ANOMALOUS", "time": "2022-03-24T15:40:00Z",
+            "incidentId": "FOotlQrY5ZQ", "incidentStatus": "ANOMALOUS",
+            "time": "2022-03-24T15:40:00Z",
             "metricName": "Jira Installation Callback Success Rate", "metricUnit": "PERCENT",
             "measurementDurationSeconds": 86400, "sliValue": 60.0, "sloValue": 99.0
         })
@@ -322,8 +324,8 @@ mod tests {
         assert!(reason(json!({})).contains("/appKey: is missing"));
         assert!(reason(json!(7)).contains("/appKey: is missing"));
         assert!(reason(with("/incidentId", json!(""))).contains("/incidentId: is empty"));
-        assert!(reason(with("/time", json!("noon"))).contains("/time: is no RFC 3339 time"));
-        assert!(reason(with("/sloValue", json!("99"))).contains("/sloValue: is no number"));
+        assert!(reason(with("/time", json!("noon"))).contains("/time: is not an RFC 3339 time"));
+        assert!(reason(with("/sloValue", json!("99"))).contains("/sloValue: is not a number"));
         assert_eq!(
             lenient.check(with("/x", json!(1))).unwrap().unknown,
             Vec::<String>::new()
@@ -341,7 +343,7 @@ mod tests {
             error
         };
         assert!(refused("{").contains("not valid JSON"));
-        assert!(refused(r#"{"type": "objekt"}"#).contains("no usable JSON schema"));
+        assert!(refused(r#"{"type": "objekt"}"#).contains("not a usable JSON schema"));
         assert!(
             refused(r#"{"$ref": "https://example.com/x.json"}"#).contains("into the file itself")
         );

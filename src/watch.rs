@@ -34,31 +34,31 @@ mod quiet;
 use complaint::{Complaint, complaints, over, severity};
 
 const EVERY: Duration = Duration::from_secs(5);
-/// Between two looks no more time passes, unless the clock was set or the machine slept: then
-/// nobody is late yet.
+/// No more time passes between two looks, unless the clock was set or the machine was suspended:
+/// then nothing is overdue yet.
 const LEAP: SignedDuration = SignedDuration::from_mins(1);
 
-/// Looks after the bridge itself.
+/// Watches the bridge itself.
 pub struct Watch {
-    /// What there may be to tell.
+    /// The source of troubles.
     pub upkeep: Arc<dyn Upkeep>,
-    /// Where it is told.
+    /// Where alarms are decided.
     pub intake: Arc<dyn Intake>,
     pub in_force: Receiver<Arc<InForce>>,
     pub health: Health,
-    /// The ways in that are configured.
+    /// The configured ingresses.
     pub ingresses: Vec<String>,
-    /// Those that other replicas serve as well. What is wrong with one here, they know nothing of,
-    /// and would call over what this one tells: readiness tells it instead, and mail goes to them.
+    /// Those that other replicas serve as well. The replicas do not know about a trouble of one
+    /// here, and would end its alarm: readiness reports it instead, and mail goes to them.
     pub shared: Vec<String>,
-    /// Those that are mailboxes: mail waits there until they are read.
+    /// Those that are mailboxes, which keep mail until it is read.
     pub mailboxes: Vec<String>,
     pub clock: Clock,
-    /// Rung when something is owed to a receiver.
+    /// Notified when deliveries are created.
     pub owed: Arc<Notify>,
 }
 
-/// Since when it has been looked after without a gap, and what was wrong at the last look.
+/// The time since which it has been watched without a gap, and the troubles at the last look.
 #[derive(Debug)]
 struct Vigil {
     since: Timestamp,
@@ -83,13 +83,13 @@ impl Watch {
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&mut vigil).await {
                 telemetry::store_failed(
-                    "the bridge could not look after itself: it will try again",
+                    "the bridge could not check itself: it will try again",
                     &error,
                 );
             }
             if let Err(error) = self.look_for_quiet(&vigil).await {
                 telemetry::store_failed(
-                    "mail that did not come could not be looked for: it will be tried again",
+                    "missing mail could not be checked for: it will be tried again",
                     &error,
                 );
             }
@@ -148,7 +148,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Every configured way in, with what is known of it.
+    /// Every configured ingress, with its condition.
     fn standing_of<'a>(
         &'a self,
         health: &'a BTreeMap<String, Condition>,
@@ -159,7 +159,7 @@ impl Watch {
             .collect()
     }
 
-    /// What is no `news` is tried again while a silence or a mute keeps it from everybody.
+    /// An alarm that is not new is tried again while a silence or a mute keeps it from everybody.
     async fn tell(
         &self,
         action: Action,

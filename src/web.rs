@@ -1,8 +1,8 @@
 //! The admin listener: health, readiness, metrics, the wish for a reload, and the API.
 //!
 //! Every request passes the same gates in the same order: its Host and Origin are this listener's
-//! ([`guard`]), its body is bounded and in time, it is known who sends it ([`sign_in`]), and what it
-//! does it does on purpose ([`access`]). What can be asked stands in [`views`], for the API
+//! ([`guard`]), its body is bounded and in time, it is known who sends it ([`sign_in`]), and what
+//! it does it does on purpose ([`access`]). What can be asked stands in [`views`], for the API
 //! ([`api`]) and for pages alike.
 
 use std::{
@@ -230,7 +230,7 @@ async fn by_no_page(request: Request, next: Next) -> Response {
         .iter()
         .any(|name| request.headers().contains_key(*name))
     {
-        let error = "this is not for web pages: ask with curl, or send SIGHUP";
+        let error = "web pages may not do this: use curl, or send SIGHUP";
         return (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response();
     }
 
@@ -255,7 +255,7 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
         Ok(Ok(remarks)) => lines("reloaded", &remarks).into_response(),
         Ok(Err(faults)) => {
             let text = lines(
-                "not reloaded, the old configuration stays in force:",
+                "not reloaded, the old configuration remains in force:",
                 &faults,
             );
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()

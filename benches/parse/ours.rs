@@ -31,7 +31,8 @@ alerts:
   severity: [{ matchers: ['sli_gap>=20'], severity: critical }, { severity: warning }]
 route:
   receiver: everybody
-  routes: [{ receiver: oncall, matchers: ['severity=critical', 'app_key=~\"com\\\\.example\\\\..*\"'] }]
+  routes: [{ receiver: oncall, matchers: ['severity=critical', \
+  'app_key=~\"com\\\\.example\\\\..*\"'] }]
 receivers:
   - { name: everybody, webhook_configs: [{ url: 'http://127.0.0.1:9/' }] }
   - { name: oncall, webhook_configs: [{ url: 'http://127.0.0.1:9/' }] }

@@ -43,10 +43,14 @@ impl Plain {
     pub fn decide(&self, path: &Path, mails: &[Vec<u8>]) -> usize {
         let store = Connection::open(path).unwrap();
         let schema = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-            CREATE TABLE incident (id TEXT, status TEXT, json TEXT NOT NULL, PRIMARY KEY (id, status)) WITHOUT ROWID";
+            CREATE TABLE incident (id TEXT, status TEXT, json TEXT NOT NULL, PRIMARY KEY (id, \
+            status)) WITHOUT ROWID";
         store.execute_batch(schema).unwrap();
         let mut insert = store
-            .prepare("INSERT INTO incident (id, status, json) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+            .prepare(
+                "INSERT INTO incident (id, status, json) VALUES (?1, ?2, ?3) ON CONFLICT DO \
+                      NOTHING",
+            )
             .unwrap();
         let alerts = mails.iter().filter_map(|mail| self.read(mail));
         alerts

@@ -28,7 +28,8 @@ use super::{
 };
 use crate::message::header::Field;
 
-/// The longest chain looked at; RFC 8617 allows 50, and each seal is a look-up and a verification.
+/// The longest chain that is examined; RFC 8617 allows 50, and each seal costs a look-up and a
+/// verification.
 const INSTANCES: usize = 10;
 
 struct Chain<'a> {
@@ -102,7 +103,8 @@ pub async fn examine(
         DkimResult::Pass => {
             let by = &chain.seals[witness].header;
             let how = format!(
-                "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the chain validates",
+                "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the \
+                 chain validates",
                 by.d,
                 mail.domain,
                 by.i,
@@ -121,7 +123,7 @@ pub async fn examine(
 }
 
 impl<'a> Chain<'a> {
-    /// Reads the chain: none where the mail has none; the error says why it cannot be read.
+    /// Parses the chain: `None` if the mail has none; the error says why it cannot be parsed.
     fn of(mail: &Mail<'a>) -> Result<Option<Self>, String> {
         let read = |error: mail_auth::Error| format!("the chain cannot be read: {error}");
         let mut chain = Self {
@@ -184,8 +186,7 @@ impl<'a> Chain<'a> {
         Ok(Some(chain))
     }
 
-    /// The DNS name and the domain of each seal's key, and of the last signature's, which comes
-    /// last.
+    /// The DNS name and the domain of each seal's key, and finally of the last signature's.
     fn names(&self) -> impl Iterator<Item = (String, &str)> {
         let seals = self
             .seals
@@ -202,8 +203,8 @@ impl<'a> Chain<'a> {
             .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
     }
 
-    /// The keys that the chain needs. Trouble counts at the domains that are named alone: the others
-    /// are a stranger's choice.
+    /// The keys that the chain needs. DNS failures only count at the named domains: a stranger
+    /// chose the others.
     async fn keys(&self, first_named: usize, dns: &Dns) -> Result<Keys, NoKey> {
         let of_strangers = self.names().take(first_named).map(async |(name, _)| {
             let key = dns.strangers_key(&name).await.map_err(|why| match why {
@@ -226,8 +227,8 @@ impl<'a> Chain<'a> {
         of_named.into_iter().chain(of_strangers).collect()
     }
 
-    /// The latest instance from `first` on that says dkim=pass for the domain, and the selector
-    /// where it says that.
+    /// The latest instance from `first` on that says dkim=pass for the domain, and its selector if
+    /// there is one.
     fn witness(
         &self,
         first: usize,
@@ -340,7 +341,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// A field with white space before its colon is no forwarder's.
+/// A field with white space before its colon is not a forwarder's.
 fn fields<'a, T>(
     mail: &Mail<'a>,
     name: &'static [u8],

@@ -18,8 +18,8 @@
 //!   the body to tell how it was to be read.
 //!
 //! The place alone cannot tell the host's line from a sender's. Hosts write theirs *below* the
-//! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`, then
-//! Authentication-Results), and that is where a line lands that the sender wrote. A host that
+//! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`,
+//! then Authentication-Results), and that is where a line lands that the sender wrote. A host that
 //! writes one on every mail, and so is always first, or that removes those in its name (RFC 8601,
 //! 5), leaves no room for that; name no other. Against a host that fails once, the last condition
 //! asks the forger for a signature of the domain that is fresh, and an alert of its own is all he
@@ -37,11 +37,11 @@ use super::{
 };
 use crate::message::header::Field;
 
-/// The name for Microsoft 365, whose hosts are many and write no authserv-id.
+/// The name for Microsoft 365, which has many hosts that write no authserv-id.
 const EXCHANGE: &str = "exchange";
 
-/// The domains of Microsoft 365's hosts: those of the worldwide service, and those of the clouds of
-/// governments and of China.
+/// The domains of Microsoft 365's hosts: those of the worldwide service, and those of the
+/// government clouds and of China.
 const OF_EXCHANGE: [&str; 7] = [
     "outlook.com",
     "outlook.office365.com",
@@ -52,7 +52,7 @@ const OF_EXCHANGE: [&str; 7] = [
     "protection.outlook.de",
 ];
 
-/// A host whose word counts: `trusted_authserv_id`.
+/// A trusted host: `trusted_authserv_id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     Named(String),
@@ -67,7 +67,7 @@ impl Host {
         }
     }
 
-    /// Whether an Authentication-Results is this host's by what it says of itself.
+    /// Whether an Authentication-Results claims to be this host's.
     fn wrote(&self, results: &Results) -> bool {
         match (self, &results.host) {
             (Self::Named(name), Some(host)) => host.eq_ignore_ascii_case(name),
@@ -76,7 +76,7 @@ impl Host {
         }
     }
 
-    /// What becomes of the body on its way through it.
+    /// What happens to the body on its way through it.
     fn body(&self) -> Body {
         match self {
             Self::Named(_) => Body::Kept,
@@ -84,8 +84,8 @@ impl Host {
         }
     }
 
-    /// Whether a Received is one it adds: it took the mail, or handed it on within (Gmail: by an
-    /// address, from nobody).
+    /// Whether a Received is one that it adds: it accepted the mail, or passed it on internally
+    /// (Gmail: by an address, from nobody).
     fn took(&self, received: &Received) -> bool {
         let Some(by) = &received.by else { return false };
         match self {
@@ -95,11 +95,11 @@ impl Host {
     }
 }
 
-/// What whoever verified a signature has done to the body since.
+/// What the verifying host has done to the body since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     Kept,
-    /// The host made the MIME anew, or added to it.
+    /// The host rebuilt the MIME structure, or added to it.
     Remade,
 }
 
@@ -110,7 +110,7 @@ fn is_address(by: &str) -> bool {
         .is_ok()
 }
 
-/// Looks at the first Authentication-Results; `hosts` are those that count.
+/// Examines the first Authentication-Results; `hosts` are the trusted ones.
 pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Finding {
     let absent = |why: &str| Finding::Absent(format!("Authentication-Results: {why}"));
     if hosts.is_empty() {
@@ -161,7 +161,7 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
         return absent(&format!(
-            "the first stands below a Received by {by}: it was there before the mail arrived"
+            "the first is below a Received by {by}: it was there before the mail arrived"
         ));
     }
 
@@ -177,14 +177,15 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
             ),
         },
         Ok(None) => Finding::Refuted(format!(
-            "Authentication-Results: by {by} a signature of {} passed that the mail does not carry: a forgery",
+            "Authentication-Results: by {by} a signature of {} passed that the mail does not \
+             carry: a forgery",
             mail.domain
         )),
         Err(why) => Finding::Refuted(format!("Authentication-Results: by {by} {why}")),
     }
 }
 
-/// The mail's signature that is said to have passed; none where it carries no such signature.
+/// The mail's signature that is said to have passed; `None` if it carries no such signature.
 pub fn passed<'m, 'a>(
     results: &Results,
     mail: &'m Mail<'a>,
@@ -251,23 +252,26 @@ pub fn passed<'m, 'a>(
     fault.map_or(Ok(None), Err)
 }
 
-/// Why a signature that was verified elsewhere does not prove the body that is here.
+/// Why a signature that was verified elsewhere does not prove the present body.
 fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<String> {
     if signature.fits_body(mail) {
         return mail.body_fault().map(str::to_owned);
     }
 
     match body {
-        _ if signature.is_partial() => Some("it covers only the beginning of the body (l=)".to_owned()),
+        _ if signature.is_partial() => {
+            Some("it covers only the beginning of the body (l=)".to_owned())
+        }
         Body::Kept => Some("it does not fit the body, which was altered since (bh=)".to_owned()),
         Body::Remade => (!signature.covers("Content-Type")).then(|| {
-            "it does not cover Content-Type, and the body was made anew since: it could have been read otherwise"
+            "it does not cover Content-Type, and the body was made anew since: it could have been \
+             read otherwise"
                 .to_owned()
         }),
     }
 }
 
-/// Whether a result can be of this signature: nothing it quotes differs.
+/// Whether a result can be about this signature: nothing that it quotes differs.
 fn is_meant(result: &MethodResult, signature: &Signature<'_>) -> bool {
     let tags = &signature.tags;
     let agrees = |name: &str, fits: &dyn Fn(&str) -> bool| result.property(name).is_none_or(fits);

@@ -1,4 +1,4 @@
-//! A signature beside the mail it is on: what it covers, and what it leaves open to forgers.
+//! A signature and its mail: what it covers, and what it leaves open to forgers.
 
 use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
 
@@ -10,8 +10,8 @@ use super::{
     signature::{Signature, key_name},
 };
 
-/// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a
-/// forger's.
+/// Fields that decide how the rest is read. If a signature covers one, a second one beside it is
+/// forged.
 const DECIDING: [&str; 6] = [
     "From",
     "Date",
@@ -22,8 +22,8 @@ const DECIDING: [&str; 6] = [
 ];
 
 impl Signature<'_> {
-    /// Why it would prove nothing even if it verified. The mail may have been verified elsewhere,
-    /// less strictly.
+    /// Why it would prove nothing even if it verified. Another host may have verified it less
+    /// strictly.
     pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
         let tags = &self.tags;
         let arrived = mail.message.arrived_at;
@@ -66,14 +66,14 @@ impl Signature<'_> {
         })
     }
 
-    /// Whether it was made of a mail with this body (`bh=`): all of it, whatever `l=` says.
+    /// Whether it was made for this body (`bh=`): the whole of it, whatever `l=` says.
     pub fn fits_body(&self, mail: &Mail<'_>) -> bool {
         mail.body_hash(self.tags.cb, HashAlgorithm::from(self.tags.a)) == self.tags.bh.as_slice()
     }
 }
 
 impl Mail<'_> {
-    /// Says what the list of signed fields (`h=`) leaves open to forgers.
+    /// What the list of signed fields (`h=`) leaves open to forgers.
     pub fn uncovered(&self, signed: &[String]) -> Option<String> {
         let covered = |name: &str| {
             signed
@@ -88,7 +88,7 @@ impl Mail<'_> {
 
         for name in DECIDING {
             let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
-            // Verifiers pass it over, and whoever reads the mail may not.
+            // Verifiers skip it, and mail programs may not.
             if there().any(|field| !field.is_plainly(name.as_bytes())) {
                 return Some(format!(
                     "a {name} of the mail has white space before its colon"

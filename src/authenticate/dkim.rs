@@ -1,6 +1,6 @@
 //! The mail's own DKIM signature (RFC 6376), verified over the stored bytes.
 //!
-//! mail-auth does the cryptography. What it lets pass, and must not prove anything here, is refused
+//! mail-auth does the cryptography. What it accepts, and must not prove anything here, is refused
 //! before: see [`Signature::fault`] and [`super::key`].
 
 use mail_auth::{
@@ -20,7 +20,7 @@ use super::{
     signature::{Signature, key_name},
 };
 
-/// Looks for one signature of the domain that verifies.
+/// Looks for a signature of the domain that verifies.
 pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Finding {
     if mail.signatures.is_empty() {
         let domain = mail.domain;
@@ -31,7 +31,8 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
                 "DKIM: none of the mail's {many} signatures is of {domain}"
             )),
             (_, _) => Finding::Refuted(format!(
-                "DKIM: the mail has a signature that cannot be read, and none that can is of {domain}"
+                "DKIM: the mail has a signature that cannot be read, and none that can is of \
+                 {domain}"
             )),
         };
     }
@@ -47,7 +48,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
             refuted.push(format!("{of} does not count: {fault}"));
             continue;
         }
-        // Nobody is asked for the key of what does not fit anyway.
+        // The key of a signature that does not match anyway is not queried.
         if !signature.fits_body(mail) {
             refuted.push(format!("{of} {}", altered(signature)));
             continue;
@@ -59,7 +60,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
                 refuted.push(format!("{of} is by {why}"));
                 continue;
             }
-            // The next key is at the same name servers.
+            // The next key is on the same name servers.
             Err(NoKey::Trouble(why)) => {
                 return Finding::Trouble(format!(
                     "DKIM: the key of {of} cannot be looked up: {why}"
@@ -91,7 +92,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
 async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Keys) -> DkimResult {
     let tags = &signature.tags;
     // Body length and expiry were checked before, and must not be checked again by another clock.
-    // Reports to the signer are of no use here, so nobody is asked where to send them.
+    // Reports to the signer are of no use here, so no address for them is queried.
     let lean = mail_auth::dkim::Signature {
         l: 0,
         x: 0,
@@ -119,7 +120,7 @@ fn altered(signature: &Signature<'_>) -> &'static str {
     }
 }
 
-/// Why a signature does not verify, for a sentence.
+/// Why a signature does not verify, as part of a sentence.
 fn why(result: &DkimResult, signature: &Signature<'_>) -> String {
     match result {
         DkimResult::Neutral(error) | DkimResult::Fail(error) | DkimResult::PermError(error) => {

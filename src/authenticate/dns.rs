@@ -43,33 +43,33 @@ use super::{key, settings::address};
 /// How long a name server has to answer before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a look-up may take, however many servers there are to try: three of them fit into the
-/// bound of a mail.
+/// The time limit for a look-up, however many servers there are to try: three of them fit into the
+/// time limit for a mail.
 const LOOK_UP: Duration = Duration::from_secs(3);
 
-/// Names remembered: a bridge needs a handful, and strangers must not make it keep more.
+/// The number of cached names: a bridge needs a handful, and strangers must not make it keep more.
 const KEPT: u64 = 1024;
 
-/// How long a key is kept at least and at most, whatever its record says.
+/// The shortest and the longest time for which a key is cached, whatever its record says.
 const KEY_KEPT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(24));
 
-/// How long it is kept that there is no key.
+/// How long the absence of a key is cached.
 const NONE_KEPT: Duration = Duration::from_mins(1);
 
-/// How long a name that could not be looked up is not asked for again (RFC 2308, 7): while DNS is
-/// dead a flood of mail waits for it once, not each.
+/// How long a name whose look-up failed is not queried again (RFC 2308, 7): while DNS is down, a
+/// flood of mail waits for it once, not every time.
 const FAILURE_KEPT: Duration = Duration::from_secs(5);
 
-/// How long it is kept whether a domain answers: less than a look-up that fails takes.
+/// How long it is cached whether a domain answers: less than a failing look-up takes.
 const REACH_KEPT: Duration = Duration::from_secs(2);
 
 /// How long it is remembered where a key was found.
 const FOUND_KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// Questions at once for names at the configured domains that no key was found at yet.
+/// The number of concurrent queries for names at the configured domains without a known key.
 const NEW: usize = 32;
 
-/// Questions at once for anything else that a stranger names.
+/// The number of concurrent queries for any other name that a stranger chose.
 const STRANGERS: usize = 8;
 
 /// There is no name server to ask.
@@ -77,16 +77,16 @@ const STRANGERS: usize = 8;
 #[error("the system's name servers are not known ({0}): name some in alerts.authenticity.dns")]
 pub struct NoResolver(String);
 
-/// Why there is no key. The words continue "is by" and "it has".
+/// Why there is no key. The text continues "is by" and "it has".
 #[derive(Debug, Clone)]
 pub enum NoKey {
-    /// There is none that proves anything.
+    /// No usable key exists.
     Unfit(String),
-    /// DNS is in trouble.
+    /// DNS does not answer.
     Trouble(String),
 }
 
-/// The keys a message needs, by name with its trailing dot.
+/// The keys that a message needs, by name with the trailing dot.
 pub type Keys = HashMap<Box<str>, Arc<DomainKey>>;
 
 pub struct Dns {
@@ -94,7 +94,7 @@ pub struct Dns {
     answers: Cache<Question, Arc<OnceCell<Answer>>>,
     /// The names that had a key.
     found: Cache<Box<str>, ()>,
-    /// By domain, the last of them.
+    /// The latest of them, by domain.
     last_found: Cache<Box<str>, Box<str>>,
     /// Whether a domain answers.
     reached: Cache<Box<str>, Arc<OnceCell<bool>>>,
@@ -102,7 +102,7 @@ pub struct Dns {
     strangers: Semaphore,
 }
 
-/// The domain that is configured, none where a stranger asks, and the name of the key.
+/// The configured domain, or none for a stranger's name, and the name of the key.
 type Question = (Box<str>, Box<str>);
 
 struct Answer {
@@ -110,7 +110,7 @@ struct Answer {
     until: Instant,
 }
 
-/// What was heard from DNS.
+/// The answer of DNS.
 enum Heard {
     /// TXT records, if any.
     Records(Vec<Vec<u8>>, Option<Instant>),
@@ -118,7 +118,7 @@ enum Heard {
 }
 
 impl Dns {
-    /// Asks these servers, the system's where there are none.
+    /// Queries these servers, or the system's if there are none.
     pub fn new(servers: &[String]) -> Result<Self, NoResolver> {
         let servers: Vec<SocketAddr> = servers
             .iter()
@@ -137,7 +137,7 @@ impl Dns {
         Self::with(config, options)
     }
 
-    /// Asks nobody.
+    /// Queries nobody.
     pub fn none() -> Result<Self, NoResolver> {
         Self::with(
             ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
@@ -149,7 +149,7 @@ impl Dns {
         options.timeout = PATIENCE;
         options.attempts = 1;
 
-        // What is kept is kept here: whether a server answers now can only be asked of the server.
+        // The cache is kept here: only the server can tell whether it answers now.
         options.cache_size = 0;
 
         let authenticator = MessageAuthenticator::new(config, options)
@@ -175,13 +175,13 @@ impl Dns {
         })
     }
 
-    /// The key at a name, which is to speak for `domain`: one that is configured.
+    /// The key at a name that must speak for `domain`, which is configured.
     pub async fn key(&self, name: &str, domain: &str) -> Result<Arc<DomainKey>, NoKey> {
         self.kept(domain, name, self.ask_for_key(name, domain))
             .await
     }
 
-    /// The key at a name that a stranger chose: it is his trouble, whatever that is.
+    /// The key at a name that a stranger chose: any failure is the stranger's problem.
     pub async fn strangers_key(&self, name: &str) -> Result<Arc<DomainKey>, NoKey> {
         let asked = async {
             let _place = self.strangers.acquire().await.ok();
@@ -195,7 +195,7 @@ impl Dns {
         self.kept("", name, asked).await
     }
 
-    /// However many ask for a name at once, it is looked up once.
+    /// Concurrent queries for the same name share one look-up.
     async fn kept(
         &self,
         domain: &str,
@@ -231,12 +231,13 @@ impl Dns {
 
         let mut heard = self.ask(name).await;
 
-        // One answer may get lost, and this one may be genuine mail's.
+        // An answer may be lost, and this mail may be genuine.
         if !found_before && matches!(heard, Heard::Silence(_)) && self.reaches(domain).await {
             heard = self.ask(name).await;
             if let Heard::Silence(why) = heard {
                 let why = format!(
-                    "a key that DNS gives no answer for ({name}), though it does for {domain}: {why}"
+                    "a key that DNS gives no answer for ({name}), though it does for {domain}: \
+                     {why}"
                 );
                 return unanswered(NoKey::Unfit(why));
             }
@@ -255,7 +256,7 @@ impl Dns {
         }
     }
 
-    /// Whether DNS answers for a domain now: for it, or for the key last found there.
+    /// Whether DNS answers for a domain now: for it, or for the key that was last found there.
     pub async fn reaches(&self, domain: &str) -> bool {
         let cell = self.reached.get_with(domain.into(), Arc::default);
         let asked = async {
@@ -275,7 +276,7 @@ impl Dns {
     }
 
     async fn ask(&self, name: &str) -> Heard {
-        // Names are checked before; one that cannot be asked for has no records.
+        // Names are checked before; one that cannot be queried has no records.
         let Ok(name) = Name::from_ascii(format!("{name}.")) else {
             return Heard::Records(Vec::new(), None);
         };
@@ -325,7 +326,7 @@ impl Dns {
             .clone()
     }
 
-    /// What SPF says: a stranger chooses the names.
+    /// The SPF result: a stranger chooses the names.
     pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
         let _place = self.strangers.acquire().await.ok();
         self.authenticator
@@ -379,7 +380,7 @@ fn means_nothing_there(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::NXDomain | ResponseCode::NoError)
 }
 
-/// Keys that have been looked up: mail-auth is to ask for none.
+/// Keys that have already been looked up: mail-auth must not query any.
 struct Given(Keys);
 
 impl ResolverCache<Box<str>, Txt> for Given {

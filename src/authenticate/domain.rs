@@ -1,11 +1,11 @@
-//! Whether a domain may speak for another: relaxed alignment (RFC 7489, 3.1.1), for names as DNS
-//! has them.
+//! Whether a domain may speak for another: relaxed alignment (RFC 7489, 3.1.1) of DNS names.
 
-/// Whether `signer` speaks for `domain`: it is the same, below it, or above it. Nothing above it
-/// counts that nobody can register, by Mozilla's public suffix list (RFC 7489, 3.2): else a key for
-/// `com` would speak for all of it.
+/// Whether `signer` speaks for `domain`: it is the same, a sub-domain of it, or a parent. A parent
+/// only counts if it can be registered, by Mozilla's public suffix list (RFC 7489, 3.2): otherwise
+/// a key for `com` would speak for all of it.
 ///
-/// Narrower than DMARC, which lets `other.atlassian.com` speak for `am.atlassian.com` as well.
+/// This is narrower than DMARC, which lets `other.atlassian.com` speak for `am.atlassian.com` as
+/// well.
 pub fn aligned(signer: &str, domain: &str) -> bool {
     is_name(signer)
         && (signer.eq_ignore_ascii_case(domain)
@@ -23,13 +23,13 @@ pub fn is_below(name: &str, above: &str) -> bool {
         })
 }
 
-/// Whether the name is below a public suffix, and so somebody's.
+/// Whether the name is below a public suffix, and so belongs to somebody.
 pub fn is_registrable(name: &str) -> bool {
     is_name(name) && psl::domain_str(&name.to_ascii_lowercase()).is_some()
 }
 
-/// Whether DNS can be asked for it (RFC 1035, 2.3.1 and 2.3.4; underscores are common): a name it
-/// cannot be asked for must not look like trouble with DNS.
+/// Whether DNS can be queried for it (RFC 1035, 2.3.1 and 2.3.4; underscores are common): a name
+/// that cannot be queried must not look like a failure of DNS.
 pub fn is_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())

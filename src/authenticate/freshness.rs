@@ -1,10 +1,10 @@
-//! Whether a mail is of now: a genuine one, kept and sent again later, proves nothing.
+//! Whether a mail is recent: a genuine one that was kept and sent again later proves nothing.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::settings::Duration;
 
-/// How far a clock may run ahead of ours.
+/// How far another clock may be ahead of this one.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// `alerts.authenticity.freshness`.
@@ -22,8 +22,8 @@ impl Freshness {
         self.limit.is_zero()
     }
 
-    /// Says what is wrong with the time that something (`what`) gives of itself in a mail that
-    /// arrived at `arrived`.
+    /// What is wrong with the time that a part of a mail (`what`) declares, if the mail arrived at
+    /// `arrived`.
     pub fn of(&self, what: &str, at: Timestamp, arrived: Timestamp) -> Option<String> {
         let age = arrived.duration_since(at);
         if age < -AHEAD {
@@ -32,7 +32,8 @@ impl Freshness {
             ))
         } else if !self.is_unlimited() && age > self.limit.as_signed() {
             Some(format!(
-                "{what} ({at:.0}) is more than {} (freshness) before the mail's arrival ({arrived:.0}): a replay",
+                "{what} ({at:.0}) is more than {} (freshness) before the mail's arrival \
+                 ({arrived:.0}): a replay",
                 self.limit
             ))
         } else {
@@ -40,7 +41,7 @@ impl Freshness {
         }
     }
 
-    /// As [`Freshness::of`], of seconds since 1970 as signatures have them.
+    /// Like [`Freshness::of`], for seconds since 1970, as signatures declare them.
     pub fn of_seconds(&self, what: &str, seconds: u64, arrived: Timestamp) -> Option<String> {
         match i64::try_from(seconds)
             .ok()

@@ -1,6 +1,6 @@
 //! The record of a key (RFC 6376, 3.6.1): whether what it verifies is proven.
 //!
-//! mail-auth reads the key, and leaves to others what the record says of its use.
+//! mail-auth parses the key, and leaves the record's restrictions on its use to the caller.
 
 use mail_auth::common::{parse::TxtRecordParser as _, verify::DomainKey};
 
@@ -9,8 +9,8 @@ use super::tags::Tags;
 /// The shortest RSA key that counts (RFC 8301), in bits.
 const SHORTEST: usize = 1024;
 
-/// The key of the first record that is one. The error says of what kind of key a signature is, for
-/// a sentence.
+/// The key of the first record that contains one. The error describes the kind of key, as part of a
+/// sentence.
 pub fn read(records: &[Vec<u8>]) -> Result<DomainKey, String> {
     let mut unfit = None;
     for record in records {

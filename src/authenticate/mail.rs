@@ -1,5 +1,5 @@
-//! A mail as all evidence sees it: its fields once, and the signatures that could speak for the
-//! domain.
+//! A mail as every kind of evidence needs it: its fields, parsed once, and the signatures that
+//! could speak for the domain.
 
 use std::sync::OnceLock;
 
@@ -13,8 +13,8 @@ use crate::message::{
     header::{self, Field},
 };
 
-/// Signatures looked at: real mail has two or three. The others cost a look-up and a verification
-/// each.
+/// The most signatures that are examined: real mail has two or three. Each one costs a look-up and
+/// a verification.
 const SIGNATURES: usize = 8;
 
 pub struct Mail<'a> {
@@ -22,21 +22,23 @@ pub struct Mail<'a> {
     /// Top to bottom.
     pub fields: Vec<Field<'a>>,
     pub date: Option<Timestamp>,
-    /// The first few whose `d=` is aligned with the domain.
+    /// The first few signatures whose `d=` is aligned with the domain.
     pub signatures: Vec<Signature<'a>>,
-    /// How many signatures there are of whatever domain, or none.
+    /// The number of signatures of any domain, or of none.
     pub signed: usize,
-    /// How many of them cannot be read.
+    /// The number of unreadable ones.
     pub unreadable: usize,
     pub body: &'a [u8],
-    /// Of the whole body, made once for each of the four ways there are: see [`Mail::body_hash`].
+    /// Hashes of the whole body, computed once for each of the four methods: see
+    /// [`Mail::body_hash`].
     hashes: [OnceLock<Vec<u8>>; 4],
-    /// The domain that must vouch.
+    /// The domain that must vouch for the mail.
     pub domain: &'a str,
 }
 
 impl<'a> Mail<'a> {
-    /// `header` has been checked by [`crate::message::sender::check`], and its lines end with CRLF.
+    /// The caller has checked `header` with [`crate::message::sender::check`], and its lines end
+    /// with CRLF.
     pub fn new(message: &'a Message, header: &'a [u8], body: &'a [u8], domain: &'a str) -> Self {
         let fields: Vec<Field<'a>> = header::fields(header).flatten().collect();
         let (mut signed, mut unreadable, mut signatures) = (0, 0, Vec::new());
@@ -70,8 +72,8 @@ impl<'a> Mail<'a> {
         self.fields.iter().filter(|field| field.is(name)).copied()
     }
 
-    /// Whether a field begins a line of the header as it came: what hosts look at, before anything
-    /// in it is mended.
+    /// Whether a field begins a line of the header as it arrived: that is what hosts see, before
+    /// any repair.
     pub fn came_so(&self, field: &Field<'_>) -> bool {
         let first_line = field
             .value
@@ -92,29 +94,29 @@ impl<'a> Mail<'a> {
             .any(|line| line == written)
     }
 
-    /// The value of a field, where there is one.
+    /// The value of a field, if there is one.
     pub fn value(&self, name: &'static [u8]) -> Option<&'a [u8]> {
         self.named(name).next().map(|field| field.value)
     }
 
-    /// Why its body cannot be what was signed, whatever the signature says.
+    /// Why its body cannot be the signed one, whatever the signature says.
     pub fn body_fault(&self) -> Option<&'static str> {
         if self.message.cut_from.is_some() {
             return Some("only its header was fetched, as it is over the size limit");
         }
 
         if self.message.withheld.is_some() {
-            return Some("the mail server did not give its body");
+            return Some("the mail server did not return its body");
         }
 
-        // They are left out of what is hashed, so one could be put in anywhere.
+        // They are left out of what is hashed, so one could be inserted anywhere.
         let bare = |at: usize| self.body.get(at + 1) != Some(&b'\n');
         memchr_iter(b'\r', self.body)
             .any(bare)
             .then_some("its body holds a carriage return without a line feed")
     }
 
-    /// What mail-auth verifies; without signatures and seals, which are given to it one by one.
+    /// The message for mail-auth, without signatures and seals, which it gets one by one.
     pub fn to_verify(&self) -> AuthenticatedMessage<'a> {
         let headers = self
             .fields
@@ -128,8 +130,8 @@ impl<'a> Mail<'a> {
         }
     }
 
-    /// The hash of the whole body, as a signature has it. However many ask, a large body is hashed
-    /// a few times only.
+    /// The hash of the whole body by a signature's method. However many signatures there are, a
+    /// large body is hashed only a few times.
     pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> &[u8] {
         let place = match (ways, algorithm) {
             (Canonicalization::Relaxed, HashAlgorithm::Sha256) => 0,
@@ -152,5 +154,5 @@ impl<'a> Mail<'a> {
     }
 }
 
-/// As mail-auth has it: how it was made, of how many bytes (0: all), and what it is.
+/// In mail-auth's form: the method, the number of bytes (0: all), and the hash.
 type BodyHash = (Canonicalization, HashAlgorithm, u64, Vec<u8>);

@@ -20,13 +20,13 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::mail::Mail;
 
-/// The least base64 that plain text is not taken for.
+/// The shortest base64 that plain text is not mistaken for.
 const SOME_BASE64: usize = 64;
 
 const TYPE: &str = "it does not cover the Content-Type";
 const ENCODING: &str = "it does not cover the Content-Transfer-Encoding";
 
-/// What is read otherwise than it was written, maybe; `is_signed` knows the fields that are.
+/// What may be read in another way than it was written; `is_signed` knows the signed fields.
 pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String> {
     let disposition = mail.value(b"Content-Disposition");
     if !is_signed("Content-Disposition") && disposition.is_some_and(|value| !is_inline(value)) {
@@ -64,7 +64,7 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
 
 fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
     let encoding = Encoding::of(mail);
-    // One that is oddly written on a multipart is read by nobody.
+    // No program reads an encoding that is oddly written on a multipart.
     if is_multipart {
         let packs = matches!(encoding, Some(Encoding::QuotedPrintable | Encoding::Base64));
         return packs.then_some("a multipart has none");
@@ -114,18 +114,17 @@ fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     }
 }
 
-/// A Content-Type or a Content-Disposition in the plain grammar that no two programs read
-/// differently.
+/// A Content-Type or a Content-Disposition in the plain grammar that all programs read alike.
 #[derive(Default)]
 struct Content {
-    /// In lower case; nothing where there is no field.
+    /// In lower case; empty if there is no field.
     kind: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Content {
-    /// None where it is written in any other way: with comments, escapes, continuations, or a
-    /// parameter twice.
+    /// `None` if it is written in any other way: with comments, escapes, continuations, or a
+    /// repeated parameter.
     fn read(value: &[u8]) -> Option<Self> {
         let value = str::from_utf8(value).ok()?;
         let mut parts = value.split(';').map(str::trim);
@@ -174,7 +173,7 @@ impl Content {
     }
 }
 
-/// RFC 2045, 5.1, and `=` as well, which many leave without quotes in a boundary.
+/// RFC 2045, 5.1, and also `=`, which many leave unquoted in a boundary.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -188,7 +187,7 @@ fn begins(value: &[u8], with: &[u8]) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
-/// How a body is packed.
+/// The transfer encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     None,
@@ -197,7 +196,7 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// The one that the mail names; none where it is unknown, or oddly written.
+    /// The encoding that the mail names; `None` if it is unknown, or oddly written.
     fn of(mail: &Mail<'_>) -> Option<Self> {
         let Some(value) = mail.value(b"Content-Transfer-Encoding") else {
             return Some(Self::None);
@@ -210,7 +209,7 @@ impl Encoding {
         }
     }
 
-    /// None where something in the body is not of it.
+    /// `None` if part of the body is not in this encoding.
     fn decode(self, body: &[u8]) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::None => Some(body.into()),
@@ -265,7 +264,7 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// The boundary of what is evidently a multipart.
+/// The boundary of a body that is evidently a multipart.
 fn boundary(body: &[u8]) -> Option<&[u8]> {
     let dashed = |line: &&[u8]| line.starts_with(b"--") && line.trim_ascii_end().len() > 2;
     let first = body
@@ -285,8 +284,11 @@ fn is_html(text: &[u8]) -> bool {
         .strip_prefix("\u{feff}".as_bytes())
         .unwrap_or(text)
         .trim_ascii();
-    let tag = matches!(text, [b'<', second, ..] if second.is_ascii_alphabetic() || b"!?".contains(second));
-    tag && text.ends_with(b">")
+    let begins_with_tag = matches!(
+        text,
+        [b'<', second, ..] if second.is_ascii_alphabetic() || b"!?".contains(second)
+    );
+    begins_with_tag && text.ends_with(b">")
 }
 
 fn could_be_html(body: &[u8]) -> bool {
@@ -295,10 +297,10 @@ fn could_be_html(body: &[u8]) -> bool {
         .any(|encoding| encoding.decode(body).is_some_and(|text| is_html(&text)))
 }
 
-/// Whether a text is of the charset and could be of no other: ASCII that is the same in all, or
+/// Whether a text is in this charset and could be in no other: ASCII, which is the same in all, or
 /// UTF-8.
 fn is_evident(charset: &str, text: &[u8]) -> bool {
-    // In which ASCII is ASCII. The stateful ones and those of two bytes hide markup in it.
+    // Charsets in which ASCII is ASCII. The stateful and the two-byte ones hide markup in it.
     const PLAIN: [&str; 4] = ["us-ascii", "ascii", "iso-8859-", "windows-125"];
     let charset = charset.to_ascii_lowercase();
     let utf_8 = matches!(charset.as_str(), "utf-8" | "utf8");

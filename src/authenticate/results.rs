@@ -26,7 +26,7 @@ pub struct MethodResult {
 }
 
 impl MethodResult {
-    /// The value of `header.d` and the like; none where it is given twice.
+    /// The value of `header.d` and the like; `None` if it is given twice.
     pub fn property(&self, name: &str) -> Option<&str> {
         let mut values = self
             .properties
@@ -36,7 +36,7 @@ impl MethodResult {
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Whose signature it speaks of: `header.d`, or the domain of `header.i`; none where the two
+    /// The domain of the signature: `header.d`, or the domain of `header.i`; `None` if the two
     /// disagree.
     pub fn signer(&self) -> Option<&str> {
         let identity = self
@@ -53,12 +53,12 @@ impl MethodResult {
     }
 }
 
-/// Reads the value of an Authentication-Results.
+/// Parses the value of an Authentication-Results.
 pub fn read(value: &[u8]) -> Option<Results> {
     from_parts(&parts(&String::from_utf8_lossy(value))?)
 }
 
-/// Reads the value of an ARC-Authentication-Results, which begins with its instance (`i=1;`).
+/// Parses the value of an ARC-Authentication-Results, which begins with its instance (`i=1;`).
 pub fn read_arc(value: &[u8]) -> Option<Results> {
     let parts = parts(&String::from_utf8_lossy(value))?;
     let (instance, rest) = parts.split_first()?;
@@ -117,7 +117,7 @@ enum Token {
     Equals,
 }
 
-/// The parts between semicolons, as words and equals signs; none where quotes or brackets do not
+/// The parts between semicolons, as words and equals signs; `None` if quotes or brackets do not
 /// match.
 fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
     let mut parts = vec![Vec::new()];
@@ -161,7 +161,7 @@ fn quoted(chars: &mut impl Iterator<Item = char>) -> Option<String> {
     }
 }
 
-/// Skips the rest of a comment, which may hold others.
+/// Skips the rest of a comment, which may contain others.
 fn comment(chars: &mut impl Iterator<Item = char>) -> Option<()> {
     let mut depth = 1;
     while depth > 0 {
@@ -176,7 +176,7 @@ fn comment(chars: &mut impl Iterator<Item = char>) -> Option<()> {
     Some(())
 }
 
-/// A Received (RFC 5321, 4.4): who took the mail, and whether it says from whom.
+/// A Received (RFC 5321, 4.4): who accepted the mail, and whether it says from whom.
 #[derive(Debug, PartialEq)]
 pub struct Received {
     pub by: Option<String>,
@@ -229,10 +229,11 @@ mod tests {
 
     #[test]
     fn gmails_field_is_read() {
-        let value = " mx.google.com;\r\n       dkim=pass header.i=@am.atlassian.com header.s=sparkpost0223 \
-            header.b=D7LB4PXY;\r\n       spf=pass (google.com: domain of no-reply@am.atlassian.com designates \
-            192.174.81.121 as permitted sender) smtp.mailfrom=no-reply@am.atlassian.com;\r\n       dmarc=pass \
-            (p=NONE sp=NONE dis=NONE) header.from=atlassian.com\r\n";
+        let value = " mx.google.com;\r\n       dkim=pass header.i=@am.atlassian.com \
+                     header.s=sparkpost0223 header.b=D7LB4PXY;\r\n       spf=pass (google.com: \
+                     domain of no-reply@am.atlassian.com designates 192.174.81.121 as permitted \
+                     sender) smtp.mailfrom=no-reply@am.atlassian.com;\r\n       dmarc=pass (p=NONE \
+                     sp=NONE dis=NONE) header.from=atlassian.com\r\n";
         let results = read(value.as_bytes()).unwrap();
         assert_eq!(results.host.as_deref(), Some("mx.google.com"));
         assert_eq!(results.all.len(), 3);
@@ -243,9 +244,10 @@ mod tests {
 
     #[test]
     fn microsofts_field_is_read_though_it_names_nobody() {
-        let value = " spf=pass (sender IP is 192.174.81.121)\r\n smtp.mailfrom=am.atlassian.com; example.com; dkim=pass \
-            (signature was\r\n verified) header.d=am.atlassian.com;example.com; dmarc=pass action=none\r\n \
-            header.from=am.atlassian.com;compauth=pass reason=100\r\n";
+        let value = " spf=pass (sender IP is 192.174.81.121)\r\n smtp.mailfrom=am.atlassian.com; \
+                     example.com; dkim=pass (signature was\r\n verified) \
+                     header.d=am.atlassian.com;example.com; dmarc=pass action=none\r\n \
+                     header.from=am.atlassian.com;compauth=pass reason=100\r\n";
         let results = read(value.as_bytes()).unwrap();
         assert_eq!(results.host, None);
         assert_eq!(dkim(value), pass("am.atlassian.com"));
@@ -330,8 +332,9 @@ mod tests {
             by: Some(host.into()),
             has_from,
         };
-        let gmail = "from mta.example.com (mta.example.com. [192.0.2.1])\r\n        by mx.google.com with ESMTPS id x\r\n \
-            for <a@b>\r\n        (version=TLS1_3); Sat, 18 Mar 2023 03:21:57 -0700 (PDT)";
+        let gmail = "from mta.example.com (mta.example.com. [192.0.2.1])\r\n        by \
+                     mx.google.com with ESMTPS id x\r\n for <a@b>\r\n        (version=TLS1_3); \
+                     Sat, 18 Mar 2023 03:21:57 -0700 (PDT)";
         assert_eq!(by(gmail), took("mx.google.com", true));
         assert_eq!(
             by("by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6; Tue, 28 Sep 2021"),

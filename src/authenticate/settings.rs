@@ -17,21 +17,22 @@ use crate::{
     },
 };
 
-/// How mail must prove that it is the sender's.
+/// How mail must prove its sender.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What counts as evidence; any one of them suffices. Empty: the check is off.
+    /// What counts as evidence; any one of them suffices. If empty, the check is off.
     pub require: Vec<Evidence>,
-    /// The domain that must vouch: it, one below it, or one above it that somebody can register.
+    /// The domain that must vouch for the mail: this one, a sub-domain, or a parent that can be
+    /// registered.
     pub domain: String,
-    /// The name servers, `IP` or `IP:PORT`. Empty: the system's.
+    /// The name servers, `IP` or `IP:PORT`. If empty, the system's.
     pub dns: Vec<String>,
-    /// The forwarders whose seals count (`d=` of ARC-Seal, exactly). A shared one, as google.com,
-    /// vouches for what every tenant of its own hands on.
+    /// The forwarders whose seals are trusted (`d=` of ARC-Seal, exactly). A shared one, such as
+    /// google.com, vouches for whatever any of its tenants forwards.
     pub trusted_arc_sealers: Vec<String>,
-    /// How old a mail may be when it arrives, by its Date and by the time of its signature.
-    /// `global.max_age` where it is not given; 0s: no limit.
+    /// How old a mail may be when it arrives, by its Date and by the time of its signature. The
+    /// default is `global.max_age`; 0s: no limit.
     pub freshness: Option<Duration>,
     pub unverified: unverified::Settings,
 }
@@ -54,11 +55,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if !is_registrable(&self.domain) {
-            let what = format!("`{}` is no domain that mail can come from", self.domain);
+            let what = format!("`{}` is not a domain that mail can come from", self.domain);
             found.push(Problem::new(
                 format!("{key}.domain"),
                 what,
@@ -68,15 +69,16 @@ impl Settings {
 
         for (place, server) in self.dns.iter().enumerate() {
             if address(server).is_none() {
-                let what = format!("`{server}` is no address of a name server");
-                let mend = "write an IP address, with its port where it is not 53: `127.0.0.1:5353`, `[::1]:5353`";
+                let what = format!("`{server}` is not a valid name server address");
+                let mend = "write an IP address, with its port where it is not 53: \
+                            `127.0.0.1:5353`, `[::1]:5353`";
                 found.push(Problem::new(format!("{key}.dns[{place}]"), what, mend));
             }
         }
 
         for (place, sealer) in self.trusted_arc_sealers.iter().enumerate() {
             if !is_name(sealer) || !sealer.contains('.') {
-                let what = format!("`{sealer}` is no domain");
+                let what = format!("`{sealer}` is not a valid domain");
                 let mend = "write the `d=` of the forwarder's ARC-Seal: `google.com`";
                 found.push(Problem::new(
                     format!("{key}.trusted_arc_sealers[{place}]"),

@@ -13,22 +13,22 @@ pub struct Signature<'a> {
     pub field: Field<'a>,
     pub tags: dkim::Signature,
     partial: bool,
-    /// What in it no signer writes.
+    /// A deviation that no signer writes.
     pub(super) odd: Option<String>,
 }
 
-/// It is none that anybody could verify.
+/// Nobody could verify it.
 pub struct Unreadable;
 
 impl<'a> Signature<'a> {
-    /// None where it is of another domain; the error is one that cannot be read.
+    /// `None` if it is of another domain; the error is an unreadable one.
     pub fn parse(field: Field<'a>, domain: &str) -> Result<Option<Self>, Unreadable> {
         let tags = dkim::Signature::parse(field.value).map_err(|_| Unreadable)?;
         let list = Tags::read(field.value);
         let partial = list.as_ref().is_ok_and(|list| list.value("l").is_some());
         let odd = list.and_then(|list| check(&list)).err();
 
-        // A name that claims to be of the domain and is none is no other domain's: it is refuted.
+        // A malformed name that claims to be of the domain is not another domain's: it is refuted.
         let claimed = tags.d.trim_matches('.');
         let ours = aligned(claimed, domain) || is_below(claimed, domain);
 
@@ -40,7 +40,7 @@ impl<'a> Signature<'a> {
         }))
     }
 
-    /// Whose it is, for a sentence.
+    /// The signer, as part of a sentence.
     pub fn name(&self) -> String {
         format!(
             "the signature of {} (selector {})",
@@ -48,12 +48,12 @@ impl<'a> Signature<'a> {
         )
     }
 
-    /// Whether it says how much of the body it covers (`l=`), so that others may add to it.
+    /// Whether it declares how much of the body it covers (`l=`), so that others may add to it.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
 
-    /// Whether it covers the field, or that there is none.
+    /// Whether it covers the field, or its absence.
     pub fn covers(&self, field: &str) -> bool {
         self.tags
             .h
@@ -75,7 +75,7 @@ impl<'a> Signature<'a> {
     }
 }
 
-/// Where its key is in DNS.
+/// The name of its key in DNS.
 pub fn key_name(tags: &dkim::Signature) -> String {
     format!("{}._domainkey.{}", tags.s, tags.d)
 }
@@ -99,7 +99,7 @@ fn check(list: &Tags<'_>) -> Result<(), String> {
             .value(name)
             .is_some_and(|value| value.is_empty() || !value.iter().all(u8::is_ascii_digit))
         {
-            return Err(format!("a number in it is none ({name}=)"));
+            return Err(format!("a number in it is not valid ({name}=)"));
         }
     }
 

@@ -1,5 +1,5 @@
-//! What SPF says of the SMTP client (RFC 7208): recorded with the mail, and never evidence. It
-//! speaks for the envelope, which no reader sees, and a forwarder has the right to none of it.
+//! The SPF result of the SMTP client (RFC 7208): recorded with the mail, and never evidence. It is
+//! about the envelope, which no reader sees, and a forwarder cannot satisfy it.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use super::dns::Dns;
 use crate::message::Envelope;
 
-/// How long it may take: a stranger's name servers must not hold the mail up.
+/// The time limit: a stranger's name servers must not delay the mail.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a result is kept, and how many are: a mail server sends more than one mail.
+/// How long a result is cached, and how many are: a mail server sends more than one mail.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 const KEPT: u64 = 1024;
 
-/// The name our host goes by in a stranger's macros.
+/// The name of this host in a stranger's macros.
 const OUR_NAME: &str = "alertbridge";
 
 pub struct Spf(Cache<(IpAddr, String), SpfResult>);
@@ -32,7 +32,7 @@ impl Spf {
         )
     }
 
-    /// The result in a word (RFC 7208, 2.6); none where the client's address is not known.
+    /// The result in one word (RFC 7208, 2.6); `None` if the client's address is not known.
     pub async fn of(&self, envelope: &Envelope, dns: &Dns) -> Option<&'static str> {
         let peer = envelope.peer?.to_canonical();
         // The null sender is the client's own (RFC 7208, 2.4).

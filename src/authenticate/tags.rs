@@ -1,11 +1,11 @@
-//! Lists of tags (RFC 6376, 3.2), as strictly as signers write them: mail-auth reads more into them
-//! than is there.
+//! Lists of tags (RFC 6376, 3.2), as strictly as signers write them: mail-auth accepts more than
+//! that.
 
-/// `name=value; …`, in the order written. White space around both is left out.
+/// `name=value; …`, in the order written. Surrounding white space is removed.
 pub struct Tags<'a>(Vec<(&'a [u8], &'a [u8])>);
 
 impl<'a> Tags<'a> {
-    /// The error says what is wrong. A name that is given twice makes the whole list invalid.
+    /// The error says what is wrong. A repeated name makes the whole list invalid.
     pub fn read(list: &'a [u8]) -> Result<Self, String> {
         let mut found = Self(Vec::new());
         let mut parts = list.split(|byte| *byte == b';').peekable();
@@ -40,7 +40,7 @@ impl<'a> Tags<'a> {
         Ok(found)
     }
 
-    /// The value of a tag, whose name is read in any case, as mail-auth does.
+    /// The value of a tag, whose name is case-insensitive as in mail-auth.
     pub fn value(&self, name: &str) -> Option<&'a [u8]> {
         self.0
             .iter()
@@ -48,12 +48,12 @@ impl<'a> Tags<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The name that stands first.
+    /// The first name.
     pub fn first(&self) -> Option<&'a [u8]> {
         self.0.first().map(|(name, _)| *name)
     }
 
-    /// Whether a list in a value (`a:b`) names one of these; none where the tag is not there.
+    /// Whether a list in a value (`a:b`) contains one of these; `None` if the tag is missing.
     pub fn lists(&self, name: &str, any_of: &[&str]) -> Option<bool> {
         let value = self.value(name)?;
         let is_one = |item: &[u8]| {

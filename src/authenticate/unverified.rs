@@ -1,18 +1,18 @@
-//! `alerts.authenticity.unverified` of the configuration: what becomes of mail that is not proven
-//! to be the sender's.
+//! `alerts.authenticity.unverified` of the configuration: the treatment of mail without proof of
+//! its sender.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What it may do.
+/// What such mail may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// A trigger, or an alert that could not be read.
     pub trigger: ForTrigger,
     pub resolve: ForResolve,
-    /// How many unverified triggers of an ingress are told in any hour, those included that could
-    /// not be checked yet; those over it are quarantined.
+    /// How many unverified triggers of an ingress may page in any hour, including those that could
+    /// not be checked yet; those beyond it are quarantined.
     pub max_per_hour: u32,
 }
 
@@ -29,11 +29,11 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForTrigger {
-    /// Told, marked UNVERIFIED.
+    /// Pages, marked UNVERIFIED.
     Mark,
     /// Held for a person.
     Quarantine,
-    /// As genuine mail.
+    /// Treated as genuine mail.
     Accept,
 }
 
@@ -42,6 +42,6 @@ pub enum ForTrigger {
 pub enum ForResolve {
     /// Held for a person.
     Quarantine,
-    /// As genuine mail.
+    /// Treated as genuine mail.
     Accept,
 }

@@ -11,22 +11,23 @@ use crate::settings::{
     host,
 };
 
-/// A mail of the bridge's own that goes the way of every alert mail, and proves by coming back that
-/// it is open.
+/// A mail of the bridge's own that takes the path of every alert mail, and proves that path by
+/// coming back.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How often one is sent.
     pub every: Duration,
-    /// How long one may take: one that has not come through by then is told.
+    /// How long one may take: a canary that has not come through by then is reported.
     pub deadline: Duration,
-    /// The mail server that it is sent by.
+    /// The mail server that it is sent through.
     pub send_via: SendVia,
-    /// What is asked for (GET) whenever one has come through: the ping address of healthchecks.io,
-    /// or Opsgenie's or JSM's heartbeat with its key as `https://GenieKey:KEY@…`.
+    /// The address that is requested (GET) whenever a canary has come through: the ping address of
+    /// healthchecks.io, or Opsgenie's or JSM's heartbeat with its key as
+    /// `https://GenieKey:KEY@…`.
     pub heartbeat_url: Option<SecretText>,
     pub heartbeat_url_file: Option<PathBuf>,
-    /// Who is paged where one is missing. The root's receiver where it is not given.
+    /// The receiver that is paged if a canary is missing. The default is the root route's receiver.
     pub receiver: Option<String>,
 }
 
@@ -34,18 +35,18 @@ pub struct Settings {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SendVia {
-    /// The server's name, as its certificate has it.
+    /// The server's name, as in its certificate.
     pub smtp: String,
     /// 587 with STARTTLS, 465 with implicit TLS, 25 without.
     pub port: Option<u16>,
     pub tls: Tls,
-    /// PEM certificates to trust beside the system's.
+    /// PEM certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     pub username: Option<String>,
     pub password: Option<SecretText>,
     pub password_file: Option<PathBuf>,
     pub from: String,
-    /// The address whose mail an ingress takes.
+    /// The address whose mail an ingress receives.
     pub to: String,
 }
 
@@ -73,7 +74,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their path, and `receivers` are all there are.
+    /// The problems of the settings; `key` is their path, and `receivers` are all that exist.
     pub fn check(&self, key: &str, receivers: &[&str]) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut found = self.send_via.check(&at("send_via"));
@@ -94,7 +95,7 @@ impl Settings {
         found
     }
 
-    /// What works and is unwise.
+    /// Settings that work but are unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let via = &self.send_via;
         let is_exposed = via.tls == Tls::None
@@ -119,7 +120,7 @@ impl Settings {
         exposed.into_iter().chain(slow).collect()
     }
 
-    /// Where a heartbeat is told that one came through.
+    /// The heartbeat that is pinged when a canary came through.
     pub fn heartbeat(&self, key: &str) -> Result<Option<Secret>, Problem> {
         Secret::optional(
             key,
@@ -138,7 +139,7 @@ impl SendVia {
         if !host::is_host(&self.smtp) {
             let what = match self.smtp.as_str() {
                 "" => "`smtp` is missing".to_owned(),
-                smtp => format!("`{smtp}` is no host"),
+                smtp => format!("`{smtp}` is not a valid host name"),
             };
             found.push(Problem::new(
                 at("smtp"),
@@ -151,7 +152,7 @@ impl SendVia {
             if !host::is_address(address) {
                 found.push(Problem::new(
                     at(name),
-                    format!("`{address}` is no address of mail"),
+                    format!("`{address}` is not a valid mail address"),
                     format!("write it alone: `{name}: alerts@example.com`"),
                 ));
             }
@@ -160,7 +161,7 @@ impl SendVia {
         if self.port == Some(0) {
             found.push(Problem::new(
                 at("port"),
-                "0 is no port",
+                "0 is not a valid port",
                 "drop the key for the usual one, 587, 465 or 25",
             ));
         }

@@ -1,8 +1,8 @@
-//! Who asks, for the record.
+//! The user who runs a command, for the record.
 
 use std::env;
 
-/// Who logged in, where `sudo` says; else who runs this.
+/// The user who logged in, if `sudo` says so; otherwise the present user.
 pub fn user() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()

@@ -21,10 +21,10 @@ use crate::{
 /// Validate the configuration, its templates, routes and secrets' files
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every problem is told with its file, line, key and mend. Warnings are told
-and do not change the exit status.
+Every problem is reported with its file, line, key and fix. Warnings are reported
+too, and do not change the exit status.
 
-Exit status: 0 it is right, 1 it is not, 2 wrong usage.
+Exit status: 0 it is right, 1 it is wrong, 2 wrong usage.
 
 Examples:
   alertbridge check
@@ -41,14 +41,14 @@ impl Check {
     }
 }
 
-/// Checks the configuration: `ok` or its JSON on `out`, problems in words on stderr.
+/// Checks the configuration: `ok` or its JSON on `out`, and problems in words on stderr.
 fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let result = Config::load(path, Files::Needed).map(|mut loaded| {
         let ingress = &loaded.config.ingress;
         if ingress.imap.is_empty() && ingress.webhook.is_empty() && ingress.smtp.is_empty() {
             loaded
                 .warnings
-                .push("ingress is empty: mail has no way in, and `serve` does not start".into());
+                .push("ingress is empty: no mail can arrive, and `serve` does not start".into());
         }
         let place = store_place(&loaded.config);
         if let Some(error) = place.ok().and_then(|place| place.misplaced()) {

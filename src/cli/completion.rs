@@ -16,13 +16,13 @@ Examples:
   alertbridge completion bash > ~/.local/share/bash-completion/completions/alertbridge
   alertbridge completion zsh > \"${fpath[1]}/_alertbridge\"")]
 pub struct Completion {
-    /// For which
+    /// The shell
     pub shell: clap_complete::Shell,
 }
 
 impl Completion {
     pub fn run(self, mut program: clap::Command) -> anyhow::Result<ExitCode> {
-        // Made in memory: clap_complete panics where its output cannot be written.
+        // Generated in memory: clap_complete panics if its output cannot be written.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "alertbridge", &mut script);
         io::stdout().write_all(&script)?;

@@ -1,4 +1,4 @@
-//! `alertbridge deliveries`: what is owed, done and given up.
+//! `alertbridge deliveries`: pending, delivered and dead deliveries.
 
 use std::{
     io::{self, Write},
@@ -20,14 +20,14 @@ use crate::{
     store::Desk,
 };
 
-/// Look at what receivers are owed; send dead deliveries again, or give them up
+/// Look at deliveries to receivers; retry dead ones, or discard them
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-A delivery is one page to one integration of a receiver. It is tried until it
-is delivered, refused for good, or too old (`delivery.give_up_after`); then it
-is dead, and the bridge pages about that.")]
+A delivery is one page to one integration of a receiver. It is tried until it is
+delivered, refused for good, or too old (`delivery.give_up_after`). In the last
+two cases it is dead, and the bridge pages about that.")]
 pub enum Deliveries {
-    /// List what is owed, done, given up, the newest first
+    /// List deliveries, the newest first
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no store, 2 wrong usage.
 
@@ -35,46 +35,46 @@ Examples:
   alertbridge deliveries list --state dead
   alertbridge deliveries list --json | jq '.[] | select(.receiver == \"oncall\")'")]
     List {
-        /// Only those in this state
+        /// Only deliveries in this state
         #[arg(long)]
         state: Option<DeliveryState>,
-        /// At most so many
+        /// Show at most this many
         #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
         limit: u32,
         #[command(flatten)]
         print: Json,
     },
-    /// Try dead deliveries again, after mending what kept them back
+    /// Retry dead deliveries, after fixing what prevented them
     #[command(after_help = "\
-A running `serve` sends them within seconds; else the next one does.
+A running `serve` sends them within seconds; otherwise, the next one does.
 
-Exit status: 0 they are pending again, or with --dead none was dead; 1 one of
-those named is not dead; 2 wrong usage.
+Exit status: 0 they are pending again, or with --dead none was dead; 1 a named
+delivery is not dead; 2 wrong usage.
 
 Examples:
   alertbridge deliveries retry 17 18
   alertbridge deliveries retry --dead")]
     Retry {
-        /// The deliveries, as `deliveries list --state dead` tells them
+        /// The deliveries' numbers, as `deliveries list --state dead` shows them
         #[arg(
             required_unless_present = "dead",
             conflicts_with = "dead",
             value_name = "ID"
         )]
         ids: Vec<i64>,
-        /// All that are dead
+        /// All dead deliveries
         #[arg(long)]
         dead: bool,
     },
-    /// Give one up: it is not sent, nor sent again
+    /// Discard a delivery: it is never sent
     #[command(after_help = "\
-Exit status: 0 done, 1 there is no such delivery or it is settled already,
+Exit status: 0 done, 1 there is no such delivery, or it is already settled;
 2 wrong usage.
 
 Example:
   alertbridge deliveries discard 17")]
     Discard {
-        /// The delivery, as `deliveries list` tells it
+        /// The delivery's number, as `deliveries list` shows it
         id: i64,
     },
 }
@@ -145,7 +145,7 @@ async fn list(
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
-/// Makes dead deliveries pending again; none named: all of them.
+/// Makes dead deliveries pending again; if none are named, all of them.
 async fn retry(
     store: &dyn Desk,
     ids: Option<Vec<DeliveryId>>,
@@ -157,12 +157,12 @@ async fn retry(
         writeln!(out, "delivery {id} is pending again")?;
     }
     if retried.is_empty() {
-        writeln!(out, "nothing is dead that could be sent again")?;
+        writeln!(out, "there are no dead deliveries to send again")?;
     }
     Ok(())
 }
 
-/// Gives a delivery up for good.
+/// Discards a delivery.
 async fn discard(
     store: &dyn Desk,
     id: DeliveryId,

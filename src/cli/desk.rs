@@ -1,4 +1,4 @@
-//! Where a command finds what it asks about: the store of the configuration, or a running bridge.
+//! What a command works on: the store of the configuration, or a running bridge.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ use crate::{
     store::{Deed, DeliveryRow, Desk, Event, IncidentRow, MailRow, Store, StoreError, StoredMail},
 };
 
-// Without a comment for the help: the command's own is shown.
+// There is no doc comment here because the help shows the command's own.
 #[derive(Debug, Args)]
 pub struct At<C: Subcommand> {
     #[command(subcommand)]
@@ -29,19 +29,19 @@ pub struct At<C: Subcommand> {
     pub server: Server,
 }
 
-/// A running bridge to ask, instead of the store.
+/// A running bridge to use instead of the store.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Server {
-    /// Ask a running bridge, by the address of its admin listener, instead of the store
+    /// Use a running bridge, by the address of its admin listener, instead of the store
     #[arg(long, global = true, value_name = "URL", display_order = options::LAST)]
     pub server: Option<String>,
-    /// The file that holds its bearer token [default: the token in `ALERTBRIDGE_TOKEN`]
+    /// The file with its bearer token [default: the token in `ALERTBRIDGE_TOKEN`]
     #[arg(long, global = true, value_name = "FILE", display_order = options::LAST)]
     pub token_file: Option<PathBuf>,
 }
 
 impl Server {
-    /// The bridge that is named; none where the store is meant.
+    /// The named bridge; `None` if the store is meant.
     pub fn remote(&self) -> anyhow::Result<Option<Remote>> {
         let Some(server) = &self.server else {
             return Ok(None);
@@ -63,7 +63,7 @@ impl Server {
         Remote::new(server, token.map(SecretString::from)).map(Some)
     }
 
-    /// What commands ask: the bridge, or the store, where what they do is recorded.
+    /// The desk for commands: the bridge, or the store, which records their actions.
     pub async fn desk(&self, config: Option<&Path>) -> anyhow::Result<Arc<dyn Desk>> {
         if let Some(remote) = self.remote()? {
             return Ok(Arc::new(remote));
@@ -73,7 +73,7 @@ impl Server {
     }
 }
 
-/// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
+/// The store of the configuration, which must exist: only `serve` and `store migrate` create one.
 pub async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
     let loaded = Config::load(config, Files::Unneeded)?;
     let place = store::there(&loaded.config).await?;
@@ -84,7 +84,7 @@ pub async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>>
     Ok(store)
 }
 
-/// Does something and records that a command does it.
+/// Does something and records it as a command's action.
 pub async fn recorded<T>(
     store: &dyn Store,
     action: &str,
@@ -109,7 +109,7 @@ pub async fn recorded<T>(
     done
 }
 
-/// A store whose ledger says what is done with it.
+/// A store that records actions in its ledger.
 struct OnRecord {
     store: Arc<dyn Store>,
 }

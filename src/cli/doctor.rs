@@ -44,15 +44,16 @@ mod store;
 
 use finding::{Checked, Finding, State};
 
-/// Check a deployment from outside in: configuration, secrets, DNS, TLS, mailboxes, receivers, store
+/// Check a deployment from outside in: configuration, secrets, DNS, TLS, mailboxes, receivers,
+/// store
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What can be tried is tried: names are looked up, mailboxes logged in to and
-their folders opened, receivers asked something that pages nobody, the store
-written to. Nothing is changed, nobody is told. Beside each finding stands
-its mend. Run it as the user alertbridge runs as.
+It looks up names, logs in to mailboxes and opens their folders, sends receivers a
+request that pages nobody, and writes to the store. It changes nothing and
+notifies nobody. Each finding is printed with its fix. Run it as the user that
+alertbridge runs as.
 
-Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.
+Exit status: 0 nothing is wrong, 1 something is wrong, 2 wrong usage.
 
 Examples:
   alertbridge doctor --config /etc/alertbridge/alertbridge.yaml
@@ -63,10 +64,10 @@ pub struct Doctor {
     pub print: Json,
 }
 
-/// A person waits: what has not answered by then is told as such.
+/// A person waits: a check without an answer by then is reported as such.
 const LIMIT: Duration = Duration::from_secs(25);
 
-/// What the checks look at.
+/// The input of the checks.
 struct Deployment {
     config: Config,
     rules: Arc<Rules>,
@@ -74,7 +75,7 @@ struct Deployment {
     clock: Clock,
 }
 
-/// A check under way, by what it is called while it is.
+/// A running check, and its name.
 type Check<'a> = BoxFuture<'a, Checked>;
 
 impl Doctor {
@@ -84,7 +85,7 @@ impl Doctor {
     }
 }
 
-/// Every finding, what is wrong first.
+/// Every finding, errors first.
 async fn examine(config: Option<&Path>, clock: Clock) -> anyhow::Result<Vec<Finding>> {
     let (mut findings, loaded) = configuration::check(config);
 
@@ -106,12 +107,12 @@ async fn examine(config: Option<&Path>, clock: Clock) -> anyhow::Result<Vec<Find
         findings.extend(clock::findings(clocks));
     }
 
-    // Stable: within a state they stay in the order of the checks.
+    // The sort is stable: within a state, findings stay in the order of the checks.
     findings.sort_by_key(|finding| finding.state);
     Ok(findings)
 }
 
-/// All that can be tried, with what each is about.
+/// All possible checks, each with its subject.
 fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
     let mut checks: Vec<(String, Check<'_>)> = vec![
         ("store.url".into(), store::check(deployment).boxed()),
@@ -138,7 +139,8 @@ fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
     checks
 }
 
-/// Runs them all at once, each within the limit; what they found in the order of the checks.
+/// Runs them concurrently, each within the limit; returns their findings in the order of the
+/// checks.
 async fn side_by_side(checks: Vec<(String, Check<'_>)>, limit: Duration) -> Checked {
     let progress = progress(checks.len() as u64);
     let mut running: FuturesUnordered<_> = checks
@@ -168,11 +170,12 @@ async fn side_by_side(checks: Vec<(String, Check<'_>)>, limit: Duration) -> Chec
 
 fn unanswered(about: String, limit: Duration) -> Checked {
     let what = format!("no answer within {limit:?}");
-    let mend = "see whether what it leads to is well, and whether a firewall drops what is sent";
+    let mend = "check whether the service it connects to works, and whether a firewall drops the \
+                packets";
     vec![Finding::wrong("time", about, what, mend)].into()
 }
 
-/// How many checks are done, on a terminal; in a pipe nothing.
+/// The number of finished checks, on a terminal; nothing in a pipe.
 fn progress(checks: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

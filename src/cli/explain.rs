@@ -1,5 +1,5 @@
-//! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. Stores and sends
-//! nothing.
+//! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. It stores and
+//! sends nothing.
 
 use std::{
     io::{self, Write},
@@ -34,16 +34,16 @@ mod sight;
 /// Walk one mail through every stage and show the exact requests; stores and sends nothing
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The mail counts as arrived at its own Date, unless --at. No mail came
-before it: a resolve alone is told to nobody; `replay` takes it together
-with its trigger. Silences are the store's, and do not count here;
-`replay --stored` goes by them. Secrets are shown as <secret> and need not be there.
+The mail counts as arrived at its own Date, unless --at is given. No mail came
+before it, so a resolve alone notifies nobody; `replay` takes it together with
+its trigger. Silences belong to the store and are ignored here; `replay --stored`
+applies them. Secrets are shown as <secret> and need not exist.
 --json prints one object for each alert: mail, item, profile, outcome, reason,
-authenticity, incident, labels, receivers, requests; the first has what was
-found in the mail (pairs, groups, json, items, attachments, text) and why no
-profile took it (misses), too.
+authenticity, incident, labels, receivers, requests; the first also has what was found
+in the mail (pairs, groups, json, items, attachments, text) and why no profile
+took it (misses).
 
-Exit status: 0 done, whoever is told; 1 an alert that cannot be read, or the
+Exit status: 0 done, whoever is notified; 1 an alert cannot be read, or the
 configuration is wrong; 2 wrong usage.
 
 Examples:
@@ -54,14 +54,14 @@ Examples:
 pub struct Explain {
     /// The mail, as a file (`.eml`); `-` is standard input
     pub mail: PathBuf,
-    /// When it arrived, instead of its own Date: RFC 3339, a day of UTC, or now
+    /// When it arrived, instead of its own Date: RFC 3339, a UTC day, or now
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
-    /// Treat the mail as genuine, though nothing proves it
+    /// Treat the mail as genuine, without proof
     #[arg(long)]
     pub trust: bool,
-    /// The ingress it is taken to have come through: the host named as trusted there may vouch for
-    /// it [default: the hosts of all]
+    /// The ingress through which it came: the trusted host of that ingress may vouch for the mail
+    /// [default: the hosts of all]
     #[arg(long, value_name = "NAME")]
     pub ingress: Option<String>,
     #[command(flatten)]
@@ -77,7 +77,7 @@ impl Explain {
     }
 }
 
-/// Explains a mail on `out`; returns whether every alert in it could be read. One without a Date
+/// Explains a mail on `out`; returns whether every alert in it could be read. A mail without a Date
 /// arrived `now`.
 async fn explain(
     loaded: &Loaded,
@@ -157,7 +157,7 @@ fn arrival(
 
     let profile = explained.profile.as_deref().unwrap_or("none takes it");
     line(out, "profile", profile)?;
-    // Atlassian's own mail has its JSON below, and no profile to be written.
+    // Atlassian's own mail shows its JSON below, and needs no profile.
     if let Some(sight) = &explained.sight
         && explained.profile.as_deref() != Some(ATLASSIAN_SLI)
     {

@@ -1,5 +1,5 @@
-//! What a file holds, told by how it begins: a mail, a mailbox, either of them packed, or something
-//! else by its name.
+//! The content of a file, recognised by its beginning: a mail, a mailbox, either of them
+//! compressed, or something else.
 
 use std::io::{self, Read};
 
@@ -7,22 +7,23 @@ use flate2::read::MultiGzDecoder;
 
 use super::mbox;
 
-/// As much of a file is looked at.
+/// The number of bytes that are examined.
 pub const LONGEST_START: u64 = 512;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One mail, perhaps in Apple Mail's wrapping.
+    /// One mail, possibly in Apple Mail's wrapping.
     Mail,
     Mbox,
     Gzip,
     Zstandard,
-    /// No mail: what it is, and what to do.
+    /// Not a mail: what it is, and what to do.
     Foreign(&'static str),
 }
 
-/// How files that are no mails begin, and what they are. `HTML` and `JSON` are told apart below.
+/// The beginnings of files that are not mails, and what they are. `HTML` and `JSON` are recognised
+/// below.
 const FOREIGN: [(&[u8], &str); 16] = [
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
@@ -59,11 +60,11 @@ const FOREIGN: [(&[u8], &str); 16] = [
     (b"<?xml", "an XML document: save the mail itself, as .eml"),
 ];
 
-/// How a page begins that was saved without its mail, in lower case.
+/// The beginnings, in lower case, of a page that was saved without its mail.
 const PAGE: [&[u8]; 3] = [b"<!doctype", b"<html", b"<head"];
 
 impl Format {
-    /// By the first [`LONGEST_START`] bytes.
+    /// Recognised by the first [`LONGEST_START`] bytes.
     pub fn of(start: &[u8]) -> Self {
         if mbox::begins(start) {
             return Self::Mbox;
@@ -107,7 +108,7 @@ impl Format {
     }
 }
 
-/// Unpacks a file of this format, of which at most `limit` bytes are taken.
+/// Decompresses a file of this format, up to `limit` bytes.
 pub fn unpack(format: Format, packed: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match format {
@@ -144,7 +145,7 @@ pub fn without_wrapping(bytes: &[u8]) -> &[u8] {
         .and_then(|line| line.parse::<usize>().ok());
 
     match length {
-        // A length that does not fit says nothing of where the mail ends; a property list is no
+        // A length that does not fit says nothing about the mail's end; the property list is not
         // part of its text.
         Some(length) => rest.get(..length).unwrap_or(rest),
         None => bytes,

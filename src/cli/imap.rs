@@ -1,5 +1,4 @@
-//! `alertbridge imap login NAME`: walks a person through getting a mailbox's refresh token, and
-//! puts it where it belongs.
+//! `alertbridge imap login NAME`: guides a person to a mailbox's refresh token, and stores it.
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write},
@@ -19,7 +18,7 @@ use crate::{
     },
 };
 
-/// Log in to mailboxes that want OAuth
+/// Log in to mailboxes that use OAuth
 #[derive(Debug, Subcommand)]
 pub enum Imap {
     Login(Login),
@@ -28,9 +27,9 @@ pub enum Imap {
 /// Get the refresh token of a mailbox with `oauth2`, by giving consent in a browser
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A code that is typed into any browser (RFC 8628) is taken where the provider
-has it, else a browser on this machine. On a terminal it asks before it
-writes `refresh_token_file`; elsewhere, or where that is not configured, it
+It uses a code that is typed into any browser (RFC 8628) if the provider supports
+that, otherwise a browser on this machine. On a terminal it asks before it writes
+`refresh_token_file`; without a terminal, or if that file is not configured, it
 prints the token.
 
 Exit status: 0 there is a token, 1 there is none, 2 wrong usage.
@@ -40,15 +39,15 @@ Examples:
   alertbridge imap login mailbox --write
   alertbridge imap login mailbox > refresh-token")]
 pub struct Login {
-    /// The ingress's name in the configuration
+    /// The name of the ingress in the configuration
     pub name: String,
-    /// With a code that is typed into any browser
+    /// Use a code that is typed into any browser
     #[arg(long, conflicts_with = "browser")]
     pub device: bool,
-    /// With a browser on this machine
+    /// Use a browser on this machine
     #[arg(long)]
     pub browser: bool,
-    /// Where the browser is sent back to on 127.0.0.1 [default: any port that is free]
+    /// The port on 127.0.0.1 to which the browser is redirected [default: any free port]
     #[arg(
         long,
         value_name = "N",
@@ -71,7 +70,8 @@ impl Imap {
     }
 }
 
-/// Gets a refresh token. Written to its file it is not printed; else it is all that goes to `out`.
+/// Gets a refresh token. If it is written to its file, it is not printed; otherwise, it is all that
+/// goes to `out`.
 async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyhow::Result<()> {
     let (key, settings, oauth2) = find(config, &arguments.name)?;
     let file = oauth2.refresh_token_file.as_deref();
@@ -164,7 +164,7 @@ fn tell(step: Step<'_>) {
     }
 }
 
-/// Asks on a terminal; elsewhere nobody agrees.
+/// Asks on a terminal; without one, the answer is no.
 fn agreed(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! `alertbridge incidents`: what is open and what was, and the whole timeline of one.
+//! `alertbridge incidents`: open and past incidents, and the timeline of one.
 
 use std::{
     io::{self, Write},
@@ -34,7 +34,7 @@ use crate::{
 /// Look at open and past incidents
 #[derive(Debug, Subcommand)]
 pub enum Incidents {
-    /// List incidents, open and past, those that changed last first
+    /// List incidents, open and past, the last changed first
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no store, 2 wrong usage.
 
@@ -42,40 +42,40 @@ Examples:
   alertbridge incidents list --open
   alertbridge incidents list --json | jq -r '.[].incident_id'")]
     List {
-        /// Only those that are open
+        /// Only open incidents
         #[arg(long)]
         open: bool,
-        /// At most so many
+        /// Show at most this many
         #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
         limit: u32,
         #[command(flatten)]
         print: Json,
     },
-    /// The whole timeline of one: its mails, who was told what, and when
+    /// Show the timeline of one incident: its mails, who was notified, and when
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no such incident, 2 wrong usage.
 
 Example:
   alertbridge incidents show FOotlQrY5ZQ")]
     Show {
-        /// The incident's id, as `incidents list` tells it
+        /// The incident's id, as `incidents list` shows it
         id: String,
         #[command(flatten)]
         print: Json,
     },
-    /// Close one by hand that no mail will close
+    /// Resolve an incident by hand that no mail will resolve
     #[command(after_help = "\
-Whoever was told of its trigger is told that it is over, and who said so. A
-running `serve` tells them within seconds, else the next one does. A newer
-trigger opens it again.
+Everybody who was notified of its trigger is notified that it is resolved, and by
+whom. A running `serve` does so within seconds; otherwise, the next one does. A
+newer trigger reopens it.
 
-Exit status: 0 it is closed, 1 there is no such incident or it is over
-already, 2 wrong usage.
+Exit status: 0 it is resolved; 1 there is no such incident, or it is already
+over; 2 wrong usage.
 
 Example:
   alertbridge incidents resolve FOotlQrY5ZQ")]
     Resolve {
-        /// The incident's id, as `incidents list` tells it
+        /// The incident's id, as `incidents list` shows it
         id: String,
     },
 }
@@ -98,7 +98,7 @@ impl Incidents {
     }
 }
 
-/// Closes one by hand.
+/// Resolves an incident by hand.
 async fn resolve(
     config: Option<&Path>,
     server: &Server,
@@ -117,7 +117,7 @@ async fn resolve(
         bail!("there is no incident {id} in the store: `alertbridge incidents list` names them");
     };
     if incident.kind == Kind::Own {
-        bail!("the bridge tells of its own trouble, and resolves that when it is over");
+        bail!("the bridge reports this trouble itself, and resolves it when it is over");
     }
 
     let (now, by) = (Clock::system().now(), asker::user_at_host());
@@ -127,7 +127,7 @@ async fn resolve(
     Ok(writeln!(out, "incident {} is resolved", plain(id))?)
 }
 
-/// Lists incidents, those changed last first; without `open`, those that are over too.
+/// Lists incidents, the last changed first; without `open`, also those that are over.
 async fn list(
     store: &dyn Desk,
     open: bool,
@@ -169,7 +169,7 @@ async fn list(
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
-/// Everything known of one incident, in order.
+/// Everything known about one incident, in order.
 async fn show(
     store: &dyn Desk,
     incident_id: &str,
@@ -247,13 +247,13 @@ async fn show(
 /// A line of the timeline.
 struct Moment {
     at: Timestamp,
-    /// Of things at the same time: what follows from what.
+    /// For simultaneous things: the order of cause and effect.
     rank: u8,
     word: &'static str,
     text: String,
 }
 
-/// When an event began, and when it ended where that is not an event of its own.
+/// When an event began, and when it ended if that is not an event of its own.
 fn moments(event: &Event) -> Vec<Moment> {
     let with = |detail: Option<&str>| {
         detail
@@ -270,11 +270,11 @@ fn moments(event: &Event) -> Vec<Moment> {
                 mail.ingress,
                 with(mail.reason.as_deref())
             );
-            // Its reason says so where that decided; a mail that waits to be decided anew says it
+            // Its reason says so if that decided it; a mail that waits to be decided again shows it
             // here.
             let text = match &mail.released {
                 Some(release) if mail.outcome == Outcome::Pending => {
-                    format!("{text}; let through by {}", release.by)
+                    format!("{text}; released by {}", release.by)
                 }
                 _ => text,
             };
@@ -332,7 +332,7 @@ fn moments(event: &Event) -> Vec<Moment> {
         } => {
             let what = page(*action, receiver, integration, *delivery);
             let (word, detail) = match attempt.result.as_str() {
-                // Beside the plain word, what the receiver calls it is worth telling.
+                // Besides the plain word, the receiver's own id is worth showing.
                 "delivered" if attempt.detail == "delivered" => ("told", String::new()),
                 "delivered" => ("told", with(Some(&attempt.detail))),
                 "accepted" => ("accepted", with(Some(&attempt.detail))),

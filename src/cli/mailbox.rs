@@ -1,5 +1,5 @@
-//! Mails in files: single ones, folders of them, Maildir and mbox, packed or not; in the order they
-//! arrived.
+//! Mails in files: single ones, folders, Maildir and mbox, compressed or not, in the order of their
+//! arrival.
 
 use std::{
     fs::{self, File},
@@ -20,15 +20,15 @@ use crate::message::{Mended, header};
 
 /// Larger files are not read as one mail.
 const LARGEST_MAIL: u64 = 256 << 20;
-/// Folders within folders: deeper is taken for a loop.
+/// Deeper nesting of folders is taken for a loop.
 const DEEPEST: usize = 32;
 
-/// Where a mail lies.
+/// The location of a mail.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// Its path; in an mbox with its place: `alerts.mbox#3`.
+    /// Its path; in an mbox, with its index: `alerts.mbox#3`.
     pub name: String,
-    /// Its Date; none where it has none that can be read.
+    /// Its Date; `None` if there is none that can be read.
     pub date: Option<Timestamp>,
     content: Content,
 }
@@ -38,9 +38,9 @@ enum Content {
     File(PathBuf),
     /// A part of an mbox.
     Part(PathBuf, Range<u64>),
-    /// A file that is packed.
+    /// A compressed file.
     Packed(PathBuf, Format),
-    /// What can be read only once.
+    /// Data that can be read only once.
     Held(Bytes),
 }
 
@@ -49,22 +49,25 @@ impl Found {
     pub fn read(&self) -> anyhow::Result<Bytes> {
         let read = match &self.content {
             Content::Held(bytes) => return Ok(bytes.clone()),
-            Content::File(path) => {
-                fs::read(path).map(|bytes| file_format::without_wrapping(&bytes).to_vec())
+            Content::File(path) => fs::read(path).map(unwrapped),
+            Content::Part(path, bytes) => {
+                part(path, bytes).map(|quoted| mbox::unquote(&quoted).into())
             }
-            Content::Part(path, bytes) => part(path, bytes).map(|quoted| mbox::unquote(&quoted)),
             Content::Packed(path, format) => unpacked(path, *format),
         };
 
-        Ok(read
-            .with_context(|| format!("cannot read {}", self.name))?
-            .into())
+        read.with_context(|| format!("cannot read {}", self.name))
     }
 }
 
-fn unpacked(path: &Path, format: Format) -> std::io::Result<Vec<u8>> {
-    let bytes = file_format::unpack(format, BufReader::new(File::open(path)?), LARGEST_MAIL)?;
-    Ok(file_format::without_wrapping(&bytes).to_vec())
+fn unpacked(path: &Path, format: Format) -> std::io::Result<Bytes> {
+    file_format::unpack(format, BufReader::new(File::open(path)?), LARGEST_MAIL).map(unwrapped)
+}
+
+/// The mail in a file, which shares the file's bytes.
+fn unwrapped(bytes: Vec<u8>) -> Bytes {
+    let bytes = Bytes::from(bytes);
+    bytes.slice_ref(file_format::without_wrapping(&bytes))
 }
 
 fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {
@@ -76,8 +79,8 @@ fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {
     Ok(part)
 }
 
-/// The mails under the paths, by Date, ties by name; those without a Date last. `progress` hears of
-/// each.
+/// The mails under the paths, ordered by Date, ties by name; those without a Date come last.
+/// `progress` is called for each.
 pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
@@ -85,7 +88,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
             let held = once("-", std::io::stdin().lock(), &mut found)
                 .context("cannot read standard input")?;
             if let Some(what) = held {
-                bail!("standard input is no mail but {what}");
+                bail!("standard input is not a mail but {what}");
             }
             continue;
         }
@@ -103,7 +106,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
     Ok(found)
 }
 
-/// The place in an mbox counts as a number: `#10` comes after `#9`.
+/// The index in an mbox is a number: `#10` comes after `#9`.
 fn natural(name: &str) -> (&str, usize) {
     name.rsplit_once('#')
         .and_then(|(path, place)| Some((path, place.parse().ok()?)))
@@ -126,7 +129,7 @@ fn walk(
     };
 
     if depth > 0 && !about.is_dir() && !about.is_file() {
-        eprintln!("note: {} is no file", path.display());
+        eprintln!("note: {} is not a file", path.display());
         return Ok(());
     }
 
@@ -142,7 +145,8 @@ fn walk(
             .with_context(|| format!("cannot list {}", path.display()))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            // A Maildir's tmp holds what is still being written (cr.yp.to/proto/maildir.html).
+            // The tmp of a Maildir contains mails that are still being written
+            // (cr.yp.to/proto/maildir.html).
             let unfinished = entry.file_name() == "tmp"
                 && path.join("new").is_dir()
                 && path.join("cur").is_dir();
@@ -157,10 +161,10 @@ fn walk(
 
     match file(path, &about, found, progress)? {
         None => Ok(()),
-        Some(what) if depth == 0 => bail!("{} is no mail but {what}", path.display()),
+        Some(what) if depth == 0 => bail!("{} is not a mail but {what}", path.display()),
         Some(what) => {
             eprintln!(
-                "note: {} is left out: it is no mail but {what}",
+                "note: {} is left out: it is not a mail but {what}",
                 path.display()
             );
             Ok(())
@@ -168,7 +172,7 @@ fn walk(
     }
 }
 
-/// The mails of one file; or what it is, where it holds none.
+/// The mails of one file; or what it is, if it contains none.
 fn file(
     path: &Path,
     about: &fs::Metadata,
@@ -180,7 +184,7 @@ fn file(
     let file = File::open(path).with_context(unreadable)?;
 
     if !about.is_file() {
-        // A pipe, as the shell's `<(…)`: there is no second look at it.
+        // A pipe, such as the shell's `<(…)`, cannot be read twice.
         return once(&name, file, found).with_context(unreadable);
     }
 
@@ -214,7 +218,7 @@ fn file(
             if let Some(what) = hold(&name, &bytes, found).with_context(unreadable)? {
                 return Ok(Some(what));
             }
-            // One that is read again from its file need not be kept until then.
+            // A mail that can be read again from its file need not be kept until then.
             if let [mail] = &mut found[before..]
                 && mail.name == name
             {
@@ -243,7 +247,8 @@ fn file(
     Ok(None)
 }
 
-/// One mail or an mbox, packed or not, from where it can be read only once: held in memory.
+/// One mail or an mbox, compressed or not, from a source that can be read only once: kept in
+/// memory.
 fn once(
     name: &str,
     mut from: impl Read,
@@ -258,7 +263,7 @@ fn once(
     hold(name, &bytes, found)
 }
 
-/// The mails in these bytes; or what they are, where they hold none.
+/// The mails in these bytes; or what they are, if they contain none.
 fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Option<&'static str>> {
     let held = |name: String, mail: Vec<u8>| Found {
         name,
@@ -291,7 +296,7 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
     Ok(None)
 }
 
-/// Dovecot's indexes, and the marks of Maildir++: no mails.
+/// Dovecot's indexes, and the markers of Maildir++, which are not mails.
 fn dovecots_own(name: &str) -> bool {
     ["dovecot.index", "dovecot.list", "dovecot-"]
         .iter()

@@ -30,12 +30,12 @@ mod discard;
 
 use discard::Discard;
 
-/// Look at stored mails, and decide on those in quarantine
+/// Look at stored mails, and decide about those in the quarantine
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-Every mail that was taken is stored with its outcome and the reason. What is
-not proven to be genuine, and may not act, is quarantined until somebody
-releases or discards it.")]
+Every accepted mail is stored with its outcome and the reason. Mail that is not
+proven to be genuine, and may not act, is quarantined until somebody releases or
+discards it.")]
 pub enum Mails {
     /// List stored mails, the newest first
     #[command(after_help = "\
@@ -45,16 +45,16 @@ Examples:
   alertbridge mails list --outcome quarantined
   alertbridge mails list --json | jq -r '.[].outcome' | sort | uniq -c")]
     List {
-        /// Only those with this outcome
+        /// Only mails with this outcome
         #[arg(long)]
         outcome: Option<Outcome>,
-        /// At most so many
+        /// Show at most this many
         #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
         limit: u32,
         #[command(flatten)]
         print: Json,
     },
-    /// Show one: where it came from and what became of it
+    /// Show one mail: where it came from and its outcome
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no such mail, 2 wrong usage.
 
@@ -63,17 +63,17 @@ Examples:
   alertbridge mails show 17 --raw > alert.eml
   alertbridge mails show 17 --raw | alertbridge explain -")]
     Show {
-        /// The mail, as `mails list` tells it
+        /// The mail's number, as `mails list` shows it
         id: i64,
-        /// Print the mail itself, byte for byte; on a terminal with hidden characters escaped
+        /// Print the mail itself, byte for byte; on a terminal, hidden characters are escaped
         #[arg(long, conflicts_with = "json")]
         raw: bool,
         #[command(flatten)]
         print: Json,
     },
-    /// Let a quarantined mail be decided as genuine
+    /// Release a quarantined mail, which is then decided as genuine
     #[command(after_help = "\
-A running `serve` decides it within seconds, else the next one does: it may
+A running `serve` decides it within seconds; otherwise, the next one does. It may
 page, or resolve. The record says who released it, and when.
 
 Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
@@ -81,15 +81,15 @@ Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
 Example:
   alertbridge mails release 17")]
     Release {
-        /// The mail, as `mails list --outcome quarantined` tells it
+        /// The mail's number, as `mails list --outcome quarantined` shows it
         id: i64,
     },
-    /// Take mails out of the quarantine for good: nobody is told
+    /// Discard mails from the quarantine: nobody is notified
     #[command(after_help = "\
-Without an ID all mails in the quarantine that fit every option given are
-discarded, after asking.
+Without an ID, all mails in the quarantine that match every given option are
+discarded, after a confirmation.
 
-Exit status: 0 done, 1 it is not in the quarantine or you said no, 2 wrong
+Exit status: 0 done; 1 it is not in the quarantine, or you declined; 2 wrong
 usage.
 
 Examples:
@@ -155,7 +155,7 @@ async fn list(
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
-/// One mail: what is known of it, or its bytes exactly as they came.
+/// Shows what is known about one mail, or its original bytes.
 async fn show(
     store: &dyn Desk,
     id: MailId,
@@ -173,7 +173,7 @@ async fn show(
             );
         }
         if io::stdout().is_terminal() {
-            // A mail must not do with a terminal what it likes; in a pipe it comes byte for byte.
+            // A mail must not control a terminal; in a pipe it is printed byte for byte.
             return Ok(writeln!(
                 out,
                 "{}",
@@ -279,7 +279,7 @@ fn handed_in(envelope: &Envelope) -> String {
     )
 }
 
-/// What became of one alert of a mail that holds several.
+/// The outcome of one alert of a mail with several.
 fn alert(item: &MailRow) -> (String, String) {
     let number = item.item.unwrap_or_default();
     let incident = item.incident_id.as_deref().unwrap_or("no incident");
@@ -294,8 +294,8 @@ fn unknown(id: MailId) -> String {
     format!("there is no mail {id} in the store: `alertbridge mails list` names them")
 }
 
-/// Lets a mail act as if it were genuine; `serve` takes it up within a second or two, or when it
-/// starts.
+/// Releases a mail, which then acts as genuine; `serve` decides it within a second or two, or when
+/// it starts.
 async fn release(
     store: &dyn Desk,
     id: MailId,
@@ -315,7 +315,7 @@ async fn release(
 
     writeln!(
         out,
-        "mail {id} is let through by {by}: `alertbridge serve` decides it anew"
+        "mail {id} is released by {by}: `alertbridge serve` decides it again"
     )?;
 
     Ok(())

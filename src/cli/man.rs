@@ -1,4 +1,4 @@
-//! `alertbridge man`: one manual page that tells every command.
+//! `alertbridge man`: one manual page for every command.
 
 use std::{
     io::{self, Write},
@@ -11,7 +11,7 @@ use clap_mangen::Man;
 /// Print the manual page
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It holds the help of every command.
+It contains the help of every command.
 
 Exit status: 0 done, 2 wrong usage.
 
@@ -26,7 +26,7 @@ impl Manual {
     }
 }
 
-/// Writes the page: what the program is, then each command as its `--help` tells it.
+/// Writes the page: the program, then the `--help` of each command.
 fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
     program = program.term_width(78).disable_help_subcommand(true);
     program.build();
@@ -48,7 +48,7 @@ fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&page)
 }
 
-/// A command that does something, or those below it.
+/// A command, or its subcommands.
 fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     if command.has_subcommands() {
         return command
@@ -65,7 +65,7 @@ fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, ".fi")
 }
 
-/// A line that roff prints as it stands: no escapes, no request (roff(7)).
+/// A line that roff prints verbatim: without escapes or requests (roff(7)).
 fn literal(line: &str) -> String {
     let line = line
         .replace('\\', "\\e")

@@ -1,9 +1,9 @@
-//! Mails in an mbox file (RFC 4155): only where each lies is kept, so an archive of any size takes
+//! Mails in an mbox file (RFC 4155): only their positions are kept, so an archive of any size needs
 //! little memory.
 //!
-//! A line that begins with `From ` is prose until it proves to be an envelope: it stands after an
-//! empty line, names somebody and a time, and a header follows. Where a Content-Length (mboxcl2)
-//! fits, nothing within it is one.
+//! A line that begins with `From ` counts as text until it proves to be an envelope: it follows an
+//! empty line, contains a name and a time, and is followed by a header. Within a valid
+//! Content-Length (mboxcl2), no line is an envelope.
 
 use std::{
     io::{self, BufRead, Read as _},
@@ -13,11 +13,11 @@ use std::{
 
 use crate::message::header;
 
-/// Lines are read in pieces of at most so many bytes.
+/// Lines are read in pieces of at most this many bytes.
 const LONGEST_PIECE: u64 = 64 << 10;
-/// As much of a mail's header is looked at to find its Date.
+/// The part of a mail's header that is searched for its Date.
 const LONGEST_HEADER: usize = 256 << 10;
-/// What may stand between the end that a Content-Length tells and the next envelope: an empty line
+/// What may lie between the end declared by a Content-Length and the next envelope: an empty line
 /// or two.
 const GAP: u64 = 4;
 
@@ -30,12 +30,12 @@ pub struct Place {
     pub header: Vec<u8>,
 }
 
-/// Whether a file that begins so is an mbox.
+/// Whether a file with this beginning is an mbox.
 pub fn begins(start: &[u8]) -> bool {
     start.starts_with(b"From ")
 }
 
-/// Finds the mails, and hands each to `found` in the file's order.
+/// Finds the mails, and passes each to `found` in the file's order.
 pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<()> {
     let mut mails = Mails {
         found,
@@ -55,7 +55,7 @@ pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<(
             .read_until(b'\n', &mut piece)?;
         let end = at + u64::try_from(length).unwrap_or_default();
         if let Some(envelope) = candidate.take() {
-            // The file's first line needs no header behind it to be what it looks like.
+            // An envelope on the first line needs no header after it.
             if envelope.start == 0 || is_field(&piece) {
                 mails.begin(envelope);
             }
@@ -74,12 +74,12 @@ pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<(
     }
 }
 
-/// The mails found so far and not handed on: the last that is certain, and those within the length
-/// that it tells.
+/// The mails found so far and not passed on: the last certain one, and those within its declared
+/// length.
 struct Mails<F> {
     found: F,
     begun: Vec<Begun>,
-    /// Where the first of them ends by its Content-Length.
+    /// The end of the first one by its Content-Length.
     length_end: Option<u64>,
 }
 
@@ -91,7 +91,7 @@ struct Begun {
 }
 
 impl<F: FnMut(Place)> Mails<F> {
-    /// A mail begins with this envelope, unless it stands within another.
+    /// A mail begins with this envelope, unless it is within another mail.
     fn begin(&mut self, envelope: Range<u64>) {
         if self.length_end.is_none_or(|end| end <= envelope.start) {
             self.end(envelope.start);
@@ -103,8 +103,8 @@ impl<F: FnMut(Place)> Mails<F> {
         });
     }
 
-    /// The last certain mail ends here: alone, where its length fits; else those within it are
-    /// mails as well.
+    /// The last certain mail ends here: alone, if its length is valid; otherwise, those within it
+    /// are mails as well.
     fn end(&mut self, at: u64) {
         let fits = self
             .length_end
@@ -128,7 +128,7 @@ impl<F: FnMut(Place)> Mails<F> {
         }
     }
 
-    /// A line, or a piece of one, that is no envelope.
+    /// A line, or a piece of one, that is not an envelope.
     fn line(&mut self, piece: &[u8], new_line: bool, end: u64) {
         let first = self.begun.len() == 1;
         let Some(mail) = self.begun.last_mut().filter(|mail| mail.in_header) else {
@@ -167,8 +167,8 @@ fn content_length(header: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// Whether a `From ` line names somebody and, as some writers leave it out, a time. Where the empty
-/// line before it is missing it must tell the whole date.
+/// Whether a `From ` line contains a name and, as some writers leave it out, a time. Without an
+/// empty line before it, it must contain the full date.
 fn is_envelope(line: &[u8], after_blank: bool) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else {
         return false;
@@ -194,7 +194,7 @@ fn is_clock(word: &str) -> bool {
             .all(|part| part.len() <= 2 && part.parse::<u8>().is_ok())
 }
 
-/// The mail as it was before it was put into the file: one `>` taken from each quoted `From ` line
+/// The mail before it was put into the file: one `>` is removed from each quoted `From ` line
 /// (mboxrd).
 pub fn unquote(quoted: &[u8]) -> Vec<u8> {
     let mut mail = Vec::with_capacity(quoted.len());

@@ -1,4 +1,4 @@
-//! `alertbridge objectives`: what of each error budget is spent.
+//! `alertbridge objectives`: how much of each error budget is spent.
 
 use std::{
     io::{self, Write as _},
@@ -23,13 +23,13 @@ use crate::{
     },
 };
 
-/// Show how long each objective was breached, and what of its error budget is spent
+/// Show how long each objective was breached, and how much of its error budget is spent
 #[derive(Debug, Args)]
 #[command(after_help = "\
-By app and SLI, over the 28 days before now or --at. A breach lasts from its
-trigger to its resolve; what overlaps counts once, and what falls into a
-silence spends nothing. LADDER is where the breaches lead at Atlassian:
-incident, remediation, demotion.
+The table is by app and SLI, over the 28 days before now or --at. A breach lasts
+from its trigger to its resolve; overlapping time counts once, and time within a
+silence spends nothing. LADDER is the consequence at Atlassian: incident,
+remediation, demotion.
 
 Exit status: 0 done, 1 there is no store, 2 wrong usage.
 
@@ -37,16 +37,16 @@ Examples:
   alertbridge objectives
   alertbridge objectives --app com.example.app --csv > evidence.csv")]
 pub struct Objectives {
-    /// Only those of this app
+    /// Only this app
     #[arg(long, value_name = "KEY")]
     pub app: Option<String>,
-    /// Only those of this SLI
+    /// Only this SLI
     #[arg(long, value_name = "SLI")]
     pub sli: Option<String>,
-    /// The end of the window: RFC 3339, a day of UTC, or now
+    /// The end of the window: RFC 3339, a UTC day, or now
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
-    /// Print a table that spreadsheets read
+    /// Print a table for spreadsheets
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
     #[command(flatten)]
@@ -137,7 +137,7 @@ fn rows(found: Vec<Objective>) -> String {
     table::of(&heading, rows)
 }
 
-/// A length of time that a person reads.
+/// A duration for people.
 fn minutes(seconds: i64) -> String {
     match (seconds / 3600, seconds % 3600 / 60) {
         (0, minutes) => format!("{minutes}m"),

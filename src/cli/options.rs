@@ -5,13 +5,13 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 
 use crate::clock::Clock;
 
-/// Among the options of a command: what every one takes stands below its own.
+/// The position among a command's options: common options come after its own.
 pub const LAST: usize = 900;
 
-/// What a list shows unless told otherwise.
+/// The default length of a list.
 pub const MOST_ROWS: u32 = 1000;
 
-/// How data is printed.
+/// The output format of data.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Json {
     /// Print JSON
@@ -19,7 +19,7 @@ pub struct Json {
     pub json: bool,
 }
 
-/// A point in time: `now`, RFC 3339, or a day or local time, which is UTC's.
+/// A point in time: `now`, RFC 3339, or a day or local time in UTC.
 pub fn time(text: &str) -> Result<Timestamp, String> {
     if text == "now" {
         return Ok(Clock::system().now());

@@ -1,4 +1,4 @@
-//! What others wrote, made safe to show on a terminal.
+//! Text from others, made safe to show on a terminal.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::message::hidden::is_hidden;
 
-/// The text without hidden characters, each told as what it is (`\u{1b}`, `\n`): a mail must
-/// neither move the cursor, forge a line of ours nor show what is not there.
+/// The text without hidden characters, each shown as an escape (`\u{1b}`, `\n`): a mail must not
+/// move the cursor, forge a line of output or show what is not there.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -32,19 +32,18 @@ pub fn lines(text: &str) -> String {
         .join("\n")
 }
 
-/// A value on one line of JSON, which means the same with hidden characters as without: they are
-/// escaped.
+/// A value on one line of JSON with hidden characters escaped, which does not change its meaning.
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(value).map(escaped)
 }
 
-/// As [`json`], on several lines.
+/// Like [`json`], on several lines.
 pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(value).map(escaped)
 }
 
-/// JSON whose texts hold hidden characters only as `\u202e`. Outside of texts JSON has none but
-/// line feeds.
+/// JSON whose texts contain hidden characters only as escapes such as `\u202e`. Outside texts, JSON
+/// has none but line feeds.
 fn escaped(json: String) -> String {
     let is_raw = |c: char| c != '\n' && is_hidden(c);
     if !json.contains(is_raw) {

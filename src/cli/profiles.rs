@@ -1,4 +1,4 @@
-//! `alertbridge profiles`: how other senders' mail is read.
+//! `alertbridge profiles`: how mail of other senders is read.
 
 use std::{
     io::{self, Write},
@@ -27,8 +27,8 @@ pub enum Commands {
     Draft(Draft),
 }
 
-/// The profiles of the configuration, or of a running bridge, in their order, and the starters
-/// there are
+/// List the profiles of the configuration or of a running bridge, in order, and the available
+/// starters
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 done, 1 the configuration is wrong, 2 wrong usage.
@@ -44,25 +44,25 @@ pub struct List {
     pub server: Server,
 }
 
-/// Print a starter's file, or what a profile of the configuration takes and gives
+/// Print a starter's file, or what a configured profile takes and yields
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 done, 1 there is none of this name, 2 wrong usage.
+Exit status: 0 done, 1 there is none with this name, 2 wrong usage.
 
 Examples:
   alertbridge profiles show cloudwatch
   alertbridge profiles show atlassian-sli")]
 pub struct Show {
-    /// The profile, or the starter
+    /// The name of the profile or starter
     pub name: String,
     #[command(flatten)]
     pub print: Json,
 }
 
-/// Run the tests that profiles carry: mails, and what must be read in them
+/// Run the tests of profiles: mails, and what must be read in them
 #[derive(Debug, Args)]
 #[command(after_help = "\
-`check`, the start and every reload run them too, and refuse a configuration
+`check`, the start and every reload also run them, and refuse a configuration
 whose tests fail.
 
 Exit status: 0 all pass, 1 one fails, 2 wrong usage.
@@ -71,26 +71,26 @@ Examples:
   alertbridge profiles test
   alertbridge profiles test cloudwatch")]
 pub struct Test {
-    /// One profile [default: all]
+    /// The profile to test [default: all]
     pub name: Option<String>,
     #[command(flatten)]
     pub print: Json,
 }
 
-/// Print a first profile made from an opening mail and, if there is one, its closing one
+/// Print a first profile made from an opening mail and, if given, its closing mail
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What identifies the alert is equal in both mails, what says its status
-differs. The document goes into the configuration as it is, or into a file
+What identifies the alert is equal in both mails, and what gives its status
+differs. The document can be put into the configuration as it is, or into a file
 that it includes.
 
-Exit status: 0 the draft reads the mails, 1 it needs a hand, 2 wrong usage.
+Exit status: 0 the draft reads the mails, 1 it needs manual work, 2 wrong usage.
 
 Examples:
   alertbridge profiles draft alarm.eml ok.eml > conf.d/cloudwatch.yaml
   alertbridge profiles draft alarm.eml")]
 pub struct Draft {
-    /// The opening mail, and the one that says it is over
+    /// The opening mail, and its closing mail
     #[arg(value_name = "MAIL", num_args = 1..=2, required = true)]
     pub mails: Vec<PathBuf>,
 }
@@ -304,9 +304,10 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
             Some(Found::Alert(alert)) if alert.meaning == expected => Some(alert.key),
             Some(Found::Alert(alert)) => {
                 doubts.push(format!(
-                "of the {which} mail the status is `{}`, which is not told apart: mend `status`",
-                alert.status
-            ));
+                    "of the {which} mail the status is `{}`, which `status` does not tell apart: \
+                 correct `status`",
+                    alert.status
+                ));
                 Some(alert.key)
             }
             Some(Found::Unparsed { reason, .. } | Found::Ignored { reason }) => {
@@ -321,13 +322,14 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
         && key != other
     {
         doubts.push(format!(
-            "the key is `{key}` of the opening mail and `{other}` of the closing one: mend `fields.key`"
+            "the key is `{key}` of the opening mail and `{other}` of the closing one: correct \
+             `fields.key`"
         ));
     }
     Ok(doubts)
 }
 
-/// JSON as YAML for people: what holds nothing is left out.
+/// JSON as YAML for people: empty values are left out.
 fn yaml(value: &serde_json::Value) -> String {
     let mut out = String::new();
     lines(value, 0, &mut out);

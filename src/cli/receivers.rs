@@ -1,5 +1,5 @@
-//! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with
-//! what the receiver answered.
+//! `alertbridge receivers test NAME`: sends a real trigger marked `[TEST]` and its resolve, and
+//! shows the receiver's answers.
 
 use std::{
     collections::BTreeSet,
@@ -32,8 +32,8 @@ use crate::{
 pub enum Receivers {
     /// Send a `[TEST]` trigger and its resolve to one receiver
     #[command(after_help = "\
-Both are real: whoever is on call hears of it. What cannot be delivered in
-20 s has failed. Needs no `serve`, and no store.
+Both are real: the person on call is notified. A page that cannot be delivered in
+20 s has failed. It needs neither a running `serve` nor a store.
 
 Exit status: 0 both are delivered, 1 one is not or the configuration is
 wrong, 2 wrong usage.
@@ -42,7 +42,7 @@ Examples:
   alertbridge receivers test oncall
   alertbridge receivers test oncall --json | jq '.[].state'")]
     Test {
-        /// The receiver's name in the configuration
+        /// The name of the receiver in the configuration
         name: String,
         #[command(flatten)]
         print: Json,
@@ -68,7 +68,7 @@ impl Receivers {
     }
 }
 
-/// Sends both and says what came of them; false where one was not delivered.
+/// Sends both and prints the results; returns false if one was not delivered.
 async fn test(
     receivers: Arc<receiver::Receivers>,
     name: &str,

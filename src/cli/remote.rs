@@ -1,4 +1,5 @@
-//! The desk of another machine: what commands ask of a store, asked of a running bridge's API.
+//! The desk of another machine: the commands' operations on a store, done by a running bridge's
+//! API.
 
 use std::{collections::BTreeSet, error::Error, time::Duration};
 
@@ -28,7 +29,7 @@ use crate::{
     },
 };
 
-/// How long an answer may take: a test page takes 20 s.
+/// The time limit for an answer: a test page takes 20 s.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest page of a list.
 const PAGE: u32 = 1000;
@@ -38,7 +39,7 @@ pub struct Remote {
     client: Client,
     base: String,
     token: Option<SecretString>,
-    /// What `stored` walks, in order of arrival; asked for once.
+    /// The order of arrival for `stored`; requested once.
     by_arrival: OnceCell<Vec<MailRow>>,
 }
 
@@ -58,7 +59,7 @@ impl Remote {
         })
     }
 
-    /// Asks, and takes an answer of the 200s alone.
+    /// Sends a request, and accepts only a 2xx answer.
     async fn ask(
         &self,
         method: Method,
@@ -82,7 +83,8 @@ impl Remote {
                 first = cause;
             }
             StoreError::Refused(format!(
-                "--server: {} cannot be reached: {first}; is a bridge running there, and is this its `admin.listen`?",
+                "--server: {} cannot be reached: {first}; is a bridge running there, and is this \
+                 its `admin.listen`?",
                 self.base
             ))
         })?;
@@ -119,7 +121,7 @@ impl Remote {
         read(self.ask(Method::POST, path, Some(body)).await?).await
     }
 
-    /// The first of a list, page by page.
+    /// The beginning of a list, page by page.
     async fn list<T: DeserializeOwned + Send>(
         &self,
         path: &str,
@@ -174,7 +176,7 @@ impl Remote {
         for id in ids {
             match self.stored_mail(id).await {
                 Ok((_, mail)) => mails.push(mail),
-                // Retention has taken it meanwhile.
+                // Retention has deleted it in between.
                 Err(StoreError::Missing(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -183,7 +185,7 @@ impl Remote {
     }
 }
 
-/// A list's path with what is asked of it.
+/// A list's path with its query.
 fn asked(path: &str, filter: &[(&str, &str)], limit: u32, cursor: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(filter)
@@ -202,7 +204,7 @@ fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("the answer cannot be read: {error}"))
 }
 
-/// A part of a path.
+/// A segment of a path.
 pub fn encoded(part: &str) -> String {
     utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()
 }
@@ -253,8 +255,8 @@ impl Desk for Remote {
             let dead = self.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
             dead.into_iter().map(|delivery| delivery.id).collect()
         };
-        // What ends something goes before what began it: else the beginning is refused, since
-        // nothing would end it.
+        // A resolve is sent before its trigger: otherwise the trigger is refused, because nothing
+        // would resolve it.
         ids.sort_unstable_by(|one, other| other.cmp(one));
 
         let mut retried = Vec::new();

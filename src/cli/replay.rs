@@ -1,5 +1,5 @@
-//! `alertbridge replay`: many mails through every stage, in order of arrival over a state of their
-//! own.
+//! `alertbridge replay`: many mails through every stage, in order of arrival, over a separate
+//! state.
 
 use std::{
     collections::BTreeMap,
@@ -44,29 +44,29 @@ use send::{agreed, owed, send};
 /// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
 #[derive(Debug, Args)]
 #[command(after_help = "\
-No mail came before the first, and what is concluded is thrown away at the
-end. A mail counts as arrived when the store says, or at its own Date, unless
---at. With --stored the store's silences count, each for the mails of its
-time; for files there are none. Nothing is sent without --send. --json prints a line for each mail, as
-`explain` does.
+No mail came before the first, and the resulting state is discarded at the end. A
+mail counts as arrived at its stored time, or at its own Date, unless --at is
+given. With --stored, the store's silences apply, each to the mails of its time;
+for files there are none. Nothing is sent without --send. --json prints a line for
+each mail, as `explain` does.
 
---diff compares: each mail is taken through the configuration in force
-(--config) and through OTHER.yaml. Only mails that differ are shown: by
-their outcome, or by pages that are added, dropped, moved to another
-receiver, or changed (what is sent, by which key, until when it is held).
-What matters only when a receiver fails, as `fallback`, is not compared.
-With --json each such mail is a line:
+--diff compares: each mail passes through the present configuration (--config) and
+through OTHER.yaml. Only mails that differ are shown: by their outcome, or by
+pages that are added, dropped, moved to another receiver, or changed (what is
+sent, with which key, and until when it is held). Settings that only matter when a
+receiver fails, such as `fallback`, are not compared. With --json each such mail
+is a line:
   {\"mail\", \"incident_id\", \"outcome\": {\"before\", \"after\"},
    \"reason\": {\"before\", \"after\"}, \"changes\": [
      {\"change\": \"added|dropped|moved|changed\",
       \"action\": \"trigger|resolve\",
-      \"differs\": of one changed, which of \"integration\", \"method\",
+      \"differs\": if changed, which of \"integration\", \"method\",
                  \"url\", \"headers\", \"body\", \"secrets\", \"held_until\",
       \"before\": PAGE or null, \"after\": PAGE or null}]}
 where PAGE is a request as `explain` shows it, and \"held_until\".
 
-Exit status: 0 done, also where something differs; 1 an alert that cannot be
-read, a wrong configuration, or --send could not deliver; 2 wrong usage.
+Exit status: 0 done, even if something differs; 1 an alert cannot be read, the
+configuration is wrong, or --send could not deliver; 2 wrong usage.
 
 Examples:
   alertbridge replay ~/Maildir/.alerts
@@ -83,10 +83,10 @@ pub struct Replay {
         value_name = "PATH"
     )]
     pub paths: Vec<PathBuf>,
-    /// The mails in the store
+    /// Use the mails in the store
     #[arg(long)]
     pub stored: bool,
-    /// Stored mails that arrived at this time or later: RFC 3339, a day of UTC, or now
+    /// Stored mails that arrived at this time or later: RFC 3339, a UTC day, or now
     #[arg(
         long,
         value_name = "TIME",
@@ -107,20 +107,20 @@ pub struct Replay {
     /// When all of them arrived, instead of each at its own time
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
-    /// Treat the mails as genuine, though nothing proves them
+    /// Treat the mails as genuine, without proof
     #[arg(long)]
     pub trust: bool,
-    /// The ingress they are taken to have come through: the host named as trusted there may vouch
-    /// for them [default: the hosts of all]
+    /// The ingress through which they came: the trusted host of that ingress may vouch for them
+    /// [default: the hosts of all]
     #[arg(long, value_name = "NAME", conflicts_with = "stored")]
     pub ingress: Option<String>,
     /// Show which pages this configuration would add, drop, move or change
     #[arg(long, value_name = "OTHER.yaml", conflicts_with = "send")]
     pub diff: Option<PathBuf>,
-    /// Deliver for real, after asking
+    /// Really deliver the pages, after a confirmation
     #[arg(long)]
     pub send: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, requires = "send")]
     pub yes: bool,
     #[command(flatten)]
@@ -148,8 +148,8 @@ impl Replay {
 
         if to_send && !yes && !io::stdin().is_terminal() {
             eprintln!(
-                "error: `--send` asks before it pages people, and there is no terminal to ask on: \
-                 add --yes"
+                "error: `--send` needs a confirmation before it pages people, and there is no \
+                 terminal to ask on: add --yes"
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }
@@ -215,7 +215,7 @@ impl Replay {
 }
 
 async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow::Result<ExitCode> {
-    // It is written in colours, which this leaves out where no terminal is.
+    // The text is coloured; this writer removes colours without a terminal.
     let unreadable = diff::run(in_force, other, request, &mut anstream::stdout()).await?;
     for (number, source) in [
         (unreadable.before, &in_force.source),
@@ -232,7 +232,7 @@ async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow
     Ok(exit(unreadable == Sides::default()))
 }
 
-/// What is asked of it.
+/// The options of a replay.
 struct Request {
     pub paths: Vec<PathBuf>,
     /// Mails of the store instead of files.
@@ -246,7 +246,7 @@ struct Request {
 }
 
 impl Request {
-    /// What they are tried on, by a configuration; with the silences of the store they come from.
+    /// The trial for the mails by a configuration, with the silences of their store.
     async fn trial(&self, loaded: &Loaded) -> anyhow::Result<Arc<Trial>> {
         let trial = trial_of(loaded, self.trust)?;
         Ok(Arc::new(match &self.stored {
@@ -255,7 +255,7 @@ impl Request {
         }))
     }
 
-    /// The mails asked for, in order of arrival, and a bar for their progress.
+    /// The requested mails, in order of arrival, and a bar for their progress.
     fn mails(&self) -> anyhow::Result<(Batches<Specimen>, ProgressBar)> {
         if let Some(stored) = &self.stored {
             return Ok((from_store(stored), self.progress(spinner("mails replayed"))));
@@ -265,7 +265,7 @@ impl Request {
         let found = mailbox::find(&self.paths, || looking.inc(1))?;
         looking.finish_and_clear();
         if found.is_empty() {
-            eprintln!("no mail lies there");
+            eprintln!("there is no mail there");
         }
 
         let progress = self.progress(bar(found.len()));
@@ -273,7 +273,7 @@ impl Request {
         Ok((source::from_files(found, self), progress))
     }
 
-    /// Shows progress where somebody looks, and where lines of JSON do not run through it.
+    /// Shows progress if somebody looks, and if no lines of JSON run through it.
     fn progress(&self, bar: ProgressBar) -> ProgressBar {
         if io::stderr().is_terminal() && !(self.json && io::stdout().is_terminal()) {
             bar
@@ -284,7 +284,7 @@ impl Request {
 }
 
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state,
-/// for `--send`, and how many alerts could not be read.
+/// for `--send`, and the number of alerts that could not be read.
 async fn replay(
     loaded: &Loaded,
     request: &Request,
@@ -315,11 +315,11 @@ async fn replay(
     Ok((trial, unreadable))
 }
 
-/// What came of the mails, by outcome.
+/// The results of the mails, by outcome.
 #[derive(Default)]
 struct Tally {
     mails: u64,
-    /// Of each alert in them.
+    /// For each alert in them.
     outcomes: BTreeMap<Outcome, (u64, BTreeMap<String, u64>)>,
     requests: u64,
 }

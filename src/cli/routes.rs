@@ -25,7 +25,7 @@ use crate::{
 pub enum Routes {
     /// Print the tree
     #[command(after_help = "\
-A route a line, below the one it belongs to, with its matchers and receiver.
+One route per line, below its parent, with its matchers and receiver.
 
 Exit status: 0 done, 1 the configuration is wrong, 2 wrong usage.
 
@@ -38,25 +38,25 @@ Example:
 /// Print which receivers a set of labels reaches
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
-Labels not given are empty. Severity is one of them: it is not worked out
-from the others here, as it is for a mail.
+Labels that are not given are empty. This includes severity: here, it is not
+derived from the others, as it is for a mail.
 
-Exit status: 0 done, 1 others are reached than --expect says or the
-configuration is wrong, 2 wrong usage.
+Exit status: 0 done; 1 other receivers are reached than --expect lists, or the
+configuration is wrong; 2 wrong usage.
 
 Examples:
   alertbridge routes test severity=critical app_key=com.example.app
   alertbridge routes test --at 2026-03-01T03:00:00Z severity=warning
   alertbridge routes test --expect oncall,chat severity=critical")]
 pub struct Test {
-    /// With the time intervals of this time (RFC 3339, a day of UTC, or now); without it they do
-    /// not count
+    /// Apply the time intervals at this time (RFC 3339, a UTC day, or now); without it they are
+    /// ignored
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
     /// The receivers that must be reached, in this order
     #[arg(long, value_name = "A,B")]
     pub expect: Option<String>,
-    /// The labels, as many as you like; `explain` shows those of a mail
+    /// The labels; `explain` shows those of a mail
     #[arg(value_name = "label=value")]
     pub labels: Vec<String>,
     #[command(flatten)]
@@ -89,7 +89,7 @@ impl Routes {
 #[derive(Debug, thiserror::Error)]
 pub enum RoutesError {
     /// Wrong usage: exit status 2.
-    #[error("`{0}` is no label: write it like `severity=critical`")]
+    #[error("`{0}` is not a valid label: write it like `severity=critical`")]
     Label(String),
     /// The thing asked about is wrong: exit status 1.
     #[error(
@@ -114,7 +114,7 @@ impl RoutesError {
     }
 }
 
-/// Prints the tree, a route a line as amtool does, or as one JSON object.
+/// Prints the tree, one route per line as amtool does, or as one JSON object.
 pub fn show(routes: &route::Routes, json: bool, out: &mut dyn Write) -> Result<(), RoutesError> {
     if json {
         writeln!(out, "{}", object(routes.root()))?;
@@ -125,8 +125,8 @@ pub fn show(routes: &route::Routes, json: bool, out: &mut dyn Write) -> Result<(
     Ok(())
 }
 
-/// Prints the receivers the labels reach, on one line separated by commas, or as JSON. What a
-/// person should know besides goes to `notes`, such as a label that is not among the `known`.
+/// Prints the receivers that the labels reach, on one line separated by commas, or as JSON. Notes
+/// for a person go to `notes`, such as a label that is not among the `known`.
 pub fn test(
     routes: &route::Routes,
     known: &BTreeSet<&str>,
@@ -189,7 +189,7 @@ pub fn test(
     })
 }
 
-/// `label=value`, quoted or not, as a matcher is written.
+/// `label=value`, quoted or not, in a matcher's notation.
 fn parse_labels(pairs: &[String]) -> Result<Labels, RoutesError> {
     pairs
         .iter()
@@ -276,7 +276,7 @@ fn on_mute(route: &Route) -> &'static str {
     }
 }
 
-/// A sentence about a receiver that is not told now.
+/// A sentence about a receiver that is muted now.
 struct Muted<'a>(&'a Reached);
 
 impl fmt::Display for Muted<'_> {
@@ -303,7 +303,7 @@ impl fmt::Display for Muted<'_> {
     }
 }
 
-/// The labels that there are, the bridge's own first.
+/// The known labels, the built-in ones first.
 pub(super) struct Known<'a>(pub(super) &'a BTreeSet<&'a str>);
 
 impl fmt::Display for Known<'_> {
@@ -316,7 +316,7 @@ impl fmt::Display for Known<'_> {
     }
 }
 
-/// Receivers in a sentence.
+/// Receivers as part of a sentence.
 struct Names<'a>(&'a [String]);
 
 impl fmt::Display for Names<'_> {

@@ -16,9 +16,9 @@ use crate::clock::Clock;
 /// Print a mail like Atlassian's, dated now, to try things with
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing signs it: a bridge that checks authenticity tells the trigger as
-unverified and holds the resolve; `explain --trust` and `replay --trust` take
-them for genuine. A resolve needs the --incident of its trigger.
+The mail is not signed: a bridge that checks authenticity announces the trigger as
+unverified and holds the resolve; `explain --trust` and `replay --trust` treat
+both as genuine. A resolve needs the --incident of its trigger.
 
 Exit status: 0 done, 2 wrong usage.
 
@@ -27,10 +27,10 @@ Examples:
       -H 'Content-Type: message/rfc822' http://127.0.0.1:8025/ingress/mail
   alertbridge sample --status OK --incident inc-1 | alertbridge explain -")]
 pub struct Sample {
-    /// The incident's status, as OK for a resolve
+    /// The status of the incident, such as OK for a resolve
     #[arg(long, value_name = "S", default_value = "ANOMALOUS")]
     pub status: String,
-    /// The incident's id [default: a new one]
+    /// The id of the incident [default: a new one]
     #[arg(long, value_name = "ID")]
     pub incident: Option<String>,
 }
@@ -61,8 +61,10 @@ pub fn mail(status: &str, incident_id: Option<&str>, now: Timestamp) -> String {
     let time = format!("{now:.0}");
     let html = html(status, incident_id, &time);
     let text = format!(
-        "Cloud Fortified alert\n\nJira Installation Callback Success Rate of Bücher für Jira is {status}.\n\
-         Measured: 60.0 PERCENT over 86400 s; objective: 99.0 PERCENT.\nTime: {time}\nIncident: {incident_id}\n"
+        "Cloud Fortified alert\n\nJira Installation Callback Success Rate of Bücher für Jira is \
+         {status}.\n\
+         Measured: 60.0 PERCENT over 86400 s; objective: 99.0 PERCENT.\nTime: {time}\nIncident: \
+         {incident_id}\n"
     );
 
     format!(
@@ -104,16 +106,19 @@ fn html(status: &str, incident_id: &str, time: &str) -> String {
         "sloValue": 99.0,
     });
 
-    // In a script element `</script` and `<!--` mean something; in JSON `<` may be written so.
+    // Within a script element, `</script` and `<!--` have a meaning; JSON allows `<` to be escaped.
     let incident = incident.to_string().replace('<', "\\u003c");
     let status = status.replace('&', "&amp;").replace('<', "&lt;");
     format!(
-        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>Cloud Fortified alert</title>\n\
-         <script type=\"application/json\" id=\"incident-data\">{incident}</script>\n</head>\n<body>\n\
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>Cloud Fortified \
+         alert</title>\n\
+         <script type=\"application/json\" \
+         id=\"incident-data\">{incident}</script>\n</head>\n<body>\n\
          <h1>Cloud Fortified alert</h1>\n\
          <p>Jira Installation Callback Success Rate of <b>Bücher für Jira</b> is {status}.</p>\n\
          <table>\n<tr><td>Measured</td><td>60.0 PERCENT over 86400 s</td></tr>\n\
-         <tr><td>Objective</td><td>99.0 PERCENT</td></tr>\n<tr><td>Time</td><td>{time}</td></tr>\n</table>\n\
+         <tr><td>Objective</td><td>99.0 \
+         PERCENT</td></tr>\n<tr><td>Time</td><td>{time}</td></tr>\n</table>\n\
          </body>\n</html>\n"
     )
 }
@@ -131,7 +136,7 @@ fn quoted_printable(text: &str) -> String {
                 encoded.push_str("=\r\n");
                 width = 0;
             }
-            // A dot alone on a line ends a mail in SMTP for senders that forget to stuff it.
+            // A dot alone on a line would end a mail in SMTP for senders that forget to stuff it.
             if literal && !(byte == b'.' && width == 0) {
                 encoded.push(char::from(byte));
                 width += 1;

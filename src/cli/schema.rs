@@ -1,4 +1,4 @@
-//! `alertbridge schema`: for editors, and for whoever wants to know what an alert's JSON holds.
+//! `alertbridge schema`: for editors, and as a reference of an alert's JSON.
 
 use std::{
     io::{self, Write as _},
@@ -7,14 +7,13 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use crate::config::Config;
-
+const CONFIG: &str = include_str!("../../schema/config.schema.json");
 const INCIDENT: &str = include_str!("../../schema/incident-data.schema.json");
 
-/// Print a JSON Schema: of an incident's JSON, or of the configuration file
+/// Print a JSON Schema, of an incident's JSON or of the configuration file
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Editors complete the configuration by it, and tell what is wrong.
+Editors use it to complete the configuration and to report mistakes.
 
 Exit status: 0 done, 2 wrong usage.
 
@@ -23,7 +22,7 @@ Examples:
     and in alertbridge.yaml: # yaml-language-server: $schema=config.schema.json
   alertbridge schema incident")]
 pub struct Schema {
-    /// Of which
+    /// The subject of the schema
     pub of: SchemaOf,
 }
 
@@ -36,10 +35,12 @@ pub enum SchemaOf {
 impl Schema {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout();
-        match self.of {
-            SchemaOf::Incident => out.write_all(INCIDENT.as_bytes())?,
-            SchemaOf::Config => writeln!(out, "{:#}", Config::json_schema())?,
-        }
+        let schema = match self.of {
+            SchemaOf::Incident => INCIDENT,
+            SchemaOf::Config => CONFIG,
+        };
+
+        out.write_all(schema.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,4 +1,4 @@
-//! `alertbridge silences`: planned maintenance, as Alertmanager's `amtool silence` has it.
+//! `alertbridge silences`: planned maintenance, similar to Alertmanager's `amtool silence`.
 
 use std::{
     io::{self, Write},
@@ -27,10 +27,10 @@ mod preview;
 use add::Add;
 use preview::Preview;
 
-/// Planned maintenance: keep triggers from being told for a while
+/// Planned maintenance: keep triggers from paging for a while
 #[derive(Debug, Subcommand)]
 pub enum Silences {
-    /// List silences that are active or yet to begin, the first to end first
+    /// List silences that are active or have not begun, the first to end first
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no store, 2 wrong usage.
 
@@ -41,7 +41,7 @@ Examples:
         /// Those that are over instead, the last to end first
         #[arg(long)]
         expired: bool,
-        /// At most so many
+        /// Show at most this many
         #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
         limit: u32,
         #[command(flatten)]
@@ -51,13 +51,13 @@ Examples:
     Preview(Preview),
     /// End silences now
     #[command(after_help = "\
-Exit status: 0 done, 1 one of them is over already or never was, 2 wrong usage.
+Exit status: 0 done; 1 one of them has ended or does not exist; 2 wrong usage.
 
 Examples:
   alertbridge silences expire 3 4
   alertbridge silences expire $(alertbridge silences list --json | jq '.[].id')")]
     Expire {
-        /// The silences, as `silences list` tells them
+        /// The silences' numbers, as `silences list` shows them
         #[arg(required = true, value_name = "ID")]
         ids: Vec<i64>,
     },
@@ -84,7 +84,7 @@ impl Silences {
     }
 }
 
-/// Lists those that are active or yet to begin, or those that are over.
+/// Lists the silences that are active or have not begun, or those that have ended.
 async fn list(
     store: &dyn Desk,
     expired: bool,
@@ -136,7 +136,7 @@ async fn expire(
 ) -> anyhow::Result<()> {
     store.expire_silences(ids.clone(), now).await?;
     ids.iter()
-        .try_for_each(|id| writeln!(out, "silence {id} is expired"))
+        .try_for_each(|id| writeln!(out, "silence {id} has been expired"))
         .map_err(io::Error::into)
 }
 

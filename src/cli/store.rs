@@ -36,23 +36,23 @@ use crate::{
 #[command(after_help = "\
 The store is what `store.url` names: a SQLite file, or a PostgreSQL database.")]
 pub enum Store {
-    /// Bring the store to this version's schema, or make it where there is none, without serving
+    /// Migrate the store to this version's schema, or create it if there is none, without serving
     #[command(after_help = "\
-Says from which version to which, or that there was nothing to do. `serve`
-does the same when it starts: this is for whoever wants it apart, as before
-new replicas start. Runs beside a bridge of this version.
+It prints the versions before and after, or that there was nothing to do. `serve`
+does the same when it starts: use this command to migrate separately, for example
+before new replicas start. It may run beside a bridge of this version.
 
-Exit status: 0 it is at this version's schema, 1 it cannot be brought there,
-as one that a newer alertbridge made, 2 wrong usage.
+Exit status: 0 it is at this version's schema; 1 it cannot be migrated, for
+example because a newer alertbridge created it; 2 wrong usage.
 
 Example:
   alertbridge store migrate --config /etc/alertbridge/alertbridge.yaml")]
     Migrate,
-    /// Copy the store into a new file; a running `serve` goes on
+    /// Copy the store to a new file; a running `serve` continues
     #[command(after_help = "\
-The copy is of one moment, read through, and renamed into place when it is
-whole. Every mail acknowledged before that moment is in it. For a PostgreSQL
-database it says how to use pg_dump.
+The copy is a consistent snapshot, which is verified and then renamed into place.
+It contains every mail that was acknowledged before. For a PostgreSQL database the
+command prints how to use pg_dump.
 
 Exit status: 0 there is a copy, 1 there is none, 2 wrong usage.
 
@@ -60,16 +60,17 @@ Examples:
   alertbridge store backup /var/backups/alertbridge-$(date +%F).db
   alertbridge store backup --overwrite /var/backups/alertbridge.db")]
     Backup {
-        /// Where to
+        /// The file to write
         file: PathBuf,
-        /// Replace the file if it is there
+        /// Replace the file if it exists
         #[arg(long)]
         overwrite: bool,
     },
-    /// Make the store from a backup, while no `serve` runs and there is no store, or an empty one
+    /// Restore the store from a backup, while no `serve` runs and there is no store, or an empty
+    /// one
     #[command(after_help = "\
-What was owed when the backup was made is sent when `serve` starts: look at
-it first with `alertbridge deliveries list --state pending`.
+Deliveries that were pending at the time of the backup are sent when `serve`
+starts: review them first with `alertbridge deliveries list --state pending`.
 
 Exit status: 0 the store is there, 1 nothing was restored, 2 wrong usage.
 
@@ -79,11 +80,11 @@ Example:
         /// The backup
         file: PathBuf,
     },
-    /// Look for damage and for promises not kept; a running `serve` goes on
+    /// Look for damage and for broken promises; a running `serve` continues
     #[command(after_help = "\
-Reads every page and every mail, and changes nothing. A line for each finding.
+It reads every page and every mail, and changes nothing. Each finding is one line.
 
-Exit status: 0 nothing was found, 1 something was, or there is no store, 2
+Exit status: 0 nothing was found; 1 something was found, or there is no store; 2
 wrong usage.
 
 Examples:
@@ -91,8 +92,7 @@ Examples:
   alertbridge store check --quick
   alertbridge store check --json | jq -r '.findings[].what'")]
     Check {
-        /// Leave out whether the mails' bytes are those that came, which takes minutes for a
-        /// million mails
+        /// Do not verify the mails' bytes, which takes minutes for a million mails
         #[arg(long)]
         quick: bool,
         #[command(flatten)]
@@ -124,8 +124,8 @@ impl Store {
     }
 }
 
-/// Brings the store to this version's schema, and makes it where there is none. One that is newer
-/// is refused.
+/// Migrates the store to this version's schema, and creates it if there is none. It refuses a newer
+/// one.
 async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     let at = || format!("store.url: {place}");
     let (before, _) = place.versions().await.with_context(at)?;
@@ -147,7 +147,7 @@ async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies the store into a new file, consistently, while a bridge may be at work.
+/// Copies the store to a new file, consistently, while a bridge may be running.
 async fn backup(
     config: &Config,
     to: &Path,
@@ -181,13 +181,14 @@ async fn backup(
     )?)
 }
 
-/// Makes the store from a backup.
+/// Restores the store from a backup.
 fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let to = match serve::store_place(config)? {
         Place::File(path) => path,
         Place::Database(_) => bail!(
             "store.url is a PostgreSQL database, which its own tools restore, while no bridge \
-             runs and into an empty database:\n  pg_restore --single-transaction --no-owner --dbname='{}' {}",
+             runs and into an empty database:\n  pg_restore --single-transaction --no-owner \
+             --dbname='{}' {}",
             without_password(config)?,
             from.display()
         ),
@@ -201,14 +202,14 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
 
     Ok(writeln!(
         out,
-        "{}: restored from {}\nWhat was owed when the backup was made is sent when `serve` starts: \
-         look at it first with `alertbridge deliveries list --state pending`.",
+        "{}: restored from {}\nDeliveries that were pending at the time of the backup are sent \
+         when `serve` starts: review them first with `alertbridge deliveries list --state pending`.",
         to.display(),
         from.display()
     )?)
 }
 
-/// Looks for damage, and for anything the store shows of a promise not kept.
+/// Looks for damage, and for broken promises that the store shows.
 async fn check(
     config: &Config,
     now: Timestamp,
@@ -264,11 +265,11 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
     Ok(())
 }
 
-/// The store of the configuration, which must be there.
+/// The store of the configuration, which must exist.
 pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     let place = serve::store_place(config)?;
     let is_there = match &place {
-        // What it holds may be damaged.
+        // Its content may be damaged.
         Place::File(path) => path.exists(),
         Place::Database(_) => {
             place
@@ -281,33 +282,33 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     };
 
     if !is_there {
-        bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
+        bail!("there is no store {place} yet: `alertbridge serve` creates it; is --config right?");
     }
 
     Ok(place)
 }
 
-/// A database's address as PostgreSQL's tools take it. The password would be in the shell's
-/// history; PGPASSWORD or ~/.pgpass has it.
+/// A database's address for PostgreSQL's tools. The password would end up in the shell's history;
+/// PGPASSWORD or ~/.pgpass provides it.
 fn without_password(config: &Config) -> anyhow::Result<String> {
-    let mut url = Url::parse(&config.store.url()?).context("store.url is no address")?;
+    let mut url = Url::parse(&config.store.url()?).context("store.url is not a valid address")?;
     let _cannot_have_one = url.set_password(None);
     Ok(url.into())
 }
 
-/// What is being done, on a terminal; in a pipe nothing.
+/// Progress on a terminal; nothing in a pipe.
 fn progress(what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let progress = ProgressBar::new_spinner().with_message(what);
     progress.tick();
-    // A step that cannot say how far it has come is seen to go on.
+    // A step without a known length is shown to be running.
     progress.enable_steady_tick(Duration::from_millis(100));
     progress
 }
 
-/// How much is done of how much.
+/// Shows how much is done, of how much.
 fn advance(progress: &ProgressBar, of: &str, done: u64, all: u64) {
     if progress.length() != Some(all) {
         let style =
@@ -319,7 +320,7 @@ fn advance(progress: &ProgressBar, of: &str, done: u64, all: u64) {
     progress.set_position(done);
 }
 
-/// As `advance`, with what follows once all is done.
+/// Like `advance`, and announces the next step once all is done.
 fn advance_to(progress: &ProgressBar, of: &str, done: u64, all: u64, next: &'static str) {
     advance(progress, of, done, all);
     if done == all {

@@ -4,7 +4,7 @@ use comfy_table::{Table, presets::NOTHING};
 
 use super::plain::plain;
 
-/// A table with a heading, columns as wide as they need, no blanks at the ends of its lines.
+/// A table with a heading, columns of minimal width, and no trailing blanks.
 pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(heading.to_vec());

@@ -1,4 +1,4 @@
-//! How serde walks lists, maps and choices of the tree.
+//! How serde reads lists, maps and enums of the tree.
 
 use serde::de::{
     self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
@@ -36,7 +36,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     }
 }
 
-/// The keys of a map; where it is a struct, `known` are its own.
+/// The keys of a map; for a struct, `known` are its own.
 pub struct Fields<'a> {
     pub reader: Reader<'a>,
     pub entries: std::slice::Iter<'a, Entry>,
@@ -62,7 +62,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
                     .push(refused::unknown_key(path, &entry.key, known));
                 continue;
             }
-            // A key with nothing after it means its default.
+            // A key without a value means its default.
             if self.known.is_some()
                 && matches!(&entry.value.value, Value::Scalar(scalar) if scalar.is_nothing())
             {
@@ -104,7 +104,7 @@ impl<'de> EnumAccess<'de> for Choice<'de> {
     }
 }
 
-/// What an enum's word is given, where it is given something.
+/// The value of an enum's word, if it has one.
 pub struct Payload<'a>(Option<Reader<'a>>);
 
 impl<'de> VariantAccess<'de> for Payload<'de> {

@@ -58,7 +58,7 @@ impl Default for Admin {
 }
 
 impl Admin {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found: Vec<_> = host::listen(&format!("{key}.listen"), &self.listen)
             .into_iter()
@@ -67,7 +67,7 @@ impl Admin {
             if !is_host(name) {
                 found.push(Problem::new(
                     format!("{key}.hosts[{place}]"),
-                    format!("`{name}` is no name of a host"),
+                    format!("`{name}` is not a valid host name"),
                     "write the name alone, without scheme and port: `hosts: [alerts.example.com]`",
                 ));
             }
@@ -87,11 +87,12 @@ impl Admin {
             Ok(None) if !host::private(&self.listen) && self.login.is_none() => Some(Problem::new(
                 key,
                 format!(
-                    "the admin listener listens on {}, where others reach it, and asks for no \
+                    "the admin listener listens on {}, where others can reach it, and requires no \
                      sign-in",
                     self.listen
                 ),
-                "add `token_file: /run/secrets/…` or `login: {users_file: …}`, or listen on 127.0.0.1",
+                "add `token_file: /run/secrets/…` or `login: {users_file: …}`, or listen on \
+                 127.0.0.1",
             )),
             Ok(_) if inline.is_some_and(|token| token.trim().is_empty()) => Some(Problem::new(
                 format!("{key}.token"),
@@ -113,7 +114,7 @@ impl Login {
         if given.iter().filter(|given| **given).count() != 1 {
             return vec![Problem::new(
                 key,
-                "people sign in by one way, and there is none or more than one",
+                "exactly one way for people to sign in must be configured",
                 "give one of `users_file`, `oidc` and `proxy`",
             )];
         }
@@ -136,7 +137,7 @@ impl Proxy {
         if self.header.parse::<axum::http::HeaderName>().is_err() {
             found.push(Problem::new(
                 format!("{key}.header"),
-                format!("`{}` is no name of a header", self.header),
+                format!("`{}` is not a valid header name", self.header),
                 "write the name alone: `header: X-Forwarded-User`",
             ));
         }
@@ -145,7 +146,8 @@ impl Proxy {
             Err(problem) => found.push(problem),
             Ok(networks) if networks.admit_anybody() => found.push(Problem::new(
                 format!("{key}.from"),
-                "anybody could name themselves: the networks are missing, or hold nearly everything",
+                "anybody could name themselves: the networks are missing, or hold nearly \
+                 everything",
                 "write the proxy's own addresses: `from: [10.0.0.5/32]`",
             )),
             Ok(_) => {}

@@ -11,21 +11,21 @@ use crate::{
     settings::{Problem, host::is_address},
 };
 
-/// What mail is an alert.
+/// Which mail is an alert.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerts {
-    /// The senders, compared exactly.
+    /// The senders' addresses, compared exactly.
     pub from: Vec<String>,
-    /// The apps expected; empty: any.
+    /// The expected apps; if empty, any.
     pub app_keys: Vec<String>,
     pub on_missing_payload: OnMissingPayload,
-    /// Replaces the schema that is built in.
+    /// Replaces the built-in schema.
     pub schema_file: Option<PathBuf>,
     pub authenticity: authenticate::Settings,
     pub status: incident::Statuses,
     pub severity: Vec<SeverityRule>,
-    /// The labels of which a change is told while the incident is open; empty: none.
+    /// The labels whose change is announced while the incident is open; if empty, none.
     pub notify_on_change: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Alerts {
 }
 
 impl Alerts {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.from.is_empty() {
@@ -69,7 +69,7 @@ impl Alerts {
             if !is_address(from) {
                 found.push(Problem::new(
                     format!("{key}.from[{index}]"),
-                    format!("`{from}` is no mail address"),
+                    format!("`{from}` is not a valid mail address"),
                     "write the bare address: `no-reply@am.atlassian.com`",
                 ));
             }
@@ -82,7 +82,7 @@ impl Alerts {
     }
 }
 
-/// What becomes of mail from the sender that has no script element.
+/// What happens to mail from the sender without a script element.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingPayload {

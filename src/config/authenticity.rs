@@ -1,4 +1,4 @@
-//! What of the configuration decides where mail is from.
+//! The part of the configuration that decides about authenticity.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Config {
-    /// The stage that judges where mail is from: a profile's by its own settings.
+    /// The stage that judges authenticity: a profile's mail by the profile's own settings.
     pub fn authenticator(&self, profiles: &Arc<Profiles>) -> Result<Authenticator, NoResolver> {
         let trusted = self
             .ingress
@@ -41,8 +41,8 @@ impl Config {
         profiles.iter().enumerate().map(one).collect()
     }
 
-    /// Whether the other's [`Config::authenticator`] comes to the same verdicts, as it is made of
-    /// the same.
+    /// Whether the other configuration's [`Config::authenticator`] gives the same verdicts, because
+    /// it is built from the same settings.
     pub fn judges_like(&self, other: &Self) -> bool {
         let made_of = |config: &Self| {
             let freshness = Some(
@@ -52,7 +52,7 @@ impl Config {
                     .freshness
                     .unwrap_or(config.global.max_age),
             );
-            // What becomes of unproven mail is not for the authenticator.
+            // The treatment of unproven mail does not concern the authenticator.
             let unverified = unverified::Settings::default();
             let settings = Settings {
                 freshness,
@@ -73,7 +73,7 @@ impl Config {
     }
 }
 
-/// Which profile takes a mail, by its header.
+/// The profile that takes a mail, by its header.
 fn whose(profiles: Arc<Profiles>) -> Whose {
     Box::new(move |header| match profiles.taking(header) {
         Taking::Taken(taker) => profiles
@@ -83,7 +83,7 @@ fn whose(profiles: Arc<Profiles>) -> Whose {
     })
 }
 
-/// Which mail the profiles take, and how it must be proven.
+/// The mail that the profiles take, and the proof that it needs.
 fn of_profiles(config: &Config) -> Vec<(Match, Overlay)> {
     let of_one = |profile: &profile::Settings| {
         let authenticity = Overlay {

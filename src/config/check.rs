@@ -1,4 +1,4 @@
-//! What no single section can see: listeners that collide, and files that are missing.
+//! Problems that concern two sections: listeners that collide, and files that are missing.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::{
     store::place::Place,
 };
 
-/// Everything wrong with the settings: of each section, and of two together.
+/// Every problem of the settings: of each section, and of two together.
 pub fn problems(config: &Config) -> Vec<Problem> {
     let mut found = config.global.check("global");
     found.extend(config.store.check("store"));
@@ -57,7 +57,7 @@ fn way_back(config: &Config) -> Option<Problem> {
     })
 }
 
-/// Mail that the bridge sends is no alert to it, should it come back.
+/// Mail that the bridge sends must not be an alert if it comes back.
 fn own_mail(config: &Config, found: &mut Vec<Problem>) {
     let is_sender = |from: &str| {
         let read = |sender: &String| sender.eq_ignore_ascii_case(from);
@@ -78,7 +78,7 @@ fn own_mail(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// No two listeners may want the same address.
+/// No two listeners may use the same address.
 fn listeners(config: &Config, found: &mut Vec<Problem>) {
     let (admin, ingress) = (&config.admin, &config.ingress);
     let mut listeners = vec![("admin.listen".to_owned(), &admin.listen)];
@@ -94,7 +94,7 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
 
     for (key, listen) in listeners {
-        // What is no address is told with its own section.
+        // An invalid address is reported with its own section.
         let Ok(address) = listen.parse::<SocketAddr>() else {
             continue;
         };
@@ -116,7 +116,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
         && (ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified())
 }
 
-/// The files named by the tree that cannot be read, or hold nothing.
+/// The files named in the tree that cannot be read, or are empty.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let problem = |(key, path): (String, String)| {
         if key == "store.url_file" {

@@ -1,5 +1,5 @@
-//! From settings to stages that are ready to run: each stage compiles its own, and all that is
-//! wrong is told at once.
+//! From settings to stages that are ready to run: each stage compiles its own settings, and all
+//! problems are reported at once.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
 
 use super::{Config, OnMissingPayload};
 
-/// `given` is what the environment gave, and where.
+/// `given` are the values from the environment, with their places.
 pub(super) fn rules(
     config: &Config,
     profiles: &Arc<Profiles>,
@@ -35,7 +35,7 @@ pub(super) fn rules(
             problems.push(Problem::new(
                 "alerts.schema_file",
                 error.to_string(),
-                "mend the schema, or drop the key",
+                "correct the schema, or drop the key",
             ));
         })
         .ok();
@@ -107,7 +107,7 @@ pub(super) fn rules(
     }
 }
 
-/// How the alerts of one of `profiles:` are treated.
+/// The treatment of alerts of one of `profiles:`.
 fn declared(config: &Config, profile: &Profile) -> Treatment {
     let authenticity = profile.authenticity(&config.alerts.authenticity, "");
     let expect = profile.expect().map(|expect| Expect {
@@ -129,7 +129,7 @@ fn declared(config: &Config, profile: &Profile) -> Treatment {
     }
 }
 
-/// How long a resolve that cannot be checked waits: as long as a mail counts as fresh; a day where
+/// How long a resolve that cannot be checked waits: as long as a mail counts as fresh, or a day if
 /// there is no limit.
 fn patience(config: &Config, freshness: Option<Duration>) -> Duration {
     let freshness = freshness.unwrap_or(config.global.max_age);

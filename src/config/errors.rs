@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, told as compilers do: file, line, column, key, problem, and
-//! the mend below it. Never quotes the file, which may hold secrets.
+//! The problems of a configuration, in a compiler's form: file, line, column, key, problem, and the
+//! fix below. They never quote the file, which may contain secrets.
 
 use std::{fmt, fs, io::Read as _, path::Path};
 
@@ -11,15 +11,15 @@ use super::{
 };
 use crate::settings::Problem;
 
-/// One thing that is wrong.
+/// A single problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Misconfigured {
     pub file: String,
-    /// Counted from 1; 0 where the file could not be read at all.
+    /// Counted from 1; 0 if the file could not be read at all.
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// The path of the key, empty for the file as a whole.
+    /// The path of the key; empty for the file as a whole.
     pub key: String,
     pub problem: String,
     pub mend: String,
@@ -58,7 +58,7 @@ impl fmt::Display for Misconfigured {
 pub struct ConfigErrors {
     /// In the files' order.
     pub problems: Vec<Misconfigured>,
-    /// What works, and is better otherwise, as far as it can be told.
+    /// Settings that work but are unwise, as far as they are known.
     pub warnings: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
-    /// `sources` are the files that the tree was made of, as [`Mark::file`] counts them.
+    /// `sources` are the files of the tree, in the order of [`Mark::file`].
     pub(super) fn new(
         sources: &[Source],
         tree: &Node,
@@ -125,7 +125,7 @@ fn one(source: &Source, at: Mark, Problem { key, what, mend }: Problem) -> Misco
     }
 }
 
-/// Reads the file, a little further than it may be long at most.
+/// Reads the file, up to slightly more than its maximal length.
 pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
     let fail = |what: String, mend: &str| {
         let source = Source::File(path.to_owned());

@@ -1,4 +1,4 @@
-//! What others reach, and need not: told at start and by `check`.
+//! What others can reach, and need not: reported at the start and by `check`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -8,10 +8,10 @@ use std::{
 use super::{Config, values, yaml::Node};
 use crate::settings::Problem;
 
-/// Files whose key ends in `_file` and that anybody may read.
+/// Keys ending in `_file` whose files anybody may read.
 const PUBLIC: [&str; 3] = ["ca_file", "cert_file", "schema_file"];
 
-/// The ways in by which a genuine alert of another app can come.
+/// The ingresses through which a genuine alert of another app can come.
 pub fn to_other_apps(config: &Config) -> Option<String> {
     if !config.alerts.app_keys.is_empty() {
         return None;
@@ -55,8 +55,8 @@ fn is_loopback(place: &str) -> bool {
     })
 }
 
-/// The secrets' files that others than this program's user may read. A group may that it needs to
-/// read the file itself.
+/// The secrets' files that users other than this program's may read. A group may, if the program
+/// needs it to read the file itself.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {

@@ -33,7 +33,7 @@ impl Default for Global {
 }
 
 impl Global {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
@@ -41,7 +41,7 @@ impl Global {
         if let Some(url) = self.external_url.as_ref().filter(|url| !is_web(url)) {
             found.push(Problem::new(
                 format!("{key}.external_url"),
-                format!("`{url}` is no web address"),
+                format!("`{url}` is not a valid web address"),
                 "write the whole address: `https://alertbridge.example.com`",
             ));
         }

@@ -20,29 +20,29 @@ use super::{
 };
 use crate::settings::Problem;
 
-/// The most files that are read: a pattern that matches more was meant otherwise.
+/// The most files that are read: a pattern that matches more was not meant that way.
 const MAX_FILES: usize = 1000;
 
-/// As a shell has it: `*` matches neither `/` nor the hidden files that editors leave behind.
+/// As in a shell: `*` matches neither `/` nor the hidden files that editors leave behind.
 const AS_SHELLS_DO: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
 };
 
-/// A problem, with its place where its key path does not lead there.
+/// Problems, each with its place if its key path does not lead there.
 type Found = Vec<(Option<Mark>, Problem)>;
 
-/// What the included files brought.
+/// The result of reading the included files.
 pub struct Included {
-    /// Every file of the configuration, as [`Mark::file`] counts them: the first is the
+    /// Every file of the configuration, in the order of [`Mark::file`]: the first is the
     /// configuration itself.
     pub sources: Vec<Source>,
     pub warnings: Vec<String>,
 }
 
-/// Merges what the files that the prepared `tree` includes hold into it. A file that cannot be read
-/// or parsed is an error.
+/// Merges the content of the files that the prepared `tree` includes into it. A file that cannot be
+/// read or parsed is an error.
 pub fn merge(
     tree: &mut Node,
     source: &Source,
@@ -80,8 +80,8 @@ pub fn merge(
     Ok(included)
 }
 
-/// The patterns of `include`, each with its key. One that is no text is told where the settings are
-/// read.
+/// The patterns of `include`, each with its key. One that is not text is reported where the
+/// settings are read.
 fn patterns(tree: &Node) -> Vec<(String, String)> {
     let Value::Map(entries) = &tree.value else {
         return Vec::new();
@@ -158,7 +158,7 @@ fn matching(
     paths
 }
 
-/// By which two paths to one file are told to be one.
+/// The identity of a file, whatever the path to it.
 fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -202,7 +202,7 @@ impl Join<'_> {
             !nested
         });
 
-        // A configuration that holds nothing but comments is no map yet.
+        // A configuration that contains only comments is not a map yet.
         if tree.is_nothing() {
             tree.value = Value::Map(Vec::new());
         }
@@ -218,7 +218,7 @@ impl Join<'_> {
         );
     }
 
-    /// `key_at` is where the key that holds `more` stands.
+    /// `key_at` is the place of the key that contains `more`.
     fn node(&mut self, into: &mut Node, more: Node, path: &str, key_at: Mark) {
         if more.is_nothing() {
             return;
@@ -251,7 +251,7 @@ impl Join<'_> {
         let file = self.sources.get(first.file).unwrap_or(&self.sources[0]);
         let name = path.rsplit('.').next().unwrap_or(path);
         let what = format!(
-            "`{name}` is given a second time; it stands already in {file}:{}",
+            "`{name}` is given a second time; it was first given in {file}:{}",
             first.line
         );
         self.found

@@ -1,6 +1,6 @@
-//! What a configuration says to no effect: labels that no alert has, and receivers, routes and time
-//! intervals that nothing leads to. Each is allowed, and most likely a slip of the pen; `check`,
-//! the start and a reload warn of it.
+//! Settings without effect: labels that no alert has, and receivers, routes and time intervals that
+//! nothing leads to. Each is allowed, and most likely a mistake; `check`, the start and a reload
+//! warn about it.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     route::Route,
 };
 
-/// Every such warning, a sentence each.
+/// Every such warning, as a sentence.
 pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
     let known = profiles.labels().into_iter().map(ToOwned::to_owned);
@@ -31,13 +31,13 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     found
 }
 
-/// A profile that names no sender takes mail of anybody, whose own domain then vouches for it.
+/// A profile without a sender takes mail from anybody, whose own domain then vouches for it.
 fn senders(config: &Config, found: &mut Vec<String>) {
     let nameless = config.profiles.iter().enumerate();
     for (index, profile) in nameless.filter(|(_, profile)| profile.r#match.from.is_empty()) {
         found.push(format!(
-            "profiles[{index}].match.from: the profile `{}` names no sender, so that whoever writes \
-             such a mail pages and resolves; name the address that its alerts come from",
+            "profiles[{index}].match.from: the profile `{}` names no sender, so anybody who writes \
+             such a mail can page and resolve; name the address that its alerts come from",
             profile.name
         ));
     }
@@ -105,7 +105,7 @@ impl Reached {
         self.intervals
             .extend(intervals.map(|interval| interval.name.clone()));
 
-        // A child that takes everything leaves nothing to its parent or to those behind it.
+        // A child that takes everything leaves nothing to its parent or to later siblings.
         let takes_all = |child: &&Route| child.matchers.is_empty() && !child.r#continue;
         let last = route.routes.iter().position(|child| takes_all(&child));
 
@@ -117,8 +117,8 @@ impl Reached {
             match last {
                 Some(last) if index > last => found.push(format!(
                     "{}: no alert reaches this route, because {} before it has no matchers and \
-                     takes them all; move it \
-                     up, or give the other `matchers` or `continue: true`",
+                     takes every alert; move this route up, or give the other one `matchers` or \
+                     `continue: true`",
                     child.path, route.routes[last].path
                 )),
                 _ => self.route(child, found),
@@ -127,7 +127,7 @@ impl Reached {
     }
 }
 
-/// A fallback reaches its receiver where the one that it stands in for is reached.
+/// A fallback reaches its receiver wherever the receiver that it replaces is reached.
 fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
     let fallbacks = || {
         let with_fallback = config.receivers.iter();
@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_label_that_no_alert_has_is_named_wherever_it_is_matched() {
-        let deep = "{ receiver: b, routes: [{ receiver: c, matchers: ['kind!=self', 'severty=critical'] }] }";
+        let deep = "{ receiver: b, routes: [{ receiver: c, matchers: ['kind!=self', \
+                    'severty=critical'] }] }";
         let said = warnings(
             deep,
             "alerts: { severity: [{ matchers: ['sli_gab>5'], severity: critical }] }",

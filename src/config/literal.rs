@@ -1,16 +1,15 @@
-//! What looks like a template and is read as text: told, since it would reach people as it stands,
-//! or nobody at all.
+//! Text that looks like a template but is not one: it is reported, because it would reach people
+//! verbatim, or nobody at all.
 //!
-//! One rule for all that the receivers' integrations can be told: whatever is no template's place
-//! holds none.
+//! One rule for all options of integrations: a place that is not a template's must not contain one.
 
 use std::collections::BTreeSet;
 
 use super::yaml::{Node, Value};
 use crate::{receiver::template::looks_like_template, settings::Problem};
 
-/// The texts below `receivers` that look like a template and do not stand in one of `templates`,
-/// its places.
+/// The texts below `receivers` that look like a template and are not in one of `templates`, the
+/// places of templates.
 pub fn problems(tree: &Node, templates: &BTreeSet<String>) -> Vec<Problem> {
     let mut found = Vec::new();
     let Value::Map(entries) = &tree.value else {
@@ -38,7 +37,7 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
             for entry in entries {
                 if looks_like_template(&entry.key) {
                     let what = format!(
-                        "the name `{}` looks like a template, and names are none",
+                        "the name `{}` looks like a template, and a name cannot be one",
                         entry.key
                     );
                     found.push(Problem::new(
@@ -58,7 +57,7 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
     }
 }
 
-/// What may be a template instead, of the same integration.
+/// The options of the same integration that may be templates.
 fn mend(path: &str, templates: &BTreeSet<String>) -> String {
     let place = path
         .match_indices(']')

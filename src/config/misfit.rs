@@ -1,5 +1,5 @@
-//! Why a value does not fit the settings it is read into, in words for whoever wrote it. Never
-//! quotes a value but a misspelt word of a choice, and what a type's own sentence says.
+//! Why a value does not fit its setting, in words for its author. It never quotes a value, except a
+//! misspelt word of a choice and what a type's own error contains.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::settings::Problem;
 /// A value that does not fit.
 #[derive(Debug)]
 pub struct Misfit {
-    /// Where it arose, once that is known.
+    /// The key, once it is known.
     pub key: Option<String>,
     pub what: String,
     pub mend: String,
@@ -40,7 +40,7 @@ impl fmt::Display for Misfit {
 impl std::error::Error for Misfit {}
 
 impl de::Error for Misfit {
-    /// A type's own sentence: `what: how to write it`.
+    /// A type's own error: `what: how to write it`.
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
         match message.split_once(": ") {
@@ -58,13 +58,13 @@ impl de::Error for Misfit {
         };
 
         Self::new(
-            format!("{found} stands where {expected} is expected"),
+            format!("found {found}, expected {expected}"),
             format!("give {expected}"),
         )
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new("the value is out of bounds", format!("give {expected}"))
+        Self::new("the value is out of range", format!("give {expected}"))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -79,7 +79,7 @@ impl de::Error for Misfit {
     }
 }
 
-/// Names for a sentence.
+/// Names as part of a sentence.
 pub fn listed(names: &[&str]) -> String {
     names
         .iter()

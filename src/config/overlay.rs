@@ -1,13 +1,12 @@
-//! One tree laid over another: what is written over the preset or the starter that it names.
+//! Lays one tree over another: what is written, over the preset or the starter that it names.
 
 use super::yaml::{Mark, Node, Value};
 
-/// Whether what is written (the second) takes the place of another key (the third) of the map at
-/// the first.
+/// Whether the written key (the second) replaces another key (the third) of the map at the first.
 pub type Excludes = fn(&str, &str, &str) -> bool;
 
-/// Lays what is written at a key over what stands there already. Maps merge key by key; lists and
-/// texts replace.
+/// Lays what is written at a key over what is there. Maps merge key by key; lists and texts
+/// replace.
 pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     let (Value::Map(own), Value::Map(base)) = (&mut own.value, base.value) else {
         return;
@@ -16,7 +15,7 @@ pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     for entry in base {
         let is_map = matches!(entry.value.value, Value::Map(_));
         match own.iter().position(|known| known.key == entry.key) {
-            // A section whose keys are all commented out. A value that is given as nothing stays so.
+            // A section whose keys are all commented out. An explicit null is kept.
             Some(place) if own[place].value.is_nothing() && is_map => {
                 own[place].value = entry.value;
             }
@@ -29,7 +28,7 @@ pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     }
 }
 
-/// What is said of these keys is said of the line that names them.
+/// Problems with these keys are reported for the line that names them.
 pub fn stand(node: &mut Node, at: Mark) {
     node.at = at;
     match &mut node.value {

@@ -1,5 +1,5 @@
-//! `use:` of a webhook: what is written is laid over the preset that it names, before the settings
-//! are read. Maps merge key by key; lists and texts replace what the preset has.
+//! `use:` of a webhook: what is written is laid over the named preset before the settings are read.
+//! Maps merge key by key; lists and texts replace those of the preset.
 
 use super::{
     overlay::{below, lay_over, stand},
@@ -10,7 +10,7 @@ use crate::{
     settings::Problem,
 };
 
-/// Lays every webhook that uses a preset over it.
+/// Lays every webhook over the preset that it uses.
 pub fn merge(tree: &mut Node) -> Vec<Problem> {
     let mut found = Vec::new();
     let receivers = below(tree, "receivers").map_or(&mut [][..], items);
@@ -29,7 +29,7 @@ pub fn merge(tree: &mut Node) -> Vec<Problem> {
 fn over_its_preset(webhook: &mut Node, key: &str) -> Option<Problem> {
     let written = below(webhook, "use")?;
     let at = written.at;
-    // What is no text is told where the settings are read.
+    // A value that is not text is reported where the settings are read.
     let Value::Scalar(name) = &written.value else {
         return None;
     };
@@ -54,7 +54,7 @@ fn over_its_preset(webhook: &mut Node, key: &str) -> Option<Problem> {
     }
 }
 
-/// Whether the other way to give the same is taken: the file of a secret, or its text.
+/// Whether the alternative is given: the file of a secret, or its text.
 fn stands_in_for(_: &str, own: &str, base: &str) -> bool {
     let is_file_of = |file: &str, text: &str| file.strip_suffix("_file") == Some(text);
     is_file_of(own, base) || is_file_of(base, own)
@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn maps_merge_and_the_rest_replaces() {
         let expected = serde_json::json!({
-            "headers": { "B": "mine", "C": "c", "A": "a" }, "success": [409], "url": "U", "body": "text",
+            "headers": { "B": "mine", "C": "c", "A": "a" }, "success": [409], "url": "U",
+            "body": "text",
         });
         assert_eq!(
             merged("{ headers: { B: mine, C: c }, success: [409] }"),

@@ -1,14 +1,13 @@
-//! Keys that are not known here: the nearest one that is, or why one that means something elsewhere
-//! is refused.
+//! Unknown keys: the nearest known one, or why a key that has a meaning elsewhere is refused.
 
 use crate::settings::Problem;
 
-/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page otherwise
-/// than the file says.
+/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page differently
+/// from what the file says.
 const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (
         &["group_by", "group_wait", "group_interval"],
-        "there is nothing to group: each incident is one page, told at once",
+        "there is nothing to group: each incident is one page, sent at once",
         "drop it",
     ),
     (
@@ -23,7 +22,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["match", "match_re"],
-        "Alertmanager itself has given these maps up for `matchers`",
+        "Alertmanager itself has replaced these maps with `matchers`",
         "write `matchers: ['label=value', 'label=~\"expression\"']`",
     ),
     (
@@ -33,13 +32,13 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
             "mute_timings",
             "active_timings",
         ],
-        "time intervals go by another key here",
+        "time intervals have another key here",
         "write `mute_time_intervals` or `active_time_intervals`, and define them under \
          `time_intervals`",
     ),
     (
         &["resolve_timeout"],
-        "an incident ends with the mail that says so, never by silence",
+        "an incident ends with a mail that says so, never because mail stops",
         "drop it",
     ),
     (
@@ -56,7 +55,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
             "slack_api_url_file",
             "pagerduty_url",
         ],
-        "receivers have no settings in common",
+        "receivers do not share settings",
         "write it with the receiver it belongs to",
     ),
     (
@@ -74,14 +73,14 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["msteams_configs", "msteamsv2_configs"],
-        "Teams goes by another key here",
+        "Teams has another key here",
         "write `teams_configs`, with the address of a Workflow in `webhook_url_file`",
     ),
 ];
 
-/// The problem with a key that its struct does not know.
+/// The problem of a key that its struct does not know.
 pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
-    // The word may be the struct's own (`mute_time_intervals` of the file, once a list of
+    // The key may be the struct's own (`mute_time_intervals` of the file, once a list of
     // definitions).
     if let Some((_, what, mend)) = ELSEWHERE.iter().find(|(keys, ..)| keys.contains(&key)) {
         return Problem::new(path, format!("`{key}` is refused: {what}"), *mend);
@@ -94,7 +93,7 @@ pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
     )
 }
 
-/// Names the nearest of the words, or all of them where none is near.
+/// Names the nearest of the words, or all of them if none is near.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     nearest(word, known.iter().copied()).map_or_else(
         || {
@@ -111,7 +110,7 @@ pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     )
 }
 
-/// The word a typing mistake away, or two in a long one.
+/// The word at a distance of one typing mistake, or of two if it is long.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known

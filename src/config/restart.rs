@@ -1,5 +1,4 @@
-//! What a bridge that runs cannot change: its store, its listeners, its ways in, how it writes its
-//! log.
+//! What a running bridge cannot change: its store, its listeners, its ingresses, its log format.
 
 use super::{
     Config, Loaded, within,
@@ -7,8 +6,8 @@ use super::{
 };
 
 impl Loaded {
-    /// The keys that differ from what the bridge was started with, and take effect when it is
-    /// started again. Where the settings are the same however they are written, nothing differs.
+    /// The keys that differ from those at the start, and take effect at the next start. If the
+    /// settings are equal, however they are written, nothing differs.
     pub fn needs_restart(&self, started: &Self) -> Vec<String> {
         let mut keys = Vec::new();
         differing(Some(&self.tree), Some(&started.tree), "", &mut keys);
@@ -58,7 +57,7 @@ fn items<T: PartialEq>(list: &str, now: &[T], started: &[T]) -> impl Iterator<It
         .map(move |index| format!("{list}[{index}]"))
 }
 
-/// The paths of what is written in one of two trees only, or differently.
+/// The paths of values that are in only one of the two trees, or differ.
 fn differing(now: Option<&Node>, before: Option<&Node>, path: &str, found: &mut Vec<String>) {
     match (now.map(|node| &node.value), before.map(|node| &node.value)) {
         (None, None) => {}
@@ -107,7 +106,8 @@ mod tests {
 
     #[test]
     fn what_is_bound_to_the_process_is_named_by_its_key() {
-        let started = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }, { name: b, listen: '127.0.0.1:2526' }] }";
+        let started = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }, { name: b, listen: \
+                       '127.0.0.1:2526' }] }";
         let now = started.replace("2526", "2527");
         assert_eq!(said(started, &now), ["ingress.smtp[1].listen"]);
         let fewer = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }] }";

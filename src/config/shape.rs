@@ -1,9 +1,8 @@
-//! The tree → the settings' structs, by their own `Deserialize`: what does not fit is a problem
-//! with its key path.
+//! The tree → the settings' structs, by their own `Deserialize`: a value that does not fit is a
+//! problem with its key path.
 //!
-//! Types are what the struct says, so `no` is text where text is wanted and a mistake where a
-//! boolean is. Values that `${NAME}` was expanded in are shown as they are written, never as what
-//! they expand to.
+//! Types are those of the struct, so `no` is text where text is wanted and a mistake where a
+//! boolean is. Values with an expanded `${NAME}` are shown as they are written, never expanded.
 
 use std::cell::RefCell;
 
@@ -16,15 +15,15 @@ use super::{
 };
 use crate::settings::Problem;
 
-/// Problems a file may have before the rest goes unlooked at.
+/// The problems in a file after which the rest is not examined.
 const MAX_PROBLEMS: usize = 50;
 
-/// Reads the settings, or tells everything about the tree that does not fit them.
+/// Reads the settings, or reports everything in the tree that does not fit them.
 pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     let mut tree = tree.clone();
     let mut problems: Vec<Problem> = Vec::new();
 
-    // Serde stops at the first value that does not fit: it is taken out, and the rest read again.
+    // Serde stops at the first value that does not fit: it is removed, and the rest read again.
     loop {
         let unknown = RefCell::new(Vec::new());
         let result = T::deserialize(Reader {
@@ -42,7 +41,7 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
             Ok(_) => return Err(problems),
             Err(misfit) => {
                 let problem = misfit.into_problem();
-                // That a key is missing is no news where it is we who took it out.
+                // A missing key is not a problem if it was removed here.
                 let ours = problems
                     .iter()
                     .any(|other| other.key.starts_with(&problem.key));
@@ -58,12 +57,12 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     }
 }
 
-/// One value on its way into the settings.
+/// One value that is being read into the settings.
 #[derive(Clone)]
 pub struct Reader<'a> {
     pub node: &'a Node,
     pub path: String,
-    /// Keys no struct knows: noted and passed over, so that all of them are told at once.
+    /// Keys that no struct knows: noted and skipped, so that all of them are reported at once.
     pub unknown: &'a RefCell<Vec<Problem>>,
 }
 
@@ -83,7 +82,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Gives a misfit the place where it arose, and hides what came from the environment.
+    /// Adds the place to a misfit, and hides what came from the environment.
     fn place<T>(&self, result: Result<T, Misfit>) -> Result<T, Misfit> {
         result.map_err(|mut misfit| {
             if misfit.key.is_none() {
@@ -103,7 +102,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a value. What its type finds wrong with the text it was given arose here too.
+    /// Reads a value. Errors from its type's own parser have this place, too.
     pub fn give<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Misfit> {
         let result = seed.deserialize(self.clone());
         self.place(result)
@@ -118,7 +117,7 @@ impl<'a> Reader<'a> {
         };
 
         Err(Misfit::new(
-            format!("{found} stands where {expected} is expected"),
+            format!("found {found}, expected {expected}"),
             format!("give {expected}"),
         ))
     }
@@ -163,7 +162,7 @@ impl<'a> Reader<'a> {
             }
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
-                    "a single value stands where a map of keys is expected",
+                    "found a single value, expected a map of keys",
                     "write `key: value` lines below it, indented",
                 )));
             }
@@ -233,13 +232,13 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::Map(_) => {
                 return self.place(Err(Misfit::new(
-                    "a map of keys stands where a list is expected",
+                    "found a map of keys, expected a list",
                     "begin each item with `- `",
                 )));
             }
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
-                    "a single value stands where a list is expected",
+                    "found a single value, expected a list",
                     "write it in brackets: `[…]`",
                 )));
             }
@@ -285,7 +284,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             Value::Scalar(scalar) if !scalar.is_nothing() => (scalar.text.as_str(), None),
             _ => {
                 return self.place(Err(Misfit::new(
-                    "this is not one of the values that may stand here",
+                    "this is not one of the allowed values",
                     format!("give one of {}", listed(variants)),
                 )));
             }
@@ -299,7 +298,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         self.place(visitor.visit_enum(choice))
     }
 
-    /// Where any value may stand: YAML's core schema says what a plain word is.
+    /// For any value: YAML's core schema defines the meaning of a plain word.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.value {
             Value::Map(_) => self.map(None, visitor),
@@ -318,6 +317,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i128 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        i8 i16 i128 u128 f32 char bytes byte_buf unit unit_struct tuple
+        tuple_struct identifier ignored_any
     }
 }

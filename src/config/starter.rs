@@ -1,6 +1,6 @@
-//! `use:` of a profile: what is written is laid over the starter that it names, before the settings
-//! are read. Maps merge key by key; lists and texts replace what the starter has; its tests are its
-//! own.
+//! `use:` of a profile: what is written is laid over the named starter before the settings are
+//! read. Maps merge key by key; lists and texts replace those of the starter; its tests are not
+//! inherited.
 
 use super::{
     overlay::{below, lay_over, stand},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{profile::starters, settings::Problem};
 
-/// Lays every profile that uses a starter over it.
+/// Lays every profile over the starter that it uses.
 pub fn merge(tree: &mut Node) -> Vec<Problem> {
     let Some(Value::List(profiles)) = below(tree, "profiles").map(|node| &mut node.value) else {
         return Vec::new();
@@ -21,7 +21,7 @@ pub fn merge(tree: &mut Node) -> Vec<Problem> {
 fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
     let written = below(profile, "use")?;
     let at = written.at;
-    // What is no text is told where the settings are read.
+    // A value that is not text is reported where the settings are read.
     let Value::Scalar(name) = &written.value else {
         return None;
     };
@@ -58,7 +58,7 @@ fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
     }
 }
 
-/// Whether one way to say something takes the place of another.
+/// Whether one way to write something replaces another.
 fn excludes(key: &str, own: &str, base: &str) -> bool {
     let ways: &[&str] = match key {
         "json" => &["element", "attachment", "text"],

@@ -20,14 +20,14 @@ pub struct Store {
     /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which
     /// several replicas may share.
     pub url: Option<SecretText>,
-    /// A file that holds the URL.
+    /// A file that contains the URL.
     pub url_file: Option<PathBuf>,
     /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one
-    /// with pages owed or dead. 0s: kept for ever.
+    /// with pending or dead pages. 0s: kept for ever.
     pub mail_retention: Duration,
-    /// Mail that is no alert: kept whole for a while, so that a new profile can be tried on it.
+    /// Mail that is not an alert: kept whole for a while, so that a new profile can be tried on it.
     pub ignored_mail: IgnoredMail,
-    /// Mail that is not proven to be its sender's.
+    /// Mail without proof of its sender.
     pub quarantine: Quarantine,
 }
 
@@ -35,9 +35,10 @@ pub struct Store {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IgnoredMail {
-    /// Older mail is kept by its header and hash alone.
+    /// Older mail is cut to its header and hash.
     pub keep: Duration,
-    /// So much of it is kept whole; of the oldest beyond, the header and hash.
+    /// The most bytes that are kept whole; beyond that, the oldest mails are cut to their header
+    /// and hash.
     pub max_size: ByteSize,
 }
 
@@ -54,8 +55,8 @@ impl Default for IgnoredMail {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quarantine {
-    /// So much mail that is not proven is kept whole, quarantined or told; of the oldest beyond,
-    /// the header and hash. Proven mail is never cut.
+    /// The most bytes of unproven mail that are kept whole, quarantined or not; beyond that, the
+    /// oldest mails are cut to their header and hash. Proven mail is never cut.
     pub max_size: ByteSize,
 }
 
@@ -68,7 +69,7 @@ impl Default for Quarantine {
 }
 
 impl Store {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let url = match (&self.url, &self.url_file) {
@@ -88,7 +89,7 @@ impl Store {
         url.into_iter().chain(retention).chain(keep).collect()
     }
 
-    /// The URL, read from its file where one is named.
+    /// The URL, read from its file if one is named.
     pub fn url(&self) -> Result<String, SecretError> {
         match (&self.url, &self.url_file) {
             (Some(url), _) => Ok(url.to_string()),

@@ -1,16 +1,16 @@
-//! What is done to the tree before the settings are read from it: keys given twice are told, merge
-//! keys (`<<`) merged, `${NAME}` expanded in values, and files' names made to start at the
-//! configuration's own folder.
+//! The preparation of the tree before the settings are read from it: repeated keys are reported,
+//! merge keys (`<<`) merged, `${NAME}` expanded in values, and file names made relative to the
+//! configuration's folder.
 
 use std::path::Path;
 
 use super::yaml::{Mark, Node, Value};
 use crate::settings::Problem;
 
-/// Looks a variable of the environment up.
+/// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Prepares the tree. A problem comes with its place where its key path does not lead there.
+/// Prepares the tree. A problem has a place if its key path does not lead there.
 pub fn prepare(
     tree: &mut Node,
     environment: Environment<'_>,
@@ -25,12 +25,12 @@ pub fn prepare(
     pass.problems
 }
 
-/// What a value is used for, as far as it matters here.
+/// The use of a value, as far as it matters here.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
     File,
     Other,
-    /// Below `details` and `headers`, whose keys are the user's own words.
+    /// Below `details` and `headers`, whose keys are the user's own.
     Details,
 }
 
@@ -88,7 +88,7 @@ impl Pass<'_> {
             let problem = Problem::new(
                 join(path, &entry.key),
                 format!(
-                    "`{}` is given a second time; it stands already in line {}",
+                    "`{}` is given a second time; it was first given in line {}",
                     entry.key, first.line
                 ),
                 "keep one of them",
@@ -107,7 +107,7 @@ impl Pass<'_> {
                 let Value::Map(more) = source.value else {
                     let problem = Problem::new(
                         path,
-                        "`<<` merges something that is no map of keys",
+                        "`<<` merges something that is not a map",
                         "merge a map",
                     );
                     self.problems.push((Some(at), problem));
@@ -148,8 +148,8 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// The text with every `${NAME}` expanded and every `$${` a plain `${`; None where there is nothing
-/// to do.
+/// The text with every `${NAME}` expanded and every `$${` replaced by `${`; `None` if there is
+/// nothing to do.
 fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Problem> {
     if !text.contains("${") {
         return Ok(None);
@@ -194,8 +194,8 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
     Ok(Some(out))
 }
 
-/// What the environment gave to the values below `receivers`, each with its key path: credentials,
-/// as far as anybody can know.
+/// The values from the environment below `receivers`, each with its key path: they may all be
+/// credentials.
 pub fn given(tree: &Node, environment: Environment<'_>) -> Vec<(String, String)> {
     fn walk(
         node: &Node,
@@ -242,7 +242,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Every file the tree names by a key that ends in `_file`, with its key path.
+/// Every file that the tree names by a key ending in `_file`, with its key path.
 pub fn files(tree: &Node) -> Vec<(String, String)> {
     fn walk(node: &Node, path: &str, found: &mut Vec<(String, String)>) {
         match &node.value {

@@ -274,7 +274,7 @@ impl Builder {
 
         match event {
             Event::DocumentStart(..) if self.root.is_some() => refuse(
-                "a second document begins here",
+                "a second YAML document begins here",
                 "keep one: drop everything from the `---` on",
             ),
             Event::Scalar(text, style, anchor, _) => {
@@ -317,7 +317,7 @@ impl Builder {
                     if self.open.len() + node.depth() > MAX_DEPTH {
                         return refuse(
                             "this is nested too deep",
-                            "flatten it: 160 levels are the most",
+                            "flatten it to at most 160 levels",
                         );
                     }
                     self.place(node, 0)
@@ -336,7 +336,7 @@ impl Builder {
             return Err(SyntaxError {
                 at: node.at,
                 what: "this is nested too deep".into(),
-                mend: "flatten it: 160 levels are the most",
+                mend: "flatten it to at most 160 levels",
             });
         }
 
@@ -359,7 +359,7 @@ impl Builder {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return refuse(
-                "the file holds too many values",
+                "the file has too many values",
                 "a configuration never has 100000: is it the right file?",
             );
         }

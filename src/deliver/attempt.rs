@@ -15,7 +15,7 @@ use crate::{
     telemetry,
 };
 
-/// How often a store that did not take an attempt is asked again.
+/// How often recording an attempt is retried if the store fails.
 const RECORD_EVERY: Duration = Duration::from_millis(500);
 
 impl Deliverer {
@@ -36,14 +36,14 @@ impl Deliverer {
         };
 
         if Instant::now() + terms.timeout(&claim.target) > lease_ends {
-            // The store took so long that another may send it before this attempt is over.
+            // The store took so long that another process may send it before this attempt ends.
             telemetry::lease_lost(&claim);
             return self.ended(&terms, &claim.target, None);
         }
 
         let begun = self.clock.now();
 
-        // Whatever happens to one page, the others' lanes and counts stay right.
+        // Whatever happens to one page, the lanes and counts of others stay correct.
         let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun))
             .catch_unwind()
             .await
@@ -68,7 +68,7 @@ impl Deliverer {
             _ => None,
         };
 
-        // The receiver is done with it: another may begin while it is recorded.
+        // The receiver has finished: another attempt may begin while this one is recorded.
         self.ended(&terms, &claim.target, pause);
 
         let settled = self.recorded(&claim, &settlement, lease_ends).await;
@@ -88,7 +88,7 @@ impl Deliverer {
         }
     }
 
-    /// An attempt has ended: where something due waits for its room, the loop sees to it.
+    /// An attempt has ended: if something due waits for its slot, the loop handles it.
     fn ended(&self, terms: &Terms, target: &Target, pause: Option<Timestamp>) {
         if terms
             .traffic
@@ -99,8 +99,8 @@ impl Deliverer {
         }
     }
 
-    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was
-    /// sent and is not recorded is sent again.
+    /// The third commit. A store that is full or locked is retried while the lease lasts: an
+    /// attempt that is not recorded is sent again.
     async fn recorded(
         &self,
         claim: &Claim,
@@ -121,12 +121,12 @@ impl Deliverer {
         }
     }
 
-    /// What the verdict says of the integration: when it is asked next, where it does not answer.
+    /// The effect of the verdict on the integration: when it is tried next, if it does not answer.
     fn judged(&self, terms: &Terms, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
         let target = &claim.target;
         let now = self.clock.now();
 
-        // Of one that is gone by now nothing is to be known.
+        // Removed by a reload: there is no breaker left to update.
         let traffic = Arc::clone(self.terms().traffic.get(target)?);
         let (change, probe_at) = traffic.judge(claim.id, verdict, &terms.settings.backoff, now);
 
@@ -139,7 +139,7 @@ impl Deliverer {
         probe_at
     }
 
-    /// What the store is to hold after a verdict.
+    /// What the store must hold after a verdict.
     fn concluded(
         &self,
         terms: &Terms,
@@ -241,8 +241,8 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
         None => terms.client.send(&claim.target, request).await,
     };
     let verdict = match sent {
-        // Before it is judged, since a verdict quotes, and half a credential is not recognised any
-        // more.
+        // It is scrubbed before it is judged, because a verdict quotes it, and half a credential
+        // would not be recognised any more.
         Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
         Err(failure) => Verdict::Retry {
             reason: failure.reason,

@@ -14,27 +14,27 @@ use crate::delivery::{Backoff, DeliveryId, FailureReason, Verdict};
 
 use super::next::later;
 
-/// So many failures in a row open it.
+/// The number of consecutive failures that opens it.
 const ENOUGH: u32 = 5;
 /// The longest pause between two probes.
 const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// Failures in a row, the first of them, and whether others failed too: one page that its
-    /// receiver chokes on must not stand in the way of the rest.
+    /// The consecutive failures, the first of them, and whether others failed too: one page that
+    /// its receiver cannot handle must not block the rest.
     failures: u32,
     first: Option<DeliveryId>,
     several: bool,
-    /// While it is open.
+    /// The state while it is open.
     open: Option<Open>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
-    /// Probes that failed.
+    /// The number of failed probes.
     probes: u32,
-    /// When the next may begin.
+    /// When the next one may begin.
     at: Timestamp,
 }
 
@@ -46,12 +46,12 @@ pub(super) enum Change {
 }
 
 impl Breaker {
-    /// When the next probe may begin; none while the breaker is closed.
+    /// When the next probe may begin; `None` while the breaker is closed.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
         self.open.map(|open| open.at)
     }
 
-    /// Takes note of what an attempt came to.
+    /// Notes the verdict of an attempt.
     pub(super) fn judge(
         &mut self,
         delivery: DeliveryId,
@@ -69,7 +69,7 @@ impl Breaker {
         let probes = match self.open {
             None if self.failures < ENOUGH || !self.several => return None,
             None => 0,
-            // Those that were under way when it opened say nothing new.
+            // Attempts that were in flight when it opened tell nothing new.
             Some(open) if now < open.at => return None,
             Some(open) => open.probes.saturating_add(1),
         };
@@ -84,7 +84,7 @@ impl Breaker {
         })
     }
 
-    /// Lets a probe begin at once: the clock was set back, or what is wrong may be mended.
+    /// Lets a probe begin at once: the clock was set back, or the cause may be fixed.
     pub(super) fn hurry(&mut self) {
         if let Some(open) = &mut self.open {
             open.at = Timestamp::MIN;
@@ -92,8 +92,7 @@ impl Breaker {
     }
 }
 
-/// Whether the receiver is not there, or does not work. What is too much for it (429) has pauses of
-/// its own.
+/// Whether the receiver is unreachable or does not work. Throttling (429) has pauses of its own.
 fn is_silence(verdict: &Verdict) -> bool {
     matches!(
         verdict,

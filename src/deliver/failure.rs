@@ -1,4 +1,4 @@
-//! What a request that got no reply failed by, in words for the operator.
+//! Why a request got no reply, in words for the operator.
 
 use crate::delivery::FailureReason;
 

@@ -1,5 +1,4 @@
-//! Requests on the wire, and what can go wrong with them. No retry, no redirect, no secret in an
-//! error.
+//! Sending requests, and what can go wrong with them. No retry, no redirect, no secret in an error.
 
 use std::{collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
 
@@ -16,24 +15,24 @@ use crate::{
     settings::Problem,
 };
 
-/// More of a reply is not read.
+/// The most bytes of a reply that are read.
 const LONGEST_REPLY: usize = 64 << 10;
 
-/// What requests are sent by, and where pages are printed.
+/// The clients for requests, and the output for printed pages.
 #[derive(Debug, Clone)]
 pub struct Client {
     by_target: BTreeMap<Target, reqwest::Client>,
-    /// The ways of those whose pages are mail.
+    /// The connections of integrations whose pages are mail.
     mail: BTreeMap<Target, smtp::Way>,
-    /// The addresses of the environment's proxies, which may hold a password.
+    /// The addresses of the environment's proxies, which may contain a password.
     proxies: Vec<String>,
-    /// Standard error in place of standard output.
+    /// Standard error instead of standard output.
     on_stderr: bool,
 }
 
 impl Client {
-    /// `timeout` bounds one request, from the name's resolution to the reply's last byte, where its
-    /// integration has none of its own.
+    /// `timeout` bounds one request, from the name's resolution to the reply's last byte, unless
+    /// its integration has its own.
     pub fn new(
         receivers: &Receivers,
         timeout: Duration,
@@ -52,8 +51,8 @@ impl Client {
         })
     }
 
-    /// The same, with pages printed on standard error where `aside`: for a command whose JSON is on
-    /// standard output.
+    /// The same, with pages printed to standard error if `aside` is set: for a command whose JSON
+    /// goes to standard output.
     #[must_use]
     pub fn printing_aside(self, aside: bool) -> Self {
         Self {
@@ -62,7 +61,7 @@ impl Client {
         }
     }
 
-    /// What of a request's way, and of its headers, may not show in an echo.
+    /// The parts of a request's route, and of its headers, that must not be shown when echoed.
     pub(super) fn hidden<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a str> {
         let headers = request
             .headers
@@ -72,7 +71,7 @@ impl Client {
         self.proxies.iter().map(String::as_str).chain(headers)
     }
 
-    /// Hands a mail to its server, as the user who logs in there.
+    /// Sends a mail through its server, as the user that logs in there.
     pub(super) async fn mail(
         &self,
         target: &Target,
@@ -187,12 +186,19 @@ impl Client {
     }
 }
 
-/// What the configuration says of the ways of requests and cannot be.
+/// Transport settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend)).collect::<Vec<_>>().join("; "))]
+#[error("{}", listed(.0))]
 pub struct Unusable(pub Vec<Problem>);
 
-/// The error in words for the operator. Its own text names the URL, which may be a secret.
+fn listed(problems: &[Problem]) -> String {
+    let texts = problems
+        .iter()
+        .map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend));
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+/// The error in words for the operator. Its own text contains the URL, which may be a secret.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
     let mut certificate = false;
@@ -231,8 +237,8 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// Whether the error is one of TLS; those of I/O, which wrap each other, do not name what they wrap
-/// as their source.
+/// Whether the error is one of TLS; wrapped I/O errors do not expose what they wrap as their
+/// source.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error
         .downcast_ref::<std::io::Error>()

@@ -1,4 +1,4 @@
-//! From a verdict to what the store is to hold: the next step, its time, or the end. Pure.
+//! From a verdict to what the store must hold: the next step, its time, or the end. Pure.
 
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use crate::{
     store::{Claim, Next},
 };
 
-/// How soon an accepted request is asked after for the first time, and how seldom at most.
+/// The first and the longest pause between queries for the result of an accepted request.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// What a verdict comes to when the request it is about was accepted at least `timeout` ago: it is
-/// to be sent anew.
+/// The verdict on a request that was accepted at least `timeout` ago: it is to be sent again.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
     let Step::Confirm {
         request_id, since, ..
@@ -45,7 +44,7 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
     }
 }
 
-/// `probe_at`, while the integration does not answer: when it is asked next. Nothing waits longer
+/// `probe_at`: when the integration is tried next, while it does not answer. Nothing waits longer
 /// than that for it.
 pub(super) fn step(
     claim: &Claim,
@@ -86,7 +85,7 @@ pub(super) fn step(
             at: now,
             failures: claim.failures,
         },
-        // A question that failed is asked again: sending anew could only repeat the page.
+        // A failed query is repeated: sending again could only repeat the page.
         Verdict::Retry { reason, after, .. } => {
             let step = match &claim.step {
                 Step::Confirm { of, .. } if *reason == FailureReason::Unconfirmed => (**of).clone(),
@@ -115,7 +114,7 @@ pub(super) fn step(
     }
 }
 
-/// The step that a request was accepted for.
+/// The step for which a request was accepted.
 fn accepted(step: &Step) -> Step {
     match step {
         Step::Confirm { of, .. } => (**of).clone(),
@@ -202,7 +201,7 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     }
 }
 
-/// The verdict without any of the credentials, whatever the receiver echoed.
+/// The verdict without any credential, whatever the receiver echoed.
 pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
     match verdict {
         Verdict::Retry {
@@ -229,7 +228,7 @@ pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
     }
 }
 
-/// The reply without any of the credentials it may echo.
+/// The reply without any credential that it may echo.
 pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
     let headers = reply
         .headers

@@ -1,4 +1,4 @@
-//! Whether a receiver answers, asked without telling it of anything.
+//! Whether a receiver answers, without notifying anybody.
 
 use super::Client;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Client {
-    /// The answer to a request that changes nothing; why there is none otherwise, in words.
+    /// The answer to a request that changes nothing, or why there is none.
     pub async fn probe(&self, target: &Target, request: Request) -> Result<Reply, String> {
         self.send(target, request)
             .await

@@ -24,15 +24,16 @@ use crate::{
     telemetry,
 };
 
-/// How soon what was configured, or became another replica's no more, is seen to.
+/// How soon a change of the configuration, or a right that another replica has given up, is
+/// noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Incidents told in one request.
+/// The number of incidents in one request.
 const BATCH: u32 = 500;
-/// A right to tell lasts for so much more than the pause between two turns, at least.
+/// The lease of the right to repeat exceeds the pause between two turns by at least this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(3);
 
 impl Deliverer {
-    /// Tells again what stands, until `stop`. `turns` says which replica does.
+    /// Repeats open alerts until `stop`. `turns` decides which replica does.
     pub async fn resend(self: Arc<Self>, turns: Arc<dyn Upkeep>, stop: CancellationToken) {
         let mut due: BTreeMap<Target, Instant> = BTreeMap::new();
         let mut failing: BTreeSet<Target> = BTreeSet::new();
@@ -55,7 +56,7 @@ impl Deliverer {
                     Err(why) if failing.insert(target.clone()) => {
                         telemetry::not_resent(target, &why);
                     }
-                    // It goes on as it did.
+                    // It continues as before.
                     Ok(()) | Err(_) => {}
                 }
             }
@@ -64,12 +65,12 @@ impl Deliverer {
         }
 
         for target in due.keys() {
-            // The next need not wait for the right to end.
+            // The next holder need not wait for the lease to end.
             let _ = turns.relinquish(&right(target)).await;
         }
     }
 
-    /// Tells one integration all that stands, where it is this replica's turn.
+    /// Repeats all open alerts to one integration, if it is this replica's turn.
     async fn told_again(
         &self,
         terms: &Terms,
@@ -117,7 +118,7 @@ impl Deliverer {
             .await
     }
 
-    /// What another replica ended while it was told.
+    /// Alerts that another replica resolved while they were repeated.
     async fn ended_meanwhile(
         &self,
         target: &Target,
@@ -182,7 +183,7 @@ impl Deliverer {
     }
 }
 
-/// What the right to tell an integration again is called among replicas.
+/// The name of the right to repeat alerts to an integration.
 fn right(target: &Target) -> String {
     format!("resend {}/{}", target.receiver, target.integration)
 }

@@ -1,5 +1,5 @@
-//! What can be sent at once needs no claim: room is taken while it is decided, and the decision's
-//! commit leases it.
+//! A page that can be sent at once needs no claim: a slot is reserved while it is decided, and the
+//! decision's commit leases it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::{
     store::{Decision, NewDelivery},
 };
 
-/// Room for one attempt, taken before its delivery is leased; given back unless the attempt begins.
+/// A slot for one attempt, reserved before its delivery is leased; returned unless the attempt
+/// begins.
 pub struct Slot {
     target: Target,
     terms: Arc<Terms>,
@@ -35,8 +36,8 @@ impl Drop for Slot {
 }
 
 impl Deliverer {
-    /// Takes room for those of the deliveries that can be sent at once: the store is to lease them
-    /// with their decision. What has waited longer goes first. Waits for nothing.
+    /// Reserves slots for those of the deliveries that can be sent at once: the store leases them
+    /// together with their decision. Deliveries that have waited longer go first. It does not wait.
     pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
         let (now, terms) = (self.clock.now(), self.terms());
         let lease_ends = Instant::now() + terms.lease();
@@ -62,8 +63,9 @@ impl Deliverer {
         deliveries.iter_mut().filter_map(slot).collect()
     }
 
-    /// Begins what was leased with a decision, and sees to the rest of what it owes. After a stop
-    /// nothing begins: it is sent when the lease has ended, or after the next start.
+    /// Begins the attempts that were leased with a decision, and handles the rest of its
+    /// deliveries. After a stop nothing begins: they are sent when the lease has ended, or after
+    /// the next start.
     pub fn begin(self: &Arc<Self>, decision: Decision, mut slots: Vec<Slot>) {
         if decision.deliveries.len() > decision.claims.len() {
             self.bell.notify_one();

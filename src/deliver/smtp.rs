@@ -1,7 +1,8 @@
-//! Mail on the wire. Home of lettre.
+//! Sending mail. This is the only user of lettre.
 //!
-//! A mail is handed over in one connection, which is closed afterwards: pages are few, and a server
-//! that closes an idle one costs none. Whom the server refuses is known apart from whom it takes.
+//! A mail is sent over one connection, which is closed afterwards: pages are few, and a server that
+//! closes an idle connection would cost one. Recipients that the server refuses are told apart from
+//! those that it accepts.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -31,7 +32,7 @@ use crate::{
     settings::Problem,
 };
 
-/// How one integration's mails travel.
+/// How an integration's mails are sent.
 #[derive(Clone)]
 pub(super) struct Way {
     host: String,
@@ -51,7 +52,7 @@ impl std::fmt::Debug for Way {
     }
 }
 
-/// A mail, ready to be handed over.
+/// A mail, ready to be sent.
 struct Letter {
     from: Address,
     to: Vec<Address>,
@@ -81,7 +82,7 @@ impl Way {
         })
     }
 
-    /// Hands the mail over; the reply is SMTP's, and says who was refused where not all were.
+    /// Sends the mail; the reply is SMTP's, and lists refused recipients if not all are.
     pub(super) async fn send(
         &self,
         login: Option<(&str, &str)>,
@@ -130,13 +131,13 @@ impl Way {
         }
 
         let reply = transfer(&mut connection, letter).await;
-        // The server has said what it does with the mail; how the connection ends is no matter.
+        // The server has answered for the mail; how the connection ends does not matter.
         let _ = connection.quit().await;
         reply
     }
 }
 
-/// MAIL, RCPT for each, DATA where it takes the mail for anybody.
+/// MAIL, RCPT for each recipient, and DATA if any is accepted.
 async fn transfer(
     connection: &mut AsyncSmtpConnection,
     letter: &Letter,
@@ -167,7 +168,7 @@ async fn transfer(
                 return Err(error);
             }
             refused.push(to.to_string());
-            // One that may be taken later counts for more than one that never is.
+            // A temporary refusal counts for more than a permanent one.
             let sooner = first.is_none() || error.is_transient();
             if sooner {
                 first = Some(error);
@@ -201,7 +202,7 @@ impl Letter {
     }
 }
 
-/// What the request says, as RFC 5322 has it. Values are one line each, and encoded.
+/// The request as an RFC 5322 message. Values are single lines, and encoded.
 fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
     let header = |wanted: &str| {
         let found = request.headers.iter().find(|(name, _)| name == wanted);
@@ -246,7 +247,7 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
     })
 }
 
-/// What a server that said something said.
+/// The reply of a server, if there is one.
 fn answered(error: &lettre::transport::smtp::Error) -> Option<Reply> {
     let said = std::error::Error::source(error).map(ToString::to_string);
     Some(Reply {
@@ -256,7 +257,7 @@ fn answered(error: &lettre::transport::smtp::Error) -> Option<Reply> {
     })
 }
 
-/// Why nothing was said.
+/// Why there was no reply.
 fn failure(error: &lettre::transport::smtp::Error) -> Failure {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(cause) = deepest.source() {
@@ -283,7 +284,7 @@ fn failure(error: &lettre::transport::smtp::Error) -> Failure {
     }
 }
 
-/// The machine's name, by which it greets.
+/// The machine's name for the greeting.
 fn own_name() -> ClientId {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy();
@@ -295,7 +296,7 @@ fn own_name() -> ClientId {
     }
 }
 
-/// With the certificates of `tls`, beside the system's.
+/// With the certificates of `tls`, besides the system's.
 fn parameters(host: &str, tls: &Tls, key: &str) -> Result<TlsParameters, Problem> {
     let wrong = |name: &str, what: String| {
         Problem::new(
@@ -359,7 +360,8 @@ mod tests {
             "a\nX-Injected: y",
             "a\u{0}\u{85}\u{2028}Bcc: x",
             "=?utf-8?q?a=0D=0ABcc:_x?=",
-            "ünïcödé 🚒 and much more of it, so that the line is folded somewhere on its way to the end",
+            "ünïcödé 🚒 and much more of it, so that the line is folded somewhere on its way \
+             to the end",
             "",
         ] {
             let (_, mut notification) = sample::notifications().into_iter().next().unwrap();

@@ -1,5 +1,5 @@
-//! What the configuration says of delivering, and the traffic that goes on under it. Replaced as a
-//! whole by a reload; an attempt under way keeps the terms it began under.
+//! The delivery settings in force, and the traffic under them. A reload replaces them as a whole;
+//! an attempt in flight keeps the terms under which it began.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,13 +9,13 @@ use crate::{
     receiver::Receivers,
 };
 
-/// By what pages are delivered.
+/// Delivery settings in force.
 pub struct Terms {
     pub(super) receivers: Arc<Receivers>,
     pub(super) settings: Settings,
     pub(super) external_url: Option<String>,
     pub(super) client: Client,
-    /// Of every integration there is.
+    /// For every integration.
     pub(super) traffic: BTreeMap<Target, Arc<Traffic>>,
 }
 
@@ -45,8 +45,8 @@ impl Terms {
         }
     }
 
-    /// Takes over what goes on at the integrations that stay. One whose receiver is written in
-    /// another way is asked at once, by few: the change may be what mends it.
+    /// Takes over the traffic of integrations that stay. One whose receiver has changed is tried at
+    /// once, with few attempts: the change may be the fix.
     pub(super) fn take_over(&mut self, before: &Self) {
         for (target, traffic) in &mut self.traffic {
             let Some(going_on) = before.traffic.get(target) else {
@@ -62,7 +62,7 @@ impl Terms {
         }
     }
 
-    /// How long one attempt at an integration may take.
+    /// The time limit for one attempt at an integration.
     pub(super) fn timeout(&self, target: &Target) -> Duration {
         let transport = self
             .receivers

@@ -1,4 +1,4 @@
-//! How much may be under way at one integration, and when: room, pace, pauses, and the breaker.
+//! How much may be in flight at one integration, and when: slots, pace, pauses, and the breaker.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +12,10 @@ use crate::{
 
 use super::breaker::{Breaker, Change};
 
-/// Attempts under way at one integration at a time.
+/// The most concurrent attempts at one integration.
 pub(super) const MOST: u32 = 32;
 
-/// What is going on at one integration. Nothing of it need survive: a restart only asks again.
+/// The traffic at one integration. None of it needs to survive: a restart only tries again.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     now: Mutex<Now>,
@@ -24,15 +24,16 @@ pub(super) struct Traffic {
 
 #[derive(Debug)]
 struct Now {
-    /// The least time between two requests, where the user wants pacing.
+    /// The least time between two requests, if pacing is wanted.
     pace: Option<SignedDuration>,
     under_way: u32,
-    /// As many may be under way. After a pause it begins with one, and doubles with each that meets
-    /// no other pause: a receiver that had enough is not met by all that waited.
+    /// The most attempts that may be in flight. After a pause it begins with one, and doubles with
+    /// each attempt that causes no other pause, so that a throttled receiver is not hit by
+    /// everything that waited.
     most: u32,
-    /// Left alone until then.
+    /// No attempt begins before this time.
     closed_until: Timestamp,
-    /// Whether something due waits in the store: it comes before what is new.
+    /// Whether something due waits in the store: it comes before new deliveries.
     behind: bool,
     breaker: Breaker,
 }
@@ -63,18 +64,19 @@ impl Traffic {
         }
     }
 
-    /// Where what stands is told again: pages go side by side, and a repetition alone.
+    /// Keeps pages and repetitions of open alerts apart: pages run concurrently, and a repetition
+    /// alone.
     pub(super) fn turn(&self) -> &RwLock<()> {
         &self.turn
     }
 
-    /// Goes on at another's pace.
+    /// Continues at the pace of another.
     pub(super) fn keep_pace_of(&self, other: &Self) {
         let pace = other.lock().pace;
         self.lock().pace = pace;
     }
 
-    /// From when on the integration may be asked; a time in the past where it may be now.
+    /// The time from which the integration may be tried; in the past if it may be now.
     pub(super) fn opens_at(&self) -> Timestamp {
         let now = self.lock();
         now.breaker
@@ -82,13 +84,13 @@ impl Traffic {
             .map_or(now.closed_until, |probe_at| probe_at.max(now.closed_until))
     }
 
-    /// When it is probed next; none while its circuit is closed.
+    /// When it is probed next; `None` while its circuit is closed.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
         self.lock().breaker.probe_at()
     }
 
-    /// Takes note of what an attempt came to; where the integration does not answer, when it is
-    /// asked next.
+    /// Notes the verdict of an attempt; returns when the integration is tried next, if it does not
+    /// answer.
     pub(super) fn judge(
         &self,
         delivery: DeliveryId,
@@ -115,8 +117,8 @@ impl Traffic {
         most.saturating_sub(now.under_way)
     }
 
-    /// Takes room for an attempt at what is about to be owed. False where it is not to be sent at
-    /// once: it will wait in the store, and what comes after it waits behind it.
+    /// Reserves a slot for a delivery that is about to be created. Returns false if it must not be
+    /// sent at once: it will wait in the store, and later ones wait behind it.
     pub(super) fn reserve(&self, at: Timestamp) -> bool {
         let mut now = self.lock();
         let open = now.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
@@ -131,18 +133,18 @@ impl Traffic {
         taken
     }
 
-    /// No attempt came of the room that was taken.
+    /// The reserved slot was not used.
     pub(super) fn give_back(&self) {
         let mut now = self.lock();
         now.under_way = now.under_way.saturating_sub(1);
     }
 
-    /// Says whether something due still waits in the store.
+    /// Sets whether something due still waits in the store.
     pub(super) fn set_behind(&self, behind: bool) {
         self.lock().behind = behind;
     }
 
-    /// An attempt begins; where there is a pace, the next one's time follows from it.
+    /// An attempt begins; with pacing, it determines the time of the next one.
     pub(super) fn begin(&self, at: Timestamp) {
         let mut now = self.lock();
         now.under_way += 1;
@@ -151,8 +153,8 @@ impl Traffic {
         }
     }
 
-    /// An attempt has ended, and the receiver asked to be left alone until `pause`, if it did.
-    /// Returns whether something due waits for its room.
+    /// An attempt has ended, and the receiver asked for a pause until `pause`, if it did. Returns
+    /// whether something due waits for the slot.
     pub(super) fn end(&self, pause: Option<Timestamp>) -> bool {
         let mut now = self.lock();
         now.under_way = now.under_way.saturating_sub(1);
@@ -168,7 +170,7 @@ impl Traffic {
         now.behind
     }
 
-    /// Forgets until when it is closed: the clock was set back, or what closed it may be mended.
+    /// Forgets the pause: the clock was set back, or its cause may be fixed.
     pub(super) fn open(&self) {
         let mut now = self.lock();
         now.closed_until = Timestamp::MIN;

@@ -1,4 +1,4 @@
-//! The HTTP clients: one for each way that requests travel, built when a configuration is taken.
+//! The HTTP clients: one for each transport of requests, built when a configuration is loaded.
 
 use std::{collections::BTreeMap, error::Error as _, fs, path::Path, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     settings::{Problem, Secret},
 };
 
-/// Looks a variable of the environment up.
+/// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What is never asked through the environment's proxy.
+/// Hosts that are never requested through the environment's proxy.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
-/// How requests travel; where two integrations agree in it, they share a client.
+/// How requests travel; integrations with the same transport share a client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Way {
     timeout: Duration,
@@ -37,14 +37,14 @@ struct Surroundings {
     direct: String,
 }
 
-/// The client of each integration, and what of the proxies between may not show.
+/// The client of each integration, and the parts of the proxies' addresses that must not be shown.
 pub(super) struct Clients {
     pub(super) by_target: BTreeMap<Target, reqwest::Client>,
     pub(super) mail: BTreeMap<Target, smtp::Way>,
     pub(super) proxies: Vec<String>,
 }
 
-/// `timeout`: of the integrations that have none of their own.
+/// `timeout`: for integrations without their own.
 pub(super) fn clients(
     receivers: &Receivers,
     timeout: Duration,
@@ -143,7 +143,8 @@ pub fn client_of(
 }
 
 impl Surroundings {
-    /// As curl reads them: of the two spellings the small one first; an empty one is none.
+    /// Read as curl does: of the two spellings, the lower-case one first; an empty value means
+    /// none.
     fn read(environment: Environment<'_>, problems: &mut Vec<Problem>) -> Self {
         let text = |name: &str| {
             [name.to_ascii_lowercase(), name.to_owned()]
@@ -163,8 +164,10 @@ impl Surroundings {
             match check_proxy(&url) {
                 Ok(()) => Some(url),
                 Err((what, mend)) => {
-                    let what =
-                        format!("the environment's {name} (or ALL_PROXY) cannot be used: {what}");
+                    let what = format!(
+                        "the environment variable {name} (or ALL_PROXY) cannot be used: \
+                                 {what}"
+                    );
                     problems.push(Problem::new("", what, mend));
                     None
                 }
@@ -196,7 +199,7 @@ impl Surroundings {
 }
 
 impl Way {
-    /// `key` is the place of the first integration that goes this way, and `tls_key` that of its
+    /// `key` is the place of the first integration with this transport, and `tls_key` that of its
     /// certificates.
     fn client(
         &self,
@@ -204,7 +207,7 @@ impl Way {
         tls_key: &str,
         surroundings: &Surroundings,
     ) -> Result<reqwest::Client, Problem> {
-        // Its own text may name the proxy's address, which may hold a password.
+        // Its own text may contain the proxy's address, which may contain a password.
         let unusable = |_| {
             Problem::new(
                 format!("{key}.proxy_url"),
@@ -285,7 +288,7 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
     Ok(builder)
 }
 
-/// The innermost cause of an error: the outer ones may name an address.
+/// The innermost cause of an error: the outer ones may contain an address.
 fn deepest(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

@@ -1,18 +1,18 @@
-//! Sees the clock being set back: what waits for a time of the old clock is to be brought forward.
+//! Detects that the clock was set back: waits for a time of the old clock are brought forward.
 //! Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A clock that goes back by more was set back.
+/// A clock that goes back by more than this was set back.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
-/// How long afterwards something may still be written by the clock as it was: an attempt had ended,
-/// a mail was decided.
+/// How long afterwards something may still be written by the old clock: an attempt had ended, a
+/// mail was decided.
 const AFTERWARDS: SignedDuration = SignedDuration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Watch {
     latest: Timestamp,
-    /// When what waits is brought forward once more.
+    /// When waits are brought forward once more.
     again_at: Option<Timestamp>,
 }
 
@@ -34,7 +34,7 @@ impl Watch {
         }
     }
 
-    /// What was told could not be acted upon: it is told again at the next look.
+    /// The report could not be handled: it is repeated at the next look.
     pub(super) fn missed(&mut self) {
         self.again_at = Some(self.latest);
     }

@@ -4,10 +4,10 @@
 
 use super::sha256_hex;
 
-/// The kind of what mail calls an incident.
+/// The kind of incidents from mail.
 const INCIDENT: &str = "incident";
-/// How the ids of the other kinds begin. An incident's id that begins so is hashed together with
-/// its kind.
+/// The prefixes of the ids of other kinds. An incident's id with such a prefix is hashed together
+/// with its kind.
 const RESERVED: [(&str, &str); 5] = [
     ("self", "self:"),
     ("unparsed", "unparsed-"),
@@ -15,13 +15,13 @@ const RESERVED: [(&str, &str); 5] = [
     ("missing", "missing:"),
     ("canary", "canary:"),
 ];
-/// The longest key that every vendor takes.
+/// The longest key that every vendor accepts.
 const LONGEST: usize = 128;
 
 /// The alias or `dedup_key` of an alert of a kind at a receiver.
 ///
-/// `<incident id>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its
-/// SHA-256 in hex: every vendor takes it, in a URL path too, and two receivers in one account do
+/// `<incident id>:<receiver>` verbatim if it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its
+/// SHA-256 in hex: every vendor accepts it, even in a URL path, and two receivers in one account do
 /// not swallow each other.
 pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     let plain = format!("{incident_id}:{receiver}");
@@ -42,7 +42,7 @@ pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     }
 }
 
-/// The kind that an id belongs to by how it begins.
+/// The kind of an id, by its prefix.
 fn kind_of(incident_id: &str) -> &'static str {
     RESERVED
         .iter()
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(alias("incident", &"x".repeat(125), "abc").len(), 64);
     }
 
-    /// Ids that a mail could choose to look like something else: pieces of keys, joined.
+    /// Ids that a mail could choose to look like something else: joined pieces of keys.
     fn id() -> impl Strategy<Value = String> {
         let pieces = [
             "self",
@@ -139,9 +139,11 @@ mod tests {
         fn two_alerts_share_a_key_only_where_kind_id_and_receiver_are_the_same(
             alerts in prop::collection::vec(
                 (
-                    prop::sample::select(vec!["incident", "self", "unparsed", "test", "missing", "canary"]),
+                    prop::sample::select(vec!["incident", "self", "unparsed", "test", "missing",
+                                              "canary"]),
                     id(),
-                    prop::sample::select(vec!["oncall", "a", "b", "a:b", "b:a", "a:b:oncall", ":", "a:", "é", "on call"]),
+                    prop::sample::select(vec!["oncall", "a", "b", "a:b", "b:a", "a:b:oncall", ":",
+                                              "a:", "é", "on call"]),
                 ),
                 0..200,
             )

@@ -214,7 +214,10 @@ impl<'a> Body<'a> {
                 .trim()
                 .to_owned();
             return self.obstructed(body, || {
-                format!("an HTML part of the mail has the transfer encoding {name:.40?}, which is not read")
+                format!(
+                    "an HTML part of the mail has the transfer encoding {name:.40?}, which is \
+                         not read"
+                )
             });
         }
 
@@ -268,7 +271,7 @@ impl<'a> Body<'a> {
         let damage = decoded
             .damage
             .map(|damage| format!("an HTML part of the mail has {damage}"));
-        let read = charset::decode(decoded.bytes, charset)?;
+        let read = charset::decode(&decoded.bytes, charset)?;
 
         if self.bytes + read.text.len() > MAX_HTML {
             return Err(format!(

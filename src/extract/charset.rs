@@ -22,7 +22,7 @@ pub(super) struct Text<'a> {
 }
 
 /// Decodes a text. The error says why it is not read.
-pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Text<'a>, String> {
+pub(super) fn decode<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<Text<'a>, String> {
     let label = label.unwrap_or_default();
     let name: String = label
         .trim()
@@ -40,7 +40,7 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
             ));
         }
         Known::Unknown => {
-            let encoding = if std::str::from_utf8(&bytes).is_ok() {
+            let encoding = if std::str::from_utf8(bytes).is_ok() {
                 UTF_8
             } else {
                 WINDOWS_1252
@@ -49,21 +49,8 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
         }
     };
 
-    let text = if encoding == UTF_8 {
-        match bytes {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => String::from_utf8(bytes)
-                .unwrap_or_else(|damaged| String::from_utf8_lossy(damaged.as_bytes()).into_owned())
-                .into(),
-        }
-    } else {
-        // A byte order mark must not make it UTF-16.
-        encoding
-            .decode_without_bom_handling(&bytes)
-            .0
-            .into_owned()
-            .into()
-    };
+    // A byte order mark must not make it UTF-16.
+    let (text, _) = encoding.decode_without_bom_handling(bytes);
 
     Ok(Text { text, unknown })
 }
@@ -80,7 +67,7 @@ pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
 
     let text = match hiding {
         Some(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
-        None => match decode(Cow::Borrowed(bytes), label) {
+        None => match decode(bytes, label) {
             Ok(read) => read.text.into_owned(),
             Err(_) => charset_decoder(name.as_bytes()).map_or_else(
                 || String::from_utf8_lossy(bytes).into_owned(),
@@ -214,7 +201,7 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8], label: &str) -> String {
-        decode(bytes.into(), Some(label))
+        decode(bytes, Some(label))
             .unwrap_or_else(|why| panic!("{label}: {why}"))
             .text
             .into_owned()
@@ -255,7 +242,8 @@ mod tests {
             ),
             (
                 b"\xfc",
-                "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 iso-latin-1 l1",
+                "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 \
+                 iso-latin-1 l1",
                 "ü",
             ),
             (
@@ -319,14 +307,13 @@ mod tests {
             "utf_16",
             "replacement",
         ] {
-            assert!(decode(b"x"[..].into(), Some(name)).is_err(), "{name}");
+            assert!(decode(b"x", Some(name)).is_err(), "{name}");
         }
     }
 
     #[test]
     fn of_an_unknown_one_the_ascii_is_read_and_its_name_told() {
-        let read =
-            decode(b"a\xfc"[..].into(), Some("x-Unknown")).unwrap_or_else(|why| panic!("{why}"));
+        let read = decode(b"a\xfc", Some("x-Unknown")).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(
             (read.text.as_ref(), read.unknown.as_deref()),
             ("aü", Some("x-unknown"))

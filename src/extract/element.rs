@@ -16,10 +16,13 @@
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use lol_html::{element, html_content::Element};
-use memchr::{memchr_iter, memrchr};
+use memchr::{memmem, memrchr};
 use scraper::{ElementRef, Html};
 
-use super::{ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD, pass::pass};
+use super::{
+    ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD,
+    pass::{Enough, pass},
+};
 
 /// How many script elements with the id, or with one that could be it, are read.
 const MAX_CANDIDATES: usize = 16;
@@ -50,11 +53,11 @@ impl Found {
 
 /// The script elements with the id, in order. The error says what makes the document unreadable.
 pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
-    if !has_tag(html.as_bytes(), b"script") {
+    let Some(last) = tags(html.as_bytes(), "script").max() else {
         return Ok(Vec::new());
-    }
+    };
 
-    if has_tag(html.as_bytes(), b"svg") || has_tag(html.as_bytes(), b"math") {
+    if has_tag(html, "svg") || has_tag(html, "math") {
         if html.len() > MAX_FOREIGN {
             return Err(format!(
                 "the mail's HTML has svg or math in it, and is larger than {} KiB",
@@ -69,7 +72,7 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     }
 
     let mut found = Vec::new();
-    for range in candidates(html)? {
+    for range in candidates(html, last)? {
         if range.len() > MAX_PAYLOAD + MAX_TAGS {
             return Err(format!(
                 "the element {ELEMENT_ID} is larger than {} KiB",
@@ -92,15 +95,28 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
 /// Whether the last tag is one that names the element, and is never closed.
 fn ends_in_a_script_tag(html: &str) -> bool {
     let last = memrchr(b'<', html.as_bytes()).map_or("", |at| &html[at..]);
-    has_tag(last.as_bytes(), b"script") && !last.contains('>') && last.contains(ELEMENT_ID)
+    has_tag(last, "script") && !last.contains('>') && last.contains(ELEMENT_ID)
 }
 
-/// Whether such a tag can be in there at all. It cannot be written in entities.
-fn has_tag(html: &[u8], name: &[u8]) -> bool {
-    memchr_iter(b'<', html).any(|at| {
-        html[at + 1..]
-            .get(..name.len())
-            .is_some_and(|begun| begun.eq_ignore_ascii_case(name))
+/// Whether such a tag can be in there at all.
+fn has_tag(html: &str, name: &str) -> bool {
+    tags(html.as_bytes(), name).next().is_some()
+}
+
+/// Where such tags can begin, in no order. They cannot be written in entities.
+fn tags(html: &[u8], name: &str) -> impl Iterator<Item = usize> {
+    // Most tags begin with another letter: two searches for a pair of bytes cost less than one that
+    // stops at each of them.
+    let cases = [name.to_ascii_lowercase(), name.to_ascii_uppercase()];
+    cases.into_iter().flat_map(move |name| {
+        let begun = format!("<{name:.1}");
+        memmem::find_iter(html, &begun)
+            .into_owned()
+            .filter(move |at| {
+                html[at + 1..]
+                    .get(..name.len())
+                    .is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+            })
     })
 }
 
@@ -117,8 +133,9 @@ fn too_many() -> String {
     format!("the mail has more than {MAX_CANDIDATES} elements {ELEMENT_ID}")
 }
 
-/// Where the script elements lie whose id is, or could decode to, the one we look for.
-fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
+/// Where the script elements lie whose id is, or could decode to, the one we look for. No script
+/// begins after `last`: behind the end of that one nothing is read.
+fn candidates(html: &str, last: usize) -> Result<Vec<Range<usize>>, String> {
     let document_end = html.len();
     let ranges = Rc::new(RefCell::new(Vec::new()));
     let handler = {
@@ -147,7 +164,11 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
                     if let Some(range) = ranges.borrow_mut().get_mut(index) {
                         range.end = end_tag.source_location().bytes().end;
                     }
-                    Ok(())
+                    if start.start < last {
+                        Ok(())
+                    } else {
+                        Err(Enough.into())
+                    }
                 }));
             }
             Ok(())
@@ -202,13 +223,33 @@ mod tests {
             r#"<script type="application/json" id="incident-data">{}</script>"#,
             "<SCRIPT ID=incident-data TYPE='Application/JSON; charset=utf-8'>{}</SCRIPT >",
             r#"<p><script id="incident&#45;data" type="application/json">{}</script>"#,
-            r#"<body><svg><circle/></svg><blockquote><script type=" application/json " id="incident-data">{}</script>"#,
-            r#"<template><script type="application/json" id="incident-data">{}</script></template>"#,
+            "<body><svg><circle/></svg><blockquote>\
+             <script type=\" application/json \" id=\"incident-data\">{}</script>",
+            "<template>\
+             <script type=\"application/json\" id=\"incident-data\">{}</script></template>",
             "</html><script\n id=incident-data\n type=application/json>{}</script\n>",
             r#"<script type="application/json" id="incident-data" id="other">{}"#,
         ] {
             assert_eq!(find(html), Ok(vec![json("{}")]), "{html}");
         }
+    }
+
+    #[test]
+    fn what_stands_behind_the_last_script_is_not_read() {
+        let element = r#"<script type="application/json" id="incident-data">{}</script>"#;
+        // HTML that can be read in two ways, and would be refused.
+        let odd = "<select><title></select>";
+        assert_eq!(find(&format!("{element}{odd}")), Ok(vec![json("{}")]));
+        for html in [
+            format!("{element}{odd}{element}"),
+            format!("{element}{odd}<SCRIPT>"),
+        ] {
+            assert!(find(&html).unwrap_err().contains("two ways"), "{html}");
+        }
+        // An end that only looks like one: HTML nests scripts in comments within scripts.
+        let nested =
+            "<script id=incident-data type=application/json><!--<script></script>--></script>";
+        assert_eq!(find(nested), Ok(vec![json("<!--<script></script>-->")]));
     }
 
     #[test]
@@ -266,7 +307,8 @@ mod tests {
     fn another_type_is_told_apart() {
         let found = find("<script id=incident-data>{}</script>").unwrap();
         assert!(
-            matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not application/json"))
+            matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not \
+                application/json"))
         );
     }
 

@@ -278,7 +278,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_label_is_found_again(label in "[A-Za-z][A-Za-z0-9_./() -]{0,40}[A-Za-z0-9)]", value in "[^\\s\\pC][^\\pC]{0,40}") {
+        fn any_label_is_found_again(
+            label in "[A-Za-z][A-Za-z0-9_./() -]{0,40}[A-Za-z0-9)]",
+            value in "[^\\s\\pC][^\\pC]{0,40}",
+        ) {
             let pairs = Pairs::of(&format!("{label}: {value}\n"));
             prop_assert_eq!(pairs.get(&label.to_uppercase()), Some(value.trim()));
         }

@@ -10,8 +10,13 @@ use lol_html::{
 /// The memory `lol_html` may use, in bytes: what half a megabyte of nothing but nested tags needs.
 const MAX_MEMORY: usize = 64 << 20;
 
-/// Gives the elements that a selector finds to their handler, in the document's order. The error
-/// says why the document is not read.
+/// The error by which a handler ends the pass when nothing more can be found.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing more can be found")]
+pub(super) struct Enough;
+
+/// Gives the elements that a selector finds to their handler, in the document's order, until the
+/// handler has had [`Enough`]. The error says why the document is not read.
 pub(super) fn pass<'h>(
     html: &str,
     handler: (Cow<'h, Selector>, ElementContentHandlers<'h>),
@@ -21,16 +26,16 @@ pub(super) fn pass<'h>(
         .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
     let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
 
-    pass.write(html.as_bytes())
-        .and_then(|()| pass.end())
-        .map_err(|error| match error {
-            RewritingError::MemoryLimitExceeded(_) => {
-                "the mail's HTML nests too deep to be read".to_owned()
-            }
-            RewritingError::ParsingAmbiguity(_) => {
-                "the mail's HTML can be read in two ways (a text element inside select or frameset)"
-                    .to_owned()
-            }
-            other => other.to_string(),
-        })
+    let passed = pass.write(html.as_bytes()).and_then(|()| pass.end());
+    passed.or_else(|error| match error {
+        RewritingError::ContentHandlerError(end) if end.is::<Enough>() => Ok(()),
+        RewritingError::MemoryLimitExceeded(_) => {
+            Err("the mail's HTML nests too deep to be read".to_owned())
+        }
+        RewritingError::ParsingAmbiguity(_) => Err(
+            "the mail's HTML can be read in two ways (a text element inside select or frameset)"
+                .to_owned(),
+        ),
+        other => Err(other.to_string()),
+    })
 }

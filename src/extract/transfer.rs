@@ -1,8 +1,10 @@
 //! Transfer encodings (RFC 2045, 6), by the names that are sent, undone as far as they can be.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
+use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurposeConfig, Simd};
 use mail_parser::decoders::base64::base64_decode;
+use memchr::memchr;
 
 use super::quoted_printable;
 
@@ -81,7 +83,7 @@ impl Encoding {
                     damage: damaged.then_some("broken quoted-printable"),
                 }
             }
-            Self::Base64 => match base64_decode(body) {
+            Self::Base64 => match lines_of_base64(body).or_else(|| base64_decode(body)) {
                 Some(bytes) => Decoded {
                     bytes: bytes.into(),
                     damage: None,
@@ -93,6 +95,31 @@ impl Encoding {
             },
         }
     }
+}
+
+/// What mailers write: lines of base64 and nothing else. It is decoded a register at a time; what
+/// is odd in any way is left to the decoder that knows how mail programs read it.
+fn lines_of_base64(body: &[u8]) -> Option<Vec<u8>> {
+    static STANDARD: LazyLock<Simd> = LazyLock::new(|| {
+        Simd::standard(
+            GeneralPurposeConfig::new()
+                .with_decode_allow_trailing_bits(true)
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        )
+    });
+
+    let mut encoded = Vec::with_capacity(body.len());
+    let mut rest = body;
+
+    while let Some(at) = memchr(b'\n', rest) {
+        let line = &rest[..at];
+        encoded.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        rest = &rest[at + 1..];
+    }
+
+    encoded.extend_from_slice(rest);
+
+    STANDARD.decode(&encoded).ok()
 }
 
 /// The base64 between what a gateway wrote before it and what a list wrote after it. Nothing is
@@ -137,15 +164,18 @@ mod tests {
         for (encoding, names) in [
             (
                 Encoding::Identity,
-                "|7bit|8BIT|binary|7bit;|7-bit|8bit\"|\"7bit\"|8 bit|7bit (comment)|(c) 8bit| 7bit\r\n|none|;",
+                "|7bit|8BIT|binary|7bit;|7-bit|8bit\"|\"7bit\"|8 bit|7bit (comment)|(c) 8bit| \
+                 7bit\r\n|none|;",
             ),
             (
                 Encoding::QuotedPrintable,
-                "quoted-printable|Quoted-Printable;|quoted printable|quoted_printable|\"quoted-printable\"",
+                "quoted-printable|Quoted-Printable;|quoted \
+                 printable|quoted_printable|\"quoted-printable\"",
             ),
             (
                 Encoding::Base64,
-                "base64|BASE64|base64;|base-64|\"base64\"|(x)base64|base64, 7bit|base64; charset=utf-8|'base64'|x-base64",
+                "base64|BASE64|base64;|base-64|\"base64\"|(x)base64|base64, 7bit|base64; \
+                 charset=utf-8|'base64'|x-base64",
             ),
             (
                 Encoding::Packed,
@@ -158,6 +188,27 @@ mod tests {
             }
         }
         assert_eq!(Encoding::named(None), Encoding::Identity);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn base64_in_lines_is_read_as_mail_parser_reads_it(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400),
+            width in 1..100_usize,
+            odd in proptest::option::of((0..600_usize, "[ \t\r\n=A-Za-z!]{1,3}")),
+        ) {
+            let encoded = base64::prelude::BASE64_STANDARD.encode(bytes);
+            let lines: Vec<&[u8]> = encoded.as_bytes().chunks(width).collect();
+            let mut body = lines.join(&b"\r\n"[..]);
+            if let Some((at, odd)) = odd {
+                let at = at.min(body.len());
+                body.splice(at..at, odd.into_bytes());
+            }
+
+            if let Some(read) = lines_of_base64(&body) {
+                assert_eq!(Some(read), base64_decode(&body));
+            }
+        }
     }
 
     #[test]

@@ -58,16 +58,16 @@ pub use self::{
     settings::{After, Settings, Tls},
 };
 
-/// Logins that may fail for want of a token before it counts as a refused login.
+/// Logins that may fail for lack of a token before that counts as a refused login.
 const PATIENCE_WITH_TOKENS: u32 = 3;
 
 /// The shortest wait between two scans.
 const SOONEST: Pause = Pause::from_millis(100);
 
-/// How long it takes a breath after a server has announced mail that is not there.
+/// The pause after a server has announced mail that is not there.
 const AFTER_FALSE_ALARM: Pause = Pause::from_secs(1);
 
-/// A mailbox that is read.
+/// A mailbox to read.
 pub struct Imap {
     settings: Settings,
     mailbox: String,
@@ -78,8 +78,9 @@ pub struct Imap {
 }
 
 impl Imap {
-    /// Reads `ca_file` and the system's certificates; secrets' files are read at every login. A
-    /// mailbox whose UIDVALIDITY changes is read again as far back as `max_age`; 0s: all of it.
+    /// Reads `ca_file` and the system's certificates; the files of secrets are read at every login.
+    /// A mailbox whose UIDVALIDITY changes is read again as far back as `max_age`; 0s means all of
+    /// it.
     pub fn new(settings: &Settings, clock: Clock, max_age: Duration) -> Result<Self, Problem> {
         let key = format!("ingress.imap `{}`", settings.name);
         Ok(Self {
@@ -92,7 +93,7 @@ impl Imap {
         })
     }
 
-    /// The same, in another hurry.
+    /// The same with other time limits.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self {
@@ -127,7 +128,7 @@ impl Imap {
             // higher UID.
             folder.is_uid_next_told = false;
             if progress.woken == Woken::Mail && new == 0 {
-                // Announced, and not there: the folder may be another by now.
+                // Announced, but not there: this may be another folder by now.
                 if stop
                     .run_until_cancelled(tokio::time::sleep(AFTER_FALSE_ALARM))
                     .await
@@ -146,13 +147,13 @@ impl Imap {
                     return Ok(());
                 }
                 Woken::Mail => {}
-                // What a folder is changes under a connection that stands: a restore, a failover.
+                // A folder may be replaced under an open connection by a restore or a failover.
                 Woken::Time => folder = self.select(&mut session).await?,
             }
         }
     }
 
-    /// Reads what is new, then what was wanted and not given.
+    /// Reads the new mails, then the wanted ones.
     async fn scan(
         &self,
         session: &mut Session,
@@ -204,7 +205,7 @@ impl Imap {
             .await
     }
 
-    /// Until mail comes, the next scan is due, or `stop`.
+    /// Waits until mail comes, the next scan is due, or `stop`.
     async fn wait(
         &self,
         session: &mut Session,
@@ -225,7 +226,7 @@ impl Imap {
             return Ok(Woken::Stop);
         }
 
-        // A server shows new mail only after a command (RFC 3501, 7).
+        // A server reports new mail only after a command (RFC 3501, 7).
         session.command("NOOP", "NOOP").await?;
 
         Ok(Woken::Time)
@@ -247,8 +248,7 @@ impl Ingress for Imap {
 
         while !stop.is_cancelled() {
             let connection = AssertUnwindSafe(self.attend(&inbox, &health, &stop, &mut progress));
-            // Nothing in here should panic; where something does, it is one more way for a
-            // connection to end.
+            // Nothing in here should panic; if something does, it only ends the connection.
             let ended = connection.catch_unwind().await.unwrap_or_else(|_| {
                 Err(Fault::Protocol(
                     "an answer that cannot be dealt with".into(),
@@ -272,21 +272,21 @@ impl Ingress for Imap {
     }
 }
 
-/// What outlives a connection.
+/// The state that outlives a connection.
 struct Progress {
     backlog: Backlog,
     pauses: Pauses,
-    /// Whether the latest connection was of use.
+    /// Whether the latest connection was useful.
     well: bool,
     /// What ended the latest wait.
     woken: Woken,
-    /// Logins in a row that had to do without a token.
+    /// Consecutive logins without a token.
     tokenless: u32,
 }
 
 impl Progress {
-    /// Whether nobody gets in: the login is refused, or the token server has been away for longer
-    /// than a moment.
+    /// Whether no login is possible: it is refused, or the token server has been unreachable for
+    /// longer than a moment.
     fn cannot_log_in(&mut self, fault: &Fault) -> bool {
         self.tokenless = if matches!(fault, Fault::NoToken(_)) {
             self.tokenless + 1

@@ -43,28 +43,26 @@ pub use self::{
     stream::Stream,
 };
 
-/// Connections the kernel may hold that we have not accepted yet.
+/// Connections that the kernel may queue before they are accepted.
 const BACKLOG: u32 = 1024;
-/// How long to wait where accepting fails: a descriptor has to be given back first.
+/// How long to wait when accepting fails: a descriptor must be released first.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
-/// How often those who are too slow are looked for.
+/// How often slow clients are looked for.
 const SWEEP: Duration = Duration::from_millis(250);
-/// How long whoever has lost its place may take to go.
+/// How long a client that has lost its place may take to leave.
 const PARTING: Duration = Duration::from_secs(1);
-/// So many who find no place are heard out for so long, and so much, that they hear why; more are
-/// cut off.
+/// The clients without a place that are served the reason, and for how long; more are disconnected.
 const TURNED_AWAY: usize = 16;
 const HEARD_OUT: Duration = Duration::from_secs(1);
 const HEARD: u64 = 64 << 10;
 
-/// Why an ingress cannot start to listen.
+/// Why a listener cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The configuration asks for what is unsafe or has no meaning: it has to be edited.
+    /// The configuration asks for something unsafe or meaningless: it must be edited.
     #[error("{}: {}: {}", .0.key, .0.what, .0.mend)]
     Settings(Problem),
-    /// The address is taken, is not this machine's, or needs a privilege: the machine has to be
-    /// looked at.
+    /// The address is in use, is not this machine's, or needs a privilege.
     #[error("cannot listen on {listen}")]
     Address { listen: String, source: io::Error },
 }
@@ -78,13 +76,13 @@ impl From<Problem> for BindError {
 /// The bounds of one accept loop.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at a time.
+    /// The most connections at a time.
     pub connections: usize,
-    /// Of one client that is not known.
+    /// The most connections of one unknown client.
     pub client_connections: usize,
-    /// How often to say that it still listens.
+    /// How often to report that it still listens.
     pub heartbeat: Duration,
-    /// How long running connections may take once it is to stop.
+    /// How long open connections may take after the stop.
     pub grace: Duration,
 }
 
@@ -99,7 +97,7 @@ impl Default for Bounds {
     }
 }
 
-/// What is done with the connections of a listener.
+/// How the connections of a listener are handled.
 pub trait Reception: Send + Sync + 'static {
     /// How long a client may take.
     fn patience(&self) -> Patience;
@@ -109,13 +107,13 @@ pub trait Reception: Send + Sync + 'static {
         peer.to_canonical().is_loopback()
     }
 
-    /// What a client is told for whom there is no place. It is told to the operator, too.
+    /// The reply to a client without a place. The operator is notified, too.
     fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8>;
 
     /// It still listens.
     fn beat(&self) {}
 
-    /// One connection, to its end.
+    /// Handles one connection to its end.
     fn receive(
         self: Arc<Self>,
         stream: Stream,
@@ -132,7 +130,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `HOST:PORT`, the first of the host's addresses that can be had. Needs a Tokio runtime.
+    /// Binds `HOST:PORT`: the first usable address of the host. It needs a Tokio runtime.
     pub fn bind(listen: &str) -> Result<Self, BindError> {
         let unavailable = |source| BindError::Address {
             listen: listen.to_owned(),
@@ -152,7 +150,7 @@ impl Listener {
         Err(unavailable(failure))
     }
 
-    /// Where it listens: the true port where 0 was asked for.
+    /// The address it listens on, with the real port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -162,8 +160,8 @@ impl Listener {
         self.address.ip().is_loopback()
     }
 
-    /// Receives each connection until `stop` is cancelled, then waits for those that run, up to the
-    /// grace.
+    /// Handles each connection until `stop` is cancelled, then waits for the open ones, up to the
+    /// grace period.
     pub async fn serve(
         self,
         bounds: Bounds,
@@ -189,12 +187,15 @@ impl Listener {
                 Some(ended) = sessions.join_next() => report_panic(ended),
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        // Replies are a few bytes each: Nagle's algorithm would hold them back for
-                        // nothing.
+                        // Replies are a few bytes each: Nagle's algorithm would only delay them.
                         let _ = stream.set_nodelay(true);
-                        let most = (!reception.knows(peer.ip())).then_some(bounds.client_connections);
-                        match capacity.enter(&door, peer.ip(), most) {
-                            Ok(place) => drop(sessions.spawn(keep(Arc::clone(&reception), stream, peer, place))),
+                        let known = reception.knows(peer.ip());
+                        let limit = (!known).then_some(bounds.client_connections);
+                        match capacity.enter(&door, peer.ip(), limit) {
+                            Ok(place) => {
+                                let session = keep(Arc::clone(&reception), stream, peer, place);
+                                sessions.spawn(session);
+                            }
                             Err(why) => {
                                 let words = reception.turn_away(peer.ip(), why);
                                 let permit = Arc::clone(&turned_away).try_acquire_owned().ok();
@@ -203,7 +204,8 @@ impl Listener {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(address = %self.address, %error, "cannot accept a connection");
+                        let address = self.address;
+                        tracing::warn!(%address, %error, "cannot accept a connection");
                         capacity.make_room();
                         sleep(OUT_OF_FILES).await;
                     }
@@ -220,12 +222,13 @@ impl Listener {
         });
 
         if drained.await.is_err() {
-            tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut off at the stop");
+            tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut \
+                off at the stop");
         }
     }
 }
 
-/// Receives a connection for as long as it has its place.
+/// Handles a connection for as long as it has its place.
 async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, place: Place) {
     let standing = Arc::clone(&place.standing);
     let stream = Stream::new(tcp, Arc::clone(&standing));
@@ -234,7 +237,7 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
         () = async {
             standing.lost.cancelled().await;
             sleep(PARTING).await;
-            // What is being stored is acknowledged.
+            // What is being stored is still acknowledged.
             while standing.is_working() {
                 sleep(PARTING).await;
             }
@@ -242,10 +245,10 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
     }
 }
 
-/// Says why there is no place, and hears the client out where few are turned away: what comes after
-/// a close would have the answer thrown away unread.
+/// Replies why there is no place, and reads the client's input if few are turned away: input after
+/// a close would make it discard the reply unread.
 fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphorePermit>) {
-    // The buffer of a new socket has room; where it has not, closing alone says enough.
+    // The buffer of a new socket has space; if it has not, closing says enough.
     let said = stream.try_write(words);
     if let Some(permit) = permit.filter(|_| said.is_ok() && !words.is_empty()) {
         tokio::spawn(async move {
@@ -253,7 +256,7 @@ fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphoreP
                 stream.shutdown().await?;
                 tokio::io::copy(&mut stream.take(HEARD), &mut tokio::io::sink()).await
             });
-            // Either way it has been told.
+            // In either case the reply was sent.
             let _ = heard_out.await;
             drop(permit);
         });

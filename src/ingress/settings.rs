@@ -1,4 +1,4 @@
-//! `ingress` of the configuration: the ways in, of every kind.
+//! `ingress` of the configuration: ingresses of every kind.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::settings::{
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The listener all webhooks share.
+    /// The listener that all webhooks share.
     pub http: webhook::HttpSettings,
     pub imap: Vec<imap::Settings>,
     pub webhook: Vec<webhook::Settings>,
@@ -23,13 +23,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The names of the mailboxes, in which mail waits until they are read.
+    /// The names of the mailboxes, which keep mail until it is read.
     pub fn mailboxes(&self) -> Vec<String> {
         let names = self.imap.iter().map(|mailbox| mailbox.name.clone());
         names.collect()
     }
 
-    /// What the ways in are called.
+    /// The names of the ingresses.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.imap.iter().map(|imap| imap.name.as_str());
         names
@@ -37,7 +37,7 @@ impl Settings {
             .chain(self.smtp.iter().map(|smtp| smtp.name.as_str()))
     }
 
-    /// How many bytes a mail that comes over a listener may have.
+    /// The most bytes of a mail that a listener accepts.
     pub fn largest_mail(&self) -> usize {
         let of_servers = self
             .smtp
@@ -49,8 +49,8 @@ impl Settings {
             .unwrap_or_default()
     }
 
-    /// Every ingress: its list and its place there, its name, and the host whose
-    /// Authentication-Results count for it.
+    /// Every ingress: its list and its index there, its name, and the host whose
+    /// Authentication-Results it trusts.
     pub fn trusted_hosts(&self) -> impl Iterator<Item = (&'static str, usize, &str, Option<&str>)> {
         let imap = self
             .imap
@@ -82,7 +82,7 @@ impl Settings {
         imap.chain(webhook).chain(smtp)
     }
 
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         self.check_names(key, &mut found);
@@ -99,7 +99,7 @@ impl Settings {
         found
     }
 
-    /// Each needs a name, and one of its own: its health and its mails go by it.
+    /// Each needs a unique name, which identifies its health and its mails.
     fn check_names(&self, key: &str, found: &mut Vec<Problem>) {
         let mut seen: BTreeMap<&str, String> = BTreeMap::new();
         for (list, index, name, id) in self.trusted_hosts() {
@@ -107,7 +107,7 @@ impl Settings {
             if let Some(id) = id.filter(|id| *id != "exchange" && !is_domain(id)) {
                 found.push(Problem::new(
                     format!("{place}.trusted_authserv_id"),
-                    format!("`{id}` is no host"),
+                    format!("`{id}` is not a valid host name"),
                     "write the name that begins its Authentication-Results: `mx.google.com`; or \
                      `exchange`",
                 ));
@@ -130,8 +130,7 @@ impl Settings {
         }
     }
 
-    /// Two that read one folder would share the memory of how far it was read, and each would miss
-    /// the other's mail.
+    /// Two that read the same folder would share a bookmark, and each would miss the other's mail.
     fn check_mailboxes(&self, key: &str, found: &mut Vec<Problem>) {
         let mut mailboxes: BTreeMap<String, usize> = BTreeMap::new();
         for (index, imap) in self.imap.iter().enumerate() {
@@ -145,7 +144,7 @@ impl Settings {
         }
     }
 
-    /// Two webhooks of one path could not be told apart.
+    /// Two webhooks with the same path could not be told apart.
     fn check_paths(&self, key: &str, found: &mut Vec<Problem>) {
         let mut paths: BTreeMap<String, usize> = BTreeMap::new();
         let usable = |(_, webhook): &(usize, &webhook::Settings)| webhook.has_path();
@@ -179,8 +178,8 @@ impl Settings {
                 found.push(Problem::new(
                     key,
                     format!(
-                        "the webhook listens on {listen}, where others reach it, and asks for no \
-                         token"
+                        "the webhook listens on {listen}, where others can reach it, and requires \
+                         no token"
                     ),
                     "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",
                 ));

@@ -1,8 +1,8 @@
-//! Mail received over SMTP. Home of smtp-proto.
+//! Mail received over SMTP. This is the only user of smtp-proto.
 //!
-//! A small server in front of nothing: it takes mail for listed recipients and never sends or
-//! relays any. The bytes are stored as they came, without the dots SMTP adds and with no header put
-//! on top; what the client said of itself, and the sender and recipients, go into the
+//! It is a small server without a queue: it accepts mail for listed recipients and never sends or
+//! relays any. The bytes are stored as they arrived, without the dots that SMTP adds and without an
+//! added header. What the client said about itself, and the sender and recipients, go into the
 //! [envelope](crate::message::Envelope). 250 after DATA means stored.
 
 use std::{
@@ -55,7 +55,7 @@ struct Door {
     name: String,
     hostname: String,
     recipients: recipients::Recipients,
-    /// Whence clients may come.
+    /// The networks that clients may connect from.
     networks: Networks,
     /// The load balancers.
     balancers: Networks,
@@ -69,7 +69,7 @@ struct Door {
 }
 
 impl Door {
-    /// Whether a client is one of our own, to whom the limits for strangers do not apply.
+    /// Whether a client is known, so that the limits for strangers do not apply.
     fn knows(&self, peer: IpAddr) -> bool {
         peer.is_loopback() || self.networks.name(peer)
     }
@@ -79,7 +79,7 @@ impl Door {
         (!self.knows(peer)).then_some(self.limits.bounds.client_connections)
     }
 
-    /// Said to a client for which there is no place.
+    /// The reply to a client for which there is no place.
     fn busy(&self, why: TooMany) -> String {
         match why {
             TooMany::InAll => format!(
@@ -97,8 +97,8 @@ impl Door {
 }
 
 impl Smtp {
-    /// Reads the certificate and binds the address. Refused where mail for everybody would be taken
-    /// from everybody. The settings are at `key`. Needs a Tokio runtime.
+    /// Reads the certificate and binds the address. It refuses to accept mail for everybody from
+    /// everybody. The settings are at `key`. It needs a Tokio runtime.
     pub fn bind(key: &str, settings: &Settings, clock: Clock) -> Result<Self, BindError> {
         let key = |name: &str| format!("{key}.{name}");
         let recipients = recipients::Recipients::new(&settings.recipients, &key("recipients"))?;
@@ -151,14 +151,14 @@ impl Smtp {
         self
     }
 
-    /// The same within what it shares with other listeners.
+    /// The same with a capacity that it shares with other listeners.
     #[must_use]
     pub fn within(mut self, capacity: &Capacity) -> Self {
         self.door.limits.capacity = capacity.clone();
         self
     }
 
-    /// Serves one connection that somebody else has made, to its end, and no other.
+    /// Serves a single connection that somebody else has accepted.
     pub async fn serve_one(
         self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -178,7 +178,7 @@ impl Smtp {
         session.run(stream, peer).await;
     }
 
-    /// Where it listens: the true port where 0 was asked for.
+    /// The address it listens on, with the real port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
@@ -190,7 +190,7 @@ impl Ingress for Smtp {
         tracing::info!(
             ingress = self.door.name,
             address = %self.listener.local_addr(),
-            "takes mail over SMTP"
+            "accepting mail over SMTP"
         );
 
         let Limits {
@@ -209,7 +209,7 @@ impl Ingress for Smtp {
     }
 }
 
-/// A server that runs.
+/// A running server.
 struct Server {
     door: Arc<Door>,
     inbox: Arc<dyn Inbox>,
@@ -232,7 +232,7 @@ impl Reception for Server {
 
     fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
         telemetry::connection_refused(&self.door.name, peer, why.reason());
-        // Before a handshake there are no words that a client understands.
+        // Before the TLS handshake, the client could not read a reply.
         if self.door.implicit_tls {
             Vec::new()
         } else {

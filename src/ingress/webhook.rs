@@ -1,6 +1,6 @@
-//! Mail posted over HTTP by a mail provider, or by anything that has the raw mail.
+//! Mail posted over HTTP by a mail provider, or by any program that has the raw mail.
 //!
-//! All webhooks share one listener and are told apart by their path. 202 means stored.
+//! All webhooks share one listener, which tells them apart by path. 202 means stored.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -57,8 +57,8 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Binds the address. Refused where a webhook without a token could be reached from other
-    /// machines. Needs a Tokio runtime.
+    /// Binds the address. It refuses a webhook without a token that other machines could reach. It
+    /// needs a Tokio runtime.
     pub fn bind(
         http: &HttpSettings,
         webhooks: &[Settings],
@@ -73,7 +73,7 @@ impl Webhooks {
             if !is_path(&path) {
                 return Err(Problem::new(
                     format!("{key}.path"),
-                    format!("`{}` is no path", path.escape_debug()),
+                    format!("`{}` is not a valid path", path.escape_debug()),
                     "write it with a slash before it and nothing a URL would encode: \
                      `/ingress/alerts`",
                 )
@@ -102,7 +102,7 @@ impl Webhooks {
                     return Err(Problem::new(
                         format!("{key}.path"),
                         format!(
-                            "`{}` is the path of webhook `{}` already",
+                            "`{}` is already the path of webhook `{}`",
                             place.key(),
                             place.get().name
                         ),
@@ -132,21 +132,21 @@ impl Webhooks {
         self
     }
 
-    /// The same within what it shares with other listeners.
+    /// The same with a capacity that it shares with other listeners.
     #[must_use]
     pub fn within(mut self, capacity: &Capacity) -> Self {
         self.limits.capacity = capacity.clone();
         self
     }
 
-    /// The same with another way to fetch what SNS's signatures are checked with.
+    /// The same with another way to fetch the certificates of SNS.
     #[must_use]
     pub fn with_fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = fetch;
         self
     }
 
-    /// Where it listens: the true port where 0 was asked for.
+    /// The address it listens on, with the real port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
@@ -169,7 +169,7 @@ impl Ingress for Webhooks {
                 ingress = door.name,
                 address = %listener.local_addr(),
                 path,
-                "takes mail over HTTP"
+                "accepting mail over HTTP"
             );
         }
 
@@ -195,7 +195,7 @@ impl Ingress for Webhooks {
     }
 }
 
-/// The listener as it runs.
+/// The running listener.
 struct Server {
     doors: Doors,
     stop: CancellationToken,
@@ -203,7 +203,7 @@ struct Server {
 
 impl Reception for Server {
     fn patience(&self) -> Patience {
-        // The head has a time limit of its own.
+        // The head has its own time limit.
         Patience {
             step: self.doors.limits.head.max(self.doors.limits.body),
             mail: self.doors.limits.body,

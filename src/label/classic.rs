@@ -8,7 +8,7 @@ use super::matcher::{Matcher, Operator};
 /// White space as the classic grammar's `\s` has it.
 const SPACE: [char; 5] = ['\t', '\n', '\u{c}', '\r', ' '];
 
-/// The matchers of a list; None where it is not of this grammar.
+/// The matchers of a list; `None` if it does not follow this grammar.
 pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
     let text = text.strip_prefix('{').unwrap_or(text);
     let text = text.strip_suffix('}').unwrap_or(text);
@@ -39,7 +39,7 @@ pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
     Some(matchers)
 }
 
-/// One matcher; None where it is not of this grammar.
+/// One matcher; `None` if it does not follow this grammar.
 pub(super) fn matcher(text: &str) -> Option<Matcher> {
     let text = text.trim_matches(SPACE);
     let end = text.find(|c| !is_name_char(c)).unwrap_or(text.len());
@@ -66,7 +66,7 @@ fn is_name_char(c: char) -> bool {
 }
 
 /// The value without its quotes: `\"`, `\\` and `\n` are escapes, in an unquoted value too. An
-/// unescaped quote anywhere but at both ends is not of this grammar.
+/// unescaped quote anywhere except at both ends does not follow this grammar.
 fn unescape(raw: &str) -> Option<String> {
     let (body, mut open) = raw
         .strip_prefix('"')

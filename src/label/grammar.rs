@@ -15,7 +15,7 @@ use super::{
 };
 
 impl Matcher {
-    /// Reads one matcher: `severity=~"crit.*"`, `sli_gap>=20`.
+    /// Parses one matcher: `severity=~"crit.*"`, `sli_gap>=20`.
     pub fn parse(text: &str) -> Result<Self, MatcherError> {
         if let (Some('{'), _) | (_, Some('}')) = (text.chars().next(), text.chars().last()) {
             return Err(MatcherError::Syntax {
@@ -35,15 +35,15 @@ impl Matcher {
         }
     }
 
-    /// Reads a list, as each string of `matchers:` may hold one: `{a="b", c!="d"}`, with or without
-    /// the braces.
+    /// Parses a list, as each string of `matchers:` may contain one: `{a="b", c!="d"}`, with or
+    /// without the braces.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, MatcherError> {
         classic::matchers(text).map_or_else(|| utf8::matchers(text), Ok)
     }
 }
 
 impl fmt::Display for Matcher {
-    /// In a form that reads back as the same matcher.
+    /// The text parses back to the same matcher.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if classic::is_name(self.name()) {
             f.write_str(self.name())?;

@@ -1,4 +1,4 @@
-//! A matcher: a label's name, an operator and a value. How it is written is the grammar's.
+//! A matcher: a label's name, an operator and a value. The grammar defines its notation.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum Operator {
     /// The whole value must match the regular expression.
     Matches,
     NotMatches,
-    /// Numbers: a label that is no finite number never holds, whatever the operator.
+    /// For numbers: a label that is not a finite number never matches, whatever the operator.
     Greater,
     GreaterOrEqual,
     Less,
@@ -38,16 +38,16 @@ enum Test {
     Number(f64),
 }
 
-/// Why a text is no matcher. Columns count characters from 1.
+/// Why a text is not a matcher. Columns count characters from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatcherError {
     #[error("{what} at column {column}")]
     Syntax { column: usize, what: &'static str },
-    #[error("`{pattern}` is no regular expression: {reason}")]
+    #[error("`{pattern}` is not a valid regular expression: {reason}")]
     Regex { pattern: String, reason: String },
-    #[error("`{operator}` compares numbers, and `{value}` is none")]
+    #[error("`{operator}` compares numbers, and `{value}` is not a number")]
     NotANumber { operator: Operator, value: String },
-    #[error("one matcher is expected, not {0}")]
+    #[error("expected one matcher, found {0}")]
     Count(usize),
 }
 
@@ -91,17 +91,17 @@ impl Matcher {
         &self.value
     }
 
-    /// Whether the value is read as a number.
+    /// Whether the value is compared as a number.
     pub(super) fn is_numeric(&self) -> bool {
         matches!(self.test, Test::Number(_))
     }
 
-    /// Whether the labels fulfil it.
+    /// Whether it matches the labels.
     pub fn holds(&self, labels: &Labels) -> bool {
         self.holds_for(labels.get(self.name.as_str()).map_or("", String::as_str))
     }
 
-    /// Whether it holds for a label's value.
+    /// Whether it matches a label's value.
     pub fn holds_for(&self, actual: &str) -> bool {
         match &self.test {
             Test::Text => (actual == self.value) == (self.operator == Operator::Equal),
@@ -116,8 +116,8 @@ impl Matcher {
     }
 }
 
-/// Compiles the list at `key` of the configuration, each string of which may hold several; adds
-/// what is wrong with it.
+/// Compiles the list at `key` of the configuration, each string of which may contain several
+/// matchers; adds the problems.
 pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) -> Vec<Matcher> {
     let mut matchers = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
@@ -125,8 +125,9 @@ pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) 
             Ok(parsed) => matchers.extend(parsed),
             Err(error) => problems.push(Problem::new(
                 format!("{key}[{index}]"),
-                format!("`{text}` is no matcher: {error}"),
-                "write it like `severity=\"critical\"`, `app_key=~\"com[.]example[.].*\"` or `sli_gap>=20`",
+                format!("`{text}` is not a valid matcher: {error}"),
+                "write it like `severity=\"critical\"`, `app_key=~\"com[.]example[.].*\"` or \
+                 `sli_gap>=20`",
             )),
         }
     }
@@ -134,13 +135,13 @@ pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) 
     matchers
 }
 
-/// A finite decimal number; Rust's parser also takes `inf` and `nan`, which nobody measures.
+/// A finite decimal number; Rust's parser also accepts `inf` and `nan`, which nobody measures.
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 impl Operator {
-    /// The operator `text` starts with, the longest first.
+    /// The operator at the start of `text`; the longest one wins.
     pub(super) fn leading(text: &str) -> Option<Self> {
         Self::ALL
             .into_iter()

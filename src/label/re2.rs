@@ -2,15 +2,15 @@
 //! crate's dialect.
 //!
 //! Both are linear in time and nearly one language. Where the same text means something else, or is
-//! refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in a
-//! class are plain characters, and a `{` that opens no repetition is one too. See
+//! refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in
+//! a class are plain characters, and a `{` that opens no repetition is one too. See
 //! <https://pkg.go.dev/regexp/syntax>.
 
 use std::{iter::Peekable, str::Chars};
 
 use regex::{Regex, RegexBuilder};
 
-/// Bytes a compiled expression may take; some thousand characters of ordinary patterns.
+/// The size limit of a compiled expression in bytes: some thousand characters of ordinary patterns.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// Compiles `pattern` to match a whole value, as Alertmanager anchors it. The error is a sentence.
@@ -21,7 +21,7 @@ pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
         .map_err(|error| reason(&error))
 }
 
-/// The last line of the parser's message: the lines above it draw the rewritten pattern, which
+/// The last line of the parser's message: the lines above it show the rewritten pattern, which
 /// nobody wrote.
 fn reason(error: &regex::Error) -> String {
     match error {

@@ -1,4 +1,4 @@
-//! `alerts.severity`: the label `severity`, from all the others.
+//! `alerts.severity`: the label `severity`, derived from all others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Labels, Matcher, matcher};
 use crate::settings::Problem;
 
-/// One of `alerts.severity`: the first whose matchers all hold names the severity.
+/// One of `alerts.severity`: the first rule whose matchers all hold gives the severity.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeverityRule {
@@ -18,8 +18,7 @@ pub struct SeverityRule {
 #[derive(Debug, Clone, Default)]
 pub struct Severities(Vec<(Vec<Matcher>, String)>);
 
-/// How bad a severity is, for who asks whether it rose. A word of the team's own counts as an
-/// error.
+/// The rank of a severity, to tell whether it rose. A team's own word counts as an error.
 pub fn rank(word: &str) -> u8 {
     match word.trim().to_ascii_lowercase().as_str() {
         "critical" => 4,
@@ -29,17 +28,17 @@ pub fn rank(word: &str) -> u8 {
     }
 }
 
-/// The severity of what no rule speaks of.
+/// The severity if no rule matches.
 const FALLBACK: &str = "warning";
 
 impl Severities {
-    /// Compiles the rules of `alerts:`, or says all that is wrong with them.
+    /// Compiles the rules of `alerts:`, or reports all their problems.
     pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
         Self::compile_at("alerts.severity", rules, false)
     }
 
-    /// The same of rules that stand at another key of the configuration. Where the mail says its
-    /// severity (`is_said`), the rules may match that.
+    /// The same for rules at another key of the configuration. If the mail states its severity
+    /// (`is_said`), the rules may match it.
     pub fn compile_at(
         at: &str,
         rules: &[SeverityRule],
@@ -76,8 +75,8 @@ impl Severities {
         }
     }
 
-    /// The severity of an alert with these labels. Where no rule holds it is what the mail itself
-    /// says, and else `warning`.
+    /// The severity of an alert with these labels. If no rule matches, it is what the mail states,
+    /// or else `warning`.
     pub fn of<'a>(&'a self, labels: &'a Labels) -> &'a str {
         let holds = |matchers: &[Matcher]| matchers.iter().all(|matcher| matcher.holds(labels));
         let ruled = self.0.iter().find(|(matchers, _)| holds(matchers));

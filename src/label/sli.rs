@@ -1,7 +1,7 @@
 //! Which of the four SLIs a metric is about.
 
-/// What the squeezed name of a metric contains → its SLI; the first that fits. What is said of the
-/// thing measured comes before what is said of how: a "webhook availability" is about webhooks.
+/// A part of the normalized metric name → its SLI; the first match wins. The subject of the
+/// measurement comes before its method: a "webhook availability" is about webhooks.
 const SIGNS: [(&str, &str); 8] = [
     ("webhook", "webhook_delivery"),
     ("install", "installation_callback"),
@@ -13,10 +13,10 @@ const SIGNS: [(&str, &str); 8] = [
     ("healthcheck", "app_availability"),
 ];
 
-/// The label `sli` of a metric's name, `unknown` where no sign is in it.
+/// The label `sli` for a metric's name; `unknown` if no part matches.
 ///
 /// Atlassian has renamed metrics before, and only one name is published ("Jira Installation
-/// Callback Success Rate"), so case, spaces and punctuation do not count: `webhookDeliveryRate`,
+/// Callback Success Rate"), so case, spaces and punctuation are ignored: `webhookDeliveryRate`,
 /// `I-Frame load` and `WEB_HOOK` are understood.
 pub fn sli(metric: &str) -> &'static str {
     let squeezed: String = metric

@@ -50,7 +50,7 @@ fn is_reserved(c: char) -> bool {
 
 struct Cursor<'a> {
     text: &'a str,
-    /// The byte it stands on.
+    /// The byte position.
     at: usize,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
         &self.text[self.at..]
     }
 
-    /// The next character that is not white space, which is skipped.
+    /// The next character that is not white space; white space is skipped.
     fn peek(&mut self) -> Option<char> {
         self.at = self.text.len() - self.rest().trim_start().len();
         self.rest().chars().next()

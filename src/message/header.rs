@@ -1,5 +1,5 @@
-//! The raw header block, read before any parser touches it: what a lenient parser would repair is
-//! seen as it is.
+//! The raw header block, read before any parser: what a lenient parser would repair is seen as it
+//! is.
 
 use jiff::{Timestamp, fmt::rfc2822};
 use memchr::{memchr, memchr_iter, memchr3, memmem};
@@ -10,7 +10,7 @@ const MAX_HEADER: usize = 256 << 10;
 /// The most header fields of an alert.
 const MAX_FIELDS: usize = 1_000;
 
-/// The fields that say who sent a mail and how it is read.
+/// The fields that decide who sent a mail and how it is read.
 const DECIDING: [&[u8]; 5] = [
     b"From",
     b"Date",
@@ -25,24 +25,24 @@ pub struct Field<'a> {
     /// As written, without the colon; obsolete white space before the colon (RFC 5322, 4.5) is
     /// kept.
     pub name: &'a [u8],
-    /// Folded lines and their line ends included.
+    /// Including folded lines and their line ends.
     pub value: &'a [u8],
 }
 
 impl Field<'_> {
-    /// Whether it is called so, in any case and with any white space before the colon.
+    /// Whether it has this name, in any case and with any white space before the colon.
     pub fn is(&self, name: &[u8]) -> bool {
         self.name.trim_ascii_end().eq_ignore_ascii_case(name)
     }
 
-    /// Whether it is called so, with the colon behind the name as everybody writes it.
+    /// Whether it has this name, directly followed by the colon.
     pub fn is_plainly(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 }
 
-/// Splits an entity into its header block and its body at the first empty line; where that is
-/// missing, before the first line of HTML or the first boundary line.
+/// Splits an entity into its header block and its body at the first empty line; if there is none,
+/// before the first line of HTML or the first boundary line.
 pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     let mut start = 0;
     while start < entity.len() {
@@ -83,7 +83,7 @@ fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
     })
 }
 
-/// Splits a part of a multipart: as [`split`] does, or before the first line that is no field.
+/// Splits a part of a multipart: like [`split`], or before the first line that is not a field.
 pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
     let (header, body) = split(part);
     let mut end = 0;
@@ -98,7 +98,7 @@ pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
     (header, body)
 }
 
-/// The fields of a header block in order; lines that belong to none are `Err`.
+/// The fields of a header block in order; lines outside any field are `Err`.
 pub fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
     let mut rest = header;
     std::iter::from_fn(move || {
@@ -132,7 +132,7 @@ pub fn first<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         .map(|field| field.value)
 }
 
-/// The value of a field that stands there exactly once.
+/// The value of a field that occurs exactly once.
 pub fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut values = fields(header)
         .flatten()
@@ -141,8 +141,8 @@ pub fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The mail's Date (RFC 5322, 3.3), whose weekday may be wrong, as some mailers' is; none where it
-/// is missing, unreadable or given twice.
+/// The mail's Date (RFC 5322, 3.3), whose weekday may be wrong, as some mailers' is; `None` if it
+/// is missing, unreadable or repeated.
 pub fn date(header: &[u8]) -> Option<Timestamp> {
     let value = only(header, b"Date")?;
     rfc2822::DateTimeParser::new()
@@ -151,7 +151,7 @@ pub fn date(header: &[u8]) -> Option<Timestamp> {
         .ok()
 }
 
-/// What makes different programs read a header block differently. The error says what is odd.
+/// What makes different programs read a header block differently. The error names the deviation.
 pub fn check(header: &[u8]) -> Result<(), String> {
     if header.len() > MAX_HEADER {
         return Err(format!(
@@ -166,7 +166,9 @@ pub fn check(header: &[u8]) -> Result<(), String> {
 
     if memchr_iter(b'\r', header).any(|at| is_bare(header, at)) && reads_in_two_ways(header) {
         return Err(
-            "the header holds a carriage return without a line feed, where some programs begin a line".to_owned()
+            "the header holds a carriage return without a line feed, where some programs begin a \
+             line"
+                .to_owned(),
         );
     }
 
@@ -190,7 +192,7 @@ fn reads_in_two_ways(header: &[u8]) -> bool {
     split(&cut).0.len() < cut.len() || deciding(header) != deciding(&cut)
 }
 
-/// The fields that say who sent a mail and how it is read.
+/// The fields that decide who sent a mail and how it is read.
 fn deciding(header: &[u8]) -> Vec<(Vec<u8>, &[u8])> {
     let decides = |field: &Field<'_>| DECIDING.iter().any(|name| field.is(name));
     fields(header)

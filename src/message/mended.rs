@@ -1,8 +1,8 @@
-//! A mail as mail programs read it: what transport left in front of the header or between its lines
-//! is passed over.
+//! A mail as mail programs read it: what transport left before the header or between its lines is
+//! skipped.
 //!
-//! Authenticity is judged over the same bytes as the alert is read from, so that nothing is read
-//! which was not judged. An ordinary mail is borrowed as it is; only an odd one is copied, once.
+//! Authenticity is judged over the same bytes from which the alert is read, so that nothing is read
+//! that was not judged. An ordinary mail is borrowed as it is; only an odd one is copied, once.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,10 @@ use memchr::{memchr, memchr2_iter, memmem};
 
 use super::header::{fields, split};
 
-/// UTF-8's byte order mark, and what is left of one that was taken for Latin-1 and encoded once
-/// more.
+/// UTF-8's byte order mark, and the result of taking one for Latin-1 and encoding it again.
 const BYTE_ORDER_MARKS: [&[u8]; 2] = ["\u{feff}".as_bytes(), "\u{ef}\u{bb}\u{bf}".as_bytes()];
 
-/// How many banners in front of the header are passed over.
+/// How many banners before the header are skipped.
 const MAX_BANNERS: usize = 3;
 
 /// A mail's header block and body.
@@ -27,7 +26,7 @@ pub struct Mended<'a> {
 }
 
 impl<'a> Mended<'a> {
-    /// Takes time linear in the mail's size, and copies only what is odd.
+    /// It takes time linear in the mail's size, and copies only an odd mail.
     pub fn of(raw: &'a [u8]) -> Self {
         let bytes = match utf_16(raw) {
             Some(text) => Cow::Owned(mend(text.as_bytes()).into_owned()),
@@ -65,7 +64,7 @@ fn utf_16(raw: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
-    // Lines that end in nothing but a carriage return, as on a Macintosh of old.
+    // Lines that end in a carriage return alone, as on old Macintoshes.
     if memchr(b'\n', raw).is_none() && memchr(b'\r', raw).is_some() {
         let lines: Vec<u8> = raw
             .iter()
@@ -104,16 +103,15 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(mended)
 }
 
-/// Whether a line of the header, not the first, begins with a byte order mark: a server has written
-/// fields above it.
+/// Whether a line of the header other than the first begins with a byte order mark: a server has
+/// added fields above it.
 fn has_marked_line(header: &[u8]) -> bool {
     memchr2_iter(0xef, 0xc3, header).any(|at| {
         at > 0 && header[at - 1] == b'\n' && without_mark(&header[at..]).len() < header.len() - at
     })
 }
 
-/// The mail from its first field on: without byte order marks, empty lines and a banner that a
-/// gateway set before it.
+/// The mail from its first field on, without byte order marks, empty lines and a gateway's banner.
 fn begin(raw: &[u8]) -> &[u8] {
     let mut mail = without_empty_lines(raw);
     for _ in 0..MAX_BANNERS {

@@ -22,7 +22,7 @@ mod loose;
 
 pub use loose::names;
 
-/// Who a header says a mail is from.
+/// The sender of a mail according to its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
     /// A configured sender, however the header is read.
@@ -31,12 +31,12 @@ pub enum Sender {
     Other(String),
     /// A configured sender, but not in every reading. The sentence says what is odd.
     Doubtful(String),
-    /// Nobody that could be made out. The sentence says why.
+    /// Nobody can be determined. The sentence says why.
     Unknown(String),
 }
 
-/// Judges a raw header block for authenticity. The error says why the mail is not certainly the
-/// sender's.
+/// Judges a raw header block for authenticity. The error says why the mail is not certainly from
+/// the sender.
 pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     match read(header, configured) {
         Sender::Configured => Ok(()),
@@ -44,8 +44,8 @@ pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     }
 }
 
-/// The domain of the one address that a raw header block says the mail is from, in lower case; none
-/// where programs would not agree on it.
+/// The domain of the single address in a raw header block's From, in lower case; `None` if programs
+/// would disagree about it.
 pub fn domain(header: &[u8]) -> Option<String> {
     check_header(header).ok()?;
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
@@ -64,7 +64,7 @@ pub fn domain(header: &[u8]) -> Option<String> {
     Some(domain.trim_end_matches('.').to_ascii_lowercase())
 }
 
-/// Reads who a raw header block says the mail is from.
+/// Determines the sender from a raw header block.
 pub fn read(header: &[u8], configured: &[String]) -> Sender {
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
     let sender = match from.next() {
@@ -89,7 +89,7 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
     }
 }
 
-/// Whether a From of the sender's stands behind a bare carriage return.
+/// Whether a From of the sender follows a bare carriage return.
 fn in_a_bare_line(header: &[u8], configured: &[String]) -> bool {
     header
         .split(|byte| matches!(byte, b'\r' | b'\n'))
@@ -100,7 +100,7 @@ fn in_a_bare_line(header: &[u8], configured: &[String]) -> bool {
         })
 }
 
-/// Several From headers that say different things: programs take the first, the last or none.
+/// Several From headers that differ: programs take the first, the last or none.
 fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) -> Sender {
     let odd = "the mail has more than one From header".to_owned();
     let all: Vec<Sender> = std::iter::once(first)
@@ -145,8 +145,7 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
 
     match address(&unfolded) {
         Ok(address) if is_configured(address, configured) => Sender::Configured,
-        // An encoded local part is somebody else's address to one program, and the sender's to
-        // another.
+        // An encoded local part is another address to one program, and the sender's to another.
         Ok(address) if names(address, configured) => {
             Sender::Doubtful("its From is odd: its address is encoded".to_owned())
         }
@@ -169,7 +168,7 @@ fn is_configured(address: &[u8], configured: &[String]) -> bool {
     })
 }
 
-/// The one address of an unfolded From.
+/// The single address of an unfolded From.
 fn address(value: &[u8]) -> Result<&[u8], &'static str> {
     let value = trim(value);
     let (address, phrase) = match value.strip_suffix(b">") {
@@ -256,7 +255,7 @@ fn trim(value: &[u8]) -> &[u8] {
     value
 }
 
-/// At most 100 characters of an address, for a sentence.
+/// At most 100 characters of an address, as part of a sentence.
 fn printable(address: &[u8]) -> String {
     String::from_utf8_lossy(address).chars().take(100).collect()
 }

@@ -1,8 +1,8 @@
-//! Mail that is looked at again: its authenticity could not be checked, or a person let it out of
+//! Mail that is checked again: its authenticity could not be checked, or a person released it from
 //! the quarantine.
 //!
-//! Beside the straight line, so that a name server that is away holds up nobody else's mail. What
-//! is due stands in the store; a check that a crash cuts short is made at the next start.
+//! This runs beside the straight line, so that an unreachable name server delays nobody else's
+//! mail. Due mail is in the store; a check that a crash interrupts is repeated at the next start.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use crate::{
     telemetry,
 };
 
-/// Mails looked at together: a check waits for a name server, not for this machine.
+/// The mails checked together: a check waits for a name server, not for this machine.
 const AT_ONCE: u32 = 32;
-/// How often the store is asked: `alertbridge mails release` runs in another process.
+/// How often the store is queried: `alertbridge mails release` runs in another process.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Pipeline {
-    /// Looks again at what is due, until `stop`.
+    /// Checks due mail again, until `stop`.
     pub async fn look_again(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let looked = match self.look_at_due().await {
@@ -54,15 +54,15 @@ impl Pipeline {
             self.look_at_all(join_all(judged).await).await
         };
 
-        // What a person let through keeps the verdict it had: the record is of what was known then.
+        // A mail that a person released keeps its verdict: it records what was known then.
         let (released, checked) = tokio::join!(self.look_at_all(released), checked);
         released.and(checked)?;
 
         Ok(looked)
     }
 
-    /// Looks at what a person let out of the quarantine, before mail that came after is decided.
-    /// What cannot be looked at now keeps nothing waiting: it stays due.
+    /// Decides the mails that a person released from the quarantine, before later mail is decided.
+    /// A mail that cannot be decided now blocks nothing: it stays due.
     pub(super) async fn look_at_let_out(&self, mails: Vec<StoredMail>) {
         if let Err(error) = self.look_at_all(mails).await {
             telemetry::store_failed(
@@ -72,7 +72,7 @@ impl Pipeline {
         }
     }
 
-    /// Of mails about one incident the first recorded goes first: a resolve must not overtake its
+    /// Of mails about one incident, the first recorded goes first: a resolve must not overtake its
     /// trigger here either.
     async fn look_at_all(&self, mut mails: Vec<StoredMail>) -> Result<(), StoreError> {
         mails.sort_by_key(|mail| mail.id);

@@ -14,7 +14,7 @@ use std::{
 use super::{Pipeline, Reading, order::Read};
 use crate::{message::MailId, store::StoreError};
 
-/// What the others' undecided mails are about, so that each is read once: hashes of its incidents.
+/// The incidents of the others' undecided mails, as hashes, so that each mail is read once.
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<BTreeMap<MailId, Vec<u64>>>);
 
@@ -23,8 +23,8 @@ impl Ahead {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of the others' mails that are about these incidents, or may be. A mail that is no
-    /// longer among the others' is forgotten.
+    /// The others' mails that are, or may be, about these incidents. Mails that are no longer among
+    /// the others' are forgotten.
     fn worth_reading(&self, others: &[MailId], incidents: &HashSet<u64>) -> Vec<MailId> {
         let mut known = self.known();
         let last = others.last().copied().unwrap_or_default();
@@ -43,9 +43,10 @@ fn incidents_of(reading: &Reading) -> Vec<u64> {
 }
 
 impl Pipeline {
-    /// The mails, and among them those of the others that are to be decided before: all in order.
+    /// The mails, and those of the others that must be decided before them, all in order.
     ///
-    /// One of those may be about another incident as well, whose earlier mails then come before it.
+    /// One of the latter may also be about another incident, whose earlier mails then come before
+    /// it.
     pub(super) async fn with_those_ahead(
         &self,
         mut read: Read,

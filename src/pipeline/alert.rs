@@ -1,4 +1,4 @@
-//! The alert a mail holds, and the page that tells of it. Pure.
+//! The alert in a mail, and the page about it. Pure.
 
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ use crate::{
     store::StoredMail,
 };
 
-/// The alert a mail holds.
+/// The alert in a mail.
 pub(super) struct Alert<'a> {
-    /// None where it could not be read.
+    /// `None` if it could not be read.
     pub(super) incident: Option<&'a Incident>,
     /// The incident's id, or the key made for an alert that has none.
     pub(super) id: &'a str,
@@ -47,7 +47,7 @@ impl<'a> Alert<'a> {
         )
     }
 
-    /// An alert that cannot be read is one that somebody must look at.
+    /// An alert that cannot be read needs a person.
     pub(super) fn signal(&self) -> Signal {
         self.incident
             .map_or(Signal::Trigger, |incident| incident.signal)

@@ -1,4 +1,4 @@
-//! An incident is closed by hand: no mail says that it is over, and a person does.
+//! Resolving an incident by hand: no mail says that it is over, but a person does.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{
     store::{Decision, IncidentRow, Intake, Memory, StoreError, Subject},
 };
 
-/// The status that it has from then on.
+/// Its status from then on.
 const STATUS: &str = "RESOLVED_BY_HAND";
 
-/// Closes an incident that is open, on somebody's word; whoever was told of its trigger is told
-/// that it is over, and who said so. A trigger of before does not reopen it.
+/// Resolves an open incident on a person's word. Everybody notified of its trigger is notified that
+/// it is over, and by whom. An earlier trigger does not reopen it.
 pub async fn resolve_by_hand(
     store: &dyn Intake,
     rules: Arc<Rules>,
@@ -51,7 +51,7 @@ pub async fn resolve_by_hand(
         Ok(decision)
     } else {
         Err(StoreError::Refused(format!(
-            "incident {id} is over already"
+            "incident {id} is already over"
         )))
     }
 }

@@ -1,5 +1,5 @@
-//! The bridge's own canaries: recognised by what signed them, before anything is made of what they
-//! say, and decided by themselves. Neither alert nor page comes of one.
+//! The bridge's own canaries: recognised by their signature, before anything is made of their
+//! content, and decided by their own rules. Neither an alert nor a page comes of one.
 
 use std::sync::Arc;
 
@@ -18,18 +18,18 @@ use crate::{
     telemetry,
 };
 
-/// How long one may be under way where nothing is configured any more.
+/// The deadline of a canary if none is configured any more.
 const DEADLINE: Duration = Duration::from_secs(300);
 const STATUS: &str = "CANARY";
 
-/// What recognises canaries, and where it is noted how far each has come.
+/// Recognises canaries, and records their progress.
 pub(super) struct Canaries {
     key: Key,
     store: Arc<dyn store::Canaries>,
 }
 
 impl Pipeline {
-    /// The same, which knows the bridge's own canaries.
+    /// The same with recognition of the bridge's own canaries.
     #[must_use]
     pub fn with_canaries(self, key: Key, store: Arc<dyn store::Canaries>) -> Self {
         Self {
@@ -42,15 +42,15 @@ impl Pipeline {
         self.canaries.as_ref()?.key.recognise(&mail.raw)
     }
 
-    /// Notes those among mails that were recorded; false where one counts for nothing.
+    /// Records the canaries among stored mails; false for one that does not count.
     pub(super) async fn canaries_arrived(&self, mails: &[StoredMail], times: [Timestamp; 2]) {
         for mail in mails {
             let Some(canary) = self.canary(&mail.message) else {
                 continue;
             };
-            // It is noted again when it is decided.
+            // It is recorded again when it is decided.
             if let Err(error) = self.arrived(canary, mail, times).await {
-                telemetry::store_failed("a canary's arrival could not be noted", &error);
+                telemetry::store_failed("the arrival of a canary could not be recorded", &error);
             }
         }
     }
@@ -76,7 +76,7 @@ impl Pipeline {
             .await
     }
 
-    /// Second commit of a canary: it is delivered to nobody, by the way of every page.
+    /// The second commit of a canary: it is delivered to nobody, along the path of every page.
     pub(super) async fn conclude_canary(
         &self,
         canary: Canary,

@@ -1,4 +1,4 @@
-//! What a change of an open incident tells, and to whom. Pure.
+//! The pages about a change of an open incident. Pure.
 
 use jiff::Timestamp;
 
@@ -11,9 +11,9 @@ use crate::{
 };
 
 impl Rules {
-    /// A change updates at whoever was told, where they can, and is told anew to the others where
-    /// the severity rose. A rise is also told by the routes of now to whoever was not told yet.
-    /// What a mute holds gives way to it.
+    /// A change updates the alert of every notified receiver that supports it, and is a new page
+    /// for the others if the severity rose. A rise also goes, by the present routes, to receivers
+    /// that were not notified yet. It replaces what a mute holds.
     pub(super) fn tell_of_change(
         &self,
         state: State,
@@ -55,11 +55,11 @@ impl Rules {
 
         let rose = update.rose();
 
-        // What is not proven says something to people, and changes nothing that is.
+        // An unproven change notifies people, and changes nothing that is proven.
         let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
 
         if bound && !rose {
-            let reason = "it is not proven, and the incident is firing already";
+            let reason = "it is not proven, and the incident is already firing";
             return Decision {
                 applied: true,
                 ..Decision::nothing(Outcome::Duplicate, reason, page.labels)
@@ -80,7 +80,7 @@ impl Rules {
                 continue;
             };
             let updates = integration.updates();
-            // To change what somebody has disturbs nobody; to be told anew does.
+            // Updating an existing alert disturbs nobody; a new page does.
             let mute = mute(&told.target.receiver).filter(|_| !updates);
             let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
             let says_nothing_new = if updates { bound } else { !rose };
@@ -131,7 +131,7 @@ impl Rules {
         }
     }
 
-    /// An incident that is again as it was told has no change to tell when its silence ends.
+    /// An incident that is again as announced has no change to announce when its silence ends.
     pub(super) fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
         let told = !memory.told.is_empty() || !memory.held.is_empty();
         let newest = memory

@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Rules {
-    /// What the store must know to remember the alert by; none where the mail is no alert.
+    /// What the store must know to remember the alert by; `None` if the mail is not an alert.
     pub fn subject(
         &self,
         reading: &Reading,
@@ -50,7 +50,7 @@ impl Rules {
         })
     }
 
-    /// What follows from one thing that was found in a mail, given what is known.
+    /// The decision about one thing found in a mail, given what is known.
     pub fn conclude(
         &self,
         reading: &Reading,
@@ -103,7 +103,7 @@ impl Rules {
         let labels = self.labels(reading, finding, mail, memory);
 
         if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
-            let reason = "what a silence held until now is told first";
+            let reason = "a page held by a silence until now is sent first";
             return Decision::nothing(Outcome::Pending, reason, labels);
         }
 
@@ -188,7 +188,7 @@ impl Rules {
         }
     }
 
-    /// What follows from something the bridge tells of itself.
+    /// The decision about an alarm of the bridge.
     pub fn announce(
         &self,
         page: Notification,
@@ -203,12 +203,12 @@ impl Rules {
                 Signal::Trigger
             },
             status: status.to_owned(),
-            // What is so now is newer than all before, whatever becomes of the clock.
+            // The present condition is newer than everything before, whatever the clock does.
             time: None,
             by_date: false,
             verified: true,
             fresh: true,
-            // It is told once, whatever more there is to say of it.
+            // It is announced once, whatever changes in it.
             values: Values::new(),
         };
 
@@ -218,7 +218,7 @@ impl Rules {
         }
     }
 
-    /// The labels an alert has; those of mail that is none say where it came from.
+    /// The labels of an alert; for mail that is not one, where it came from.
     fn labels(
         &self,
         reading: &Reading,
@@ -233,7 +233,7 @@ impl Rules {
         };
 
         let authenticity = match mail.released {
-            // Somebody vouches for it: it is routed as genuine mail is.
+            // A person vouches for it: it is routed like genuine mail.
             Some(_) => &Authenticity {
                 verdict: Verdict::Pass,
                 ..mail.authenticity.clone()
@@ -260,9 +260,9 @@ impl Rules {
     }
 }
 
-/// What a mail is remembered as applied by, beside its time. A Date counts seconds, and a sender may
-/// say the same twice in one: what tells its mails apart goes with the status, and copies of one
-/// mail share it.
+/// The key under which a mail is remembered as applied, besides its time. A Date has whole seconds,
+/// and a sender may send the same status twice in one: what tells its mails apart is added to the
+/// status, and copies of one mail share it.
 fn applied_as(alert: &Alert<'_>, reading: &Reading) -> String {
     let status = alert.status();
     let by_date = alert.incident.is_some_and(|incident| incident.by_date);
@@ -299,8 +299,8 @@ fn held_back(held: Standing, labels: Labels) -> Decision {
     }
 }
 
-/// Nobody is told twice: of a mail that was told before it could be checked, only the state it
-/// leads to is new.
+/// Nobody is notified twice: for a mail that was announced before it could be checked, only the
+/// resulting state is new.
 fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Decision {
     Decision {
         outcome,
@@ -317,7 +317,7 @@ fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Deci
     }
 }
 
-/// What is told anew was told before; what updates in place has waited for the proof.
+/// New pages were sent before; updates in place have waited for the proof.
 fn updates(deliveries: Vec<NewDelivery>) -> Vec<NewDelivery> {
     deliveries
         .into_iter()

@@ -1,4 +1,4 @@
-//! The mail of other senders, by `profiles:`. Pure.
+//! Mail of other senders, by `profiles:`. Pure.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     profile::{Alert, Found, Meaning, Profile},
 };
 
-/// What a profile finds in a mail, with the time of a mail that says none.
+/// What a profile finds in a mail, with the time for a mail that has none.
 pub(super) fn findings(profile: &Arc<Profile>, raw: &[u8], sent_at: Timestamp) -> Vec<Finding> {
     profile
         .read(raw)

@@ -1,4 +1,4 @@
-//! From a transition to everything that is written and everybody who is told. Pure.
+//! From a transition to everything that is written and everybody who is notified. Pure.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Rules {
-    /// Everything that is written when a mail, or the bridge itself, has moved an incident.
+    /// Everything that is written when a mail, or the bridge itself, has changed an incident.
     pub(super) fn follow(
         &self,
         transition: Transition,
@@ -22,7 +22,7 @@ impl Rules {
     ) -> Decision {
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
-            // Nobody was told of the opening before: to people this is the first.
+            // The opening before was never announced: to people this is the first.
             Transition::Reopened(state) if memory.told.is_empty() && memory.held.is_empty() => {
                 self.tell(Outcome::Opened, state, page, memory, now)
             }
@@ -50,7 +50,8 @@ impl Rules {
                 ..Decision::nothing(
                     Outcome::Expired,
                     &format!(
-                        "the mail's Date is more than {} (global.max_age) ago: too old to wake anybody",
+                        "the mail's Date is more than {} (global.max_age) ago: too old to page \
+                         anybody",
                         self.max_age
                     ),
                     page.labels,
@@ -69,7 +70,7 @@ impl Rules {
         }
     }
 
-    /// What is told when the last silence that covers an incident ends.
+    /// The decision when the last silence that covers an incident ends.
     pub fn unsilence(&self, memory: &Memory, now: Timestamp) -> Decision {
         let as_it_is =
             |labels| Decision::nothing(Outcome::Duplicate, "no silence holds it", labels);

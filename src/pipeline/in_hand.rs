@@ -1,9 +1,9 @@
-//! Mail in hand: recorded here and not decided yet, in the order in which it was recorded.
+//! Mail in hand: recorded here and not decided yet, in the order of recording.
 //!
-//! Many recordings share a commit, and those who wait for it are woken in no order. A mail's number
-//! says which came first, so a mail is read, and its sender acknowledged, only when nothing that
-//! was being recorded beside it can still turn up with a lower number. What is in hand is in the
-//! store as well: nothing here has to survive.
+//! Many recordings share a commit, and their waiters are woken in no particular order. A mail's
+//! number says which came first, so a mail is read, and its sender acknowledged, only when no
+//! concurrent recording can still appear with a lower number. Mail in hand is in the store as well:
+//! nothing depends on it.
 
 use std::{
     collections::BTreeMap,
@@ -18,50 +18,50 @@ use tokio::{
 
 use crate::{message::MailId, store::StoredMail};
 
-/// Mails held in memory between their two commits, and their bytes; what is over is read back from
-/// the store.
+/// The most mails held in memory between their two commits, and their most bytes; further ones are
+/// read back from the store.
 const MOST_MAILS: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
-/// Mails that wait to be decided above which senders are acknowledged later, so that they do not
-/// outrun it; and how much later at most.
+/// The number of undecided mails above which acknowledgements are delayed, so that senders do not
+/// outrun the bridge; and the longest delay.
 const BACKPRESSURE_AT: usize = 32;
 const MAX_ACK_DELAY: Duration = Duration::from_millis(250);
-/// How long a recording is waited for. Only mails that were on their way at the same time can
-/// change places after it; a commit takes some milliseconds, unless the store hangs.
+/// How long a recording is waited for. After that, only mails in flight at the same time can change
+/// places; a commit takes some milliseconds, unless the store hangs.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct InHand {
     state: Mutex<State>,
-    /// Rung when something may have become ready to be read.
+    /// Notified when something may have become ready to be read.
     ready: Notify,
-    /// Rung when there is too much: the store has undecided mail that is not in hand.
+    /// Notified when there is too much: the store has undecided mail that is not in hand.
     pub(super) behind: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// Mails not decided yet, and their sizes.
+    /// Undecided mails, and their sizes.
     undecided: BTreeMap<MailId, usize>,
     bytes: usize,
-    /// Mails not read yet. A mail is ready once no recording numbered so high or lower is under
-    /// way.
+    /// Unread mails. A mail is ready once no recording with its number or a lower one is in
+    /// progress.
     unread: BTreeMap<MailId, (StoredMail, u64)>,
-    /// Senders not acknowledged yet, by the last of their mails; ready as the mails are.
+    /// Senders that are not acknowledged yet, by the last of their mails; ready as the mails are.
     unacknowledged: BTreeMap<MailId, (oneshot::Sender<()>, u64)>,
-    /// When each recording under way was begun, by its number.
+    /// When each recording in progress was begun, by its number.
     recordings: BTreeMap<u64, Instant>,
     last_recording: u64,
 }
 
-/// A recording under way.
+/// A recording in progress.
 pub(super) struct Recording<'a> {
     in_hand: &'a InHand,
     number: u64,
 }
 
 impl InHand {
-    /// A recording begins: mail recorded beside it waits for its end.
+    /// A recording begins: mail recorded concurrently waits for its end.
     pub(super) fn begin(&self) -> Recording<'_> {
         let mut state = self.lock();
         state.last_recording += 1;
@@ -73,7 +73,7 @@ impl InHand {
         }
     }
 
-    /// The next mails to be read, so many at most, once there are any.
+    /// The next mails to be read, up to a number, once there are any.
     pub(super) async fn next(&self, most: usize) -> Vec<StoredMail> {
         loop {
             let ready = self.ready.notified();
@@ -111,7 +111,7 @@ impl InHand {
         state.acknowledge();
     }
 
-    /// The lowest number in hand; above all numbers while nothing is.
+    /// The lowest number in hand; above all numbers if there is none.
     pub(super) fn oldest(&self) -> MailId {
         self.lock()
             .undecided
@@ -125,12 +125,12 @@ impl InHand {
         self.lock().undecided.contains_key(&mail)
     }
 
-    /// The number of the recording that was begun last.
+    /// The number of the last recording that was begun.
     pub(super) fn begun(&self) -> u64 {
         self.lock().last_recording
     }
 
-    /// Whether this recording and all that were begun before it have ended.
+    /// Whether this recording and all earlier ones have ended.
     pub(super) fn have_ended(&self, recording: u64) -> bool {
         let state = self.lock();
         let first = state.recordings.keys().next();

@@ -1,5 +1,5 @@
-//! Many decisions at once, begun in the order of their mails; those about one incident follow each
-//! other, and a mail about several incidents follows all that came before about any of them.
+//! Many concurrent decisions, begun in the order of their mails. Those about one incident follow
+//! each other, and a mail about several incidents follows all earlier ones about any of them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,14 +9,15 @@ use tokio::task::unconstrained;
 use super::Reading;
 use crate::store::StoredMail;
 
-/// A mail, and what it says.
+/// A mail, and its reading.
 pub(super) type Mail = (Reading, StoredMail);
 
 /// Mails that were read.
 pub(super) type Read = Vec<Mail>;
 
-/// Decides mails that are in order: those about one incident one after the other, all others at
-/// once. Where one could not be decided, none about the same incident is: it would overtake it.
+/// Decides mails that are in order: those about one incident one after the other, all others
+/// concurrently. If one could not be decided, no later one about the same incident is: it would
+/// overtake it.
 pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
     mails: Read,
     decide: impl Fn((Reading, StoredMail)) -> F,
@@ -34,7 +35,7 @@ pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
         .collect()
 }
 
-/// The mails that are connected by their incidents, each group in order; every mail about none by
+/// The mails grouped by common incidents, each group in order; a mail about none is a group by
 /// itself.
 fn incidents(mails: Read) -> Vec<Read> {
     let mut groups: Vec<Vec<(usize, Mail)>> = Vec::with_capacity(mails.len());
@@ -47,7 +48,7 @@ fn incidents(mails: Read) -> Vec<Read> {
             .filter_map(|id| places.get(id).copied())
             .collect();
 
-        // A mail about several incidents joins what was apart.
+        // A mail about several incidents joins their groups.
         let place = known.first().copied().unwrap_or(groups.len());
         if place == groups.len() {
             groups.push(Vec::with_capacity(1));
@@ -76,12 +77,12 @@ fn incidents(mails: Read) -> Vec<Read> {
         .collect()
 }
 
-/// Waits for all; each is first polled, which is when it hands its change in to the store, in the
-/// order given.
+/// Waits for all. Each future hands its change to the store when it is first polled, which happens
+/// in the given order.
 ///
-/// Tokio lets a task do so much at a time (128 operations), then keeps the rest waiting and wakes
-/// it from the last to the first: of more than some sixty mails one would overtake another about
-/// the same incident.
+/// Tokio lets a task do a limited amount of work at a time (128 operations), then keeps the rest
+/// waiting and wakes it from the last to the first: among more than about sixty mails, one would
+/// overtake another about the same incident.
 pub async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     unconstrained(join_all(futures)).await
 }

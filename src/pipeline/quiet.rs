@@ -21,8 +21,8 @@ use crate::{
 const QUIET: &str = "QUIET";
 
 impl Treatment {
-    /// Whether a mail says that its incident goes on, where that puts off its end. One that is older
-    /// than what is known does not, nor one that is less proven.
+    /// Whether a mail says that its incident goes on, where that puts off its end. One that is
+    /// older than what is known does not, nor one that is less proven.
     pub(super) fn hears_on(
         &self,
         decision: &Decision,
@@ -107,7 +107,7 @@ impl Rules {
             arrived_at: now,
             time: None,
             reason: Some(format!(
-                "nothing more was heard of it for {after} (resolve_after)"
+                "no more mail came for it for {after} (resolve_after)"
             )),
             mail: None,
             doubt: None,

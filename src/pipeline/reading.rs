@@ -1,4 +1,4 @@
-//! What the reading stages make of one mail: which profile took it, and the alerts in it. Pure.
+//! The result of the reading stages for one mail: the profile that took it, and its alerts. Pure.
 
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ use crate::{
     profile::Taking,
 };
 
-/// What the reading stages made of one mail.
+/// The result of the reading stages for one mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// The profile that took it, where one did.
+    /// The profile that took it, if any.
     pub profile: Option<Arc<str>>,
-    /// What was found, in the mail's order: never empty, and more than one only where a mail tells
-    /// of several incidents.
+    /// What was found, in the mail's order: never empty, and more than one only if a mail reports
+    /// several incidents.
     pub findings: Vec<Finding>,
     /// The mail's Date.
     pub date: Option<Timestamp>,
     pub subject_line: Option<String>,
-    /// The Message-ID of a mail whose Date alone says when it was, to tell it from others of that
+    /// The Message-ID of a mail whose only time is its Date, to tell it from others of the same
     /// second.
     pub message_id: Option<String>,
 }
 
 impl Reading {
-    /// An alert that could not even be looked at; copies of it page once.
+    /// An alert that could not even be examined; copies of it page once.
     pub fn unreadable(message: &Message, reason: &str) -> Self {
         let key = unparsed_key(&message.raw);
         Self {
@@ -50,7 +50,7 @@ impl Reading {
         }
     }
 
-    /// The incidents it is about, where the order of their mails matters.
+    /// The incidents it is about, for which the order of mails matters.
     pub(super) fn incident_ids(&self) -> impl Iterator<Item = &str> {
         self.findings.iter().filter_map(|finding| match finding {
             Finding::Incident { incident, .. } => Some(incident.incident_id.as_str()),
@@ -60,7 +60,8 @@ impl Reading {
 }
 
 impl Rules {
-    /// Extracts and validates. What Atlassian's own settings do not take is tried by `profiles:`.
+    /// Extracts and validates. Mail that Atlassian's own settings do not take is tried by
+    /// `profiles:`.
     pub fn read(&self, message: &Message) -> Reading {
         let extraction = self.sli.extractor.extract(&message.raw);
         if SliReader::is_anothers(&extraction)
@@ -87,8 +88,7 @@ impl Rules {
         }
     }
 
-    /// A mail that is not Atlassian's, by the profile whose sender it is from; none where it is
-    /// nobody's.
+    /// A mail that is not Atlassian's, by the profile of its sender; `None` if no profile takes it.
     fn read_declared(&self, message: &Message, extraction: &Extraction) -> Option<Reading> {
         if self.profiles.is_empty() {
             return None;
@@ -125,7 +125,7 @@ impl Rules {
         })
     }
 
-    /// What Atlassian calls an incident is told in full where it reads as another profile's.
+    /// An id of Atlassian's that looks like another profile's is written in full.
     fn distinct(&self, mut finding: Finding) -> Finding {
         if let Finding::Incident { incident, .. } = &mut finding
             && let Some((first, _)) = incident.incident_id.split_once(':')
@@ -138,7 +138,7 @@ impl Rules {
         finding
     }
 
-    /// Whether a mail is proven to be no alert: a readable header names another sender.
+    /// Whether a mail is proven not to be an alert: a readable header names another sender.
     pub fn is_another_senders(&self, raw: &[u8]) -> bool {
         SliReader::is_anothers(&self.sli.extractor.extract(raw)) && {
             let mail = Mended::of(raw);
@@ -150,8 +150,8 @@ impl Rules {
     }
 }
 
-/// A mail that its server did not give may be an alert, unless its header names another sender. The
-/// reason names the mail, so that each is told.
+/// A mail that its server did not return may be an alert, unless its header names another sender.
+/// The reason identifies the mail, so that each one is announced.
 fn withheld(message: &Message, reason: &str) -> Finding {
     let evidence = [message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat();
     Finding::Unreadable {

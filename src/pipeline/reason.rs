@@ -1,11 +1,11 @@
-//! The words of reasons: what a person reads of why a mail became what it did. Pure.
+//! The words of reasons: why a mail got its outcome, for people. Pure.
 
 use crate::{
     message::{Release, Verdict},
     store::StoredMail,
 };
 
-/// Two reasons in one.
+/// Two joined reasons.
 pub(super) fn and(first: &str, second: Option<&str>) -> String {
     second.map_or_else(|| first.to_owned(), |second| format!("{first}; {second}"))
 }
@@ -14,7 +14,7 @@ pub(super) fn checked_again(mail: &StoredMail) -> String {
     let verdict = match mail.authenticity.verdict {
         Verdict::Pass | Verdict::Off => "genuine",
         Verdict::Fail | Verdict::None => "not proven to be genuine",
-        Verdict::TempError => "still not to be checked",
+        Verdict::TempError => "still cannot be checked",
     };
 
     let detail = mail
@@ -24,12 +24,12 @@ pub(super) fn checked_again(mail: &StoredMail) -> String {
         .map(|detail| format!(" ({detail})"))
         .unwrap_or_default();
 
-    format!("told before it could be checked; checked again: {verdict}{detail}")
+    format!("announced before it could be checked; checked again: {verdict}{detail}")
 }
 
 pub(super) fn let_through(release: &Release) -> String {
     format!(
-        "let out of the quarantine by {} at {:.0}",
+        "released from the quarantine by {} at {:.0}",
         release.by, release.at
     )
 }

@@ -1,4 +1,4 @@
-//! While the disk is nearly full, what is left of it is kept for alerts.
+//! While the disk is nearly full, the rest is reserved for alerts.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::Pipeline;
 use crate::{ingress::Refused, message::Message, store::Room};
 
 impl Pipeline {
-    /// While the disk is nearly full, mail that is no sender's is refused, or, of a mailbox, where
-    /// nobody would hear it and what stands behind must not wait, taken by its header alone.
+    /// While the disk is nearly full, mail from other senders is refused. In a mailbox, where
+    /// nobody would notice and later mail must not wait, it is taken with its header alone.
     pub(super) fn with_room_for_alerts(
         &self,
         mails: Vec<Message>,

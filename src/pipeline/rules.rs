@@ -1,6 +1,6 @@
-//! What the configuration says of mail, compiled: how one is read, and what follows from it. Pure.
+//! The configuration's rules for mail, compiled: how it is read, and what follows. Pure.
 //!
-//! `serve`, `explain` and `replay` all go through here, so what is explained is what happens.
+//! `serve`, `explain` and `replay` all use them, so what is explained is what happens.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Rules {
     pub sli: SliReader,
     /// Read other senders' mail.
     pub profiles: Arc<Profiles>,
-    /// How each profile's alerts are treated; first those of Atlassian's own mail.
+    /// The treatment of each profile's alerts; first that of Atlassian's own mail.
     pub treatments: (Treatment, Vec<Treatment>),
     pub routes: Routes,
     pub receivers: Arc<Receivers>,
@@ -43,8 +43,8 @@ impl Rules {
             .map(|one| &*one.profile)
     }
 
-    /// How the alerts of a profile are treated. Of what no profile took, of one that is configured
-    /// no longer, and of what the bridge says itself, it is as `alerts:` has it.
+    /// The treatment of a profile's alerts. Without a profile, for one that is no longer
+    /// configured, and for the bridge's own alarms, it is that of `alerts:`.
     pub(super) fn treatment(&self, profile: Option<&str>) -> &Treatment {
         let (first, others) = &self.treatments;
         let named = |profile: &str| others.iter().find(|other| *other.profile == *profile);

@@ -1,5 +1,5 @@
-//! What brings new mail to its turn: it is read in batches and decided in order; what is undecided
-//! and not in hand is caught up with from the store.
+//! Brings new mail to its turn: it is read in batches and decided in order; undecided mail that is
+//! not in hand is read back from the store.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,19 +22,19 @@ use crate::{
     telemetry,
 };
 
-/// Mails read together: bounds how long the first waits for the last.
+/// The mails read together. It bounds how long the first waits for the last.
 const BATCH: usize = 64;
-/// Batches read ahead; they are decided together.
+/// The batches read ahead; they are decided together.
 const READ_AHEAD: usize = 4;
-/// Mails read back from the store at a time; the store bounds their bytes.
+/// The mails read back from the store at a time; the store bounds their bytes.
 const CATCH_UP: u32 = 256;
-/// How often the store is asked for undecided mail that nobody told of: another replica's that
-/// died.
+/// How often the store is queried for undecided mail without an announcement: that of a replica
+/// that died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl Pipeline {
-    /// Decides mail until `stop`; what is left then is decided at the next start. The next mails
-    /// are read while the last are decided.
+    /// Decides mail until `stop`; the rest is decided at the next start. The next mails are read
+    /// while the last are decided.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (read, to_decide) = mpsc::channel(READ_AHEAD);
         tokio::join!(
@@ -43,7 +43,7 @@ impl Pipeline {
         );
     }
 
-    /// Reads what is in hand, in order, until `stop` and to its end.
+    /// Reads the mail in hand, in order, until `stop` and to its end.
     async fn read_in_hand(&self, read: mpsc::Sender<Read>, stop: &CancellationToken) {
         loop {
             let batch = match stop.run_until_cancelled(self.in_hand.next(BATCH)).await {
@@ -72,11 +72,13 @@ impl Pipeline {
             let caught_up = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                // What is in hand is in the store as well, and is read from there in its turn.
+                // Mail in hand is in the store as well, and is read from there in its turn.
                 () = self.in_hand.behind.notified() => self.catch_up(MailId::MAX, stop).await,
-                // What comes without a pause must not keep waiting what is older and not in hand.
+                // A steady stream of mail must not delay older mail that is not in hand.
                 _ = look.tick() => self.catch_up(self.in_hand.oldest(), stop).await,
-                _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide(batches.drain(..).flatten().collect()).await,
+                _ = read.recv_many(&mut batches, READ_AHEAD) => {
+                    self.decide(batches.drain(..).flatten().collect()).await
+                }
             };
             if let Err(error) = caught_up {
                 telemetry::store_failed(
@@ -87,13 +89,13 @@ impl Pipeline {
                     () = tokio::time::sleep(Duration::from_secs(1)) => {}
                     () = stop.cancelled() => {}
                 }
-                // From the oldest on: what is in hand must not overtake what failed.
+                // From the oldest on: mail in hand must not overtake what failed.
                 self.in_hand.behind.notify_one();
             }
         }
 
-        // What is in hand is decided now rather than at the next start, unless it would overtake
-        // what failed, or is left to the store.
+        // Mail in hand is decided now rather than at the next start, unless it would overtake what
+        // failed, or is left to the store.
         if self.in_hand.behind.notified().now_or_never().is_some() {
             return;
         }
@@ -106,10 +108,10 @@ impl Pipeline {
         }
     }
 
-    /// Decides what the store holds undecided, oldest first, up to but not including `before`.
+    /// Decides undecided mail in the store, oldest first, up to but not including `before`.
     ///
-    /// While mail is recorded here, one may turn up whose number is lower than what was decided. It
-    /// may be acknowledged before what comes next is sent, so it is asked for again first.
+    /// While mail is recorded here, one may appear with a lower number than those already decided.
+    /// It may be acknowledged before a following one is sent, so the store is queried again first.
     pub(super) async fn catch_up(
         &self,
         before: MailId,
@@ -120,7 +122,7 @@ impl Pipeline {
             let all_turned_up = seen.filter(|(_, begun)| self.in_hand.have_ended(*begun));
             let mut batch = self.store.undecided(after, CATCH_UP).await?;
             let begun = self.in_hand.begun();
-            // Asked for, they are this replica's: those after `before` that are not in hand either
+            // The query makes them this replica's: those after `before` that are not in hand either
             // come next.
             if batch
                 .iter()
@@ -139,13 +141,13 @@ impl Pipeline {
             seen = seen.or(Some((last, begun)));
         }
 
-        // What is in hand must not overtake what is left.
+        // Mail in hand must not overtake the rest.
         self.in_hand.behind.notify_one();
         Ok(())
     }
 
-    /// Reads mails, and with them what other replicas have yet to decide of the same incidents. What
-    /// a person let out of the quarantine before they came acts before them.
+    /// Reads mails, together with other replicas' undecided mails about the same incidents. Mails
+    /// that a person released before they came act before them.
     async fn read(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let last = batch.iter().map(|mail| mail.id).max().unwrap_or_default();
         let (read, ahead, let_out) = tokio::try_join!(
@@ -161,7 +163,7 @@ impl Pipeline {
         self.with_those_ahead(read, ahead).await
     }
 
-    /// On a thread of its own: a parser at work on hostile mail must not keep the sockets waiting.
+    /// On a thread of its own: a parser at work on hostile mail must not delay the sockets.
     pub(super) async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let in_force = self.in_force();
         let read = tokio::task::spawn_blocking(move || {
@@ -186,8 +188,8 @@ impl Pipeline {
 }
 
 impl Rules {
-    /// As [`Rules::read`]; where a parser panics the mail becomes an alert that could not be read,
-    /// and somebody is told.
+    /// Like [`Rules::read`]; if a parser panics, the mail becomes an alert that could not be read,
+    /// and somebody is notified.
     pub fn read_catching_panics(&self, mail: &StoredMail) -> Reading {
         catch_unwind(AssertUnwindSafe(|| self.read(&mail.message))).unwrap_or_else(|_| {
             Reading::unreadable(

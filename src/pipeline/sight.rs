@@ -1,4 +1,4 @@
-//! What was found in a mail, and why no profile took it: for whoever writes a profile.
+//! What was found in a mail, and why no profile took it, for the author of a profile.
 
 use serde::Serialize;
 
@@ -12,13 +12,13 @@ pub struct Sight {
     /// Every pair, group and JSON value.
     #[serde(flatten)]
     pub found: Trace,
-    /// Why each profile did not take the mail; empty where one did.
+    /// Why each profile did not take the mail; empty if one did.
     pub misses: Vec<Miss>,
 }
 
 impl Sight {
-    /// As the profile that took the mail sees it; without its groups and JSON where none did, or
-    /// where Atlassian's own settings did.
+    /// The view of the profile that took the mail; without its groups and JSON if none did, or if
+    /// Atlassian's own settings did.
     pub fn of(profiles: &Profiles, taker: Option<&str>, raw: &[u8]) -> Self {
         let profile = taker.and_then(|name| profiles.get(name));
         Self {

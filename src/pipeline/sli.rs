@@ -18,12 +18,12 @@ pub struct SliReader {
     pub extractor: Extractor,
     pub validator: Validator,
     pub statuses: Statuses,
-    /// Whether mail of the sender without the element is told to somebody.
+    /// Whether mail of the sender without the element notifies somebody.
     pub notify_missing_payload: bool,
 }
 
 impl SliReader {
-    /// What a mail's extraction comes to; `raw` is the mail.
+    /// The finding from a mail's extraction; `raw` is the mail.
     pub(super) fn finding(&self, extraction: Extracted, raw: &[u8]) -> Finding {
         match extraction {
             Extracted::Json(json) => self.validated(json),
@@ -76,7 +76,7 @@ impl SliReader {
         }
     }
 
-    /// Whether a mail is another sender's, as its header says for certain.
+    /// Whether the header proves that a mail is another sender's.
     pub(super) fn is_anothers(extraction: &Extraction) -> bool {
         matches!(
             extraction.found,

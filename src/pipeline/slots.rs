@@ -1,4 +1,5 @@
-//! Room for what can be sent at once, taken while a mail is decided, in the store's transaction.
+//! Slots for deliveries that can be sent at once, reserved while a mail is decided, within the
+//! store's transaction.
 
 use std::sync::{Arc, mpsc};
 
@@ -7,11 +8,11 @@ use crate::{
     store::{Decide, Memory},
 };
 
-/// The room that was taken, for each conclusion in turn.
+/// The reserved slots, for each conclusion in turn.
 pub(super) struct Slots(mpsc::Receiver<Vec<Slot>>);
 
 impl Slots {
-    /// What makes a conclusion take the room as well, and where the room is found then.
+    /// Wraps a conclusion so that it also reserves slots, which can then be taken here.
     pub(super) fn reserved(deliverer: &Arc<Deliverer>) -> (Self, impl Fn(Decide) -> Decide) {
         let deliverer = Arc::clone(deliverer);
         let (take, slots) = mpsc::channel();
@@ -19,7 +20,7 @@ impl Slots {
             let (deliverer, take) = (Arc::clone(&deliverer), take.clone());
             Box::new(move |memory: &Memory| {
                 let mut decision = conclude(memory);
-                // Where the one who asked has gone, the room is given back.
+                // If the caller is gone, the slots are returned.
                 let _ = take.send(deliverer.reserve(&mut decision.deliveries));
                 decision
             })
@@ -28,7 +29,7 @@ impl Slots {
         (Self(slots), reserve)
     }
 
-    /// The room of the next conclusion.
+    /// The slots of the next conclusion.
     pub(super) fn next(&self) -> Vec<Slot> {
         self.0.try_recv().unwrap_or_default()
     }

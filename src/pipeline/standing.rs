@@ -1,8 +1,8 @@
-//! What a mail may do, by what is known of its sender. Pure.
+//! What a mail may do, given what is known of its sender. Pure.
 //!
-//! Asymmetric: a forged trigger costs sleep, a forged resolve hides an outage. So what is not
-//! proven may wake somebody, marked, so many times an hour, and it never ends anything. What could
-//! not be checked yet is no more than that.
+//! The rules are asymmetric: a forged trigger costs sleep, and a forged resolve hides an outage.
+//! Unproven mail may therefore page, marked, a limited number of times an hour, but it never ends
+//! anything. The same applies to mail that could not be checked yet.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,17 +15,17 @@ use crate::{
     store::StoredMail,
 };
 
-/// The pause before the first check again; it doubles from one to the next.
+/// The pause before the first repeated check; it doubles each time.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
-/// Of an app's key so much is kept beside a held mail, in bytes.
+/// The most bytes of an app's key that are stored with a held mail.
 const LONGEST_APP: usize = 200;
 
-/// What decides it.
+/// The settings that decide it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub unverified: Settings,
-    /// The apps expected; empty: any.
+    /// The expected apps; if empty, any.
     pub app_keys: Vec<String>,
     /// How long a resolve that cannot be checked waits (`alerts.authenticity.freshness`).
     pub patience: settings::Duration,
@@ -36,14 +36,14 @@ pub struct Policy {
 pub enum Standing {
     /// What genuine mail does.
     Genuine,
-    /// Be told, marked; it changes nothing that is verified.
+    /// Notify, marked; it changes nothing that is verified.
     Doubtful {
         doubt: Doubt,
         check_at: Option<Timestamp>,
     },
     /// Nothing yet: it is checked again.
     Waits { check_at: Timestamp },
-    /// Nothing, unless a person lets it.
+    /// Nothing, unless a person releases it.
     Held {
         hold: Option<Hold>,
         reason: String,
@@ -52,8 +52,8 @@ pub enum Standing {
 }
 
 impl Policy {
-    /// What a mail that says this of this app may do; `app` is none of an alert that could not be
-    /// read.
+    /// What a mail with this meaning about this app may do; `app` is `None` for an alert that could
+    /// not be read.
     pub fn standing(
         &self,
         mail: &StoredMail,
@@ -117,7 +117,8 @@ impl Policy {
             (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
             (Verdict::TempError, Signal::Resolve, None) => {
                 let reason = format!(
-                    "it could not be checked for {}, and an unverified resolve closes nothing: {why}",
+                    "it could not be checked for {}, and an unverified resolve closes nothing: \
+                     {why}",
                     self.patience
                 );
                 held(Some(Hold::Resolve), reason)
@@ -127,7 +128,7 @@ impl Policy {
                 format!("an unverified resolve closes nothing: {why}"),
             ),
             _ if quarantines => Standing::Held {
-                // What may be genuine is not held without a word.
+                // Mail that may be genuine is not held silently.
                 hold: (verdict == Verdict::TempError).then_some(Hold::Flood),
                 reason: format!(
                     "an unverified trigger is held (unverified.trigger: quarantine): {why}"
@@ -145,14 +146,15 @@ impl Policy {
         }
     }
 
-    /// What becomes of an unverified trigger that would be told, so many of its ingress having been
-    /// told in the hour before. One that could not be checked is checked again, at `check_at`.
+    /// The treatment of an unverified trigger that would notify, if `told` of its ingress have
+    /// notified in the last hour. One that could not be checked is checked again at `check_at`.
     pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Standing> {
         let most = self.unverified.max_per_hour;
         (told >= u64::from(most)).then(|| Standing::Held {
             hold: Some(Hold::Flood),
             reason: format!(
-                "{told} unverified triggers of this ingress were told in the last hour (unverified.max_per_hour: {most})"
+                "{told} unverified triggers of this ingress were told in the last hour \
+                 (unverified.max_per_hour: {most})"
             ),
             check_at,
         })
@@ -162,7 +164,7 @@ impl Policy {
         !self.app_keys.is_empty() && !self.app_keys.iter().any(|expected| expected == app)
     }
 
-    /// When a mail that was checked again so often is checked the next time; none once patience is
+    /// The time of the next check of a mail that was checked this often; `None` once patience is
     /// over. The time in which the bridge did not run does not count.
     fn next_check(&self, checks: u32, now: Timestamp) -> Option<Timestamp> {
         let waited: SignedDuration = (0..checks).map(pause).sum();

@@ -1,4 +1,4 @@
-//! A pipeline whose time, mails and deliveries a test masters, over a real store.
+//! A pipeline over a real store, with time, mails and deliveries under a test's control.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -39,10 +39,11 @@ receivers:
   - { name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }
   - { name: night, webhook_configs: [{ url: 'http://127.0.0.1:9/night' }] }
   - name: pager
-    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: 'http://127.0.0.1:9/pager' }]
+    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: \
+    'http://127.0.0.1:9/pager' }]
 ";
 
-/// Receivers that nothing of the above is owed to: what is owed waits for the test to claim it.
+/// Receivers without any of these deliveries: they wait for the test to claim them.
 const ELSEWHERE: &str = "
 ingress: { webhook: [{ name: hook }] }
 route: { receiver: none }
@@ -51,7 +52,7 @@ receivers: [{ name: none, stdout_configs: [{}] }]
 
 const LEASE: Duration = Duration::from_mins(1);
 
-/// What somebody was told.
+/// A page that somebody received.
 #[derive(Debug, Clone, PartialEq)]
 struct Page {
     receiver: String,
@@ -66,7 +67,7 @@ struct Night {
     pipeline: Pipeline,
     store: Arc<dyn Store>,
     now: Arc<Mutex<Timestamp>>,
-    /// Of the mails' own time, each is newer than the last.
+    /// The mails' own times: each is newer than the last.
     mails: i64,
     _in_force: watch::Sender<Arc<InForce>>,
 }
@@ -147,7 +148,7 @@ impl Night {
         .into_bytes()
     }
 
-    /// A mail comes and is decided.
+    /// A mail arrives and is decided.
     async fn take(&self, raw: Vec<u8>) -> MailId {
         let message = Message {
             ingress: "hook".into(),
@@ -181,7 +182,7 @@ impl Night {
         expired.await.unwrap();
     }
 
-    /// Delivers all that is due.
+    /// Delivers everything that is due.
     async fn delivered(&self) -> Vec<Page> {
         let to = |receiver: &str, integration: &str| Target {
             receiver: receiver.into(),

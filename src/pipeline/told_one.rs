@@ -1,4 +1,4 @@
-//! What the bridge tells of itself to one receiver, whatever the routes say. Pure.
+//! Alarms of the bridge for a single receiver, whatever the routes say. Pure.
 
 use jiff::Timestamp;
 
@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Rules {
-    /// As [`Rules::announce`], with a trigger that goes to one receiver, the root's where none is
-    /// named. A silence holds it as it holds any; an end goes to whoever was told.
+    /// Like [`Rules::announce`], with a trigger that goes to one receiver, by default the root's. A
+    /// silence holds it like any other; a resolve goes to those notified.
     pub fn announce_to(
         &self,
         receiver: Option<&str>,

@@ -9,7 +9,7 @@ use crate::{
     settings::Duration,
 };
 
-/// The label that is always remembered as told: it says whether a change is a rise.
+/// The label that is always remembered as announced: it shows whether a change is a rise.
 pub(super) const SEVERITY: &str = "severity";
 
 /// How the alerts of one profile are treated.
@@ -17,11 +17,11 @@ pub struct Treatment {
     /// The profile's name.
     pub profile: Arc<str>,
     pub severities: Severities,
-    /// The labels that a change of is told.
+    /// The labels whose change is announced.
     pub notify_on_change: Vec<String>,
-    /// What mail that is not proven may do.
+    /// What unproven mail may do.
     pub policy: Policy,
-    /// When an open incident of which nothing more is heard is taken to be over.
+    /// How long after its last mail an open incident counts as over.
     pub resolve_after: Option<Duration>,
     /// The mail that must come.
     pub expect: Option<Expect>,
@@ -30,19 +30,19 @@ pub struct Treatment {
 /// Mail that must come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expect {
-    /// How long it may be between two mails.
+    /// The longest time between two mails.
     pub within: Duration,
-    /// The key of the incident that its absence is.
+    /// The key of the incident that reports its absence.
     pub key: String,
 }
 
 impl Treatment {
-    /// The labels that a change of is told, and the severity, which says whether it rose.
+    /// The labels whose change is announced, and the severity, which shows whether it rose.
     pub(super) fn values(&self, labels: &Labels) -> Values {
         self.chosen(labels, &[SEVERITY])
     }
 
-    /// The same without what no change is told of.
+    /// The same without labels whose change is not announced.
     pub(super) fn changeable(&self, labels: &Labels) -> Values {
         self.chosen(labels, &[])
     }
@@ -61,7 +61,7 @@ impl Treatment {
             .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
     }
 
-    /// What is otherwise than it was told, in words: `the load was 87 and is 91`.
+    /// The differences from what was announced, in words: `the load was 87 and is 91`.
     pub(super) fn difference(&self, labels: &Labels, state: &State) -> Option<String> {
         let differing = self.values(labels).into_iter().filter_map(|(name, is)| {
             let was = state.told.get(&name).filter(|was| **was != is)?;

@@ -1,7 +1,7 @@
-//! What silences held, at their end.
+//! The pages that silences held, at their end.
 //!
-//! Beside the straight line: what is held stands in the store, so that a crash loses no page, and
-//! of replicas one tells it.
+//! This runs beside the straight line: held pages are in the store, so that a crash loses none, and
+//! of several replicas one sends each.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,20 +14,21 @@ use crate::{
     telemetry,
 };
 
-/// Incidents looked at before the store is asked again.
+/// The incidents handled before the store is queried again.
 const AT_ONCE: u32 = 64;
-/// How often the store is asked: `alertbridge silences expire` runs in another process.
+/// How often the store is queried: `alertbridge silences expire` runs in another process.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Pipeline {
-    /// Tells what is still on when the last silence that covers it ends, until `stop`.
+    /// Sends the pages of incidents that are still open when the last covering silence ends, until
+    /// `stop`.
     pub async fn look_at_silenced(self: Arc<Self>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let looked = match self.tell_unsilenced().await {
                 Ok(looked) => looked,
                 Err(error) => {
                     telemetry::store_failed(
-                        "what a silence held could not be told: it will be tried again",
+                        "a page held by a silence could not be sent: it will be tried again",
                         &error,
                     );
                     0

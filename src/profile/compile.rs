@@ -60,7 +60,7 @@ fn misnamed(key: &str, name: &str) -> Option<Problem> {
     let what = if name.is_empty() {
         "the profile has no name".to_owned()
     } else if !is_plain {
-        format!("`{name}` is no name of a profile")
+        format!("`{name}` is not a valid profile name")
     } else if name == incident::ATLASSIAN_SLI {
         format!("`{name}` is a name that the bridge uses itself")
     } else {
@@ -152,7 +152,7 @@ fn profile(
 fn no_expression(key: &str, text: &str, reason: &str) -> Problem {
     Problem::new(
         key,
-        format!("`{text}` is no regular expression: {reason}"),
+        format!("`{text}` is not a valid regular expression: {reason}"),
         "look-around and back-references are not known, since they cost time without bound; the \
          syntax is that of https://docs.rs/regex",
     )
@@ -209,7 +209,7 @@ fn each(
             if !(pointer.is_empty() || pointer.starts_with('/')) {
                 problems.push(Problem::new(
                     format!("{key}.json"),
-                    format!("`{pointer}` is no JSON Pointer (RFC 6901)"),
+                    format!("`{pointer}` is not a valid JSON Pointer (RFC 6901)"),
                     "begin each step with a slash: `/alerts`; the whole is `''`",
                 ));
             }

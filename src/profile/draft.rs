@@ -58,7 +58,8 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
     let key = key(&on, over.as_ref(), around);
 
     let mut out = String::from(
-        "# A first profile, made from mails. Try it on more of them with `alertbridge explain`, and\n\
+        "# A first profile, made from mails. Try it on more of them with `alertbridge explain`, \
+         and\n\
          # name what other mail of this sender looks like in `match.matchers`.\nprofiles:\n",
     );
     let _ = writeln!(out, "  - name: {}", name(on.from.as_deref()));
@@ -107,7 +108,8 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
     if status.resolve.is_empty() {
         let _ = writeln!(
             out,
-            "    # Nothing in the mail says that it is over: it ends by itself.\n    resolve_after: 24h"
+            "    # Nothing in the mail says that it is over: it ends by itself.\n    \
+             resolve_after: 24h"
         );
     }
     out

@@ -68,8 +68,8 @@ pub fn problems(profiles: &Profiles) -> Vec<Problem> {
                 found.push(Problem::new(
                     format!("profiles[{place}].tests[{}].{key}", test - 1),
                     format!("test {test} of the profile `{profile}`, with {name}, fails: {what}"),
-                    "correct the profile or the test; `alertbridge explain` shows all that the mail \
-                     holds",
+                    "correct the profile or the test; `alertbridge explain` shows all that the \
+                     mail holds",
                 ));
             }
         }

@@ -204,7 +204,7 @@ fn mistaken(
     if let Some((path, mend)) = unknown.into_iter().next() {
         return Some(Problem::new(
             key,
-            format!("the template speaks of `{path}`, which nothing gives"),
+            format!("the template uses `{path}`, which is not defined"),
             mend,
         ));
     }
@@ -242,7 +242,7 @@ impl Speakable<'_> {
         let (first, second) = (names.next().unwrap_or_default(), names.next());
         match (first, second) {
             (first, _) if !context::NAMES.contains(&first) => Some(
-                "a template may speak of from, to, subject, date, header, text, pairs, pairs_all, \
+                "a template may use from, to, subject, date, header, text, pairs, pairs_all, \
                  links, re, json, attachments and item",
             ),
             ("re", Some(group)) if !self.groups.contains(group) => {
@@ -255,7 +255,8 @@ impl Speakable<'_> {
                 Some("say what an item is: `each: { text: … }` or `each: { json: /alerts }`")
             }
             ("item", Some(group)) if self.item.is_some_and(|item| !item.contains(group)) => Some(
-                "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and `section`",
+                "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and \
+                 `section`",
             ),
             _ => None,
         }

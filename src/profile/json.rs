@@ -63,7 +63,7 @@ impl Source {
                 .map_err(|error| {
                     problems.push(Problem::new(
                         format!("{key}.attachment"),
-                        format!("`{pattern}` is no pattern of a name: {error}"),
+                        format!("`{pattern}` is not a valid file name pattern: {error}"),
                         "write it like `*.json`",
                     ));
                 }),
@@ -130,7 +130,7 @@ fn schema(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<Validat
             problems.push(Problem::new(
                 format!("{key}.schema_file"),
                 error.to_string(),
-                "mend the schema, or drop the key",
+                "correct the schema, or drop the key",
             ));
         })
         .ok()

@@ -229,7 +229,7 @@ fn in_json(sheet: &Sheet, pointer: &str) -> Result<Vec<Piece>, NoItem> {
             })
             .collect()),
         Some(_) => Err(NoItem::Missing(format!(
-            "what `each.json` points to, `{pointer}`, is no list"
+            "what `each.json` points to, `{pointer}`, is not a list"
         ))),
         None => Err(NoItem::Missing(format!(
             "`each.json` points to nothing: the mail has no JSON with a list at `{pointer}`"

@@ -47,9 +47,9 @@ impl Statuses {
                     Ok(regex) => compiled.push(regex),
                     Err(reason) => problems.push(Problem::new(
                         format!("{key}.{name}[{index}]"),
-                        format!("`{text}` is no regular expression: {reason}"),
-                        "write what the whole status looks like: `OPEN`, `.* -> ALARM`; a backslash \
-                         before a character that is meant itself",
+                        format!("`{text}` is not a valid regular expression: {reason}"),
+                        "write what the whole status looks like: `OPEN`, `.* -> ALARM`; a \
+                         backslash before a character that is meant itself",
                     )),
                 }
             }

@@ -85,7 +85,7 @@ fn what_a_mail_lacks_is_named_with_its_expression() {
     );
 
     let mail = lacks("28 November", "28 Brumaire");
-    assert!(reason(&profile.read(mail.as_bytes())).contains("is no time as"));
+    assert!(reason(&profile.read(mail.as_bytes())).contains("is not a time in"));
 
     let mail = lacks("Subject: ALARM: \"api 5xx\" in", "Subject: ALARM api in");
     let said = profile.read(mail.as_bytes());
@@ -120,8 +120,8 @@ fn a_status_that_is_ignored_is_so_whatever_else_is_missing() {
 fn matching_goes_by_the_header_alone() {
     let profiles = compiled(&format!(
         "profiles:\n- name: cloudwatch\n{CLOUDWATCH}\
-         - name: other\n  match: {{ from: ['@example.com'], matchers: ['header_x_result!=\"\"', 'list_id=~\".*ops.*\"'] }}\n  \
-         fields: {{ key: a, status: b }}\n"
+         - name: other\n  match: {{ from: ['@example.com'], matchers: ['header_x_result!=\"\"', \
+         'list_id=~\".*ops.*\"'] }}\n  fields: {{ key: a, status: b }}\n"
     ))
     .unwrap();
     let taking = |header: &str| match profiles.taking(header.as_bytes()) {
@@ -206,9 +206,10 @@ fn a_mail_of_several_alerts_is_read_item_by_item() {
     );
     assert_eq!(alert(&found[0]).labels["severity"], "critical");
     assert_eq!(alert(&found[1]).labels.get("severity"), None);
-    assert!(
-        matches!(&found[3], Found::Unparsed { reason, .. } if reason.contains("item.pairs.instance"))
-    );
+    assert!(matches!(
+        &found[3],
+        Found::Unparsed { reason, .. } if reason.contains("item.pairs.instance")
+    ));
 
     assert!(reason(&profile.read(b"From: am@example.com\n\nredesigned")).contains("each.text"));
 }
@@ -216,7 +217,8 @@ fn a_mail_of_several_alerts_is_read_item_by_item() {
 #[test]
 fn json_is_read_from_wherever_it_lies() {
     let fields = "  fields: { key: '{{ json.id }}', status: '{{ json.state }}' }\n";
-    let html = "From: a@b.c\nContent-Type: text/html\n\n<p>x</p><script id=\"d\">{\"id\": 7, \"state\": \"on\"}</script>";
+    let html = "From: a@b.c\nContent-Type: text/html\n\n<p>x</p><script id=\"d\">{\"id\": 7, \
+                \"state\": \"on\"}</script>";
     let attached = "From: a@b.c\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nSee it.\n--b\n\
         Content-Type: application/octet-stream; name=x.json\nContent-Transfer-Encoding: base64\n\n\
         eyJpZCI6IDcsICJzdGF0ZSI6ICJvbiJ9\n--b--\n";
@@ -262,7 +264,7 @@ fn each_element_of_a_list_is_an_alert() {
     assert!(matches!(&found[1], Found::Ignored { .. }));
     assert!(matches!(&found[2], Found::Unparsed { .. }));
     assert!(matches!(&read("[]")[..], [Found::Ignored { .. }]));
-    assert!(reason(&read("{}")).contains("no list"));
+    assert!(reason(&read("{}")).contains("not a list"));
     assert!(reason(&profile.read(b"From: a@b.c\n\n{}")).contains("points to nothing"));
     let many = format!(
         "[{}]",
@@ -277,19 +279,25 @@ fn templates_speak_of_all_that_a_mail_holds() {
         "  match: { from: [a@b.c] }\n  regex: { text: '(?m)^on (?<host>\\S+)' }\n  fields:\n    \
          key: \"{{ re.host }}\"\n    status: on\n    \
          who: \"{{ from }}|{{ to }}|{{ date }}\"\n    \
-         heads: \"{{ header['X-One'] }} {{ header.subject }} {{ header['x-none'] | default('none') }}\"\n    \
-         all: \"{{ pairs_all['Disk'] | join(',') }}\"\n    \
-         files: \"{{ attachments[0].name }} {{ attachments[0].type }} {{ attachments[0].text }}\"\n    \
-         hashed: \"{{ 'a' | hash }}\"\n    \
+         heads: \"{{ header['X-One'] }} {{ header.subject }} {{ header['x-none'] | default('none') \
+         }}\"\n    all: \"{{ pairs_all['Disk'] | join(',') }}\"\n    \
+         files: \"{{ attachments[0].name }} {{ attachments[0].type }} {{ attachments[0].text \
+         }}\"\n    hashed: \"{{ 'a' | hash }}\"\n    \
          replaced: '{{ subject | regex_replace(\"(\\w+) (\\w+)\", \"$2 $1\") }}'\n    \
          link: \"{{ links['view it'] }}\"\n",
     );
-    let mail = "From: =?utf-8?Q?J=C3=B6?= <a@b.c>\r\nTo: d@e.f\r\nDate: Sat, 28 Nov 2026 04:10:05 +0000\r\n\
-        Subject: =?utf-8?Q?gr=C3=BCn?=\r\n rot\r\nX-One: 1\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
-        Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain; charset=iso-8859-1; format=flowed\r\n\
-        Content-Transfer-Encoding: quoted-printable\r\n\r\non =E4.example \r\nnow\r\nDisk: a\r\nDisk: b\r\n\
-        --c\r\nContent-Type: text/html\r\n\r\n<p>Disk: a<p>Disk: c<p><a href=\"https://x.y/?a=1&amp;b\">View it</a>\r\n--c--\r\n--b\r\n\
-        Content-Disposition: attachment; filename*=utf-8''%C3%BC.txt\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--\r\n";
+    let mail = "From: =?utf-8?Q?J=C3=B6?= <a@b.c>\r\nTo: d@e.f\r\nDate: Sat, 28 Nov 2026 04:10:05 \
+                +0000\r\n\
+        Subject: =?utf-8?Q?gr=C3=BCn?=\r\n rot\r\nX-One: 1\r\nContent-Type: multipart/mixed; \
+        boundary=b\r\n\r\n--b\r\n\
+        Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain; \
+        charset=iso-8859-1; format=flowed\r\n\
+        Content-Transfer-Encoding: quoted-printable\r\n\r\non =E4.example \r\nnow\r\nDisk: \
+        a\r\nDisk: b\r\n\
+        --c\r\nContent-Type: text/html\r\n\r\n<p>Disk: a<p>Disk: c<p><a \
+        href=\"https://x.y/?a=1&amp;b\">View it</a>\r\n--c--\r\n--b\r\n\
+        Content-Disposition: attachment; filename*=utf-8''%C3%BC.txt\r\nContent-Type: \
+        text/plain\r\n\r\nhello\r\n--b--\r\n";
     let found = profile.read(mail.as_bytes());
     let labels = &alert(&found[0]).labels;
     assert_eq!(alert(&found[0]).key, "ä.example");
@@ -367,7 +375,8 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         ),
         (
             format!(
-                "{rest}  fields: {{ key: \"{{{{ subject | regex_replace('(', '') }}}}\", status: s }}\n"
+                "{rest}  fields: {{ key: \"{{{{ subject | regex_replace('(', '') }}}}\", status: s \
+                 }}\n"
             ),
             "fields.key",
             "no regular expression",
@@ -437,7 +446,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}{fields}  resolve_after: 0s\n"),
             "resolve_after",
-            "out of bounds",
+            "out of range",
         ),
         (
             format!("{rest}{fields}  statuses: x\n"),
@@ -447,7 +456,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}{fields}  authenticity: {{ domain: com }}\n"),
             "authenticity.domain",
-            "no domain",
+            "is not a domain",
         ),
     ] {
         let said = refused(&profile);

@@ -1,4 +1,4 @@
-//! Where an integration answers.
+//! The address of an integration.
 
 use url::{Position, Url};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::settings::Secret;
 
-/// An address that is no secret, but for a user, a password and a query that it may hold.
+/// An address that is not secret, except for a user, a password and a query that it may contain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Address {
     text: String,
@@ -34,7 +34,7 @@ impl Address {
         let Ok(mut url) = parse(&self.text) else {
             return self;
         };
-        // Of http and https neither fails.
+        // It cannot fail for http and https.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
         Self {
             text: url.as_str().trim_end_matches('/').to_owned(),
@@ -42,7 +42,7 @@ impl Address {
         }
     }
 
-    /// The address; for people's eyes without what may be a credential.
+    /// The address; for display without anything that may be a credential.
     pub(super) fn reveal(&self, keys: &Keys) -> String {
         if keys.hidden() && self.credential.is_some() {
             shown(&self.text)

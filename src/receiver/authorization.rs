@@ -1,4 +1,4 @@
-//! How a request proves who it is by its header `Authorization`: a token, or a user and a password.
+//! The `Authorization` header of a request: a token, or a user and a password.
 
 use std::path::PathBuf;
 
@@ -61,7 +61,7 @@ impl Authorization {
             let mend = "write the user's name itself";
             site.problem(
                 "basic_auth.username",
-                "it holds a colon or a template, and a user's name does not",
+                "it holds a colon or a template, and a user name cannot",
                 mend,
             );
         }

@@ -1,5 +1,5 @@
-//! Settings → integrations: everything that can be known to be wrong with a receiver is found here,
-//! all at once.
+//! Settings → integrations: every problem of a receiver that can be known is found here, all at
+//! once.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -16,14 +16,14 @@ use crate::{
 };
 
 impl Receivers {
-    /// Compiles the settings: templates are parsed and tried on samples, secrets' `X` and `X_file`
-    /// checked. Nothing is read but the template files; see [`Receivers::try_secrets`]. What is
-    /// allowed yet unwise is in [`Receivers::warnings`].
+    /// Compiles the settings: templates are parsed and tried on samples, and each secret's `X` and
+    /// `X_file` are checked. Only the template files are read; see [`Receivers::try_secrets`].
+    /// Settings that are allowed but unwise are in [`Receivers::warnings`].
     pub fn compile(settings: &[Settings], templates: &[PathBuf]) -> Result<Self, Vec<Problem>> {
         Self::compile_with(settings, templates, &BTreeSet::new())
     }
 
-    /// The same where alerts may have labels besides those built in, of which templates may speak.
+    /// The same for alerts that may have labels besides the built-in ones, which templates may use.
     pub fn compile_with(
         settings: &[Settings],
         templates: &[PathBuf],
@@ -70,7 +70,7 @@ impl Receivers {
         }
     }
 
-    /// Reads every secret's file and checks what it holds, as `check` does.
+    /// Reads every secret's file and checks its content, as `check` does.
     pub fn try_secrets(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (target, integration) in &self.integrations {
@@ -108,7 +108,7 @@ impl Receivers {
                 "give it one",
             ));
         } else if self.names.iter().any(|known| known == name) {
-            let what = format!("another receiver is called `{name}` already");
+            let what = format!("another receiver is already called `{name}`");
             found.problems.push(Problem::new(
                 format!("{key}.name"),
                 what,
@@ -133,7 +133,7 @@ impl Receivers {
         });
     }
 
-    /// A fallback must lead somewhere else, in the end.
+    /// A chain of fallbacks must not lead back to the receiver.
     fn check_fallback(
         &self,
         key: &str,
@@ -170,8 +170,7 @@ impl Receivers {
     }
 }
 
-/// What is wrong with a secret's file. One that is written in the configuration was checked with
-/// it.
+/// What is wrong with a secret's file. A secret written in the configuration was checked with it.
 fn fault(
     key: &str,
     Credential {

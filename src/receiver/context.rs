@@ -1,4 +1,4 @@
-//! What a template may speak of: the labels, and what else is known of the notification.
+//! The variables of a template: the labels, and what else is known about the notification.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use minijinja::{
 use super::{Parcel, wording};
 use crate::{delivery::Action, label};
 
-/// What templates may speak of besides the labels.
+/// The variables besides the labels.
 pub const NAMES: [&str; 14] = [
     "labels",
     "incident",
@@ -40,7 +40,7 @@ const NUMBERS: [&str; 5] = [
     "recurrence_28d",
 ];
 
-/// Everything a template may speak of. A label that is not set reads as empty.
+/// The variables of a template. A label that is not set reads as empty.
 pub fn context(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
     let labels: Vec<(String, Value)> = label::NAMES
@@ -89,7 +89,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         ("details", Value::from(wording::below(notification))),
     ];
 
-    // Of a resolve whose trigger has none it is undefined, and what needs it fails.
+    // It is undefined for a resolve whose trigger has none, and what needs it fails.
     let needs_none = parcel.receipt.is_none() && notification.action == Action::Resolve;
     let receipt = (!needs_none).then(|| ("receipt".to_owned(), text(parcel.receipt)));
 
@@ -101,7 +101,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
     )
 }
 
-/// The labels by name. One that is not set reads as empty, as in Alertmanager.
+/// The labels by name. A label that is not set reads as empty, as in Alertmanager.
 #[derive(Debug)]
 struct Labels(Vec<(String, Value)>);
 
@@ -122,7 +122,7 @@ impl Object for Labels {
     }
 }
 
-/// A numeric label as the number it is, where that prints the same.
+/// A numeric label as a number, if that prints the same.
 fn typed(name: &str, text: &str) -> Value {
     if NUMBERS.contains(&name) {
         if let Ok(number) = text.parse::<i64>() {

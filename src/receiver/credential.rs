@@ -1,5 +1,5 @@
-//! The credentials of an integration: what each is called, the shape it must have, and what of it
-//! may never show.
+//! The credentials of an integration: the name of each, the form it must have, and the parts that
+//! must never be shown.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -16,30 +16,31 @@ pub struct Credential {
     pub secret: Secret,
 }
 
-/// What a credential looks like, as far as can be known without asking the vendor.
+/// The form of a credential, as far as it can be checked without the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// One word that goes into a header.
     Key,
-    /// The same, of a Slack app's bot.
+    /// The same, for the bot of a Slack app.
     BotToken,
     /// PagerDuty's.
     RoutingKey,
     /// An address of http or https.
     Address,
-    /// Of Standard Webhooks: `whsec_` and base64.
+    /// For Standard Webhooks: `whsec_` and base64.
     Signing,
-    /// Whatever stands on one line.
+    /// Any text of one line.
     Password,
 }
 
-/// What is wrong with a credential, as what follows `it`, and its mend. Holds nothing of it.
+/// What is wrong with a credential, as the rest of a sentence about it, and how to fix it. It
+/// contains nothing of the credential.
 pub type Fault = (String, &'static str);
 
-/// How long PagerDuty's keys are.
+/// The length of PagerDuty's keys.
 const ROUTING_KEY: usize = 32;
 
-/// What is put before a key by whoever sends it, and copied along.
+/// Prefixes that clients put before a key, and that are copied along.
 const PREFIXES: [&str; 6] = [
     "genie key ",
     "geniekey ",
@@ -50,7 +51,7 @@ const PREFIXES: [&str; 6] = [
 ];
 
 impl Shape {
-    /// What is wrong with it. What is between the white space around it counts.
+    /// What is wrong with it. Surrounding white space is ignored.
     pub fn check(self, text: &str) -> Result<(), Fault> {
         let fault = |what: &str, mend| Err((what.to_owned(), mend));
         if text.starts_with('\u{FEFF}') {
@@ -76,7 +77,7 @@ impl Shape {
         }
 
         if is_quoted(text) {
-            return fault("stands in quotes", "drop the quotes");
+            return fault("is enclosed in quotes", "drop the quotes");
         }
 
         if is_assignment(text) {
@@ -88,7 +89,7 @@ impl Shape {
 
         if text.contains("{{") {
             return fault(
-                "holds a template, and secrets are none",
+                "holds a template, and a secret cannot be one",
                 "write the secret itself",
             );
         }
@@ -99,7 +100,7 @@ impl Shape {
                 (what, "write it like https://api.example.com")
             }),
             Self::Signing if super::signature::signing_key(text).is_none() => fault(
-                "is no signing secret",
+                "is not a signing secret",
                 "write `whsec_` and its bytes in base64",
             ),
             Self::Signing | Self::Password => Ok(()),
@@ -120,12 +121,12 @@ impl Shape {
         }
 
         if lower.starts_with("http://") || lower.starts_with("https://") {
-            return fault("is an address, and no key", "copy the key itself");
+            return fault("is an address, not a key", "copy the key itself");
         }
 
         if self == Self::RoutingKey && text.chars().count() != ROUTING_KEY {
             return fault(
-                "is no routing key: they have 32 characters",
+                "is not a routing key, which has 32 characters",
                 "copy the integration key",
             );
         }
@@ -133,7 +134,7 @@ impl Shape {
         if self == Self::BotToken
             && (lower.starts_with("xapp-") || !text.bytes().all(|byte| byte.is_ascii_graphic()))
         {
-            let what = "is no bot's token: they begin with xoxb- and hold no space";
+            let what = "is not a bot token, which begins with xoxb- and holds no space";
             return fault(what, "copy the Bot User OAuth Token");
         }
 
@@ -150,7 +151,8 @@ impl Shape {
 
 fn is_unseen(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+        || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
+        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 fn is_quoted(text: &str) -> bool {
@@ -160,7 +162,7 @@ fn is_quoted(text: &str) -> bool {
     text.starts_with(quotes) || text.ends_with(quotes)
 }
 
-/// `OPSGENIE_API_KEY=…`, but for base64 that ends in `=`.
+/// `OPSGENIE_API_KEY=…`, but not base64 that ends in `=`.
 fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, value)| {
         let name = name.strip_prefix("export ").unwrap_or(name).trim();
@@ -172,9 +174,9 @@ fn is_assignment(text: &str) -> bool {
     })
 }
 
-/// What of a credential may not be shown, the longest first: the whole, and of an address what may
-/// be one by itself, since a reply or a proxy may repeat the part alone; each as JSON, HTML and
-/// URLs write it too.
+/// The parts of a credential that must not be shown, the longest first: the whole, and the parts of
+/// an address that may be credentials by themselves, because a reply or a proxy may repeat such a
+/// part; each also in the encodings of JSON, HTML and URLs.
 pub fn telling(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned()];
     if let Some((scheme, rest)) = secret.split_once("://") {
@@ -201,12 +203,12 @@ pub fn telling(secret: &str) -> Vec<String> {
     written
 }
 
-/// Of an address without its scheme: user, password and their Base64, the path, its long segments,
-/// the query's values.
+/// The parts of an address without its scheme: user, password and their Base64, the path, its long
+/// segments, the query's values.
 fn of_address(rest: &str) -> Vec<String> {
     /// A shorter segment of a path is a word.
     const LONG_SEGMENT: usize = 12;
-    /// A shorter value or user is one too.
+    /// A shorter value or user is a word.
     const LONG_VALUE: usize = 5;
 
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -241,7 +243,7 @@ fn of_address(rest: &str) -> Vec<String> {
     for pair in query.split(['&', '#']).filter(|pair| !pair.is_empty()) {
         let value = pair.split_once('=').map_or(pair, |(_, value)| value);
         parts.push(pair.to_owned());
-        // Replies are made of the words for yes and no.
+        // Replies contain the words for yes and no.
         if value.len() >= LONG_VALUE && value != "false" {
             parts.extend([value.to_owned(), decoded(value)]);
         }
@@ -250,7 +252,7 @@ fn of_address(rest: &str) -> Vec<String> {
     parts
 }
 
-/// A text as it is, and as JSON, HTML and URLs write it.
+/// A text verbatim, and in the encodings of JSON, HTML and URLs.
 fn ways(text: &str) -> Vec<String> {
     let mut ways = vec![text.to_owned()];
     if text.bytes().any(|byte| !byte.is_ascii_alphanumeric()) {
@@ -326,7 +328,8 @@ mod tests {
     #[test]
     fn of_an_address_user_password_and_query_are_secrets_however_they_are_written() {
         let parts = telling(
-            "https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true",
+            "https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop\
+             ?token=hunter2&wait=true",
         );
         for secret in [
             "robot",

@@ -1,17 +1,17 @@
-//! A success that its body takes back: what a receiver without keys means by a 2xx.
+//! A success that its body contradicts: the meaning of a 2xx from a receiver without dedup keys.
 //!
-//! What such a receiver took and is sent again is a second message, so a 2xx is a delivery whatever
-//! words come with it, unless these say that nothing was posted: `"ok": false`, an error's status
-//! or words, one of Slack's.
+//! If such a receiver has accepted a message, sending it again posts a second one. A 2xx is
+//! therefore a delivery whatever the body says, unless the body says that nothing was posted:
+//! `"ok": false`, an error's status or words, or one of Slack's.
 
 use serde_json::Value;
 
 use super::{Reply, status, text};
 use crate::delivery::{FailureReason, Verdict};
 
-/// Fields that say by yes or no whether it was done.
+/// Fields that say with yes or no whether it succeeded.
 const FLAGS: [&str; 5] = ["ok", "success", "succeeded", "issuccess", "delivered"];
-/// Fields that say so in a word or a number.
+/// Fields that say so with a word or a number.
 const STATES: [&str; 8] = [
     "status",
     "result",
@@ -22,10 +22,10 @@ const STATES: [&str; 8] = [
     "code",
     "errcode",
 ];
-/// Fields that are there, or hold something, where it was not done.
+/// Fields that are present, or not empty, if it failed.
 const ERRORS: [&str; 3] = ["error", "errors", "errormessage"];
 
-/// How a sentence or a state begins that speaks of failure.
+/// The beginnings of sentences and states that report a failure.
 const FAILED: [&str; 15] = [
     "bad",
     "denied",
@@ -55,10 +55,10 @@ const DONE: [&str; 10] = [
     "success",
     "succeeded",
 ];
-/// What an empty error is called.
+/// The values of an error field that mean no error.
 const NONE: [&str; 7] = ["", "0", "false", "no", "none", "null", "ok"];
 
-/// The families of Slack's one-word errors, which those who speak its language share.
+/// The families of Slack's one-word errors, which compatible services share.
 const BEGINNINGS: [&str; 5] = ["invalid_", "missing_", "no_", "not_", "too_many_"];
 const ENDINGS: [&str; 10] = [
     "_archived",
@@ -73,7 +73,7 @@ const ENDINGS: [&str; 10] = [
     "_revoked",
 ];
 
-/// The verdict of an endpoint whose answer may be anything.
+/// The verdict on an endpoint whose reply may be anything.
 pub fn judge(reply: &Reply) -> Verdict {
     match status::verdict(reply) {
         Verdict::Delivered { .. } => denied(reply).unwrap_or(Verdict::Delivered { receipt: None }),
@@ -81,9 +81,9 @@ pub fn judge(reply: &Reply) -> Verdict {
     }
 }
 
-/// The verdict of a chat. It answers by no web page: one comes from a proxy or a sign-in in
-/// between. Whether something was posted nobody knows then, so it is not repeated; the dead letter
-/// says so, and the fallback is told.
+/// The verdict on a chat. A chat does not reply with a web page: one comes from a proxy or a
+/// sign-in in between. Then it is unknown whether something was posted, so it is not repeated; the
+/// dead letter says so, and the fallback is notified.
 pub fn judge_chat(reply: &Reply) -> Verdict {
     if (200..300).contains(&reply.status) && is_web_page(&reply.body) {
         let detail = format!(
@@ -117,7 +117,7 @@ fn denied(reply: &Reply) -> Option<Verdict> {
     })
 }
 
-/// What a body says against its own status.
+/// How a body contradicts its own status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Denial {
     /// The status that it should have had.
@@ -129,7 +129,7 @@ fn of_json(json: &Value) -> Option<Denial> {
     match json {
         Value::Bool(false) => Some(Denial::Words),
         Value::String(said) => of_text(said),
-        // Of several messages those that came are not to come again.
+        // If one of several messages was posted, it must not be repeated.
         Value::Array(items) => items.iter().map(of_json).reduce(Option::and).flatten(),
         Value::Object(fields) => {
             let all = |names: &'static [&str]| {
@@ -179,8 +179,8 @@ fn of_json(json: &Value) -> Option<Denial> {
 fn of_text(said: &str) -> Option<Denial> {
     let lower = said.trim().to_ascii_lowercase();
     // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
-    // 429". They say 200 where another attempt may help, with 401 and 412 too; too large a message
-    // stays so.
+    // 429". They reply 200 where another attempt may help, also with 401 and 412; a message that is
+    // too large stays so.
     if lower.contains("delivery failed") {
         let code = lower
             .split("http error ")
@@ -359,7 +359,8 @@ mod tests {
         ] {
             assert_eq!(of_text(refused), Some(Denial::Words), "{refused}");
         }
-        let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+        let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint \
+                      returned HTTP error 429";
         assert_eq!(of_text(failed), Some(Denial::Status(429)));
         assert_eq!(
             of_text("Webhook message delivery failed with error: x"),

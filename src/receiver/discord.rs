@@ -1,7 +1,7 @@
 //! Discord webhooks. <https://discord.com/developers/docs/resources/webhook#execute-webhook>
 //!
 //! Whatever an alert says is text to Discord and never Markdown, and nobody is mentioned:
-//! `@everyone` in an app's name wakes nobody.
+//! `@everyone` in the name of an app notifies nobody.
 
 use std::path::PathBuf;
 
@@ -27,8 +27,8 @@ use crate::{
     settings::{self, DefaultOn, SecretText},
 };
 
-// The limits of an embed, which together are below the 6000 of a message. A footer holds the notes,
-// which are shorter.
+// The limits of an embed, which together are below the 6000 of a message. A footer contains the
+// notes, which are shorter.
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 4096;
 
@@ -40,13 +40,13 @@ pub struct Settings {
     pub webhook_url_file: Option<PathBuf>,
     pub title: Option<String>,
     pub message: Option<String>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
 }
@@ -94,7 +94,7 @@ impl Discord {
         let text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
         let text = below(&title, TITLE, text, "\n");
 
-        // A backslash that a cut leaves alone before the "…" escapes that, and does not show.
+        // A backslash that a cut leaves before the "…" escapes that, and is not shown.
         let mut embed = json!({
             "title": cut(&title, TITLE),
             "description": cut(&text, DESCRIPTION),
@@ -110,7 +110,7 @@ impl Discord {
     }
 }
 
-/// The embed's edge, as 0xRRGGBB.
+/// The colour of the embed's edge, as 0xRRGGBB.
 fn color(notification: &Notification) -> u32 {
     match (notification.action, Severity::of(notification)) {
         (Action::Resolve, _) => 0x2E_B8_86,
@@ -140,7 +140,7 @@ impl Receiver for Discord {
             (200..=299, Some(id)) => Verdict::Delivered {
                 receipt: Some(cut(id, 64)),
             },
-            // An error's JSON, in a proxy's hands.
+            // The JSON of an error, which a proxy has altered.
             (200..=299, None) if json["code"].is_number() && json["message"].is_string() => {
                 status::unexpected(reply)
             }
@@ -148,7 +148,7 @@ impl Receiver for Discord {
             (429, _) => Verdict::Retry {
                 reason: FailureReason::RateLimited,
                 detail: status::detail(reply),
-                // To the millisecond, where the header says whole seconds.
+                // To the millisecond, while the header has whole seconds.
                 after: json["retry_after"]
                     .as_f64()
                     .and_then(status::pause)
@@ -174,8 +174,8 @@ impl Receiver for Discord {
     }
 }
 
-/// The address that answers once the message is there: without `wait` one that is not saved is no
-/// error.
+/// The address that replies once the message exists: without `wait`, a message that is not saved is
+/// not an error.
 fn waiting(url: &str) -> String {
     let Ok(mut address) = http_url::parse(url) else {
         return format!("{url}?wait=true");

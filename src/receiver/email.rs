@@ -1,8 +1,9 @@
 //! Mail to people, by SMTP.
 //!
-//! The mails of an incident are one thread: each answers its trigger and refers to a root that is
-//! made from the alias. A Message-ID is the same across retries and of one mail alone, since
-//! servers drop a second mail of the same. `Auto-Submitted` (RFC 3834) keeps robots from answering.
+//! The mails of an incident form one thread: each replies to its trigger and references a root that
+//! is derived from the alias. A Message-ID is the same across retries and unique to one mail,
+//! because servers drop a second mail with the same one. `Auto-Submitted` (RFC 3834) keeps
+//! automatic responders from answering.
 
 use std::{borrow::Cow, fmt};
 
@@ -27,43 +28,43 @@ use crate::{
     settings::{self, DefaultOn, host::is_address},
 };
 
-/// A longer subject is not read.
+/// Nobody reads a longer subject.
 const SUBJECT: usize = 250;
 const TEXT: usize = 64 << 10;
 
-/// More people are a mailing list.
+/// More recipients should be a mailing list.
 const RECIPIENTS: usize = 50;
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Addresses, as a list or parted by commas.
+    /// Addresses, as a list or separated by commas.
     pub to: Addresses,
-    /// One address; none whose mail is read as an alert.
+    /// One address, which must not be one whose mail is read as an alert.
     pub from: String,
     pub smarthost: Option<smarthost::Settings>,
-    /// A template; the headline where it is not given.
+    /// A template; the headline by default.
     pub subject: Option<String>,
-    /// A template of plain text; all that is known where it is not given.
+    /// A template for plain text; by default, everything that is known.
     pub text: Option<String>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted.
+    /// Pacing, `60/m` or `1/s`. There is none by default.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
     pub tls: Option<Tls>,
 }
 
 impl Settings {
-    /// The address that it is from, without a name.
+    /// The sender's address, without a name.
     pub fn sender(&self) -> &str {
         let address = self.from.rsplit('<').next().unwrap_or_default();
         address.trim().trim_end_matches('>')
     }
 }
 
-/// Addresses of mail: a list, or one text that parts them by commas.
+/// Mail addresses: a list, or one text in which commas separate them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses(Vec<String>);
 
@@ -129,7 +130,7 @@ impl Email {
         })
     }
 
-    /// Of one mail, whatever becomes of it.
+    /// The id of a mail, whatever happens to it.
     fn message_id(&self, parcel: &Parcel<'_>) -> String {
         let unique = format!(
             "{}\n{}\n{}",
@@ -140,7 +141,7 @@ impl Email {
         self.identified(&unique)
     }
 
-    /// What all mails about an alias refer to. No mail is called that.
+    /// The id that all mails about an alias reference. No mail has it.
     fn root(&self, parcel: &Parcel<'_>) -> String {
         self.identified(parcel.alias)
     }
@@ -223,8 +224,8 @@ impl Receiver for Email {
         })
     }
 
-    /// Of SMTP's replies 4xx ask to come again, and 5xx are final. Whom the server refuses while it
-    /// takes the mail for others is tried apart.
+    /// Among SMTP's replies, 4xx ask for another attempt, and 5xx are final. Recipients that the
+    /// server refuses, while it accepts the mail for others, are tried separately.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let detail = quoted(reply.status, &String::from_utf8_lossy(&reply.body));
         match reply.status {
@@ -285,7 +286,7 @@ fn quoted(status: u16, said: &str) -> String {
     status::quoted(status, said).replacen("HTTP", "SMTP", 1)
 }
 
-/// Whom the server refused, while it took the mail for others; see `deliver`.
+/// The recipients that the server refused, while it accepted the mail for others; see `deliver`.
 fn refused(reply: &Reply) -> Vec<String> {
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let refused = json["refused"].as_array().into_iter().flatten();
@@ -294,7 +295,7 @@ fn refused(reply: &Reply) -> Vec<String> {
         .collect()
 }
 
-/// When it is sent, as mail has it.
+/// The time of sending, in the format of mail.
 fn date(parcel: &Parcel<'_>) -> String {
     let zoned = parcel.now.to_zoned(jiff::tz::TimeZone::UTC);
     jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()
@@ -320,7 +321,7 @@ impl Address {
         if !is_address(address) || !is_plain {
             site.problem(
                 field,
-                format!("`{}` is no address", cut(&one_line(text), 80)),
+                format!("`{}` is not a valid address", cut(&one_line(text), 80)),
                 "write it like oncall@example.com, or On call <oncall@example.com>",
             );
             return None;

@@ -1,5 +1,5 @@
-//! What the environment gave to an integration's texts (`${NAME}`): it may be a credential wherever
-//! it stands, in a body too, and shows nowhere.
+//! Values from the environment in an integration's texts (`${NAME}`): each may be a credential
+//! wherever it is, also in a body, and is never shown.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::{Body, Receivers, Request, credential::telling};
 use crate::delivery::Target;
 
-/// A shorter value is a word or a port, and would hide what it is not.
+/// A shorter value is a word or a port, and would hide other text.
 const SHORTEST: usize = 5;
 
 /// By integration.
 pub(super) type Given = BTreeMap<Target, Vec<String>>;
 
 impl Receivers {
-    /// The same, knowing what the environment gave, each with its place in the configuration.
+    /// The same with the values from the environment, each with its place in the configuration.
     #[must_use]
     pub fn hiding(mut self, given: Vec<(String, String)>) -> Self {
         for (place, value) in given {
@@ -31,7 +31,7 @@ impl Receivers {
         self
     }
 
-    /// What of an integration's texts may not show.
+    /// The values in an integration's texts that must not be shown.
     pub fn given(&self, target: &Target) -> impl Iterator<Item = &str> {
         self.given
             .get(target)
@@ -40,7 +40,7 @@ impl Receivers {
             .map(String::as_str)
     }
 
-    /// A request that is for people's eyes, without it.
+    /// A request for display, without these values.
     pub fn without_given(&self, target: &Target, request: Request) -> Request {
         let hidden: Vec<String> = self.given(target).flat_map(telling).collect();
         if hidden.is_empty() {

@@ -32,9 +32,9 @@ mod responder;
 use responder::Called;
 pub use responder::Responder;
 
-/// Where Opsgenie answers, unless `api_url` says otherwise.
+/// The default of `api_url` for Opsgenie.
 const OPSGENIE: &str = "https://api.opsgenie.com";
-/// Where Jira Service Management answers.
+/// The default of `api_url` for Jira Service Management.
 const JSM: &str = "https://api.atlassian.com/jsm/ops/integration";
 
 // The API's limits.
@@ -47,7 +47,7 @@ const ENTITY: usize = 512;
 const NOTE: usize = 25_000;
 const RESPONDERS: usize = 50;
 
-/// What one path segment may hold as it is (RFC 3986, 2.3).
+/// The characters that a path segment may contain unencoded (RFC 3986, 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -64,21 +64,21 @@ pub struct Settings {
     pub api_url: Option<String>,
     pub message: Option<String>,
     pub description: Option<String>,
-    /// `P1`–`P5`, or a template that gives one.
+    /// `P1`–`P5`, or a template that yields one.
     pub priority: Option<String>,
     pub responders: Vec<Responder>,
     pub tags: Vec<String>,
-    /// Added to the details every alert carries.
+    /// Added to the details that every alert carries.
     pub details: IndexMap<String, String>,
     /// How long an accepted request may stay unconfirmed before it counts as failed.
     pub confirm_timeout: settings::Duration,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
 }
@@ -124,13 +124,13 @@ pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgen
     Opsgenie::compile(settings, OPSGENIE, site)
 }
 
-/// An entry of `jsm_configs`, which differs by where it answers.
+/// An entry of `jsm_configs`, which differs by its address.
 pub(super) fn compile_jsm(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
     Opsgenie::compile(settings, JSM, site)
 }
 
 impl Opsgenie {
-    /// `base` is where it answers, unless the settings say.
+    /// `base` is the default address.
     fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
         let responders: Vec<_> = settings
             .responders
@@ -173,7 +173,7 @@ impl Opsgenie {
         {
             site.problem(
                 "priority",
-                format!("`{said}` is no priority"),
+                format!("`{said}` is not a valid priority"),
                 "the priorities are P1 to P5",
             );
         }
@@ -279,7 +279,7 @@ impl Opsgenie {
             if let Some(priority) = priority_of(&said) {
                 return priority;
             }
-            page.note(format!("`{}` is no priority", cut(&said, 40)));
+            page.note(format!("`{}` is not a valid priority", cut(&said, 40)));
         }
 
         match Severity::of(page.notification()) {
@@ -330,7 +330,7 @@ impl Receiver for Opsgenie {
             }
             (_, Action::Resolve) => {
                 let note = cut(&wording::body(parcel.notification), NOTE);
-                // Without identifierType the alias is taken for an id, and nothing closes.
+                // Without identifierType, the alias is taken for an id, and nothing is closed.
                 let path = format!(
                     "/v2/alerts/{}/close?identifierType=alias",
                     segment(parcel.alias)
@@ -357,7 +357,7 @@ impl Receiver for Opsgenie {
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let action = match (parcel.notification.action, parcel.step) {
-            // There was no alert any more, and a new one is made.
+            // The alert no longer existed, so a new one is created.
             (Action::Change, Step::Apart) => Action::Trigger,
             (Action::Change, Step::Confirm { of, .. }) if **of == Step::Apart => Action::Trigger,
             (action, _) => action,
@@ -378,7 +378,7 @@ impl Receiver for Opsgenie {
                     detail,
                 }
             }
-            // Somebody closed it, and it became no worse.
+            // Somebody closed it, and it did not get worse.
             (
                 Action::Change,
                 _,
@@ -390,7 +390,7 @@ impl Receiver for Opsgenie {
         }
     }
 
-    /// An alert's priority and its message are changed one after the other.
+    /// An alert's priority and message are changed one after the other.
     fn second_step(&self, action: Action) -> Option<Step> {
         (action == Action::Change).then_some(Step::Message)
     }
@@ -414,8 +414,9 @@ fn priority_of(said: &str) -> Option<&'static str> {
         .find(|known| known.eq_ignore_ascii_case(said.trim()))
 }
 
-/// As many of the details as fit into `room` units, names counted, the first of a name winning. No
-/// value takes more than half of what is left, so that one long text leaves room for the rest.
+/// As many of the details as fit into `room` units, including names; the first of a name wins. No
+/// value takes more than half of the remaining space, so that one long text leaves space for the
+/// rest.
 fn fit(details: Vec<(String, String)>, mut room: usize) -> Map<String, Value> {
     let mut fitted = Map::new();
     for (name, value) in details {

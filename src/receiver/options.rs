@@ -1,15 +1,15 @@
-//! What every integration may be told, beside what is its own.
+//! The options of every integration, besides its own settings.
 
 use super::{RateLimit, Transport, site::Site, transport::Tls};
 use crate::settings::{self, DefaultOn, SecretText};
 
 /// The options that all integrations share, compiled.
 pub struct Options {
-    /// Whether the integration is told that an incident is over.
+    /// Whether the integration is notified when an incident is resolved.
     pub send_resolved: bool,
-    /// Requests it is limited to, where the user wants pacing.
+    /// Its rate limit, if pacing is wanted.
     pub rate_limit: Option<RateLimit>,
-    /// How its requests travel; none where they do not leave the program.
+    /// How its requests travel; `None` if they do not leave the program.
     pub transport: Option<Transport>,
 }
 
@@ -29,7 +29,7 @@ impl Options {
         }
     }
 
-    /// Those of an integration whose requests do not leave the program.
+    /// The options of an integration whose requests do not leave the program.
     pub(super) fn local(send_resolved: DefaultOn) -> Self {
         Self {
             send_resolved: send_resolved.is_on(),

@@ -1,4 +1,4 @@
-//! What a receiver is owed for a notification. Pure.
+//! The deliveries to a receiver for a notification. Pure.
 
 use jiff::Timestamp;
 

@@ -1,7 +1,7 @@
-//! The texts of one request: the team's templates where they have any, else the built-in wording.
+//! The texts of one request: the team's templates if there are any, otherwise the built-in wording.
 //!
-//! A template that fails on a real alert costs its text and not the page: the built-in wording goes
-//! out, with a note.
+//! A template that fails on a real alert only costs its text, not the page: the built-in wording is
+//! sent instead, with a note.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -10,7 +10,7 @@ use minijinja::Value;
 use super::{Parcel, context::context, sample, template::Template, text, wording};
 use crate::delivery::Notification;
 
-/// One request in the making.
+/// One request while it is built.
 pub struct Page<'a> {
     parcel: &'a Parcel<'a>,
     context: OnceCell<Value>,
@@ -26,13 +26,13 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// What a field's template gives, cleaned; none where there is no template, it gives nothing,
-    /// or it fails.
+    /// The cleaned result of a field's template; `None` if there is no template, its result is
+    /// empty, or it fails.
     pub fn text(&self, template: Option<&Template>) -> Option<String> {
         let text = match template?.render(&self.context()) {
             Ok(text) => text::clean(&text),
             Err(error) => {
-                self.note(format!("{error}; the built-in text stands in for it"));
+                self.note(format!("{error}; the built-in text is used instead"));
                 return None;
             }
         };
@@ -44,19 +44,19 @@ impl<'a> Page<'a> {
         self.text(template).map(|text| text::one_line(&text))
     }
 
-    /// The headline from the team's template; marked where the page may not be genuine, whatever
+    /// The headline from the team's template. It is marked if the page may not be genuine, whatever
     /// the template says.
     pub fn headline(&self, template: Option<&Template>) -> Option<String> {
         self.line(template)
             .map(|line| wording::mark(self.parcel.notification) + &line)
     }
 
-    /// What the page is about.
+    /// The notification of this page.
     pub fn notification(&self) -> &'a Notification {
         self.parcel.notification
     }
 
-    /// Tells the reader of the page that something about its text is not as configured.
+    /// Tells the reader of the page that part of its text is not as configured.
     pub fn note(&self, note: String) {
         self.notes.borrow_mut().push(note);
     }
@@ -67,19 +67,19 @@ impl<'a> Page<'a> {
         (!notes.is_empty()).then(|| text::cut(&text::one_line(&notes.join("; ")), 1000))
     }
 
-    /// Everything a template may speak of. A label that is not set reads as empty.
+    /// The variables of a template. A label that is not set reads as empty.
     pub fn context(&self) -> Value {
         self.context.get_or_init(|| context(self.parcel)).clone()
     }
 }
 
-/// A page about a sample, for trying things on.
+/// A page about a sample, for trials.
 pub fn on_sample<T>(notification: &Notification, with: impl FnOnce(&Page<'_>) -> T) -> T {
     sample::parcel(notification, |parcel| with(&Page::new(parcel)))
 }
 
-/// What a field says of each sample, so that a word that is none is found when the configuration is
-/// loaded.
+/// The results of a field for each sample, so that an invalid word is found when the configuration
+/// is loaded.
 pub fn said_of_samples(template: Option<&Template>) -> Vec<String> {
     let mut said: Vec<String> = sample::notifications()
         .iter()

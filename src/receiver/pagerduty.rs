@@ -29,7 +29,8 @@ use crate::{
 // The API's limits: units of the summary, bytes of the whole event.
 const SUMMARY: usize = 1024;
 const EVENT: usize = 512_000;
-// Our own, where the API names none, so that an event without its details always fits.
+// A limit of this bridge where the API defines none, so that an event without its details always
+// fits.
 const WORD: usize = 1024;
 const HREF: usize = 2048;
 const LINKS: usize = 20;
@@ -39,20 +40,20 @@ const LINKS: usize = 20;
 pub struct Settings {
     pub routing_key: Option<SecretText>,
     pub routing_key_file: Option<PathBuf>,
-    /// The whole address; EU: `https://events.eu.pagerduty.com/v2/enqueue`.
+    /// The complete address; EU: `https://events.eu.pagerduty.com/v2/enqueue`.
     pub url: String,
-    /// `critical`, `error`, `warning`, `info`, or a template that gives one.
+    /// `critical`, `error`, `warning`, `info`, or a template that yields one.
     pub severity: Option<String>,
     pub summary: Option<String>,
     pub details: IndexMap<String, String>,
     pub links: Vec<Link>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
 }
@@ -110,7 +111,11 @@ impl PagerDuty {
             .filter(|said| Severity::parse(said).is_none())
         {
             let mend = "the severities are critical, error, warning and info";
-            site.problem("severity", format!("`{said}` is no severity"), mend);
+            site.problem(
+                "severity",
+                format!("`{said}` is not a valid severity"),
+                mend,
+            );
         }
 
         let mut details = Vec::new();
@@ -217,7 +222,7 @@ impl PagerDuty {
             event["links"] = links.into();
         }
 
-        // Too large an event is refused, and with it the page.
+        // An event that is too large is refused, and the page with it.
         if event.to_string().len() > EVENT
             && let Some(payload) = event["payload"].as_object_mut()
         {
@@ -227,7 +232,7 @@ impl PagerDuty {
         event
     }
 
-    /// Everything known; the team's own details win over ours of the same name.
+    /// Everything known; the team's own details replace built-in ones of the same name.
     fn details(&self, page: &Page<'_>, summary: &str) -> Map<String, Value> {
         let mut details: Map<String, Value> = wording::details(page.notification())
             .into_iter()
@@ -262,14 +267,14 @@ impl PagerDuty {
                 continue;
             };
             if href.len() > HREF || http_url::parse(&href).is_err() {
-                page.note(format!("a link is no address: {}", cut(&href, 80)));
+                page.note(format!("a link is not a valid address: {}", cut(&href, 80)));
                 continue;
             }
             let text = page.line(text.as_ref()).unwrap_or_else(|| href.clone());
             links.push(json!({ "href": href, "text": cut(&text, WORD) }));
         }
 
-        // The sender's own page, where the team names no other.
+        // The sender's own page, if the team configures no other.
         let own = wording::one(page.notification(), "url");
         if self.links.is_empty() && own.len() <= HREF && http_url::parse(&own).is_ok() {
             links.push(json!({ "href": own, "text": cut(&own, WORD) }));
@@ -283,7 +288,7 @@ impl PagerDuty {
             if let Some(severity) = Severity::parse(&said) {
                 return severity;
             }
-            page.note(format!("`{}` is no severity", cut(&said, 40)));
+            page.note(format!("`{}` is not a valid severity", cut(&said, 40)));
         }
         Severity::of(page.notification())
     }

@@ -1,9 +1,9 @@
-//! A question that an integration answers and that tells nobody of anything. Pure: it is made of
-//! the request of a page.
+//! A request that an integration answers and that notifies nobody. Pure: it is derived from the
+//! request of a page.
 //!
-//! Where a vendor documents a read that shows whether the credential is good, it is that. Anything
-//! else is a GET of the root of the page's host, without the credential: there are hooks that page
-//! somebody on a GET of their own address.
+//! If a vendor documents a read that shows whether the credential is valid, the probe is that.
+//! Otherwise it is a GET of the root of the page's host, without the credential: there are hooks
+//! that page somebody on a GET of their own address.
 
 use url::Url;
 
@@ -12,16 +12,15 @@ use super::{Body, Reply, Request};
 /// What the answer to a probe shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// The vendor knows the credential.
+    /// The vendor accepts the credential.
     Known,
-    /// Something answers; whether it takes the credential is not to be seen without a page.
+    /// Something answers; only a page would show whether it accepts the credential.
     Answers,
-    /// It answers, and would take no page.
+    /// It answers, and would accept no page.
     Refused(String),
 }
 
-/// The probe that goes where the request of a page of this kind goes; none where pages are sent by
-/// no request.
+/// The probe for the destination of a page's request; `None` if pages are not sent by requests.
 pub fn request(kind: &str, page: Request) -> Option<Request> {
     let mut url = Url::parse(&page.url)
         .ok()
@@ -29,7 +28,7 @@ pub fn request(kind: &str, page: Request) -> Option<Request> {
 
     let method = match kind {
         "opsgenie" | "jsm" => {
-            // The status of a request that nobody made: 404 to a key that is good.
+            // The status of a request that nobody made: 404 if the key is valid.
             let path = format!(
                 "{}/requests/00000000-0000-0000-0000-000000000000",
                 url.path()
@@ -109,7 +108,7 @@ pub fn judge(kind: &str, page: &str, reply: &Reply) -> Shown {
         | ("discord", 401..=404) => refused(),
         ("slack", _) if is_bot => match serde_json::from_slice::<serde_json::Value>(&reply.body) {
             Ok(answer) if answer["ok"] == true => Shown::Known,
-            // Those who speak Slack's language know a part of it.
+            // Compatible services know part of it.
             Ok(answer) if answer["error"] == "unknown_method" => Shown::Answers,
             _ => refused(),
         },

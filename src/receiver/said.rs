@@ -1,9 +1,9 @@
-//! The vendor's own words: what the JSON of a refusal says, whatever its shape (RFC 9457,
-//! Opsgenie's `errors`, and the rest).
+//! The vendor's own words: the text in the JSON of a refusal, whatever its shape (RFC 9457,
+//! Opsgenie's `errors`, and others).
 
 use serde_json::Value;
 
-/// The fields that hold a sentence for people, in the order they are quoted.
+/// The fields that contain a sentence for people, in the order in which they are quoted.
 const FIELDS: [&str; 12] = [
     "code",
     "title",
@@ -18,12 +18,12 @@ const FIELDS: [&str; 12] = [
     "description",
     "errors",
 ];
-/// What is nested deeper is nobody's sentence.
+/// Deeper values are not read.
 const DEEPEST: usize = 5;
-/// Sentences enough to know what is wrong.
+/// The most sentences that are quoted.
 const MOST: usize = 20;
 
-/// What it says, in one line; none where no field of it is known to speak to people.
+/// The text in one line; `None` if no field is known to be for people.
 pub fn said(json: &Value) -> Option<String> {
     let mut sentences = Vec::new();
     match json {
@@ -99,7 +99,8 @@ mod tests {
         for (json, expected) in [
             (r#"{"message":"too long","took":1}"#, "too long"),
             (
-                r#"{"message":"Request body is not processable.","errors":{"message":"Message can not be empty."},"took":0.1}"#,
+                r#"{"message":"Request body is not processable.",
+                    "errors":{"message":"Message can not be empty."},"took":0.1}"#,
                 "Request body is not processable.; message: Message can not be empty.",
             ),
             (
@@ -115,7 +116,8 @@ mod tests {
                 "a: is missing, is short; b: c: is none",
             ),
             (
-                r#"{"type":"about:blank","title":"Out of credit","status":403,"detail":"It costs 50."}"#,
+                r#"{"type":"about:blank","title":"Out of credit","status":403,
+                    "detail":"It costs 50."}"#,
                 "Out of credit; It costs 50.",
             ),
             (

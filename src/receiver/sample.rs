@@ -1,4 +1,4 @@
-//! Notifications like real ones, over which templates are tried before anybody depends on them.
+//! Realistic notifications on which templates are tried before anybody depends on them.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use super::Parcel;
 use crate::delivery::{Action, Notification, Step};
 
-/// A trigger, its resolve, and an alert that could not be read, each with the words that say which
-/// it is.
+/// A trigger, its resolve, and an alert that could not be read, each with a description.
 pub fn notifications() -> [(&'static str, Notification); 3] {
     [
         ("a trigger", incident(Action::Trigger)),
@@ -18,8 +17,8 @@ pub fn notifications() -> [(&'static str, Notification); 3] {
     ]
 }
 
-/// The same, and what alerts may say to break what a template makes of them: marks that JSON gives
-/// a meaning, lines, and next to nothing at all.
+/// The same, and content that could break the result of a template: JSON's special characters, line
+/// breaks, and nearly nothing at all.
 pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
     let odd = |action| {
         let mut notification = incident(action);
@@ -54,10 +53,10 @@ pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
 const ODD: &str =
     "a \"quoted\" word,\nanother line, a \\ and {{ braces }} {% if %} </script> \u{1}'";
 
-/// What stands for the receipt of a sample's trigger.
+/// The receipt of a sample's trigger.
 const RECEIPT: &str = "4711";
 
-/// A parcel that holds a sample.
+/// A parcel with a sample.
 pub fn parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> T) -> T {
     let parcel = Parcel {
         delivery: 1,
@@ -127,7 +126,7 @@ fn unparsed() -> Notification {
         "unparsed-5f2c",
         &labels,
         Value::Null,
-        Some("/sliValue: \"n/a\" is no number"),
+        Some("/sliValue: \"n/a\" is not a number"),
     )
 }
 

@@ -1,4 +1,5 @@
-//! Where the bridge's own canaries are delivered: to nobody, by the way of every page.
+//! The destination of the bridge's own canaries: they take the path of every page, but reach
+//! nobody.
 
 use super::{
     Body, Credential, Keys, Parcel, Receiver, Receivers, RenderError, Reply, Request,
@@ -10,7 +11,7 @@ use crate::{
     settings::DefaultOn,
 };
 
-/// The method of a request that is answered where it is made.
+/// The method of a request that is answered in this process.
 pub const METHOD: &str = "SINK";
 
 struct Sink(Options);

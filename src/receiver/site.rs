@@ -1,5 +1,4 @@
-//! One integration's place in the configuration: its fields are read, checked and complained about
-//! here.
+//! The place of one integration in the configuration: its fields are read and checked here.
 
 use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
@@ -12,20 +11,20 @@ use super::{
 };
 use crate::settings::{Problem, Secret};
 
-/// Where one integration is being compiled, and where its problems go.
+/// The integration being compiled, and the list of its problems.
 pub(super) struct Site<'a> {
-    /// Its place: `receivers[0].slack_configs[0]`.
+    /// The place: `receivers[0].slack_configs[0]`.
     key: String,
     templates: &'a Shelf,
     found: &'a mut Found,
 }
 
-/// What compiling has found.
+/// The findings of compilation.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
-    /// The places of all that is read as a template.
+    /// The places of all templates.
     pub(super) templates: BTreeSet<String>,
 }
 
@@ -39,7 +38,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The place of what is below one of the integration's fields.
+    /// The place below one of the integration's fields.
     pub(super) fn below(&mut self, field: &str) -> Site<'_> {
         Site {
             key: self.at(field),
@@ -64,7 +63,7 @@ impl<'a> Site<'a> {
             .push(Problem::new(self.at(field), what, mend));
     }
 
-    /// What is allowed yet unwise.
+    /// Reports a setting that is allowed but unwise.
     pub(super) fn warn(&mut self, field: &str, what: &str, mend: &str) {
         self.found
             .warnings
@@ -128,7 +127,7 @@ impl<'a> Site<'a> {
         given
     }
 
-    /// A secret that may be left out.
+    /// An optional secret.
     pub(super) fn secret_if_any(
         &mut self,
         name: &'static str,
@@ -159,8 +158,8 @@ impl<'a> Site<'a> {
         })
     }
 
-    /// An address of http or https. `base`: paths are appended to it. The text is not repeated: it
-    /// may be a secret.
+    /// An http or https address. With `base`, paths are appended to it. The text is not repeated,
+    /// because it may be a secret.
     pub(super) fn address(
         &mut self,
         field: &'static str,
@@ -197,7 +196,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The base of an API whose paths may have been copied along with it.
+    /// The base of an API, whose paths may have been copied along with it.
     pub(super) fn base(
         &mut self,
         field: &'static str,
@@ -232,7 +231,7 @@ impl<'a> Site<'a> {
         if parsed.is_none() {
             self.problem(
                 "rate_limit",
-                "it is no rate",
+                "it is not a valid rate",
                 "write it like 60/m, 1/s or 1000/h",
             );
         }

@@ -1,8 +1,8 @@
 //! Slack, by an incoming webhook
 //! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>) or a bot.
 //!
-//! Whatever an alert says is text to Slack and never markup: `<!channel>` in an app's name wakes
-//! nobody.
+//! Whatever an alert says is text to Slack and never markup: `<!channel>` in the name of an app
+//! notifies nobody.
 
 use std::path::PathBuf;
 
@@ -47,20 +47,20 @@ pub struct Settings {
     /// A bot's token (`xoxb-…`, scope `chat:write`), in place of the incoming webhook.
     pub bot_token: Option<SecretText>,
     pub bot_token_file: Option<PathBuf>,
-    /// Where the bot posts: a channel's id, or its name, or a template that gives one.
+    /// The channel in which the bot posts: its id, its name, or a template that yields one.
     pub channel: Option<String>,
     /// `https://slack.com/api`.
     pub bot_api_url: Option<String>,
-    /// Whether the bot edits the trigger's message when its incident is over, and replies in its
-    /// thread.
+    /// Whether the bot edits the trigger's message when its incident is resolved, and replies in
+    /// its thread.
     pub update_message: Option<bool>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
 }
@@ -73,7 +73,7 @@ pub struct Slack {
     options: Options,
 }
 
-/// How it is reached.
+/// The method of posting.
 enum Way {
     /// By an incoming webhook's address.
     Hook(Credential),
@@ -128,7 +128,7 @@ impl Slack {
 }
 
 impl Way {
-    /// One of the two, whole.
+    /// Compiles the given one of the two.
     fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let bots = [
             ("bot_token", settings.bot_token.is_some()),

@@ -1,4 +1,4 @@
-//! The mail server that an integration hands its mails to.
+//! The mail server that an integration sends its mails through.
 
 use std::path::PathBuf;
 
@@ -13,9 +13,9 @@ use crate::settings::{Problem, SecretText, host::is_host};
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub host: String,
-    /// 587 for STARTTLS, 465 for implicit TLS and 25 for none, where it is not given.
+    /// By default 587 for STARTTLS, 465 for implicit TLS and 25 for none.
     pub port: Option<u16>,
-    /// Implicit on port 465, else STARTTLS, where it is not given.
+    /// By default implicit on port 465, otherwise STARTTLS.
     pub tls: Option<Encryption>,
     pub username: Option<String>,
     pub password: Option<SecretText>,
@@ -55,7 +55,7 @@ impl Smarthost {
         if settings.host.is_empty() || !is_host(&settings.host) {
             site.problem(
                 "host",
-                "it is no host",
+                "it is not a valid host name",
                 "write the mail server's name: smtp.example.com",
             );
             return None;
@@ -100,7 +100,7 @@ impl Smarthost {
     }
 }
 
-/// What is wrong with the settings of a smarthost that is not there.
+/// The problem of a missing smarthost.
 pub(super) fn missing(key: String) -> Problem {
     Problem::new(
         key,
@@ -109,7 +109,7 @@ pub(super) fn missing(key: String) -> Problem {
     )
 }
 
-/// The user and the password, which go together; none where neither is given, or they are wrong.
+/// The user and the password, which belong together; `None` if neither is given, or they are wrong.
 fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential)> {
     let password = site.secret_if_any(
         "password",
@@ -122,7 +122,7 @@ fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential
     if name.is_some_and(|name| name.is_empty() || looks_like_template(name)) {
         site.problem(
             "username",
-            "it is empty or a template, and a user's name is neither",
+            "it is empty or a template, and neither can be a user name",
             "write the user's name itself",
         );
     }

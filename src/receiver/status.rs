@@ -1,4 +1,4 @@
-//! What an HTTP status means where a vendor says nothing of its own, and how a reply is quoted.
+//! The meaning of an HTTP status if a vendor documents nothing else, and how a reply is quoted.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Reply, said::said, text};
 use crate::delivery::{FailureReason, Verdict};
 
-/// No receiver can ask for a longer pause: a wrong `Retry-After` must not silence a pager for a
+/// No receiver can request a longer pause: a wrong `Retry-After` must not silence a pager for a
 /// day.
 pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
@@ -17,14 +17,14 @@ const LONGEST_DETAIL: usize = 300;
 
 /// The verdict by the status alone. Success is any 2xx, without a receipt.
 ///
-/// Tried again are 408, 425, 429 and 5xx but 501 and 505, which no repetition mends; and 407, by
-/// which a proxy in between speaks, not the receiver. Redirects are not followed: a page goes where
-/// the configuration says.
+/// 408, 425, 429 and 5xx are tried again, except 501 and 505, which no repetition fixes; and so is
+/// 407, which comes from a proxy in between, not from the receiver. Redirects are not followed: a
+/// page goes where the configuration says.
 pub fn verdict(reply: &Reply) -> Verdict {
     as_if(reply.status, reply)
 }
 
-/// The same of a reply whose body tells what its status should have been.
+/// The same for a reply whose body says what its status should have been.
 pub fn as_if(status: u16, reply: &Reply) -> Verdict {
     let detail = detail(reply);
     let reason = match status {
@@ -48,8 +48,8 @@ pub fn as_if(status: u16, reply: &Reply) -> Verdict {
     }
 }
 
-/// A success that does not read like one: a proxy's page, a changed API. Tried again, since nothing
-/// says it arrived.
+/// A success that does not look like one: a proxy's page, a changed API. It is tried again, because
+/// nothing proves that it arrived.
 pub fn unexpected(reply: &Reply) -> Verdict {
     Verdict::Retry {
         reason: FailureReason::UnexpectedReply,
@@ -58,8 +58,8 @@ pub fn unexpected(reply: &Reply) -> Verdict {
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is read against the reply's own
-/// `Date`, so that neither clock need be right. At most [`LONGEST_PAUSE`].
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is compared with the reply's own
+/// `Date`, so that neither clock needs to be right. At most [`LONGEST_PAUSE`].
 pub fn retry_after(reply: &Reply) -> Option<Duration> {
     let wanted = reply.headers.get("retry-after")?;
     seconds(wanted).or_else(|| {
@@ -73,13 +73,13 @@ pub fn retry_after(reply: &Reply) -> Option<Duration> {
     })
 }
 
-/// A number of seconds in a header, at most [`LONGEST_PAUSE`]. A fraction counts, as some servers
-/// send it.
+/// A number of seconds in a header, at most [`LONGEST_PAUSE`]. Fractions count, because some
+/// servers send them.
 pub fn seconds(text: &str) -> Option<Duration> {
     pause(text.trim().parse().ok()?)
 }
 
-/// The same of a number.
+/// The same for a number.
 pub fn pause(seconds: f64) -> Option<Duration> {
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())))
 }
@@ -88,7 +88,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(text.trim()).ok()
 }
 
-/// The reply in one short line: its status and what it says. May echo a credential: scrub it before
+/// The reply in one short line: its status and its text. It may echo a credential: scrub it before
 /// showing it.
 pub fn detail(reply: &Reply) -> String {
     let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]);

@@ -22,7 +22,7 @@ const LINE: usize = 4096;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub text: Option<String>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
 }
 
@@ -61,7 +61,7 @@ impl Receiver for Stdout {
                 format!("[{}] ", cut(&severity, 32))
             };
 
-            // An alias that is a hash says nothing to people.
+            // An alias that is a hash means nothing to people.
             let id = wording::one(notification, "incident_id");
             let id = if parcel.alias.contains(&id) {
                 String::new()

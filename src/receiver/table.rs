@@ -1,5 +1,5 @@
-//! The kinds of integration, one line each: what they are called, the order in which a receiver
-//! tells them, what reads their settings and what makes them ready to send.
+//! The kinds of integration, one line each: their names, the order in which a receiver's are
+//! notified, their settings and their compilation.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::delivery::Target;
 
-/// Makes one of an integration's settings ready to send; none where they are wrong.
+/// Compiles one integration's settings; `None` if they are wrong.
 type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Box<dyn Receiver>>;
 
 macro_rules! integrations {
@@ -20,7 +20,7 @@ macro_rules! integrations {
         #[serde(deny_unknown_fields, default)]
         pub struct Settings {
             pub name: String,
-            /// Who is told instead, where this receiver cannot be reached.
+            /// The receiver that is notified instead if this one cannot be reached.
             pub fallback: Option<Fallback>,
             $(pub $configs: Vec<$settings>,)*
         }
@@ -31,8 +31,8 @@ macro_rules! integrations {
                 [$(self.$configs.len()),*].iter().sum()
             }
 
-            /// Hands each integration over: its kind, its place among those of its kind, and what
-            /// compiles it.
+            /// Passes on each integration: its kind, its index among those of its kind, and its
+            /// compilation.
             pub(super) fn each(&self, mut take: impl FnMut(&'static str, usize, Compile<'_>)) {
                 $(for (index, settings) in self.$configs.iter().enumerate() {
                     take(stringify!($kind), index, &|site| {
@@ -63,8 +63,8 @@ integrations! {
     stdout, stdout_configs: stdout::Settings => stdout::Stdout::compile;
 }
 
-/// Where an integration stands among those of its receiver: its kind's place, and its own among
-/// them.
+/// The position of an integration within its receiver: the index of its kind, and its own index
+/// within the kind.
 pub(super) fn place(target: &Target) -> (usize, usize) {
     let kind = KINDS
         .iter()

@@ -1,6 +1,7 @@
 //! Microsoft Teams, by a Workflow that begins "When a Teams webhook request is received": an
 //! Adaptive Card 1.4.
-//! <https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>
+//! Microsoft documents it in “Create Incoming Webhooks”,
+//! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors>.
 //!
 //! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever
 //! an alert says, the card is small enough. All of it stands in text runs, which read no Markdown:
@@ -30,30 +31,29 @@ use crate::{
     settings::{self, DefaultOn, SecretText},
 };
 
-/// Fewer bytes than these. Teams takes 28 KB, and what the flow makes of a message has a fifth more
-/// than was sent.
+/// Fewer bytes than this. Teams accepts 28 KB, and the flow enlarges a message by a fifth.
 const MESSAGE: usize = 20_000;
-/// Our own, so that the headline stays one.
+/// A limit of this bridge, so that the headline stays a single line.
 const TITLE: usize = 256;
-/// A unit has at most so many bytes as JSON: three in UTF-8, or two of an escape.
+/// The most bytes of a unit as JSON: three in UTF-8, or two of an escape.
 const UNIT: usize = 3;
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The address the flow shows, which is the credential.
+    /// The address that the flow shows, which is the credential.
     pub webhook_url: Option<SecretText>,
     pub webhook_url_file: Option<PathBuf>,
     /// Plain text, like `text`.
     pub title: Option<String>,
     pub text: Option<String>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
 }
@@ -139,7 +139,7 @@ fn message(title: &str, body: &[Value]) -> Value {
     json!({ "type": "message", "attachments": [attachment] })
 }
 
-/// As many of the lines as fit into `room` bytes of JSON, the last of them cut where it does not.
+/// As many of the lines as fit into `room` bytes of JSON, the last of them cut if necessary.
 fn lines(text: &str, mut room: usize) -> Vec<Value> {
     let mut lines = Vec::new();
     let bare = line("").to_string().len() + 1;
@@ -167,7 +167,7 @@ fn line(text: &str) -> Value {
     })
 }
 
-/// How the headline stands out, in the words of Adaptive Cards.
+/// The colour of the headline, in the terms of Adaptive Cards.
 fn color(notification: &Notification) -> &'static str {
     match (notification.action, Severity::of(notification)) {
         (Action::Resolve, _) => "Good",
@@ -204,8 +204,8 @@ impl Receiver for Teams {
     }
 }
 
-/// The verdict with what the flow says of it: `{"error": {"code": "WorkflowTriggerIsNotEnabled",
-/// "message": …}}`.
+/// The verdict, with what the flow says about it: `{"error": {"code":
+/// "WorkflowTriggerIsNotEnabled", "message": …}}`.
 fn told(verdict: Verdict, status: u16, json: &Value) -> Verdict {
     let error = &json["error"];
     let Some(code) = error["code"].as_str() else {

@@ -1,8 +1,8 @@
-//! Templates of titles and texts. Home of minijinja.
+//! Templates of titles and texts. This is the only user of minijinja in receivers.
 //!
 //! A template is compiled and tried on sample notifications when the configuration is loaded, so
-//! that a misspelt label is found then and not during the incident. What it may use, in time and in
-//! output, is bounded.
+//! that a misspelt label is found then and not during the incident. Its time and its output are
+//! bounded.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -21,40 +21,40 @@ use crate::{
     template::{Bounded, described, filters},
 };
 
-/// Instructions one rendering may take: a loop without end fails instead of holding up the page.
+/// The most instructions of one rendering: an endless loop fails instead of delaying the page.
 const FUEL: u64 = 100_000;
 
-/// Bytes one rendering of a field may give: more than any vendor's takes (15,000 characters of at
-/// most 3 bytes). What is longer is cut there, as it would be anyway.
+/// The most bytes that rendering a field may yield: more than any vendor's limit (15,000 characters
+/// of at most 3 bytes). Longer text is cut there, as it would be anyway.
 const LONGEST_FIELD: usize = 64 << 10;
 
-/// Bytes one rendering of a whole document may give: more than the alert in a mail can make of it.
+/// The most bytes that rendering a whole document may yield: more than the alert in a mail can
+/// fill.
 const LONGEST_WHOLE: usize = 16 << 20;
 
-/// What one path segment, or one value of a query, holds as it is (RFC 3986, 2.3).
+/// The characters that a path segment, or a value of a query, contains unencoded (RFC 3986, 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Who reads the text.
+/// The markup that the text is escaped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
     /// Plain text.
     No,
-    /// Slack's markup: what is filled in has `&`, `<` and `>` escaped, what the template itself
-    /// says keeps them. So an operator can write a link or a mention, and an app called
-    /// `<!channel>` wakes nobody.
+    /// Slack's markup: `&`, `<` and `>` are escaped in values, but not in the template itself. An
+    /// operator can write a link or a mention, while an app called `<!channel>` notifies nobody.
     Slack,
     /// Discord's Markdown: the same, see [`escape_markdown`].
     Markdown,
-    /// An address: what is filled in is one piece of it, and changes neither its host nor its path.
+    /// An address: a value is a single piece of it, and changes neither its host nor its path.
     Url,
 }
 
 impl Escape {
-    /// What makes text of what is filled in.
+    /// The escaping of values.
     fn function(self) -> Option<fn(&str) -> String> {
         match self {
             Self::No => None,
@@ -68,46 +68,46 @@ impl Escape {
 /// How much of a text is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// As much as a field takes: what is longer is cut.
+    /// As much as a field takes: longer text is cut.
     Field,
-    /// All of it: half a document is none.
+    /// All of it: half a document is useless.
     Whole,
 }
 
-/// When a text is wanted.
+/// When a text is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     Any,
-    /// The end of an incident, of which the receipt is known.
+    /// The resolve of an incident, whose receipt is known.
     Resolve,
 }
 
 impl Occasion {
-    /// Whether it is one to tell this by.
+    /// Whether it applies to this notification.
     pub(super) fn suits(self, notification: &Notification) -> bool {
         self == Self::Any || notification.action == Action::Resolve
     }
 }
 
-/// The template files of the configuration, ready to be included or imported by name.
+/// The template files of the configuration, to be included or imported by name.
 pub struct Shelf {
     environment: Environment<'static>,
 }
 
 /// A compiled template of one field.
 pub struct Template {
-    /// The field as the error names it.
+    /// The field, for error messages.
     field: &'static str,
     environment: Environment<'static>,
     extent: Extent,
 }
 
-/// The name under which a field's own template is compiled: what an error names beside its line.
+/// The name under which a field's own template is compiled: an error contains it beside the line.
 const OWN: &str = "template";
 
 impl Shelf {
-    /// Reads and parses the files. A file goes by its own name, without its folder. `own_labels`
-    /// are those that some alerts have and most have not.
+    /// Reads and parses the files. A file is known by its own name, without its folder.
+    /// `own_labels` are labels that only some alerts have.
     pub fn load(
         files: &[PathBuf],
         own_labels: &BTreeSet<&str>,
@@ -120,7 +120,7 @@ impl Shelf {
         filters::add(&mut environment);
         environment.add_filter("cut", cut);
         for label in own_labels {
-            // Of another profile's alert it reads as empty.
+            // For another profile's alert it reads as empty.
             environment.add_global((*label).to_owned(), "");
         }
 
@@ -130,7 +130,7 @@ impl Shelf {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                 problems.push(Problem::new(
                     key,
-                    format!("`{}` is no file", path.display()),
+                    format!("`{}` is not a file", path.display()),
                     "name a file",
                 ));
                 continue;
@@ -187,7 +187,7 @@ impl Shelf {
         }
 
         if escape == Escape::Url {
-            // It is encoded as it is filled in, and nothing is exempt.
+            // Values are already encoded as they are filled in.
             environment.add_filter("urlencode", |text: String| text);
             environment
                 .set_formatter(|out, _, value| Ok(out.write_str(&escape_url(&value.to_string()))?));
@@ -210,7 +210,7 @@ impl Shelf {
         if let Some(unknown) = template.unknown_name() {
             return Err(Problem::new(
                 key,
-                format!("the template speaks of `{unknown}`, which is no label"),
+                format!("the template uses `{unknown}`, which is not a label"),
                 mend_name(&unknown),
             ));
         }
@@ -235,7 +235,7 @@ impl Template {
             })
     }
 
-    /// Whether it speaks of a name, in whatever branch.
+    /// Whether it uses a name, in any branch.
     pub fn speaks_of(&self, name: &str) -> bool {
         self.environment
             .get_template(OWN)
@@ -258,7 +258,7 @@ impl Template {
         }
     }
 
-    /// A name the template uses that nothing will ever give a value, in whatever branch.
+    /// A name used by the template that never has a value, in any branch.
     fn unknown_name(&self) -> Option<String> {
         let template = self.environment.get_template(OWN).ok()?;
         let globals: BTreeSet<String> = self
@@ -293,8 +293,8 @@ impl Template {
     }
 }
 
-/// `headline | cut(255)`: at most so many characters, as a vendor is taken to count them, and never
-/// a part of a letter.
+/// `headline | cut(255)`: at most so many characters, in the unit that vendors are assumed to
+/// count, and never part of a cluster.
 fn cut(value: &Value, max: usize) -> String {
     text::cut(&value.to_string(), max)
 }
@@ -306,15 +306,16 @@ pub fn looks_like_template(text: &str) -> bool {
         .any(|(open, close)| text.find(open).is_some_and(|at| text[at..].contains(close)))
 }
 
-/// `&`, `<` and `>` and nothing else, as Slack asks.
+/// `&`, `<` and `>` and nothing else, as Slack requires.
 pub fn escape_slack(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// A backslash before what Discord's Markdown gives a meaning: emphasis, code, spoilers, headings,
-/// quotes, `<@mentions>`, and the parenthesis that would make a link of the bracket before it.
+/// A backslash before every character with a meaning in Discord's Markdown: emphasis, code,
+/// spoilers, headings, quotes, `<@mentions>`, and the parenthesis that would turn the bracket
+/// before it into a link.
 pub fn escape_markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     // Another value, or the template, may have ended in a bracket.
@@ -333,14 +334,14 @@ pub fn escape_markdown(text: &str) -> String {
     escaped
 }
 
-/// Every byte but those that mean nothing in an address, percent-encoded.
+/// Percent-encodes every byte except those without a meaning in an address.
 pub fn escape_url(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
     let text = value.to_string();
-    // What a macro or an include gives was escaped when its parts were filled in.
+    // The result of a macro or an include was escaped when its parts were filled in.
     let text = if value.is_safe() { text } else { escape(&text) };
     Ok(out.write_str(&text)?)
 }

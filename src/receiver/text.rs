@@ -1,7 +1,7 @@
-//! Text made fit for a vendor's field: cleaned of what is no text, cut where it is too long.
+//! Text adapted to a vendor's field: cleaned of hidden characters, and cut if it is too long.
 //!
-//! Vendors do not say in which unit they count. UTF-16 code units are the largest of the likely
-//! ones, so what fits by them fits anywhere.
+//! Vendors do not document their unit of counting. UTF-16 code units give the largest count of the
+//! likely ones, so what fits by them fits in any case.
 
 use std::borrow::Cow;
 
@@ -12,17 +12,16 @@ use crate::message::hidden::is_hidden;
 /// Marks a text as cut.
 const ELLIPSIS: char = '…';
 
-/// A cluster longer than this many units is no letter anybody reads (stacked accents): it may be
-/// cut inside.
+/// A cluster of more units than this is not readable text (stacked accents): it may be cut inside.
 const LONGEST_CLUSTER: usize = 32;
 
-/// The length of a text as vendors are taken to count it.
+/// The length of a text in the units that vendors are assumed to count.
 pub fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// What stands below a headline of which a field takes `max` units: where that is less than all of
-/// it, first the headline, with `gap` after it.
+/// The text below a headline of which a field takes `max` units: if that is less than all of it,
+/// the whole headline comes first, followed by `gap`.
 pub fn below(headline: &str, max: usize, text: String, gap: &str) -> String {
     if units(headline) > max && !text.starts_with(headline) {
         format!("{headline}{gap}{text}")
@@ -31,7 +30,7 @@ pub fn below(headline: &str, max: usize, text: String, gap: &str) -> String {
     }
 }
 
-/// At most `max` units of the text, with "…" at the end where something is missing.
+/// At most `max` units of the text, with "…" at the end if something is missing.
 pub fn cut(text: &str, max: usize) -> String {
     let fits = prefix(text, max);
     if fits.len() == text.len() {
@@ -60,12 +59,12 @@ pub fn cut_markup(text: &str, max: usize) -> String {
     marked(kept, max)
 }
 
-/// At most `max` bytes, on a character boundary: the first, cheap bound on text of any size.
+/// At most `max` bytes, up to a character boundary: a first, cheap bound for text of any size.
 pub fn head(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Text of several lines without hidden characters, but for line feeds and tabs: what is shown is
+/// Text of several lines without hidden characters other than line feeds and tabs: what is shown is
 /// what is there.
 pub fn clean(text: &str) -> String {
     let unified: Cow<'_, str> = if text.contains('\r') {
@@ -99,8 +98,13 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// The longest start of the text of at most `max` units that cuts no letter in two.
+/// The longest prefix of at most `max` units that cuts no cluster in two.
 fn prefix(text: &str, max: usize) -> &str {
+    // A character has no more units than bytes.
+    if text.len() <= max {
+        return text;
+    }
+
     let mut used = 0;
     let mut end = 0;
 

@@ -1,5 +1,4 @@
-//! How the requests of an integration travel: for how long, through which proxy, with which
-//! certificates.
+//! How the requests of an integration travel: their time limit, proxy and certificates.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,25 +15,25 @@ use crate::settings::{self, Secret, SecretText};
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// Certificates to trust beside the system's.
+    /// Certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// The client's certificate, those that signed it after it.
+    /// The client's certificate, followed by its issuers.
     pub cert_file: Option<PathBuf>,
     /// Its key.
     pub key_file: Option<PathBuf>,
 }
 
-/// How an integration's requests travel, where the configuration says.
+/// The configured transport of an integration's requests.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transport {
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<Duration>,
-    /// The proxy's address; in place of the environment's.
+    /// The proxy's address, which replaces the environment's.
     pub proxy: Option<Credential>,
     pub tls: Tls,
 }
 
-/// The longest and the shortest time-out, in seconds.
+/// The limits of a time-out, in seconds.
 const TIMEOUT: (u64, u64) = (1, 300);
 
 impl Transport {
@@ -50,8 +49,8 @@ impl Transport {
         );
 
         if let Some(timeout) = timeout.filter(|timeout| *timeout < least || *timeout > most) {
-            let mend = format!("give something from {least} to {most}");
-            site.problem("timeout", format!("{timeout} is out of bounds"), mend);
+            let mend = format!("give a value from {least} to {most}");
+            site.problem("timeout", format!("{timeout} is out of range"), mend);
         }
 
         let tls = tls.cloned().unwrap_or_default();
@@ -88,7 +87,7 @@ impl Transport {
     }
 }
 
-/// What is wrong with a proxy's address, and its mend. Holds nothing of it.
+/// What is wrong with a proxy's address, and how to fix it. It contains nothing of the address.
 pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
     let mend = "write it like http://proxy.example.com:3128";
     let scheme = url

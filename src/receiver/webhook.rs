@@ -115,8 +115,8 @@ impl Webhook {
         if webhook.receipt.is_none() && webhook.speaks_of_receipt(Action::Resolve) {
             site.problem(
                 "receipt",
-                "the templates of the resolve speak of `receipt`, and nothing says where the \
-                 trigger's reply holds it",
+                "the templates of the resolve use `receipt`, but nothing says where the trigger's \
+                 reply holds it",
                 "name its place as a JSON pointer: `receipt: /data/id`",
             );
         }
@@ -406,7 +406,7 @@ fn check_receipt(settings: &Settings, site: &mut Site<'_>) {
     {
         site.problem(
             "receipt",
-            "it is no JSON pointer (RFC 6901)",
+            "it is not a valid JSON pointer (RFC 6901)",
             "write the way to it like /data/id",
         );
     }

@@ -1,15 +1,14 @@
-//! What a page says where no template says otherwise. It never fails, so no page is lost for want
-//! of a text.
+//! The built-in wording of a page. It never fails, so no page is lost for lack of a text.
 //!
-//! The title keeps what matters however little room there is: the sender's own title, or the app,
-//! the metric, measured against objective.
+//! The title keeps what matters, however little space there is: the sender's own title, or the app,
+//! the metric, and the measurement against the objective.
 
 use std::fmt::Write as _;
 
 use super::text;
 use crate::delivery::{Action, Notification};
 
-/// How bad it is, in the words the pagers share.
+/// The severity, in the terms that the pagers share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     Critical,
@@ -19,7 +18,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The severity a word stands for.
+    /// The severity that a word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         match word.trim().to_ascii_lowercase().as_str() {
             "critical" => Some(Self::Critical),
@@ -30,8 +29,8 @@ impl Severity {
         }
     }
 
-    /// By the label `severity`. A word of the team's own counts as an error: better one call too
-    /// loud than one unheard.
+    /// From the label `severity`. A team's own word counts as an error: an alert that is too loud
+    /// is better than one that nobody notices.
     pub fn of(notification: &Notification) -> Self {
         Self::parse(label(notification, "severity")).unwrap_or(Self::Error)
     }
@@ -47,7 +46,7 @@ impl Severity {
     }
 }
 
-/// A label, empty where it is not set.
+/// A label; empty if it is not set.
 pub fn label<'a>(notification: &'a Notification, name: &str) -> &'a str {
     notification.labels.get(name).map_or("", String::as_str)
 }
@@ -87,15 +86,15 @@ pub fn title(notification: &Notification, max: usize) -> String {
     text::cut(&title, max)
 }
 
-/// `[UNVERIFIED] ` where the page may not be genuine, else nothing.
+/// `[UNVERIFIED] ` if the page may not be genuine, otherwise empty.
 pub fn mark(notification: &Notification) -> String {
     notification
         .doubt
         .map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
 }
 
-/// What a profile calls its alert: the title, else the summary, else `PROFILE: KEY (STATUS)`. None
-/// where the mail names an app or a metric instead, or no profile took it.
+/// The name that a profile gives its alert: the title, else the summary, else `PROFILE: KEY
+/// (STATUS)`. `None` if the mail names an app or a metric instead, or if no profile took it.
 fn declared(notification: &Notification) -> Option<String> {
     if first_of(notification, &["app_name", "app_key", "metric", "sli"]).is_some() {
         return None;
@@ -115,8 +114,8 @@ fn declared(notification: &Notification) -> Option<String> {
     Some(format!("{profile}: {key}{}", status.unwrap_or_default()))
 }
 
-/// `App: Metric 60% (objective 99%)`: where it is too long, the app's and the metric's names give
-/// way to the figures.
+/// `App: Metric 60% (objective 99%)`: if it is too long, the names of the app and the metric are
+/// shortened, not the figures.
 fn headline(notification: &Notification, room: usize) -> String {
     let app =
         first_of(notification, &["app_name", "app_key"]).unwrap_or_else(|| "unknown app".into());
@@ -169,13 +168,13 @@ fn quantity(number: &str, unit: &str) -> String {
     }
 }
 
-/// Several lines: the headline in full, and what is below it.
+/// Several lines: the whole headline, and the text below it.
 pub fn body(notification: &Notification) -> String {
     format!("{}\n{}", title(notification, 4096), below(notification))
 }
 
-/// Several lines: the summary and the reason where there are any, then what else is known, a line
-/// each.
+/// Several lines: the summary and the reason if there are any, then everything else that is known,
+/// one line each.
 pub fn below(notification: &Notification) -> String {
     let summary = text::clean(label(notification, "summary"));
     let is_headline = declared(notification).is_some_and(|headline| headline == summary);
@@ -192,7 +191,7 @@ pub fn below(notification: &Notification) -> String {
     paragraphs.chain(details).collect::<Vec<_>>().join("\n")
 }
 
-/// The order in which details matter; every other label follows by its name.
+/// The order of details by importance; every other label follows by name.
 const ORDER: [&str; 19] = [
     "title",
     "summary",
@@ -215,8 +214,7 @@ const ORDER: [&str; 19] = [
     "authenticity",
 ];
 
-/// Everything known, by name: the labels that are set, when it was seen and came, and the mail. One
-/// line each.
+/// Everything known, by name: the labels that are set, the times, and the mail. One line each.
 pub fn details(notification: &Notification) -> Vec<(String, String)> {
     let mut details: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: &str| {
@@ -275,7 +273,7 @@ fn first_of(notification: &Notification, names: &[&str]) -> Option<String> {
         .find(|text| !text.is_empty())
 }
 
-/// One clean line. 64 KiB hold more than any vendor takes.
+/// One clean line. 64 KiB exceed every vendor's limit.
 fn line(value: &str) -> String {
     text::one_line(text::head(value, 64 << 10))
 }

@@ -1,12 +1,12 @@
-//! From the settings to the tree: names are looked up, what is inherited is filled in, everything
-//! wrong is said at once.
+//! From the settings to the tree: names are resolved, inherited values filled in, and all problems
+//! reported at once.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{OnMute, Route, Settings, interval};
 use crate::{label::matcher, settings::Problem};
 
-/// Routes within routes; [`super::Routes::reach`] walks them by recursion.
+/// The deepest nesting of routes; [`super::Routes::reach`] walks them recursively.
 const MAX_DEPTH: usize = 64;
 
 struct Compiler<'a> {
@@ -69,7 +69,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `inherited`: the parent's receiver and what it does while muted.
+    /// `inherited`: the parent's receiver and its `on_mute`.
     fn route(
         &mut self,
         settings: &Settings,
@@ -123,7 +123,7 @@ impl Compiler<'_> {
             self.problems.push(Problem::new(
                 format!("{path}.routes"),
                 format!("routes are nested deeper than {MAX_DEPTH} levels"),
-                "say it with more matchers and fewer levels",
+                "use more matchers and fewer levels",
             ));
         }
 
@@ -159,7 +159,7 @@ impl Compiler<'_> {
     }
 }
 
-/// A name that nothing has, with the first few that something has.
+/// A name that does not exist, with the first few that do.
 fn unknown<'a>(
     key: &str,
     what: &str,

@@ -31,7 +31,7 @@ pub struct Interval {
     pub months: Vec<String>,
     /// `2026:2027`.
     pub years: Vec<String>,
-    /// An IANA time zone or `Local`, UTC where it is not given.
+    /// An IANA time zone or `Local`; UTC by default.
     pub location: Option<String>,
 }
 
@@ -44,14 +44,14 @@ pub struct Times {
     pub end_time: String,
 }
 
-/// The intervals of one name: on while any of them is.
+/// The intervals of one name: active while any of them is.
 #[derive(Debug)]
 pub struct Intervals {
     pub name: String,
     intervals: Vec<Compiled>,
 }
 
-/// Ranges include both ends, but for `times`, which are minutes of the day without the last.
+/// Ranges include both ends, except `times`, which are minutes of the day without the last.
 #[derive(Debug)]
 struct Compiled {
     times: Vec<(i16, i16)>,
@@ -62,7 +62,7 @@ struct Compiled {
     zone: TimeZone,
 }
 
-/// Compiles `time_intervals`, by name; adds what is wrong with them.
+/// Compiles `time_intervals`, by name; adds their problems.
 pub(super) fn compile(
     settings: &[Settings],
     problems: &mut Vec<Problem>,
@@ -93,7 +93,7 @@ pub(super) fn compile(
             problems.push(Problem::new(
                 format!("{key}.name"),
                 format!(
-                    "another time interval is called `{}` already",
+                    "another time interval is already called `{}`",
                     settings.name
                 ),
                 "give each a name of its own",
@@ -155,7 +155,7 @@ fn zone(name: &str) -> Result<TimeZone, Problem> {
     .map_err(|_| {
         Problem::new(
             "",
-            format!("this machine knows no time zone `{name}`"),
+            format!("this machine does not know the time zone `{name}`"),
             "write it like `Europe/Berlin`, `UTC` or `Local`; where it is right, install the \
              package `tzdata`",
         )
@@ -163,12 +163,12 @@ fn zone(name: &str) -> Result<TimeZone, Problem> {
 }
 
 impl Intervals {
-    /// Whether it is on.
+    /// Whether it is active.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.intervals.iter().any(|interval| interval.contains(at))
     }
 
-    /// The next time at which that may be otherwise; never later than it is.
+    /// The next time at which that may change; never later than the actual change.
     pub(super) fn next_change(&self, at: Timestamp) -> Timestamp {
         self.intervals
             .iter()
@@ -218,8 +218,8 @@ impl Compiled {
                 .any(|(first, last)| (from_start(*first)..=from_start(*last)).contains(&day))
     }
 
-    /// Local clocks run evenly from one change of the zone's offset to the next, so the next change
-    /// is the next boundary on the local clock or the offset's change, whichever comes first.
+    /// Local clocks run evenly between two changes of the zone's offset, so the next change is the
+    /// next boundary on the local clock or the change of the offset, whichever comes first.
     fn next_change(&self, at: Timestamp) -> Timestamp {
         let local = self.zone.to_datetime(at);
         let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());

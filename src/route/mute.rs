@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Mute, OnMute, Route, interval::Intervals};
 
-/// How far ahead the end of a mute is looked for; then a held page is told anyway.
+/// How far ahead the end of a mute is searched; after that, a held page is sent anyway.
 const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// Muted while any muting interval is on, or while the route has active ones and none of them is.
+/// Muted while any muting interval is active, or while the route has active intervals and none of
+/// them is active.
 pub(super) fn mute(route: &Route, at: Timestamp) -> Option<Mute> {
     let names = |intervals: &mut dyn Iterator<Item = &Arc<Intervals>>| {
         intervals

@@ -25,10 +25,10 @@ use crate::{
     telemetry,
 };
 
-/// How long the right lasts without being renewed: a dead replica's mailbox is read again within
-/// this and `EVERY`.
+/// How long the right lasts without renewal: a dead replica's mailbox is read again within this
+/// time and `EVERY`.
 const LEASE: Duration = Duration::from_secs(6);
-/// How often it is asked for, or renewed.
+/// How often it is requested, or renewed.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// A mailbox, and how it is read.
@@ -39,7 +39,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Finds out now what is wrong with the settings.
+    /// Reports now what is wrong with the settings.
     pub(super) fn new(
         settings: &imap::Settings,
         clock: Clock,
@@ -75,13 +75,18 @@ impl Mailbox {
                     self.read(asked + LEASE, &*store, &inbox, &health, &stop)
                         .await;
                     health.elsewhere(name);
-                    // The next need not wait for it to end.
+                    // The next holder need not wait for its end.
                     if let Err(error) = store.relinquish(&mailbox).await {
-                        tracing::debug!(%error, mailbox = %name, "the mailbox is free for others when its lease ends");
+                        tracing::debug!(%error, mailbox = %name, "another replica can take the \
+                            mailbox when its lease ends");
                     }
                 }
                 Ok(false) => {}
-                Err(error) => telemetry::store_failed("a mailbox could not be asked for", &error),
+                Err(error) => telemetry::store_failed(
+                    "the lease of a mailbox could not be \
+                    requested",
+                    &error,
+                ),
             }
             stop.run_until_cancelled(sleep(EVERY)).await;
         }
@@ -113,19 +118,19 @@ impl Mailbox {
                 () = sleep(EVERY) => {}
             }
             let asked = Instant::now();
-            // By our own watch it has to stop before the lease ends, whatever the store says, or
-            // while it says nothing.
+            // By this process's clock, it must stop before the lease ends, whatever the store says,
+            // or while it does not answer.
             match timeout_at(until, store.consume(&mailbox, LEASE)).await {
                 Ok(Ok(true)) => until = asked + LEASE,
                 Ok(Ok(false)) | Err(_) => break,
                 Ok(Err(error)) if Instant::now() + EVERY >= until => {
-                    telemetry::store_failed("a mailbox is left to others", &error);
+                    telemetry::store_failed("a mailbox is left to another replica", &error);
                     break;
                 }
                 Ok(Err(_)) => {}
             }
             if self.max_age() != max_age {
-                // It goes by another from its next turn on.
+                // The new configuration applies from its next turn on.
                 drop(ended);
                 let _ = reading.await;
                 return;

@@ -28,7 +28,7 @@ use crate::{
 /// Reloads, one after the other.
 pub(super) struct Reload {
     pub(super) started: Arc<Loaded>,
-    /// The configuration in force, as a whole.
+    /// The present configuration, as a whole.
     pub(super) loaded: Sender<Arc<Loaded>>,
     pub(super) deliverer: Arc<Deliverer>,
     pub(super) in_force: Sender<Arc<InForce>>,
@@ -36,7 +36,7 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// Reloads whenever it is told to, until `stop`.
+    /// Reloads on every request, until `stop`.
     pub(super) async fn run(
         self,
         mut hangup: Signal,
@@ -54,7 +54,7 @@ impl Reload {
                 Ok(remarks) => telemetry::config_reloaded(self.clock.now(), remarks),
                 Err(faults) => telemetry::config_refused(faults),
             }
-            // Who asked may have gone.
+            // The caller may be gone.
             let _ = answer.map(|answer| answer.send(reloaded));
         }
     }
@@ -125,7 +125,7 @@ fn prepare(
     Ok((loaded, terms, in_force))
 }
 
-/// What delivers and what decides, as configured.
+/// The configured parts that deliver and decide.
 pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Terms, InForce)> {
     let receivers = Arc::clone(&rules.receivers);
     let timeout = config.delivery.timeout.as_std();

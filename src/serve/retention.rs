@@ -1,4 +1,4 @@
-//! What is past its retention is deleted, little by little.
+//! Deletes what is past its retention, little by little.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     telemetry,
 };
 
-/// What is past its retention is deleted in small steps, so that no page waits for it.
+/// The size of a step: small, so that no page waits for one.
 const PRUNE_STEP: u32 = 200;
 const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
@@ -74,7 +74,7 @@ impl Retention {
 }
 
 /// What is past its retention now. An incident is remembered for as long as a late copy of one of
-/// its mails needs it: such a copy is expired, by its Date, once it is older than `max_age`.
+/// its mails needs it: by its Date, such a copy is expired once it is older than `max_age`.
 fn horizon(retention: settings::Duration, max_age: settings::Duration, now: Timestamp) -> Horizon {
     let ago = |age: settings::Duration| {
         now.saturating_sub(age.as_signed())

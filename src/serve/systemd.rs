@@ -1,25 +1,25 @@
-//! What systemd is told (`Type=notify`): that mail is taken, that the process lives, that it stops.
-//! Nothing where systemd did not start it.
+//! Notifications for systemd (`Type=notify`): mail is accepted, the process is alive, it stops.
+//! They go nowhere when systemd did not start the process.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
-/// Every way in is open.
+/// Every ingress listens.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("takes mail")]);
 }
 
-/// It finishes what is under way.
+/// The bridge is finishing work in progress.
 pub(super) fn stopping() {
     tell(&[
         NotifyState::Stopping,
-        NotifyState::Status("finishes what is under way"),
+        NotifyState::Status("finishing work in progress"),
     ]);
 }
 
-/// Says that it lives for as long as tasks get their turn, twice in the time that systemd waits.
+/// Feeds the watchdog twice per timeout for as long as tasks are scheduled.
 pub(super) async fn live(stop: CancellationToken) {
     let Some(patience) = sd_notify::watchdog_enabled() else {
         return;
@@ -32,6 +32,6 @@ pub(super) async fn live(stop: CancellationToken) {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd cannot be told");
+        tracing::debug!(%error, "systemd cannot be notified");
     }
 }

@@ -1,4 +1,4 @@
-//! The ways in: bound before the first mail is taken.
+//! The ingresses, which are bound before the first mail is accepted.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::{
     pipeline::InForce,
 };
 
-/// One way in, and how people are told of it.
+/// An ingress, and its description for people.
 pub(super) struct WayIn {
     pub(super) about: String,
-    /// What a first mail is piped into, where it needs no credential.
+    /// The command that a first mail can be piped into, if it needs no credential.
     pub(super) try_with: Option<String>,
     pub(super) door: Door,
 }
 
 pub(super) enum Door {
-    /// Each replica takes what comes to it.
+    /// Each replica serves it.
     Everywhere(Box<dyn Ingress>),
     /// One replica reads it.
     Mailbox(Box<Mailbox>),
@@ -35,7 +35,7 @@ pub(super) enum Door {
 
 /// Why it does not start.
 pub(super) const NO_WAY_IN: &str =
-    "no ingress is configured: mail has no way in; add one under `ingress:`";
+    "no ingress is configured, so no mail can arrive; add one under `ingress:`";
 
 pub(super) fn ingresses(
     config: &Config,
@@ -73,7 +73,7 @@ pub(super) fn ingresses(
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
         let key = format!("ingress.smtp[{place}]");
         let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
-            // It names the key itself.
+            // It contains the key itself.
             BindError::Settings(_) => error.into(),
             BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
         })?;
@@ -111,7 +111,7 @@ pub(super) fn ingresses(
     Ok(ways_in)
 }
 
-/// The ways in that every replica serves; a mailbox is read by one of them.
+/// The ingresses that every replica serves; a mailbox is read by one of them.
 pub(super) fn everywhere(config: &Config) -> Vec<String> {
     let is_mailbox = |name: &&str| config.ingress.imap.iter().any(|imap| imap.name == *name);
     config

@@ -1,4 +1,4 @@
-//! The rules in force, for the pages and the API: see [`Workbench`].
+//! The present rules, for the pages and the API: see [`Workbench`].
 
 use std::sync::Arc;
 
@@ -35,17 +35,17 @@ use crate::{
     },
 };
 
-/// Mails that are tried, or replayed, at a time: each may take a core.
+/// The mails that are tried, or replayed, at a time: each may use a core.
 const AT_ONCE: usize = 2;
-/// Mails that one comparison of configurations takes.
+/// The most mails in one comparison of configurations.
 const MOST_MAILS: u64 = 50_000;
-/// Mails that differ, in one answer.
+/// The most differing mails in one answer.
 const MOST_DIFFERENCES: usize = 1_000;
 
-/// What is in force in this process.
+/// The present rules of this process.
 pub(super) struct Bench {
     pub(super) loaded: Receiver<Arc<Loaded>>,
-    /// The ways in, which a reload leaves as they are.
+    /// The ingresses, which a reload leaves unchanged.
     pub(super) ways_in: ingress::Settings,
     pub(super) store: Arc<dyn Store>,
     pub(super) deliverer: Arc<Deliverer>,
@@ -269,7 +269,7 @@ impl Workbench for Bench {
         if incident.kind == Kind::Own {
             return Err(Problem::new(
                 axum::http::StatusCode::CONFLICT,
-                "the bridge tells of its own trouble, and resolves that when it is over",
+                "the bridge reports this trouble itself, and resolves it when it is over",
             ));
         }
 

@@ -23,7 +23,7 @@ pub fn is_domain(text: &str) -> bool {
     text.contains('.') && text.split('.').all(label)
 }
 
-/// A name, of the local network perhaps, or an address.
+/// A host name, possibly of the local network, or an address.
 pub fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
@@ -34,18 +34,18 @@ pub fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-/// What is wrong with an address to listen on.
+/// The problem of an address to listen on.
 pub fn listen(key: &str, listen: &str) -> Option<Problem> {
     listen.parse::<SocketAddr>().is_err().then(|| {
         Problem::new(
             key,
-            format!("`{listen}` is no address to listen on"),
+            format!("`{listen}` is not a valid address to listen on"),
             "write an IP address and a port: `127.0.0.1:8025`, `0.0.0.0:8025` or `[::]:8025`",
         )
     })
 }
 
-/// Whether only this machine reaches the address. One that does not parse is told elsewhere.
+/// Whether only this machine can reach the address. An invalid one is reported elsewhere.
 pub fn private(listen: &str) -> bool {
     listen
         .parse::<SocketAddr>()

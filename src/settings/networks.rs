@@ -15,7 +15,7 @@ impl Networks {
             parse(text).ok_or_else(|| {
                 Problem::new(
                     format!("{key}[{index}]"),
-                    format!("`{text}` is no network"),
+                    format!("`{text}` is not a valid network"),
                     "write an address or a network: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`",
                 )
             })
@@ -28,13 +28,14 @@ impl Networks {
             .map(Self)
     }
 
-    /// Whether a client may come from there. Where none is listed it may come from anywhere.
+    /// Whether a client may connect from there. If no network is listed, it may connect from
+    /// anywhere.
     pub fn admit(&self, peer: IpAddr) -> bool {
         self.0.is_empty() || self.name(peer)
     }
 
-    /// Whether a client may come from nearly anywhere: no organisation has a network that large for
-    /// itself.
+    /// Whether a client may connect from nearly anywhere: no organisation has a network that large
+    /// for itself.
     pub fn admit_anybody(&self) -> bool {
         let is_everybodys =
             |&(network, prefix): &(IpAddr, u8)| prefix < if network.is_ipv4() { 8 } else { 7 };
@@ -60,7 +61,7 @@ fn parse(text: &str) -> Option<(IpAddr, u8)> {
 }
 
 fn contains(network: IpAddr, prefix: u8, peer: IpAddr) -> bool {
-    // A shift by the whole width, for the prefix 0, is none: then every bit may differ.
+    // For the prefix 0, the shift by the whole width fails: then every bit may differ.
     let differs = match (network, peer) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits())
             .checked_shr(32 - u32::from(prefix))

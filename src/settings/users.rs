@@ -35,29 +35,29 @@ impl FromStr for Role {
             "viewer" => Ok(Self::Viewer),
             "operator" => Ok(Self::Operator),
             other => Err(format!(
-                "`{other}` is no role: there are viewer and operator"
+                "`{other}` is not a role; the roles are viewer and operator"
             )),
         }
     }
 }
 
-/// Somebody who may sign in.
+/// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub name: String,
     pub role: Role,
-    /// Argon2's, as `argon2 SALT -id -e` prints it.
+    /// Argon2's hash, as `argon2 SALT -id -e` prints it.
     pub hash: String,
 }
 
-/// What is wrong with a file of users.
+/// The problem of a file of users.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
     #[error("{0}")]
     Unreadable(#[from] io::Error),
     #[error("line {line}: {what}")]
     Line { line: usize, what: String },
-    #[error("line {line}: `{name}` stands in an earlier line too")]
+    #[error("line {line}: `{name}` is already on an earlier line")]
     Twice { line: usize, name: String },
 }
 
@@ -84,7 +84,7 @@ pub fn read(path: &Path) -> Result<Vec<User>, UsersError> {
     parse(&fs::read_to_string(path)?)
 }
 
-/// Reads its text. Empty lines and those that begin with `#` are passed over.
+/// Parses its text. Empty lines and those that begin with `#` are skipped.
 pub fn parse(text: &str) -> Result<Vec<User>, UsersError> {
     let mut users: Vec<User> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -129,7 +129,7 @@ fn user(line: &str) -> Result<User, String> {
 mod tests {
     use super::*;
 
-    /// Of `secret`, with little work.
+    /// The hash of `secret`, with little work.
     const HASH: &str =
         "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$4fzyr4M2fNkJ1mnKNzKKFHWqVh2d3Bq0v1m7HOKkZ7w";
 
@@ -153,7 +153,10 @@ mod tests {
     fn what_is_wrong_names_the_line() {
         for (text, said) in [
             ("ann".to_owned(), "line 1: it has no three parts"),
-            (format!("\nann:admin:{HASH}"), "line 2: `admin` is no role"),
+            (
+                format!("\nann:admin:{HASH}"),
+                "line 2: `admin` is not a role",
+            ),
             (format!(":viewer:{HASH}"), "line 1: the name is empty"),
             ("ann:viewer:secret".to_owned(), "line 1: the hash is not"),
             (
@@ -162,7 +165,7 @@ mod tests {
             ),
             (
                 format!("ann:viewer:{HASH}\nann:operator:{HASH}"),
-                "line 2: `ann` stands in an earlier line",
+                "line 2: `ann` is already on an earlier line",
             ),
         ] {
             let error = parse(&text).unwrap_err().to_string();

@@ -1,15 +1,15 @@
-//! The promise as questions to the store: each finds what must not be.
+//! The promises of the store as queries: each finds rows that break one.
 //!
-//! The questions are SQL that every database of ours understands, and run over one snapshot of a
-//! store in use. Each row of an answer is a sentence about one thing that is wrong. `$1` is five
-//! minutes ago: what is younger may be under way.
+//! The queries are SQL that both databases understand, and run over one snapshot of a store in use.
+//! Each row of a result is a sentence about one violation. `$1` is five minutes ago: anything
+//! younger may still be in progress.
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One violation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check found it.
+    /// The name of the check that found it.
     pub check: &'static str,
     pub what: String,
 }
@@ -18,23 +18,23 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     Everything,
-    /// All but the mails' bytes, which are nearly all of it: that they are those that came is taken
-    /// on trust.
+    /// Everything but the mails' bytes, which are nearly all of the store: their integrity is
+    /// assumed.
     AllButBytes,
 }
 
-/// What is looked for, and how.
+/// A promise, and the query that checks it.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
     pub name: &'static str,
-    /// Gives one column of text.
+    /// Returns one text column.
     pub question: &'static str,
 }
 
-/// How much of each kind is told: a damaged store has thousands.
+/// The most findings reported by one check: a damaged store has thousands.
 pub const MOST_FINDINGS: usize = 100;
 
-/// How long what is under way may take, in minutes.
+/// How long work in progress may take, in minutes.
 pub const UNDER_WAY_MINUTES: i64 = 5;
 
 /// Every promise that the rows can show to be broken.
@@ -49,77 +49,100 @@ pub const PROMISES: &[Promise] = &[
         question: "SELECT 'the bytes of mail ' || mail || ' are there without the mail' FROM bodies
                    WHERE NOT EXISTS (SELECT 1 FROM mails WHERE mails.id = bodies.mail)",
     },
-    // The order of deciding is that of arrival, but for mail that waits to be looked at again.
+    // Mails are decided in order of arrival, except those that wait to be checked again.
     Promise {
         name: "every mail has an outcome",
-        question: "SELECT 'mail ' || id || ' is undecided, and later ones have been decided' FROM mails
+        question: "SELECT 'mail ' || id || ' is undecided, and later ones have been decided'
+                   FROM mails
                    WHERE outcome = 'pending' AND check_at IS NULL
-                     AND EXISTS (SELECT 1 FROM mails AS later WHERE later.id > mails.id AND later.decided_at < $1)",
+                     AND EXISTS (SELECT 1 FROM mails AS later
+                                 WHERE later.id > mails.id AND later.decided_at < $1)",
     },
     Promise {
         name: "what is told belongs to an incident",
         question: "SELECT 'mail ' || id || ' is ' || outcome || ' without an incident' FROM mails
-                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed', 'unparsed') AND incident IS NULL
-                     AND NOT EXISTS (SELECT 1 FROM mail_items WHERE mail = id AND mail_items.outcome = mails.outcome
+                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed',
+                                     'unparsed') AND incident IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM mail_items
+                                     WHERE mail = id AND mail_items.outcome = mails.outcome
                                        AND mail_items.incident IS NOT NULL)
                    UNION ALL
-                   SELECT 'alert ' || item || ' of mail ' || mail || ' is ' || outcome || ' without an incident'
+                   SELECT 'alert ' || item || ' of mail ' || mail || ' is ' || outcome
+                     || ' without an incident'
                    FROM mail_items
-                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed', 'unparsed')
+                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed',
+                                     'unparsed')
                      AND incident IS NULL",
     },
     Promise {
         name: "what is silenced says by what, and tells nobody",
         question: "SELECT 'mail ' || id || ' is silenced, and '
-                          || CASE WHEN coalesce(reason, '') = '' THEN 'nothing says why' ELSE 'somebody is told of it' END
+                          || CASE WHEN coalesce(reason, '') = '' THEN 'nothing says why'
+                            ELSE 'somebody is told of it' END
                    FROM mails WHERE outcome = 'silenced'
                      AND (coalesce(reason, '') = '' OR EXISTS (SELECT 1 FROM deliveries
-                                                             WHERE deliveries.mail = mails.id AND created_at <= decided_at))",
+                                                             WHERE deliveries.mail = mails.id
+                                                               AND created_at <= decided_at))",
     },
     Promise {
         name: "everybody is told who was to be",
         question: "SELECT 'mail ' || id || ' was to be told ' || owed || ' times, and '
-                          || (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id) || ' deliveries are there'
+                          || (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id)
+                          || ' deliveries are there'
                    FROM mails
                    WHERE owed > (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id)",
     },
     Promise {
         name: "who hears of an end heard of the beginning",
-        question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration || ') of the end of what it was '
+        question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration
+                     || ') of the end of what it was '
                           || 'never told' FROM deliveries
-                   WHERE action = 'resolve' AND EXISTS (SELECT 1 FROM mails WHERE mails.id = deliveries.mail)
+                   WHERE action = 'resolve' AND EXISTS (SELECT 1 FROM mails
+                                                        WHERE mails.id = deliveries.mail)
                      AND NOT EXISTS (SELECT 1 FROM deliveries AS began
-                                     WHERE began.incident = deliveries.incident AND began.episode = deliveries.episode
-                                       AND began.receiver = deliveries.receiver AND began.alias = deliveries.alias
-                                       AND began.integration = deliveries.integration AND began.action = 'trigger'
+                                     WHERE began.incident = deliveries.incident
+                                       AND began.episode = deliveries.episode
+                                       AND began.receiver = deliveries.receiver
+                                       AND began.alias = deliveries.alias
+                                       AND began.integration = deliveries.integration
+                                       AND began.action = 'trigger'
                                        AND began.id < deliveries.id)",
     },
     Promise {
         name: "the first of a lane has its turn",
-        question: "SELECT 'delivery ' || id || ' waits for none before it, and is never sent' FROM deliveries
+        question: "SELECT 'delivery ' || id || ' waits for none before it, and is never sent'
+                   FROM deliveries
                    WHERE settled_at IS NULL AND next_at IS NULL
                      AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
-                                     WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
-                                       AND ahead.integration = deliveries.integration AND ahead.settled_at IS NULL
+                                     WHERE ahead.incident = deliveries.incident
+                                       AND ahead.receiver = deliveries.receiver
+                                       AND ahead.integration = deliveries.integration
+                                       AND ahead.settled_at IS NULL
                                        AND ahead.id < deliveries.id)",
     },
-    // What is leased may be on its way while a person has an older one sent again.
+    // A leased delivery may be in progress while a person retries an older one.
     Promise {
         name: "no other of a lane has a turn",
         question: "SELECT 'delivery ' || id || ' is sent before its turn' FROM deliveries
                    WHERE settled_at IS NULL AND next_at IS NOT NULL AND lease IS NULL
                      AND EXISTS (SELECT 1 FROM deliveries AS ahead
-                                 WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
-                                   AND ahead.integration = deliveries.integration AND ahead.settled_at IS NULL
+                                 WHERE ahead.incident = deliveries.incident
+                                   AND ahead.receiver = deliveries.receiver
+                                   AND ahead.integration = deliveries.integration
+                                   AND ahead.settled_at IS NULL
                                    AND ahead.id < deliveries.id)",
     },
-    // By the numbers of the attempts: the clock may have been set back in between.
+    // The numbers of the attempts give the order, because the clock may have been set back in
+    // between.
     Promise {
         name: "beginnings and ends were told in order",
-        question: "SELECT 'delivery ' || early.id || ' (' || early.action || ') went out after ' || late.id || ' ('
+        question: "SELECT 'delivery ' || early.id || ' (' || early.action || ') went out after '
+                     || late.id || ' ('
                           || late.action || ') of the same lane' FROM deliveries AS early
-                   JOIN deliveries AS late ON late.incident = early.incident AND late.receiver = early.receiver
-                        AND late.integration = early.integration AND late.id > early.id AND late.action <> early.action
+                   JOIN deliveries AS late ON late.incident = early.incident
+                     AND late.receiver = early.receiver
+                        AND late.integration = early.integration AND late.id > early.id
+                        AND late.action <> early.action
                    WHERE early.state = 'delivered' AND late.state = 'delivered'
                      AND (SELECT max(id) FROM attempts WHERE delivery = early.id)
                          > (SELECT max(id) FROM attempts WHERE delivery = late.id)",
@@ -127,40 +150,51 @@ pub const PROMISES: &[Promise] = &[
     Promise {
         name: "what was delivered was sent",
         question: "SELECT 'delivery ' || id || ' is delivered, and was never tried' FROM deliveries
-                   WHERE state = 'delivered' AND NOT EXISTS (SELECT 1 FROM attempts WHERE delivery = deliveries.id)",
+                   WHERE state = 'delivered' AND NOT EXISTS (SELECT 1 FROM attempts
+                                                             WHERE delivery = deliveries.id)",
     },
     Promise {
         name: "dead letters say why",
-        question: "SELECT 'delivery ' || id || ' is ' || state || ' without a reason' FROM deliveries
+        question: "SELECT 'delivery ' || id || ' is ' || state || ' without a reason'
+                   FROM deliveries
                    WHERE state IN ('dead', 'discarded') AND coalesce(detail, '') = ''",
     },
     Promise {
         name: "nothing is held of what is over",
-        question: "SELECT 'delivery ' || deliveries.id || ' is held, and its incident is over' FROM deliveries
+        question: "SELECT 'delivery ' || deliveries.id || ' is held, and its incident is over'
+                   FROM deliveries
                    JOIN incidents ON incidents.id = deliveries.incident
-                   WHERE deliveries.state = 'held' AND phase = 'resolved' AND held_until > changed_at
+                   WHERE deliveries.state = 'held' AND phase = 'resolved'
+                     AND held_until > changed_at
                    UNION ALL
-                   SELECT 'incident ' || incident_id || ' is over, and a silence holds its page' FROM silenced
+                   SELECT 'incident ' || incident_id || ' is over, and a silence holds its page'
+                   FROM silenced
                    JOIN incidents ON incidents.id = incident WHERE phase = 'resolved'",
     },
     Promise {
         name: "what a silence held is told at its end",
-        question: "SELECT 'incident ' || incident_id || ' was to be told when silence ' || silence || ' ended' FROM silenced
+        question: "SELECT 'incident ' || incident_id || ' was to be told when silence ' || silence
+                     || ' ended' FROM silenced
                    JOIN incidents ON incidents.id = incident WHERE until < $1",
     },
     Promise {
         name: "who hears of a change heard of the beginning",
-        question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration || ') of a change of what it was '
+        question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration
+                     || ') of a change of what it was '
                           || 'never told' FROM deliveries
-                   WHERE action = 'change' AND EXISTS (SELECT 1 FROM mails WHERE mails.id = deliveries.mail)
+                   WHERE action = 'change' AND EXISTS (SELECT 1 FROM mails
+                                                       WHERE mails.id = deliveries.mail)
                      AND NOT EXISTS (SELECT 1 FROM deliveries AS began
-                                     WHERE began.incident = deliveries.incident AND began.episode = deliveries.episode
-                                       AND began.receiver = deliveries.receiver AND began.integration = deliveries.integration
+                                     WHERE began.incident = deliveries.incident
+                                       AND began.episode = deliveries.episode
+                                       AND began.receiver = deliveries.receiver
+                                       AND began.integration = deliveries.integration
                                        AND began.action = 'trigger' AND began.id < deliveries.id)",
     },
     Promise {
         name: "incidents have a beginning",
-        question: "SELECT 'incident ' || incident_id || ' has a mail applied to it, and no record of which' FROM incidents
+        question: "SELECT 'incident ' || incident_id
+                     || ' has a mail applied to it, and no record of which' FROM incidents
                    WHERE kind IN ('incident', 'unparsed')
                      AND NOT EXISTS (SELECT 1 FROM applied WHERE applied.incident = incidents.id)",
     },

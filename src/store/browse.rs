@@ -17,7 +17,7 @@ use crate::{
     silence::{Silence, SilenceId},
 };
 
-/// The rows that one stretch looks through at most.
+/// The most rows that one stretch examines.
 pub const SCANNED: u32 = 4_000;
 
 /// Where a stretch begins, and how long it may be.
@@ -42,41 +42,41 @@ impl Span {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stretch<T> {
     pub items: Vec<T>,
-    /// Where the list goes on; none at its end. A stretch may hold less than was asked for, or
-    /// nothing, and go on all the same.
+    /// Where the list continues; `None` at its end. A stretch may hold fewer rows than requested,
+    /// or none, and still continue.
     pub next: Option<i64>,
 }
 
-/// Which incidents are looked for. What is none does not matter.
+/// A filter for incidents. `None` matches everything.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IncidentFilter {
     pub phase: Option<Phase>,
     pub severity: Option<String>,
     pub profile: Option<String>,
-    /// Only those that this receiver was told of, or is owed a page of.
+    /// Only incidents that this receiver was notified of, or has a pending page for.
     pub receiver: Option<String>,
-    /// Only those whose labels or status hold this text, in any case.
+    /// Only incidents whose labels or status contain this text, regardless of case.
     pub text: Option<String>,
 }
 
-/// Which mails are looked for.
+/// A filter for mails.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MailFilter {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
-    /// Only those whose labels, reason or incident hold this text, in any case.
+    /// Only mails whose labels, reason or incident contain this text, regardless of case.
     pub text: Option<String>,
 }
 
-/// Which deliveries are looked for.
+/// A filter for deliveries.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     pub receiver: Option<String>,
 }
 
-/// The newest delivery of each kind that an integration was owed of an incident's current episode.
+/// The newest delivery of each kind to an integration in the current episode of an incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToldRow {
     pub incident: i64,
@@ -89,17 +89,17 @@ pub struct ToldRow {
     pub detail: Option<String>,
 }
 
-/// A status that an incident was said to have, and when.
+/// A status that a mail reported for an incident, and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SaidRow {
     pub incident: i64,
-    /// The incident's labels, with the first row of each.
+    /// The incident's labels, on the first row of each incident.
     pub labels: Option<Labels>,
     pub status: String,
     pub time: Timestamp,
 }
 
-/// What a receiver has of deliveries that are not delivered.
+/// The deliveries of an integration that are not delivered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backlog {
     pub receiver: String,
@@ -107,13 +107,13 @@ pub struct Backlog {
     pub pending: u64,
     pub held: u64,
     pub dead: u64,
-    /// When the oldest that is pending was owed.
+    /// When the oldest pending delivery was created.
     pub oldest_pending: Option<Timestamp>,
-    /// The failure of the newest that has one.
+    /// The latest failure.
     pub failure: Option<String>,
 }
 
-/// The newest of each kind of row: another value says that something has changed.
+/// The newest row of each kind: a different value means that something has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pulse {
     pub mails: i64,
@@ -123,7 +123,7 @@ pub struct Pulse {
     pub deeds: i64,
 }
 
-/// A store is browsed: the view of it that the pages and the API have.
+/// A view of a store for browsing, which the pages and the API have.
 #[async_trait]
 pub trait Browse: Send + Sync {
     /// Incidents with their numbers.
@@ -149,15 +149,17 @@ pub trait Browse: Send + Sync {
 
     async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError>;
 
-    /// Who was told of these incidents' current episodes, by the incidents' numbers.
+    /// Who was notified in the current episodes of these incidents, by the numbers of the
+    /// incidents.
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError>;
 
-    /// What was said, incident by incident, of those of an app that are open, or have changed since.
+    /// The reported statuses, incident by incident, of incidents of an app that are open or have
+    /// changed since.
     async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError>;
 
-    /// What is owed and given up, by receiver and integration.
+    /// What is pending and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;
 
-    /// A cheap look at whether anything has changed.
+    /// A cheap check for whether anything has changed.
     async fn pulse(&self) -> Result<Pulse, StoreError>;
 }

@@ -7,32 +7,33 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::{canary::Flight, message::MailId};
 
-/// Flights beyond so many are forgotten.
+/// Older flights than this many are forgotten.
 pub(super) const KEPT: i64 = 1000;
 
-/// Canaries are sent and watched.
+/// The view of a store that sending and watching canaries needs.
 #[async_trait]
 pub trait Canaries: Send + Sync {
-    /// The key that signs them: this one where there is none yet.
+    /// The key that signs canaries: `fresh`, if there is none yet.
     async fn canary_key(&self, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError>;
 
-    /// Begins the next, where none was begun after `before`: of several replicas one does. Its
-    /// number.
+    /// Begins the next canary and returns its number, unless one was begun after `before`: of
+    /// several replicas, one succeeds.
     async fn begin_canary(
         &self,
         now: Timestamp,
         before: Timestamp,
     ) -> Result<Option<u64>, StoreError>;
 
-    /// A mail server took it; or it did not, and why.
+    /// Records that a mail server accepted the canary, or why it did not.
     async fn canary_sent(
         &self,
         number: u64,
         sent: Result<Timestamp, String>,
     ) -> Result<(), StoreError>;
 
-    /// It came back in a mail and was judged at these times. False where another mail brought it
-    /// before, it was begun before `not_before`, or nobody knows of it: then it counts for nothing.
+    /// Records that the canary came back in a mail and was authenticated at these times. Returns
+    /// false, and records nothing, if another mail brought it before, if it was begun before
+    /// `not_before`, or if it is unknown.
     async fn canary_arrived(
         &self,
         number: u64,
@@ -41,12 +42,12 @@ pub trait Canaries: Send + Sync {
         not_before: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// It was read and decided at these times.
+    /// Records when it was read and decided.
     async fn canary_decided(&self, number: u64, times: [Timestamp; 2]) -> Result<(), StoreError>;
 
-    /// The heartbeat was told of it.
+    /// Records that the heartbeat was pinged for it.
     async fn canary_pinged(&self, number: u64, at: Timestamp) -> Result<(), StoreError>;
 
-    /// The newest flights, the last begun first.
+    /// The newest flights, the last one begun first.
     async fn flights(&self, limit: u32) -> Result<Vec<Flight>, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! What is owed to receivers: when it is due, and what this process has leased of it.
+//! Deliveries as delivery sees them: when they are due, and which of them this process has leased.
 
 use jiff::Timestamp;
 
@@ -14,17 +14,18 @@ pub struct Claim {
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
-    /// Of a resolve: what the receiver said it made of the trigger ([`super::Next::Delivered`]),
-    /// where it was told of this opening's.
+    /// For a resolve: the receipt of the trigger in the same opening ([`super::Next::Delivered`]),
+    /// if there is one.
     pub receipt: Option<String>,
-    /// Failures so far in a row.
+    /// The number of consecutive failures.
     pub failures: u32,
-    /// Since when it could have been sent: its creation, or the end of the mute that held it.
+    /// The time from which it could have been sent: its creation, or the end of the mute that held
+    /// it.
     pub since: Timestamp,
 }
 
 impl Claim {
-    /// A delivery that was leased as it was made, with the decision that owes it.
+    /// A delivery that was leased as it was created, together with the decision that owes it.
     pub(super) fn with_decision(
         delivery: &NewDelivery,
         id: DeliveryId,
@@ -46,25 +47,25 @@ impl Claim {
     }
 }
 
-/// What a target was told last of an incident that is still open.
+/// The last page that a target received for an incident that is still open.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// The store's number for the incident: they come in its order.
+    /// The store's number for the incident, by which the list is ordered.
     pub incident: i64,
     pub delivery: DeliveryId,
     pub alias: String,
     pub notification: Notification,
-    /// What the receiver said it made of it.
+    /// The receipt of the receiver.
     pub receipt: Option<String>,
 }
 
 /// What is to be done next, and when.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Agenda {
-    /// When the next late trigger's fallback is to be told.
+    /// When the next fallback of a late trigger is due.
     pub fallback_at: Option<Timestamp>,
-    /// When the next of what is held is to be looked at.
+    /// When the next held delivery is due for a check.
     pub held_until: Option<Timestamp>,
-    /// Every target something is owed to, and when the next of it falls due or its lease ends.
+    /// Every target with pending deliveries, and when the next of them is due or its lease ends.
     pub due: Vec<(Target, Timestamp)>,
 }

@@ -1,29 +1,28 @@
-//! What the bridge may have to tell of itself, as far as the store knows.
+//! The bridge's own troubles, as far as the store knows them.
 
 use jiff::Timestamp;
 
-/// The incident by which the bridge tells of its dead letters.
+/// The incident that reports dead letters.
 pub const DEAD_LETTERS: &str = "self:dead-letters";
-/// What begins the incident by which it tells of mail of an app that is not expected; the app's key
-/// follows.
+/// The prefix of the incident that reports mail of an unexpected app; the app's key follows.
 pub const UNEXPECTED_APP: &str = "self:app-key:";
 
-/// What the bridge may have to tell of itself, read at each look; every list is cut at a few.
+/// Everything that may be an alarm, read at each look. Every list is bounded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Concerns {
-    /// Deliveries in the dead letters, those that tell of dead letters not counted; at most 1000.
+    /// The number of dead letters, at most 1000. Those that report dead letters do not count.
     pub dead: u64,
-    /// Open incidents of which a resolve is held.
+    /// Open incidents with a held resolve.
     pub held_resolves: Vec<String>,
     /// When an unverified trigger was last held because there were too many.
     pub flooded_at: Option<Timestamp>,
-    /// Apps that are not expected, mail of which is held.
+    /// Unexpected apps whose mail is held.
     pub unexpected_apps: Vec<String>,
-    /// When only the header of a quarantined mail was kept, to make room, the last time.
+    /// When a quarantined mail was last cut to its header to free space.
     pub quarantine_cut_at: Option<Timestamp>,
-    /// What is left where the store is; none where it is in no file.
+    /// The free space of the store; `None` if the store is not in a file.
     pub room: Option<Room>,
-    /// What the bridge tells of itself now.
+    /// The alarms that are open now.
     pub alarms: Vec<Alarm>,
 }
 
@@ -42,24 +41,25 @@ pub struct Alarm {
     pub untold: bool,
 }
 
-/// A store is near full below this much, or below a twentieth of a small file system.
+/// A store is nearly full with less free space than this, or than a twentieth of a small file
+/// system.
 const LITTLE: u64 = 256 << 20;
 const PLENTY: u64 = 2 << 30;
 
 impl Room {
-    /// Of a store that has none left, however large it is.
+    /// No space at all, on a file system of any size.
     pub const NONE: Self = Self {
         free: 0,
         total: u64::MAX,
     };
 
-    /// The store is near full below this much.
+    /// The store is nearly full with less free space than this.
     pub fn little(self) -> u64 {
         (self.total / 20).clamp(LITTLE, PLENTY)
     }
 
-    /// What is left is kept for alerts: mail that is no sender's is refused. Of a small file system
-    /// that is a tenth, so that there is room for both.
+    /// Whether the rest is reserved for alerts, so that mail from other senders is refused. On a
+    /// small file system that is the last tenth, so that both have space.
     pub fn is_for_alerts_alone(self) -> bool {
         self.free < self.little().min(self.total / 10)
     }

@@ -1,4 +1,4 @@
-//! What follows from what was found in a mail: everything that its second commit writes.
+//! What follows from a mail's content: everything that its second commit writes.
 
 use std::sync::Arc;
 
@@ -12,58 +12,57 @@ use crate::{
     message::{Hold, MailId, Outcome},
 };
 
-/// One thing that was found in a mail: what it is about, and what is concluded of it.
+/// One thing found in a mail: its subject, and the conclusion drawn from it.
 pub struct Item {
-    /// What the store must know to remember it by; none where it is no alert.
+    /// What the store must know to remember it; `None` if it is not an alert.
     pub subject: Option<Subject>,
     pub decide: Decide,
 }
 
-/// What is concluded from what is known.
+/// Draws the conclusion from what the store knows.
 pub type Decide = Box<dyn FnOnce(&Memory) -> Decision + Send>;
 
-/// What follows from one thing that was found in a mail: everything that is written when it is
-/// decided.
+/// The decision about one thing found in a mail: everything that is written when it is decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// The profile that took the mail, where one did.
+    /// The profile that took the mail, if any.
     pub profile: Option<Arc<str>>,
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub labels: Labels,
-    /// The incident's new state, where it changes.
+    /// The incident's new state, if it changes.
     pub state: Option<State>,
     /// Whether the mail's status and time now count as applied.
     pub applied: bool,
-    /// Who is to be told.
+    /// The deliveries that this decision owes.
     pub deliveries: Vec<NewDelivery>,
-    /// The receivers told now, in the routes' order, one without integrations included. Not stored:
-    /// the deliveries are.
+    /// The receivers to notify now, in the order of the routes, including one without integrations.
+    /// This is not stored, because the deliveries are.
     pub receivers: Vec<String>,
     /// When the mail's authenticity is checked again.
     pub check_at: Option<Timestamp>,
-    /// Why a quarantined mail is held, where the bridge tells of it.
+    /// Why a quarantined mail is held, if the bridge raises an alarm about it.
     pub hold: Option<Hold>,
-    /// Whether an unverified trigger is told: there are so many an hour of each ingress.
+    /// Whether this is an unverified trigger that notifies: each ingress may have so many an hour.
     pub marked: bool,
-    /// Of a duplicate that came another way than the first: how that one came. Not stored.
+    /// For a duplicate from another ingress: when and where the first copy arrived. Not stored.
     pub late: Option<Heard>,
-    /// Those of the deliveries that were leased with the decision. The store fills it in.
+    /// The deliveries that were leased together with the decision. The store fills it in.
     pub claims: Vec<Claim>,
-    /// Whether what a mute still holds of the incident is dropped: something newer is told in its
-    /// stead.
+    /// Whether pages of the incident that a mute still holds are dropped, because a newer page
+    /// replaces them.
     pub supersedes: bool,
-    /// What becomes of the page that a silence holds of the incident.
+    /// What becomes of a page of the incident that a silence holds.
     pub silencing: Silencing,
-    /// When the mail came, where it says that its incident goes on; none: where the state changes,
-    /// now.
+    /// When the mail arrived, if it says that its incident continues; `None` means the time of the
+    /// decision wherever the state changes.
     pub heard_at: Option<Timestamp>,
-    /// The mail that its profile expects.
+    /// The mail that its profile expects, if this is it.
     pub arrival: Option<Arrival>,
 }
 
 impl Decision {
-    /// A decision that changes nothing and tells nobody.
+    /// A decision that changes nothing and notifies nobody.
     pub fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Self {
         Self {
             profile: None,
@@ -86,12 +85,12 @@ impl Decision {
         }
     }
 
-    /// Whether anybody is told, now or when a mute ends.
+    /// Whether anybody is notified, now or when a mute ends.
     pub fn tells(&self) -> bool {
         !self.receivers.is_empty() || !self.deliveries.is_empty()
     }
 
-    /// Whether its mail begins an episode, or is the first that proves it.
+    /// Whether the mail begins an episode, or is the first to prove one.
     pub(super) fn begins_episode(&self, memory: &Memory) -> bool {
         let (before, proven) = memory
             .known
@@ -103,23 +102,21 @@ impl Decision {
         }) && self.outcome != Outcome::Duplicate
     }
 
-    /// Why what is held of the incident is told to nobody any more; none where it stays held.
+    /// Why the held pages of the incident are never sent; `None` if they stay held.
     pub(super) fn discards_held(&self, state: &State) -> Option<&'static str> {
         match state.phase {
             Phase::Resolved => Some("resolved while held"),
-            Phase::Firing => self
-                .supersedes
-                .then_some("what is newer is told in its stead"),
+            Phase::Firing => self.supersedes.then_some("a newer page is sent instead"),
         }
     }
 
-    /// Whether the mail is left undecided until what a silence held is told: one that waits for its
-    /// authenticity is checked again at some time.
+    /// Whether the mail stays undecided until the page that a silence held has been sent. A mail
+    /// that waits for its authenticity has a time for its next check instead.
     pub(crate) fn waits_for_silenced(&self) -> bool {
         self.outcome == Outcome::Pending && self.check_at.is_none()
     }
 
-    /// How many deliveries are made under the mail's own number: `store check` finds them by it.
+    /// The number of deliveries stored under the mail's own number: `store check` counts them.
     pub(super) fn owed_under(&self, mail: MailId) -> u64 {
         self.deliveries
             .iter()

@@ -1,4 +1,4 @@
-//! What people ask of a store: lists to look at, and changes by hand.
+//! What people ask of a store: lists, and changes by hand.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
     silence::{Plan, Silence, SilenceId},
 };
 
-/// The desk a person sits at: the view of a store that commands and pages have.
+/// The view of a store that commands and pages have.
 #[async_trait]
 pub trait Desk: Send + Sync {
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
@@ -26,8 +26,9 @@ pub trait Desk: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DeliveryRow>, StoreError>;
 
-    /// Makes dead deliveries pending again, in order; returns those it did. Refuses a trigger that
-    /// would reopen a resolved incident, and a resolve that would close one that has opened again.
+    /// Makes dead deliveries pending again, in order, and returns those it did. It refuses a
+    /// trigger that would reopen a resolved incident, and a resolve that would close one that has
+    /// opened again.
     async fn retry(
         &self,
         ids: Option<Vec<DeliveryId>>,
@@ -39,27 +40,27 @@ pub trait Desk: Send + Sync {
     async fn mails(&self, outcome: Option<Outcome>, limit: u32)
     -> Result<Vec<MailRow>, StoreError>;
 
-    /// The alerts of a mail that holds several, each as a mail of its own; else none.
+    /// The alerts of a mail that holds several, each as a mail of its own; otherwise an empty list.
     async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError>;
 
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
 
     /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine:
-    /// it is due at once. Refuses one of which only the header was kept.
+    /// it is due now. It refuses a mail that was cut to its header.
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
 
-    /// Mails in the quarantine in order of arrival, after one; none after those that have
-    /// [`READ_BACK`](super::READ_BACK) bytes together.
+    /// Mails in the quarantine in order of arrival, after one. It stops after
+    /// [`READ_BACK`](super::READ_BACK) bytes.
     async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Takes mails out of the quarantine for good; returns how many of them still were there.
+    /// Discards mails from the quarantine, and returns how many were still there.
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Takes a mail out of the quarantine for good.
+    /// Discards a mail from the quarantine.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Stored mails by arrival, for `replay --stored`, after `after`; at most the first of them
-    /// that have [`READ_BACK`](super::READ_BACK) bytes together.
+    /// Stored mails in order of arrival, for `replay --stored`, after `after`. It stops after
+    /// [`READ_BACK`](super::READ_BACK) bytes.
     async fn stored(
         &self,
         since: Option<Timestamp>,
@@ -68,11 +69,10 @@ pub trait Desk: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Whatever is decided from now on, by any process, goes by it.
+    /// Adds a silence. Every decision from now on, by any process, respects it.
     async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError>;
 
-    /// Those that are `expired`, the last to end first; else those that are not, the first to end
-    /// first.
+    /// Either the `expired` silences, the last to end first, or the others, the first to end first.
     async fn silences(
         &self,
         expired: bool,
@@ -80,7 +80,7 @@ pub trait Desk: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Silence>, StoreError>;
 
-    /// Ends silences now: all of them, or none where one of them has ended or is not there. What
-    /// they hold is looked at.
+    /// Ends silences now: all of them, or none if one has already ended or does not exist. The
+    /// pages that they hold become due for a check.
     async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError>;
 }

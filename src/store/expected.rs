@@ -9,13 +9,13 @@ use jiff::Timestamp;
 pub struct ExpectedMail {
     pub profile: Arc<str>,
     pub key: String,
-    /// When it last came, or since when it is expected.
+    /// When it last came, or the time from which it is expected.
     pub heard_at: Timestamp,
-    /// Whether it is told to be missing.
+    /// Whether it is reported missing.
     pub missing: bool,
 }
 
-/// A mail came that its profile expects.
+/// The arrival of a mail that its profile expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     pub profile: Arc<str>,

@@ -1,4 +1,4 @@
-//! What the pipeline asks of a store: the first two commits, and what is still to be decided.
+//! What the pipeline asks of a store: the first two commits, and the mail that is still undecided.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,35 +6,37 @@ use jiff::Timestamp;
 use super::{Decide, Decision, Item, Room, StoreError, StoredMail, Subject, Unsilenced};
 use crate::message::{Authenticity, Bookmark, MailId, Message};
 
-/// Mail comes in: recorded, then decided. The pipeline's view of a store.
+/// The pipeline's view of a store: mail is recorded, then decided.
 #[async_trait]
 pub trait Intake: Send + Sync {
-    /// First commit: the mails as they came, and how far their mailbox was read. All or none.
+    /// The first commit: the mails as they arrived, and how far their mailbox was read. It is
+    /// atomic.
     async fn record(
         &self,
         mails: Vec<(Message, Authenticity)>,
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, StoreError>;
 
-    /// How far a mailbox was read.
+    /// How far a mailbox has been read.
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError>;
 
-    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be
-    /// checked again. None after those that have [`READ_BACK`](super::READ_BACK) bytes together.
+    /// Undecided mails in order of arrival, after `after`, without those that wait to be checked
+    /// again. It stops after [`READ_BACK`](super::READ_BACK) bytes.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Undecided mails that other processes took, recorded before `mail`: their numbers, in order.
-    /// A mail that was acknowledged before `mail` was sent is among them.
+    /// The numbers of undecided mails that other processes recorded before `mail`, in order. Every
+    /// mail that was acknowledged before `mail` was sent is among them.
     async fn ahead(&self, mail: MailId) -> Result<Vec<MailId>, StoreError>;
 
-    /// Those of these mails that are undecided still, in order, whoever took them; limited as
-    /// `undecided` is.
+    /// Those of these mails that are still undecided, in order, whichever process recorded them;
+    /// bounded as `undecided` is.
     async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Second commit: of each item that was found in the mail, in order, shows what is known of its
-    /// incident and writes what is concluded, all in one transaction. None where the mail has been
-    /// decided by somebody else, or waits to be looked at again. Where an item waits for what a
-    /// silence held, nothing is written, and its decision is the last returned.
+    /// The second commit. For each item found in the mail, in order, it passes what is known of the
+    /// incident to `decide` and writes the conclusion, all in one transaction. Returns `None` if
+    /// somebody else has decided the mail, or if it waits to be checked again. If an item has to
+    /// wait for a page that a silence held, nothing is written, and its decision is the last one
+    /// returned.
     async fn decide_all(
         &self,
         mail: MailId,
@@ -42,7 +44,7 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Vec<Decision>>, StoreError>;
 
-    /// The same of a mail in which one thing was found.
+    /// The same for a mail with a single item.
     async fn decide(
         &self,
         mail: MailId,
@@ -54,16 +56,17 @@ pub trait Intake: Send + Sync {
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
-    /// Mails to be looked at again, with the outcome they have: those let out of the quarantine
-    /// first, then those whose authenticity is to be checked again by now.
+    /// Mails that are due to be checked again, with their present outcome: first those released
+    /// from the quarantine, then those whose authenticity is due for another check.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Those that a person let out of the quarantine and nobody has looked at since, in order.
+    /// The mails that a person released from the quarantine and that have not been decided since,
+    /// in order.
     async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// As `decide_all`, for a mail that was due: with what is known of its authenticity now. Where
-    /// somebody was told of the mail before, its outcome stays, and what was told belongs to the
-    /// opening it leads to. None where the mail is not due any more.
+    /// Like `decide_all`, for a mail that was due, with its newly checked authenticity. If the mail
+    /// has already notified somebody, its outcome stays, and its pages belong to the opening that
+    /// it leads to. Returns `None` if the mail is no longer due.
     async fn reconsider_all(
         &self,
         mail: MailId,
@@ -72,7 +75,7 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Vec<Decision>>, StoreError>;
 
-    /// The same of a mail in which one thing was found.
+    /// The same for a mail with a single item.
     async fn reconsider(
         &self,
         mail: MailId,
@@ -86,7 +89,7 @@ pub trait Intake: Send + Sync {
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
-    /// As `decide`, for what the bridge tells of itself: without a mail.
+    /// Like `decide`, for the bridge's own alarms: there is no mail.
     async fn announce(
         &self,
         subject: Subject,
@@ -94,10 +97,10 @@ pub trait Intake: Send + Sync {
         decide: Decide,
     ) -> Result<Decision, StoreError>;
 
-    /// Incidents of which a silence holds a page and has ended by now; `announce` concludes about
+    /// Incidents with a page held by a silence that has ended by now; `announce` decides about
     /// them.
     async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError>;
 
-    /// The space that is left for the store; none where nobody here can tell.
+    /// The free space for the store; `None` if it cannot be determined from here.
     fn room(&self) -> Option<Room>;
 }

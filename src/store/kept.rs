@@ -1,4 +1,4 @@
-//! How values are kept, whichever the database: times as microseconds, structured values as JSON,
+//! How values are stored in either database: times as microseconds, structured values as JSON,
 //! mails as zstd.
 
 use std::{cell::RefCell, io};
@@ -13,18 +13,21 @@ use crate::{
     store::StoreError,
 };
 
-/// Fast rather than small: what HTML mail has to give, level 1 takes nearly all of.
+/// Fast rather than small: level 1 already reaches most of the compression that HTML mail allows.
 const COMPRESSION: i32 = 1;
-/// No mail is larger unpacked: bounds what a damaged store can make us allocate.
+/// No mail is larger when decompressed. It bounds what a damaged store can make the bridge
+/// allocate.
 const LARGEST: usize = 256 << 20;
 
 thread_local! {
-    /// A context costs more to make than a mail to compress.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    /// Making a context costs more than compressing a mail.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+        const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
 }
 
-/// A mail ready to be written: what takes time is done before its turn.
+/// A mail ready to be written: the slow work is done before its turn.
 pub(super) struct Packed {
     pub(super) message: Message,
     pub(super) authenticity: String,
@@ -46,7 +49,7 @@ pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<P
     })
 }
 
-/// Bytes as they are written.
+/// Compresses bytes for the store.
 pub(super) fn compress(raw: &[u8]) -> io::Result<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let compressor = match slot {
@@ -57,7 +60,7 @@ pub(super) fn compress(raw: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-/// The bytes as they came.
+/// Decompresses the original bytes.
 pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
@@ -68,7 +71,7 @@ pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-/// The unpacked size as the frame declares it.
+/// The decompressed size that the frame declares.
 fn capacity(packed: &[u8]) -> usize {
     zstd::zstd_safe::get_frame_content_size(packed)
         .ok()
@@ -83,7 +86,7 @@ pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }
 
-/// A time as it was stored; what cannot be one is the epoch.
+/// A stored time; an invalid one is the epoch.
 pub(super) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -97,7 +100,7 @@ pub(super) fn hold(hold: &Hold) -> String {
     }
 }
 
-/// A count or size, which databases keep signed.
+/// A count or size: databases have signed integers only.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -107,13 +110,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
 }
 
-/// A label as it stands among labels that are kept. Nothing else in them reads like it: within a
-/// value quotes are escaped.
+/// A label as it appears in stored labels. Nothing else in them looks the same, because quotes
+/// within values are escaped.
 pub(super) fn label(name: &str, value: &str) -> String {
     format!("\"{name}\":{}", Value::from(value))
 }
 
-/// What LIKE finds a text by, wherever it stands.
+/// The LIKE pattern that finds a text anywhere.
 pub(super) fn pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -128,9 +131,8 @@ pub(super) fn pattern(text: &str) -> String {
     pattern
 }
 
-/// Of a change or a resolve: the receipt of its trigger, or of the last change that has one, which
-/// is what `detail` of something delivered holds. A column of `deliveries`, in the words of both
-/// databases.
+/// For a change or a resolve: the receipt of its trigger, or of the last change that has one, which
+/// is the `detail` of a delivered page. A column of `deliveries`, in SQL for both databases.
 macro_rules! receipt {
     () => {
         "CASE WHEN deliveries.action <> 'trigger' THEN (
@@ -144,19 +146,27 @@ macro_rules! receipt {
 }
 pub(crate) use receipt;
 
-/// What a target was told last of each incident that is open and can end, after the incident of
-/// that number; with the parameters by their places.
+/// The last page delivered to a target for each incident that is open and can end, after the
+/// incident with that number. The arguments are the placeholders of the parameters.
 macro_rules! standing {
     ($receiver:literal, $integration:literal, $after:literal, $limit:literal) => {
         concat!(
-            "SELECT incidents.id AS incident, told.id, told.alias, told.notification, told.detail AS receipt
+            "SELECT incidents.id AS incident, told.id, told.alias, told.notification,
+               told.detail AS receipt
              FROM incidents JOIN deliveries AS told ON told.id = (
                  SELECT max(page.id) FROM deliveries AS page
                  WHERE page.incident = incidents.id AND page.episode = incidents.episode
-                   AND page.receiver = ", $receiver, " AND page.integration = ", $integration, "
+                   AND page.receiver = ",
+            $receiver,
+            " AND page.integration = ",
+            $integration,
+            "
                    AND page.action <> 'resolve' AND page.state = 'delivered')
-             WHERE phase = 'firing' AND incidents.kind <> 'unparsed' AND incidents.id > ", $after, "
-             ORDER BY incidents.id LIMIT ", $limit
+             WHERE phase = 'firing' AND incidents.kind <> 'unparsed' AND incidents.id > ",
+            $after,
+            "
+             ORDER BY incidents.id LIMIT ",
+            $limit
         )
     };
 }

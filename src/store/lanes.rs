@@ -1,4 +1,4 @@
-//! What delivery asks of a store: the third commit, and whose turn it is.
+//! What delivery asks of a store: the third commit, and the delivery whose turn it is.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::{Agenda, Claim, Fallback, Settled, Settlement, Standing, StoreError};
 use crate::delivery::{DeliveryId, Target};
 
-/// Deliveries, lane by lane: leased, settled. Delivery's view of a store.
+/// Delivery's view of a store: deliveries are leased lane by lane, then settled.
 #[async_trait]
 pub trait Lanes: Send + Sync {
-    /// Leases deliveries that are due, the heads of their lanes: of each target at most so many. A
-    /// lease ends by itself after `lease`.
+    /// Leases deliveries that are due and at the head of their lanes, up to a limit for each
+    /// target. A lease ends after `lease` without further action.
     async fn claim(
         &self,
         now: Timestamp,
@@ -20,7 +20,7 @@ pub trait Lanes: Send + Sync {
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
 
-    /// Third commit: the attempt with the next state.
+    /// The third commit: the attempt with the next state.
     async fn settle(
         &self,
         id: DeliveryId,
@@ -31,8 +31,8 @@ pub trait Lanes: Send + Sync {
     /// What is to be done next, and when.
     async fn agenda(&self) -> Result<Agenda, StoreError>;
 
-    /// What a target was told last of each incident that is open and can end, in order of the
-    /// incidents' numbers, after `after`.
+    /// The last page delivered to a target for each incident that is open and can end, ordered by
+    /// the number of the incident, after `after`.
     async fn standing(
         &self,
         target: &Target,
@@ -40,16 +40,16 @@ pub trait Lanes: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Standing>, StoreError>;
 
-    /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the
-    /// deliveries to the fallback receiver, written in the same commit unless it was told of the
-    /// incident already. Returns whom they were owed to.
+    /// Undelivered triggers whose `fallback_at` has passed, each once. `fallback` makes the
+    /// deliveries to the fallback receiver, which are written in the same commit unless that
+    /// receiver was already notified of the incident. Returns the original targets.
     async fn escalate(&self, now: Timestamp, fallback: Fallback)
     -> Result<Vec<Target>, StoreError>;
 
-    /// Makes pending what a mute held until now; what a silence covers stays held until that ends.
+    /// Makes deliveries pending whose mute has ended; what a silence covers stays held until that
+    /// ends.
     async fn release_held(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// For when the clock was set back: what waits for another attempt is due now, and no lease
-    /// outlasts `lease`.
+    /// For a clock that was set back: retries are due now, and no lease outlasts `lease`.
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
 }

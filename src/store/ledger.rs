@@ -1,4 +1,5 @@
-//! What the store keeps of people: what they did, what they were answered, and who is signed in.
+//! What the store keeps about people: their actions, the answers to their requests, and their
+//! sessions.
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -7,28 +8,28 @@ use utoipa::ToSchema;
 
 use super::{Span, StoreError, Stretch};
 
-/// How long an answer is kept for whoever asks the same again.
+/// How long an answer is kept for a repetition of its request.
 pub(super) const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// Who was to give an answer, and has not for so long, has crashed.
+/// An answer that has been pending for longer belongs to a process that crashed.
 pub(super) const ANSWER_OVERDUE: SignedDuration = SignedDuration::from_mins(2);
-/// How long it is known who did what.
+/// How long the record of actions is kept.
 pub(super) const DEEDS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// Something that a person, or a program on behalf of one, is about to do.
+/// An action that a person, or a program on somebody's behalf, is about to take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deed {
     pub at: Timestamp,
-    /// Who does it.
+    /// Who takes the action.
     pub by: String,
-    /// How: `command`, `api` or `page`.
+    /// The way: `command`, `api` or `page`.
     pub via: String,
-    /// What: `deliveries.retry`, `silences.add` and so on.
+    /// The action: `deliveries.retry`, `silences.add` and so on.
     pub action: String,
-    /// To what: an id, a name, a filter.
+    /// The object of the action: an id, a name, a filter.
     pub subject: String,
 }
 
-/// A deed as the ledger has it.
+/// An action as the ledger has recorded it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeedRow {
     pub id: i64,
@@ -38,11 +39,11 @@ pub struct DeedRow {
     pub via: String,
     pub action: String,
     pub subject: String,
-    /// What came of it: `done`, or why it was refused. None: it was begun, and nobody knows.
+    /// The result: `done`, or why it was refused. Absent: it was begun, and its result is unknown.
     pub outcome: Option<String>,
 }
 
-/// What a request was answered.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -50,14 +51,14 @@ pub struct Answer {
     pub body: String,
 }
 
-/// What is known of an answer to a request that bears a key.
+/// What is known about the answer to a request that carries a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answered {
-    /// Nobody has answered it: whoever hears this does.
+    /// Nobody has answered it yet: the caller does.
     NotYet,
-    /// Somebody is about to.
+    /// Another caller is about to answer it.
     UnderWay,
-    /// The key was given with another request.
+    /// The key was used with another request.
     Another,
     Given(Answer),
 }
@@ -65,31 +66,31 @@ pub enum Answered {
 /// A person who is signed in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
-    /// The SHA-256 of what the browser holds: who reads the store cannot sign in by it.
+    /// The SHA-256 of the browser's token, so that reading the store does not suffice to sign in.
     pub id: String,
     pub name: String,
     pub role: String,
-    /// What the sign-in was by: `users_file` or `oidc`.
+    /// The method of the sign-in: `users_file` or `oidc`.
     pub how: String,
-    /// Changes with the password, and ends the session.
+    /// Changes with the password, which ends the session.
     pub stamp: String,
     pub begun_at: Timestamp,
     pub ends_at: Timestamp,
 }
 
-/// The books on people: the view of a store that the API and the pages have.
+/// The record of people: the view of a store that the API and the pages have.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Records that something is about to be done: nothing is done that is not in the ledger.
+    /// Records an action before it is taken: no action is taken without a record.
     async fn begin_deed(&self, deed: Deed) -> Result<i64, StoreError>;
 
-    /// Records what came of it.
+    /// Records the result of the action.
     async fn end_deed(&self, id: i64, outcome: String) -> Result<(), StoreError>;
 
     async fn browse_deeds(&self, span: Span) -> Result<Stretch<DeedRow>, StoreError>;
 
-    /// What was answered to the request with this key; where nobody has answered, the key is taken
-    /// for whoever asked.
+    /// The answer already given to the request with this key; if there is none, the key is reserved
+    /// for the caller.
     async fn answered(
         &self,
         key: String,
@@ -97,12 +98,12 @@ pub trait Ledger: Send + Sync {
         now: Timestamp,
     ) -> Result<Answered, StoreError>;
 
-    /// Keeps an answer; none: the key is free again.
+    /// Stores an answer; `None` frees the key.
     async fn keep_answer(&self, key: String, answer: Option<Answer>) -> Result<(), StoreError>;
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError>;
 
-    /// A session that has not ended by now.
+    /// A session that has not ended.
     async fn session(&self, id: String, now: Timestamp) -> Result<Option<Session>, StoreError>;
 
     async fn end_session(&self, id: String) -> Result<(), StoreError>;

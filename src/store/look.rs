@@ -24,22 +24,22 @@ pub struct MailRow {
     pub size: u64,
     pub outcome: Outcome,
     pub reason: Option<String>,
-    /// The profile that took it, where one did.
+    /// The profile that took the mail, if any.
     pub profile: Option<String>,
-    /// Of one alert of a mail that holds several: its number, from 1.
+    /// For one alert of a mail with several: its number, from 1.
     pub item: Option<i64>,
     pub incident_id: Option<String>,
     pub sha256: String,
     pub authenticity: Authenticity,
     #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Labels,
-    /// Since when only its header is kept, where that is to make room.
+    /// When the mail was cut to its header to free space.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub cut_at: Option<Timestamp>,
     /// When its authenticity is checked again.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub check_at: Option<Timestamp>,
-    /// Who let it act, where it was in the quarantine.
+    /// Who released the mail from the quarantine.
     pub released: Option<Release>,
 }
 
@@ -74,13 +74,14 @@ pub struct DeliveryRow {
     pub failures: u32,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it is tried next, or its mute ends; none behind another of its lane.
+    /// When it is tried next, or when its mute ends; absent while another delivery of its lane is
+    /// ahead of it.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
-    /// The latest failure, or once it is delivered the receipt: a resolve is claimed with its
-    /// trigger's.
+    /// The latest failure, or the receipt once it is delivered: a resolve is claimed with the
+    /// receipt of its trigger.
     pub detail: Option<String>,
     pub mail: Option<MailId>,
 }
@@ -111,7 +112,7 @@ pub struct Totals {
     pub deliveries: u64,
 }
 
-/// How much of what is there, for the gauges.
+/// The numbers for the gauges.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Depth {
     pub deliveries: BTreeMap<&'static str, u64>,

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use crate::message::{Authenticity, MailId, Message, Release};
 
-/// A mail as it was stored, bytes included.
+/// A mail as it was stored, including its bytes.
 #[derive(Debug, Clone)]
 pub struct StoredMail {
     pub id: MailId,
@@ -12,12 +12,12 @@ pub struct StoredMail {
     pub authenticity: Authenticity,
     /// How often its authenticity was checked again.
     pub checks: u32,
-    /// Who let it act, where it was in the quarantine.
+    /// Who released it from the quarantine, if anybody did.
     pub released: Option<Release>,
 }
 
-/// Mails read back at a time have so many bytes, the last of them not counted.
+/// The bytes that a batch of mails may have when read back, not counting its last mail.
 pub(crate) const READ_BACK: u64 = 8 << 20;
 
-/// No check of a mail's authenticity is put off further.
+/// No check of a mail's authenticity is later than this from now.
 pub(super) const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);

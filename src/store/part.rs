@@ -1,9 +1,9 @@
-//! The alerts of a mail that holds several, as they were told before the mail could be checked.
+//! The alerts of a mail with several, as they were announced before the mail could be checked.
 
 use super::Subject;
 use crate::message::{MailId, Outcome};
 
-/// One alert of a mail that somebody was told of.
+/// One alert of a mail that has notified somebody.
 #[derive(Debug)]
 pub(super) struct ToldPart {
     /// Its number, from 1.
@@ -13,13 +13,13 @@ pub(super) struct ToldPart {
     pub(super) outcome: Outcome,
 }
 
-/// One alert of a mail that is decided.
+/// One alert of a mail that is being decided.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
     pub(super) mail: MailId,
     /// Its number, from 1.
     pub(super) item: i64,
-    /// What became of it, where somebody was told of it before.
+    /// Its outcome, if it notified somebody before.
     pub(super) told_before: Option<Outcome>,
 }
 

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A store's place. Prints itself without a password.
+/// The place of a store. It is printed without its password.
 #[derive(Debug, Clone)]
 pub enum Place {
     File(PathBuf),
@@ -22,8 +22,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Reads a URL; what is wrong with it is said of the configuration's `key`, and without a
-    /// password.
+    /// Parses a URL. A problem is reported for the configuration's `key`, without the password.
     pub fn parse(key: &str, url: &str) -> Result<Self, Problem> {
         match url.split_once(':') {
             Some(("sqlite", file)) if !file.trim_start_matches('/').is_empty() => {
@@ -41,12 +40,12 @@ impl Place {
             _ => {
                 let mend =
                     "write `sqlite:alertbridge.db`, or `postgres://user:password@host/database`";
-                Err(Problem::new(key, "this is no store", mend))
+                Err(Problem::new(key, "this is not a store", mend))
             }
         }
     }
 
-    /// Opens it, makes it where there is none, and brings its schema up to date.
+    /// Opens the store, creates it if there is none, and migrates its schema.
     pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match self {
             Self::File(path) => Arc::new(Sqlite::open(path)?),
@@ -54,7 +53,7 @@ impl Place {
         })
     }
 
-    /// Why no store can be there: the folder of its file is missing, or it is no file.
+    /// Why no store can be at this place: its folder is missing, or the path is not a file.
     pub fn misplaced(&self) -> Option<StoreError> {
         match self {
             Self::File(path) => sqlite::assert_placed(path).err(),
@@ -62,7 +61,8 @@ impl Place {
         }
     }
 
-    /// The space where its file is, or is to be; none of a database, which does not say.
+    /// The free space where the file is or will be; `None` for a database, which does not report
+    /// it.
     pub fn room(&self) -> Option<Room> {
         match self {
             Self::File(path) => sqlite::room_beside(path),
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// Why a file that is not there cannot be made.
+    /// Why a missing file cannot be created.
     pub fn unwritable_folder(&self) -> Option<std::io::Error> {
         match self {
             Self::File(path) => sqlite::may_write_beside(path).err(),
@@ -78,18 +78,20 @@ impl Place {
         }
     }
 
-    /// Opens it for `serve`: a file for one alone, for as long as the second value lives.
+    /// Opens the store for `serve`. A SQLite file is locked for this process until the second value
+    /// is dropped.
     pub async fn own(&self) -> Result<(Arc<dyn Store>, Option<File>), StoreError> {
         let Self::File(path) = self else {
             return Ok((self.open().await?, None));
         };
-        // Before it is opened: of two that start on a new file one makes it.
+        // The lock is taken first, so that only one of two processes that start with a new file
+        // creates it.
         let owned = sqlite::own(path)?;
         Ok((Arc::new(Sqlite::open(path)?), Some(owned)))
     }
 
-    /// Everything that is wrong with it, and how much it holds; reads alone. `progress` is told how
-    /// many of how many mails' bytes are read.
+    /// Lists everything that is wrong with the store, and how much it holds; it only reads.
+    /// `progress` receives the number of mails read so far and their total.
     pub async fn check(
         &self,
         now: Timestamp,

@@ -76,21 +76,22 @@ use connection::Database;
 use fullness::Fullness;
 use recorder::Recorder;
 
-/// How long a mail is left to the replica that took it before another decides it.
+/// How long another replica leaves a mail to the replica that recorded it.
 const HOLD: Duration = Duration::from_secs(4);
-/// Incidents whose mails may be decided at the same time; more than there are connections.
+/// The number of incidents whose mails may be decided at the same time: more than there are
+/// connections.
 const TURNS: usize = 64;
 
 /// A replica's view of the database.
 pub struct Postgres {
     database: Arc<Database>,
-    /// This replica, as long as it runs.
+    /// The id of this replica for as long as it runs.
     holder: i64,
     hold: Duration,
-    /// Mails about one incident are decided in the order they are handed in: each waits for its
-    /// turn, by the id's hash.
+    /// Mails about one incident are decided in the order in which they are handed in: each waits
+    /// for its turn, which the hash of the incident's id selects.
     turns: [Mutex<()>; TURNS],
-    /// Taken after one of those.
+    /// Locked after one of the `turns`.
     unverified: Mutex<()>,
     recorder: OnceLock<Recorder>,
     bell: Bell,
@@ -99,7 +100,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects, and brings the schema up to date; where several start at once, one does and the
+    /// Connects, and migrates the schema. If several replicas start at once, one migrates and the
     /// others wait.
     pub async fn open(address: &Address) -> Result<Self, StoreError> {
         let database = Arc::new(Database::new(address)?);
@@ -117,27 +118,26 @@ impl Postgres {
         })
     }
 
-    /// The same, with another patience for mail that somebody else has taken.
+    /// The same with another hold time for mail that another replica has recorded.
     #[must_use]
     pub fn with_hold(self, hold: Duration) -> Self {
         Self { hold, ..self }
     }
 
-    /// Tells the other replicas that something is owed, where this one has not leased it all.
+    /// Announces new deliveries to the other replicas, unless this one has leased them all.
     fn ring_for<'a>(&self, mut decisions: impl Iterator<Item = &'a Decision>) {
         if decisions.any(|decision| decision.deliveries.len() > decision.claims.len()) {
             self.bell.ring(&self.database, self.holder);
         }
     }
 
-    /// Whoever asks first is first in the queue.
+    /// Waits for the turns, first come, first served.
     ///
-    /// Unverified mail takes turns as a whole, whatever it is about, and here already: of a flood
-    /// of it one connection waits for the other replicas, and the rest is there for mail that is
-    /// genuine.
+    /// Unverified mail shares a single turn, whatever it is about, and takes it here, before it
+    /// takes a connection: during a flood of it, a single connection waits for the other replicas,
+    /// and the others are free for genuine mail.
     ///
-    /// Those of several incidents are taken in one order by all, so that none waits for another in
-    /// a circle.
+    /// Turns of several incidents are taken in one fixed order, so that nobody waits in a circle.
     async fn take(&self, turns: Turns) -> Vec<MutexGuard<'_, ()>> {
         let mut taken = Vec::with_capacity(turns.places.len() + 1);
         for place in turns.places {
@@ -153,7 +153,7 @@ impl Postgres {
 
 /// The turns that a decision waits for.
 struct Turns {
-    /// In order.
+    /// Sorted.
     places: Vec<usize>,
     unverified: bool,
 }
@@ -179,8 +179,8 @@ impl Turns {
     }
 }
 
-/// The version of the schema a database has, 0 where it has none, and the one this program knows;
-/// migrates nothing.
+/// The version of the schema in a database, 0 if there is none, and the version that this program
+/// knows. It does not migrate.
 pub async fn versions(address: &Address) -> Result<(i32, i32), StoreError> {
     let database = Database::new(address)?;
     let found = schema::apart(&database, async |client| schema::found(client).await).await?;

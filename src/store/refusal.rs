@@ -1,17 +1,17 @@
-//! Why a person's change is refused, in the same words whichever the database.
+//! Why a person's change is refused, in the same words for both databases.
 
 use jiff::Timestamp;
 
 use crate::{delivery::DeliveryId, message::MailId, silence::SilenceId, store::StoreError};
 
-/// What stands in the way of sending a dead delivery again.
+/// What may prevent a dead delivery from being sent again.
 pub(super) struct Revival {
     pub(super) trigger: bool,
-    /// Its opening is the incident's current one, and not over.
+    /// Its opening is the incident's current one and is not over.
     pub(super) open: bool,
     /// A resolve will be sent after it.
     pub(super) closed_after: bool,
-    /// A newer opening has been told to its receiver, or is being told.
+    /// Its receiver has been, or is being, notified of a newer opening.
     pub(super) opened_after: bool,
 }
 
@@ -19,11 +19,13 @@ impl Revival {
     pub(super) fn objection(&self) -> Option<&'static str> {
         if self.opened_after {
             Some(
-                "of an opening that a newer one has followed: sent now, it would open or close the newer alert",
+                "part of an earlier opening of its incident: sent now, it would open or close the \
+                 newer alert",
             )
         } else if self.trigger && !self.open && !self.closed_after {
             Some(
-                "a trigger whose incident is over: sent now, it would open an alert that nobody closes",
+                "a trigger whose incident is over: sent now, it would open an alert that nobody \
+                 closes",
             )
         } else {
             None
@@ -35,7 +37,7 @@ pub(super) fn not_sent_again(id: DeliveryId, why: &str) -> StoreError {
     StoreError::Refused(format!("delivery {id} is {why}; discard it instead"))
 }
 
-/// `state` is none where there is no such delivery.
+/// `state` is `None` if there is no such delivery.
 pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!("delivery {id} is {state}, not dead")),
@@ -43,7 +45,7 @@ pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
     }
 }
 
-/// `state` is none where there is no such delivery.
+/// `state` is `None` if there is no such delivery.
 pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!(
@@ -57,17 +59,18 @@ fn no_delivery(id: DeliveryId) -> StoreError {
     StoreError::Missing(format!("there is no delivery {id}"))
 }
 
-/// `found` is the mail's outcome, its size where only its header was kept, and whether that was
-/// kept alone to make room; none where there is no such mail.
+/// `found` is the mail's outcome, its original size if it was cut to its header, and whether it was
+/// cut to free space; `None` if there is no such mail.
 pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
         Some(("quarantined", Some(size), true)) => format!(
-            "mail {id} was {size} bytes, and only its header was kept, because mail that is not proven took more than \
-             store.quarantine.max_size: send the mail again, or `alertbridge mails discard {id}`"
+            "mail {id} was {size} bytes, and only its header was kept, because unproven mail took \
+             more than store.quarantine.max_size: send the mail again, or `alertbridge mails \
+             discard {id}`"
         ),
         Some(("quarantined", Some(size), false)) => format!(
-            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
-             send the mail again, or `alertbridge mails discard {id}`"
+            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise \
+             max_message_size and send the mail again, or `alertbridge mails discard {id}`"
         ),
         Some((outcome, ..)) => format!("mail {id} is {outcome}, not quarantined"),
         None => return StoreError::Missing(format!("there is no mail {id}")),
@@ -78,7 +81,7 @@ pub(super) fn not_quarantined(id: MailId) -> StoreError {
     StoreError::Refused(format!("mail {id} is not in the quarantine"))
 }
 
-/// `ended` is none where there is no such silence.
+/// `ended` is `None` if there is no such silence.
 pub(super) fn not_expired(id: SilenceId, ended: Option<Timestamp>) -> StoreError {
     match ended {
         Some(at) => StoreError::Refused(format!("silence {id} has ended already, at {at:.0}")),

@@ -1,27 +1,28 @@
-//! How what is past its retention is deleted: in steps, of which each says where the next begins.
+//! How rows past their retention are deleted: in steps, each of which says where the next one
+//! begins.
 
 use jiff::Timestamp;
 
 use crate::message::MailId;
 
-/// What is past its retention.
+/// The limits of retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Horizon {
-    /// Mails that arrived before, and what was told of incidents that ended before.
+    /// Mails that arrived earlier, and the pages of incidents that ended earlier, are deleted.
     pub mails: Timestamp,
-    /// Incidents that ended before, not earlier than `mails`: no copy of their mails can page any
-    /// more. None: they are kept for ever.
+    /// Incidents that ended earlier, not before `mails`, are deleted: no copy of their mails can
+    /// page any more. `None` keeps them for ever.
     pub incidents: Option<Timestamp>,
 }
 
-/// How far the deletion of what is past its retention has come.
+/// The position of a sweep over rows past their retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sweep {
     /// Mails after this one, by arrival.
     Mails { arrived_at: Timestamp, id: MailId },
     /// Incidents after this one, by their latest change.
     Incidents { changed_at: Timestamp, id: i64 },
-    /// All rows were seen: what they took is given back to the file system.
+    /// All rows were seen: free pages are returned to the file system.
     Space,
 }
 
@@ -37,11 +38,11 @@ impl Sweep {
     };
 }
 
-/// What a step of a sweep did.
+/// The result of one step of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pruned {
-    /// Mails, deliveries and incidents.
+    /// The number of mails, deliveries and incidents.
     pub deleted: usize,
-    /// Where the next step begins; none at the end of the sweep.
+    /// Where the next step begins; `None` at the end of the sweep.
     pub next: Option<Sweep>,
 }

@@ -8,26 +8,26 @@ use utoipa::ToSchema;
 
 use crate::delivery::{NewDelivery, Notification, Step, Target};
 
-/// How an attempt ended and what is next.
+/// The result of an attempt, and what follows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
     pub at: Timestamp,
     pub next: Next,
-    /// For the timeline: what was tried and what came of it. None where nothing was tried (a
-    /// receiver told us to wait).
+    /// The attempt for the timeline; `None` if none was made because the receiver told the bridge
+    /// to wait.
     pub attempt: Option<Attempt>,
-    /// Deliveries to the fallback, made in the same commit unless they were made before.
+    /// Deliveries to the fallback, created in the same commit unless they exist already.
     pub fallback: Vec<NewDelivery>,
 }
 
-/// What a settlement came to.
+/// The effect of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The lease was lost meanwhile: nothing is written.
+    /// The lease was lost: nothing is written.
     Lost,
-    /// It is written, and nothing else may have become due by it.
+    /// It is written, and no other delivery can have become due by it.
     Last,
-    /// It is written, and so may something else.
+    /// It is written, and another delivery may have become due by it.
     Onward,
 }
 
@@ -37,7 +37,8 @@ pub enum Next {
     Delivered {
         receipt: Option<String>,
     },
-    /// Stay pending: the step to take and when. `failures` as they stand after this attempt.
+    /// The delivery stays pending, with its next step and the time of it. `failures` counts this
+    /// attempt.
     Again {
         step: Step,
         at: Timestamp,
@@ -54,11 +55,11 @@ pub struct Attempt {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     pub took_ms: u64,
-    /// `delivered`, `accepted`, `waiting`, `partly` or a failure's reason.
+    /// `delivered`, `accepted`, `waiting`, `partly` or the reason of a failure.
     pub result: String,
     /// A sentence without secrets.
     pub detail: String,
 }
 
-/// Makes the deliveries to a target's fallback receiver.
+/// Creates the deliveries to the fallback receiver of a target.
 pub type Fallback = Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>;

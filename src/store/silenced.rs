@@ -15,23 +15,23 @@ pub enum Silencing {
     /// It stays as it is, if there is one.
     #[default]
     AsItIs,
-    /// It is told now, or to nobody.
+    /// It is sent now, or never.
     Over,
-    /// This one is held from now on.
+    /// This page is held from now on.
     Held(Box<Silenced>),
 }
 
 /// A page that a silence holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silenced {
-    /// The last to end of those that cover it.
+    /// The last silence to end of those that cover the page.
     pub silence: SilenceId,
-    /// When that ends.
+    /// When that silence ends.
     pub until: Timestamp,
     pub page: Notification,
 }
 
-/// An incident of which a silence held something, and has ended.
+/// An incident with a page that a silence held, where the silence has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsilenced {
     pub kind: Kind,
@@ -47,7 +47,7 @@ impl Unsilenced {
         }
     }
 
-    /// What the store must know to conclude about it.
+    /// What the store must know to decide about it.
     pub fn subject(&self) -> Subject {
         Subject {
             kind: self.kind,

@@ -1,26 +1,25 @@
-//! Mail that is kept whole for a while only. It pages nobody, or anybody may have sent it: what
-//! there is of it must not fill the disk, and its header, its hash and what became of it stay for
-//! as long as those of all mail.
+//! Mail that is kept whole only for a while. It notifies nobody, or anybody may have sent it, so it
+//! must not fill the disk. Its header, hash and outcome are kept as long as those of any mail.
 
 use jiff::Timestamp;
 
 use super::READ_BACK;
 use crate::message::MailId;
 
-/// Mails looked at in one step.
+/// The number of mails examined in one step.
 pub(crate) const STEP: u32 = 200;
 
-/// A kind of mail of which, in time, only the header is kept.
+/// A kind of mail that is eventually cut to its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spare {
-    /// Mail that is no alert.
+    /// Mail that is not an alert.
     Ignored,
-    /// Mail that is not proven to be its sender's, quarantined or not.
+    /// Mail without proof of its sender, quarantined or not.
     Unproven,
 }
 
 impl Spare {
-    /// The word used in metrics and the store.
+    /// The name of the kind in metrics and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ignored => "ignored",
@@ -28,38 +27,39 @@ impl Spare {
         }
     }
 
-    /// What is added to the reason of a mail that is cut.
+    /// The text that is added to the reason of a mail that is cut.
     pub(super) fn why_cut(self) -> &'static str {
         match self {
-            Self::Ignored => "only its header is kept by now (store.ignored_mail)",
+            Self::Ignored => "only its header is still kept (store.ignored_mail)",
             Self::Unproven => {
-                "only its header is kept, because mail that is not proven took more than store.quarantine.max_size"
+                "only its header is kept, because unproven mail took more than \
+                 store.quarantine.max_size"
             }
         }
     }
 }
 
-/// What is too much of a kind: the oldest of it is cut.
+/// How much of a kind is too much: its oldest mails are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
-    /// Mails that arrived before are cut.
+    /// Mails that arrived earlier are cut.
     pub before: Option<Timestamp>,
-    /// So many bytes are cut, or a few more.
+    /// The number of bytes to cut, at least.
     pub bytes: u64,
 }
 
-/// What a step of cutting did.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cut {
     pub mails: u64,
-    /// The size that the mails had before.
+    /// The size of the mails before they were cut.
     pub bytes: u64,
     /// There may be more to cut.
     pub more: bool,
 }
 
-/// The mails to cut among the oldest, given in order as their number, size and arrival; and whether
-/// there may be more.
+/// Chooses the mails to cut among the oldest, given in order as number, size and arrival; the
+/// second value says whether there may be more.
 pub(super) fn chosen(oldest: &[(MailId, u64, Timestamp)], excess: Excess) -> (Vec<MailId>, bool) {
     let (mut chosen, mut bytes) = (Vec::new(), 0);
     for (id, size, arrived_at) in oldest {

@@ -60,24 +60,23 @@ pub(in crate::store) use path::{may_write_beside, room_beside};
 use turn::Turn;
 use writer::Outlives;
 
-/// What the reading connection keeps in memory, in KiB, which to SQLite is a negative number: it
-/// reads little, and mostly what is new.
+/// The page cache of the reading connection, in KiB, which SQLite takes as a negative number. It
+/// reads little, and mostly recent rows.
 const READER_CACHE: i32 = -512;
-/// How long beginning a long write-ahead log anew waits for those who read it; commits wait with
-/// it.
+/// How long a checkpoint that restarts the log waits for readers; commits wait with it.
 const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
-/// A store in one file, or in none for `explain` and `replay`.
+/// A store in one file, or in memory for `explain` and `replay`.
 pub struct Sqlite {
-    /// None where there is no file another connection could open: then everything goes through the
-    /// writer. Closed before the writer, which removes the log.
+    /// `None` if there is no file that another connection could open: then the writer does
+    /// everything. It is closed before the writer, which removes the log.
     reader: Option<Arc<Mutex<Connection>>>,
     writer: writer::Writer,
     path: Option<PathBuf>,
 }
 
 impl Sqlite {
-    /// Opens the file, makes it where it does not exist, and brings its schema up to date.
+    /// Opens the file, creates it if it does not exist, and migrates its schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let _turn = Turn::wait(path);
         copy::assert_not_half_restored(path)?;
@@ -86,13 +85,13 @@ impl Sqlite {
 
         let mut connection = connect(path, OpenFlags::default())?;
 
-        // Else statements with a parameter that a partial index could be meant by are planned anew
-        // at every use.
+        // Without this, a statement with a parameter that could match a partial index is planned
+        // again at every use.
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
 
-        // The writer leaves the checkpoints to the checkpointer.
+        // The checkpointer runs the checkpoints, not the writer.
         connection
             .pragma_update(None, "wal_autocheckpoint", 0)
             .map_err(failure)?;
@@ -114,10 +113,11 @@ impl Sqlite {
         })
     }
 
-    /// A store that is gone with the process, for trying mails out. SQLite spills it to a nameless
-    /// temporary file, so it may grow large in little memory.
+    /// A store that ends with the process, for trying mails. SQLite spills it to an unnamed
+    /// temporary file, so a large one needs little memory.
     pub fn throw_away() -> Result<Self, StoreError> {
         let mut connection = Connection::open("").map_err(failure)?;
+        connection.set_prepared_statement_cache_capacity(file::STATEMENTS);
         connection
             .pragma_update(None, "synchronous", "OFF")
             .map_err(failure)?;
@@ -125,7 +125,7 @@ impl Sqlite {
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
 
-        // What a rollback would restore is small, unlike the store.
+        // Unlike the store, what a rollback would restore is small.
         connection
             .pragma_update(None, "journal_mode", "MEMORY")
             .map_err(failure)?;
@@ -145,7 +145,7 @@ impl Sqlite {
         self.writer.write(Outlives::PowerFailure, change).await
     }
 
-    /// Runs a question beside the writer, on a thread that may block.
+    /// Runs a query beside the writer, on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What an alert is about: what its mails are remembered by.
+//! The subject of an alert: what its mails are remembered by.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::kept;
 use crate::incident::Series;
 
-/// What an alert is about: what the store must know to remember it by.
+/// What the store must know about an alert to remember it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
     pub kind: Kind,
@@ -22,31 +22,30 @@ pub struct Subject {
     pub profile: Arc<str>,
     /// What its openings are counted under.
     pub series: Series,
-    /// Which ingress brought it.
+    /// The ingress that it arrived through.
     pub ingress: String,
-    /// Whether what says so is proven. What unverified mail applied stands in the way of no
-    /// verified one.
+    /// Whether it is proven. What an unverified mail applied never blocks a verified one.
     pub verified: bool,
 }
 
 impl Subject {
-    /// The time its status is remembered as applied under, in microseconds since the epoch; 0 where
-    /// it has none.
+    /// The time under which its status is remembered, in microseconds since the epoch; 0 if it has
+    /// none.
     pub(super) fn applied_at(&self) -> i64 {
         self.time.map_or(0, kept::micros)
     }
 }
 
-/// Whose incident it is.
+/// The origin of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Incident,
-    /// An alert that could not be read: it has no end to wait for.
+    /// An alert that could not be read. It has no end.
     Unparsed,
-    /// Mail that its profile expects, and that did not come.
+    /// Expected mail that did not come.
     Missing,
-    /// What the bridge tells of itself: of no mail.
+    /// The bridge's own alarms, which come from no mail.
     #[serde(rename = "self")]
     Own,
 }

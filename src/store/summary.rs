@@ -1,4 +1,4 @@
-//! What became of a mail as a whole, where it tells of several incidents.
+//! The outcome of a mail as a whole, if it reports several incidents.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use crate::{
     message::{MailId, Outcome},
 };
 
-/// What became of a mail as a whole.
+/// The outcome of a mail as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Summary {
     pub(super) profile: Option<Arc<str>>,
     pub(super) outcome: Outcome,
     pub(super) reason: String,
-    /// Those that all its alerts have in common.
+    /// The labels that all its alerts have in common.
     pub(super) labels: Labels,
-    /// When the first of them is looked at again.
+    /// When the first of them is checked again.
     pub(super) check_at: Option<Timestamp>,
     pub(super) owed: u64,
 }
 
-/// Outcomes from the one that is most worth a person's look to the least.
+/// Outcomes, from the one that most deserves a person's look to the least.
 const NOTABLE: [Outcome; 13] = [
     Outcome::Pending,
     Outcome::Quarantined,
@@ -40,7 +40,7 @@ const NOTABLE: [Outcome; 13] = [
     Outcome::Ignored,
 ];
 
-/// The outcome of a mail: of what became of its alerts, what is most worth a look.
+/// The outcome of a mail: the most notable of its alerts' outcomes.
 pub fn most_notable(decisions: &[Decision]) -> Outcome {
     let is_there = |outcome: &&Outcome| {
         decisions

@@ -1,4 +1,4 @@
-//! What keeping a store in order asks of it: health, size, retention, and turns among replicas.
+//! What keeping a store in order requires: health, size, retention, and turns among replicas.
 
 use std::time::Duration;
 
@@ -11,33 +11,35 @@ use super::{
 };
 use crate::message::MailId;
 
-/// A store is looked after: the view of it that `serve` and `watch` have.
+/// The view of a store that `serve` and `watch` have.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
-    /// What is wrong with the store: nothing, where it can be read and written.
+    /// Checks that the store can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// How much is owed, for the gauges.
+    /// The number of pending deliveries and the like, for the gauges.
     async fn depth(&self) -> Result<Depth, StoreError>;
 
-    /// What the bridge may have to tell of itself.
+    /// The bridge's own troubles that are stored.
     async fn concerns(&self) -> Result<Concerns, StoreError>;
 
-    /// When a process starts: ends every wait for another attempt; and every lease, where the store
-    /// is one process's own.
+    /// For the start of a process: ends every wait for another attempt, and every lease if the
+    /// store belongs to one process.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or
-    /// quarantined, nor anything of an incident that is open or has a delivery owed or dead.
+    /// Deletes what is past its retention among the next `limit` rows. It never deletes an
+    /// undecided or quarantined mail, nor anything of an incident that is open or has a pending or
+    /// dead delivery.
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
 
-    /// The bytes of the mails of a kind that are kept whole, after one, and the last of them.
+    /// The bytes of mails of a kind that are kept whole, after one, and the last of those mails.
     async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError>;
 
-    /// Keeps of the oldest mails of a kind, of which there is too much, only the header; in steps.
+    /// Cuts the oldest mails of a kind to their headers, step by step, where there are too many
+    /// bytes.
     async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError>;
 
-    /// Open incidents of a profile that were last heard of by `until`, the first first.
+    /// Open incidents of a profile whose last mail came by `until`, the oldest first.
     async fn quiet(
         &self,
         profile: &str,
@@ -45,25 +47,26 @@ pub trait Upkeep: Send + Sync {
         limit: u32,
     ) -> Result<Vec<IncidentRow>, StoreError>;
 
-    /// All mail that is expected, or was.
+    /// All mail that is, or was, expected.
     async fn expected_mail(&self) -> Result<Vec<ExpectedMail>, StoreError>;
 
-    /// Remembers that mail is expected, unless it is, and whether it is told to be missing.
+    /// Records that mail is expected, unless it is already, and whether it is reported missing.
     async fn expect_mail(&self, expected: ExpectedMail) -> Result<(), StoreError>;
 
-    /// Mail is expected no longer.
+    /// Ends the expectation of mail.
     async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError>;
 
     // Among replicas, where several share the store.
 
-    /// Completes when another process says that something is owed. Nobody may count on it: it saves
-    /// waiting.
+    /// Completes when another process announces new deliveries. It only shortens a wait: nothing
+    /// may depend on it.
     async fn rung(&self);
 
-    /// Takes or renews, for so long, this process's sole right to read a mailbox, or to do what
-    /// else is called by a name and one replica is enough for; false where another has it.
+    /// Takes or renews, for the duration of `lease`, this process's exclusive right to read a
+    /// mailbox, or to do other named work that one replica does for all. Returns false if another
+    /// process holds it.
     async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;
 
-    /// Gives that right back.
+    /// Returns that right.
     async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError>;
 }

@@ -32,7 +32,7 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
 
 /// The machine's clock went back: what would wait for the old time is brought forward.
 pub fn clock_set_back(from: Timestamp, to: Timestamp) {
-    tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
+    tracing::warn!(%from, %to, "the clock was set back: pending deliveries are brought forward");
 }
 
 /// Somebody who came back from the identity provider was not signed in.
@@ -42,5 +42,5 @@ pub fn sign_in_refused(peer: IpAddr, reason: &str) {
 
 /// A page for people could not be made.
 pub fn page_failed(page: &str, error: &str) {
-    tracing::error!(page, error, "a page could not be made");
+    tracing::error!(page, error, "a page could not be rendered");
 }

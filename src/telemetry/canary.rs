@@ -35,6 +35,6 @@ pub fn canary_not_sent(number: u64, why: &str) {
 pub fn heartbeat_failed(why: &str) {
     tracing::warn!(
         why,
-        "the heartbeat could not be told that a canary came through"
+        "the heartbeat could not be pinged after a canary came through"
     );
 }

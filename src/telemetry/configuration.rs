@@ -24,7 +24,7 @@ pub fn config_reloaded(now: Timestamp, remarks: &[String]) {
 /// A configuration was not taken, and why: the old one stays in force.
 pub fn config_refused(faults: &[String]) {
     gauge!("alertbridge_config_last_reload_successful").set(0.0);
-    tracing::error!("the configuration was not reloaded: the old one stays in force");
+    tracing::error!("the configuration was not reloaded: the old one remains in force");
     for fault in faults {
         tracing::error!("{}", fault.replace("\n  ", "; "));
     }

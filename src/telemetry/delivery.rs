@@ -19,8 +19,9 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
         claim.target.kind().to_owned(),
     );
 
-    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone())
-        .increment(1);
+    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(),
+             "integration" => integration.clone())
+    .increment(1);
 
     let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
     let (action, took_ms, detail) = (
@@ -31,7 +32,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
 
     let failed = || {
         counter!("alertbridge_notifications_failed_total",
-            "receiver" => receiver.clone(), "integration" => integration.clone(), "reason" => attempt.result.clone())
+            "receiver" => receiver.clone(), "integration" => integration.clone(),
+            "reason" => attempt.result.clone())
         .increment(1);
     };
 
@@ -58,7 +60,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
         }
         Next::Again { failures, at, .. } if *failures > claim.failures => {
             failed();
-            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures, again_at = %at, "{detail}");
+            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures,
+                           again_at = %at, "{detail}");
         }
         Next::Again { .. } => {
             tracing::debug!(
@@ -82,7 +85,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
                 integration,
                 action,
                 incident,
-                "given up, to the dead letters (`alertbridge deliveries list --state dead`): {reason}"
+                "given up, to the dead letters (`alertbridge deliveries list --state dead`): \
+                 {reason}"
             );
         }
     }
@@ -102,7 +106,7 @@ pub fn escalated(target: &Target) {
     tracing::warn!(
         receiver = target.receiver,
         integration = target.integration,
-        "undelivered in time: its fallback is told"
+        "not delivered in time: the fallback is notified"
     );
 }
 
@@ -118,7 +122,7 @@ pub fn circuit_opened(target: &Target, failures: u32) {
         receiver,
         integration,
         failures,
-        "the receiver does not answer: what it is owed waits, and one probe at a time is sent"
+        "the receiver does not answer: its deliveries wait, and one probe at a time is sent"
     );
 }
 
@@ -133,7 +137,7 @@ pub fn not_resent(target: &Target, why: &str) {
         receiver,
         integration,
         why,
-        "what stands could not be told again: the receiver forgets it in a while"
+        "the open alerts could not be repeated: the receiver will let them expire"
     );
 }
 
@@ -143,7 +147,11 @@ pub fn resent(target: &Target) {
         receiver,
         integration,
     } = target;
-    tracing::info!(receiver, integration, "what stands is told again");
+    tracing::info!(
+        receiver,
+        integration,
+        "the open alerts are repeated to the receiver"
+    );
 }
 
 /// It answers again: what waited for it goes out.
@@ -157,7 +165,7 @@ pub fn circuit_closed(target: &Target) {
     tracing::info!(
         receiver,
         integration,
-        "the receiver answers again: what waited for it is sent"
+        "the receiver answers again: the deliveries that waited for it are sent"
     );
 }
 
@@ -168,6 +176,7 @@ pub fn circuit_gone(target: &Target) {
 
 fn circuit(target: &Target) -> Gauge {
     let number = target.integration.rsplit('/').next().unwrap_or_default();
-    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(), "integration" => target.kind().to_owned(),
+    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(),
+           "integration" => target.kind().to_owned(),
         "number" => number.to_owned())
 }

@@ -13,17 +13,18 @@ pub fn describe() {
 
     describe_counter!(
         "alertbridge_connections_refused_total",
-        "Connections an ingress refused, by reason."
+        "Connections that an ingress refused, by reason."
     );
 
     describe_counter!(
         "alertbridge_mails_refused_total",
-        "Mails an ingress refused or put off, by reason."
+        "Mails that an ingress refused or deferred, by reason."
     );
 
     describe_histogram!(
         "alertbridge_mail_late_seconds",
-        "How much later than another ingress this one brought a copy of the same alert."
+        "Seconds by which a copy of the same alert arrived here after its first copy on another \
+         ingress."
     );
 
     describe_counter!(
@@ -48,7 +49,7 @@ pub fn describe() {
 
     describe_counter!(
         "alertbridge_notifications_dead_total",
-        "Notifications given up: they wait in the dead letters."
+        "Notifications that were given up and are now dead letters."
     );
 
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
@@ -64,7 +65,7 @@ pub fn describe() {
 
     describe_counter!(
         "alertbridge_mails_cut_total",
-        "Mails of which only the header is kept, to make room."
+        "Mails that were cut to their header to free space."
     );
 
     describe_counter!(
@@ -75,52 +76,52 @@ pub fn describe() {
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!(
         "alertbridge_circuit_open",
-        "1 while a receiver's integration does not answer and is only probed."
+        "1 while an integration does not answer and is only probed."
     );
 
     describe_gauge!(
         "alertbridge_delivery_oldest_pending_seconds",
-        "Age of the oldest delivery that is owed."
+        "Age of the oldest pending delivery, in seconds."
     );
 
     describe_gauge!(
         "alertbridge_alarm",
-        "What the bridge tells of itself: 1 while it is so."
+        "1 while the bridge reports this trouble of its own."
     );
 
     describe_gauge!(
         "alertbridge_ingress_last_success_timestamp_seconds",
-        "When an ingress last did its work."
+        "Time at which an ingress last worked."
     );
 
     describe_counter!(
         "alertbridge_mails_withheld_total",
-        "Mails that a mail server did not give, and that were told."
+        "Mails that a mail server did not return and that were paged as unparsed."
     );
 
     describe_gauge!(
         "alertbridge_config_last_reload_successful",
-        "Whether the latest configuration was taken."
+        "1 if the last reload of the configuration succeeded."
     );
 
     describe_gauge!(
         "alertbridge_canary_last_success_timestamp_seconds",
-        "When a mail of the bridge's own last came through the whole mail path."
+        "Time at which a canary last came through the whole mail path."
     );
 
     describe_gauge!(
         "alertbridge_canary_stage_seconds",
-        "How long the last canary took to each stage from the one before."
+        "Seconds that the last canary took from the previous stage to this one."
     );
 
     describe_histogram!(
         "alertbridge_mail_to_page_seconds",
-        "From a mail's arrival to its page's delivery."
+        "Seconds from the arrival of a mail to the delivery of its page."
     );
 
     describe_gauge!(
         "alertbridge_config_last_reload_success_timestamp_seconds",
-        "When a configuration was last taken."
+        "Time at which a configuration was last loaded."
     );
 }
 
@@ -134,7 +135,9 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
             "alertbridge_notifications_total",
             "alertbridge_notifications_dead_total",
         ] {
-            counter!(name, "receiver" => receiver.to_owned(), "integration" => integration.to_owned()).increment(0);
+            counter!(name, "receiver" => receiver.to_owned(),
+                     "integration" => integration.to_owned())
+            .increment(0);
         }
         for reason in FailureReason::ALL {
             counter!("alertbridge_notifications_failed_total", "receiver" => receiver.to_owned(),

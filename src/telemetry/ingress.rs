@@ -20,14 +20,16 @@ pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
         ingress,
         failure,
         login_refused,
-        "ingress failed; it goes on trying"
+        "the ingress failed; it will keep trying"
     );
 }
 
 /// An ingress takes no mail from a connection, or no more: it is of no client of ours, one too
 /// many, or ill-behaved.
 pub fn connection_refused(ingress: &str, peer: IpAddr, reason: &'static str) {
-    counter!("alertbridge_connections_refused_total", "ingress" => ingress.to_owned(), "reason" => reason).increment(1);
+    counter!("alertbridge_connections_refused_total", "ingress" => ingress.to_owned(),
+             "reason" => reason)
+    .increment(1);
     tracing::info!(ingress, %peer, reason, "connection refused");
 }
 
@@ -39,8 +41,9 @@ pub fn mail_refused(
     reason: &str,
     detail: &dyn std::fmt::Display,
 ) {
-    counter!("alertbridge_mails_refused_total", "ingress" => ingress.to_owned(), "reason" => reason.to_owned())
-        .increment(1);
+    counter!("alertbridge_mails_refused_total", "ingress" => ingress.to_owned(),
+             "reason" => reason.to_owned())
+    .increment(1);
     let peer = peer.map(tracing::field::display);
     tracing::info!(ingress, peer, reason, %detail, "mail refused");
 }

@@ -13,14 +13,15 @@ use crate::{
 pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
     let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
     counter!("alertbridge_authenticity_total",
-        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(), "evidence" => evidence)
+        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(),
+        "evidence" => evidence)
     .increment(1);
     if authenticity.verdict == Verdict::TempError {
         let detail = authenticity.detail.as_deref().unwrap_or_default();
         tracing::warn!(
             ingress,
             detail,
-            "a mail could not be checked: DNS is of no help"
+            "a mail could not be checked: DNS gives no answer"
         );
     }
 }
@@ -71,7 +72,8 @@ pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
             .first()
             .and_then(|decision| decision.profile.as_deref());
         counter!("alertbridge_mails_total",
-            "ingress" => ingress.clone(), "outcome" => outcome.as_str(), "profile" => profile.unwrap_or("none").to_owned())
+            "ingress" => ingress.clone(), "outcome" => outcome.as_str(),
+            "profile" => profile.unwrap_or("none").to_owned())
         .increment(1);
     }
 
@@ -95,10 +97,12 @@ fn log_decision(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &D
             tracing::warn!(mail, ingress, incident, reason, %arrived_at, "mail waits");
         }
         Outcome::Unparsed | Outcome::Updated | Outcome::Quarantined => {
-            tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
+            tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at,
+                           "mail decided");
         }
         _ => {
-            tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
+            tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at,
+                           "mail decided");
         }
     }
 }
@@ -123,9 +127,14 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
     );
 
     if decision.tells() {
-        tracing::info!(incident, reason, receivers, "told at the end of a silence");
+        tracing::info!(
+            incident,
+            reason,
+            receivers,
+            "announced at the end of a silence"
+        );
     } else {
-        tracing::info!(incident, reason, "not told at the end of a silence");
+        tracing::info!(incident, reason, "not announced at the end of a silence");
     }
 }
 
@@ -133,7 +142,11 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
 pub fn ended_quiet(incident: &str, decision: &Decision) {
     if decision.outcome == Outcome::Resolved {
         let receivers = decision.receivers.join(",");
-        tracing::info!(incident, receivers, "nothing more was heard: resolved");
+        tracing::info!(
+            incident,
+            receivers,
+            "no more mail came for the incident: resolved"
+        );
     }
 }
 

@@ -17,7 +17,7 @@ pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     tracing::warn!(
         ingress,
         uid_validity,
-        "the mailbox numbers its mails anew (UIDVALIDITY changed): reading it again"
+        "the mailbox renumbered its mails (UIDVALIDITY changed): reading it from the start"
     );
 }
 
@@ -27,7 +27,7 @@ pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {
         ingress,
         last_uid,
         uid_next,
-        "the mailbox was put back to an earlier state: reading it again"
+        "the mailbox was restored to an earlier state: reading it again"
     );
 }
 
@@ -35,7 +35,7 @@ pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {
 pub fn session_ended_with_its_token(ingress: &str) {
     tracing::info!(
         ingress,
-        "the session ended with its access token; another begins"
+        "the session ended with its access token; a new one begins"
     );
 }
 
@@ -66,7 +66,7 @@ pub fn mail_withheld(ingress: &str, uid: u32, reason: &str) {
         ingress,
         uid,
         reason,
-        "the server does not give this mail: told as unparsed, and asked for again"
+        "the server does not return this mail: it is paged as unparsed and requested again"
     );
 }
 
@@ -75,11 +75,15 @@ pub fn mail_withheld_still(ingress: &str, reason: &str) {
     tracing::info!(
         ingress,
         reason,
-        "the server still does not give a mail; it is asked for again"
+        "the server still does not return a mail; it is requested again"
     );
 }
 
 /// A mail that was told as withheld came.
 pub fn mail_given_after_all(ingress: &str, uid: u32) {
-    tracing::info!(ingress, uid, "the server gives a mail that it withheld");
+    tracing::info!(
+        ingress,
+        uid,
+        "the server returned a mail that it had withheld"
+    );
 }

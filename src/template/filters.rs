@@ -1,4 +1,4 @@
-//! The filters that templates have beside Jinja's own.
+//! The filters of templates besides Jinja's own.
 
 use std::{borrow::Cow, fmt::Display};
 
@@ -35,7 +35,7 @@ pub fn add(environment: &mut Environment<'_>) {
     );
 }
 
-/// Jinja's: its arguments may be named or not, which the crate's may not.
+/// Jinja's filter: its arguments may be named or not, unlike the crate's.
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands it over")]
 fn truncate(
     state: &mut State,
@@ -56,19 +56,19 @@ fn truncate(
     filters::truncate(state, value, all.into_iter().collect())
 }
 
-/// How many expressions of `regex_replace` are kept compiled.
+/// The number of compiled expressions of `regex_replace` in the cache.
 const MAX_EXPRESSIONS: u64 = 64;
 
-/// Bytes such an expression may take when compiled.
+/// The most bytes of such an expression when compiled.
 const EXPRESSION_SIZE: usize = 1 << 20;
 
-/// An expression that nobody can use is a mistake of whoever wrote the template.
+/// An invalid expression is a mistake of the template's author.
 fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Error> {
     if let Some(regex) = known.get(expression) {
         return Ok(regex);
     }
 
-    // What a template calls `\b` is a backspace to Jinja, which no mail holds.
+    // In a template, Jinja turns `\b` into a backspace, which no mail contains.
     let regex = RegexBuilder::new(&expression.replace('\u{8}', r"\b"))
         .size_limit(EXPRESSION_SIZE)
         .build()
@@ -76,7 +76,7 @@ fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Err
             let what = error.to_string();
             let last = what.lines().last().unwrap_or_default();
             mistaken(format!(
-                "`{expression}` is no regular expression: {}",
+                "`{expression}` is not a valid regular expression: {}",
                 last.trim().trim_start_matches("error: ")
             ))
         })?;
@@ -89,9 +89,9 @@ fn hash(text: &Value) -> Result<String, Error> {
     Ok(sha256_hex(text_of(text)?.as_bytes()))
 }
 
-/// `text | time('%d.%m.%Y %H:%M', 'Europe/Berlin')`: RFC 3339 in UTC of a time as it is written.
-/// Without a format RFC 3339, RFC 2822 and seconds since the epoch are read. What names no zone is
-/// of the zone given, and UTC where none is.
+/// `text | time('%d.%m.%Y %H:%M', 'Europe/Berlin')`: a time as RFC 3339 in UTC. Without a format,
+/// it reads RFC 3339, RFC 2822 and seconds since the epoch. A time without a zone is in the given
+/// one, and in UTC by default.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "minijinja hands keywords over by value"
@@ -118,7 +118,7 @@ fn time(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String
         .map_err(wrong)
 }
 
-/// A value that is there, as text.
+/// A value as text, if it is defined.
 fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
     if value.is_undefined() || value.is_none() {
         return Err(Error::from(ErrorKind::UndefinedError));
@@ -128,9 +128,9 @@ fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
         .map_or_else(|| value.to_string().into(), Cow::Borrowed))
 }
 
-/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it.
-/// Takes RFC 3339 and seconds since the epoch; the format is strftime's, the zone an IANA name and
-/// UTC where it is not given. A time that is not there stays empty.
+/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a time in the notation of people in a zone.
+/// It takes RFC 3339 and seconds since the epoch; the format is strftime's, and the zone an IANA
+/// name, UTC by default. A missing time stays empty.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "minijinja hands keywords over by value"
@@ -165,8 +165,8 @@ fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<St
         .map_err(|error| wrong(format!("`{format}` is not a format: {error}")))
 }
 
-/// `window_seconds | duration`: seconds as people say them, `1h 30m`; the two largest units. What
-/// is not there stays empty.
+/// `window_seconds | duration`: seconds for people, `1h 30m`; the two largest units. A missing
+/// value stays empty.
 fn duration(value: &Value) -> Result<String, Error> {
     if is_absent(value) {
         return Ok(String::new());
@@ -203,7 +203,7 @@ fn duration(value: &Value) -> Result<String, Error> {
     Ok(format!("{sign}{}", said.join(" ")))
 }
 
-/// An empty label is a value that the mail does not give.
+/// An empty label is a value that the mail does not contain.
 fn is_absent(value: &Value) -> bool {
     value.is_undefined() || value.is_none() || value.as_str() == Some("")
 }

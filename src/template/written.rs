@@ -10,9 +10,9 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
-/// Abbreviations that mean one thing, with their hours and minutes east of UTC. Those that several
-/// countries use (IST, CST of China, BST of Bangladesh) are left out where they are not the ones
-/// that alert mails are known to hold.
+/// Unambiguous abbreviations, with their hours and minutes east of UTC. Those that several
+/// countries use (IST, CST of China, BST of Bangladesh) are left out unless they are known from
+/// alert mails.
 const ABBREVIATIONS: [(&str, i32); 24] = [
     ("UTC", 0),
     ("GMT", 0),
@@ -40,27 +40,30 @@ const ABBREVIATIONS: [(&str, i32); 24] = [
     ("PDT", -420),
 ];
 
-/// Reads a time. The error is a sentence.
+/// Parses a time. The error is a sentence.
 pub fn parse(text: &str, format: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
     let text = text.trim();
     match format {
         None => plainly(text, zone).ok_or_else(|| {
-            format!("`{text:.80}` is no time (RFC 3339, RFC 2822 or seconds since the epoch)")
+            format!(
+                "`{text:.80}` is not a valid time (RFC 3339, RFC 2822 or seconds since the \
+                     epoch)"
+            )
         }),
         Some(format) => by_format(text, format, zone),
     }
 }
 
-/// Whether a format can be used at all.
+/// Checks whether a format can be used at all.
 pub fn check(format: &str) -> Result<(), String> {
     let format = without_abbreviation(format).0;
-    let wrong = |error: jiff::Error| format!("`{format}` is no format of a time: {error}");
+    let wrong = |error: jiff::Error| format!("`{format}` is not a valid time format: {error}");
     let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
     let written = strtime::format(&format, &sample).map_err(wrong)?;
     strtime::parse(&format, &written).map(drop).map_err(wrong)
 }
 
-/// RFC 3339, RFC 2822, seconds since the epoch; and a date with its time that names no zone.
+/// RFC 3339, RFC 2822, seconds since the epoch; and a date and time without a zone.
 fn plainly(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(time) = text.parse() {
         return Some(time);
@@ -80,21 +83,26 @@ fn plainly(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     in_zone(civil, offset, zone)
 }
 
-/// Seconds, or milliseconds where seconds would lead out of this age.
+/// Seconds, or milliseconds if seconds would lead out of this age.
 fn epoch(text: &str) -> Option<Timestamp> {
     let number: f64 = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.')
         .then(|| text.parse().ok())??;
     let seconds = if number >= 1e11 { number / 1e3 } else { number };
-    // A year is no time.
+    // A year is not a time.
     (seconds >= 1e8)
         .then(|| jiff::SignedDuration::try_from_secs_f64(seconds).ok())?
         .and_then(|since| Timestamp::from_duration(since).ok())
 }
 
 fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    let wrong = |why: String| format!("`{text:.80}` is no time as `{format}` has it: {why}");
+    let wrong = |why: String| {
+        format!(
+            "`{text:.80}` is not a time in the format `{format}` has it: \
+                                       {why}"
+        )
+    };
     let (format_left, named) = without_abbreviation(format);
 
     let (text_left, offset) = if named {
@@ -133,7 +141,7 @@ fn without_abbreviation(format: &str) -> (String, bool) {
     }
 }
 
-/// The text without the abbreviation of a time zone in it, and what that means.
+/// The text without the abbreviation of a time zone, and its meaning.
 fn abbreviation_taken(text: &str) -> Option<(String, Option<Offset>)> {
     let words = text.split(|c: char| !c.is_ascii_alphabetic());
     let (word, offset) = words
@@ -146,7 +154,7 @@ fn abbreviation_taken(text: &str) -> Option<(String, Option<Offset>)> {
     Some((format!("{before}{after}"), Some(offset)))
 }
 
-/// The text before an abbreviation that ends it.
+/// The text before an abbreviation at its end.
 fn zone_behind(text: &str) -> (&str, Option<Offset>) {
     text.rsplit_once(' ')
         .and_then(|(rest, word)| Some((rest, Some(offset_of(word)?))))
@@ -222,7 +230,7 @@ mod tests {
             ("28.11.2026", Some("%Y-%m-%d")),
         ] {
             assert!(
-                read(text, format).unwrap_err().contains("is no time"),
+                read(text, format).unwrap_err().contains("is not a"),
                 "{text}"
             );
         }

@@ -1,4 +1,4 @@
-//! What two configurations make of the same mail, compared page by page. Pure.
+//! The results of two configurations for the same mail, compared page by page. Pure.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,25 +9,25 @@ use crate::{
     trial::{Page, Told},
 };
 
-/// How a mail's story differs: the object of `replay --diff --json`.
+/// The differences for a mail: the object of `replay --diff --json`.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Difference {
     pub mail: String,
-    /// The incident's id, or the key made for an alert that has none; null where the mail is no
+    /// The incident's id, or the key made for an alert that has none; null if the mail is not an
     /// alert.
     pub incident_id: Option<String>,
     pub outcome: Sides<Outcome>,
     pub reason: Sides<Option<String>>,
-    /// Empty where the outcome alone differs.
+    /// Empty if only the outcome differs.
     pub changes: Vec<Change>,
-    /// For people: the time it was tried at, and its Subject.
+    /// For people: the time at which it was tried, and its Subject.
     #[serde(skip)]
     pub at: Timestamp,
     #[serde(skip)]
     pub subject_line: Option<String>,
 }
 
-/// Under the configuration in force, and under the other.
+/// Under the present configuration, and under the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Sides<T> {
     pub before: T,
@@ -39,26 +39,26 @@ pub struct Sides<T> {
 pub struct Change {
     #[serde(rename = "change")]
     pub kind: Kind,
-    /// Whether it is the trigger's page or tells that the incident is over.
+    /// Whether the page is that of the trigger or of the resolve.
     pub action: Action,
-    /// In what a changed page differs; empty of the others.
+    /// How a changed page differs; otherwise empty.
     pub differs: Vec<Aspect>,
-    /// Null where it is added.
+    /// Null if the page is added.
     pub before: Option<Page>,
-    /// Null where it is dropped.
+    /// Null if the page is dropped.
     pub after: Option<Page>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Nobody was told in its stead.
+    /// It replaces no page.
     Added,
-    /// Nobody is told in its stead.
+    /// No page replaces it.
     Dropped,
-    /// Another receiver is told.
+    /// It goes to another receiver.
     Moved,
-    /// The same receiver is told otherwise.
+    /// It goes to the same receiver with other content.
     Changed,
 }
 
@@ -87,8 +87,9 @@ pub enum Aspect {
     HeldUntil,
 }
 
-/// How what became of a mail differs; none where the same pages are sent for the same outcome.
-/// `same_secrets` says whether an integration before and one after have the same credentials.
+/// The differences between two results for a mail; `None` if the same pages are sent for the same
+/// outcome. `same_secrets` says whether an integration before and one after have the same
+/// credentials.
 pub fn compare(
     before: Told,
     after: Told,
@@ -114,7 +115,7 @@ pub fn compare(
     })
 }
 
-/// Pairs the pages, those most alike first; what is left over is dropped or added.
+/// Pairs the pages, the most similar first; the rest are dropped or added.
 fn changes(
     before: Vec<Page>,
     after: Vec<Page>,

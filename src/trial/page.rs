@@ -1,5 +1,5 @@
-//! A page that tests a receiver: a trigger marked `[TEST]` and its resolve, for real, over a state
-//! that is thrown away.
+//! A page that tests a receiver: a real trigger marked `[TEST]` and its resolve, over a state that
+//! is discarded.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     store::{Decision, DeliveryRow, Intake, Kind, Silencing, Store, Subject, sqlite::Sqlite},
 };
 
-/// A person waits: what cannot be had in this time is a failure here.
+/// A person waits: what takes longer is a failure here.
 pub const PATIENCE: u64 = 20;
 
-/// Sends both to a receiver, which has integrations, and says what came of each. `failing` hears of
-/// the first failure of each.
+/// Sends both to a receiver, which has integrations, and returns the results. `failing` is called
+/// with the first failure of each.
 pub async fn test(
     receivers: Arc<receiver::Receivers>,
     name: &str,
@@ -72,7 +72,7 @@ pub async fn test(
             .iter()
             .filter(|delivery| delivery.state == DeliveryState::Pending);
         for delivery in pending.clone().filter(|delivery| delivery.failures > 0) {
-            // The first failure is news, the next are the same.
+            // Only the first failure is reported: the next are the same.
             if told.insert(delivery.id) {
                 failing(delivery);
             }
@@ -125,7 +125,7 @@ fn notification(action: Action, incident_id: &str, now: Timestamp) -> Notificati
     }
 }
 
-/// Owes the page by way of a decision, as every page is.
+/// Creates the page's deliveries by way of a decision, like every page's.
 async fn owe(
     store: &dyn Intake,
     receivers: &receiver::Receivers,
@@ -161,7 +161,7 @@ async fn owe(
                     .get(&delivery.target)
                     .is_some_and(|integration| integration.send_resolved())
         })
-        // A test tests this receiver and wakes no other.
+        // A test is for this receiver and notifies no other.
         .map(|delivery| crate::store::NewDelivery {
             fallback_at: None,
             ..delivery

@@ -1,8 +1,8 @@
-//! Which alert of a mail under one configuration is which under another. Pure.
+//! Matches the alerts of a mail under one configuration with those under another. Pure.
 
 use crate::{message::Outcome, trial::Told};
 
-/// What became of a mail's alerts, mail by mail.
+/// The results of a mail's alerts, mail by mail.
 pub fn by_mail(told: Vec<Told>) -> Vec<Vec<Told>> {
     let mut mails: Vec<Vec<Told>> = Vec::new();
     for alert in told {
@@ -14,8 +14,8 @@ pub fn by_mail(told: Vec<Told>) -> Vec<Vec<Told>> {
     mails
 }
 
-/// Pairs the alerts of one mail: those about the same incident, then the rest in order. One that is
-/// found under one configuration alone is paired with nothing found.
+/// Pairs the alerts of one mail: first those about the same incident, then the rest in order. An
+/// alert that only one configuration finds is paired with an empty result.
 pub fn pairs(before: Vec<Told>, after: Vec<Told>) -> Vec<(Told, Told)> {
     let mut left = after;
     let (mut pairs, mut apart) = (Vec::new(), Vec::new());

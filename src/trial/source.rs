@@ -14,8 +14,8 @@ use crate::{
     store::{Desk, StoreError, StoredMail},
 };
 
-/// Mails that are taken through a stage together, which is one way to another thread for all of
-/// them; fewer where they have [`READ_BACK`](crate::store::READ_BACK) bytes before.
+/// The mails that pass through a stage together, which needs one hop to another thread for all;
+/// fewer if they exceed [`READ_BACK`](crate::store::READ_BACK) bytes.
 pub const BATCH: u32 = 64;
 
 /// Stored mails, and the time at which they are tried.
@@ -23,7 +23,7 @@ pub struct Stored {
     pub store: Arc<dyn Desk>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    /// Instead of the time of each one's arrival.
+    /// Instead of each mail's arrival.
     pub at: Option<Timestamp>,
 }
 
@@ -54,7 +54,7 @@ pub fn from_store(stored: &Stored) -> Batches<Specimen> {
     }))
 }
 
-/// All of a store, those that are over too: its mails came while they were active.
+/// All silences of a store, including the ended ones: its mails came while they were active.
 pub async fn silences(store: &dyn Desk, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
     let mut silences = store.silences(true, now, u32::MAX).await?;
     silences.extend(store.silences(false, now, u32::MAX).await?);

@@ -1,4 +1,4 @@
-//! What is shown of a mail that was tried: what became of it, and the requests that would be made.
+//! The result of trying a mail: its outcome, and the requests that would be made.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,13 +17,13 @@ use crate::{
     store::NewDelivery,
 };
 
-/// What became of it: the object of `--json`.
+/// The outcome of an alert: the object of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Explained {
     pub mail: String,
-    /// Which of the mail's alerts it is, from 1.
+    /// The number of the alert in the mail, from 1.
     pub item: usize,
-    /// The profile that took the mail; null where none did.
+    /// The profile that took the mail; null if none did.
     pub profile: Option<String>,
     pub outcome: Outcome,
     pub reason: Option<String>,
@@ -33,7 +33,7 @@ pub struct Explained {
     pub labels: Labels,
     pub receivers: Vec<String>,
     pub requests: Vec<Rendered>,
-    /// Of the mail as a whole, with its first alert and where one mail is explained.
+    /// About the mail as a whole: present with its first alert, if one mail is explained.
     #[serde(flatten)]
     pub sight: Option<Sight>,
     /// For the walk in words.
@@ -42,28 +42,28 @@ pub struct Explained {
 }
 
 impl Explained {
-    /// What was found in the mail, of which this became.
+    /// What was found in the mail, and led to this outcome.
     pub fn finding(&self) -> &Finding {
         &self.reading.findings[self.item - 1]
     }
 }
 
-/// What became of it, as far as `replay --diff` compares it.
+/// The outcome, as far as `replay --diff` compares it.
 pub struct Told {
     pub mail: String,
-    /// Which of the mail's alerts it is, from 1.
+    /// The number of the alert in the mail, from 1.
     pub item: usize,
-    /// The time it was tried at.
+    /// The time at which it was tried.
     pub at: Timestamp,
     pub subject_line: Option<String>,
-    /// The incident's id, or the key made for an alert that has none; none where it is no alert.
+    /// The incident's id, or the key made for an alert that has none; `None` if it is not an alert.
     pub incident_id: Option<String>,
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub pages: Vec<Page>,
 }
 
-/// What one integration is told.
+/// The page for one integration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page {
     #[serde(skip)]
@@ -72,7 +72,7 @@ pub struct Page {
     pub target: Target,
     #[serde(flatten)]
     pub request: Rendered,
-    /// Kept back until then by a mute.
+    /// Held by a mute until then.
     pub held_until: Option<Timestamp>,
 }
 
@@ -88,7 +88,7 @@ pub struct Rendered {
 }
 
 impl Trial {
-    /// What is shown of it, with the requests that would be made.
+    /// The result to show, with the requests that would be made.
     pub fn explain(&self, decided: Decided) -> Explained {
         let Decided {
             name,
@@ -126,7 +126,7 @@ impl Trial {
         }
     }
 
-    /// What of it is compared with another configuration's.
+    /// The part that is compared with another configuration's.
     pub fn tell(&self, decided: Decided) -> Told {
         let Decided {
             name,
@@ -169,7 +169,7 @@ impl Trial {
         }
     }
 
-    /// The credentials of an integration; those in files by where the files lie below `folder`, the
+    /// The credentials of an integration; those in files by the path below `folder`, the
     /// configuration's own.
     pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
         let integration = self.rules.receivers.integrations.get(target);
@@ -185,8 +185,7 @@ impl Trial {
             .unwrap_or_default()
     }
 
-    /// Every request that a delivery makes where all goes well: one, or two where a receiver takes
-    /// two steps.
+    /// Every request that a successful delivery makes: one, or two if a receiver needs two steps.
     fn all_rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Vec<Rendered> {
         let action = delivery.notification.action;
         let receiver = self.rules.receivers.integrations.get(&delivery.target);
@@ -205,7 +204,7 @@ impl Trial {
             alias: &delivery.alias,
             notification: &delivery.notification,
             step,
-            // What stands for the receipt of its trigger, which was not sent.
+            // A stand-in for the receipt of its trigger, which was not sent.
             receipt: receiver.example_receipt(delivery.notification.action),
             now,
             external_url: self.external_url.as_deref(),

@@ -1,5 +1,5 @@
-//! The stages side by side: each is at work on other mails than the next, and waits where that one
-//! is behind. So memory is bounded however many mails there are.
+//! The stages run concurrently: each works on other mails than the next, and waits if that one is
+//! behind. Memory is therefore bounded, however many mails there are.
 
 use std::{pin::pin, sync::Arc};
 
@@ -12,13 +12,14 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::trial::{Decided, Specimen, Trial};
 
-/// Batches in a stage at a time, and finished ones before the next.
+/// The batches in a stage at a time, and the finished ones before the next stage.
 const AHEAD: usize = 2;
 
-/// Mails on their way, a batch at a time.
+/// A stream of mails, in batches.
 pub type Batches<T> = BoxStream<'static, anyhow::Result<Vec<T>>>;
 
-/// Mails are read and, in the end, told of by `tell` side by side, and decided in order in between.
+/// Mails are read, and finally passed to `tell`, concurrently; in between they are decided in
+/// order.
 pub fn walk<T: Send + 'static>(
     trial: &Arc<Trial>,
     batches: Batches<Specimen>,
@@ -51,7 +52,7 @@ pub fn walk<T: Send + 'static>(
     decided.map_ok(told).try_buffered(AHEAD).boxed()
 }
 
-/// Judges the mails' authenticity once, for all that walk them.
+/// Judges the mails' authenticity once, for all walks over them.
 pub fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specimen> {
     let judge = with(trial, |trial, batch| {
         let judged = tokio::spawn(async move { trial.judge(batch).await });
@@ -60,8 +61,8 @@ pub fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specime
     ahead(batches.map_ok(judge).try_buffered(AHEAD))
 }
 
-/// The same batches for two that walk them side by side; who is ahead waits for the other. Of a
-/// failure the first hears.
+/// The same batches for two concurrent walks; the faster one waits for the other. The first one
+/// gets a failure.
 pub fn twice<T: Clone + Send + Sync + 'static>(
     mut batches: Batches<T>,
 ) -> (Batches<T>, Batches<T>) {
@@ -70,7 +71,7 @@ pub fn twice<T: Clone + Send + Sync + 'static>(
     let running = tokio::spawn(async move {
         while let Some(batch) = batches.next().await {
             let copy = batch.as_ref().ok().cloned();
-            // Nobody takes it any more where the replay has failed.
+            // The receiver is gone if the replay has failed.
             if to_one.send(batch).await.is_err() {
                 break;
             }
@@ -92,14 +93,14 @@ fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(
     move |batch| step(Arc::clone(&trial), batch)
 }
 
-/// Has a stage go on while the next is at work.
+/// Lets a stage continue while the next one works.
 pub fn ahead<T: Send + 'static>(
     stage: impl Stream<Item = anyhow::Result<T>> + Send + 'static,
 ) -> BoxStream<'static, anyhow::Result<T>> {
     let (done, taken) = mpsc::channel(AHEAD);
     let running = tokio::spawn(async move {
         let mut stage = pin!(stage);
-        // Nobody takes it any more where the replay has failed.
+        // The receiver is gone if the replay has failed.
         while let Some(item) = stage.next().await
             && done.send(item).await.is_ok()
         {}
@@ -108,7 +109,7 @@ pub fn ahead<T: Send + 'static>(
     received(taken, Some(running))
 }
 
-/// What a stage hands over, and whether it came to its end: one that panicked has not.
+/// The output of a stage, and whether it reached its end: a stage that panicked has not.
 fn received<T: Send + 'static>(
     taken: mpsc::Receiver<anyhow::Result<T>>,
     running: Option<JoinHandle<()>>,

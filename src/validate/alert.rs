@@ -1,4 +1,4 @@
-//! What Atlassian says of an SLI, and the labels that it gives.
+//! What Atlassian reports about an SLI, and the labels made from it.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -30,12 +30,12 @@ pub struct SliAlert {
     pub sli_value: Option<f64>,
     /// `sloValue`: the objective, in `unit`.
     pub slo_value: Option<f64>,
-    /// The whole object as extracted, additions included.
+    /// The whole object as extracted, including additions.
     pub json: Value,
 }
 
 impl SliAlert {
-    /// The labels that it gives; what the mail does not say is empty.
+    /// Its labels; what the mail does not say is empty.
     pub fn labels(&self) -> Labels {
         let gap = self
             .slo_value
@@ -71,8 +71,8 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| (value + 0.0).to_string())
 }
 
-/// How far the measured value is below the objective, without the noise of binary fractions: 99.9 −
-/// 99.85 is 0.05.
+/// How far the measured value is below the objective, without the noise of binary fractions: 99.9
+/// − 99.85 is 0.05.
 fn gap(objective: f64, measured: f64) -> f64 {
     const PLACES: f64 = 1e9;
     let gap = objective - measured;

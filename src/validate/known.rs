@@ -1,4 +1,4 @@
-//! The properties a schema knows, to report those it does not: drift shows before it hurts.
+//! The properties that a schema knows, in order to report others: drift shows before it hurts.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::reason::cut;
 /// How many additions are reported.
 const MAX_ADDITIONS: usize = 20;
 
-/// How deep a schema's nested `properties` are followed.
+/// The depth to which a schema's nested `properties` are followed.
 const MAX_DEPTH: usize = 8;
 
 /// The `properties` of an object in a schema, and of those within.
@@ -38,7 +38,7 @@ impl Properties {
         )
     }
 
-    /// JSON pointers (RFC 6901) of what an alert holds beyond these, at most 20 of at most 200
+    /// JSON pointers (RFC 6901) to what an alert contains beyond these, at most 20 of at most 200
     /// characters.
     pub fn additions(&self, json: &Value) -> Vec<String> {
         let mut additions = Vec::new();

@@ -1,5 +1,4 @@
-//! JSON → [`SliAlert`], whatever schema it has passed: one built in, one of the team's own, or
-//! `true`.
+//! JSON → [`SliAlert`], whatever schema it has passed: the built-in one, a team's own, or `true`.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -37,12 +36,12 @@ fn fields(json: &Value) -> Result<SliAlert, Wrong> {
     })
 }
 
-/// A string that may be left out or null.
+/// An optional or null string.
 fn text(json: &Value, pointer: &'static str) -> Result<Option<String>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err((pointer, "is no string")),
+        Some(_) => Err((pointer, "is not a string")),
     }
 }
 
@@ -54,7 +53,7 @@ fn required(json: &Value, pointer: &'static str) -> Result<String, Wrong> {
     }
 }
 
-/// A number that may be left out or null.
+/// An optional or null number.
 fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
@@ -62,7 +61,7 @@ fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
             .as_f64()
             .filter(|number| number.is_finite())
             .map(Some)
-            .ok_or((pointer, "is no number")),
+            .ok_or((pointer, "is not a number")),
     }
 }
 
@@ -71,7 +70,7 @@ fn time(json: &Value, pointer: &'static str) -> Result<Timestamp, Wrong> {
     required(json, pointer)?.parse().map_err(|_| {
         (
             pointer,
-            "is no RFC 3339 time with an offset, like 2022-03-24T15:40:00Z",
+            "is not an RFC 3339 time with an offset, like 2022-03-24T15:40:00Z",
         )
     })
 }

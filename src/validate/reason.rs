@@ -2,7 +2,7 @@
 
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 
-/// How many violations are named.
+/// How many violations are listed.
 const MAX_VIOLATIONS: usize = 5;
 
 /// How long a pointer or a description may get, in characters.
@@ -31,7 +31,7 @@ fn one(error: &ValidationError) -> String {
     }
 }
 
-/// The beginning of a text, and a mark where it goes on.
+/// The beginning of a text, with a mark if it is longer.
 pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),

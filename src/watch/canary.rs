@@ -25,11 +25,11 @@ mod letter;
 mod page;
 pub mod post;
 
-/// Between two looks.
+/// The pause between two looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// Flights that a look is about.
+/// The flights that a look considers.
 const LATEST: u32 = 20;
-/// How long a mail server is waited for, at most.
+/// The longest wait for a mail server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends canaries and watches them.
@@ -40,18 +40,18 @@ pub struct Aviary {
     pub key: Key,
     pub in_force: watch::Receiver<Arc<InForce>>,
     pub clock: Clock,
-    /// Rung when something is owed to a receiver.
+    /// Notified when deliveries are created.
     pub owed: Arc<Notify>,
-    /// What is known, for the pages.
+    /// The state, for the pages.
     pub known: watch::Sender<Standing>,
 }
 
-/// What this process knows beside the store.
+/// What this process knows besides the store.
 #[derive(Default)]
 struct Memory {
-    /// Whether the bridge tells that one is missing; none before it is known.
+    /// Whether a missing canary is reported; `None` before that is known.
     told: Option<bool>,
-    /// The newest flight that was told to the metrics.
+    /// The newest flight in the metrics.
     counted: u64,
     /// When the heartbeat may be tried again.
     heartbeat_at: Option<Timestamp>,
@@ -70,7 +70,7 @@ impl Aviary {
                 }
             };
             if let Err(error) = looked.await {
-                telemetry::store_failed("the canary could not be looked after", &error);
+                telemetry::store_failed("the canary could not be sent or checked", &error);
             }
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         }
@@ -89,7 +89,7 @@ impl Aviary {
         if let Some(number) = self.canaries.begin_canary(now, before).await? {
             let begun_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
             let canary = Canary { number, begun_at };
-            // Where it stops meanwhile, the next is sent after its start.
+            // If it stops in between, the next canary is sent after its start.
             let Some(sent) = stop.run_until_cancelled(self.send(canary, settings)).await else {
                 return Ok(());
             };
@@ -127,7 +127,7 @@ impl Aviary {
         sent.map(|()| self.clock.now())
     }
 
-    /// One has come through: the heartbeat is told once, and tried again until it hears.
+    /// One has come through: the heartbeat is pinged once, and tried again until that succeeds.
     async fn came_through(
         &self,
         flight: &Flight,
@@ -187,14 +187,14 @@ impl Aviary {
     async fn off(&self, memory: &mut Memory) -> Result<(), StoreError> {
         if self.is_told(memory).await? {
             let now = self.clock.now();
-            let page = page::over("there is no canary any more", now);
+            let page = page::over("the canary is no longer configured", now);
             self.announce(Action::Resolve, page, None, now).await?;
             memory.told = Some(false);
         }
         Ok(())
     }
 
-    /// By the store where this process has not looked yet.
+    /// Asks the store if this process has not looked yet.
     async fn is_told(&self, memory: &mut Memory) -> Result<bool, StoreError> {
         if let Some(told) = memory.told {
             return Ok(told);

@@ -1,4 +1,4 @@
-//! What is wrong with the bridge, said with its mend; and when it is over. Pure.
+//! The bridge's own troubles in words, with the fix, and their end. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,29 @@ use crate::{
     store::{Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP},
 };
 
-// What the bridge's own incidents are called: the alias at a receiver is made from it.
+// The ids of the bridge's own incidents, from which the alias at a receiver is made.
 const INGRESS: &str = "self:ingress:";
 const HELD_RESOLVES: &str = "self:held-resolves";
 const HELD_TRIGGERS: &str = "self:held-triggers";
 const QUARANTINE: &str = "self:quarantine-full";
 const STORE: &str = "self:store-space";
 
-/// So many unexpected apps are told of at a time: whoever makes them up fills no pager.
+/// The most unexpected apps that are reported at a time: an attacker who invents apps must not
+/// flood a pager.
 const MOST_APPS: usize = 5;
-/// Unverified triggers are counted by the hour: an hour without one held, and they are told again.
+/// Unverified triggers are counted by the hour: after an hour without a held one, they page again.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
 
-/// Something that is wrong.
+/// A single trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) incident_id: String,
-    /// What it is and how it is mended.
+    /// What it is, and how to fix it.
     pub(super) text: String,
 }
 
 impl Complaint {
-    /// The label that says what it is about, for routes.
+    /// The label with its subject, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
         let ingress = self
             .incident_id
@@ -46,14 +47,14 @@ impl Complaint {
     }
 }
 
-/// Critical is what may keep a page from somebody.
+/// A trouble is critical if it may keep a page from somebody.
 pub(super) fn severity(incident_id: &str) -> &'static str {
     let harmless = [HELD_RESOLVES, QUARANTINE].contains(&incident_id)
         || incident_id.starts_with(UNEXPECTED_APP);
     if harmless { "warning" } else { "critical" }
 }
 
-/// Everything that is wrong now. `since` is when the bridge began to look.
+/// Every present trouble. `since` is when the bridge began to look.
 pub(super) fn complaints(
     concerns: &Concerns,
     health: &BTreeMap<String, Condition>,
@@ -84,8 +85,9 @@ pub(super) fn complaints(
         complain(
             DEAD_LETTERS.into(),
             format!(
-                "{many} given up and never reached {whom}; a fallback, where there is one, is told instead: `alertbridge deliveries list --state dead` says \
-                 why; mend it, then `alertbridge deliveries retry --dead`"
+                "{many} given up and never reached {whom}; the fallback, if there is one, is \
+                 notified instead: `alertbridge deliveries list --state dead` says why; fix the \
+                 cause, then run `alertbridge deliveries retry --dead`"
             ),
         );
     }
@@ -94,8 +96,9 @@ pub(super) fn complaints(
         complain(
             HELD_RESOLVES.into(),
             format!(
-                "a resolve of {} is held, because nothing proves that it is genuine, and the incident stays open: look at \
-                 `alertbridge mails list --outcome quarantined`, then `mails release ID` or `mails discard ID`",
+                "a resolve of {} is held, because nothing proves that it is genuine, and the \
+                 incident stays open: see `alertbridge mails list --outcome quarantined`, then run \
+                 `mails release ID` or `mails discard ID`",
                 named(&concerns.held_resolves)
             ),
         );
@@ -107,10 +110,11 @@ pub(super) fn complaints(
     {
         complain(
             HELD_TRIGGERS.into(),
-            "unverified triggers are held: more came through an ingress than are told in an hour \
-             (alerts.authenticity.unverified.max_per_hour), or they could not be checked (unverified.trigger: quarantine); \
-             genuine ones are told as soon as they are proven; look at `alertbridge mails list --outcome quarantined`, then \
-             `mails release ID` or `mails discard ID`"
+            "unverified triggers are held: more arrived through an ingress than may page in an \
+             hour (alerts.authenticity.unverified.max_per_hour), or they could not be checked \
+             (unverified.trigger: quarantine); genuine ones page as soon as they are proven; see \
+             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
+             discard ID`"
                 .into(),
         );
     }
@@ -121,9 +125,10 @@ pub(super) fn complaints(
     {
         complain(
             QUARANTINE.into(),
-            "mail that is not proven takes more than store.quarantine.max_size, so that only the headers of the oldest in \
-             the quarantine are kept, and they cannot be released: look at `alertbridge mails list --outcome quarantined`, \
-             and discard what is not wanted with `alertbridge mails discard --from ADDRESS` or the like"
+            "unproven mail takes more than store.quarantine.max_size, so the oldest mails in the \
+             quarantine are cut to their headers and can no longer be released: see `alertbridge \
+             mails list --outcome quarantined`, and discard unwanted mail, for example with \
+             `alertbridge mails discard --from ADDRESS`"
                 .into(),
         );
     }
@@ -147,8 +152,9 @@ pub(super) fn complaints(
         complain(
             incident_id,
             format!(
-                "mail of the app {key} is held, because alerts.app_keys does not list it: add it there and `alertbridge \
-                 mails release ID`, or `mails discard ID`; `alertbridge mails list --outcome quarantined` has it"
+                "mail of the app {key} is held, because alerts.app_keys does not list it: add it \
+                 there and run `alertbridge mails release ID`, or run `mails discard ID`; \
+                 `alertbridge mails list --outcome quarantined` lists the mail"
             ),
         );
     }
@@ -161,8 +167,9 @@ pub(super) fn complaints(
         complain(
             STORE.into(),
             format!(
-                "the store has {free} MiB left: mail of other senders is refused first, alerts once it is full; free some \
-                 space on its file system, or shorten store.mail_retention"
+                "the store has {free} MiB left: mail of other senders is refused first, alerts \
+                 once it is full; free some space on its file system, or shorten \
+                 store.mail_retention"
             ),
         );
     }
@@ -170,29 +177,34 @@ pub(super) fn complaints(
     found
 }
 
-/// What is wrong with an ingress.
+/// The trouble of an ingress.
 fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) -> Option<String> {
     let why = condition.failure.as_deref().unwrap_or("it gives no reason");
     if condition.login_refused {
         return Some(format!(
-            "ingress {name} cannot log in, and takes no mail until its credentials are mended: {why}"
+            "ingress {name} cannot log in, and receives no mail until its credentials are \
+             corrected: {why}"
         ));
     }
 
     let lately = condition.last_success.map_or(since, |at| at.max(since));
     (now.duration_since(lately) > OVERDUE).then(|| {
         let minutes = OVERDUE.as_mins();
-        format!("ingress {name} has not worked for {minutes} minutes, and takes no mail until it does: {why}")
+        format!(
+            "ingress {name} has not worked for {minutes} minutes, and receives no mail until it \
+             does: {why}"
+        )
     })
 }
 
-/// Once told, it stays so until there is a quarter more: it does not come and go with every mail.
+/// Once reported, the shortage lasts until a quarter more is free, so that it does not flap with
+/// every mail.
 fn is_scarce(room: Room, told: bool) -> bool {
     let limit = room.little();
     room.free < if told { limit / 4 * 5 } else { limit }
 }
 
-/// The incidents by name; what a mail made up as a name is not repeated.
+/// The incidents by id; an id that a mail made up is not repeated.
 fn named(incidents: &[String]) -> String {
     let plain = |id: &&String| {
         id.len() <= 64
@@ -216,15 +228,15 @@ fn named(incidents: &[String]) -> String {
     }
 }
 
-/// What to say where an alarm that nothing complains of any more is over; none where nobody can
-/// know yet. `ingresses` are those configured, with what is known of each.
+/// The text for the end of an alarm whose cause is gone; `None` if that is not known yet.
+/// `ingresses` are the configured ones, with their conditions.
 pub(super) fn over(
     incident_id: &str,
     ingresses: &BTreeMap<&str, Option<&Condition>>,
 ) -> Option<String> {
     if let Some(name) = incident_id.strip_prefix(INGRESS) {
         return match ingresses.get(name) {
-            None => Some(format!("ingress {name} is not configured any more")),
+            None => Some(format!("ingress {name} is no longer configured")),
             Some(condition) => {
                 let works = condition.is_some_and(|condition| {
                     condition.last_success.is_some() && condition.failure.is_none()
@@ -234,19 +246,19 @@ pub(super) fn over(
         };
     }
 
-    // The canary's own watch says when that is over.
+    // The canary's own watch reports the end of that.
     if incident_id == canary::INCIDENT {
         return None;
     }
 
     Some(match incident_id {
-        DEAD_LETTERS => "there are no dead letters any more".into(),
-        HELD_RESOLVES => "no resolve of an open incident is held any more".into(),
-        HELD_TRIGGERS => "for an hour no unverified trigger was held".into(),
-        QUARANTINE => "for an hour no mail in the quarantine lost all but its header".into(),
-        STORE => "the store has room again".into(),
+        DEAD_LETTERS => "there are no more dead letters".into(),
+        HELD_RESOLVES => "no resolve of an open incident is held".into(),
+        HELD_TRIGGERS => "no unverified trigger was held for an hour".into(),
+        QUARANTINE => "no mail in the quarantine was cut to its header for an hour".into(),
+        STORE => "the store has enough space again".into(),
         _ => match incident_id.strip_prefix(UNEXPECTED_APP) {
-            Some(key) => format!("no mail of the app {key} is held any more"),
+            Some(key) => format!("no more mail of the app {key} is held"),
             None => "it is over".into(),
         },
     })

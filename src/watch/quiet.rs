@@ -1,5 +1,5 @@
-//! What follows where nothing more comes: an incident that is heard of no longer ends, and mail that
-//! is expected and does not come is an incident.
+//! What follows where nothing more comes: an incident that is heard of no longer ends, and mail
+//! that is expected and does not come is an incident.
 //!
 //! What was heard when stands in the store, so that a restart forgets nothing. Of replicas each
 //! looks, and whoever comes first tells it: the store decides about one incident at a time, and the
@@ -18,11 +18,11 @@ use crate::{
     telemetry,
 };
 
-/// Incidents ended in one look.
+/// The most incidents ended in one look.
 const AT_ONCE: u32 = 100;
 
 impl Watch {
-    /// Nothing is taken for missing while it may lie in a mailbox that was not read yet.
+    /// Nothing counts as missing while it may be in a mailbox that was not read yet.
     pub(super) async fn look_for_quiet(&self, vigil: &Vigil) -> Result<(), StoreError> {
         let now = self.clock.now();
         if self.may_be_behind(vigil, now) {
@@ -34,8 +34,8 @@ impl Watch {
         self.look_for_missing(&rules, now).await
     }
 
-    /// Whether a mailbox was not read since this began to look: what came meanwhile lies there. One
-    /// that cannot be read for long is told of by itself.
+    /// Whether a mailbox has not been read since this began to look: mail that came in between is
+    /// there. One that cannot be read for long is reported separately.
     fn may_be_behind(&self, vigil: &Vigil, now: Timestamp) -> bool {
         if now.duration_since(vigil.since) > OVERDUE {
             return false;
@@ -87,8 +87,8 @@ impl Watch {
                 Step::Expect(mail) => self.upkeep.expect_mail(mail).await?,
                 Step::Missing(mail, within) => {
                     let reason = format!(
-                        "no mail of the profile {} that is proven came for {within}; the last came, \
-                         or was first expected, at {:.0}",
+                        "no authenticated mail of the profile {} has come for {within}; the last \
+                         one came, or the first was expected, at {:.0}",
                         mail.profile, mail.heard_at
                     );
                     if self.tell_of(rules, &mail, true, reason, now).await? {
@@ -99,7 +99,7 @@ impl Watch {
                     }
                 }
                 Step::Arrived(mail) => {
-                    let reason = format!("mail of the profile {} came again", mail.profile);
+                    let reason = format!("mail of the profile {} has come again", mail.profile);
                     self.tell_of(rules, &mail, false, reason, now).await?;
                     let missing = false;
                     self.upkeep
@@ -109,7 +109,7 @@ impl Watch {
                 Step::Forget(mail) => {
                     if mail.missing {
                         let reason =
-                            format!("mail of the profile {} is expected no longer", mail.profile);
+                            format!("mail of the profile {} is no longer expected", mail.profile);
                         self.tell_of(rules, &mail, false, reason, now).await?;
                     }
                     self.upkeep.unexpect_mail(&mail.profile, &mail.key).await?;
@@ -120,8 +120,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Tells that mail is missing, or came again. False where a mute keeps it from everybody: it is
-    /// tried again.
+    /// Reports that mail is missing, or came again. Returns false if a mute keeps that from
+    /// everybody: it is tried again.
     async fn tell_of(
         &self,
         rules: &Arc<Rules>,
@@ -158,18 +158,18 @@ impl Watch {
     }
 }
 
-/// What is to be done about mail that is expected.
+/// What to do about expected mail.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// From now on.
+    /// Expect it from now on.
     Expect(ExpectedMail),
-    /// It did not come for so long.
+    /// It has not come for this long.
     Missing(ExpectedMail, Duration),
     Arrived(ExpectedMail),
     Forget(ExpectedMail),
 }
 
-/// What is to be done, by what is configured and what is known.
+/// What to do, given the configuration and what is known.
 fn steps(rules: &Rules, known: &[ExpectedMail], now: Timestamp) -> Vec<Step> {
     let mut found = Vec::new();
     let mut configured = BTreeSet::new();

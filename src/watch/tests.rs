@@ -96,7 +96,8 @@ impl Night {
         let now = self.now();
         let date = now.strftime("%a, %d %b %Y %T +0000");
         let raw = format!(
-            "From: job@example.com\r\nSubject: job\r\nDate: {date}\r\n\r\nStatus: {status}\r\nSince: 2026-03-01T00:00:00Z\r\n"
+            "From: job@example.com\r\nSubject: job\r\nDate: {date}\r\n\r\nStatus: \
+             {status}\r\nSince: 2026-03-01T00:00:00Z\r\n"
         );
         let message = Message {
             ingress: "hook".into(),

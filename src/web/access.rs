@@ -140,7 +140,7 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
 
     let site = request.headers().get("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
-        return refused("the page that sent this is another site's");
+        return refused("the page that sent this belongs to another site");
     }
 
     let sent = match request.headers().get("x-csrf-token") {
@@ -150,8 +150,8 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
     let right = constant_time::verify_slices_are_equal(sent.as_bytes(), who.csrf.as_bytes());
     if who.csrf.is_empty() || right.is_err() {
         return refused(
-            "the request lacks the token of the page that it should come from: reload that page and \
-             try again",
+            "the request lacks the token of the page that it should come from: reload that page \
+             and try again",
         );
     }
 

@@ -19,7 +19,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(path)| Self(path))
-            .map_err(|error| Problem::not_found(format!("the path names nothing: {error}")))
+            .map_err(|error| Problem::not_found(format!("the path is not valid: {error}")))
     }
 }
 
@@ -52,6 +52,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         })?;
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| Problem::bad(format!("the body is not the JSON asked for: {error}")))
+            .map_err(|error| Problem::bad(format!("the body is not the expected JSON: {error}")))
     }
 }

@@ -36,7 +36,8 @@ impl Stranger {
             ),
             Self::Misdirected => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "this listener does not go by the name in Host: ask for it by its address, or add the name to admin.hosts",
+                "this listener is not known by the name in Host: use its address, or add the name \
+                 to admin.hosts",
             ),
             Self::ForeignOrigin => (
                 StatusCode::FORBIDDEN,

@@ -52,7 +52,8 @@ impl Walk {
             None => i64::MAX,
             Some(cursor) => place(name, cursor).ok_or_else(|| {
                 Problem::bad(format!(
-                    "`cursor` is none of the list of {name}: take `next` of the page before"
+                    "`cursor` does not belong to the list of {name}: use `next` of the previous \
+                     page"
                 ))
             })?,
         };

@@ -63,12 +63,12 @@ async fn answer(
         Answered::UnderWay => {
             return Err(Problem::new(
                 StatusCode::CONFLICT,
-                "a request with this Idempotency-Key is under way: ask again when it is done",
+                "a request with this Idempotency-Key is in progress: ask again when it is done",
             ));
         }
         Answered::Another => {
             return Err(Problem::unprocessable(
-                "this Idempotency-Key came with another request: each action needs a key of its own",
+                "this Idempotency-Key was used with another request: each action needs its own key",
             ));
         }
         Answered::Given(answer) => return Ok(given(answer)),
@@ -102,7 +102,8 @@ fn key(request: &Request) -> Result<String, Problem> {
     };
     if key.is_empty() || key.len() > LONGEST_KEY {
         return Err(Problem::bad(format!(
-            "Idempotency-Key must be there once, with 1 to {LONGEST_KEY} printable characters"
+            "the request needs exactly one Idempotency-Key, of 1 to {LONGEST_KEY} printable \
+             characters"
         )));
     }
     Ok(key.to_owned())

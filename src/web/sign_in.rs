@@ -44,7 +44,8 @@ const SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// Passwords that are checked at a time: each takes memory and a core.
 const CHECKED_AT_ONCE: usize = 2;
 /// What the password of somebody unknown is checked against, so that it takes as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IHNpZ25zIGlu$u0xZ1yKsuYmO0BRGWTUtK0q4lB4sBJJ0jDHrS6JQmUY";
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IHNpZ25zIGlu\
+                      $u0xZ1yKsuYmO0BRGWTUtK0q4lB4sBJJ0jDHrS6JQmUY";
 
 /// Who may ask anything at all.
 pub struct SignIn {
@@ -200,13 +201,13 @@ fn proxied(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, U
         (None, _) => return Ok(None),
         (Some(value), None) => value.to_str().unwrap_or_default().trim(),
         (Some(_), Some(_)) => {
-            let why = format!("the header {header} stands there more than once");
+            let why = format!("the request has more than one {header} header");
             return Err(Unknown::Wrong(why));
         }
     };
 
     if name.is_empty() {
-        return Err(Unknown::Wrong(format!("the header {header} names nobody")));
+        return Err(Unknown::Wrong(format!("the {header} header is empty")));
     }
 
     Ok(Some(name.to_owned()))
@@ -215,7 +216,7 @@ fn proxied(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, U
 async fn by_session(admin: &Admin, key: &str) -> Result<Session, Unknown> {
     let id = sha256_hex(key.as_bytes());
     let unable = |error: &dyn std::fmt::Display| Unknown::Unable(error.to_string());
-    let over = || Unknown::Wrong("the session is over: sign in again".to_owned());
+    let over = || Unknown::Wrong("the session has ended: sign in again".to_owned());
 
     let found = admin.ledger.session(id.clone(), admin.clock.now()).await;
     let session = found.map_err(|error| unable(&error))?.ok_or_else(over)?;
@@ -253,7 +254,7 @@ pub async fn by_password(
 ) -> Result<String, Unknown> {
     let Some(Login::Users(path)) = &admin.sign_in.login else {
         return Err(Unknown::Wrong(
-            "nobody signs in with a password here: admin.login has no users_file".to_owned(),
+            "nobody can sign in with a password here: admin.login has no users_file".to_owned(),
         ));
     };
 

@@ -53,7 +53,7 @@ impl Who {
         Err(Problem::new(
             StatusCode::FORBIDDEN,
             format!(
-                "{} is a viewer and may look at everything: only an operator may act",
+                "{} is a viewer, who may see everything: only an operator may act",
                 self.name
             ),
         ))

@@ -88,12 +88,14 @@ const INSIDES: [&str; 32] = [
 const ENDS: [&str; 6] = [")\r\n", " )\r\n", "\r\n", " \r\n", "] \u{e9}\r\n", "\n"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None,
+                                        ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_a_mailbox_answers_the_library_understands_it_as_we_do(
         cut in any::<u8>(),
-        answers in vec((select(&BEGINNINGS[..]), vec(select(&INSIDES[..]), 0..6), select(&ENDS[..])), 1..5),
+        answers in vec((select(&BEGINNINGS[..]), vec(select(&INSIDES[..]), 0..6),
+                        select(&ENDS[..])), 1..5),
     ) {
         let _alone = alone();
         let sent: String = answers

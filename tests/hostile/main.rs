@@ -242,11 +242,13 @@ const PIECES: [&str; 30] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None,
+                                        ..ProptestConfig::default() })]
 
     #[test]
     fn no_mail_of_known_pieces_however_often_leaves_its_bounds(
-        pieces in vec((select(&PIECES[..]), prop_oneof![4 => 1_usize..4, 1 => 1_usize..5_000]), 0..24),
+        pieces in vec((select(&PIECES[..]), prop_oneof![4 => 1_usize..4, 1 => 1_usize..5_000]),
+                      0..24),
     ) {
         let _alone = alone();
         let mut mail = HEADER.to_owned();
@@ -258,7 +260,9 @@ proptest! {
 
     #[test]
     fn no_json_leaves_its_bounds(
-        pieces in vec((select(&["{\"a\":", "[", "]", "}", "\"\\u0041\"", ",", "1e308", "-0", "\"incidentId\":", "null", "\"\u{e9}\""][..]), 1_usize..2_000), 0..12),
+        pieces in vec((select(&["{\"a\":", "[", "]", "}", "\"\\u0041\"", ",", "1e308", "-0",
+                                "\"incidentId\":", "null", "\"\u{e9}\""][..]), 1_usize..2_000),
+                                0..12),
     ) {
         let _alone = alone();
         let json: String = pieces.into_iter().map(|(piece, times)| piece.repeat(times)).collect();
@@ -268,7 +272,10 @@ proptest! {
     #[test]
     fn no_answer_of_a_mailbox_leaves_its_bounds(
         cut in any::<u8>(),
-        pieces in vec((select(&["* 1 FETCH (UID 1 BODY[] {5}\r\n", "hello", ")\r\n", "* OK ", "* SEARCH 1", " 2", "\r\n", "(", "\"", "* LIST () \"/\" {5}\r\n", "BODY[HEADER]<0> {99999}\r\n", "[UIDVALIDITY 1]", "\u{ac}", "a1 OK\r\n"][..]), prop_oneof![8 => 1_usize..3, 1 => 1_usize..5_000]), 0..24),
+        pieces in vec((select(&["* 1 FETCH (UID 1 BODY[] {5}\r\n", "hello", ")\r\n", "* OK ", "* \
+            SEARCH 1", " 2", "\r\n", "(", "\"", "* LIST () \"/\" {5}\r\n", "BODY[HEADER]<0> \
+                {99999}\r\n", "[UIDVALIDITY 1]", "\u{ac}", "a1 \
+                    OK\r\n"][..]), prop_oneof![8 => 1_usize..3, 1 => 1_usize..5_000]), 0..24),
     ) {
         let _alone = alone();
         let answer: String = pieces.into_iter().map(|(piece, times)| piece.repeat(times)).collect();

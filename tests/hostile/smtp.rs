@@ -50,7 +50,8 @@ const PIECES: [&[u8]; 40] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None,
+                                        ..ProptestConfig::default() })]
 
     #[test]
     fn no_conversation_of_known_pieces_breaks_the_server(
@@ -59,7 +60,8 @@ proptest! {
     ) {
         let _alone = alone();
         // Most begin well, so that what follows is reached.
-        let input = [PIECES[0], PIECES[2], PIECES[5]].into_iter().chain(pieces).collect::<Vec<_>>().concat();
+        let input = [PIECES[0], PIECES[2],
+                     PIECES[5]].into_iter().chain(pieces).collect::<Vec<_>>().concat();
         checks::smtp::check(&[&[cut], &input[..]].concat());
     }
 

@@ -165,9 +165,11 @@ async fn a_severity_that_changes_leaves_one_alert() {
     let running = start(
         folder.path(),
         &format!(
-            "alerts: {{ severity: [{{ matchers: ['sli_gap>=20'], severity: critical }}, {{ severity: warning }}], authenticity: {{ require: [] }} }}\n\
+            "alerts: {{ severity: [{{ matchers: ['sli_gap>=20'], severity: critical }}, {{ \
+             severity: warning }}], authenticity: {{ require: [] }} }}\n\
              route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    \
-             alertmanager_configs: [{{ url: 'http://127.0.0.1:{port}/api/v2/alerts', resend_delay: 1s }}]"
+             alertmanager_configs: [{{ url: 'http://127.0.0.1:{port}/api/v2/alerts', resend_delay: \
+             1s }}]"
         ),
     );
     let mail = |minute, measured| {

@@ -203,7 +203,7 @@ async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_b
         );
     }
     assert_eq!(deeds[1]["outcome"], "done");
-    assert_eq!(deeds[0]["outcome"], "incident a/b is over already");
+    assert_eq!(deeds[0]["outcome"], "incident a/b is already over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

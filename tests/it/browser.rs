@@ -1,5 +1,5 @@
-//! A person's browser: Debian's Chromium without a window, driven over its pipe (the protocol of its
-//! developers' tools). It notes whatever it complains of and whatever it asks for.
+//! A person's browser: Debian's Chromium without a window, driven over its pipe (the protocol of
+//! its developers' tools). It notes whatever it complains of and whatever it asks for.
 
 use std::{
     collections::BTreeMap,
@@ -301,8 +301,8 @@ impl Tab {
     pub fn choose(&self, words: &str) {
         let mark = format!(
             "(() => {{ for (const e of document.querySelectorAll('main a, main button')) \
-             if (e.innerText.trim() === {words:?}) {{ e.id ||= 'chosen'; return '#' + CSS.escape(e.id); }} \
-             return null; }})()"
+             if (e.innerText.trim() === {words:?}) {{ e.id ||= 'chosen'; return '#' + \
+             CSS.escape(e.id); }} return null; }})()"
         );
         let selector = self.eval(&mark);
         let selector = selector.as_str();

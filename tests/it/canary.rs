@@ -1,5 +1,5 @@
-//! The canary by real mail servers: it goes round, and whichever part of its way is closed, somebody
-//! is paged, the heartbeat stops, and both end by themselves once it is open again.
+//! The canary by real mail servers: it goes round, and whichever part of its way is closed,
+//! somebody is paged, the heartbeat stops, and both end by themselves once it is open again.
 
 use std::{
     fs,

@@ -42,7 +42,8 @@ async fn who_is_on_call_for_the_worse_is_told(store: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (chat, pager) = (Hook::start(HOOK_SECRET).await, PagerDuty::start().await);
     let rest = format!(
-        "route: {{ receiver: chat, routes: [{{ matchers: ['severity=critical'], receiver: pager }}] }}
+        "route: {{ receiver: chat, routes: [{{ matchers: ['severity=critical'], receiver: pager \
+         }}] }}
 receivers:
   - name: chat
     {}
@@ -126,8 +127,10 @@ async fn who_can_change_what_they_have_does() {
         "route: {{ receiver: all }}
 receivers:
   - name: all
-    opsgenie_configs: [{{ api_key_file: genie, api_url: '{}', message: '{{{{ severity }}}} {{{{ metric }}}}' }}]
-    slack_configs: [{{ bot_token_file: slack, channel: alerts, bot_api_url: '{}', title: '{{{{ severity }}}}', text: '{{{{ severity }}}}' }}]",
+    opsgenie_configs: [{{ api_key_file: genie, api_url: '{}', message: '{{{{ severity }}}} {{{{ \
+    metric }}}}' }}]
+    slack_configs: [{{ bot_token_file: slack, channel: alerts, bot_api_url: '{}', title: '{{{{ \
+    severity }}}}', text: '{{{{ severity }}}}' }}]",
         genie.url(),
         slack.url()
     );
@@ -185,7 +188,8 @@ receivers:
 async fn a_change_can_be_of_no_interest() {
     let (folder, chat) = (tempfile::tempdir().unwrap(), Hook::start(HOOK_SECRET).await);
     let rest = format!(
-        "alerts: {{ notify_on_change: [], authenticity: {{ require: [] }} }}\nroute: {{ receiver: chat }}\nreceivers: [{{ name: chat, {} }}]",
+        "alerts: {{ notify_on_change: [], authenticity: {{ require: [] }} }}\nroute: {{ receiver: \
+         chat }}\nreceivers: [{{ name: chat, {} }}]",
         hook(folder.path(), &chat, "")
     );
     let bridge = started(folder.path(), "sqlite:alertbridge.db", &rest);

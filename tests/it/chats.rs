@@ -100,7 +100,8 @@ async fn discord_gets_a_message_for_each_and_more_than_it_takes_at_once_a_little
 /// A bridge whose bot posts to `#alerts`.
 fn bot(folder: &Path, slack: &Fake<SlackBot>, more: &str) -> Bridge {
     let integration = format!(
-        "slack_configs: [{{ bot_token_file: secret, channel: '#alerts', bot_api_url: '{}'{more} }}]",
+        "slack_configs: [{{ bot_token_file: secret, channel: '#alerts', bot_api_url: '{}'{more} \
+         }}]",
         slack.url()
     );
     chat(folder, slack.key(), &integration)

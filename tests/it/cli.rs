@@ -26,7 +26,8 @@ const CONFIG: &str = r#"
 store: { url: "sqlite:state.db" }
 ingress: { webhook: [{ name: mail }] }
 alerts: { authenticity: { require: [] } }
-time_intervals: [{ name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }]
+time_intervals:
+  - { name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }
 route:
   receiver: chat
   routes:
@@ -363,7 +364,7 @@ fn what_is_no_mail_in_a_folder_does_not_stop_a_replay() {
     assert_eq!(lines(&replayed).len(), 1);
     assert_eq!(
         text(&replayed.stderr),
-        "note: mails/gone is gone\nnote: mails/socket is no file\n"
+        "note: mails/gone is gone\nnote: mails/socket is not a file\n"
     );
 }
 
@@ -431,7 +432,8 @@ fn routes_test_tells_whom_labels_reach() {
         (
             &["--json", "severity=critical"],
             0,
-            "{\"receivers\":[\"oncall\",\"chat\"],\"routes\":[\"route.routes[0]\",\"route.routes[1]\"]}\n",
+            "{\"receivers\":[\"oncall\",\"chat\"],\
+             \"routes\":[\"route.routes[0]\",\"route.routes[1]\"]}\n",
         ),
         (
             &["--at", "2026-03-01T03:00:00Z", "severity=critical"],
@@ -520,9 +522,12 @@ fn replay_reads_packed_and_wrapped_mails_and_names_what_is_no_mail() {
         "in/all.mbox.gz#2 five",
     ];
     assert_eq!(told, expected, "{}", text(&replayed.stderr));
-    assert!(text(&replayed.stderr).contains("note: in/x.pdf is left out: it is no mail but a PDF"));
+    assert!(text(&replayed.stderr).contains(
+        "note: in/x.pdf is left out: it is not a mail but a \
+                                             PDF"
+    ));
     for (file, what) in [
-        ("in/x.pdf", "in/x.pdf is no mail but a PDF"),
+        ("in/x.pdf", "in/x.pdf is not a mail but a PDF"),
         ("in/x.msg", "an Outlook message (.msg)"),
     ] {
         let explained = run(folder.path(), &["explain", file]);
@@ -546,7 +551,8 @@ fn what_cannot_be_done_is_said_on_standard_error_with_the_mend() {
         CONFIG.replace("sqlite:state.db", "sqlite:alertbridge.yaml"),
     )
     .unwrap();
-    let two = "From a Sun Mar  1 12:00:00 2026\nA: 1\n\nx\n\nFrom b Sun Mar  1 12:00:00 2026\nB: 2\n\ny\n";
+    let two = "From a Sun Mar  1 12:00:00 2026\nA: 1\n\nx\n\nFrom b Sun Mar  1 12:00:00 2026\nB: \
+               2\n\ny\n";
     fs::write(folder.path().join("two.mbox"), two).unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage: alertbridge"),
@@ -1124,7 +1130,8 @@ fn a_store_is_made_once_and_then_kept() {
         );
     }
     let store = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
-    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM \
+                 refinery_schema_history LIMIT 1";
     store.execute(newer, []).unwrap();
     let (status, said) = migrate();
     assert_eq!(status, Some(1));

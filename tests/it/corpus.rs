@@ -344,7 +344,8 @@ fn attached_megabytes_are_not_decoded() {
     let mail = format!(
         "{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n\
          --b\r\nContent-Type: text/html\r\n\r\n{ELEMENT}\r\n\
-         --b\r\nContent-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+         --b\r\nContent-Type: application/zip\r\nContent-Transfer-Encoding: \
+         base64\r\n\r\n{}\r\n--b--\r\n",
         "AAAA".repeat(5 << 20)
     );
     let found = in_time("attachment", || extract(mail.as_bytes()).found);

@@ -11,11 +11,11 @@
 //! | fault | found by |
 //! |---|---|
 //! | mail is acknowledged before its commit | both campaigns |
-//! | a mailbox's bookmark is written before its mails | both campaigns, `…between_the_commit_and_the_flag…` |
+//! | a mailbox's bookmark is written before its mails | both campaigns, `…the_commit…` |
 //! | a mailbox is emptied before the commit | `…between_the_commit_and_the_flag…` |
 //! | undecided mail is not looked for at the start | both campaigns |
 //! | a mail is decided twice | both campaigns, by the outcomes |
-//! | the transition is written without its deliveries, which follow in a commit of their own | both campaigns, by the store |
+//! | the transition and its deliveries are two commits | both campaigns, by the store |
 //! | no duplicate is known | both campaigns |
 //! | a claim ignores the lease | both campaigns, by the pages seen again |
 //! | leases outlive a restart | both campaigns, which do not come to rest |
@@ -23,10 +23,10 @@
 //! | a lane's next does not get its turn | both campaigns, which do not come to rest |
 //! | a resolve does not wait for its trigger | both campaigns, by the store |
 //! | the alias lacks the receiver | both campaigns |
-//! | a 202 of Opsgenie is taken for a delivery | both campaigns, `…while_a_confirmation_is_awaited…` |
+//! | a 202 of Opsgenie is taken for a delivery | both campaigns, `…while_a_confirmation…` |
 //! | a start forgets that a confirmation is awaited | `…while_a_confirmation_is_awaited…` |
 //! | a 429 ends in the dead letters, or is taken for a delivery | both campaigns |
-//! | a fallback is told, and marked as told in a second commit | `upkeep::…a_fallback_is_told…` |
+//! | a fallback is told, and marked in a second commit | `upkeep::…a_fallback_is_told…` |
 //! | old mail of an open incident is deleted | `upkeep::…old_mail_is_deleted…` |
 //! | a migration and its record are two commits | `start` |
 //! | a backup, or a restore, is written in place | `copy` |
@@ -80,7 +80,8 @@ ingress:
     - {{ name: http }}
     - {{ name: postmark, provider: postmark, basic_auth: {{ username: {}, password: {} }} }}
   smtp: [{{ name: smtp, listen: '127.0.0.1:0', recipients: ['alerts@example.com'] }}]
-  imap: [{{ name: imap, host: localhost, port: {}, tls: none, username: {}, password_file: '{}', backfill: 1d, after: keep }}]
+  imap: [{{ name: imap, host: localhost, port: {}, tls: none, username: {}, password_file: '{}', \
+  backfill: 1d, after: keep }}]
 route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ receiver: oncall }}] }}
 delivery: {{ timeout: 2m, backoff: {{ initial: 1s, max: 1s }} }}
 {}",
@@ -322,7 +323,8 @@ async fn a_crash_between_the_commit_and_the_flag_reads_no_mail_twice_and_loses_n
         let config = format!(
             "{DOORS}
 ingress:
-  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}', after: delete, backfill: 1d }}]
+  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: \
+  '{}', after: delete, backfill: 1d }}]
 route: {{ receiver: out }}
 receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
             mailbox.port.unwrap(),

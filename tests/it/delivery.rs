@@ -31,16 +31,19 @@ pub fn aged(incident: &str, status: &str, minute: i64, age: SignedDuration) -> V
     let json = json!({
         "appKey": "com.example.app", "incidentId": incident, "incidentStatus": status,
         "time": (time + SignedDuration::from_mins(minute)).to_string(),
-        "metricName": "Jira App Availability", "sliValue": 90.5, "sloValue": 99.9, "metricUnit": "percent",
+        "metricName": "Jira App \
+                       Availability", "sliValue": 90.5, "sloValue": 99.9, "metricUnit": "percent",
     });
     wrapped(&date, &json.to_string())
 }
 
 fn wrapped(date: &str, json: &str) -> Vec<u8> {
     format!(
-        "From: Atlassian <no-reply@am.atlassian.com>\r\nTo: alerts@example.com\r\nSubject: alert\r\nDate: {date}\r\n\
+        "From: Atlassian <no-reply@am.atlassian.com>\r\nTo: alerts@example.com\r\nSubject: \
+         alert\r\nDate: {date}\r\n\
          MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
-         <html><body><script type=\"application/json\" id=\"incident-data\">{json}</script></body></html>\r\n"
+         <html><body><script type=\"application/json\" \
+         id=\"incident-data\">{json}</script></body></html>\r\n"
     )
     .into_bytes()
 }
@@ -206,8 +209,9 @@ async fn a_wrong_key_is_a_dead_letter_at_once_and_goes_out_when_the_file_is_mend
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    fallback: {{ receiver: backup, after: 5m }}\n    \
-             opsgenie_configs: [{{ api_key_file: key, api_url: '{}' }}]\n  - name: backup\n    {}",
+            "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    fallback: {{ \
+             receiver: backup, after: 5m }}\n    opsgenie_configs: [{{ api_key_file: key, api_url: \
+             '{}' }}]\n  - name: backup\n    {}",
             opsgenie.url(),
             hook(folder.path(), &hooked, "")
         ),
@@ -250,8 +254,9 @@ async fn a_late_receiver_has_its_fallback_told_goes_on_trying_and_both_hear_the_
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    fallback: {{ receiver: backup, after: 1s }}\n    \
-             {}\n    slack_configs: [{{ api_url_file: slack }}]\n  - name: backup\n    {}",
+            "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    fallback: {{ \
+             receiver: backup, after: 1s }}\n    {}\n    slack_configs: [{{ api_url_file: slack \
+             }}]\n  - name: backup\n    {}",
             pagerduty(folder.path(), &pager),
             hook(folder.path(), &hooked, "")
         ),
@@ -290,7 +295,8 @@ async fn what_is_never_confirmed_is_sent_again_then_dead_and_holds_nobody_up() {
         &format!(
             "delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }}, give_up_after: 4s }}\n\
              route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    \
-             opsgenie_configs: [{{ api_key_file: key, api_url: '{}', confirm_timeout: 1s }}]\n    {}",
+             opsgenie_configs: [{{ api_key_file: key, api_url: '{}', confirm_timeout: 1s }}]\n    \
+             {}",
             opsgenie.url(),
             hook(folder.path(), &hooked, "")
         ),
@@ -366,7 +372,8 @@ async fn a_certificate_nobody_trusts_is_reported_as_tls_and_tried_again() {
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    webhook_configs: [{{ url: 'https://localhost:{}/x' }}]",
+            "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    webhook_configs: [{{ url: \
+             'https://localhost:{}/x' }}]",
             address.port()
         ),
     );
@@ -459,12 +466,14 @@ async fn a_mute_holds_or_drops_and_what_is_resolved_meanwhile_is_told_to_nobody(
         folder.path(),
         &format!(
             "
-time_intervals: [{{ name: always, time_intervals: [{{ times: [{{ start_time: '00:00', end_time: '24:00' }}] }}] }}]
+time_intervals: [{{ name: always, time_intervals: [{{ times: [{{ start_time: '00:00', end_time: \
+'24:00' }}] }}] }}]
 route:
   receiver: all
   routes:
     - {{ receiver: held, matchers: ['incident_id=~held.*'], mute_time_intervals: [always] }}
-    - {{ receiver: held, matchers: ['incident_id=~dropped.*'], mute_time_intervals: [always], on_mute: drop }}
+    - {{ receiver: held, matchers: ['incident_id=~dropped.*'], mute_time_intervals: [always], \
+    on_mute: drop }}
 receivers:
   - name: held
     {}
@@ -501,7 +510,8 @@ async fn an_expired_trigger_wakes_nobody_and_its_fresh_copy_does() {
     let bridge = start(
         folder.path(),
         &format!(
-            "global: {{ max_age: 1h }}\nroute: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            "global: {{ max_age: 1h }}\nroute: {{ receiver: all }}\nreceivers:\n  - name: all\n    \
+             {}",
             hook(folder.path(), &hooked, "")
         ),
     );
@@ -551,8 +561,8 @@ async fn two_receivers_in_one_account_each_get_their_alert_and_one_wants_no_reso
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: one, routes: [{{ receiver: one, continue: true }}, {{ receiver: two }}] }}\nreceivers:\n  \
-             - name: one\n    {one}\n  - name: two\n    {}",
+            "route: {{ receiver: one, routes: [{{ receiver: one, continue: true }}, {{ receiver: \
+             two }}] }}\nreceivers:\n  - name: one\n    {one}\n  - name: two\n    {}",
             one.replace(" }]", ", send_resolved: false }]")
         ),
     );
@@ -603,10 +613,12 @@ async fn no_secret_is_in_any_log_error_or_output_whatever_goes_wrong() {
         receivers += &format!(
             "
   - name: r{index}
-    opsgenie_configs: [{{ api_key_file: genie, api_url: '{origin}' }}, {{ api_key: {genie}, api_url: '{origin}' }}]
+    opsgenie_configs: [{{ api_key_file: genie, api_url: '{origin}' }}, {{ api_key: {genie}, \
+    api_url: '{origin}' }}]
     pagerduty_configs: [{{ routing_key_file: routing, url: '{origin}/v2/enqueue' }}]
     slack_configs: [{{ api_url_file: slack{index} }}]
-    webhook_configs: [{{ url_file: slack{index}, secret_file: signing }}, {{ url: '{origin}/{slack}' }}]"
+    webhook_configs: [{{ url_file: slack{index}, secret_file: signing }}, {{ url: \
+    '{origin}/{slack}' }}]"
         );
     }
     for (name, text) in [
@@ -627,7 +639,8 @@ ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http, token_fi
 delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }}, give_up_after: 3s }}
 route:
   receiver: r0
-  routes: [{{ receiver: r1, continue: true }}, {{ receiver: r2, continue: true }}, {{ receiver: r0 }}]
+  routes: [{{ receiver: r1, continue: true }}, {{ receiver: r2, continue: true }}, {{ receiver: r0 \
+  }}]
 receivers:{receivers}
 "
     );

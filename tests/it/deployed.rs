@@ -23,7 +23,8 @@ fn deploy(file: &str) -> PathBuf {
 
 /// The documents of a YAML text, as another program reads them.
 fn documents(text: &[u8]) -> Vec<Value> {
-    const READ: &str = "import json, sys, yaml; json.dump([d for d in yaml.safe_load_all(sys.stdin.buffer) if d], sys.stdout)";
+    const READ: &str = "import json, sys, yaml; json.dump([d for d in \
+                        yaml.safe_load_all(sys.stdin.buffer) if d], sys.stdout)";
     let read = piped("/usr/bin/python3", &["-c", READ], text);
     assert!(
         read.status.success(),

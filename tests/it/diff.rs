@@ -14,7 +14,8 @@ const CONFIG: &str = r#"
 store: { url: "sqlite:state.db" }
 ingress: { webhook: [{ name: mail }] }
 alerts: { authenticity: { require: [] } }
-time_intervals: [{ name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }]
+time_intervals:
+  - { name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }
 route:
   receiver: chat
   routes:
@@ -384,7 +385,8 @@ fn that_stored_mails_keep_their_verdict_is_said_where_the_other_would_judge_othe
         );
         text(&compared.stderr).to_owned()
     };
-    let note = "note: other.yaml judges where mail is from otherwise; stored mails keep the verdict of their arrival\n";
+    let note = "note: other.yaml has other rules for authenticity; stored mails keep the verdict \
+                of their arrival\n";
     assert_eq!(judged("require: []", "require: [dkim]"), note);
     assert_eq!(
         judged(

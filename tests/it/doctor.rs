@@ -1,4 +1,5 @@
-//! `alertbridge doctor` against real servers: a sound deployment, and the same with one thing wrong.
+//! `alertbridge doctor` against real servers: a sound deployment, and the same with one thing
+//! wrong.
 
 use std::{
     fs::{self, Permissions},
@@ -185,7 +186,7 @@ async fn a_sound_deployment_passes_and_nothing_in_it_changes() {
         "configuration: it is right",
         "dns: a name server answers for am.atlassian.com",
         "mailbox: alerts is logged in at localhost and opened INBOX, which holds 1 mails",
-        "receiver: 127.0.0.1 knows the credential",
+        "receiver: 127.0.0.1 accepts the credential",
         "receiver: 127.0.0.1 answers",
         "store: state.db is not there yet, and `serve` can make it",
         "disk: ",
@@ -294,7 +295,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             ward.secret("genie", "0b5c7a1e-0000-4000-8000-000000000000");
             config
         },
-        "receiver: 127.0.0.1 takes no page: it answers 401",
+        "receiver: 127.0.0.1 accepts no page: it answers 401",
     ),
     (
         "a bot that was removed",
@@ -302,7 +303,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             ward.secret("slack", "xoxb-1-1-qJ8k2mXw0pZr4tVy6uB9sLdN");
             config
         },
-        "receiver: 127.0.0.1 takes no page: it answers 200",
+        "receiver: 127.0.0.1 accepts no page: it answers 200",
     ),
     (
         "a receiver's port where nobody listens",

@@ -16,8 +16,10 @@ ingress:
   http: { listen: '127.0.0.1:0' }
   webhook: [{ name: http }, { name: guarded, token: s3cret }]
   smtp:
-    - { name: closed, listen: '127.0.0.1:0', recipients: ['alerts@example.com'], allow_from: ['192.0.2.0/24'] }
-    - { name: smtp, listen: '127.0.0.1:0', recipients: ['alerts@example.com'], max_message_size: 64KiB }
+    - { name: closed, listen: '127.0.0.1:0', recipients: ['alerts@example.com'], allow_from: \
+    ['192.0.2.0/24'] }
+    - { name: smtp, listen: '127.0.0.1:0', recipients: ['alerts@example.com'], max_message_size: \
+    64KiB }
 route: { receiver: stdout }
 receivers: [{ name: stdout, stdout_configs: [{}] }]
 ";
@@ -166,7 +168,8 @@ fn dear_mails() -> Vec<String> {
             fill("PGE+\r\n")
         ),
         format!(
-            "{header}Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
+            "{header}Content-Type: text/html\r\nContent-Transfer-Encoding: \
+             quoted-printable\r\n\r\n{}",
             fill("=3Ca=\r\n>")
         ),
         format!(

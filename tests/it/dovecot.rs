@@ -85,7 +85,8 @@ plugin {{
         let version = String::from_utf8_lossy(&version.stdout).into_owned();
         assert!(
             version.starts_with("2.3."),
-            "these tests write the configuration of Dovecot 2.3 (Debian 12); found {version}, whose syntax differs"
+            "these tests write the configuration of Dovecot 2.3 (Debian 12); found {version}, \
+             whose syntax differs"
         );
         let dir = tempfile::Builder::new()
             .prefix("dovecot-")

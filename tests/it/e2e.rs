@@ -219,7 +219,8 @@ ingress:
   http: {{ listen: '127.0.0.1:0' }}
   webhook: [{{ name: http }}]
   smtp: [{{ name: smtp, listen: '127.0.0.1:0', recipients: ['alerts@example.com'] }}]
-  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]
+  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: \
+  '{}' }}]
 route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ receiver: oncall }}] }}
 {}",
         mailbox.port.unwrap(),

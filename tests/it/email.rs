@@ -188,8 +188,8 @@ async fn mail_is_the_fallback_of_a_pager_that_is_dead() {
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: pager }}\nreceivers:\n  - name: pager\n    fallback: {{ receiver: mail, after: 5m }}\n    {}\n  \
-             - name: mail\n    email_configs: [{}]",
+            "route: {{ receiver: pager }}\nreceivers:\n  - name: pager\n    fallback: {{ receiver: \
+             mail, after: 5m }}\n    {}\n  - name: mail\n    email_configs: [{}]",
             pagerduty(folder.path(), &pager),
             server.config("oncall@example.com")
         ),
@@ -213,7 +213,8 @@ async fn a_5xx_is_final_a_4xx_is_tried_again_and_neither_keeps_the_mail_from_oth
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    email_configs:\n      - {}\n      - {}",
+            "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    \
+             email_configs:\n      - {}\n      - {}",
             server.config("[oncall@example.com, gone@example.com]"),
             server.config("later@example.com"),
         ),
@@ -304,9 +305,11 @@ async fn the_bridge_logs_in_and_a_password_that_is_refused_is_told_and_never_sho
         let bridge = start(
             folder.path(),
             &format!(
-                "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    email_configs:\n      \
-                 - {{ to: a@example.com, from: b@example.net, subject: 'On call: {{{{ metric }}}}', text: '{{{{ details }}}}', \
-                 smarthost: {{ host: 127.0.0.1, port: {port}, tls: none, username: bridge, password_file: password }} }}"
+                "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    \
+                 email_configs:\n      - {{ to: a@example.com, from: b@example.net, subject: 'On \
+                 call: {{{{ metric }}}}', text: '{{{{ details }}}}', smarthost: {{ host: \
+                 127.0.0.1, port: {port}, tls: none, username: bridge, password_file: password }} \
+                 }}"
             ),
         );
         post(&bridge, &trigger("a")).await;
@@ -330,8 +333,10 @@ async fn the_bridge_logs_in_and_a_password_that_is_refused_is_told_and_never_sho
 #[test]
 fn explain_shows_the_mail_and_neither_user_nor_password() {
     let folder = tempfile::tempdir().unwrap();
-    let config = "alerts: { authenticity: { require: [] } }\nroute: { receiver: oncall }\nreceivers:\n  - name: oncall\n    email_configs:\n      \
-                  - { to: a@example.com, from: b@example.net, smarthost: { host: smtp.example.com, tls: implicit, username: robot, password: hunter2 } }\n";
+    let config = "alerts: { authenticity: { require: [] } }\nroute: { receiver: oncall \
+                  }\nreceivers:\n  - name: oncall\n    email_configs:\n      - { to: \
+                  a@example.com, from: b@example.net, smarthost: { host: smtp.example.com, tls: \
+                  implicit, username: robot, password: hunter2 } }\n";
     fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();
     fs::write(folder.path().join("a.eml"), trigger("a")).unwrap();
     let output = run(folder.path(), &["explain", "a.eml", "--json", "--trust"]);
@@ -357,7 +362,8 @@ fn compiled(settings: &Value) -> Result<Receivers, String> {
 
 fn of(notification: &Notification, step: &Step, reply: Option<(u16, &str)>) -> (Body, Verdict) {
     let receivers = compiled(&json!({
-        "to": ["a@example.com", "b@example.com"], "from": "c@example.net", "smarthost": { "host": "smtp.example.com" },
+        "to": ["a@example.com", "b@example.com"], "from": "c@example.net",
+        "smarthost": { "host": "smtp.example.com" },
     }))
     .unwrap();
     let (_, receiver) = receivers.of("oncall").next().unwrap();
@@ -407,21 +413,34 @@ fn whom_the_server_refuses_is_tried_apart() {
 
 #[test]
 fn what_is_no_address_or_no_server_is_told() {
-    let good = json!({ "to": "a@example.com", "from": "b@example.net", "smarthost": { "host": "smtp.example.com" } });
+    let good = json!({ "to": "a@example.com", "from": "b@example.net",
+                       "smarthost": { "host": "smtp.example.com" } });
     assert!(compiled(&good).is_ok());
     for (field, value, says) in [
         ("to", json!([]), "there are 0 addresses"),
-        ("to", json!("a"), "`a` is no address"),
+        ("to", json!("a"), "`a` is not a valid address"),
         (
             "to",
             json!("a@example.com\r\nBcc: x@example.com"),
-            "is no address",
+            "is not a valid address",
         ),
-        ("to", json!("{{ app_key }}@example.com"), "is no address"),
-        ("from", json!(""), "`` is no address"),
-        ("from", json!("x\"y <a@example.com>"), "is no address"),
+        (
+            "to",
+            json!("{{ app_key }}@example.com"),
+            "is not a valid address",
+        ),
+        ("from", json!(""), "`` is not a valid address"),
+        (
+            "from",
+            json!("x\"y <a@example.com>"),
+            "is not a valid address",
+        ),
         ("smarthost", json!(null), "no mail server is given"),
-        ("smarthost", json!({ "host": "a b" }), "it is no host"),
+        (
+            "smarthost",
+            json!({ "host": "a b" }),
+            "it is not a valid host name",
+        ),
         (
             "smarthost",
             json!({ "host": "a", "username": "u" }),
@@ -432,7 +451,7 @@ fn what_is_no_address_or_no_server_is_told() {
             json!({ "host": "a", "password": "p" }),
             "a password is given and no user's name",
         ),
-        ("subject", json!("{{ metrik }}"), "which is no label"),
+        ("subject", json!("{{ metrik }}"), "which is not a label"),
     ] {
         let mut settings = good.clone();
         settings[field] = value;

@@ -26,7 +26,8 @@ use crate::{
 fn config(rest: &str) -> String {
     let doors = DOORS.replace("global: { max_age: 0s }", "");
     format!(
-        "{doors}\ningress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}\n{rest}\n"
+        "{doors}\ningress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] \
+         }}\n{rest}\n"
     )
 }
 
@@ -83,8 +84,7 @@ fn assert_sound(folder: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_within_half_a_minute_of_its_return()
- {
+async fn a_receiver_down_for_an_hour_gets_everything_within_half_a_minute_of_its_return() {
     const INCIDENTS: usize = 12;
     let folder = tempfile::tempdir().unwrap();
     let (pager, backup) = (PagerDuty::start().await, PagerDuty::start().await);
@@ -178,7 +178,8 @@ async fn many_refusals_for_too_much_at_once_cost_no_page_and_no_request_in_vain(
     let bridge = Bridge::start(
         folder.path(),
         &config(&format!(
-            "delivery: {{ backoff: {{ initial: 1s, max: 1s }} }}\nroute: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            "delivery: {{ backoff: {{ initial: 1s, max: 1s }} }}\nroute: {{ receiver: all \
+             }}\nreceivers:\n  - name: all\n    {}",
             pagerduty(folder.path(), &pager)
         )),
     );
@@ -247,8 +248,10 @@ async fn a_reply_that_comes_in_drips_is_given_up_in_time_and_holds_nobody_up() {
     let bridge = Bridge::start(
         folder.path(),
         &config(&format!(
-            "delivery: {{ timeout: 1s }}\nroute: {{ receiver: all, routes: [{{ receiver: slow, continue: true }}, {{ receiver: all }}] }}
-receivers:\n  - {{ name: slow, webhook_configs: [{{ url: 'http://{slow}/' }}] }}\n  - name: all\n    {}",
+            "delivery: {{ timeout: 1s }}\nroute: {{ receiver: all, routes: [{{ receiver: slow, \
+             continue: true }}, {{ receiver: all }}] }}
+receivers:\n  - {{ name: slow, webhook_configs: [{{ url: 'http://{slow}/' }}] }}\n  - name: \
+all\n    {}",
             hook(folder.path(), &hooked, "")
         )),
     );
@@ -321,7 +324,8 @@ async fn a_name_that_does_not_resolve_is_tried_again_and_the_fallback_is_told() 
     let bridge = Bridge::start(
         folder.path(),
         &config(&format!(
-            "route: {{ receiver: lost }}\nreceivers:\n  - name: lost\n    fallback: {{ receiver: backup, after: 1s }}
+            "route: {{ receiver: lost }}\nreceivers:\n  - name: lost\n    fallback: {{ receiver: \
+             backup, after: 1s }}
     webhook_configs: [{{ url: 'https://pager.invalid/' }}]\n  - name: backup\n    {}",
             hook(folder.path(), &hooked, "")
         )),
@@ -542,7 +546,8 @@ async fn a_clock_that_jumps_by_a_day_and_back_stalls_and_doubles_nothing() {
     let bridge = clock.start(
         folder.path(),
         &config(&format!(
-            "global: {{ max_age: 0s }}\nroute: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            "global: {{ max_age: 0s }}\nroute: {{ receiver: all }}\nreceivers:\n  - name: all\n    \
+             {}",
             pagerduty(folder.path(), &pager)
         )),
     );

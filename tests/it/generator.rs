@@ -239,7 +239,8 @@ fn payload(incident: &Told, status: &str, time: Timestamp) -> Value {
 fn malformed(rng: &mut fastrand::Rng, mail: Mail) -> Generated {
     let number = mail.number;
     let whole = format!(
-        "{{\"appKey\":\"com.example.broken\",\"incidentId\":\"broken-{number}\",\"incidentStatus\":\"ANOMALOUS\",\
+        "{{\"appKey\":\"com.example.broken\",\"incidentId\":\"broken-{number}\",\
+         \"incidentStatus\":\"ANOMALOUS\",\
          \"metricName\":\"Jira App Availability\",\"time\":\"{}\"}}",
         mail.date
     );
@@ -310,14 +311,20 @@ fn document(rng: &mut fastrand::Rng, element: &str) -> String {
     let size = rng.usize(5_000..60_000);
     let at = rng.usize(500..size);
     let mut html = String::with_capacity(size + 2_000);
-    html.push_str("<!DOCTYPE html>\n<html><head><title>Cloud Fortified</title><style>td { color: #172b4d; }</style></head>\n<body>\n");
+    html.push_str(
+        "<!DOCTYPE html>\n<html><head><title>Cloud Fortified</title><style>td { color: \
+                   #172b4d; }</style></head>\n<body>\n",
+    );
     let mut placed = false;
     while html.len() < size {
         if !placed && html.len() >= at {
             html.push_str(element);
             placed = true;
         }
-        html.push_str("<table cellpadding=\"0\" style=\"width:100%;font-family:Arial\"><tr><td align=\"left\"><p>");
+        html.push_str(
+            "<table cellpadding=\"0\" style=\"width:100%;font-family:Arial\"><tr><td \
+                       align=\"left\"><p>",
+        );
         for _ in 0..rng.usize(4..20) {
             html.push_str(WORDS[rng.usize(..WORDS.len())]);
             html.push(' ');
@@ -365,8 +372,10 @@ impl Mail {
         );
         let date = rfc2822::to_string(&self.date.to_zoned(TimeZone::UTC)).unwrap();
         let head = format!(
-            "Received: from mx.example.com by mail.example.com; {date}\r\nFrom: {from}\r\nTo: alerts@example.com\r\n\
-             Subject: =?UTF-8?Q?Cloud_Fortified:_St=C3=B6rung_{}?=\r\nDate: {date}\r\nMessage-ID: <{:016x}>\r\n\
+            "Received: from mx.example.com by mail.example.com; {date}\r\nFrom: {from}\r\nTo: \
+             alerts@example.com\r\n\
+             Subject: =?UTF-8?Q?Cloud_Fortified:_St=C3=B6rung_{}?=\r\nDate: {date}\r\nMessage-ID: \
+             <{:016x}>\r\n\
              MIME-Version: 1.0\r\n",
             self.number, self.number
         );
@@ -375,7 +384,8 @@ impl Mail {
         }
         format!(
             "{head}Content-Type: multipart/alternative;\r\n boundary=\"=_part_{n}\"\r\n\r\n\
-             --=_part_{n}\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\nCloud Fortified alert\r\n\
+             --=_part_{n}\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\nCloud Fortified \
+             alert\r\n\
              --=_part_{n}\r\n{html_headers}\r\n{body}\r\n--=_part_{n}--\r\n",
             n = self.number
         )

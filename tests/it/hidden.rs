@@ -13,7 +13,8 @@ use crate::{
 
 /// One of each kind: ANSI's escape, C1's, marks of direction, zero-width characters, the byte order
 /// mark, a tag, fillers.
-const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{202e}b\u{2066}c\u{200b}d\u{200d}\u{feff}e\u{e0041}\u{e007f}\u{61c}\u{3164}\u{fe0f}\u{ad}f";
+const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{202e}b\u{2066}c\u{200b}d\u{200d}\u{feff}\
+                       e\u{e0041}\u{e007f}\u{61c}\u{3164}\u{fe0f}\u{ad}f";
 
 const RECEIVERS: &str = "
 ingress: { http: { listen: '127.0.0.1:0' }, webhook: [{ name: http }] }
@@ -37,14 +38,20 @@ fn mail(incident: &str, status: &str) -> Vec<u8> {
 
 fn mail_with(hostile: &str, incident: &str, status: &str) -> Vec<u8> {
     let json = json!({
-        "appKey": format!("com.{hostile}"), "appName": hostile, "incidentId": format!("{incident}{hostile}"),
-        "incidentStatus": format!("{status}{hostile}"), "time": "2026-01-05T08:00:00Z", "metricName": format!("m{hostile}"),
-        "sliValue": 90.5, "sloValue": 99.9, "metricUnit": hostile, "partnerName": hostile, format!("x{hostile}"): 1,
+        "appKey": format!("com.{hostile}"), "appName": hostile,
+        "incidentId": format!("{incident}{hostile}"),
+        "incidentStatus": format!("{status}{hostile}"), "time": "2026-01-05T08:00:00Z",
+        "metricName": format!("m{hostile}"),
+        "sliValue": 90.5, "sloValue": 99.9, "metricUnit": hostile, "partnerName": hostile,
+        format!("x{hostile}"): 1,
     });
     format!(
-        "From: Atlassian <no-reply@am.atlassian.com>\r\nTo: alerts@example.com\r\nSubject: x{hostile}\r\n\
-         Date: Mon, 5 Jan 2026 08:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
-         <html><body><script type=\"application/json\" id=\"incident-data\">{json}</script></body></html>\r\n"
+        "From: Atlassian <no-reply@am.atlassian.com>\r\nTo: alerts@example.com\r\nSubject: \
+         x{hostile}\r\n\
+         Date: Mon, 5 Jan 2026 08:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/html; \
+         charset=utf-8\r\n\r\n\
+         <html><body><script type=\"application/json\" \
+         id=\"incident-data\">{json}</script></body></html>\r\n"
     )
     .into_bytes()
 }
@@ -194,7 +201,8 @@ fn the_end_of_an_incident_that_edits_its_message_is_shown_as_it_is_sent() {
 ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}
 alerts: {{ authenticity: {{ require: [] }} }}
 route: {{ receiver: chat }}
-receivers: [{{ name: chat, slack_configs: [{{ bot_token: xoxb-1, channel: C1, update_message: true }}] }}]
+receivers: [{{ name: chat, slack_configs: [{{ bot_token: xoxb-1, channel: C1, update_message: true \
+}}] }}]
 "
     );
     fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();

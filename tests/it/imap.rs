@@ -225,8 +225,9 @@ async fn a_mail_arrives_by_idle_within_seconds_and_byte_by_byte() {
     let dovecot = Dovecot::start();
     let running = Running::start(&dovecot.settings(Tls::None));
     running.is_well().await;
-    let odd =
-        b"From: a\r\nSubject: =?x?\xff\r\n\r\n{500000000}\r\n((((\r\n.\r\n* BYE\r\n)\r\na1 OK\r\n\xfe\r\n".to_vec();
+    let odd = b"From: a\r\nSubject: =?x?\xff\r\n\r\n{500000000}\r\n((((\r\n.\r\n* BYE\r\n)\r\na1 \
+          OK\r\n\xfe\r\n"
+        .to_vec();
     let sent = Instant::now();
     dovecot.deliver(&odd);
     running.has(1).await;
@@ -854,7 +855,7 @@ async fn hostile_answers_end_the_connection_at_once_and_it_tries_again() {
         ("UID SEARCH", "another length than it announced", || {
             "* 2 FETCH (UID 2 BODY[] {1}\r\nxx\r\n".into()
         }),
-        ("UID SEARCH", "an answer that is no IMAP", || {
+        ("UID SEARCH", "an answer that is not IMAP", || {
             "confidential text of a mail\r\n".into()
         }),
     ];

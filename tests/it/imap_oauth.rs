@@ -284,8 +284,8 @@ async fn a_refresh_token_that_is_no_longer_good_is_a_refused_login_and_mended_by
     let failure = condition.failure.unwrap();
     assert_eq!(
         failure,
-        "127.0.0.1 refused a token: invalid_grant (about invalid_grant); the refresh token is no longer good: get a \
-         new one with `alertbridge imap login`"
+        "127.0.0.1 refused a token: invalid_grant (about invalid_grant); the refresh token is no \
+         longer valid: get a new one with `alertbridge imap login`"
     );
     fs::write(setting.refresh_token_file(), "refresh-t0ken-1").unwrap();
     running.is_well().await;
@@ -385,7 +385,7 @@ async fn trouble_at_the_token_server_passes_and_counts_as_a_refused_login_only_w
         (
             StatusCode::OK,
             "{\"access_token\":7}",
-            "its answer is none of OAuth2's",
+            "its answer is not valid in OAuth 2.0",
         ),
     ] {
         setting

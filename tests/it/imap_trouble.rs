@@ -120,7 +120,7 @@ async fn what_was_asked_for_and_not_given_is_asked_for_again() {
             "has flags that close one",
             vec![(Quirk::Also("FLAGS (\\Seen :-))"), FOREVER)],
         ),
-        ("is no IMAP", vec![(Quirk::Garbage, 2)]),
+        ("is not IMAP", vec![(Quirk::Garbage, 2)]),
         ("is answered by silence", vec![(Quirk::Silent, 1)]),
         (
             "has the UID 0 beside its own",
@@ -194,7 +194,7 @@ async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_
         (Quirk::Hang, "in time"),
         (Quirk::Cut, "closed the connection"),
         (Quirk::Longer(5), "length"),
-        (Quirk::Garbage, "no IMAP"),
+        (Quirk::Garbage, "not IMAP"),
         (Quirk::Truncated, "cut off"),
     ];
     // Most of each is waiting for a deadline, so they wait together.
@@ -718,14 +718,15 @@ fn config(folder: &Path, mailboxes: &[Mailbox], hooked: &Fake<Hook>) -> String {
         .enumerate()
         .map(|(number, mailbox)| {
             format!(
-                "    - {{ name: m{number}, host: 127.0.0.1, port: {}, tls: none, username: u, password: p, backfill: 1d, \
-                 rescan_interval: 1s }}\n",
+                "    - {{ name: m{number}, host: 127.0.0.1, port: {}, tls: none, username: u, \
+                 password: p, backfill: 1d, rescan_interval: 1s }}\n",
                 mailbox.port
             )
         })
         .collect();
     format!(
-        "{doors}\ningress:\n  imap:\n{mailboxes}route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}\n",
+        "{doors}\ningress:\n  imap:\n{mailboxes}route: {{ receiver: all }}\nreceivers:\n  - name: \
+         all\n    {}\n",
         hook(folder, hooked, "")
     )
 }
@@ -819,8 +820,8 @@ async fn what_is_never_given_is_told_with_its_reason_and_read_when_it_is() {
         ),
         (Quirk::BodyNil, "no content"),
         (Quirk::LeftOut, "leaves it out"),
-        (Quirk::StandIn, "gave this in place of a mail"),
-        (Quirk::Garbage, "no IMAP"),
+        (Quirk::StandIn, "returned this in place of a mail"),
+        (Quirk::Garbage, "not IMAP"),
     ];
     let mut mailboxes = Vec::new();
     for (number, (quirk, _)) in quirks.iter().enumerate() {
@@ -908,7 +909,7 @@ async fn readiness_tells_that_nothing_can_be_read_and_nobody_is_told_of_every_ma
     .await;
     let (status, why) = bridge.ready().await;
     assert!(
-        status == 503 && why.contains("gives no mail") && why.contains("maintenance"),
+        status == 503 && why.contains("returns no mail") && why.contains("maintenance"),
         "{status} {why}"
     );
     assert!(hooked.pages().is_empty(), "{:?}", hooked.pages());

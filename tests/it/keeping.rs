@@ -183,7 +183,7 @@ async fn a_backup_made_under_load_holds_every_mail_acknowledged_before_and_can_b
             elsewhere.path(),
             &["store", "restore", copy.to_str().unwrap()],
         ),
-        "holds a store already",
+        "already holds a store",
     );
 }
 
@@ -209,7 +209,8 @@ async fn a_restore_takes_only_a_whole_store_of_a_version_it_knows_and_keeps_its_
     fs::write(path.join("short.db"), &good[..good.len() / 2]).unwrap();
     fs::write(path.join("text.db"), "no store").unwrap();
     fs::write(path.join("newer.db"), &good).unwrap();
-    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM \
+                 refinery_schema_history LIMIT 1";
     Connection::open(path.join("newer.db"))
         .unwrap()
         .execute(newer, [])
@@ -254,29 +255,40 @@ async fn a_check_names_whatever_was_tampered_with() {
     );
     let good = fs::read(path.join("alertbridge.db")).unwrap();
     let trigger =
-        "SELECT min(id) FROM deliveries WHERE action = 'trigger' AND EXISTS (SELECT 1 FROM deliveries AS later
+        "SELECT min(id) FROM deliveries WHERE action = 'trigger' AND EXISTS (SELECT 1 FROM \
+         deliveries AS later
                    WHERE later.incident = deliveries.incident AND later.action = 'resolve')";
     let owed_again = "state = 'pending', settled_at = NULL";
     for (damage, check) in [
         ("DELETE FROM bodies WHERE mail = 1".to_owned(), "every mail keeps its bytes"),
-        ("UPDATE bodies SET raw = (SELECT raw FROM bodies WHERE mail = 1) WHERE mail = 2".into(), "mails are as they came"),
+        ("UPDATE bodies SET raw = (SELECT raw FROM bodies WHERE mail = 1) WHERE mail = \
+          2".into(), "mails are as they came"),
         ("UPDATE bodies SET raw = x'00' WHERE mail = 2".into(), "mails are as they came"),
         ("DELETE FROM mails WHERE id = 1".into(), "bytes belong to a mail"),
-        ("UPDATE mails SET outcome = 'pending', decided_at = NULL WHERE id = 1; UPDATE mails SET decided_at = 1 WHERE id = 2"
+        ("UPDATE mails SET outcome = 'pending', decided_at = NULL WHERE id = 1; UPDATE mails SET \
+          decided_at = 1 WHERE id = 2"
             .into(), "every mail has an outcome"),
-        ("UPDATE mails SET incident = NULL WHERE outcome = 'opened'".into(), "what is told belongs to an incident"),
+        ("UPDATE mails SET incident = NULL WHERE outcome = 'opened'".into(), "what is told belongs \
+            to an incident"),
         ("UPDATE mails SET outcome = 'silenced', reason = 'x' WHERE outcome = 'opened'".into(),
             "what is silenced says by what, and tells nobody"),
-        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "everybody is told who was to be"),
-        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "who hears of an end heard of the beginning"),
+        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "everybody is told who was to \
+            be"),
+        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "who hears of an end heard of \
+            the beginning"),
         ("DELETE FROM incidents WHERE id = 1".into(), "rows belong together"),
-        (format!("UPDATE deliveries SET {owed_again} WHERE id = 1"), "the first of a lane has its turn"),
-        (format!("UPDATE deliveries SET {owed_again}, next_at = 1 WHERE incident = (SELECT incident FROM deliveries WHERE id = ({trigger}))"),
+        (format!("UPDATE deliveries SET {owed_again} WHERE id = 1"), "the first of a lane has its \
+            turn"),
+        (format!("UPDATE deliveries SET {owed_again}, next_at = 1 WHERE incident = (SELECT \
+                  incident FROM deliveries WHERE id = ({trigger}))"),
             "no other of a lane has a turn"),
-        (format!("UPDATE attempts SET id = id + 100000 WHERE delivery = ({trigger})"), "beginnings and ends were told in order"),
+        (format!("UPDATE attempts SET id = id + 100000 WHERE delivery = ({trigger})"), "beginnings \
+            and ends were told in order"),
         ("DELETE FROM attempts WHERE delivery = 1".into(), "what was delivered was sent"),
-        ("UPDATE deliveries SET state = 'dead', detail = NULL WHERE id = 1".into(), "dead letters say why"),
-        (format!("UPDATE deliveries SET state = 'held', settled_at = NULL, next_at = 9e15, held_until = 9e15 WHERE id = ({trigger})"),
+        ("UPDATE deliveries SET state = 'dead', detail = NULL WHERE id = 1".into(), "dead letters \
+            say why"),
+        (format!("UPDATE deliveries SET state = 'held', settled_at = NULL, next_at = 9e15, \
+                  held_until = 9e15 WHERE id = ({trigger})"),
             "nothing is held of what is over"),
         ("DELETE FROM applied".into(), "incidents have a beginning"),
     ] {
@@ -289,10 +301,12 @@ async fn a_check_names_whatever_was_tampered_with() {
         assert_eq!(checked.status.code(), Some(1), "{damage}");
         let verdict = verdict(&checked);
         let found = verdict["findings"].as_array().unwrap();
-        assert!(found.iter().any(|finding| finding["check"] == check), "{damage}: {check:?} is not in {verdict:#}");
+        assert!(found.iter().any(|finding| finding["check"] == check), "{damage}: {check:?} is not \
+            in {verdict:#}");
         assert_eq!(verdict["ok"], false);
         let quick = run(path, &["store", "check", "--quick"]);
-        assert_eq!(quick.status.success(), check == "mails are as they came", "{damage}: the bytes alone are left out");
+        assert_eq!(quick.status.success(), check == "mails are as they came", "{damage}: the bytes \
+            alone are left out");
     }
     let mut bent = good.clone();
     for byte in bent.iter_mut().skip(4096 * 2).take(4096 * 10) {
@@ -367,7 +381,7 @@ fn the_database_of_another_program_is_refused_and_left_as_it_is() {
     fs::write(folder.path().join("alertbridge.yaml"), config()).unwrap();
     for command in [&["store", "migrate"][..], &["serve"], &["store", "check"]] {
         let output = run(folder.path(), command);
-        refused(&output, "is no store of alertbridge");
+        refused(&output, "is not an alertbridge store");
         assert!(
             fs::read(&file).unwrap() == before,
             "{command:?} wrote to it"

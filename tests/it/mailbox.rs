@@ -359,7 +359,8 @@ impl Connection {
                     self.selected = Some(verb == "SELECT");
                     let next = state.told_uid_next.unwrap_or(state.uid_next);
                     say(&format!(
-                        "* FLAGS (\\Seen $Label(1) :-))\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {}] ok\r\n* OK [UIDNEXT {next}]\u{fc}\r\n",
+                        "* FLAGS (\\Seen $Label(1) :-))\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {}] \
+                         ok\r\n* OK [UIDNEXT {next}]\u{fc}\r\n",
                         state.mails.len(),
                         state.uid_validity
                     ));

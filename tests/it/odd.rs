@@ -202,7 +202,8 @@ const AROUND_BASE64: [(&str, &str); 5] = [
     ("", ""),
     (
         "",
-        "\r\n_______________________________________________\r\nalerts mailing list -- a@b.example\r\n",
+        "\r\n_______________________________________________\r\nalerts mailing list -- \
+         a@b.example\r\n",
     ),
     ("", "\r\n\r\n-- \r\nThis message was scanned.\r\n"),
     ("[EXTERNAL] Take care.\r\n\r\n", ""),
@@ -244,15 +245,20 @@ fn mail(seed: u64, number: u64, from: Option<&str>) -> Odd {
     let id = format!("odd-{seed}-{number}");
     let (codec, name, labels) = CHARSETS[draw.rng.usize(..CHARSETS.len())];
     let element = json!({
-        "appKey": "com.example.app", "appDetails": { "name": name, "partnerName": "R&D <b>" }, "incidentId": id,
-        "incidentStatus": "ANOMALOUS", "time": "2026-03-02T11:58:00Z", "metricName": "Jira Webhook Delivery Success Rate",
-        "metricUnit": "PERCENT", "measurementDurationSeconds": 86_400, "sliValue": 60.0, "sloValue": 99.0,
+        "appKey": "com.example.app", "appDetails": { "name": name, "partnerName": "R&D <b>" },
+        "incidentId": id,
+        "incidentStatus": "ANOMALOUS", "time": "2026-03-02T11:58:00Z", "metricName": "Jira Webhook \
+            Delivery Success Rate",
+        "metricUnit": "PERCENT", "measurementDurationSeconds": 86_400, "sliValue": 60.0,
+        "sloValue": 99.0,
     })
     .to_string()
     .replace('<', "\\u003c");
     let html = format!(
-        "<!DOCTYPE html>\r\n<html><head><title>Alert</title></head><body style=\"a: b\">\r\n<p>{name}</p>\r\n\
-         <script type=\"application/json\" id=\"incident-data\">{element}</script>\r\n</body></html>\r\n"
+        "<!DOCTYPE html>\r\n<html><head><title>Alert</title></head><body style=\"a: \
+         b\">\r\n<p>{name}</p>\r\n\
+         <script type=\"application/json\" \
+         id=\"incident-data\">{element}</script>\r\n</body></html>\r\n"
     );
     let encoding = Encoding::for_label(codec.as_bytes()).unwrap();
     let (html, _, lossy) = encoding.encode(&html);
@@ -287,7 +293,8 @@ fn html_part(draw: &mut Draw, html: &[u8], labels: &[&str]) -> (String, Vec<u8>)
         6 => format!("Content-Type: \"text/html\"; charset={label}\r\n"),
         7 => format!("Content-Type: text / html (comment); charset={label}; x\r\n"),
         8 => format!(
-            "Content-Type: text/html; charset={label};\r\ncontent-type: text/html; charset={label};\r\n"
+            "Content-Type: text/html; charset={label};\r\ncontent-type: text/html; \
+             charset={label};\r\n"
         ),
         9 => format!("Content-Type : text/html;;charset={label}\r\n"),
         10 => format!("Content-Type: application/xhtml+xml; charset={label}\r\n"),
@@ -421,8 +428,10 @@ fn multipart(
     let beside = [
         "Content-Type: text/plain; charset=utf-8\r\n\r\nalert\r\n",
         "\r\nno header\r\n",
-        "Content-Type: image/png; name=x.png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n",
-        "Content-Type: text/html\r\nContent-Disposition: attachment; filename=x.html\r\n\r\n<p>x\r\n",
+        "Content-Type: image/png; name=x.png\r\nContent-Transfer-Encoding: \
+         base64\r\n\r\niVBORw0KGgo=\r\n",
+        "Content-Type: text/html\r\nContent-Disposition: attachment; \
+         filename=x.html\r\n\r\n<p>x\r\n",
         "Content-Type: message/rfc822\r\n\r\nFrom: x@y\r\n\r\nx\r\n",
         "X-No: type\r\n\r\n\r\n",
     ];

@@ -90,7 +90,8 @@ async fn flat_out(incidents: usize, resolve: Resolve) {
     bridge.settled(u32::try_from(2 * all).unwrap()).await;
 
     let store = Connection::open(folder.path().join("alertbridge.db")).unwrap();
-    let late = "SELECT (SELECT id FROM mails WHERE incident = incidents.id AND outcome = 'resolved') < mails.id
+    let late = "SELECT (SELECT id FROM mails WHERE incident = incidents.id AND outcome = \
+                'resolved') < mails.id
                 FROM mails JOIN incidents ON incidents.id = incident WHERE outcome = 'stale'";
     let mut late = store.prepare(late).unwrap();
     let late = late.query_map([], |row| row.get(0)).unwrap();
@@ -117,8 +118,7 @@ async fn flat_out(incidents: usize, resolve: Resolve) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trigger_acknowledged_on_one_connection_is_told_before_the_resolve_that_another_brings_then()
- {
+async fn a_trigger_acknowledged_first_is_told_before_the_resolve_of_another_connection() {
     flat_out(100, Resolve::After).await;
 }
 
@@ -143,8 +143,10 @@ async fn what_is_let_out_of_the_quarantine_together_is_told_in_the_order_in_whic
     bridge.settled(u32::try_from(2 * INCIDENTS).unwrap()).await;
 
     // All at once, where `mails release` takes one at a time.
-    let release = "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0,
-                   released = '{\"by\":\"test\",\"at\":\"2026-03-01T12:00:00Z\"}' WHERE outcome = 'quarantined'";
+    let release = "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at \
+                   = 0,
+                   released = '{\"by\":\"test\",\"at\":\"2026-03-01T12:00:00Z\"}' WHERE outcome = \
+                   'quarantined'";
     let store = Connection::open(folder.path().join("alertbridge.db")).unwrap();
     store.busy_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(store.execute(release, []).unwrap(), 2 * INCIDENTS);

@@ -62,10 +62,13 @@ const KEEPER: &str = r#"
 set -e
 cd "$1"
 bin=$2
-"$bin/initdb" -D data -U bridge --pwfile=password -A scram-sha-256 -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || {
+"$bin/initdb" -D data -U bridge --pwfile=password -A scram-sha-256 -E UTF8 --locale=C \
+    --no-sync >initdb.log 2>&1 || {
     cat initdb.log >&2; exit 1; }
 cat settings >>data/postgresql.conf
-start() { "$bin/pg_ctl" -D data -s -w -l log start </dev/null >/dev/null || { cat log >&2; exit 1; }; }
+start() {
+    "$bin/pg_ctl" -D data -s -w -l log start </dev/null >/dev/null || { cat log >&2; exit 1; }
+}
 stop() { "$bin/pg_ctl" -D data -s -w -m immediate stop; }
 start
 echo done

@@ -447,7 +447,8 @@ async fn only_the_configured_topics_subscription_is_confirmed() {
     let bridge = Bridge::start().await;
     let url = |topic: &str| {
         format!(
-            "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn={topic}&Token=2336412f"
+            "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription\
+             &TopicArn={topic}&Token=2336412f"
         )
     };
     let others = TOPIC.replace("alerts", "others");

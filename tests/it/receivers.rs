@@ -40,12 +40,19 @@ fn every_kind() -> Receivers {
             "url": "https://hook.example/SECRET-path",
             "secret": "whsec_SECRETsecretSECRETsecretSECRET1w",
         }],
-        "teams_configs": [{ "webhook_url": "https://flow.example/workflows/1/invoke?api-version=1&sig=SECRET-teams" }],
-        "discord_configs": [{ "webhook_url": "https://discord.example/api/webhooks/1/SECRET-discord" }],
-        "alertmanager_configs": [{ "url": "https://alerts.example", "bearer": "SECRET-alertmanager" }],
+        "teams_configs": [{
+            "webhook_url":
+                "https://flow.example/workflows/1/invoke?api-version=1&sig=SECRET-teams",
+        }],
+        "discord_configs": [{
+            "webhook_url": "https://discord.example/api/webhooks/1/SECRET-discord",
+        }],
+        "alertmanager_configs": [{ "url": "https://alerts.example",
+                                   "bearer": "SECRET-alertmanager" }],
         "email_configs": [{
             "to": "oncall@example.com", "from": "bridge@example.net",
-            "smarthost": { "host": "smtp.example", "username": "bridge", "password": "SECRET-mail" },
+            "smarthost": { "host": "smtp.example", "username": "bridge",
+                           "password": "SECRET-mail" },
         }],
         "stdout_configs": [{}],
     }]))

@@ -267,7 +267,7 @@ async fn a_wrong_file_leaves_the_old_one_in_force_and_every_fault_is_named() {
     let (status, told) = ask(&bridge).await;
     assert_eq!(status, 500, "{told}");
     assert!(
-        told.starts_with("not reloaded, the old configuration stays in force:\n"),
+        told.starts_with("not reloaded, the old configuration remains in force:\n"),
         "{told}"
     );
     for fault in [
@@ -332,7 +332,7 @@ async fn sighup_reloads_and_a_wrong_file_ends_nothing() {
     })
     .await;
     until("the log of it", &bridge, async || {
-        bridge.log().contains("the old one stays in force")
+        bridge.log().contains("the old one remains in force")
     })
     .await;
     write(folder, &config(folder, "receiver: b", &both, ""));
@@ -541,7 +541,8 @@ async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
     let (a, dovecot) = (Hook::start(HOOK_SECRET).await, Dovecot::start());
     let mailbox = dovecot.settings(Tls::Implicit);
     let imap = format!(
-        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]",
+        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, \
+         password_file: '{}' }}]",
         mailbox.port.unwrap(),
         mailbox.ca_file.unwrap().display(),
         mailbox.username,

@@ -291,7 +291,8 @@ impl Sender<'_> {
 
     async fn decided(&self, sha256: &str) {
         let deadline = Instant::now() + PATIENCE;
-        let waiting = "SELECT count(*) FILTER (WHERE outcome = 'pending') AS pending, count(*) AS all FROM mails
+        let waiting = "SELECT count(*) FILTER (WHERE outcome = 'pending') AS pending, count(*) AS \
+                       all FROM mails
                        WHERE sha256 = $1";
         let mut connection = self.database.try_client().await;
         loop {
@@ -405,7 +406,8 @@ impl Proxy {
                     accepted = listener.accept() => {
                         let Ok((mut near, _)) = accepted else { continue };
                         connections.push(tokio::spawn(async move {
-                            let Ok(mut far) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+                            let Ok(mut far) = TcpStream::connect(("127.0.0.1",
+                                to)).await else { return };
                             let _ = copy_bidirectional(&mut near, &mut far).await;
                         }));
                     }
@@ -537,7 +539,8 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
             .contains("stdout")
     );
     assert!(bridge.stop().success());
-    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM \
+                 refinery_schema_history LIMIT 1";
     database.client().await.execute(newer, &[]).await.unwrap();
     let (status, said) = command(&["store", "migrate"]);
     assert!(
@@ -562,7 +565,8 @@ async fn a_mailbox_moves_to_another_replica_when_its_reader_is_killed() {
     let config = format!(
         "{}
 ingress:
-  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}', backfill: 1d }}]
+  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: \
+  '{}', backfill: 1d }}]
 route: {{ receiver: out }}
 receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         DOORS.replace("sqlite:alertbridge.db", &database.url()),

@@ -246,7 +246,8 @@ async fn a_look_costs_the_same_however_much_was_cut() {
     let kind = "CASE
         WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
         WHEN outcome = 'ignored' THEN 'ignored'
-        WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = 'unproven'";
+        WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = \
+        'unproven'";
     let count = plan(&format!(
         "SELECT sum(size), max(id) FROM mails WHERE {kind} AND id > 7"
     ));
@@ -358,7 +359,8 @@ async fn while_the_disk_is_nearly_full_strangers_are_refused_and_alerts_are_take
     fs::create_dir(&disk).unwrap();
     // A twentieth of it is left, where a tenth is kept for alerts.
     let script = format!(
-        "mount -t tmpfs -o size=64m small {0} && head -c 61m /dev/zero > {0}/ballast && exec \"$@\"",
+        "mount -t tmpfs -o size=64m small {0} && head -c 61m /dev/zero > {0}/ballast && exec \
+         \"$@\"",
         disk.display()
     );
     let under = [&unshare[..], &["sh", "-ec", &script, "sh"]].concat();

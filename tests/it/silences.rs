@@ -41,7 +41,7 @@ fn add(bridge: &Bridge, arguments: &[&str]) -> String {
     number
         .trim()
         .parse::<i64>()
-        .unwrap_or_else(|_| panic!("{number:?} is no number"));
+        .unwrap_or_else(|_| panic!("{number:?} is not a number"));
     number.trim().to_owned()
 }
 
@@ -49,7 +49,7 @@ fn expire(bridge: &Bridge, number: &str) {
     let expired = bridge.command(&["silences", "expire", number]);
     assert_eq!(
         String::from_utf8(expired.stdout).unwrap(),
-        format!("silence {number} is expired\n")
+        format!("silence {number} has been expired\n")
     );
 }
 
@@ -314,7 +314,7 @@ fn the_commands_are_amtools_and_say_what_is_wrong() {
             &["app_key!=x"][..],
             "at least one matcher must not match the empty string",
         ),
-        (&["critical"], "`critical` is no matcher"),
+        (&["critical"], "`critical` is not a valid matcher"),
         (&["sli_gap>=much"], "compares numbers"),
         (
             &["app_key=x", "--start", "2099-01-02", "--end", "2099-01-01"],
@@ -329,7 +329,10 @@ fn the_commands_are_amtools_and_say_what_is_wrong() {
             &["app_key=x", "--duration", "1h", "--end", "2099-01-01"],
             "cannot be used with",
         ),
-        (&["app_key=x", "--duration", "soon"], "is no duration"),
+        (
+            &["app_key=x", "--duration", "soon"],
+            "is not a valid duration",
+        ),
         (&[], "MATCHER"),
     ] {
         let (status, out, said) = run(&[&["add", "--comment", "x"], wrong].concat());
@@ -377,8 +380,10 @@ fn the_commands_are_amtools_and_say_what_is_wrong() {
     let added: Value = serde_json::from_str(&out).unwrap();
     assert!(added["created_at"].is_string());
     let wanted = json!({
-        "id": 2, "state": "pending", "matchers": ["app_key=\"x\"", "sli_gap>=20"], "starts_at": "2099-01-01T00:00:00Z",
-        "ends_at": "2099-01-02T03:00:00Z", "author": "ann", "comment": "CHG-18", "created_at": added["created_at"],
+        "id": 2, "state": "pending", "matchers": ["app_key=\"x\"", "sli_gap>=20"],
+        "starts_at": "2099-01-01T00:00:00Z",
+        "ends_at": "2099-01-02T03:00:00Z", "author": "ann", "comment": "CHG-18",
+        "created_at": added["created_at"],
     });
     assert_eq!(added, wanted);
 
@@ -404,7 +409,7 @@ fn the_commands_are_amtools_and_say_what_is_wrong() {
     );
     assert_eq!(
         run(&["expire", "1", "2"]).1,
-        "silence 1 is expired\nsilence 2 is expired\n"
+        "silence 1 has been expired\nsilence 2 has been expired\n"
     );
     assert_eq!(
         (standing(&[]), standing(&["--expired"])),

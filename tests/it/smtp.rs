@@ -2,10 +2,10 @@
 //!
 //! A conversation is a file in `tests/smtp`, a line of it one of `# …` what the case shows; `!
 //! recipients A B`, `! max_message_size 1KiB`, `! refuse 2` the server's settings and how often its
-//! store fails; `C: …` the client sends a line; `B: …` it sends bytes (`\r \n \0 \\ \xHH`); `R: 9
-//! ab` it sends `ab` nine times; `S: …` how a line of a reply starts; `E:` the server closes; `X:`
-//! the client vanishes; `= …` the bytes of a stored mail: all that are stored, in order, and no
-//! other.
+//! store fails; `C: …` the client sends a line; `B: …` it sends bytes (`\r \n \0 \\ \xHH`); `R:
+//! 9 ab` it sends `ab` nine times; `S: …` how a line of a reply starts; `E:` the server closes;
+//! `X:` the client vanishes; `= …` the bytes of a stored mail: all that are stored, in order, and
+//! no other.
 
 use std::{
     fs,
@@ -267,7 +267,10 @@ async fn a_mail_is_stored_to_the_byte_with_its_envelope() {
         sent.extend_from_slice(line);
     }
     client
-        .sends("EHLO [192.0.2.1]\r\nMAIL FROM:<> SIZE=201000 BODY=8BITMIME\r\nRCPT TO:<Alerts@example.com>\r\n")
+        .sends(
+            "EHLO [192.0.2.1]\r\nMAIL FROM:<> SIZE=201000 BODY=8BITMIME\r\nRCPT \
+                TO:<Alerts@example.com>\r\n",
+        )
         .await;
     for reply in [
         "250-", "250-", "250-", "250-", "250-", "250-", "250 ", "250", "250",

@@ -169,10 +169,12 @@ pub fn envelope(
     let (id, time) = when;
     let signed = match subscribe_url {
         None => format!(
-            "Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{topic}\nType\n{kind}\n"
+            "Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{topic}\nType\n\
+             {kind}\n"
         ),
         Some(url) => format!(
-            "Message\n{message}\nMessageId\n{id}\nSubscribeURL\n{url}\nTimestamp\n{time}\nToken\n2336412f\n\
+            "Message\n{message}\nMessageId\n{id}\nSubscribeURL\n{url}\nTimestamp\n{time}\nToken\n\
+             2336412f\n\
              TopicArn\n{topic}\nType\n{kind}\n"
         ),
     };
@@ -186,7 +188,8 @@ pub fn envelope(
     .unwrap();
     let mut body = json!({
         "Type": kind, "MessageId": id, "TopicArn": topic, "Message": message, "Timestamp": time,
-        "SignatureVersion": "2", "Signature": STANDARD.encode(signature), "SigningCertURL": format!("https://{HOST}{CERTIFICATE}"),
+        "SignatureVersion": "2", "Signature": STANDARD.encode(signature),
+        "SigningCertURL": format!("https://{HOST}{CERTIFICATE}"),
     });
     if let Some(url) = subscribe_url {
         body["Token"] = "2336412f".into();

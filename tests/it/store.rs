@@ -252,7 +252,8 @@ macro_rules! both {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(crate::store::Home::Database(crate::postgres::Database::create().await)).await;
+                    let database = crate::postgres::Database::create().await;
+                    super::$test(crate::store::Home::Database(database)).await;
                 }
             )*
         }
@@ -1099,7 +1100,7 @@ async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home
         .await
         .unwrap_err();
     assert!(
-        refused.to_string().contains("a newer one has followed"),
+        refused.to_string().contains("part of an earlier opening"),
         "{refused}"
     );
     settle(store, &newer[0], delivered(), noon()).await;
@@ -1378,7 +1379,8 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         drop(Sqlite::open(&folder.path().join("store.db")).unwrap());
         let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
-        let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+        let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum
+                     FROM refinery_schema_history LIMIT 1";
         connection.execute(newer, []).unwrap();
         let refused = Sqlite::open(&folder.path().join("store.db"))
             .map(|_| ())
@@ -1491,7 +1493,8 @@ mod postgres {
             .prepare(
                 "SELECT tables.name || '.' || columns.name FROM sqlite_master AS tables
                  JOIN pragma_table_info(tables.name) AS columns
-                 WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name NOT LIKE 'refinery%'",
+                 WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%'
+                   AND tables.name NOT LIKE 'refinery%'",
             )
             .unwrap();
         let of_sqlite: std::collections::BTreeSet<String> = columns

@@ -44,12 +44,15 @@ async fn the_environment_names_the_proxy_and_who_is_asked_without_it() {
         let (port, mut passed) = proxy().await;
         let config = format!(
             "{DOORS}\n{INGRESS}
-route: {{ receiver: far, routes: [{{ receiver: near, continue: true }}, {{ receiver: direct, continue: true }}, {{ receiver: far }}] }}
+route: {{ receiver: far, routes: [{{ receiver: near, continue: true }}, {{ receiver: direct, \
+continue: true }}, {{ receiver: far }}] }}
 delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }} }}
 receivers:
   - {{ name: near, {} }}
-  - {{ name: direct, webhook_configs: [{{ url: 'https://inside.example/x', secret: {HOOK_SECRET} }}] }}
-  - {{ name: far, webhook_configs: [{{ url: 'https://outside.example/x', secret: {HOOK_SECRET} }}] }}",
+  - {{ name: direct, webhook_configs: [{{ url: 'https://inside.example/x', secret: {HOOK_SECRET} \
+  }}] }}
+  - {{ name: far, webhook_configs: [{{ url: 'https://outside.example/x', secret: {HOOK_SECRET} }}] \
+  }}",
             hook(folder.path(), &chat, "")
         );
         let proxy = format!("http://robot:hunter2@127.0.0.1:{port}");
@@ -75,7 +78,8 @@ async fn the_counters_of_a_receiver_that_a_reload_adds_stand_at_0() {
     let folder = tempfile::tempdir().unwrap();
     let config = |added: &str| {
         format!(
-            "{DOORS}\n{INGRESS}\nroute: {{ receiver: r }}\nreceivers:\n  - {{ name: r, stdout_configs: [{{}}] }}\n{added}"
+            "{DOORS}\n{INGRESS}\nroute: {{ receiver: r }}\nreceivers:\n  - {{ name: r, \
+             stdout_configs: [{{}}] }}\n{added}"
         )
     };
     let bridge = Bridge::start(folder.path(), &config(""));
@@ -140,8 +144,10 @@ alerts: {{ authenticity: {{ require: [] }} }}
 route: {{ receiver: all }}
 receivers:
   - name: all
-    opsgenie_configs: [{{ api_key: 01234567-89ab-cdef-0123-456789abcdef, responders: [{{ type: team, name: 'team {{{{ severity }}}}' }}] }}]
-    slack_configs: [{{ bot_token: xoxb-1-2-abc, channel: 'alerts-{{{{ severity }}}}', update_message: false }}]"
+    opsgenie_configs: [{{ api_key: 01234567-89ab-cdef-0123-456789abcdef, responders: [{{ type: \
+    team, name: 'team {{{{ severity }}}}' }}] }}]
+    slack_configs: [{{ bot_token: xoxb-1-2-abc, channel: 'alerts-{{{{ severity }}}}', \
+    update_message: false }}]"
     );
     fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();
     let shown = replayed(folder.path(), &story());
@@ -189,10 +195,14 @@ alerts: {{ authenticity: {{ require: [] }} }}
 route: {{ receiver: all }}
 receivers:
   - name: all
-    opsgenie_configs: [{{ api_key: 01234567-89ab-cdef-0123-456789abcdef, api_url: 'https://robot:hunter2@genie.example' }}]
-    pagerduty_configs: [{{ routing_key: 0123456789abcdef0123456789abcdef, url: 'https://robot:hunter2@pager.example/v2/enqueue' }}]
-    slack_configs: [{{ bot_token: xoxb-1-2-abc, channel: alerts, bot_api_url: 'https://robot:hunter2@slack.example/api' }}]
-    webhook_configs: [{{ url: 'https://robot:hunter2@hook.example/x?key=hunter2', secret: {HOOK_SECRET} }}]"
+    opsgenie_configs: [{{ api_key: 01234567-89ab-cdef-0123-456789abcdef, api_url: \
+    'https://robot:hunter2@genie.example' }}]
+    pagerduty_configs: [{{ routing_key: 0123456789abcdef0123456789abcdef, url: \
+    'https://robot:hunter2@pager.example/v2/enqueue' }}]
+    slack_configs: [{{ bot_token: xoxb-1-2-abc, channel: alerts, bot_api_url: \
+    'https://robot:hunter2@slack.example/api' }}]
+    webhook_configs: [{{ url: 'https://robot:hunter2@hook.example/x?key=hunter2', secret: \
+    {HOOK_SECRET} }}]"
     );
     fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();
     let shown = replayed(folder.path(), &story());

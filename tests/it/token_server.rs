@@ -258,7 +258,8 @@ async fn device(State(state): State<Arc<Mutex<Given>>>, body: String) -> Respons
         .collect();
     state.lock().unwrap().asked.push(form);
     Json(json!({
-        "device_code": "the-device", "user_code": "WDJB-MJHT", "verification_uri": "https://login.example.com/device",
+        "device_code": "the-device", "user_code": "WDJB-MJHT",
+        "verification_uri": "https://login.example.com/device",
         "expires_in": 60, "interval": 1
     }))
     .into_response()

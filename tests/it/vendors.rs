@@ -84,7 +84,12 @@ impl Call {
     }
 
     pub fn json(&self) -> Result<serde_json::Value, String> {
-        serde_json::from_slice(&self.body).map_err(|error| format!("the body is no JSON: {error}"))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            format!(
+                "the body is not valid JSON: \
+            {error}"
+            )
+        })
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -446,7 +451,7 @@ pub fn optional(json: &serde_json::Value, field: &str, max: usize) -> Result<(),
     match &json[field] {
         serde_json::Value::Null => Ok(()),
         serde_json::Value::String(text) => within(field, text, max),
-        _ => Err(format!("`{field}` is no string")),
+        _ => Err(format!("`{field}` is not a string")),
     }
 }
 

@@ -149,12 +149,12 @@ async fn a_page_goes_through_the_proxy_to_a_server_that_asks_for_a_certificate()
     let bridge = start(
         folder.path(),
         &format!(
-            "route: {{ receiver: r }}\nreceivers:\n  - name: r\n    webhook_configs:\n      - url: https://localhost:{port}/hook\n        \
-             proxy_url: http://robot:hunter2@127.0.0.1:{proxy}\n        timeout: 5s\n        \
-             tls: {{ ca_file: ca.pem, cert_file: client.pem, key_file: client.key }}\n        \
-             basic_auth: {{ username: bridge, password_file: password }}\n        \
-             headers: {{ X-Incident: '{{{{ incident_id }}}}' }}\n        \
-             secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n        \
+            "route: {{ receiver: r }}\nreceivers:\n  - name: r\n    webhook_configs:\n      - url: \
+             https://localhost:{port}/hook\n        proxy_url: \
+             http://robot:hunter2@127.0.0.1:{proxy}\n        timeout: 5s\n        tls: {{ ca_file: \
+             ca.pem, cert_file: client.pem, key_file: client.key }}\n        basic_auth: {{ \
+             username: bridge, password_file: password }}\n        headers: {{ X-Incident: '{{{{ \
+             incident_id }}}}' }}\n        secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n        \
              previous_secret: whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVg==\n"
         ),
     );
@@ -193,9 +193,10 @@ async fn a_proxy_s_407_is_tried_again_and_its_echo_shows_no_credential() {
     let bridge = start(
         folder.path(),
         &format!(
-            "delivery: {{ timeout: 1s, backoff: {{ initial: 3s, max: 4s }} }}\nroute: {{ receiver: r }}\nreceivers:\n  - name: r\n    \
-             webhook_configs: [{{ url: 'http://user1:hunter2@far.example/hook?key=qsecret', bearer: tok12345, \
-             proxy_url: 'http://robot:pr0xyword@127.0.0.1:{proxy}', headers: {{ X-Api-Key: hdrsecret }} }}]\n"
+            "delivery: {{ timeout: 1s, backoff: {{ initial: 3s, max: 4s }} }}\nroute: {{ receiver: \
+             r }}\nreceivers:\n  - name: r\n    webhook_configs: [{{ url: \
+             'http://user1:hunter2@far.example/hook?key=qsecret', bearer: tok12345, proxy_url: \
+             'http://robot:pr0xyword@127.0.0.1:{proxy}', headers: {{ X-Api-Key: hdrsecret }} }}]\n"
         )
         .replace("bearer: tok12345, ", ""),
     );
@@ -228,7 +229,8 @@ async fn the_counters_of_every_receiver_stand_at_0_from_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let bridge = start(
         folder.path(),
-        "route: { receiver: r }\nreceivers:\n  - name: r\n    webhook_configs: [{ url: 'http://127.0.0.1:9/x' }]\n",
+        "route: { receiver: r }\nreceivers:\n  - name: r\n    webhook_configs: [{ url: \
+         'http://127.0.0.1:9/x' }]\n",
     );
     let text = crate::harness::client()
         .get(format!("{}/metrics", bridge.admin))

@@ -291,7 +291,8 @@ async fn a_body_of_the_limit_is_taken_and_a_byte_more_is_refused() {
 
     // Without a declared length the limit is met while reading.
     let mut stream = server.connect().await;
-    let head = "POST /ingress/raw HTTP/1.1\r\nhost: x\r\ncontent-type: message/rfc822\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /ingress/raw HTTP/1.1\r\nhost: x\r\ncontent-type: \
+                message/rfc822\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"100000\r\n".as_slice(), &vec![b'x'; 1 << 20], b"\r\n"].concat();
     for _ in 0..11 {
@@ -440,7 +441,8 @@ async fn a_slow_client_is_not_waited_for() {
         "half a head was answered"
     );
     let mut body = server.connect().await;
-    let start = "POST /ingress/raw HTTP/1.1\r\nhost: x\r\ncontent-type: message/rfc822\r\ncontent-length: 100\r\n\r\nhalf";
+    let start = "POST /ingress/raw HTTP/1.1\r\nhost: x\r\ncontent-type: \
+                 message/rfc822\r\ncontent-length: 100\r\n\r\nhalf";
     body.write_all(start.as_bytes()).await.unwrap();
     assert!(answer(&mut body).await.starts_with("HTTP/1.1 408 "));
     let mut silent = server.connect().await;
@@ -454,7 +456,8 @@ async fn a_client_that_breaks_off_has_sent_nothing() {
     let inbox = RecordingInbox::new();
     let server = Server::start(&[webhook("raw")], limits(), &inbox);
     let mut stream = server.connect().await;
-    let start = "POST /ingress/raw HTTP/1.1\r\nhost: x\r\ncontent-type: message/rfc822\r\ncontent-length: 100\r\n\r\nhalf";
+    let start = "POST /ingress/raw HTTP/1.1\r\nhost: x\r\ncontent-type: \
+                 message/rfc822\r\ncontent-length: 100\r\n\r\nhalf";
     stream.write_all(start.as_bytes()).await.unwrap();
     drop(stream);
     server.running.stop().await;

@@ -36,8 +36,12 @@ globalThis.FixedLengthStream = class extends TransformStream {
 const fetch = globalThis.fetch;
 globalThis.fetch = (url, init) => fetch(url, { ...init, duplex: "half" });
 const mail = readFileSync(file);
-const { default: handler } = await import("data:text/javascript;base64," + readFileSync(worker).toString("base64"));
-await handler.email({ raw: new Blob([mail]).stream(), rawSize: mail.length }, { ALERTBRIDGE_URL: url, ALERTBRIDGE_TOKEN: token });
+const source = readFileSync(worker).toString("base64");
+const { default: handler } = await import("data:text/javascript;base64," + source);
+await handler.email(
+  { raw: new Blob([mail]).stream(), rawSize: mail.length },
+  { ALERTBRIDGE_URL: url, ALERTBRIDGE_TOKEN: token },
+);
 "#;
 
 #[tokio::test(flavor = "multi_thread")]

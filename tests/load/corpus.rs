@@ -51,7 +51,8 @@ fn main() {
         written += 1;
         let file = format!("{written:06}.eml");
         fs::write(folder.join(&file), &mail.eml).unwrap();
-        let line = json!({ "file": file, "outcome": outcome, "incidentId": id, "incidentStatus": mail.truth.status });
+        let line = json!({ "file": file, "outcome": outcome, "incidentId": id,
+                           "incidentStatus": mail.truth.status });
         truth.push_str(&format!("{line}\n"));
     }
     fs::write(folder.join("truth.jsonl"), truth).unwrap();

@@ -231,7 +231,8 @@ fn record(histogram: &mut Histogram<u64>, took: Duration) {
 
 fn percentiles(histogram: &Histogram<u64>) -> Value {
     let at = |quantile| round(histogram.value_at_quantile(quantile) as f64 / 1e3);
-    json!({ "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "max": round(histogram.max() as f64 / 1e3) })
+    json!({ "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999),
+            "max": round(histogram.max() as f64 / 1e3) })
 }
 
 fn round(value: f64) -> f64 {

@@ -38,17 +38,42 @@ fn a_body_that_shows_what_it_is_is_read_as_that_alone() {
     let quoted = "Content-Transfer-Encoding: quoted-printable\r\n";
     let packed = base64(&PLAIN_HTML.repeat(9));
     for (fields, body) in [
-        ("Content-Type: multipart/alternative; boundary=b1\r\n".to_owned(), MULTIPART),
-        ("Content-Type: multipart/mixed;\r\n boundary=\"b1\"\r\nContent-Transfer-Encoding: 8bit\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed; boundary=b1\r\nContent-Transfer-Encoding: 7bit;\r\n".into(), MULTIPART),
+        (
+            "Content-Type: multipart/alternative; boundary=b1\r\n".to_owned(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed;\r\n boundary=\"b1\"\r\nContent-Transfer-Encoding: \
+          8bit\r\n"
+                .into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b1\r\nContent-Transfer-Encoding: \
+          7bit;\r\n"
+                .into(),
+            MULTIPART,
+        ),
         (html.into(), PLAIN_HTML),
         (format!("{html}{quoted}"), HTML),
         (format!("{html}{quoted}"), "<p>nothing to escape</p>"),
-        (format!("{html}Content-Transfer-Encoding: 7bit\r\n"), PLAIN_HTML),
-        (format!("{html}Content-Transfer-Encoding: base64\r\n"), packed.as_str()),
-        ("Content-Type: text/html; charset=iso-8859-1\r\n".into(), PLAIN_HTML),
+        (
+            format!("{html}Content-Transfer-Encoding: 7bit\r\n"),
+            PLAIN_HTML,
+        ),
+        (
+            format!("{html}Content-Transfer-Encoding: base64\r\n"),
+            packed.as_str(),
+        ),
+        (
+            "Content-Type: text/html; charset=iso-8859-1\r\n".into(),
+            PLAIN_HTML,
+        ),
         (html.into(), "\r\n<p title=\"x\">Grüße ☃</p>\r\n"),
-        ("Content-Type: text/plain\r\n".into(), "hello, <you>\r\n-- \r\nme"),
+        (
+            "Content-Type: text/plain\r\n".into(),
+            "hello, <you>\r\n-- \r\nme",
+        ),
         (String::new(), "hello"),
         ("Content-Disposition: inline\r\n".into(), "hello"),
     ] {

@@ -1,4 +1,4 @@
-//! The mail server that canaries are sent by, connected and logged in to; nothing is sent.
+//! Connects and logs in to the mail server of canaries; nothing is sent.
 
 use super::{
     Deployment,
@@ -10,19 +10,19 @@ const ABOUT: &str = "canary.send_via";
 
 pub async fn check(deployment: &Deployment) -> Checked {
     let Some(canary) = &deployment.config.canary else {
-        let what = "there is none: that mail has stopped coming in may be noticed by nobody";
+        let what = "no canary is configured: nobody may notice that mail has stopped coming in";
         let mend = "add `canary`, and watch its heartbeat from elsewhere";
         return vec![Finding::warning("canary", "canary", what, mend)].into();
     };
 
     let via = &canary.send_via;
     let finding = match post::try_out(via).await {
-        Ok(()) => Finding::ok("canary", ABOUT, format!("{} lets us in", via.smtp)),
+        Ok(()) => Finding::ok("canary", ABOUT, format!("{} accepts the login", via.smtp)),
         Err(why) => Finding::wrong(
             "canary",
             ABOUT,
             why,
-            "correct `smtp`, `port`, `tls`, and the login, or have the mail server seen to",
+            "correct `smtp`, `port`, `tls`, and the login, or have the mail server checked",
         ),
     };
 

@@ -4,18 +4,18 @@ use jiff::SignedDuration;
 
 use super::finding::Finding;
 
-/// Less is the network's, and the second that a Date is rounded to.
+/// A smaller difference comes from the network, and from the whole seconds of a Date.
 const NEAR: SignedDuration = SignedDuration::from_secs(10);
-/// From here on times in pages are plainly wrong, and what proves a mail may seem too old.
+/// From here on, times in pages are plainly wrong, and the proof of a mail may seem too old.
 const FAR: SignedDuration = SignedDuration::from_mins(1);
 
-const MEND: &str = "have this machine's time kept by NTP: `timedatectl set-ntp true`";
+const MEND: &str = "synchronize this machine's clock by NTP: `timedatectl set-ntp true`";
 
-/// By the middle one of them: a server may be wrong as well.
+/// It uses the median, because a server may be wrong as well.
 pub fn findings(mut clocks: Vec<(String, SignedDuration)>) -> Vec<Finding> {
     clocks.sort_by_key(|(_, ahead)| *ahead);
     let Some((whose, ahead)) = clocks.get(clocks.len() / 2) else {
-        let what = "no server that was asked tells its time";
+        let what = "none of the servers that were asked sent its time";
         return vec![Finding::ok("clock", "", what)];
     };
 

@@ -1,5 +1,4 @@
-//! The configuration: what is wrong with it, what is better otherwise, and who may read its
-//! secrets.
+//! The configuration: its errors, its warnings, and who may read its secrets.
 
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use crate::{
     settings::Problem,
 };
 
-/// What is found, and the configuration itself as far as it is good enough to go on with.
+/// The findings, and the configuration if it is good enough for the other checks.
 pub fn check(path: Option<&Path>) -> (Vec<Finding>, Option<Loaded>) {
     match Config::load(path, Files::Needed) {
         Ok(loaded) => {
@@ -24,7 +23,7 @@ pub fn check(path: Option<&Path>) -> (Vec<Finding>, Option<Loaded>) {
         }
         Err(ConfigErrors { problems, .. }) => {
             let found = problems.into_iter().map(wrong).collect();
-            // Where only a secret is missing the rest can be tried.
+            // If only a secret is missing, the rest can be checked.
             (found, Config::load(path, Files::Unneeded).ok())
         }
     }
@@ -59,7 +58,7 @@ fn secrets(loaded: &Loaded) -> Vec<Finding> {
         .collect()
 }
 
-/// What `check` warns of, but for what is told as wrong here.
+/// What `check` warns about, except what is reported as wrong here.
 fn warnings(loaded: &Loaded) -> Vec<Finding> {
     let told: Vec<_> = loaded
         .exposed_secrets()

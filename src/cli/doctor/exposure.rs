@@ -1,4 +1,4 @@
-//! Ways in that strangers reach, and what proves their mail.
+//! Ingresses that strangers can reach, and the proof that their mail needs.
 
 use super::{
     Deployment,
@@ -15,8 +15,8 @@ pub fn check(deployment: &Deployment) -> Checked {
         && config.alerts.authenticity.require.is_empty()
     {
         let what = format!(
-            "mail is not checked to be its sender's own, and {first}: whoever reaches it can page \
-             and resolve"
+            "nothing checks that mail comes from its sender, and {first}: anybody who can reach it \
+             can page and resolve"
         );
         found.push(Finding::wrong(
             "exposure",
@@ -31,7 +31,7 @@ pub fn check(deployment: &Deployment) -> Checked {
             found.push(Finding::warning(
                 "exposure",
                 format!("ingress.smtp[{place}].tls"),
-                format!("mail comes to {} unencrypted", smtp.listen),
+                format!("mail arrives at {} unencrypted", smtp.listen),
                 "add `tls: {cert_file, key_file}`",
             ));
         }
@@ -39,8 +39,8 @@ pub fn check(deployment: &Deployment) -> Checked {
 
     if found.is_empty() {
         let what = match open.first() {
-            Some(first) => format!("{first}, and its mail is proven"),
-            None => "no way in is open to other machines".to_owned(),
+            Some(first) => format!("{first}, and its mail is authenticated"),
+            None => "no ingress is reachable from other machines".to_owned(),
         };
         found.push(Finding::ok("exposure", "ingress", what));
     }
@@ -48,7 +48,7 @@ pub fn check(deployment: &Deployment) -> Checked {
     found.into()
 }
 
-/// The ways in that others than this machine reach, in words.
+/// The ingresses that other machines can reach, in words.
 fn open(config: &Config) -> Vec<String> {
     let ingress = &config.ingress;
     let smtp = ingress.smtp.iter().enumerate();

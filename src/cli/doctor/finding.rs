@@ -1,37 +1,37 @@
-//! What a check found, and what mends it.
+//! What a check found, and how to fix it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-/// One thing that was looked at.
+/// A single finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check, in one word: `mailbox`.
     pub check: &'static str,
     pub state: State,
-    /// What it is about: a key of the configuration, or a name in it.
+    /// Its subject: a key of the configuration, or a name in it.
     pub about: String,
-    /// What was found, a sentence without its full stop.
+    /// The finding, as a sentence without its full stop.
     pub what: String,
-    /// What mends it; none where all is well.
+    /// How to fix it; absent if all is well.
     pub mend: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It keeps mail from coming in, or a page from going out.
+    /// It prevents mail from arriving, or a page from being sent.
     Wrong,
-    /// It works, and is better otherwise.
+    /// It works, but could be better.
     Warning,
     Ok,
 }
 
-/// What a check brings back.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct Checked {
     pub findings: Vec<Finding>,
-    /// How far clocks of others are ahead of this machine's, and whose they are.
+    /// How far other clocks are ahead of this machine's, and whose they are.
     pub clocks: Vec<(String, SignedDuration)>,
 }
 
@@ -76,7 +76,7 @@ impl Finding {
 }
 
 impl Checked {
-    /// Notes a `Date` header (RFC 9110, 6.6.1) of a server.
+    /// Notes a server's `Date` header (RFC 9110, 6.6.1).
     pub fn hear(&mut self, whose: &str, date: Option<&String>, now: Timestamp) {
         let said = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         if let Some(said) = said {

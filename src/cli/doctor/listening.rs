@@ -1,4 +1,4 @@
-//! The bridge that runs here, by its own word; where none does, whether one could listen.
+//! The readiness of the bridge that runs here; if none does, whether one could listen.
 
 use std::{
     io::ErrorKind,
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{config::Config, settings::Secret};
 
-/// How long the bridge is waited for.
+/// The time limit for the bridge's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// More of its answer is not read.
+/// The most bytes of its answer that are read.
 const LONGEST: u64 = 64 << 10;
 
 pub async fn check(deployment: &Deployment) -> Checked {
@@ -40,17 +40,17 @@ pub async fn check(deployment: &Deployment) -> Checked {
                 "{} answers {status} when asked for its readiness",
                 config.admin.listen
             ),
-            "see whether it is alertbridge that listens there",
+            "check whether the program that listens there is alertbridge",
         )],
         None => not_running(config),
     };
     findings.into()
 }
 
-/// Each line of what a bridge says that is not ready.
+/// Each line of the answer of a bridge that is not ready.
 fn troubles(words: &str) -> Vec<Finding> {
     let trouble = |line: &str| {
-        let mend = "mend what it names; the runbook (deploy/RUNBOOK.md) has an entry for each";
+        let mend = "fix what it names; the runbook (deploy/RUNBOOK.md) has an entry for each";
         Finding::wrong("bridge", "admin.listen", line, mend)
     };
     words
@@ -104,7 +104,7 @@ fn taken(key: String, listen: &str) -> Option<Finding> {
     ))
 }
 
-/// The status and the words of `/-/ready`; none where nobody answers.
+/// The status and the text of `/-/ready`; `None` if nobody answers.
 async fn ready(config: &Config) -> Option<(u16, String)> {
     let at = here(config.admin.listen.parse().ok()?);
     let token = Secret::optional(
@@ -137,7 +137,7 @@ fn read(answer: &str) -> Option<(u16, String)> {
     Some((status, words.to_owned()))
 }
 
-/// Where a listener on every address is reached from this machine.
+/// The address at which a listener on every address is reached from this machine.
 fn here(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! Every mailbox is logged in to, and its folder opened; nothing in it changes.
+//! Logs in to every mailbox and opens its folder; nothing in it changes.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ fn well(about: String, settings: &Settings, opened: Opened) -> Finding {
             "mailbox",
             about,
             format!(
-                "{what}; the server does not tell of new mail (IDLE), so it is asked once a minute"
+                "{what}; the server does not announce new mail (IDLE), so it is polled once a \
+                 minute"
             ),
             "use a provider with IDLE where a minute is too long",
         );
@@ -60,7 +61,7 @@ fn name(at: Stopped) -> &'static str {
     }
 }
 
-/// A person waits.
+/// Short, because a person waits.
 fn timeouts() -> Timeouts {
     let secs = Duration::from_secs;
     Timeouts {

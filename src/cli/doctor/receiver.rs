@@ -1,4 +1,4 @@
-//! Every integration is asked something that pages nobody, by the way that its pages go.
+//! Sends every integration a request that notifies nobody, by the transport of its pages.
 
 use jiff::{Timestamp, civil};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// After it Opsgenie takes no alert.
+/// After this day Opsgenie accepts no alerts.
 const OPSGENIE_ENDS: civil::Date = civil::date(2027, 4, 5);
 
 pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
@@ -64,7 +64,7 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
     checked
 }
 
-/// A page's address, and the request of the probe that goes there.
+/// A page's address, and the probe for it.
 fn question(
     target: &Target,
     receiver: &dyn Receiver,
@@ -78,14 +78,14 @@ fn question(
     let page = sample::parcel(&page, |parcel| receiver.request(parcel, &keys));
     let page = page.map_err(|error| Unasked {
         what: error.to_string(),
-        mend: "mend the template or the secret that it names",
+        mend: "correct the template or the secret that it names",
     })?;
 
     let address = page.url.clone();
     Ok(probe::request(target.kind(), page).map(|request| (address, request)))
 }
 
-/// A receiver for which not even a page can be made.
+/// A receiver for which no page can be rendered.
 struct Unasked {
     what: String,
     mend: &'static str,
@@ -99,12 +99,12 @@ impl Unasked {
 
 fn judged(target: &Target, about: String, host: &str, shown: Shown) -> Finding {
     match shown {
-        Shown::Known => Finding::ok("receiver", about, format!("{host} knows the credential")),
+        Shown::Known => Finding::ok("receiver", about, format!("{host} accepts the credential")),
         Shown::Answers => {
             let name = &target.receiver;
             let what = format!(
-                "{host} answers; only a page shows whether it takes them: `alertbridge receivers \
-                 test {name}`"
+                "{host} answers; only a page shows whether it accepts pages: `alertbridge \
+                 receivers test {name}`"
             );
             Finding::ok("receiver", about, what)
         }
@@ -115,12 +115,12 @@ fn judged(target: &Target, about: String, host: &str, shown: Shown) -> Finding {
                      needs `api_url: https://api.eu.opsgenie.com`"
                 }
                 "jsm" => "give the key of an API integration of the team in JSM, switched on",
-                _ => "give a credential that is good there, and see whether the service is well",
+                _ => "give a valid credential, and check whether the service works",
             };
             Finding::wrong(
                 "receiver",
                 about,
-                format!("{host} takes no page: {how}"),
+                format!("{host} accepts no page: {how}"),
                 mend,
             )
         }
@@ -138,7 +138,7 @@ fn unreachable(about: String, host: &str, why: &str) -> Finding {
     } else if why.contains("dns error") || why.contains("lookup") {
         (
             "dns",
-            "correct the address, or mend this machine's name resolution (/etc/resolv.conf)",
+            "correct the address, or fix this machine's name resolution (/etc/resolv.conf)",
         )
     } else {
         (
@@ -155,13 +155,13 @@ fn ending(about: &str, now: Timestamp) -> Finding {
     let mend = "move to Jira Service Management, and from `opsgenie_configs` to `jsm_configs`: \
                 deploy/guides/opsgenie-to-jsm.md";
     if today >= OPSGENIE_ENDS {
-        let what = "Opsgenie ended on 2027-04-05: it takes no alert any more";
+        let what = "Opsgenie ended on 2027-04-05 and accepts no more alerts";
         return Finding::wrong("opsgenie", about, what, mend);
     }
 
     let days = today.until(OPSGENIE_ENDS).map_or(0, |left| left.get_days());
     let what =
-        format!("Opsgenie ends on 2027-04-05, in {days} days: it takes no alert from then on");
+        format!("Opsgenie ends on 2027-04-05, in {days} days, and accepts no alerts after that");
     Finding::warning("opsgenie", about, what, mend)
 }
 

@@ -1,4 +1,4 @@
-//! The name servers that say whether a mail is its sender's.
+//! The name servers that authenticity depends on.
 
 use super::{
     Deployment,
@@ -6,7 +6,7 @@ use super::{
 };
 
 const ABOUT: &str = "alerts.authenticity.dns";
-const MEND: &str = "name servers that answer in alerts.authenticity.dns, or mend the system's \
+const MEND: &str = "name servers that answer in alerts.authenticity.dns, or fix the system's \
                     (/etc/resolv.conf); until then mail cannot be checked, and its resolves wait";
 
 pub async fn check(deployment: &Deployment) -> Checked {

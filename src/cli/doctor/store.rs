@@ -1,5 +1,4 @@
-//! The store: who may read it, whether it is of this version, whether it can be written, and what
-//! room is left.
+//! The store: who may read it, its version, whether it can be written, and the free space.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -29,7 +28,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     }
     findings.extend(room(&place));
 
-    // Opening it would mend its permissions, and nothing is to be changed.
+    // Opening it would fix its permissions, and nothing is to be changed.
     if !findings.iter().any(|found| found.check == "permissions") {
         findings.push(opened(&place).await);
     }
@@ -37,12 +36,12 @@ pub async fn check(deployment: &Deployment) -> Checked {
     findings.into()
 }
 
-/// Whether everybody may read what mails say and who was told.
+/// Whether everybody may read the mails and pages.
 fn permissions(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.mode() & 0o777;
     (mode & 0o007 != 0).then(|| {
         let what = format!(
-            "everybody on this machine can read {} (its mode is {mode:04o})",
+            "any user of this machine can read {} (its mode is {mode:04o})",
             path.display()
         );
         let mend = format!("chmod 600 {}", path.display());
@@ -53,7 +52,7 @@ fn permissions(path: &Path) -> Option<Finding> {
 fn room(place: &Place) -> Option<Finding> {
     let room = place.room()?;
     let (free, little) = (room.free >> 20, room.little() >> 20);
-    let what = format!("{free} MiB are left beside {place}");
+    let what = format!("{free} MiB are free on the file system of {place}");
 
     Some(if room.free < room.little() {
         let mend = format!(
@@ -66,8 +65,8 @@ fn room(place: &Place) -> Option<Finding> {
     })
 }
 
-/// A store of this version is opened and written to, without changing what it holds. An older one
-/// is left for `serve` to bring forward, and one that is not there for it to make.
+/// Opens a store of this version and writes to it, without changing its content. It leaves an older
+/// one for `serve` to migrate, and a missing one for `serve` to create.
 async fn opened(place: &Place) -> Finding {
     let is_new = matches!(place, Place::File(path) if !path.exists());
     if is_new {
@@ -137,13 +136,13 @@ fn unusable(place: &Place, error: &StoreError) -> Finding {
         (StoreError::ReadOnly, _) => {
             "let the user that runs alertbridge write to the store, its folder and its lock file"
         }
-        (StoreError::Locked, _) => "see which other process keeps the store, and end it",
+        (StoreError::Locked, _) => "find the other process that holds the store, and stop it",
         (_, Place::File(_)) => {
-            "`alertbridge store check` says what is damaged; `alertbridge store restore` makes it \
-             anew from a backup"
+            "`alertbridge store check` reports what is damaged; `alertbridge store restore` \
+             restores a backup"
         }
         (_, Place::Database(_)) => {
-            "see that PostgreSQL runs and lets this user in: `psql` with the same address"
+            "check that PostgreSQL runs and accepts this user: `psql` with the same address"
         }
     };
     Finding::wrong("store", ABOUT, format!("{place}: {error}"), mend)

@@ -1,4 +1,4 @@
-//! `alertbridge mails discard`: one mail leaves the quarantine, or all that fit together: a
+//! `alertbridge mails discard`: removes one mail from the quarantine, or all that match, because a
 //! stranger may have sent thousands.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     web::views::mails::is_from,
 };
 
-/// Mails looked at, or discarded, at a time.
+/// The number of mails examined, or discarded, at a time.
 const STEP: u32 = 500;
 
 /// Which mails to discard.
@@ -28,22 +28,22 @@ const STEP: u32 = 500;
     .multiple(true)
     .args(["id", "outcome", "ingress", "from", "older"]))]
 pub struct Discard {
-    /// The mail, as `mails list --outcome quarantined` tells it
+    /// The mail's number, as `mails list --outcome quarantined` shows it
     #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "yes"])]
     pub id: Option<i64>,
-    /// All in the quarantine, which is the only outcome to take
+    /// All mails in the quarantine, the only outcome that can be discarded
     #[arg(long, value_parser = [Outcome::Quarantined.as_str()])]
     pub outcome: Option<String>,
-    /// Only those that came through this ingress
+    /// Only mails that came through this ingress
     #[arg(long, value_name = "NAME")]
     pub ingress: Option<String>,
-    /// Only those whose From has this address, or, of `@example.com`, one of this domain
+    /// Only mails whose From has this address, or, for `@example.com`, an address of this domain
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<String>,
-    /// Only those that arrived longer ago, such as 7d
+    /// Only mails that arrived longer ago, such as 7d
     #[arg(long, value_name = "AGE")]
     pub older: Option<Duration>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
 }
@@ -63,8 +63,8 @@ impl Discard {
 
         if !self.yes && !io::stdin().is_terminal() {
             eprintln!(
-                "error: it asks before it discards mails, and there is no terminal to ask on: add \
-                 --yes"
+                "error: discarding mails needs a confirmation, and there is no terminal to ask on: \
+                 add --yes"
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }
@@ -95,7 +95,7 @@ impl Discard {
     }
 }
 
-/// The mails in the quarantine that fit.
+/// The matching mails in the quarantine.
 async fn find(store: &dyn Desk, filter: &Discard, now: Timestamp) -> anyhow::Result<Vec<MailId>> {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
@@ -113,7 +113,7 @@ async fn find(store: &dyn Desk, filter: &Discard, now: Timestamp) -> anyhow::Res
     }
 }
 
-/// Asks a person before so many mails are discarded.
+/// Asks a person before that many mails are discarded.
 fn agreed(mails: usize) -> anyhow::Result<bool> {
     eprint!(
         "discard {} from the quarantine for good? [y/N] ",
@@ -129,7 +129,7 @@ fn agreed(mails: usize) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Discards mails, but those that left the quarantine meanwhile.
+/// Discards mails, except those that have left the quarantine in between.
 async fn discard_all(
     store: &dyn Desk,
     mails: &[MailId],

@@ -1,8 +1,8 @@
 //! `alertbridge replay --diff OTHER.yaml`: the same mails under two configurations, side by side,
-//! and what differs.
+//! and the differences.
 //!
-//! Each mail is taken through the stages twice, over a state for each configuration, in one pass.
-//! Nothing is sent.
+//! Each mail passes through the stages twice, over one state for each configuration, in a single
+//! pass. Nothing is sent.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns
-/// how many alerts could not be read, under the configuration in force and under the other.
+/// how many alerts could not be read under the present configuration and under the other.
 pub async fn run(
     in_force: &Loaded,
     other: &Loaded,
@@ -41,13 +41,13 @@ pub async fn run(
 
     if request.stored.is_some() && !judged_alike && !request.trust {
         eprintln!(
-            "note: {} judges where mail is from otherwise; stored mails keep the verdict of their \
+            "note: {} has other rules for authenticity; stored mails keep the verdict of their \
              arrival",
             other.source
         );
     }
 
-    // What DNS answers one way now and another way then is no difference of the configurations.
+    // A change in the answers of DNS is not a difference between the configurations.
     let mails = if judged_alike {
         judged(&trials.before, mails)
     } else {
@@ -69,7 +69,7 @@ pub async fn run(
         let (before, after) = match tokio::try_join!(before.try_next(), after.try_next())? {
             (Some(before), Some(after)) => (before, after),
             (None, None) => break,
-            _ => bail!("one of the two replays has lost mails"),
+            _ => bail!("one of the two replays is missing mails"),
         };
         for (before, after) in by_mail(before).into_iter().zip(by_mail(after)) {
             tally.mails += 1;
@@ -102,7 +102,7 @@ fn tell(difference: &Difference, json: bool, out: &mut impl Write) -> anyhow::Re
     }
 }
 
-/// How much differs.
+/// The number of differences.
 #[derive(Default)]
 struct Tally {
     mails: u64,

@@ -1,4 +1,4 @@
-//! `alertbridge replay --send`: what the mails owe is delivered for real, after asking.
+//! `alertbridge replay --send`: really delivers the mails' pages, after a confirmation.
 
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
@@ -16,7 +16,8 @@ use crate::{
     trial::Trial,
 };
 
-/// How many deliveries `--send` would make; those a time interval holds are told of on stderr.
+/// The number of deliveries that `--send` would make; those held by a time interval are listed on
+/// stderr.
 pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     let deliveries = trial.store.depth().await?.deliveries;
     let number = |state| deliveries.get(state).copied().unwrap_or_default();
@@ -31,7 +32,7 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     Ok(number("pending"))
 }
 
-/// Asks a person before pages are sent for real.
+/// Asks a person before real pages are sent.
 pub fn agreed(owed: u64) -> anyhow::Result<bool> {
     eprint!(
         "send {} to the receivers for real? [y/N] ",
@@ -45,9 +46,9 @@ pub fn agreed(owed: u64) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for
-/// Ctrl-C. Says on stderr what became of it; false where something was not delivered. With `json`
-/// standard output is left to the lines of JSON.
+/// `--send`: delivers the pages of the replay, and waits until all of them are settled, or for
+/// Ctrl-C. It reports the results on stderr, and returns false if something was not delivered. With
+/// `json`, standard output is left to the lines of JSON.
 pub async fn send(
     trial: &Trial,
     settings: &delivery::Settings,

@@ -1,4 +1,4 @@
-//! Mails that lie in files, in order of arrival, a batch at a time.
+//! Mails from files, in order of arrival, one batch at a time.
 
 use futures_util::stream;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The mails found, as if they had arrived when they say.
+/// The mails found, as if they had arrived at their own times.
 pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specimen> {
     let (at, now) = (request.at, request.now);
     let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());

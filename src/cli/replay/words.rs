@@ -1,5 +1,5 @@
-//! How two configurations differ over a mail, in words. Styled: whoever writes it out drops the
-//! styles off a terminal.
+//! The differences between two configurations for a mail, in words. The text has styles, which the
+//! writer drops without a terminal.
 
 use std::io::{self, Write};
 
@@ -14,9 +14,9 @@ use crate::{
     },
 };
 
-/// Of longer text, and of text with lines, only the lines that differ are shown.
+/// In longer text, and in text of several lines, only the lines that differ are shown.
 const SHORT: usize = 60;
-/// Lines of a text that are shown, before and after; how many more there are is said.
+/// The lines of a text that are shown, before and after; the number of the others is printed.
 const MOST_LINES: usize = 8;
 /// Below a change.
 const INDENT: &str = "           ";
@@ -26,7 +26,7 @@ const DROPPED: Style = AnsiColor::Red.on_default();
 const OTHERWISE: Style = AnsiColor::Yellow.on_default();
 const NAME: Style = Style::new().bold();
 
-/// The mail, and below it what is otherwise.
+/// The mail, and the differences below it.
 pub fn tell(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
     let Difference {
         mail,
@@ -95,7 +95,7 @@ fn tell_change(
         ),
         (Some(from), Some(to)) => {
             line("changes", OTHERWISE, &format!("to {}", name(to)))?;
-            // Of another integration's request everything is otherwise.
+            // With another integration, everything in the request differs.
             let of_interest = |aspect: &&Aspect| {
                 !differs.contains(&Aspect::Integration)
                     || matches!(aspect, Aspect::Integration | Aspect::HeldUntil)
@@ -151,7 +151,7 @@ fn tell_aspect(aspect: Aspect, from: &Page, to: &Page, out: &mut impl Write) -> 
     }
 }
 
-/// The values that differ, each by its path.
+/// The values that differ, each with its path.
 fn tell_values(
     path: &str,
     before: Option<&Value>,
@@ -202,7 +202,7 @@ fn long(text: &str) -> bool {
     text.len() > SHORT || text.contains('\n')
 }
 
-/// The lines between those that both begin with and those that both end with.
+/// The lines between a common beginning and a common end.
 fn tell_lines(before: &str, after: &str, out: &mut impl Write) -> io::Result<()> {
     let (before, after): (Vec<_>, Vec<_>) =
         (before.split('\n').collect(), after.split('\n').collect());

@@ -25,37 +25,37 @@ use crate::{
     store::Desk,
 };
 
-/// How long a silence lasts where nobody says: amtool's hour.
+/// The default duration of a silence: amtool's hour.
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// What is silenced, and from when until when.
+/// What is silenced, and when.
 #[derive(Debug, Args)]
 pub struct When {
-    /// What is silenced, in the words of a route's `matchers`; `explain` shows the labels of a mail
+    /// The triggers to silence, as a route's `matchers`; `explain` shows the labels of a mail
     #[arg(required = true, value_name = "MATCHER")]
     pub matchers: Vec<String>,
-    /// For how long [default: 1h]
+    /// How long it lasts [default: 1h]
     #[arg(short, long, value_name = "2h", conflicts_with = "end")]
     pub duration: Option<Duration>,
-    /// From this time on: RFC 3339, or a day of UTC [default: now]
+    /// When it begins: RFC 3339, or a UTC day [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub start: Option<Timestamp>,
-    /// Until this time
+    /// When it ends
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub end: Option<Timestamp>,
 }
 
-/// Silence the triggers whose labels fulfil all matchers; prints the silence's ID
+/// Silence the triggers whose labels match all matchers; prints the number of the silence
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A running `serve` goes by it from the next mail on. A silenced trigger tells
-nobody; it is recorded as `silenced`. What was told before is resolved as ever.
-An incident that is still on when the silence ends pages at its next trigger.
-What the bridge tells of itself is silenced only where a matcher asks for its
-kind: 'kind=\"self\"'.
+A running `serve` applies it from the next mail on. A silenced trigger notifies
+nobody; it is recorded as `silenced`. Incidents announced before are resolved as
+usual. An incident that is still open when the silence ends pages then. The
+bridge's own alarms are silenced only if a matcher names their kind:
+'kind=\"self\"'.
 
-Exit status: 0 it is silenced, 1 there is no store, 2 wrong usage, as a matcher
-that is none.
+Exit status: 0 it is silenced; 1 there is no store; 2 wrong usage, such as an
+invalid matcher.
 
 Examples:
   alertbridge silences add 'app_key=\"com.example.app\"' --duration 2h --comment 'database moves'
@@ -64,10 +64,10 @@ Examples:
 pub struct Add {
     #[command(flatten)]
     pub when: When,
-    /// What the maintenance is; it stands in the record of each silenced mail
+    /// The reason; it is recorded with each silenced mail
     #[arg(short, long, value_name = "TEXT")]
     pub comment: String,
-    /// Whose it is [default: $USER]
+    /// The author [default: $USER]
     #[arg(short, long, value_name = "NAME")]
     pub author: Option<String>,
     #[command(flatten)]
@@ -85,7 +85,7 @@ impl Add {
         let json = self.print.json;
         match self.plan(now) {
             Ok(plan) => {
-                // A bridge elsewhere may have other profiles, and this configuration not be its own.
+                // A remote bridge may have other profiles and another configuration.
                 if server.server.is_none() {
                     let loaded = Config::load(config, Files::Unneeded)?;
                     note_unknown(&plan, &loaded.rules.profiles.labels(), &mut io::stderr())?;
@@ -121,7 +121,7 @@ impl When {
     }
 }
 
-/// Says which labels of its matchers no alert has.
+/// Notes the labels of its matchers that no alert has.
 fn note_unknown(plan: &Plan, known: &BTreeSet<&str>, notes: &mut impl Write) -> io::Result<()> {
     plan.label_names()
         .filter(|name| !known.contains(name.as_str()))
@@ -135,8 +135,8 @@ fn note_unknown(plan: &Plan, known: &BTreeSet<&str>, notes: &mut impl Write) -> 
         })
 }
 
-/// Adds one, and prints its number, for a script to expire it by; what a person should know goes to
-/// `notes`.
+/// Adds a silence and prints its number, with which a script can expire it; notes for a person go
+/// to `notes`.
 async fn add(
     store: &dyn Desk,
     plan: Plan,

@@ -18,13 +18,13 @@ use crate::{
     web::views::silences::{NewSilence, Preview as Found, preview_of},
 };
 
-/// Show what a silence would keep from being told, and add none
+/// Show what a silence would keep from paging, and add none
 ///
 /// The open incidents that it covers, and the triggers of the last 28 days that it would have kept.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 done, 1 there is no store, 2 wrong usage, as a matcher that is
-none.
+Exit status: 0 done; 1 there is no store; 2 wrong usage, such as an invalid
+matcher.
 
 Example:
   alertbridge silences preview 'app_key=\"com.example.app\"'")]

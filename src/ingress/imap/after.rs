@@ -1,14 +1,14 @@
-//! What is done with a mail in its folder once it is stored: `after` of the configuration.
+//! What happens to a mail in its folder once it is stored: `after` of the configuration.
 //!
-//! Nothing is lost when this fails: it is logged and not repeated, also not after a crash between
-//! the commit and here. The mail then stays in the folder as it is.
+//! Nothing is lost when this fails: the failure is logged and the step is not repeated, not even
+//! after a crash between the commit and here. The mail then stays in the folder as it is.
 
 use super::{After, Settings, fault::Fault, notation::uid_set, session::Session};
 use crate::telemetry;
 
-/// Marks, deletes or moves mails that are stored. Those in `cut` have their content in the folder
-/// only, so they are never deleted. Only a lost connection is an error: a server that refuses is
-/// told of in the log.
+/// Marks, deletes or moves stored mails. The mails in `cut` have their content only in the folder,
+/// so they are never deleted. Only a lost connection is an error; a refusal by the server is
+/// logged.
 pub(super) async fn settle(
     session: &mut Session,
     settings: &Settings,
@@ -47,7 +47,7 @@ async fn flag(session: &mut Session, uids: &[u32], flag: &str) -> Result<(), Fau
         .await
 }
 
-/// Without UIDPLUS the mails are only marked: a plain EXPUNGE would also remove what other people
+/// Without UIDPLUS, mails are only marked: a plain EXPUNGE would also remove mails that others have
 /// marked.
 async fn delete(session: &mut Session, uids: &[u32]) -> Result<(), Fault> {
     flag(session, uids, "\\Deleted").await?;

@@ -1,9 +1,8 @@
-//! What a server's answer means. Pure.
+//! The meaning of a server's answer. Pure.
 //!
-//! It is read for what was asked and no further: an attribute nobody asked for, a flag with
-//! parentheses in it or a text in another charset is passed over, and can neither end a connection
-//! nor hide the answer beside it. What was asked for and is not there, or is no value of its kind,
-//! is absent, and the caller asks again.
+//! Only what was requested is parsed: an unrequested attribute, a flag with parentheses or a text
+//! in another charset is skipped, and can neither end a connection nor hide the answer beside it. A
+//! requested value that is missing, or invalid, is absent, and the caller requests it again.
 
 use super::{
     fetched::Fetched,
@@ -26,18 +25,18 @@ pub(super) enum Reply {
     /// In upper case.
     Capability(Vec<String>),
     Search(Vec<u32>),
-    /// The number of mails: there may be new ones.
+    /// The number of mails, which may include new ones.
     Exists(u32),
     Recent(u32),
     Fetch(Fetched),
     Other,
 }
 
-/// A status and its words.
+/// A status and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) status: Status,
-    /// With the code in brackets, where there is one (RFC 9051, 7.1).
+    /// Including the response code in brackets, if there is one (RFC 9051, 7.1).
     pub(super) text: String,
 }
 
@@ -74,7 +73,7 @@ impl Said {
         self.text.strip_prefix('[')?.split(']').next()
     }
 
-    /// The number behind a code's name.
+    /// The number after a code's name.
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         let (word, number) = self.code()?.split_once(' ')?;
         if word.eq_ignore_ascii_case(name) {
@@ -92,7 +91,7 @@ impl Said {
         })
     }
 
-    /// What a greeting or a login says of the server's abilities.
+    /// The capabilities in a greeting or a login.
     pub(super) fn capabilities(&self) -> Option<Vec<String>> {
         let (word, rest) = self.code()?.split_once(' ')?;
         word.eq_ignore_ascii_case("CAPABILITY").then(|| words(rest))
@@ -162,8 +161,8 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// `(TAG "A5") UID ALL 1:3,7`, as servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). Nothing found:
-/// no ALL.
+/// `(TAG "A5") UID ALL 1:3,7`, as servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). If nothing is
+/// found, there is no ALL.
 fn extended_search(text: &str) -> Result<Vec<u32>, Breach> {
     let mut words = text.split_ascii_whitespace();
     match words

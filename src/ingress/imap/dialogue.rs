@@ -1,8 +1,8 @@
-//! Commands and answers of a session: each command is over with its tagged answer, reads no more
-//! than was asked for, and waits no longer than the answer can take.
+//! Commands and answers of a session: each command ends with its tagged answer, reads no more than
+//! was requested, and waits no longer than the answer can take.
 //!
-//! The library's own commands take a NO, and the end of the connection, for an empty answer. So
-//! each goes through [`Dialogue::exchange`], which is Ok on a tagged OK alone.
+//! The library's own commands take a NO, and the end of the connection, for an empty answer. Every
+//! command therefore goes through [`Dialogue::exchange`], which returns Ok only for a tagged OK.
 
 use std::{future::Future, time::Duration};
 
@@ -21,7 +21,7 @@ use super::{
 /// The slowest server worth waiting for, in bytes a second.
 const SLOWEST: u64 = 16 * 1024;
 
-/// A connection over which commands are spoken.
+/// A connection for commands.
 pub(super) struct Dialogue {
     client: Session<Wire>,
     timeouts: Timeouts,
@@ -32,8 +32,8 @@ impl Dialogue {
         Self { client, timeouts }
     }
 
-    /// Sends a command, shows every answer before the tagged one to `each`, and is Ok on a tagged
-    /// OK alone. `expected` is how many bytes of mail were asked for.
+    /// Sends a command, passes every answer before the tagged one to `each`, and returns Ok only
+    /// for a tagged OK. `expected` is the number of bytes of mail that were requested.
     pub(super) async fn exchange(
         &mut self,
         verb: &'static str,
@@ -50,7 +50,7 @@ impl Dialogue {
         within(patience, verb, answered).await
     }
 
-    /// Sends a command; its tag.
+    /// Sends a command, and returns its tag.
     pub(super) async fn send(
         &mut self,
         verb: &'static str,
@@ -72,7 +72,7 @@ impl Dialogue {
         within(patience, "DONE", done).await
     }
 
-    /// Reads until the tagged answer.
+    /// Reads up to the tagged answer.
     async fn finish(
         &mut self,
         verb: &'static str,
@@ -86,7 +86,8 @@ impl Dialogue {
                     status,
                     ..
                 } if theirs == tag => Some(Ok(*status == Status::Ok)),
-                // Only ours is over: the answer to another command would leave ours without one.
+                // Only the present command is over: the answer to another would leave it without
+                // one.
                 Response::Done { .. } => Some(Err(Fault::Protocol(
                     "an answer to a command that was not sent".into(),
                 ))),
@@ -104,8 +105,8 @@ impl Dialogue {
         }
     }
 
-    /// Shows the next answer to `read`. A server that sends nothing at all for a command's time is
-    /// dead, as is one that falls silent in the midst of an answer; one that sends is only slow.
+    /// Passes the next answer to `read`. A server that sends nothing for a command's time limit is
+    /// dead, as is one that stops within an answer; a server that still sends is only slow.
     pub(super) async fn next<R>(
         &mut self,
         verb: &'static str,
@@ -140,8 +141,8 @@ impl Dialogue {
         }
     }
 
-    /// Shows the next answer to `read`, however long it takes to come. Dropping it loses nothing of
-    /// what has come.
+    /// Passes the next answer to `read`, however long it takes. Dropping it loses nothing that has
+    /// arrived.
     pub(super) async fn answer<R>(
         &mut self,
         read: impl FnOnce(&Response<'_>) -> R,
@@ -158,7 +159,7 @@ impl Dialogue {
         self.client.get_mut().allow(expected);
     }
 
-    /// What the server said beside its answers.
+    /// What the server said besides its answers.
     pub(super) fn heard(&self) -> &Heard {
         self.wire().heard()
     }
@@ -168,7 +169,7 @@ impl Dialogue {
     }
 }
 
-/// The outcome, or that the server was silent.
+/// The result, or a fault if the server was silent.
 pub(super) async fn within<T>(
     patience: Duration,
     command: &'static str,

@@ -6,7 +6,7 @@ use std::io;
 use async_imap::error::Error;
 
 use super::{framing::Breach, oauth::NoToken, wire::Heard};
-use crate::{ingress::Refused, settings::SecretError};
+use crate::{ingress::Refused, message::hidden::is_hidden, settings::SecretError};
 
 /// How much of a server's own words is repeated.
 const MAX_WORDS: usize = 200;
@@ -19,7 +19,8 @@ pub(super) enum Fault {
     Tls { host: String, reason: String },
     #[error("the server offers no STARTTLS: set `tls: implicit`, or `none` on loopback")]
     NoStartTls,
-    /// The server takes no password over an open line (RFC 3501, LOGINDISABLED): none was sent.
+    /// The server accepts no password over an unencrypted connection (RFC 3501, LOGINDISABLED):
+    /// none was sent.
     #[error("the server takes no password without TLS: set `tls: starttls` or `implicit`")]
     LoginDisabled,
     #[error("the server refused the login of {username}: {said}")]
@@ -40,10 +41,10 @@ pub(super) enum Fault {
         said: String,
         try_create: bool,
     },
-    /// Every mail that was asked for failed, so it is not one of them that is odd.
-    #[error("the server gives no mail: {0}")]
+    /// Every requested mail failed, so the cause is not a single odd one.
+    #[error("the server returns no mail: {0}")]
     NothingGiven(String),
-    #[error("the server closed the connection{}", said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
+    #[error("the server closed the connection{}", after_colon(said.as_deref()))]
     Closed { said: Option<String> },
     #[error("no answer to {command} in time")]
     Silent { command: &'static str },
@@ -56,7 +57,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether only a person can mend it: a refused password or token, or none to be had.
+    /// Whether only a person can fix it: a password or token is refused, or none can be obtained.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
             Self::Login { said, .. } => !is_busy(said),
@@ -114,14 +115,14 @@ impl Fault {
         }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed { said: None },
-            // The library's own, of an answer that it does not understand.
+            // The library's own error, for an answer that it does not understand.
             io::ErrorKind::Other => Self::Protocol(Breach::Foreign.to_string()),
             kind => Self::Broken(kind),
         }
     }
 
-    /// A command of the library's own failed. Its texts are for programmers, and some hold what was
-    /// being read: what the server said is told instead.
+    /// A command of the library failed. Its texts are for programmers, and some contain what was
+    /// being read: the server's words are used instead.
     pub(super) fn library(command: &'static str, error: &Error, heard: &Heard) -> Self {
         match error {
             Error::ConnectionLost => Self::closed(heard),
@@ -132,7 +133,7 @@ impl Fault {
     }
 }
 
-/// Codes with which a server says that the credentials are what is wrong (RFC 5530).
+/// Response codes that blame the credentials (RFC 5530).
 const REFUSALS: [&str; 4] = [
     "[AUTHENTICATIONFAILED",
     "[AUTHORIZATIONFAILED",
@@ -140,8 +141,8 @@ const REFUSALS: [&str; 4] = [
     "[PRIVACYREQUIRED",
 ];
 
-/// Codes of a server that is busy, full or broken, whatever was asked of it (RFC 5530, and those of
-/// single vendors).
+/// Response codes of a server that is busy, full or broken, whatever was requested (RFC 5530, and
+/// those of single vendors).
 const TROUBLES: [&str; 9] = [
     "[UNAVAILABLE",
     "[INUSE",
@@ -154,8 +155,8 @@ const TROUBLES: [&str; 9] = [
     "[THROTTLED",
 ];
 
-/// What servers without such codes write: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus, Dovecot,
-/// Zoho.
+/// The wording of servers without such codes: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus,
+/// Dovecot, Zoho.
 const BUSY_WORDS: [&str; 32] = [
     "too many",
     "too much",
@@ -191,7 +192,7 @@ const BUSY_WORDS: [&str; 32] = [
     "timed out",
 ];
 
-/// Whether a server's words say that waiting mends it, and no other password would.
+/// Whether a server's words say that waiting helps, and another password would not.
 fn is_busy(said: &str) -> bool {
     let upper = said.to_ascii_uppercase();
     if TROUBLES.iter().any(|code| upper.contains(code)) {
@@ -207,6 +208,10 @@ fn is_busy(said: &str) -> bool {
     BUSY_WORDS.iter().any(|words| lower.contains(words))
 }
 
+fn after_colon(said: Option<&str>) -> String {
+    said.map(|said| format!(": {said}")).unwrap_or_default()
+}
+
 /// A server's own words: one line, and not a long one.
 pub(super) fn words(said: &str) -> String {
     let said = said.trim();
@@ -214,15 +219,12 @@ pub(super) fn words(said: &str) -> String {
         return "it gave no reason".into();
     }
 
-    let shown = |c: char| {
-        let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || invisible { ' ' } else { c }
-    };
+    let shown = |c: char| if is_hidden(c) { ' ' } else { c };
 
     said.chars().map(shown).take(MAX_WORDS).collect()
 }
 
-/// Why an operation of the system failed, without its number.
+/// Why a system call failed, without its number.
 pub(super) fn system_reason(error: &io::Error) -> String {
     let said = error.to_string();
     said.split(" (os error")

@@ -1,4 +1,4 @@
-//! What a FETCH says of a mail, read for what was asked. Pure.
+//! The content of a FETCH, read for what was requested. Pure.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -8,13 +8,13 @@ use super::{
     notation::internal_date,
 };
 
-/// What a FETCH says of one mail.
+/// The content of a FETCH about one mail.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Fetched {
     pub(super) uid: Option<u32>,
     pub(super) size: Option<u64>,
     pub(super) arrived: Option<Timestamp>,
-    /// BODY[], where it has bytes.
+    /// BODY[], if it is not empty.
     pub(super) body: Option<Bytes>,
     /// `BODY[HEADER]`.
     pub(super) header: Option<Bytes>,
@@ -22,7 +22,7 @@ pub(super) struct Fetched {
     pub(super) part: Option<Bytes>,
 }
 
-/// A word of a FETCH.
+/// A token of a FETCH.
 #[derive(Debug, PartialEq)]
 enum Token<'a> {
     Open,
@@ -59,8 +59,8 @@ fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>) {
     }
 }
 
-/// A quoted string without its escapes, and its length with them. One that does not end runs to the
-/// end.
+/// A quoted string without its escapes, and its length including them. An unterminated one extends
+/// to the end.
 fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
     let mut unquoted = Vec::new();
     let mut at = 1;
@@ -80,7 +80,7 @@ fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
     (unquoted, at)
 }
 
-/// The length of a word; what stands in brackets belongs to it: `BODY[HEADER.FIELDS (FROM)]<0>`.
+/// The length of a word, including brackets: `BODY[HEADER.FIELDS (FROM)]<0>`.
 fn word(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -100,8 +100,8 @@ fn word(text: &[u8]) -> usize {
     at
 }
 
-/// Reads the list as the protocol has it: names and values in turn, each value a word, a text or a
-/// list. None where the parentheses do not match.
+/// Reads the list as the protocol defines it: names and values alternate, and each value is a word,
+/// a string or a list. `None` if the parentheses do not match.
 fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     let mut fetched = Fetched::default();
     let (mut depth, mut name) = (0_usize, None);
@@ -129,8 +129,8 @@ fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     (depth == 0).then_some(fetched)
 }
 
-/// Where the parentheses do not match, as with a flag that holds one: every known name and the
-/// value behind it.
+/// For parentheses that do not match, as with a flag that contains one: every known name and the
+/// value after it.
 fn flat(tokens: &[Token<'_>]) -> Fetched {
     let mut fetched = Fetched::default();
     for pair in tokens.windows(2) {
@@ -142,9 +142,9 @@ fn flat(tokens: &[Token<'_>]) -> Fetched {
 }
 
 impl Fetched {
-    /// What the pieces of one answer say.
+    /// The content of one answer's pieces.
     pub(super) fn read(pieces: &[Piece]) -> Result<Self, Breach> {
-        // A literal that was longer or shorter than it said leaves a text that cannot follow one.
+        // A literal that was longer or shorter than declared leaves text that cannot follow one.
         let follows = |piece: &Piece| matches!(piece.text.first(), Some(b' ' | b')'));
         let ends = pieces
             .last()
@@ -198,7 +198,7 @@ impl Fetched {
             }
             b"BODY[]" | b"BODY.PEEK[]" => self.body = text().filter(|text| !text.is_empty()),
             name if name.starts_with(b"BODY[HEADER]") => self.header = text(),
-            // Beyond the end of a mail there is nothing.
+            // There is nothing beyond the end of a mail.
             name if name.starts_with(b"BODY[]<") => {
                 self.part = text().or_else(|| Some(Bytes::new()));
             }
@@ -230,10 +230,14 @@ mod tests {
         for text in [
             "* 3 FETCH (UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
             "* 3 fetch (uid 9 rfc822.size 12 internaldate \" 17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH (FLAGS (\\Seen $Junk(1) [Gmail]/All) UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH (FLAGS (\\Seen :-)) UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH (FLAGS (\\Seen :-() UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH  (UID  9  MODSEQ (4711) RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS () )",
+            "* 3 FETCH (FLAGS (\\Seen $Junk(1) [Gmail]/All) UID 9 RFC822.SIZE 12 INTERNALDATE \
+             \"17-Jul-1996 02:44:25 -0700\")",
+            "* 3 FETCH (FLAGS (\\Seen :-)) UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 \
+             02:44:25 -0700\")",
+            "* 3 FETCH (FLAGS (\\Seen :-() UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 \
+             02:44:25 -0700\")",
+            "* 3 FETCH  (UID  9  MODSEQ (4711) RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 \
+             -0700\" FLAGS () )",
             "* 3 FETCH (X-GM-LABELS (\"UID 7\" \"a (b\") SAVEDATE NIL UID 9 RFC822.SIZE 12 \
              INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
             "* 3 FETCH (FLAGS (UID 7) UID 9 ENVELOPE (((\"x\" NIL)) NIL) RFC822.SIZE 12 \

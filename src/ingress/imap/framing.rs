@@ -1,21 +1,21 @@
 //! From a server's bytes to whole answers: a line and the literals within it (RFC 9051, 2.2.2 and
 //! 4.3). Pure.
 //!
-//! The limits stand here: bytes in answer to one command, the length of a line, and literals only
-//! in data. An answer is handed on only when all of it is there, so that a mail that was cut off is
-//! never taken for a mail.
+//! This is where the limits are: bytes in answer to one command, the length of a line, and literals
+//! only in data. An answer is passed on only when all of it has arrived, so that a truncated mail
+//! is never taken for a mail.
 
 use std::io;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-/// The longest line, literals apart. A SEARCH over [`super::scan::SEARCH_WIDTH`] UIDs is the
-/// longest we ask for.
+/// The longest line, excluding literals. A SEARCH over [`super::scan::SEARCH_WIDTH`] UIDs is the
+/// longest that is requested.
 const MAX_LINE: usize = 256 * 1024;
-/// The least that is made room for at once.
+/// The least space that is reserved at once.
 const ROOM: usize = 8 * 1024;
-/// Literals beyond this length give their memory back with their bytes.
+/// The memory of longer literals is released together with their bytes.
 const LARGE: usize = 64 * 1024;
 
 /// How a server broke the limits, or the protocol.
@@ -27,7 +27,7 @@ pub(super) enum Breach {
     Flood,
     #[error("a literal of another length than it announced")]
     Literal,
-    #[error("an answer that is no IMAP")]
+    #[error("an answer that is not IMAP")]
     Foreign,
 }
 
@@ -45,17 +45,17 @@ pub(super) struct Piece {
     pub(super) literal: Option<Bytes>,
 }
 
-/// What has come of a server's answers.
+/// What has arrived of a server's answers.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     buffer: BytesMut,
-    /// Bytes of the buffer that hold no line feed.
+    /// Bytes of the buffer that contain no line feed.
     scanned: usize,
-    /// The whole pieces of the answer being read.
+    /// The complete pieces of the answer being read.
     pieces: Vec<Piece>,
     /// The length of the literal being read.
     literal: Option<usize>,
-    /// Bytes the server may still send.
+    /// Bytes that the server may still send.
     allowance: u64,
     received: u64,
 }
@@ -66,17 +66,17 @@ impl Framing {
         self.allowance = bytes;
     }
 
-    /// How many bytes came, to tell a slow server from a dead one.
+    /// The number of bytes received, to tell a slow server from a dead one.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Whether an answer has begun and is not whole.
+    /// Whether an answer has begun and is incomplete.
     pub(super) fn is_in_mid_answer(&self) -> bool {
         !self.buffer.is_empty() || !self.pieces.is_empty() || self.literal.is_some()
     }
 
-    /// Where the server's bytes go; [`Framing::admit`] is told how many came.
+    /// The buffer for the server's bytes; [`Framing::admit`] gets the number that came.
     pub(super) fn room(&mut self) -> &mut BytesMut {
         self.buffer.reserve(ROOM);
         &mut self.buffer
@@ -91,7 +91,7 @@ impl Framing {
         Ok(())
     }
 
-    /// The next whole answer, if it has come.
+    /// The next whole answer, if it has arrived.
     pub(super) fn next(&mut self) -> Result<Option<Vec<Piece>>, Breach> {
         loop {
             if let Some(length) = self.literal {
@@ -99,7 +99,7 @@ impl Framing {
                     return Ok(None);
                 }
                 let literal = self.buffer.split_to(length).freeze();
-                // What came behind it must not keep its memory.
+                // What follows it must not keep its memory.
                 if length > LARGE {
                     self.buffer = BytesMut::from(&self.buffer[..]);
                 }
@@ -157,8 +157,8 @@ impl Framing {
         Ok(Some(line))
     }
 
-    /// Whether a literal may stand in what is being read: in data, never in the text for people
-    /// behind a status.
+    /// Whether a literal may occur in what is being read: in data, never in the text for people
+    /// after a status.
     fn is_data(&self, line: &[u8]) -> bool {
         let begins = self.pieces.first().map_or(line, |first| &first.text);
         let Some(rest) = begins.strip_prefix(b"* ") else {
@@ -171,8 +171,8 @@ impl Framing {
     }
 }
 
-/// `… {123}`: what stands before the brace, and the number. One too large for a `u64` counts as the
-/// largest.
+/// `… {123}`: what precedes the brace, and the number. One that is too large for a `u64` counts
+/// as the largest.
 fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;
     let brace = inner.iter().rposition(|&byte| byte == b'{')?;

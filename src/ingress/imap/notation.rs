@@ -1,4 +1,4 @@
-//! How IMAP writes a time, a set of UIDs and a folder's name.
+//! IMAP's notation for a time, a set of UIDs and a folder's name.
 
 use base64::{
     Engine as _,
@@ -11,7 +11,7 @@ pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
     Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()
 }
 
-/// A time as IMAP writes it.
+/// A time in IMAP's notation.
 pub(super) fn date_time(time: Timestamp) -> String {
     time.strftime("%d-%b-%Y %H:%M:%S +0000").to_string()
 }
@@ -28,7 +28,7 @@ pub(super) fn uid_set(uids: &[u32]) -> String {
         .join(",")
 }
 
-/// The numbers of a sequence set, `1:3,7`; none where it is no set, or one of absurd length.
+/// The numbers of a sequence set, `1:3,7`; `None` if it is invalid or absurdly long.
 pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
     const MOST: usize = 100_000;
     let mut numbers = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
     Some(numbers)
 }
 
-/// A text in quotes (RFC 9051, 4.3). What cannot stand there is left out.
+/// A quoted string (RFC 9051, 4.3). Characters that it cannot contain are left out.
 pub(super) fn plainly_quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')) {
@@ -59,7 +59,7 @@ pub(super) fn plainly_quoted(text: &str) -> String {
     quoted
 }
 
-/// A folder's name as `IMAP4rev1` writes it: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
+/// A folder's name in `IMAP4rev1`: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
 pub(super) fn quoted(folder: &str) -> String {
     const MUTF7: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::IMAP_MUTF7, NO_PAD);
     let mut name = String::from("\"");

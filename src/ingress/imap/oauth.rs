@@ -1,8 +1,9 @@
-//! Access tokens for a mailbox, in place of a password (OAuth 2.0, RFC 6749). Home of oauth2.
+//! Access tokens for a mailbox, in place of a password (OAuth 2.0, RFC 6749). This is the only user
+//! of the oauth2 crate.
 //!
 //! A token is kept in memory until shortly before it expires; then the next login gets a new one.
-//! Where the provider replaces the refresh token, the new one goes to its file before the old one
-//! is forgotten. No token is ever logged.
+//! If the provider replaces the refresh token, the new one is written to its file before the old
+//! one is forgotten. No token is ever logged.
 
 use jiff::{SignedDuration, Timestamp};
 use oauth2::{TokenResponse as _, basic::BasicTokenResponse};
@@ -27,23 +28,27 @@ pub use self::{
     settings::{Oauth2, Provider},
 };
 
-/// A token is renewed so long before its end, or at nine tenths of a short life.
+/// A token is renewed this long before it expires, or after nine tenths of a short lifetime.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
-/// How long a token is used whose server does not say how long it is good (RFC 6749, 5.1 recommends
+/// How long a token is used if the server does not declare its lifetime (RFC 6749, 5.1 recommends
 /// that it does).
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
+
+fn in_brackets(said: Option<&str>) -> String {
+    said.map(|said| format!(" ({said})")).unwrap_or_default()
+}
 
 /// Why there is no access token, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum NoToken {
     /// The server understood and said no (RFC 6749, 5.2): a person has to mend it.
-    #[error("{host} refused a token: {code}{}; {}", .said.as_deref().map(|said| format!(" ({said})")).unwrap_or_default(), mend(.code))]
+    #[error("{host} refused a token: {code}{}; {}", in_brackets(.said.as_deref()), mend(.code))]
     Refused {
         host: String,
         code: String,
         said: Option<String>,
     },
-    /// No answer, or none that could be read: it may pass.
+    /// There was no answer, or none that could be read: it may pass.
     #[error("no token from {host}: {reason}")]
     Unanswered { host: String, reason: String },
     #[error(transparent)]
@@ -51,7 +56,7 @@ pub enum NoToken {
 }
 
 impl NoToken {
-    /// Whether waiting alone does not mend it.
+    /// Whether it does not end by waiting.
     pub(super) fn needs_a_person(&self) -> bool {
         !matches!(self, Self::Unanswered { .. })
     }
@@ -60,14 +65,14 @@ impl NoToken {
 fn mend(code: &str) -> &'static str {
     match code {
         "invalid_grant" => {
-            "the refresh token is no longer good: get a new one with `alertbridge imap login`"
+            "the refresh token is no longer valid: get a new one with `alertbridge imap login`"
         }
         "invalid_client" | "unauthorized_client" => {
             "check `client_id`, `client_secret_file` and the application"
         }
         "invalid_scope" => "check `scopes`",
         "access_denied" => "nobody agreed",
-        "expired_token" => "nobody agreed in time: begin anew",
+        "expired_token" => "nobody gave consent in time: begin again",
         _ => "check `oauth2`",
     }
 }
@@ -76,7 +81,7 @@ fn mend(code: &str) -> &'static str {
 pub(super) struct Tokens {
     ingress: String,
     server: TokenServer,
-    /// None: the application's own access, by its client credentials.
+    /// `None`: the application's own access, by its client credentials.
     refresh_token: Option<Secret>,
     clock: Clock,
     held: Mutex<Held>,
@@ -92,28 +97,27 @@ struct Held {
 #[derive(Clone)]
 struct Access {
     text: SecretString,
-    /// When another is to be asked for.
+    /// When to request another one.
     renew_at: Timestamp,
 }
 
 /// A refresh token that its source does not hold.
 struct Newest {
     text: SecretString,
-    /// What the source held: where it holds something else now, a person put it there and it
-    /// counts.
+    /// What the source held: if it holds something else now, a person put it there, and it counts.
     instead_of: SecretString,
 }
 
 /// An access token for one login.
 pub(super) struct Token {
     pub(super) text: SecretString,
-    /// Whether it was asked for just now.
+    /// Whether it was issued just now.
     pub(super) fresh: bool,
 }
 
 impl Tokens {
-    /// Asks nothing yet. `key` is the path of `oauth2`; `authorities` may sign the token server's
-    /// certificate beside those that the system trusts.
+    /// Makes no request yet. `key` is the path of `oauth2`; `authorities` may sign the token
+    /// server's certificate, besides those that the system trusts.
     pub(super) fn new(
         key: &str,
         ingress: &str,
@@ -130,7 +134,7 @@ impl Tokens {
         })
     }
 
-    /// The token in hand, or a new one where there is none or it is about to expire.
+    /// The present token, or a new one if there is none or it is about to expire.
     pub(super) async fn token(&self) -> Result<Token, NoToken> {
         let mut held = self.held.lock().await;
         let asked_at = self.clock.now();
@@ -176,12 +180,12 @@ impl Tokens {
         Ok(Token { text, fresh: true })
     }
 
-    /// The server does not take the token any more: the next login asks for another.
+    /// The server no longer accepts the token: the next login requests another.
     pub(super) async fn forget(&self) {
         self.held.lock().await.access = None;
     }
 
-    /// Whether a session that began with the token in hand may have ended because the token did.
+    /// Whether a session that began with the present token may have ended because the token did.
     pub(super) async fn is_due(&self) -> bool {
         let now = self.clock.now();
         self.held
@@ -192,10 +196,10 @@ impl Tokens {
             .is_none_or(|access| access.renew_at <= now)
     }
 
-    /// Stores the newest refresh token where it is not stored; returned is one that cannot be.
+    /// Stores the newest refresh token if it is not stored yet; returns one that cannot be.
     ///
-    /// Mail goes on flowing with it; the next renewal tries to store it again, and a restart before
-    /// would need the old one, which the provider may have withdrawn.
+    /// Mail keeps flowing with it. The next renewal tries to store it again, and a restart before
+    /// then would need the old one, which the provider may have revoked.
     fn keep(&self, source: &Secret, newest: SecretString, stored: SecretString) -> Option<Newest> {
         if newest.expose_secret() == stored.expose_secret() {
             return None;
@@ -205,12 +209,13 @@ impl Tokens {
             Secret::File(path) => match file::write(path, newest.expose_secret()) {
                 Ok(()) => return None,
                 Err(error) => format!(
-                    "cannot write {}: {error}; put it in a folder of its own that alertbridge may write to",
+                    "cannot write {}: {error}; put it in a folder of its own that alertbridge may \
+                     write to",
                     path.display()
                 ),
             },
             Secret::Inline(_) => {
-                "`refresh_token` stands in the configuration: use `refresh_token_file`".into()
+                "`refresh_token` is written in the configuration: use `refresh_token_file`".into()
             }
         };
 

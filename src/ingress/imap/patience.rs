@@ -1,4 +1,4 @@
-//! How long a server is waited for, and how long it is left alone after a failure.
+//! Time limits for a server, and pauses after a failure.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 use super::fault::Fault;
 
-/// How long each thing may take, and how long the pauses are.
+/// The time limits and the pauses.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// To connect up to the greeting, and then to log in.
+    /// For connecting up to the greeting, and again for logging in.
     pub connect: Duration,
-    /// For a command, beside the time its mails need; a server that sends nothing for so long is
-    /// dead.
+    /// For a command, besides the time that its mails need; a server that sends nothing for this
+    /// long is dead.
     pub command: Duration,
     /// For the rest of an answer that has begun.
     pub stall: Duration,
-    /// For one IDLE: Exchange forgets clients after ten minutes.
+    /// For one IDLE: Exchange drops clients after ten minutes.
     pub idle: Duration,
-    /// Between two scans where the server has no IDLE.
+    /// Between two scans if the server has no IDLE.
     pub poll: Duration,
     pub logout: Duration,
-    /// The first and the longest pause before connecting again. A minute at most: a page waits for
-    /// it.
+    /// The first and the longest pause before connecting again: a minute at most, because a page
+    /// waits for it.
     pub retry: (Duration, Duration),
     /// The same after a refused login: providers lock accounts that try too often.
     pub retry_login: (Duration, Duration),
@@ -44,7 +44,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Pauses that grow with every failure since the last scan that reached the end.
+/// Pauses that grow with every failure since the last complete scan.
 pub(super) struct Pauses {
     ordinary: ExponentialBackoff,
     login: ExponentialBackoff,

@@ -15,10 +15,10 @@ use super::{
     notation::{date_time, internal_date},
 };
 
-/// UIDs on one line: the library reads a line anew with every packet of it.
+/// UIDs on one line: the library parses an incomplete line again with every packet.
 const UIDS_ON_A_LINE: usize = 256;
 
-/// The answer, in parts none of which is empty; no parts where there is nothing to show.
+/// The answer in parts, none of which is empty; no parts if there is nothing to show.
 pub(super) fn written(reply: Reply) -> Vec<Bytes> {
     let line = match reply {
         Reply::Done { tag, said } => format!("{tag} {}\r\n", word(said.status)),
@@ -53,8 +53,8 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-/// One that says something of the folder, or that the server leaves: the library takes any other
-/// for the end of a login by SASL.
+/// A status about the folder, or the server's last one: the library would take any other for the
+/// end of a SASL login.
 fn status(said: &Said) -> String {
     let code = ["UIDVALIDITY", "UIDNEXT"]
         .into_iter()
@@ -79,7 +79,7 @@ fn search(uids: &[u32]) -> String {
     lines
 }
 
-/// A mail is known by its UID; the number before FETCH is nobody's.
+/// A mail is identified by its UID; the number before FETCH is not used.
 fn fetch(fetched: Fetched) -> Vec<Bytes> {
     let Fetched {
         uid,
@@ -92,7 +92,7 @@ fn fetch(fetched: Fetched) -> Vec<Bytes> {
 
     let attributes = [
         uid.map(|uid| format!("UID {uid}")),
-        // The library counts no further.
+        // The library's limit.
         size.map(|size| format!("RFC822.SIZE {}", size.min(u32::MAX.into()))),
         arrived.map(|arrived| format!("INTERNALDATE \"{}\"", date_time(arrived))),
     ];
@@ -126,7 +126,7 @@ fn fetch(fetched: Fetched) -> Vec<Bytes> {
     parts(list)
 }
 
-/// What the library read of a FETCH; none where it is another answer.
+/// What the library read of a FETCH; `None` for another answer.
 pub(super) fn fetched(answer: &Response<'_>) -> Option<Fetched> {
     let Response::Fetch(_, attributes) = answer else {
         return None;

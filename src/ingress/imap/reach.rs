@@ -1,5 +1,4 @@
-//! From a host name to a TCP connection: all its addresses, side by side (RFC 8305, happy
-//! eyeballs).
+//! From a host name to a TCP connection: all its addresses, in parallel (RFC 8305, happy eyeballs).
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,13 +10,13 @@ use tokio::{
 
 use super::fault::system_reason;
 
-/// How long an address has for itself before the next is tried beside it.
+/// The head start of an address before the next one is tried in parallel.
 const HEAD_START: Duration = Duration::from_millis(250);
 /// The most addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// Connects to whichever address answers first; `avoid` is tried last, as it led nowhere the last
-/// time.
+/// Connects to the address that answers first; `avoid` is tried last, because it led nowhere the
+/// last time.
 pub(super) async fn connect(
     host: &str,
     port: u16,
@@ -33,7 +32,7 @@ pub(super) async fn connect(
     race(&addresses).await
 }
 
-/// IPv6 and IPv4 in turn, beginning with the family that the resolver put first.
+/// IPv6 and IPv4 alternately, beginning with the family that the resolver returned first.
 fn in_turn(found: Vec<SocketAddr>, avoid: Option<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = found
@@ -72,7 +71,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
                     .map_err(|error| (address, error))
             });
         }
-        // One that is refused makes room for the next at once.
+        // A refused connection lets the next one start at once.
         let next_may_start = async {
             if waiting.len() == 0 {
                 std::future::pending::<()>().await;

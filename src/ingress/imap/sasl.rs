@@ -1,23 +1,23 @@
-//! How one proves who one is, beyond LOGIN: SASL PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) and
-//! XOAUTH2 (<https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>).
+//! Authentication beyond LOGIN: SASL PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) and XOAUTH2
+//! (<https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>).
 
 use async_imap::Authenticator;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The two ways to show an access token.
+/// The two mechanisms for an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mechanism {
     OauthBearer,
     Xoauth2,
 }
 
-/// What a server's CAPABILITY says of them.
+/// What a server's CAPABILITY says about them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Offer {
-    /// The standard one where there is a choice.
+    /// The standard one if there is a choice.
     pub(super) mechanism: Option<Mechanism>,
-    /// Whether the token may stand in the command itself (RFC 4959), which spares a round trip.
+    /// Whether the token may be part of the command itself (RFC 4959), which saves a round trip.
     initial_response: bool,
 }
 
@@ -40,13 +40,13 @@ impl Offer {
     }
 }
 
-/// A login by SASL, as far as it has come.
+/// The state of a SASL login.
 pub(super) struct Exchange {
-    /// None: a password, after which nothing more is to be said.
+    /// `None`: a password, after which there is nothing more to send.
     mechanism: Option<Mechanism>,
-    /// What is still to be said.
+    /// What is still to be sent.
     response: Option<SecretString>,
-    /// What AUTHENTICATE is followed by.
+    /// The arguments of AUTHENTICATE.
     pub(super) command: SecretString,
     /// The `status` of the server's error, which comes before its NO.
     pub(super) status: Option<String>,
@@ -74,7 +74,7 @@ impl Exchange {
     ) -> Self {
         let token = token.expose_secret();
         let (name, response) = match mechanism {
-            // The name stands in a GS2 header, whose `,` and `=` are escaped (RFC 5801, 4).
+            // The name is part of a GS2 header, in which `,` and `=` are escaped (RFC 5801, 4).
             Mechanism::OauthBearer => {
                 let (host, port) = at;
                 let name = username.replace('=', "=3D").replace(',', "=2C");
@@ -103,14 +103,14 @@ impl Exchange {
         }
     }
 
-    /// What is said to a challenge.
+    /// The response to a challenge.
     pub(super) fn respond(&mut self, challenge: &[u8]) -> SecretString {
         if let Some(response) = self.response.take() {
             return response;
         }
 
-        // It failed, and says why in JSON; the server waits for a last word before its NO. No more
-        // than `status` is read.
+        // The login failed, and the challenge says why in JSON; the server waits for a last
+        // response before its NO. Only `status` is read.
         let error = serde_json::from_slice::<serde_json::Value>(challenge).unwrap_or_default();
         let status = error
             .get("status")
@@ -127,7 +127,7 @@ impl Exchange {
         }
     }
 
-    /// Whether a server's words hold the token, in any of the ways it was sent.
+    /// Whether a server's words contain the token, in any of the forms in which it was sent.
     pub(super) fn is_repeated_in(&self, said: &str, token: &SecretString) -> bool {
         let sent = self.command.expose_secret();
         said.contains(token.expose_secret())
@@ -137,7 +137,7 @@ impl Exchange {
     }
 }
 
-/// The library carries it out.
+/// The library runs it.
 impl Authenticator for &mut Exchange {
     type Response = Spoken;
 

@@ -1,9 +1,9 @@
-//! Reading a folder from where it was left: by UID, in bounded batches, each stored before anything
-//! in the folder is touched.
+//! Reading a folder from the last position: by UID, in bounded batches, each of which is stored
+//! before anything in the folder is changed.
 //!
-//! Our memory is the bookmark, stored in the same commit as the mails, never `\Seen`. Every new
-//! mail ends in the store: whole, by its header alone where it is over the limit, or as wanted,
-//! where the server did not give it.
+//! The position is the bookmark, stored in the same commit as the mails, never `\Seen`. Every new
+//! mail ends up in the store: whole, with its header alone if it is over the limit, or as wanted if
+//! the server did not return it.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -32,23 +32,23 @@ mod fetch;
 mod missing;
 mod walk;
 
-/// Mails that one SEARCH may find, so that its answer is one line of bounded length.
+/// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
-/// Mails in one commit.
+/// The most mails of one commit.
 const BATCH_MAILS: usize = 64;
-/// Bytes in one commit, and so in memory; one mail may be larger.
+/// The most bytes of one commit, and so in memory; a single mail may be larger.
 const BATCH_BYTES: u64 = 8 << 20;
-/// Mails whose size is asked in one command.
+/// The most mails whose size is queried by one command.
 const LIST_MAILS: usize = 512;
-/// Mails that fail one after the other, none being given, until the server is to blame.
+/// The number of consecutive failures, with no mail returned, after which the server is to blame.
 const FAILURES_IN_A_ROW: usize = 4;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scanned {
-    /// To the end; how many new mails there were.
+    /// At the end; the number of new mails.
     New(usize),
-    /// By the stop signal, between two commits. The connection may be in mid-answer.
+    /// By the stop signal, between two commits. The connection may be within an answer.
     Stopped,
 }
 
@@ -60,15 +60,15 @@ pub(super) struct Scan<'a> {
     pub(super) inbox: &'a Arc<dyn Inbox>,
     pub(super) backlog: &'a mut Backlog,
     pub(super) stop: &'a CancellationToken,
-    /// What the store's bookmark says.
+    /// The position in the store's bookmark.
     last_uid: u32,
-    /// The folder was put back to an earlier state: the bookmark follows it.
+    /// The folder was restored to an earlier state: the bookmark follows it.
     rewound: bool,
 }
 
 /// Where to read from, and how old mail may be.
 struct Start {
-    /// The last UID that is known.
+    /// The last known UID.
     after: u32,
     not_before: Option<Timestamp>,
 }
@@ -94,7 +94,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Reads what is new.
+    /// Reads the new mails.
     pub(super) async fn read_new(&mut self) -> Result<Scanned, Fault> {
         let bookmark = self.inbox.bookmark(&self.imap.mailbox).await?;
         let Some(start) = self.start(bookmark.as_ref()).await? else {
@@ -112,8 +112,7 @@ impl<'a> Scan<'a> {
             let Some(found) = self.find(&questions, since).await? else {
                 return Ok(Scanned::Stopped);
             };
-            // `n:*` always has the last mail in it, even where its UID is below n (RFC 3501,
-            // 6.4.8).
+            // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8).
             let found: Vec<u32> = found
                 .range((Bound::Excluded(after), Bound::Unbounded))
                 .copied()
@@ -129,7 +128,7 @@ impl<'a> Scan<'a> {
             after = after.max(read);
         }
 
-        // Mail that was passed over as too old must not look new to the next scan.
+        // Mail that was skipped as too old must not look new to the next scan.
         if since.is_some() {
             self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1)))
                 .await?;
@@ -138,7 +137,7 @@ impl<'a> Scan<'a> {
         Ok(Scanned::New(new))
     }
 
-    /// The mails that answer these questions; none where `stop` came.
+    /// The mails that answer these queries; `None` after `stop`.
     async fn find(
         &mut self,
         questions: &[String],
@@ -156,7 +155,7 @@ impl<'a> Scan<'a> {
         Ok(Some(found))
     }
 
-    /// None: nothing that is in the folder now is of interest.
+    /// `None`: nothing in the folder is of interest now.
     async fn start(&mut self, bookmark: Option<&Bookmark>) -> Result<Option<Start>, Fault> {
         let now = self.imap.clock.now();
         let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
@@ -198,8 +197,8 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Whether UIDs that were given out are to be given out again, as after a restore from a backup
-    /// that kept UIDVALIDITY: UIDNEXT lies below what was read, and no mail lies above.
+    /// Whether issued UIDs will be issued again, as after a restore from a backup that kept
+    /// UIDVALIDITY: UIDNEXT is below what was read, and no mail is above.
     async fn was_put_back(&mut self, last_uid: u32) -> Result<bool, Fault> {
         if !self.folder.is_uid_next_told || self.folder.uid_next > last_uid {
             return Ok(false);
@@ -211,7 +210,7 @@ impl<'a> Scan<'a> {
         Ok(above.last().is_none_or(|last| *last < last_uid))
     }
 
-    /// Stores these mails, batch by batch. The last UID covered, or none where `stop` came.
+    /// Stores these mails, batch by batch. Returns the last UID covered, or `None` after `stop`.
     async fn read(
         &mut self,
         uids: &[u32],
@@ -236,7 +235,7 @@ impl<'a> Scan<'a> {
             let Some(fetched) = stop.run_until_cancelled(self.fetch(&batch)).await else {
                 return Ok(None);
             };
-            // From here on the batch is seen through, whatever `stop` says.
+            // From here on, the batch is completed even after `stop`.
             let fetched = fetched?;
             if fetched.one_by_one {
                 batch
@@ -262,8 +261,8 @@ impl<'a> Scan<'a> {
         Ok(uids.last().copied())
     }
 
-    /// Each of these mails, with what the server tells of it; what it leaves out is asked for with
-    /// the mail itself.
+    /// Each of these mails, with what the server reports about it; anything missing is requested
+    /// with the mail itself.
     async fn list(&mut self, uids: &[u32]) -> Result<Vec<Listed>, Fault> {
         let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
             return Ok(Vec::new());
@@ -334,20 +333,20 @@ impl<'a> Scan<'a> {
         let came = || uids.iter().chain(&cut).copied();
         let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
 
-        // Where the store refuses them they are new, or known as wanted, to the next scan.
+        // If the store refuses them, they are new, or known as wanted, to the next scan.
         came().for_each(|uid| self.backlog.forget(uid));
         self.commit_with(mails, last_uid, given, None).await?;
 
         after::settle(self.session, &self.imap.settings, &uids, &cut).await
     }
 
-    /// Stores the mails, and that all up to `last_uid` are stored or known to be wanted.
+    /// Stores the mails, and that all mails up to `last_uid` are stored or known to be wanted.
     async fn commit(&mut self, mails: Vec<Message>, last_uid: u32) -> Result<(), Fault> {
         self.commit_with(mails, last_uid, Vec::new(), None).await
     }
 
-    /// As [`Scan::commit`]; `given` are mails that were wanted, `told` one that is still wanted,
-    /// and told now.
+    /// Like [`Scan::commit`]; `given` are wanted mails that were returned, and `told` is one that
+    /// is announced now and still wanted.
     async fn commit_with(
         &mut self,
         mails: Vec<Message>,
@@ -380,8 +379,7 @@ impl<'a> Scan<'a> {
         self.imap.settings.max_message_size.bytes()
     }
 
-    /// A mail that comes from the future, or from before there was IMAP, has no time of arrival
-    /// that means anything.
+    /// The arrival time of a mail from the future, or from before IMAP existed, means nothing.
     fn is_plausible(&self, arrived: Timestamp) -> bool {
         arrived > EARLIEST_ARRIVAL && arrived <= self.imap.clock.now() + CLOCKS_DIFFER
     }
@@ -403,19 +401,19 @@ impl<'a> Scan<'a> {
 
 /// How far a server's clock may be ahead.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
-/// IMAP4 is of 1994.
+/// IMAP4 dates from 1994.
 const EARLIEST_ARRIVAL: Timestamp = Timestamp::constant(725_846_400, 0);
 
 /// What was fetched, for one commit.
 #[derive(Debug, Default)]
 struct Fetched {
     last_uid: u32,
-    /// The UIDs of the mails that came whole,
+    /// The UIDs of mails that came whole,
     uids: Vec<u32>,
-    /// and of those whose content is still in the folder only.
+    /// and of those whose content is still only in the folder.
     cut: Vec<u32>,
     mails: Vec<Message>,
-    /// Nothing came: the mails are to be fetched one by one.
+    /// Nothing came: the mails must be fetched one by one.
     one_by_one: bool,
 }
 
@@ -434,11 +432,11 @@ impl Fetched {
     }
 }
 
-/// The day to SEARCH SINCE for: the server compares calendar days of its own zone, which may be one
+/// The day for SEARCH SINCE: the server compares calendar days of its own zone, which may be one
 /// behind UTC's.
 fn calendar_day(limit: Timestamp) -> civil::Date {
     let day = limit.to_zoned(TimeZone::UTC).date();
-    // A year of four digits is all that IMAP can write.
+    // IMAP can only write years of four digits.
     day.yesterday().unwrap_or(day).max(civil::date(1970, 1, 1))
 }
 

@@ -1,5 +1,5 @@
-//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token.
-//! Bounded in time.
+//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token. All
+//! of it is bounded in time.
 
 use std::{
     net::SocketAddr,
@@ -29,7 +29,7 @@ use crate::{
     settings::{Problem, Secret},
 };
 
-/// A server, and who we are to it.
+/// A server, and the account on it.
 pub(super) struct Server {
     host: String,
     port: u16,
@@ -39,24 +39,24 @@ pub(super) struct Server {
     username: String,
     proof: Proof,
     timeouts: Timeouts,
-    /// An address that took the connection and then gave no greeting.
+    /// An address that accepted the connection and then sent no greeting.
     mute: Mutex<Option<SocketAddr>>,
 }
 
-/// What is shown at a login.
+/// The credential for a login.
 enum Proof {
     Password(Secret),
     Token(Box<Tokens>),
 }
 
-/// A connection that has been greeted.
+/// A connection after its greeting.
 struct Greeted {
     client: Client<Wire>,
-    /// The server takes the connection as logged in already (RFC 9051, 7.1.4).
+    /// The server treats the connection as logged in already (RFC 9051, 7.1.4).
     known: bool,
 }
 
-/// A login that did not come about, and the client that tried.
+/// A failed login, and the client that tried.
 type Failed = (async_imap::error::Error, Client<Wire>);
 
 impl Server {
@@ -70,7 +70,7 @@ impl Server {
         let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
             Problem::new(
                 format!("{key}.host"),
-                format!("`{}` is no host name", settings.host),
+                format!("`{}` is not a valid host name", settings.host),
                 "write the server's name as its certificate has it: `host: imap.example.com`",
             )
         })?;
@@ -96,12 +96,13 @@ impl Server {
         })
     }
 
-    /// The same, in another hurry.
+    /// The same with other time limits.
     pub(super) fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// Connects and logs in, reading the password anew, or with a token that is good for a while.
+    /// Connects and logs in, with a freshly read password or with a token that stays valid for a
+    /// while.
     pub(super) async fn log_in(&self) -> Result<Dialogue, Fault> {
         let session = self.session().await?;
         Ok(Dialogue::new(session, self.timeouts))
@@ -134,8 +135,8 @@ impl Server {
             {
                 Err(fault) if fault.needs_a_person() => {
                     tokens.forget().await;
-                    // One that was withdrawn before its time is no news; one that is new and
-                    // refused is.
+                    // A token that was revoked early is nothing unusual; a new one that is refused
+                    // is.
                     if token.fresh {
                         return Err(fault);
                     }
@@ -145,7 +146,8 @@ impl Server {
         }
     }
 
-    /// Whether a session ended because its token did, as it does every hour: no reason to warn.
+    /// Whether a session ended because its token did, which happens every hour and needs no
+    /// warning.
     pub(super) async fn token_ended(&self, fault: &Fault) -> bool {
         let Proof::Token(tokens) = &self.proof else {
             return false;
@@ -187,7 +189,7 @@ impl Server {
 
         let address = tcp.peer_addr().ok();
 
-        // Until it has greeted us, the next try begins elsewhere.
+        // Until it has sent a greeting, the next try begins elsewhere.
         self.set_mute(address);
 
         let greeted = match self.tls {
@@ -207,8 +209,8 @@ impl Server {
 
     async fn start_tls(&self, tcp: Box<dyn Transport>) -> Result<Greeted, Fault> {
         let mut plain = self.greet(tcp).await?;
-        // Logged in before anything was encrypted: somebody in between, or a server that will not
-        // encrypt any more.
+        // Logged in before anything was encrypted: this is an attacker in between, or a server that
+        // no longer encrypts.
         if plain.known {
             return Err(Fault::NoStartTls);
         }
@@ -225,8 +227,8 @@ impl Server {
             }
         })?;
 
-        // Whatever was put behind the server's OK goes with the client, and is not read as if it
-        // had come encrypted.
+        // Anything that was inserted after the server's OK is dropped with the client, and is not
+        // read as if it had been encrypted.
         let plain = plain.client.into_inner().into_transport();
 
         Ok(Greeted {
@@ -267,7 +269,7 @@ impl Server {
             Some(Reply::Status(said)) if said.status == Status::Bye => {
                 Err(Fault::closed(wire.heard()))
             }
-            Some(_) => Err(Fault::Protocol("a greeting that is no IMAP".into())),
+            Some(_) => Err(Fault::Protocol("a greeting that is not IMAP".into())),
             None => Err(Fault::closed(wire.heard())),
         }
     }
@@ -289,7 +291,8 @@ impl Server {
             return Err(Fault::LoginDisabled);
         }
 
-        // LOGIN has no charset; what goes beyond ASCII goes by SASL (RFC 4616, RFC 3501, 4.3).
+        // LOGIN has no charset; credentials beyond ASCII are sent by SASL (RFC 4616, RFC 3501,
+        // 4.3).
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let secret = password.expose_secret();
         let outcome = if plain(&self.username) && plain(secret) && !disabled {
@@ -300,14 +303,14 @@ impl Server {
         };
 
         outcome.map_err(|failed| {
-            // Some servers repeat the command they do not understand.
+            // Some servers repeat a command that they do not understand.
             let encoded = STANDARD.encode(format!("\0{}\0{secret}", self.username));
             let is_told = |said: &str| said.contains(secret) || said.contains(&encoded);
             self.refused("LOGIN", &failed, is_told, "")
         })
     }
 
-    /// Logs in with a token, in the way that the server offers.
+    /// Logs in with a token, by the mechanism that the server offers.
     async fn show(&self, greeted: Greeted, token: &SecretString) -> Result<Session<Wire>, Fault> {
         let Greeted { mut client, known } = greeted;
         if known {
@@ -346,7 +349,7 @@ impl Server {
         })
     }
 
-    /// Why a login did not come about, without the secret where the server repeats it.
+    /// Why a login failed, without the secret if the server repeats it.
     fn refused(
         &self,
         verb: &'static str,
@@ -364,7 +367,7 @@ impl Server {
     }
 }
 
-/// The session of a connection that the server takes as logged in.
+/// The session of a connection that the server treats as logged in.
 async fn take_over(mut client: Client<Wire>) -> Result<Session<Wire>, Fault> {
     client.get_mut().keep_login();
     let session = client.login("", "").await;

@@ -19,7 +19,7 @@ mod idle;
 
 pub(super) use self::idle::Woken;
 
-/// How much of a header is taken where the mail itself is not.
+/// How much of a header is taken if the mail itself is not.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
 
 /// A connection that is logged in.
@@ -35,9 +35,9 @@ pub(super) struct Abilities {
     pub(super) idle: bool,
     pub(super) moving: bool,
     pub(super) uidplus: bool,
-    /// It wants to know who we are.
+    /// The server wants the client to identify itself.
     id: bool,
-    /// `IMAP4rev2` alone: folders' names are UTF-8.
+    /// `IMAP4rev2` alone: folder names are UTF-8.
     utf8_names: bool,
 }
 
@@ -45,26 +45,26 @@ pub(super) struct Abilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Folder {
     pub(super) uid_validity: u32,
-    /// The UID the next mail will have.
+    /// The UID that the next mail will have.
     pub(super) uid_next: u32,
-    /// Whether the server said so itself.
+    /// Whether the server reported it itself.
     pub(super) is_uid_next_told: bool,
     /// How many mails it holds.
     pub(super) exists: Option<u32>,
 }
 
-/// What is known of a mail before it is fetched.
+/// What is known about a mail before it is fetched.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Listed {
     pub(super) uid: u32,
     pub(super) size: Option<u64>,
-    /// INTERNALDATE, where it is one.
+    /// INTERNALDATE, if it is valid.
     pub(super) arrived: Option<Timestamp>,
 }
 
 impl Session {
-    /// Takes over a connection that is logged in, asks what its server can do, and says who we are
-    /// where it wants to know: `NetEase` (163.com, 126.com) opens no folder before.
+    /// Takes over a connection that is logged in, queries the server's capabilities, and identifies
+    /// the client if the server wants it: `NetEase` (163.com, 126.com) opens no folder before that.
     pub(super) async fn begin(dialogue: Dialogue, timeouts: Timeouts) -> Result<Self, Fault> {
         let mut session = Self {
             dialogue,
@@ -81,7 +81,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether the server minds the answer or refuses it is all one.
+    /// It does not matter whether the server honours the answer or refuses it.
     async fn introduce(&mut self) -> Result<(), Fault> {
         let who = format!(
             "ID (\"name\" \"alertbridge\" \"version\" {})",
@@ -93,10 +93,10 @@ impl Session {
         }
     }
 
-    /// Opens a folder: with EXAMINE where nothing in it is to change, not even `\Recent`.
+    /// Opens a folder: with EXAMINE if nothing in it is to change, not even `\Recent`.
     pub(super) async fn open(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         match self.select(folder, read_only).await {
-            // NetEase again, where it does not list ID.
+            // NetEase again, if it does not list ID.
             Err(Fault::Folder { said, .. })
                 if said.to_ascii_lowercase().contains("unsafe login") =>
             {
@@ -114,7 +114,7 @@ impl Session {
         let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
             let code = match answer {
                 Response::MailboxData(MailboxDatum::Exists(count)) => {
-                    // Chatter may name another; the larger asks for less at once.
+                    // Chatter may give another number; the larger one requests less at a time.
                     exists = exists.max(Some(*count));
                     return;
                 }
@@ -159,7 +159,7 @@ impl Session {
         })
     }
 
-    /// A folder's name as this server wants it.
+    /// A folder's name in this server's notation.
     pub(super) fn folder_name(&self, folder: &str) -> String {
         if self.can.utf8_names {
             plainly_quoted(folder)
@@ -168,7 +168,7 @@ impl Session {
         }
     }
 
-    /// The UIDs of mails that SEARCH finds by `keys`, and that came on `since` or later by the
+    /// The UIDs of mails that SEARCH finds by `keys`, and that arrived on `since` or later by the
     /// server's calendar.
     pub(super) async fn search(
         &mut self,
@@ -191,7 +191,7 @@ impl Session {
         Ok(found)
     }
 
-    /// Sizes and times of arrival of these mails, as far as the server tells them.
+    /// The sizes and times of arrival of these mails, as far as the server reports them.
     pub(super) async fn list(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Listed>, Fault> {
         let mut listed = BTreeMap::new();
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
@@ -211,7 +211,7 @@ impl Session {
     }
 
     /// Whole mails, with their sizes and times of arrival if wanted; `most` is the most bytes that
-    /// are read. One whose content is empty has not come.
+    /// are read. A mail with empty content has not come.
     pub(super) async fn bodies(
         &mut self,
         uids: &[u32],
@@ -237,7 +237,7 @@ impl Session {
         Ok(bodies)
     }
 
-    /// The start of one mail's header; none where it does not come.
+    /// The start of one mail's header; `None` if it does not come.
     pub(super) async fn header(&mut self, wanted: u32) -> Result<Option<Bytes>, Fault> {
         let (mut header, uids) = (None, [wanted]);
         let command = format!("UID FETCH {wanted} (UID BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>)");
@@ -252,13 +252,13 @@ impl Session {
         Ok(header)
     }
 
-    /// Whether a mail is longer than `limit`; none where the server does not say. Its size is often
-    /// a guess, and too much to give up an alert for.
+    /// Whether a mail is longer than `limit`; `None` if the server does not say. Its size is often
+    /// an estimate, which is too little to give up an alert for.
     pub(super) async fn is_longer(&mut self, uid: u32, limit: u64) -> Result<Option<bool>, Fault> {
         let (mut longer, uids) = (None, [uid]);
         let command = format!("UID FETCH {uid} (UID BODY.PEEK[]<{limit}.1>)");
         let asked = self.fetch(&command, 1, &uids, |_, fetched| {
-            // Whoever gives more than was asked for has not understood.
+            // A server that returns more than was requested has not understood.
             longer = fetched
                 .part
                 .filter(|part| part.len() <= 1)
@@ -270,7 +270,7 @@ impl Session {
         Ok(longer)
     }
 
-    /// A FETCH of these mails: what the server says of others, and of none by UID, is passed over.
+    /// A FETCH of these mails: data about others, and data without a UID, is skipped.
     async fn fetch(
         &mut self,
         command: &str,
@@ -286,8 +286,8 @@ impl Session {
                 .iter()
                 .any(|part| part.is_some())
                 || fetched.size.is_some();
-            // Where one mail alone was asked for, what has no UID is that mail; mere flags may be
-            // another's.
+            // If a single mail was requested, data without a UID is about that mail; mere flags may
+            // be another's.
             let only = if let [only] = uids {
                 Some(*only).filter(|_| is_mail)
             } else {
@@ -302,12 +302,12 @@ impl Session {
         asked.await
     }
 
-    /// A command whose answer is only whether it worked.
+    /// A command whose answer only says whether it worked.
     pub(super) async fn command(&mut self, verb: &'static str, command: &str) -> Result<(), Fault> {
         self.dialogue.exchange(verb, command, 0, |_| {}).await
     }
 
-    /// Says good-bye, which is a courtesy: whether the server hears it does not matter.
+    /// Logs out, which is a courtesy: it does not matter whether the server receives it.
     pub(super) async fn log_out(mut self) {
         let _unheard =
             tokio::time::timeout(self.timeouts.logout, self.command("LOGOUT", "LOGOUT")).await;

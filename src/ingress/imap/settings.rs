@@ -15,34 +15,34 @@ use crate::settings::{ByteSize, Duration, Problem, Secret, SecretText};
 pub struct Settings {
     pub name: String,
     pub host: String,
-    /// 993 with implicit TLS, else 143.
+    /// 993 with implicit TLS, otherwise 143.
     pub port: Option<u16>,
     pub tls: Tls,
-    /// PEM certificates to trust beside the system's, of the token server as well: a CA's, or the
-    /// server's own where it is self-signed (Proton Mail Bridge).
+    /// PEM certificates to trust besides the system's, also for the token server: a CA's, or the
+    /// server's own if it is self-signed (Proton Mail Bridge).
     pub ca_file: Option<PathBuf>,
-    /// The SHA-256 of the server's certificate in hex, with or without colons: that certificate is
-    /// taken, and no other, whatever name it has and whoever signed it.
+    /// The SHA-256 fingerprint of the server's certificate in hex, with or without colons: only
+    /// that certificate is accepted, whatever its name and issuer.
     pub tls_fingerprint: Option<String>,
     pub username: String,
     pub password: Option<SecretText>,
     pub password_file: Option<PathBuf>,
-    /// Instead of a password.
+    /// Used in place of a password.
     pub oauth2: Option<Oauth2>,
     pub folder: String,
-    /// Whether to wait with IDLE (RFC 2177) where the server can. Without it the folder is polled
-    /// every `rescan_interval`, and at least once a minute.
+    /// Whether to wait with IDLE (RFC 2177) if the server supports it. Without it, the folder is
+    /// polled every `rescan_interval`, and at least once a minute.
     pub idle: bool,
-    /// How often the folder is read anew by UID, beside IDLE.
+    /// How often the folder is read again by UID, besides IDLE.
     pub rescan_interval: Duration,
-    /// How far back the first connect reads; 0s: only mail that comes from then on.
+    /// How far back the first connection reads; 0s: only mail that arrives from then on.
     pub backfill: Duration,
-    /// Larger mail is quarantined by its header alone.
+    /// Larger mail is quarantined with its header alone.
     pub max_message_size: ByteSize,
     pub after: After,
-    /// The host whose Authentication-Results count: its authserv-id, which must be the name it
-    /// gives itself in Received as well, or `exchange` for Microsoft 365. Name only one that writes
-    /// the field on every mail, or removes others'.
+    /// The authserv-id of the host whose Authentication-Results header is trusted, which must also
+    /// be its name in Received; or `exchange` for Microsoft 365. Only name a host that adds the
+    /// header to every mail, or removes those of others.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -79,7 +79,7 @@ pub enum Tls {
     None,
 }
 
-/// What is done with a mail in the mailbox once it is stored. Done once: a mail that was stored
+/// What happens to a mail in the mailbox once it is stored. It is done once: a mail that was stored
 /// just before a crash may stay where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -87,15 +87,15 @@ pub enum After {
     /// Nothing: the folder is opened read-only.
     Keep,
     Seen,
-    /// Removed where the server has UIDPLUS (RFC 4315), else only marked as deleted. Mail over the
-    /// size limit stays.
+    /// Removed if the server has UIDPLUS (RFC 4315), otherwise only marked as deleted. Mail over
+    /// the size limit stays.
     Delete,
-    /// To this folder, made where it does not exist.
+    /// Moved to this folder, which is created if it does not exist.
     Move(String),
 }
 
 impl Settings {
-    /// The certificates of `ca_file`; none where it is not given. The settings are at `key`.
+    /// The certificates of `ca_file`; empty if it is not given. The settings are at `key`.
     pub fn authorities(&self, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
         let Some(path) = &self.ca_file else {
             return Ok(Vec::new());
@@ -119,8 +119,8 @@ impl Settings {
         }
     }
 
-    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names are looked at by
-    /// `ingress::Settings::check`, for all ingresses alike.
+    /// The problems of the settings; `key` is their own path (`ingress.imap[0]`). Names are checked
+    /// by `ingress::Settings::check`, for all ingresses.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
@@ -170,7 +170,8 @@ impl Settings {
             Some(text) if !is_fingerprint(text) => problems.push(Problem::new(
                 at("tls_fingerprint"),
                 "it is not a valid SHA-256 in hex",
-                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints behind the `=`",
+                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints \
+                 behind the `=`",
             )),
             _ => {}
         }
@@ -178,7 +179,7 @@ impl Settings {
         if self.port == Some(0) {
             problems.push(Problem::new(
                 at("port"),
-                "0 is no port",
+                "0 is not a valid port",
                 "drop the key for the usual one, 993 or 143",
             ));
         }
@@ -202,7 +203,7 @@ impl Settings {
         problems
     }
 
-    /// What works and is unwise.
+    /// Settings that work but are unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let loopback = self.host == "localhost"
             || self
@@ -232,7 +233,7 @@ impl Settings {
         warnings
     }
 
-    /// Names the mailbox in its bookmark. No two ingresses may share one.
+    /// The name of the mailbox in its bookmark. No two ingresses may share one.
     pub fn mailbox(&self) -> String {
         format!(
             "imap://{}@{}:{}/{}",

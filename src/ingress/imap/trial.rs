@@ -1,4 +1,4 @@
-//! A mailbox is tried: everything that reading it needs is done once, and nothing in it changes.
+//! A trial of a mailbox: everything that reading it needs is done once, and nothing in it changes.
 
 use super::{
     Settings, Timeouts,
@@ -11,16 +11,16 @@ use crate::{clock::Clock, settings::Problem};
 /// A folder that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
-    /// How many mails it holds, where the server says.
+    /// The number of mails in it, if the server reports it.
     pub mails: Option<u32>,
-    /// Whether the server tells of new mail by itself (IDLE).
+    /// Whether the server announces new mail by itself (IDLE).
     pub tells: bool,
 }
 
-/// How far it came.
+/// The step at which it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// The name of a host has no address.
+    /// The host name has no address.
     Name,
     Connection,
     Tls,
@@ -66,7 +66,7 @@ fn misconfigured(problem: &Problem) -> Unreadable {
     Unreadable {
         at: Stopped::Tls,
         what: format!("{}; {}", problem.what, problem.mend),
-        mend: "mend the settings of the mailbox's connection",
+        mend: "correct the connection settings of the mailbox",
     }
 }
 
@@ -74,7 +74,7 @@ fn unreadable(fault: &Fault) -> Unreadable {
     let (at, mend) = match fault {
         Fault::Unreachable { reason, .. } if reason.starts_with("its name") => (
             Stopped::Name,
-            "correct `host`, or mend this machine's name resolution (/etc/resolv.conf)",
+            "correct `host`, or fix this machine's name resolution (/etc/resolv.conf)",
         ),
         Fault::Unreachable { .. } => (
             Stopped::Connection,
@@ -104,7 +104,7 @@ fn unreadable(fault: &Fault) -> Unreadable {
         ),
         _ => (
             Stopped::Connection,
-            "see whether the mail server is well; where it is, report this answer of its",
+            "check whether the mail server works; if it does, report its answer as a bug",
         ),
     };
 

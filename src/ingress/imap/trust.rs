@@ -1,5 +1,5 @@
-//! Whose certificate is good enough: one that a trusted CA signed, one that `ca_file` holds itself,
-//! or the one whose fingerprint is pinned.
+//! Which certificate is accepted: one that a trusted CA signed, one that `ca_file` contains, or the
+//! one whose fingerprint is pinned.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::{Settings, Tls};
 use crate::{delivery::sha256_hex, settings::Problem};
 
-/// What TLS connections are made with; nothing is read where there is no TLS.
+/// The TLS configuration for connections; nothing is read without TLS.
 pub(super) fn connector(
     key: &str,
     settings: &Settings,
@@ -30,7 +30,7 @@ pub(super) fn connector(
     let mut roots = RootCertStore::empty();
 
     if settings.tls != Tls::None {
-        // A system certificate that cannot be read is no reason not to start: what it signed will
+        // A system certificate that cannot be read does not prevent the start: what it signed will
         // be refused.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for certificate in authorities {
@@ -45,7 +45,7 @@ pub(super) fn connector(
     }
 
     let trust = Trust {
-        // Without a single root there is none to ask.
+        // Without a single root, there is none to check against.
         web: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .ok(),
@@ -83,8 +83,8 @@ pub(super) fn is_fingerprint(text: &str) -> bool {
 #[derive(Debug)]
 struct Trust {
     web: Option<Arc<WebPkiServerVerifier>>,
-    /// The certificates of `ca_file`: a server's own among them is good for its name, whoever
-    /// signed it.
+    /// The certificates of `ca_file`: a server's own certificate among them is accepted for its
+    /// name, whoever signed it.
     own: Vec<CertificateDer<'static>>,
     pinned: Option<String>,
     provider: Arc<CryptoProvider>,
@@ -105,8 +105,9 @@ impl ServerCertVerifier for Trust {
                 Ok(ServerCertVerified::assertion())
             } else {
                 Err(Error::General(format!(
-                    "the server's certificate has the fingerprint {seen}, which is not that of `tls_fingerprint`: \
-                     where the server was given a new certificate, write the new fingerprint"
+                    "the server's certificate has the fingerprint {seen}, which is not that of \
+                     `tls_fingerprint`: where the server was given a new certificate, write the \
+                     new fingerprint"
                 )))
             };
         }
@@ -160,7 +161,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Why TLS failed, in words: the texts of the library are for programmers.
+/// Why TLS failed, in words: the library's texts are for programmers.
 pub(super) fn reason(error: &Error) -> String {
     use CertificateError as Bad;
     match error {
@@ -174,21 +175,29 @@ pub(super) fn reason(error: &Error) -> String {
                 "the server's certificate is for another \
                  name: write the name it has in `host`, or pin it with `tls_fingerprint`"
             }
-            Bad::Expired | Bad::ExpiredContext { .. } => "the server's certificate has expired: renew it on the server",
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                "the server's certificate has expired: \
+                renew it on the server"
+            }
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet: check the clocks of both machines"
             }
             Bad::Revoked => "the server's certificate is revoked: renew it on the server",
-            _ => "the server's certificate cannot be verified: name it in `ca_file`, or pin it with `tls_fingerprint`",
+            _ => {
+                "the server's certificate cannot be verified: name it in `ca_file`, or pin it \
+                  with `tls_fingerprint`"
+            }
         }
         .into(),
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => {
             "the server does not speak TLS here: check `port` and `tls`".into()
         }
-        Error::PeerIncompatible(_) => "the server knows no version of TLS or cipher that is still safe".into(),
-        Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity) => {
-            "the server accepts no version of TLS or cipher that is still safe".into()
-        }
+        Error::PeerIncompatible(_) => "the server knows no version of TLS or cipher that is still \
+                                       safe"
+            .into(),
+        Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
+        ) => "the server accepts no version of TLS or cipher that is still safe".into(),
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             "the server knows no host of this name: check `host`".into()
         }

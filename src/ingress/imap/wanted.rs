@@ -15,59 +15,59 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use crate::message::Wanted;
 
-/// Tries after which a mail is told, where the server gives others,
+/// The tries after which a mail is announced, if the server returns other mails,
 const TRIES: u32 = 3;
-/// and where there is no other to compare it with.
+/// and if there is no other mail to compare it with.
 const TRIES_ALONE: u32 = 6;
-/// The first pause before a mail is asked for again; it doubles.
+/// The first pause before a mail is requested again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause before it is told.
+/// The longest pause before it is announced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// What is gone from its folder for so long does not come back.
+/// A mail that has been gone from its folder for this long does not come back.
 const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// Mails that ended the connection and are told are asked for less and less often, up to this.
+/// An announced mail that ended the connection is requested less and less often, down to this rate.
 const RAREST: Duration = Duration::from_hours(1);
 
-/// All mails of a folder that are wanted.
+/// All wanted mails of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// The first and the last UID of what is being fetched.
+    /// The first and the last UID of the mails being fetched.
     in_hand: Option<(u32, u32)>,
     /// New mails up to this UID are fetched one by one.
     alone_up_to: u32,
     mails: BTreeMap<u32, Want>,
-    /// Mails that were given so far, and the latest of them.
+    /// The number of mails returned so far, and the latest of them.
     given: u64,
     last_given: Option<u32>,
-    /// How often mails that are told are looked for.
+    /// How often announced mails are looked for.
     rescan: Duration,
 }
 
-/// One of them.
+/// A wanted mail.
 #[derive(Debug)]
 pub(super) struct Want {
     tries: u32,
     due: Instant,
     /// Why the latest try failed.
     why: String,
-    /// Whether that was the server's being busy.
+    /// Whether the server was merely busy.
     busy: bool,
-    /// What the latest look saw: it is not in the folder.
+    /// The latest look found that it is not in the folder.
     gone: bool,
-    /// How many mails had been given when it failed last.
+    /// How many mails had been returned when it last failed.
     given_before: u64,
-    /// Whether it failed again after others had been given.
+    /// Whether it failed again after others had been returned.
     proven: bool,
     /// Whether the latest try ended the connection.
     broke: bool,
-    /// Tries since it was told that ended the connection.
+    /// Tries since the announcement that ended the connection.
     breaks: u32,
-    /// Whether its header was asked for.
+    /// Whether its header was requested.
     header_asked: bool,
-    /// What the server gives in its place.
+    /// The note that the server returns in its place.
     stand_in: Option<Bytes>,
     told: bool,
-    /// Whether the store knows of it.
+    /// Whether the store knows about it.
     kept: bool,
     since: Timestamp,
 }
@@ -91,7 +91,7 @@ impl Backlog {
             want.told |= *told;
         }
 
-        // What another process has got meanwhile is wanted no longer.
+        // A mail that another process has received is no longer wanted.
         self.mails
             .retain(|uid, want| !want.kept || wanted.iter().any(|wanted| wanted.uid == *uid));
     }
@@ -100,13 +100,13 @@ impl Backlog {
         self.in_hand = Some((first, last));
     }
 
-    /// What was in hand is over, well or not, and the connection stands.
+    /// The mails in hand are done, successfully or not, and the connection still works.
     pub(super) fn end(&mut self) {
         self.in_hand = None;
     }
 
-    /// The connection ended with `fault`; does nothing where no mail was in hand or the fault
-    /// cannot be a mail's. Whether it is a mail's that is told already.
+    /// The connection ended with `fault`. It does nothing if no mail was in hand, or if the fault
+    /// cannot be a mail's. Returns whether an announced mail is to blame.
     pub(super) fn blame(&mut self, fault: &Fault, now: Timestamp) -> bool {
         match self.in_hand.take() {
             Some((first, last)) if fault.may_be_the_mails() => {
@@ -132,7 +132,7 @@ impl Backlog {
         }
     }
 
-    /// A mail was asked for and not given.
+    /// A mail was requested and not returned.
     pub(super) fn fail(&mut self, uid: u32, why: &str, busy: bool, now: Timestamp) {
         let (given, rescan) = (self.given, self.rescan);
         let want = self
@@ -153,7 +153,7 @@ impl Backlog {
         want.due = Instant::now() + if want.told { rescan } else { growing };
     }
 
-    /// A mail is not in the folder any more.
+    /// A mail is no longer in the folder.
     pub(super) fn miss(&mut self, uid: u32, now: Timestamp) {
         self.fail(
             uid,
@@ -167,12 +167,12 @@ impl Backlog {
         }
     }
 
-    /// A mail was given and is stored, or needs not be wanted any more.
+    /// A mail was returned and is stored, or is no longer wanted.
     pub(super) fn forget(&mut self, uid: u32) {
         self.mails.remove(&uid);
     }
 
-    /// UIDs mean something else now.
+    /// UIDs have a new meaning.
     pub(super) fn clear(&mut self) {
         *self = Self {
             given: self.given,
@@ -194,15 +194,15 @@ impl Backlog {
         self.last_given
     }
 
-    /// Another mail was given, which is no news: it shows that the server gives what it can.
+    /// A mail that is already stored was returned: it shows that the server works.
     pub(super) fn prove(&mut self, uid: u32) {
         if let Some(want) = self.mails.get_mut(&uid) {
             want.proven = true;
         }
     }
 
-    /// Why the server seems to give nothing: of a mail that is not told yet, and failed since the
-    /// last that was given.
+    /// Why the server seems to return nothing: the fault of a mail that is not announced yet and
+    /// has failed since the last one that was returned.
     pub(super) fn stuck(&self) -> Option<&str> {
         let stuck = |want: &&Want| {
             !want.told && !want.gone && !want.proven && want.given_before == self.given
@@ -225,7 +225,7 @@ impl Backlog {
         self.alone_up_to = self.alone_up_to.max(last);
     }
 
-    /// Those to be asked for now, the most urgent first; only so many of those that are told.
+    /// The mails to request now, the most urgent first; at most `told_at_most` announced ones.
     pub(super) fn due(&self, told_at_most: usize) -> Vec<u32> {
         let now = Instant::now();
         let due = |told: bool| {
@@ -235,29 +235,30 @@ impl Backlog {
         due(false).chain(due(true).take(told_at_most)).collect()
     }
 
-    /// When the next is to be asked for.
+    /// When the next mail is to be requested.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.mails.values().map(|want| want.due).min()
     }
 
-    /// Whether it needs another mail to show that the server gives others.
+    /// Whether another mail is needed to show that the server returns others.
     pub(super) fn wants_proof(&self, uid: u32) -> bool {
         self.mails
             .get(&uid)
             .is_some_and(|want| !want.told && !want.gone && !want.proven && want.tries >= TRIES)
     }
 
-    /// Whether asking again would only end the connection again.
+    /// Whether another request would only end the connection again.
     pub(super) fn broke(&self, uid: u32) -> bool {
         self.mails.get(&uid).is_some_and(|want| want.broke)
     }
 
-    /// Which part of a mail's attributes broke it nobody knows: every other try does without them.
+    /// Nobody knows which of a mail's attributes broke the connection: every other try omits them.
     pub(super) fn ask_plainly(&self, uid: u32) -> bool {
         self.mails.get(&uid).is_some_and(|want| want.tries % 2 == 1)
     }
 
-    /// Why a mail is to be told now; none where it is too early, or the server may be to blame.
+    /// Why a mail is to be announced now; `None` if it is too early, or if the server may be to
+    /// blame.
     pub(super) fn to_tell(&self, uid: u32) -> Option<String> {
         let want = self.mails.get(&uid).filter(|want| !want.told)?;
         let is_only_one = self.mails.values().filter(|want| !want.told).count() == 1;
@@ -266,7 +267,7 @@ impl Backlog {
         enough.then(|| want.why.clone())
     }
 
-    /// Whether its header is to be asked for before it is told: once, as that may end the
+    /// Whether to request its header before the announcement: once, because that may end the
     /// connection as well.
     pub(super) fn ask_header(&mut self, uid: u32) -> bool {
         self.mails
@@ -274,7 +275,7 @@ impl Backlog {
             .is_some_and(|want| !std::mem::replace(&mut want.header_asked, true) && !want.gone)
     }
 
-    /// It was told, and is looked for at every rescan from now on.
+    /// It was announced, and is looked for at every rescan from now on.
     pub(super) fn told(&mut self, uid: u32) {
         if let Some(want) = self.mails.get_mut(&uid) {
             want.told = true;
@@ -282,7 +283,7 @@ impl Backlog {
         }
     }
 
-    /// A note that the server gives in place of the mail.
+    /// A note that the server returns in place of the mail.
     pub(super) fn keep_stand_in(&mut self, uid: u32, note: Bytes) {
         if let Some(want) = self.mails.get_mut(&uid).filter(|want| !want.told) {
             want.stand_in = Some(note);
@@ -301,7 +302,7 @@ impl Backlog {
         self.mails.get(&uid).is_some_and(|want| want.told)
     }
 
-    /// Whether a mail that is told and gone has been so for long enough.
+    /// Whether an announced mail has been gone long enough to give it up.
     pub(super) fn is_given_up(&self, uid: u32, now: Timestamp) -> bool {
         let over =
             |want: &Want| want.told && want.gone && now.duration_since(want.since) > GONE_AFTER;
@@ -313,7 +314,7 @@ impl Backlog {
         self.mails.get(&uid).is_some_and(|want| want.kept)
     }
 
-    /// What the store must know once the bookmark stands at `last_uid`.
+    /// What the store must know once the bookmark is at `last_uid`.
     pub(super) fn to_keep(&self, last_uid: u32) -> Vec<Wanted> {
         let new = self.mails.range(..=last_uid).filter(|(_, want)| !want.kept);
         new.map(|(uid, want)| Wanted {

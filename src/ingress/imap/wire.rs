@@ -1,8 +1,9 @@
-//! What the client library speaks over: the connection, read as patiently as mail servers need it.
+//! The connection under the client library, which tolerates what mail servers send.
 //!
-//! Each answer is read whole within the limits of [`super::framing`], understood as far as it can
-//! be ([`super::answer`]), and handed on in plain words ([`super::plain`]). What breaks a limit, or
-//! is no IMAP, ends the connection. A server that dies in the midst of an answer has not given it.
+//! Each answer is read as a whole within the limits of [`super::framing`], parsed as far as
+//! possible ([`super::answer`]), and passed on in plain form ([`super::plain`]). Anything that
+//! breaks a limit, or is not IMAP, ends the connection. A server that dies within an answer has not
+//! given it.
 
 use std::{
     collections::VecDeque,
@@ -23,11 +24,11 @@ use super::{
     plain::written,
 };
 
-/// What a server may send beyond what was asked for: flags, other clients' changes, the longest
+/// What a server may send beyond what was requested: flags, other clients' changes, the longest
 /// SEARCH.
 const CHATTER: u64 = 2 * 1024 * 1024;
 
-/// A connection, plain or not.
+/// A connection, encrypted or not.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Transport for T {}
 
@@ -39,18 +40,18 @@ pub(super) struct Wire {
     /// The answer that the client is reading.
     plain: VecDeque<Bytes>,
     heard: Heard,
-    /// The login that is kept from the server, as far as it was written.
+    /// The login that is withheld from the server, as far as it was written.
     kept_login: Option<Vec<u8>>,
 }
 
-/// What the server said that the client is not shown, as it came.
+/// What the server said that the client is not shown, verbatim.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// What it can do, as it said last; in upper case.
+    /// The latest list of capabilities; in upper case.
     pub(super) abilities: Vec<String>,
     /// The latest answer to a command.
     pub(super) outcome: Option<Said>,
-    /// The words with which it leaves.
+    /// The server's last words.
     pub(super) farewell: Option<Said>,
 }
 
@@ -68,23 +69,23 @@ impl Wire {
         wire
     }
 
-    /// Gives up the connection. What came and was not read is dropped: behind STARTTLS it would be
-    /// an attacker's.
+    /// Returns the transport. Input that was not read is dropped: behind STARTTLS, it would be an
+    /// attacker's.
     pub(super) fn into_transport(self) -> Box<dyn Transport> {
         self.transport.into_inner()
     }
 
-    /// Sets how many bytes of mail may come from here on, beside the usual chatter.
+    /// Sets how many bytes of mail may come from here on, besides the usual chatter.
     pub(super) fn allow(&mut self, expected: u64) {
         self.framing.allow(CHATTER + expected);
     }
 
-    /// How many bytes came, to tell a slow server from a dead one.
+    /// The number of bytes received, to tell a slow server from a dead one.
     pub(super) fn received(&self) -> u64 {
         self.framing.received()
     }
 
-    /// Whether an answer has begun and is not whole.
+    /// Whether an answer has begun and is incomplete.
     pub(super) fn is_in_mid_answer(&self) -> bool {
         self.framing.is_in_mid_answer()
     }
@@ -93,13 +94,13 @@ impl Wire {
         &self.heard
     }
 
-    /// Answers the next command itself, and sends none: the client makes no session without a
-    /// login, and a server that knows us already takes none.
+    /// Answers the next command itself instead of sending it: the client makes no session without a
+    /// login, and a server that already knows the user refuses one.
     pub(super) fn keep_login(&mut self) {
         self.kept_login = Some(Vec::new());
     }
 
-    /// The next answer, before there is a client; none where the connection ended.
+    /// The next answer, before there is a client; `None` if the connection ended.
     pub(super) async fn reply(&mut self) -> io::Result<Option<Reply>> {
         poll_fn(|context| self.poll_reply(context)).await
     }
@@ -270,7 +271,7 @@ mod tests {
                 Some("a literal of another length"),
             ),
             ("* 1 FETCH (BODY[] {99999999}\r\n", Some("far more bytes")),
-            ("confidential\r\n", Some("an answer that is no IMAP")),
+            ("confidential\r\n", Some("an answer that is not IMAP")),
         ] {
             let (mut client, mut server) = client(64);
             tokio::spawn(async move { server.write_all(sent.as_bytes()).await });

@@ -1,19 +1,19 @@
-//! Memory for the mails under way, by whatever door they come: so many connections times the
-//! largest mail would be more than a machine has.
+//! Memory for the mails in progress on all listeners: the number of connections times the largest
+//! mail would exceed a machine's memory.
 //!
-//! A mail takes room as it comes, not as it is announced. The first [`FREE`] bytes of each are not
-//! counted: an alert is smaller than that, so that no flood of large mails keeps alerts out.
+//! A mail takes memory as it arrives, not as it is announced. The first [`FREE`] bytes of each are
+//! not counted: an alert is smaller than that, so that no flood of large mails keeps alerts out.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of a mail that need no leave.
+/// Bytes of a mail that are not counted.
 pub const FREE: usize = 128 << 10;
-/// For all mails under way, where none of them may be larger than half of it.
+/// The budget for all mails in progress, unless one of them may be larger than half of it.
 const SHARED: usize = 128 << 20;
 
-/// Bytes that all connections together may hold; a copy shares them.
+/// Bytes that all connections together may hold; a clone shares them.
 #[derive(Debug, Clone)]
 pub struct Budget {
     left: Arc<Semaphore>,
@@ -35,24 +35,24 @@ impl Budget {
         }
     }
 
-    /// One in which mails of so many bytes have room: 128 MiB, or more where one alone may take
-    /// half of that.
+    /// A budget for mails of up to this many bytes: 128 MiB, or more if a single one may take half
+    /// of that.
     pub fn for_mails_of(largest: usize) -> Self {
         Self::new(SHARED.max(largest.saturating_mul(2)))
     }
 
-    /// Whether a mail of so many bytes would be taken now.
+    /// Whether a mail of this many bytes would be accepted now.
     pub fn has(&self, bytes: u64) -> bool {
         bytes.saturating_sub(FREE as u64) <= self.left.available_permits() as u64
     }
 
-    /// How much of it is taken, from 0 to 1.
+    /// The share in use, from 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub(super) fn taken(&self) -> f64 {
         1.0 - self.left.available_permits() as f64 / self.most.max(1) as f64
     }
 
-    /// For a mail of which nothing has come.
+    /// For a mail of which nothing has arrived.
     pub fn room(&self) -> Room {
         Room {
             budget: self.clone(),
@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// What one mail takes of the budget; given back when it is dropped.
+/// The share of one mail, which is returned when it is dropped.
 #[derive(Debug)]
 pub struct Room {
     budget: Budget,
@@ -69,7 +69,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Makes room for `bytes` in all; false where they are not to be had.
+    /// Reserves `bytes` in total; returns false if they are not available.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let held = self
             .held
@@ -92,13 +92,13 @@ impl Room {
         true
     }
 
-    /// Gives all of it back.
+    /// Returns all of it.
     pub fn release(&mut self) {
         self.held = None;
     }
 }
 
-/// The bytes of a mail as they come.
+/// The bytes of a mail as they arrive.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -106,19 +106,19 @@ pub struct Buffer {
     room: Room,
 }
 
-/// Why a mail has no more room.
+/// Why a mail may not grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// It is larger than mails may be.
+    /// It exceeds the size limit of a mail.
     Limit,
-    /// Too many large mails are under way.
+    /// Too many large mails are in progress.
     Budget,
 }
 
 impl Buffer {
-    /// For up to `limit` bytes, of which about `declared` will come by the client's word.
+    /// For up to `limit` bytes, of which the client declares about `declared`.
     pub fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
-        // No more is set aside on a client's word than is free.
+        // No more than the free bytes are reserved on a client's word.
         Self {
             bytes: Vec::with_capacity(declared.min(FREE)),
             limit,
@@ -126,8 +126,8 @@ impl Buffer {
         }
     }
 
-    /// Adds bytes. It grows by doubling, as far as a mail can need it; what is set aside is what
-    /// counts.
+    /// Adds bytes. The buffer grows by doubling, up to the size that a mail can need; its capacity
+    /// is what counts.
     pub fn extend(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let length = self.bytes.len() + bytes.len();
         if length as u64 > self.limit {
@@ -149,13 +149,13 @@ impl Buffer {
         Ok(())
     }
 
-    /// Gives everything back.
+    /// Returns everything.
     pub fn clear(&mut self) {
         self.bytes = Vec::new();
         self.room.release();
     }
 
-    /// What came, and its room while it is needed.
+    /// The bytes that arrived, and their share while it is needed.
     pub fn finish(self) -> (Vec<u8>, Room) {
         (self.bytes, self.room)
     }

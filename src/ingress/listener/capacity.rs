@@ -1,9 +1,9 @@
-//! What all listeners together may take of the machine: places for connections, and memory for
-//! mails under way.
+//! What all listeners together may use of the machine: places for connections, and memory for mails
+//! in progress.
 //!
-//! Where all places are taken, a newcomer gets that of a client which holds many more than its
-//! share, else of the one that has kept us waiting longest. So whoever comes and speaks is heard,
-//! however many keep silent.
+//! When all places are taken, a newcomer gets the place of a client that holds many more than its
+//! share, or else of the client that has made no progress for the longest time. So a client that
+//! speaks is served, however many stay silent.
 
 use std::{
     collections::HashMap,
@@ -23,12 +23,12 @@ use super::{
 
 /// Connections of all listeners.
 const CONNECTIONS: usize = 512;
-/// So many places every listener has, whatever the others hold.
+/// The places that every listener has for itself, whatever the others hold.
 const OWN: usize = 16;
-/// Who has kept us waiting for less does not lose its place to a newcomer that holds as many.
+/// A client that has been silent for less does not lose its place to a newcomer that holds as many.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
 
-/// The bounds of all listeners; a copy shares them.
+/// The bounds of all listeners; a clone shares them.
 #[derive(Clone)]
 pub struct Capacity {
     crowd: Arc<Crowd>,
@@ -36,7 +36,7 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// As many connections as so many file descriptors allow, and the memory.
+    /// As many connections as the file descriptors allow, and the memory budget.
     pub fn new(descriptors: usize, budget: Budget) -> Self {
         let most = CONNECTIONS.min(descriptors::for_clients(descriptors));
         Self {
@@ -48,7 +48,7 @@ impl Capacity {
         }
     }
 
-    /// A place at a door, or why there is none.
+    /// A place at a listener, or why there is none.
     pub(super) fn enter(
         &self,
         door: &Doorway,
@@ -75,13 +75,13 @@ impl Capacity {
         )
     }
 
-    /// Takes the places of those at a door who are slower than there is room for.
+    /// Takes the places of clients that are slower than the capacity allows.
     pub(super) fn sweep(&self, door: &Doorway, patience: Patience) {
         self.crowd
             .sweep(door, patience, self.budget.taken(), Instant::now());
     }
 
-    /// Takes the place of whoever has kept us waiting longest.
+    /// Takes the place of the client that has made no progress for the longest time.
     pub(super) fn make_room(&self) {
         let mut known = self.crowd.lock();
         if let Some(number) = known.longest_waiting(Instant::now(), Duration::ZERO, |_| true) {
@@ -97,19 +97,19 @@ impl Default for Capacity {
     }
 }
 
-/// A listener among the others.
+/// One listener among the others.
 pub(super) struct Doorway {
     pub(super) address: SocketAddr,
-    /// Connections at it.
+    /// The most connections at it.
     pub(super) most: usize,
 }
 
 /// Why a connection has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooMany {
-    /// All are taken.
+    /// All places are taken.
     InAll,
-    /// The client has as many as one client may.
+    /// The client has as many as one client may have.
     OfClient,
 }
 
@@ -123,7 +123,7 @@ impl TooMany {
     }
 }
 
-/// All who are connected.
+/// All connected clients.
 pub(super) struct Crowd {
     most: usize,
     known: Mutex<Known>,
@@ -162,7 +162,7 @@ impl Crowd {
 
         let at_door = known.at(door.address);
 
-        // Who has lost its place has its descriptor for a moment yet.
+        // A connection that has lost its place keeps its descriptor for a moment.
         if known.here.len() + known.leaving >= self.most + self.most / 8 && at_door >= OWN {
             return Err(TooMany::InAll);
         }
@@ -243,7 +243,7 @@ impl Known {
             .count()
     }
 
-    /// The doors that hold more than their own places.
+    /// The listeners that hold more than their own places.
     fn crowded(&self) -> Vec<SocketAddr> {
         let mut held: HashMap<SocketAddr, usize> = HashMap::new();
         for guest in self.here.values() {
@@ -255,7 +255,7 @@ impl Known {
             .collect()
     }
 
-    /// Whether a client holds as many places as it may, beside one.
+    /// Whether a client holds as many places as it may, not counting one.
     fn has_enough(&self, peer: IpAddr, most: usize, beside: Option<u64>) -> bool {
         let others = || {
             self.here
@@ -274,9 +274,9 @@ impl Known {
                 >= most.saturating_mul(NETWORKS_OF_A_SITE)
     }
 
-    /// Whose place a newcomer gets: of the client that holds the most, if that is many more than
-    /// the newcomer would; else of the one who has kept us waiting longest, unless that is a moment
-    /// only.
+    /// Whose place a newcomer gets: that of the client that holds the most, if that is many more
+    /// than the newcomer would; else that of the client that has made no progress for the longest
+    /// time, unless that is only a moment.
     fn whose_turn_is_over(
         &self,
         newcomer: IpAddr,

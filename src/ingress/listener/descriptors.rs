@@ -1,13 +1,13 @@
-//! File descriptors: a connection takes one, and so do the store and every page on its way.
+//! File descriptors: each connection takes one, and so do the store and every page in flight.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Kept back for delivery, the store, mailboxes, DNS and files.
+/// Reserved for delivery, the store, mailboxes, DNS and files.
 const KEPT_BACK: usize = 384;
-/// What counts where no limit is set.
+/// The limit that is assumed if none is set.
 const PLENTY: usize = 1 << 16;
 
-/// Raises this process's limit to what it may have at most, and says how much that is.
+/// Raises this process's limit to its hard maximum, and returns it.
 pub fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -24,8 +24,7 @@ pub fn raise_limit() -> usize {
     limit.map_or(PLENTY, |limit| usize::try_from(limit).unwrap_or(PLENTY))
 }
 
-/// How many of so many descriptors clients may have; those that are leaving may have a quarter
-/// more.
+/// How many of the descriptors clients may use; clients that are leaving may use a quarter more.
 pub(super) fn for_clients(limit: usize) -> usize {
     (limit.saturating_sub(KEPT_BACK) / 5 * 4).max(limit / 4)
 }

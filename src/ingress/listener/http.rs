@@ -1,4 +1,4 @@
-//! HTTP/1.1 on an accepted connection. Home of hyper's server.
+//! HTTP/1.1 on an accepted connection. This is the only user of hyper's server.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Place, Stream, capacity::TooMany};
 
-/// A head may be as large as this, and a client is never read further ahead.
+/// The largest head, which is also how far a client is read ahead.
 const BUFFER: usize = 64 << 10;
-/// How long the answer of whoever has lost its place may take.
+/// How long the answer to a client that has lost its place may take.
 const PARTING: Duration = Duration::from_millis(500);
 
-/// Serves one connection, until the client closes it, takes longer than `head` from one answer to
-/// the end of the next request's head, or loses its place, or a stop finds it between requests.
+/// Serves one connection until the client closes it, takes longer than `head` from an answer to the
+/// end of the next request's head, or loses its place, or until a stop finds it between requests.
 pub async fn serve<A>(
     stream: Stream,
     place: &Place,
@@ -55,7 +55,7 @@ pub async fn serve<A>(
     }
 }
 
-/// Said to a connection without a place, before any request.
+/// The answer to a connection without a place, before any request.
 pub fn busy(why: TooMany) -> Vec<u8> {
     let error = match why {
         TooMany::InAll => "Too many connections; come again later.",

@@ -1,18 +1,19 @@
-//! Who a client is by its address: the address where it is IPv4, and where it is IPv6 the networks
-//! that are given to one customer, since whoever has one address of them has all.
+//! The identity of a client by its address: an IPv4 address, or the IPv6 networks assigned to one
+//! customer, who has all addresses in them.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A client's own network: an IPv4 address, or the /56 that a household or a small server is given.
+/// A client's own network: an IPv4 address, or the /56 that is assigned to a household or a small
+/// server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
-/// A site's networks together: the /48 that a company is given. An IPv4 address has no more than
+/// All networks of a site: the /48 that is assigned to a company. For IPv4 it is the address
 /// itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site(IpAddr);
 
-/// So many times what one network may, a site may.
+/// How many times the limit of a network a site may use.
 pub const NETWORKS_OF_A_SITE: usize = 4;
 
 impl Network {

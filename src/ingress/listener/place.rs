@@ -1,8 +1,8 @@
-//! One connection's place: since when its client keeps us waiting, and whether the place is
-//! another's by now.
+//! The place of one connection: since when its client has made no progress, and whether the place
+//! has been given away.
 //!
-//! A client makes progress when it has sent something whole, which shows in our answering it, or a
-//! good piece of a mail. Bytes that drip are none.
+//! A client makes progress when it has sent something complete, which gets a reply, or a
+//! substantial piece of a mail. Dripping bytes are not progress.
 
 use std::{
     net::IpAddr,
@@ -21,42 +21,43 @@ use super::{
     capacity::{Crowd, TooMany},
 };
 
-/// So many bytes of a mail are progress.
+/// This many bytes of a mail are progress.
 const PIECE: u64 = 4 << 10;
-/// However crowded it is, a client has so long for its next step, and for a whole mail.
+/// However crowded it is, a client has this long for its next step and for a whole mail.
 const LEAST_STEP: Duration = Duration::from_secs(1);
 const LEAST_MAIL: Duration = Duration::from_secs(5);
-/// What ends by a protocol's own time limit, with an answer, is left to it while there is room.
+/// A wait that ends by the protocol's own time limit, with a reply, is left to that limit while
+/// there are free places.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// How long a client may take while there is room.
+/// How long a client may take while there are free places.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For its next step: a command, a head, a piece of a mail.
+    /// The time for its next step: a command, a head, a piece of a mail.
     pub step: Duration,
-    /// For a whole mail.
+    /// The time for a whole mail.
     pub mail: Duration,
 }
 
-/// How much is taken, from 0 to 1.
+/// The share of the capacity in use, from 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stress {
     pub(super) places: f64,
     pub(super) memory: f64,
 }
 
-/// What is known of a connection; its stream writes to it, the accept loop reads it.
+/// The state of a connection; its stream writes it, and the accept loop reads it.
 pub(super) struct Standing {
     opened: Instant,
-    /// When it made progress last, in milliseconds from `opened` on, as all times here.
+    /// When it last made progress, in milliseconds since `opened`, like all times here.
     progressed: AtomicU64,
-    /// Bytes that came since.
+    /// Bytes received since then.
     read: AtomicU64,
-    /// Whether a mail is under way, since when, and how much of it has come.
+    /// Whether a mail is in progress, since when, and how much of it has arrived.
     in_mail: AtomicBool,
     mail_began: AtomicU64,
     mail_size: AtomicU64,
-    /// It is we who keep the client waiting.
+    /// The client is waiting for the server.
     working: AtomicBool,
     pub(super) lost: CancellationToken,
 }
@@ -96,7 +97,7 @@ impl Standing {
         self.progresses(now);
     }
 
-    /// For how long the client has made no progress; none while the next step is ours.
+    /// How long the client has made no progress; `None` while the next step is the server's.
     pub(super) fn waiting(&self, now: Instant) -> Option<Duration> {
         let waiting = self.age(now).saturating_sub(self.progressed.load(Relaxed));
         (!self.is_working()).then(|| Duration::from_millis(waiting))
@@ -106,7 +107,7 @@ impl Standing {
         self.working.load(Relaxed)
     }
 
-    /// Whether the client is slower than there is room for.
+    /// Whether the client is slower than the capacity allows.
     pub(super) fn is_overdue(&self, now: Instant, patience: Patience, stress: Stress) -> bool {
         let Some(waiting) = self.waiting(now) else {
             return false;
@@ -127,7 +128,7 @@ impl Standing {
     }
 }
 
-/// All of the time while no more than half is taken; from there on less and less.
+/// The full time while no more than half of the capacity is in use; from there on less and less.
 fn shortened(time: Duration, least: Duration, stress: f64) -> Duration {
     if stress <= 0.5 {
         return time + LEEWAY;
@@ -136,7 +137,7 @@ fn shortened(time: Duration, least: Duration, stress: f64) -> Duration {
         .max(least.min(time))
 }
 
-/// A connection's place among all; free for others when it is dropped.
+/// A connection's place; dropping it frees the place.
 pub struct Place {
     pub(super) number: u64,
     pub(super) standing: Arc<Standing>,
@@ -144,23 +145,24 @@ pub struct Place {
 }
 
 impl Place {
-    /// Returns once the place is lost: to another client, or for being slow while it is crowded.
+    /// Returns when the place is lost: to another client, or because the client is slow while it is
+    /// crowded.
     pub async fn lost(&self) {
         self.standing.lost.cancelled().await;
     }
 
-    /// The same as something to wait for elsewhere.
+    /// The same as a token that can be awaited elsewhere.
     pub fn loss(&self) -> CancellationToken {
         self.standing.lost.clone()
     }
 
-    /// From now on it counts for the client that a load balancer names, which may have so many, or
-    /// any number.
+    /// From now on, the connection counts for the client that a load balancer names, which may have
+    /// `most` connections, or any number.
     pub fn counts_for(&self, client: IpAddr, most: Option<usize>) -> Result<(), TooMany> {
         self.crowd.counts_for(self.number, client, most)
     }
 
-    /// A mail, or the next part of one, begins to come.
+    /// A mail, or the next part of one, begins.
     pub fn mail_begins(&self) {
         let standing = &self.standing;
         if !standing.in_mail.swap(true, Relaxed) {
@@ -171,12 +173,12 @@ impl Place {
         }
     }
 
-    /// No mail is under way any more.
+    /// No mail is in progress any more.
     pub fn mail_ends(&self) {
         self.standing.in_mail.store(false, Relaxed);
     }
 
-    /// Until it is dropped the next step is ours.
+    /// Until it is dropped, the next step is the server's.
     pub fn working(&self) -> Working {
         self.standing.working.store(true, Relaxed);
         Working(Arc::clone(&self.standing))
@@ -189,7 +191,7 @@ impl Drop for Place {
     }
 }
 
-/// While we work for a client its place is safe.
+/// While the server works for a client, its place is safe.
 pub struct Working(Arc<Standing>);
 
 impl Drop for Working {

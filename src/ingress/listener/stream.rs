@@ -1,4 +1,4 @@
-//! A connection's bytes, which show whether its client makes progress.
+//! The bytes of a connection, which show whether its client makes progress.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::place::Standing;
 
-/// A TCP connection that keeps its place's account.
+/// A TCP connection that updates the state of its place.
 pub struct Stream {
     tcp: TcpStream,
     standing: Arc<Standing>,
@@ -26,7 +26,7 @@ impl Stream {
         Self { tcp, standing }
     }
 
-    /// The address of this machine that the client has reached.
+    /// The local address that the client has reached.
     pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
         self.tcp.local_addr()
     }

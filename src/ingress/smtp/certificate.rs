@@ -1,7 +1,7 @@
-//! The server's certificate and its key: read from their files at the start, and anew whenever
+//! The server's certificate and its key: read from their files at the start, and again whenever
 //! these change.
 //!
-//! A change that cannot be used, half-written files say, leaves the certificate in use as it is.
+//! A change that cannot be used, such as half-written files, leaves the present certificate in use.
 
 use std::{
     fs, io,
@@ -26,18 +26,18 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Problem;
 
-/// Whoever renews certificates by hand needs a while.
+/// Renewing a certificate by hand takes a while.
 const WARN_DAYS: i32 = 14;
 
-/// PEM files. They are read anew when they change.
+/// PEM files. They are read again when they change.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The server's certificate, then those between it and the root.
+    /// The server's certificate, then the intermediate certificates up to the root.
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
-    /// Whether a connection begins with TLS, or changes to it by STARTTLS. True on port 465 where
-    /// it is not given.
+    /// Whether a connection begins with TLS, or changes to it by STARTTLS. The default is true on
+    /// port 465.
     pub implicit: Option<bool>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Certificate {
 }
 
 struct Current {
-    /// Of the files as they were looked at last, whether they could be used or not.
+    /// The state of the files when they were last examined, whether they could be used or not.
     stamps: [Option<Stamp>; 2],
     acceptor: TlsAcceptor,
 }
@@ -69,7 +69,7 @@ impl Certificate {
         })
     }
 
-    /// For the next handshake: of the files as they are now, if they can be used.
+    /// The acceptor for the next handshake: from the present files, if they can be used.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.files);
@@ -80,14 +80,12 @@ impl Certificate {
                 Ok(config) => {
                     tracing::info!(
                         certificate = %self.files.cert_file.display(),
-                        "certificate read anew"
+                        "certificate reloaded"
                     );
                     current.acceptor = acceptor(config);
                 }
                 Err(Problem { key, what, mend }) => {
-                    tracing::error!(
-                        "{key}: {what}; {mend}. The certificate read before stays in use"
-                    );
+                    tracing::error!("{key}: {what}; {mend}. The previous certificate stays in use");
                 }
             }
         }
@@ -136,7 +134,7 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
                 "the first certificate in {} cannot be used: {reason}",
                 files.cert_file.display()
             ),
-            "have it issued anew",
+            "have it issued again",
         ),
         other => Problem::new(
             format!("{key}.key_file"),
@@ -200,7 +198,7 @@ fn unreadable(path: &Path, key: &str, error: &io::Error) -> Problem {
     )
 }
 
-/// What is to be said of the time the certificate is valid.
+/// The warning about the validity of the certificate, if any.
 pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem> {
     let key = format!("{key}.cert_file");
     let chain = chain(&files.cert_file, &key).ok()?;
@@ -223,6 +221,6 @@ pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem>
     Some(Problem::new(
         key,
         what,
-        "renew it; the files are read anew when they change, without a restart",
+        "renew it; the files are read again when they change, without a restart",
     ))
 }

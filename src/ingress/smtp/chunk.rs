@@ -1,9 +1,9 @@
-//! What follows BDAT (RFC 3030): a mail in chunks whose sizes are told, without dots and without an
+//! What follows BDAT (RFC 3030): a mail in chunks of declared sizes, without dots and without an
 //! end to look for.
 //!
-//! No byte of it can be taken for a command, whatever it holds, so the size must be read right:
-//! whoever disagrees with the client about it reads commands out of a mail. A CR or LF that stands
-//! alone is refused here as it is after DATA.
+//! No byte of it can be taken for a command, whatever it contains, so the size must be read
+//! exactly: a server that disagrees with the client about it reads commands out of a mail. A single
+//! CR or LF is refused here as it is after DATA.
 
 use memchr::memchr2_iter;
 use tokio::time::Instant;
@@ -26,8 +26,8 @@ pub(super) fn is_bdat(line: &[u8]) -> bool {
         .is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
 }
 
-/// Reads `BDAT size [LAST]`, its line break taken off, to the letter: a lenient reader could be
-/// made to see another size than the client's. None where it is not well formed.
+/// Parses `BDAT size [LAST]` without its line break, strictly: a lenient reader could be made to
+/// see another size than the client's. Returns `None` if it is malformed.
 pub(super) fn announced(line: &[u8]) -> Option<Announced> {
     let mut words = line.split(|&byte| byte == b' ');
     let verb = words.next()?;
@@ -48,13 +48,13 @@ pub(super) fn announced(line: &[u8]) -> Option<Announced> {
     plain.then_some(Announced { size, last })
 }
 
-/// The chunks of a mail, put together.
+/// The joined chunks of a mail.
 #[derive(Debug)]
 pub(super) struct Chunks {
     content: Content,
     /// Whether the last byte was a CR, so that an LF must follow.
     after_cr: bool,
-    /// When the mail must be whole.
+    /// The deadline for the whole mail.
     pub(super) deadline: Instant,
 }
 
@@ -67,7 +67,7 @@ impl Chunks {
         }
     }
 
-    /// Takes a piece, cut anywhere.
+    /// Takes a piece of any length.
     pub(super) fn read(&mut self, piece: &[u8]) {
         let Some(&end) = piece.last() else { return };
         if !self.line_breaks_are_whole(piece) {
@@ -82,7 +82,7 @@ impl Chunks {
         begins_well
             && memchr2_iter(CR, LF, piece).all(|at| {
                 if piece[at] == CR {
-                    // What follows the piece is looked at with the next.
+                    // What follows the piece is examined with the next one.
                     piece.get(at + 1).is_none_or(|&next| next == LF)
                 } else {
                     at.checked_sub(1)
@@ -91,12 +91,12 @@ impl Chunks {
             })
     }
 
-    /// Why the mail will be refused, if that is known already.
+    /// Why the mail will be refused, if that is already known.
     pub(super) fn flaw(&self) -> Option<Flaw> {
         self.content.flaw()
     }
 
-    /// The mail, once the last chunk is in.
+    /// The mail, once the last chunk has arrived.
     pub(super) fn finish(mut self) -> Result<Received, Flaw> {
         if self.after_cr {
             self.content.spoil(Flaw::BareLineBreak);

@@ -1,4 +1,4 @@
-//! How many mails a minute each client may send.
+//! How many mails per minute each client may send.
 
 use std::{
     collections::HashMap,
@@ -14,14 +14,14 @@ use crate::ingress::listener::{NETWORKS_OF_A_SITE, Network, Site};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The clients that sent mail of late.
+/// The clients that have recently sent mail.
 pub(super) struct Clients {
     known: Mutex<Known>,
     /// How long one mail counts.
     interval: Duration,
 }
 
-/// Until when the mails of each count; a minute ahead at most.
+/// When the mails of each client stop counting; a minute ahead at most.
 #[derive(Default)]
 struct Known {
     networks: HashMap<Network, Instant>,
@@ -36,7 +36,7 @@ impl Clients {
         }
     }
 
-    /// Whether the client may send one more mail now. One that is let through counts.
+    /// Whether the client may send one more mail now. An allowed mail counts.
     pub(super) fn may_send(&self, peer: IpAddr, now: Instant) -> bool {
         let mut known = self.lock();
         let network = known
@@ -62,7 +62,7 @@ impl Clients {
         allowed
     }
 
-    /// Forgets who has sent nothing for so long that all is allowed again.
+    /// Forgets clients whose whole allowance is available again.
     pub(super) fn forget(&self, now: Instant) {
         let mut known = self.lock();
         known.networks.retain(|_, until| *until > now);

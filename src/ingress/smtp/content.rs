@@ -1,5 +1,5 @@
-//! The bytes of a mail as they come in, within the size limit and the [budget](Budget), or why they
-//! are refused.
+//! The bytes of an incoming mail, within the size limit and the [budget](Budget), or why they are
+//! refused.
 
 use crate::ingress::listener::{Budget, Buffer, Full, Room};
 
@@ -10,18 +10,18 @@ pub(super) enum Flaw {
     BareLineBreak,
     /// More bytes than the limit.
     TooLarge,
-    /// Too many large mails are under way.
+    /// Too many large mails are in progress.
     NoRoom,
 }
 
-/// What has come of a mail. Of one that is refused nothing is kept.
+/// The result of receiving a mail. Nothing is kept of a refused one.
 #[derive(Debug)]
 pub(super) struct Content {
     buffer: Buffer,
     flaw: Option<Flaw>,
 }
 
-/// A whole mail, and its room while it is stored.
+/// A complete mail, and its share of the budget while it is stored.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) raw: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) struct Received {
 }
 
 impl Content {
-    /// A mail of up to `limit` bytes, of which about `declared` will come by the client's word.
+    /// A mail of up to `limit` bytes; the client declares about `declared`.
     pub(super) fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
         Self {
             buffer: Buffer::new(limit, declared, budget),
@@ -55,7 +55,7 @@ impl Content {
         }
     }
 
-    /// Why it will be refused, if that is known already.
+    /// Why it will be refused, if that is already known.
     pub(super) fn flaw(&self) -> Option<Flaw> {
         self.flaw
     }

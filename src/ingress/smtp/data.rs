@@ -1,9 +1,9 @@
 //! What follows DATA, read strictly (RFC 5321, 4.5.2 and 2.3.8).
 //!
-//! Only CRLF `.` CRLF ends a message. A CR or LF that stands alone is never a line break and never
-//! part of the end: a mail that holds one is read to its true end and refused whole, because
-//! servers that disagree on where a mail ends can be made to take one mail for two ("SMTP
-//! smuggling"). Long lines are taken: the size alone is bounded.
+//! Only CRLF `.` CRLF ends a message. A single CR or LF is never a line break and never part of the
+//! end: a mail that contains one is read to its true end and refused as a whole, because servers
+//! that disagree about where a mail ends can be made to take one mail for two ("SMTP smuggling").
+//! Long lines are accepted: only the size is bounded.
 
 use memchr::memchr2;
 
@@ -12,7 +12,7 @@ use super::content::{Content, Flaw, Received};
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
 
-/// Where in a line the next byte falls.
+/// The position of the next byte within a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     LineStart,
@@ -25,7 +25,7 @@ enum Place {
     DotReturn,
 }
 
-/// Takes a message in chunks, cut anywhere, and takes the dots off that the sender put in.
+/// Reads a message in arbitrary chunks, and removes the dots that the sender added.
 #[derive(Debug)]
 pub(super) struct DataReader {
     place: Place,
@@ -42,8 +42,8 @@ impl DataReader {
         }
     }
 
-    /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, what follows are
-    /// commands.
+    /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, and commands
+    /// follow.
     pub(super) fn read(&mut self, chunk: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
@@ -77,7 +77,7 @@ impl DataReader {
         None
     }
 
-    /// Takes the rest of a line, as far as the chunk has it; says how many bytes that were.
+    /// Takes the rest of a line, as far as the chunk has it; returns the number of bytes.
     fn text(&mut self, rest: &[u8]) -> usize {
         self.place = Place::Text;
         let Some(end) = memchr2(CR, LF, rest) else {
@@ -102,12 +102,12 @@ impl DataReader {
         end + 1
     }
 
-    /// How many bytes have come, dots and dropped ones included.
+    /// The number of bytes received, including dots and discarded bytes.
     pub(super) fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// The message, dots taken off, once [`DataReader::read`] has found its end.
+    /// The message without added dots, once [`DataReader::read`] has found its end.
     pub(super) fn finish(self) -> Result<Received, Flaw> {
         self.content.finish()
     }
@@ -121,7 +121,8 @@ mod tests {
     /// The message, or why it is refused.
     type Read = Result<Vec<u8>, Flaw>;
 
-    /// What came of `bytes`: the message and what is left over as commands; none if it never ended.
+    /// The result of reading `bytes`: the message, and the commands after it; `None` if it never
+    /// ended.
     fn read_in_chunks(bytes: &[u8], size: usize, limit: u64) -> Option<(Read, Vec<u8>)> {
         let mut reader = DataReader::new(Content::new(limit, 0, &Budget::new(0)));
         let mut at = 0;

@@ -1,7 +1,7 @@
-//! What is answered to each command (RFC 5321), without any I/O.
+//! The reply to each command (RFC 5321), without any I/O.
 //!
-//! Holds the transaction: MAIL opens it, RCPT and BDAT add to it, its last byte or RSET or a new
-//! greeting ends it.
+//! It holds the transaction: MAIL opens it, RCPT and BDAT add to it, and its last byte, RSET or a
+//! new greeting ends it.
 
 use std::{borrow::Cow, fmt::Display, net::IpAddr};
 
@@ -24,18 +24,17 @@ type Text<'a> = Cow<'a, str>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Command,
-    /// The message follows, of so many bytes by the client's word; 0 where it gave none.
+    /// The message follows; the client declared so many bytes, or 0 if it declared none.
     Data {
         declared: usize,
     },
-    /// A chunk of the message follows, of which every byte is read. One that is refused is thrown
-    /// away.
+    /// A chunk of the message follows, of which every byte is read. A refused chunk is discarded.
     Chunk {
         announced: Announced,
         declared: usize,
         refusal: Option<&'static str>,
     },
-    /// TLS begins, and the conversation anew.
+    /// TLS begins, and the conversation starts again.
     StartTls,
     Close,
 }
@@ -48,13 +47,13 @@ pub(super) struct Dialogue<'a> {
     offers_tls: bool,
     helo: Option<String>,
     transaction: Option<Transaction>,
-    /// Refused commands since the last mail was taken.
+    /// Refused commands since the last accepted mail.
     errors: u32,
     /// All commands since then.
     commands: u32,
-    /// DATA was refused, and the mail may follow all the same.
+    /// DATA was refused, and the mail may follow anyway.
     awaits_stray_mail: bool,
-    /// A mail was refused, and nothing but chunks came since.
+    /// A mail was refused, and only chunks have come since.
     mail_was_refused: bool,
 }
 
@@ -65,12 +64,12 @@ struct Transaction {
     declared: usize,
     /// Whether addresses may hold more than ASCII (RFC 6531).
     utf8: bool,
-    /// What came by BDAT.
+    /// The content that came by BDAT.
     chunks: Option<Chunks>,
 }
 
 impl<'a> Dialogue<'a> {
-    /// With a client that is to say who it is, `encrypted` or not.
+    /// For a client that has not introduced itself yet, `encrypted` or not.
     pub(super) fn new(door: &'a Door, peer: IpAddr, encrypted: bool) -> Self {
         let offers_tls = door.certificate.is_some() && !encrypted;
         Self {
@@ -86,23 +85,22 @@ impl<'a> Dialogue<'a> {
         }
     }
 
-    /// Whether a mail is under way, which a stop lets finish.
+    /// Whether a mail is in progress, which a stop lets finish.
     pub(super) fn in_transaction(&self) -> bool {
         self.transaction.is_some()
     }
 
-    /// Whether these chunks are the rest of a mail that is refused already.
+    /// Whether these chunks are the rest of a refused mail.
     pub(super) fn mail_was_refused(&self) -> bool {
         self.mail_was_refused
     }
 
-    /// Answers one line, its line break included.
+    /// Answers one line, including its line break.
     pub(super) fn answer(&mut self, line: &[u8], reply: &mut Vec<u8>) -> Next {
         let before = reply.len();
         let awaited_stray_mail = std::mem::take(&mut self.awaits_stray_mail);
         let next = match self.read(line) {
-            // Content follows, but how much of it is not known: to read on would be to take a mail
-            // for commands.
+            // Content of unknown length follows: reading on would take a mail for commands.
             Err(text) if chunk::is_bdat(line) => {
                 say(reply, text);
                 return Next::Close;
@@ -128,7 +126,7 @@ impl<'a> Dialogue<'a> {
 
         self.errors += u32::from(refused);
 
-        // A chunk brings the mail nearer; its bytes are bounded.
+        // A chunk is progress towards the mail, and its bytes are bounded.
         let progress = matches!(
             next,
             Next::Chunk {
@@ -143,13 +141,13 @@ impl<'a> Dialogue<'a> {
         let limits = &self.door.limits;
         let (reason, text) = match () {
             () if next == Next::Close => return next,
-            // Its next lines may be commands, by its author's will.
+            // The author of the mail may have made its next lines look like commands.
             () if awaited_stray_mail && reply[before..].starts_with(b"500") => (
                 "stray_mail",
-                "421 4.7.0 This is no command but a mail, closing",
+                "421 4.7.0 This is a mail, not a command; closing",
             ),
-            // A browser can be made to post what holds commands to any port.
-            () if is_posted(line) => ("http", "421 4.7.0 This is no HTTP server, closing"),
+            // A browser can be made to post a body with commands to any port.
+            () if is_posted(line) => ("http", "421 4.7.0 This is not an HTTP server, closing"),
             () if self.errors >= limits.errors => {
                 ("too_many_errors", "421 4.7.0 Too many errors, closing")
             }
@@ -165,14 +163,14 @@ impl<'a> Dialogue<'a> {
         Next::Close
     }
 
-    /// What has come by BDAT of the mail under way.
+    /// The content that has come by BDAT for the present mail.
     pub(super) fn chunks(&mut self) -> Option<&mut Option<Chunks>> {
         self.transaction
             .as_mut()
             .map(|transaction| &mut transaction.chunks)
     }
 
-    /// The mail in hand is done with: taken or refused.
+    /// The mail is finished: accepted or refused.
     pub(super) fn end_transaction(&mut self, taken: bool) -> Envelope {
         let transaction = self.transaction.take().unwrap_or_default();
         self.mail_was_refused = !taken;
@@ -188,7 +186,7 @@ impl<'a> Dialogue<'a> {
         }
     }
 
-    /// A line as a command, or the reply to what is none.
+    /// Parses a line as a command, or returns the reply to an invalid one.
     fn read<'l>(&self, line: &'l [u8]) -> Result<Command<'l>, &'static str> {
         if line.len() > self.door.limits.command_line {
             return Err("500 5.5.2 Line too long");
@@ -220,8 +218,8 @@ impl<'a> Dialogue<'a> {
         })?;
 
         match request {
-            // It says the same of <postmaster>, the one address without a domain (RFC 5321,
-            // 4.1.1.3), as of <>.
+            // The parser returns the same for <postmaster>, the only address without a domain (RFC
+            // 5321, 4.1.1.3), as for <>.
             Request::Rcpt { to } if to.address.is_empty() && names_postmaster(text) => {
                 Ok(Command::Other(Request::Rcpt {
                     to: RcptTo {
@@ -231,7 +229,7 @@ impl<'a> Dialogue<'a> {
                 }))
             }
             Request::StartTls if text.len() > "STARTTLS".len() => {
-                Err("501 5.5.4 STARTTLS stands alone")
+                Err("501 5.5.4 STARTTLS takes no parameter")
             }
             request => Ok(Command::Other(request)),
         }
@@ -276,8 +274,8 @@ impl<'a> Dialogue<'a> {
                 "250 2.0.0 Forgotten"
             }
             Request::Noop { .. } => "250 2.0.0 OK",
-            Request::Vrfy { .. } => "252 2.5.0 Not verified, but mail to it may be taken",
-            Request::Help { .. } => "214 2.0.0 See RFC 5321; this server takes alert mails",
+            Request::Vrfy { .. } => "252 2.5.0 Not verified, but mail to it may be accepted",
+            Request::Help { .. } => "214 2.0.0 See RFC 5321; this server accepts alert mails",
             Request::Quit => {
                 say(reply, "221 2.0.0 Bye");
                 return Next::Close;
@@ -312,8 +310,8 @@ impl<'a> Dialogue<'a> {
         );
     }
 
-    /// BDAT takes its chunk off the connection, wanted or not: pipelined chunks after a refused one
-    /// are nobody's commands (RFC 3030, 2).
+    /// BDAT takes its chunk off the connection in any case: pipelined chunks after a refused one
+    /// are not commands (RFC 3030, 2).
     fn bdat(&self, announced: Announced) -> Next {
         let (declared, refusal) = match &self.transaction {
             None => (0, Some(MAIL_FIRST)),
@@ -340,7 +338,7 @@ impl<'a> Dialogue<'a> {
         }
 
         if self.transaction.is_some() {
-            return "503 5.5.1 A mail is under way already";
+            return "503 5.5.1 A mail transaction is already in progress";
         }
 
         let utf8 = from.flags & MAIL_SMTPUTF8 != 0;
@@ -415,7 +413,7 @@ impl<'a> Dialogue<'a> {
                 return "250 2.1.5 Recipient OK";
             }
             Standing::Unknown => "550 5.1.1 No such mailbox here",
-            Standing::Foreign => "550 5.7.1 Mail for this domain is not taken here",
+            Standing::Foreign => "550 5.7.1 Mail for this domain is not accepted here",
         };
 
         self.refused("recipient", &to.address.escape_debug());
@@ -429,13 +427,13 @@ impl<'a> Dialogue<'a> {
     }
 }
 
-/// A line that could be read.
+/// A line that could be parsed.
 enum Command<'l> {
     Bdat(Announced),
     Other(Request<Text<'l>>),
 }
 
-/// Whether it is a request of HTTP that has a body.
+/// Whether it is an HTTP request with a body.
 fn is_posted(line: &[u8]) -> bool {
     let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
     let method = words
@@ -458,11 +456,11 @@ fn names_postmaster(line: &[u8]) -> bool {
     })
 }
 
-/// What is said to a mail that is not taken.
+/// The reply to a refused mail.
 pub(super) fn refusal(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::TooLarge => TOO_LARGE,
-        Flaw::BareLineBreak => "550 5.6.11 A CR or LF stands alone in the mail",
+        Flaw::BareLineBreak => "550 5.6.11 The mail has a CR or LF on its own",
         Flaw::NoRoom => NO_ROOM,
     }
 }
@@ -476,18 +474,18 @@ pub(super) fn reason(flaw: Flaw) -> &'static str {
     }
 }
 
-/// 552 both where the size is declared and where it turns out (RFC 1870).
-pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than is taken here";
+/// 552 both if the size is declared and if it turns out to be too large (RFC 1870).
+pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than the limit";
 const NO_ROOM: &str = "452 4.3.1 Too many large mails at a time, come again later";
 const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
 const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients";
-/// DATA and BDAT do not mix in one mail (RFC 3030, 2).
+/// DATA and BDAT must not be mixed in one mail (RFC 3030, 2).
 const BEGUN_IN_CHUNKS: &str = "503 5.5.1 The mail has begun with BDAT";
 const UNSUPPORTED_PARAMETER: &str = "555 5.5.4 Parameter not supported";
-/// The client has to ask for SMTPUTF8 with MAIL (RFC 6531, 3.5).
+/// The client must request SMTPUTF8 with MAIL (RFC 6531, 3.5).
 const NOT_ASCII: &str = "553 5.6.7 Without SMTPUTF8 addresses are ASCII";
 
-/// Adds a reply and its line break.
+/// Appends a reply and its line break.
 pub(super) fn say(reply: &mut Vec<u8>, text: &str) {
     reply.extend_from_slice(text.as_bytes());
     reply.extend_from_slice(b"\r\n");

@@ -1,4 +1,4 @@
-//! What a client may ask of the server, beside the size of a mail.
+//! The limits for clients of the server, besides the size of a mail.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -7,31 +7,33 @@ use crate::ingress::listener::{Bounds, Capacity};
 /// The defaults are RFC 5321's where it has any.
 #[derive(Clone)]
 pub struct Limits {
-    /// Clients that are known, on loopback or named in `allow_from`, may have all connections.
+    /// Known clients, on loopback or named in `allow_from`, may use all connections.
     pub bounds: Bounds,
-    /// Of all listeners.
+    /// Shared by all listeners.
     pub capacity: Capacity,
-    /// Mails a minute of one client that is not known.
+    /// Mails per minute of an unknown client.
     pub client_mails: NonZeroU32,
     /// Recipients of one mail (4.5.3.1.8).
     pub recipients: usize,
-    /// Refused commands before the client is sent away; a mail taken starts the count anew.
+    /// Refused commands before the client is disconnected; an accepted mail resets the count.
     pub errors: u32,
-    /// Commands of any sort before the client is sent away; a mail taken starts the count anew.
+    /// Commands of any kind before the client is disconnected; an accepted mail resets the count.
     pub commands: u32,
-    /// Bytes of a command and its line break: 512 (4.5.3.1.4), and what SIZE, 8BITMIME and SMTPUTF8
-    /// add to MAIL.
+    /// Bytes of a command and its line break: 512 (4.5.3.1.4), plus what SIZE, 8BITMIME and
+    /// SMTPUTF8 add to MAIL.
     pub command_line: usize,
-    /// A PROXY header, and again a TLS handshake.
+    /// The time for a PROXY header, and again for a TLS handshake.
     pub handshake: Duration,
-    /// Silence, between commands and within a mail (4.5.3.2.7).
+    /// The time of silence between commands and within a mail (4.5.3.2.7).
     pub idle: Duration,
-    /// From DATA, or the first BDAT, to the end of the mail, however steadily the bytes drip.
+    /// The time from DATA, or the first BDAT, to the end of the mail, however steadily the bytes
+    /// drip.
     pub data: Duration,
-    /// The store's answer; well within the ten minutes a client waits for it (4.5.3.2.6).
+    /// The time for the store's answer; well within the ten minutes that a client waits
+    /// (4.5.3.2.6).
     pub store: Duration,
-    /// Bytes over the size limit that are read, so that the refusal is heard, before the connection
-    /// is cut.
+    /// Bytes over the size limit that are still read, so that the client receives the refusal,
+    /// before the connection is closed.
     pub swallow: u64,
 }
 

@@ -1,7 +1,7 @@
-//! The header by which a load balancer says whom it connects (the PROXY protocol of `HAProxy`,
-//! version 2).
+//! The header in which a load balancer names its client (the PROXY protocol of `HAProxy`, version
+//! 2).
 //!
-//! Read to its last byte and no further: what follows is the client's, a TLS handshake perhaps.
+//! It is read to its last byte and no further: the client's bytes follow, perhaps a TLS handshake.
 
 use std::{
     io,
@@ -11,11 +11,11 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Addresses take 36 bytes at most; the rest are additions (TLVs), certificates' names say, which
-/// nobody reads here.
+/// Addresses take at most 36 bytes; the rest are extensions (TLVs), such as names in certificates,
+/// which nobody reads here.
 const MAX_LENGTH: usize = 4096;
 
-/// Why a connection is not taken.
+/// Why a connection is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Malformed {
     #[error("it does not begin with a PROXY header of version 2")]
@@ -30,7 +30,7 @@ pub(super) enum Malformed {
     Io(#[from] io::Error),
 }
 
-/// Reads the header. None: the balancer speaks for itself, to see whether the server is there.
+/// Reads the header. `None`: the balancer speaks for itself, to check that the server is there.
 pub(super) async fn client(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<IpAddr>, Malformed> {
@@ -67,7 +67,7 @@ fn address(family: u8, body: &[u8]) -> Result<Option<IpAddr>, Malformed> {
             .first_chunk::<16>()
             .map(|&octets| Ipv6Addr::from(octets).to_canonical())),
         0x11 | 0x21 => Err(Malformed::Short),
-        // Not told: the connection is the balancer's own, as far as one can know (2.2).
+        // Not given: as far as one can tell, the connection is the balancer's own (2.2).
         0x00 => Ok(None),
         _ => Err(Malformed::Transport),
     }

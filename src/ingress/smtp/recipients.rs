@@ -1,33 +1,34 @@
-//! Whom mail is taken for.
+//! The recipients for whom mail is accepted.
 
 use std::collections::HashSet;
 
 use crate::settings::Problem;
 
-/// Who answers for a mail server. Mail to it is taken everywhere (RFC 5321, 4.5.1), at no domain or
-/// at one that is ours, and is like any other: recorded, and an alert only if it is one.
+/// The local part of the person responsible for a mail server. Mail to it is accepted everywhere
+/// (RFC 5321, 4.5.1), without a domain or at a configured one, and is treated like any other:
+/// recorded, and an alert only if it is one.
 pub(super) const POSTMASTER: &str = "postmaster";
 
 /// The addresses and domains listed in `recipients:`, compared without regard to ASCII case and
 /// otherwise byte by byte.
 #[derive(Debug)]
 pub(super) struct Recipients {
-    /// Nothing is listed: everything is taken. Only sensible on loopback.
+    /// Nothing is listed: everything is accepted. This is only sensible on loopback.
     any: bool,
     addresses: HashSet<String>,
-    /// Domains taken as a whole.
+    /// Domains accepted as a whole.
     domains: HashSet<String>,
-    /// The domains of listed addresses, so that a wrong local part is told from a foreign domain.
+    /// The domains of listed addresses, to tell an unknown mailbox from a foreign domain.
     known: HashSet<String>,
 }
 
-/// What is said to a recipient.
+/// The answer to a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Listed,
-    /// The domain is ours, the mailbox is not.
+    /// The domain is configured, but the mailbox is not.
     Unknown,
-    /// The domain is not ours: taking it would be relaying.
+    /// The domain is not configured: accepting the mail would be relaying.
     Foreign,
 }
 
@@ -59,12 +60,12 @@ impl Recipients {
         Ok(recipients)
     }
 
-    /// Whether everything is taken.
+    /// Whether everything is accepted.
     pub(super) fn takes_any(&self) -> bool {
         self.any
     }
 
-    /// How `address` stands. The null address is no recipient (RFC 5321, 4.1.1.3).
+    /// The answer for `address`. The null address is not a recipient (RFC 5321, 4.1.1.3).
     pub(super) fn standing(&self, address: &str) -> Standing {
         let address = address.to_ascii_lowercase();
         match address.rsplit_once('@') {
@@ -82,7 +83,7 @@ impl Recipients {
 fn unreadable(key: &str, index: usize, entry: &str) -> Problem {
     Problem::new(
         format!("{key}[{index}]"),
-        format!("`{entry}` is no address"),
+        format!("`{entry}` is not a valid address"),
         "write an address, `alerts@example.com`, or a whole domain, `@example.com`",
     )
 }

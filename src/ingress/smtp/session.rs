@@ -1,4 +1,4 @@
-//! One connection from its greeting to its end: lines to the dialogue, messages to the inbox.
+//! One connection from its greeting to its end: lines go to the dialogue, messages to the inbox.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 const NOT_STORED: &str = "451 4.3.0 Cannot store it now";
-/// How long a client may take to read our last words.
+/// How long a client may take to read the last reply.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
@@ -39,7 +39,7 @@ pub(super) struct Session {
     pub(super) stop: CancellationToken,
 }
 
-/// Whether the connection goes on.
+/// Whether the connection continues.
 #[derive(PartialEq, Eq)]
 enum Onward {
     Commands,
@@ -48,7 +48,7 @@ enum Onward {
 }
 
 impl Session {
-    /// Finds out who the client is, and converses with it until it leaves or is sent away.
+    /// Finds out who the client is, and serves it until it leaves or is disconnected.
     pub(super) async fn run(self, mut stream: impl Transport + 'static, peer: SocketAddr) {
         let door = &*self.door;
         let mut peer = peer.ip().to_canonical();
@@ -57,7 +57,8 @@ impl Session {
             match timeout(door.limits.handshake, proxy::client(&mut stream)).await {
                 Ok(Ok(client)) => peer = client.unwrap_or(peer),
                 Ok(Err(error)) => {
-                    tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY header");
+                    tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY \
+                        header");
                     return telemetry::connection_refused(&door.name, peer, "no_proxy_header");
                 }
                 Err(_) => {
@@ -70,7 +71,7 @@ impl Session {
         if !door.networks.admit(peer) {
             telemetry::connection_refused(&door.name, peer, "not_allowed");
             let refusal = format!(
-                "554 5.7.1 {} takes no mail from your address",
+                "554 5.7.1 {} accepts no mail from your address",
                 door.hostname
             );
             return self.refuse(wire, &refusal).await;
@@ -103,7 +104,8 @@ impl Session {
                     break;
                 }
                 Err(ended) => {
-                    tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the client");
+                    tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the \
+                        client");
                     match ended {
                         Ended::TimedOut => {
                             self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");
@@ -130,15 +132,15 @@ impl Session {
         {
             Ok(wire) => Some(wire),
             Err(ended) => {
-                tracing::debug!(ingress = self.door.name, %peer, ?ended, "no TLS came about");
+                tracing::debug!(ingress = self.door.name, %peer, ?ended, "TLS was not established");
                 None
             }
         }
     }
 
-    /// Ends a connection before anything was said on it.
+    /// Ends a connection before anything was sent on it.
     async fn refuse(&self, mut wire: Wire, refusal: &str) {
-        // Before a handshake there are no words that the client understands.
+        // Before the TLS handshake, the client could not read a reply.
         if !self.door.implicit_tls {
             say(&mut wire.output, refusal);
         }
@@ -191,7 +193,7 @@ impl Session {
         }
     }
 
-    /// Waits for commands; a stop ends the wait where no mail is under way.
+    /// Waits for commands; a stop ends the wait if no mail is in progress.
     async fn wait(&self, wire: &mut Wire, in_transaction: bool) -> Result<(), Ended> {
         let deadline = Instant::now() + self.door.limits.idle;
         tokio::select! {
@@ -234,7 +236,7 @@ impl Session {
         Ok(self.conclude(wire, dialogue, reader.finish()).await)
     }
 
-    /// Reads a chunk of a message to its end; the last one as [`Session::receive`] does.
+    /// Reads a chunk of a message to its end; the last chunk is handled as in [`Session::receive`].
     async fn receive_chunk(
         &self,
         wire: &mut Wire,
@@ -298,7 +300,7 @@ impl Session {
         }
 
         if flawed || announced.last {
-            // After a chunk that is refused the mail is over (RFC 3030, 2).
+            // After a refused chunk, the mail is over (RFC 3030, 2).
             let whole = dialogue.chunks().and_then(Option::take);
             if let Some(chunks) = whole {
                 return Ok(self.conclude(wire, dialogue, chunks.finish()).await);
@@ -310,8 +312,8 @@ impl Session {
         Ok(Onward::Commands)
     }
 
-    /// Stores a message and acknowledges it, or says why it is refused. Either way its transaction
-    /// is over.
+    /// Stores a message and acknowledges it, or replies why it is refused. In either case, its
+    /// transaction ends.
     async fn conclude(
         &self,
         wire: &mut Wire,
@@ -341,8 +343,8 @@ impl Session {
                 );
                 say(&mut wire.output, refusal(flaw));
                 match flaw {
-                    // Where such a mail ends is what servers disagree on: what looks like commands
-                    // may be its text.
+                    // Servers disagree about where such a mail ends: what looks like commands may
+                    // be its text.
                     Flaw::BareLineBreak => Onward::Close,
                     Flaw::TooLarge | Flaw::NoRoom => after_refusal(wire),
                 }
@@ -350,7 +352,7 @@ impl Session {
         }
     }
 
-    /// Stores a mail; else what the client is told.
+    /// Stores a mail, or returns the reply to the client.
     async fn store(&self, raw: Vec<u8>, envelope: Envelope) -> Result<(), &'static str> {
         let (ingress, size) = (&self.door.name, raw.len());
         let peer = envelope.peer;
@@ -403,8 +405,8 @@ impl Session {
     }
 }
 
-/// After a mail that is refused no command is carried out that was sent before the refusal could be
-/// heard. Chunks are: to be thrown away.
+/// After a refused mail, no command is carried out that was sent before the client could see the
+/// refusal. Chunks are read in order to discard them.
 fn after_refusal(wire: &Wire) -> Onward {
     let unheard = wire.unread();
     let chunk_follows = chunk::is_bdat(unheard)

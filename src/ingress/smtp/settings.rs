@@ -19,23 +19,23 @@ use crate::settings::{
 pub struct Settings {
     pub name: String,
     pub listen: String,
-    /// The name it greets with; the machine's where it is not given.
+    /// The name in its greeting; the default is the machine's name.
     pub hostname: Option<String>,
-    /// The addresses it takes mail for, `@example.com` for a whole domain. May be empty on loopback
-    /// only: then it takes all.
+    /// The addresses for which it accepts mail, or `@example.com` for a whole domain. On loopback
+    /// only, the list may be empty: then it accepts all.
     pub recipients: Vec<String>,
-    /// The server's certificate. Without one nothing is encrypted.
+    /// The server's certificate. Without one, connections are not encrypted.
     pub tls: Option<Tls>,
     pub max_message_size: ByteSize,
-    /// The networks clients may come from. Empty: from anywhere.
+    /// The networks that clients may connect from. If empty, from anywhere.
     pub allow_from: Vec<String>,
     /// The load balancers, whose connections begin with a PROXY header, version 2, that names the
     /// client.
     pub proxy_protocol: Vec<String>,
-    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the
-    /// name it gives itself in Received as well, or `exchange` for Microsoft 365. Name only one
-    /// that writes the field on every mail, or removes others'. Off loopback it needs `allow_from`:
-    /// whoever else may send mail may write the field.
+    /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
+    /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
+    /// adds the header to every mail, or removes those of others. Off loopback it needs
+    /// `allow_from`, because any other sender could write the header.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -56,8 +56,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with them, as far as can be told before the address is bound; `key` is their
-    /// path.
+    /// The problems that can be found before the address is bound; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut found: Vec<_> = host::listen(&at("listen"), &self.listen)
@@ -76,7 +75,7 @@ impl Settings {
         found
     }
 
-    /// What others than this machine may do to it, and must not.
+    /// What other machines could do and must not.
     fn check_doors(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if host::private(&self.listen) {
@@ -87,14 +86,14 @@ impl Settings {
             found.push(Problem::new(
                 key,
                 format!(
-                    "it listens on {}, where others reach it, and takes mail for anybody",
+                    "it listens on {}, where others can reach it, and accepts mail for anybody",
                     self.listen
                 ),
                 "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
             ));
         }
 
-        // Whoever may send mail may write the field, and the signature that it speaks of.
+        // Anybody who may send mail may write the header, and the signature that it mentions.
         if let Some(id) = self.trusted_authserv_id.as_ref().filter(|_| self.is_open()) {
             found.push(Problem::new(
                 format!("{key}.trusted_authserv_id"),
@@ -113,14 +112,14 @@ impl Settings {
     fn check_recipients(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         for (place, recipient) in self.recipients.iter().enumerate() {
-            // Letters beyond ASCII are compared as they are (RFC 6531): whether they make a name is
-            // not judged here.
+            // Letters beyond ASCII are compared as they are (RFC 6531): this does not judge whether
+            // they form a name.
             let plain = recipient.replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "x");
             let whole_domain = plain.strip_prefix('@').is_some_and(is_domain);
             if !whole_domain && !is_address(&plain) {
                 found.push(Problem::new(
                     format!("{key}[{place}]"),
-                    format!("`{recipient}` is no mail address"),
+                    format!("`{recipient}` is not a valid mail address"),
                     "write `alerts@example.com`, or `@example.com` for the whole domain",
                 ));
             }
@@ -133,29 +132,29 @@ impl Settings {
         found
     }
 
-    /// What is wrong with the files they name.
+    /// The problems of the files that the settings name.
     pub fn check_files(&self, key: &str) -> Option<Problem> {
         certificate::read(self.tls.as_ref()?, &format!("{key}.tls")).err()
     }
 
-    /// What works and will not for long. Files that cannot be read are told by
-    /// [`Settings::check_files`].
+    /// What works now but not for long. [`Settings::check_files`] reports files that cannot be
+    /// read.
     pub fn warnings(&self, key: &str, now: Timestamp) -> Option<Problem> {
         certificate::warning(self.tls.as_ref()?, &format!("{key}.tls"), now)
     }
 
-    /// Whether whoever reaches the listener can send mail to it.
+    /// Whether anybody who reaches the listener can send mail to it.
     pub fn is_open(&self) -> bool {
         let admit_anybody = |list: &[String]| {
             Networks::new(list, "").map_or(true, |networks| networks.admit_anybody())
         };
-        // A balancer says who the client is, and so does whoever may pose as one.
+        // A load balancer names the client, and so does anybody who may pose as one.
         let balanced_by_anybody =
             !self.proxy_protocol.is_empty() && admit_anybody(&self.proxy_protocol);
         admit_anybody(&self.allow_from) || balanced_by_anybody
     }
 
-    /// Whether connections begin with TLS: RFC 8314 has port 465 for it.
+    /// Whether connections begin with TLS: RFC 8314 assigns port 465 to it.
     pub fn implicit_tls(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| {
             tls.implicit
@@ -168,7 +167,7 @@ impl Settings {
         if hostname.is_empty() || !hostname.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Problem::new(
                 key,
-                format!("`{}` is no host name", hostname.escape_debug()),
+                format!("`{}` is not a valid host name", hostname.escape_debug()),
                 "write the name in ASCII, without spaces: `hostname: mx.example.com`",
             ));
         }
@@ -177,7 +176,7 @@ impl Settings {
     }
 }
 
-/// The machine's name, or `localhost` where it cannot be told.
+/// The machine's name, or `localhost` if it is unknown.
 fn machine_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())

@@ -1,6 +1,7 @@
-//! The two buffers of a connection: what came and is not read yet, what is said and not sent yet.
+//! The two buffers of a connection: received bytes that are not read yet, and replies that are not
+//! sent yet.
 //!
-//! Replies leave when there is nothing left to read, so that pipelined commands (RFC 2920) are
+//! Replies are sent when there is nothing left to read, so that pipelined commands (RFC 2920) are
 //! answered in one write.
 
 use std::{io, ops::Range, time::Duration};
@@ -13,12 +14,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// Also the longest line there can be: a client that sends more without a line break is cut off.
+/// This is also the longest possible line: a client that sends more without a line break is
+/// disconnected.
 const INPUT: usize = 64 << 10;
-/// A client that sends commands and reads no reply must not make us remember them all.
+/// A client that sends commands without reading replies must not make the server remember them all.
 const OUTPUT: usize = 16 << 10;
 
-/// How long a client that is sent away is heard out, and how much of it.
+/// How long, and how much, is still read from a client that is disconnected.
 const HEARD_OUT: Duration = Duration::from_millis(500);
 const HEARD: u64 = 256 << 10;
 
@@ -29,11 +31,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 /// Why no more can be read.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The client went away, or never ends its line.
+    /// The client is gone, or never ends its line.
     Gone,
-    /// It kept silent, or took no reply.
+    /// The client stayed silent, or did not read a reply.
     TimedOut,
-    /// Its place is another's.
+    /// The place of the connection was given to another.
     Displaced,
 }
 
@@ -45,7 +47,7 @@ impl From<io::Error> for Ended {
 
 pub(super) struct Wire {
     stream: Box<dyn Transport>,
-    /// Cancelled once the connection's place is lost.
+    /// Cancelled when the connection loses its place.
     lost: CancellationToken,
     input: Box<[u8]>,
     unread: Range<usize>,
@@ -65,8 +67,9 @@ impl Wire {
         }
     }
 
-    /// Sends what is said, then goes on encrypted. What came before is forgotten: whoever can put
-    /// bytes into the plain connection must not have them read as the client's (RFC 3207, 4.2).
+    /// Sends the pending replies, then continues encrypted. Earlier input is discarded: an attacker
+    /// who can insert bytes into the plain connection must not have them read as the client's (RFC
+    /// 3207, 4.2).
     pub(super) async fn encrypt(
         mut self,
         acceptor: &TlsAcceptor,
@@ -83,17 +86,17 @@ impl Wire {
         })
     }
 
-    /// What has come and is not read yet.
+    /// The received bytes that are not read yet.
     pub(super) fn unread(&self) -> &[u8] {
         &self.input[self.unread.clone()]
     }
 
-    /// The first `n` unread bytes are read.
+    /// Marks the first `n` unread bytes as read.
     pub(super) fn consume(&mut self, n: usize) {
         self.unread.start = self.unread.end.min(self.unread.start.saturating_add(n));
     }
 
-    /// A line with its LF, if one has come whole, and where to say the reply.
+    /// A complete line with its LF, if there is one, and the buffer for the reply.
     pub(super) fn line(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
         let unread = &self.input[self.unread.clone()];
         let line = &unread[..=memchr(b'\n', unread)?];
@@ -101,7 +104,7 @@ impl Wire {
         Some((line, &mut self.output))
     }
 
-    /// Sends what is said, then waits for more to read. Safe to drop while it waits.
+    /// Sends the pending replies, then waits for more input. It is safe to drop while it waits.
     pub(super) async fn fill(&mut self, deadline: Instant) -> Result<(), Ended> {
         self.flush(deadline).await?;
         if self.unread.is_empty() {
@@ -131,7 +134,7 @@ impl Wire {
         }
     }
 
-    /// Sends what is said, if it has become much.
+    /// Sends the pending replies if there are many.
     pub(super) async fn relieve(&mut self, deadline: Instant) -> Result<(), Ended> {
         if self.output.len() < OUTPUT {
             return Ok(());
@@ -158,13 +161,13 @@ impl Wire {
         Ok(sent.map_err(|_| Ended::TimedOut)??)
     }
 
-    /// The client may still be sending: what comes after a close would have our last words thrown
-    /// away unread.
+    /// The client may still be sending: input after a close would make it discard the last replies
+    /// unread.
     pub(super) fn hear_out(&mut self) {
         self.hears_out = true;
     }
 
-    /// Sends what is said and ends the connection.
+    /// Sends the pending replies and closes the connection.
     pub(super) async fn close(mut self, deadline: Instant) {
         if self.flush(deadline).await.is_err() {
             return;

@@ -1,4 +1,4 @@
-//! What is answered over HTTP: 202 with the mail's number, or a sentence that says why not.
+//! The answers over HTTP: 202 with the mail's number, or a sentence that says why not.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{message::MailId, settings::SecretError};
 
-/// Seconds after which a sender should try again what could not be stored.
+/// Seconds after which a sender should try again if the mail could not be stored.
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("30");
 
 /// The mail is stored.
@@ -20,7 +20,7 @@ pub(super) fn stored(id: MailId, status: StatusCode) -> Response {
     (status, Json(json!({ "id": id }))).into_response()
 }
 
-/// There was no mail in it, and nothing is wrong.
+/// There was no mail in the request, and nothing is wrong.
 pub(super) fn settled() -> Response {
     (StatusCode::OK, Json(json!({}))).into_response()
 }
@@ -29,7 +29,7 @@ pub(super) fn settled() -> Response {
 #[derive(Debug)]
 pub(super) enum Fault {
     Refused(Refusal),
-    /// Our own secret cannot be read: nobody can be let in.
+    /// The webhook's own secret cannot be read: no request can be admitted.
     Secret(SecretError),
 }
 
@@ -45,57 +45,57 @@ impl From<SecretError> for Fault {
     }
 }
 
-/// Why a request is refused. Each is one status (RFC 9110), so that senders know whether to come
+/// Why a request is refused. Each has one status (RFC 9110), so that senders know whether to try
 /// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     UnknownPath,
     WrongMethod,
-    /// A browser sent it on some page's behalf.
+    /// A browser sent it on behalf of a page.
     CrossSite,
-    /// The bearer token is not the one.
+    /// The bearer token is wrong.
     Unauthorized,
     WrongPassword,
     /// The signature is missing, or is not the provider's.
     Forged,
-    /// The signature is right, and an hour old or from the future.
+    /// The signature is valid, but an hour old or from the future.
     Stale,
-    /// The request was taken before.
+    /// The request was accepted before.
     Replayed,
-    /// The same request is being stored just now.
+    /// The same request is being stored.
     UnderWay,
     WrongTopic,
-    /// Signed by way of SHA-1.
+    /// Signed with SHA-1.
     WeakSignature,
-    /// Our own secret cannot be read: nobody can be let in.
+    /// The webhook's own secret cannot be read: no request can be admitted.
     NoSecret,
-    /// What proves the request could not be fetched.
+    /// The proof of the request could not be fetched.
     NotFetched,
-    /// The body is of a content type that is not taken, or not what its type says: what to do about
-    /// it.
+    /// The content type is not accepted, or does not match the body; the text says what to do.
     WrongType(&'static str),
     Encoded,
     TooLarge,
-    /// The body came too slowly.
+    /// The body arrived too slowly.
     TooSlow,
-    /// The body broke off.
+    /// The body ended early.
     Broken,
     Empty,
     /// The body is not what this provider posts.
     Unreadable,
-    /// It is the provider's, and has no raw mail in it: what to change at the provider.
+    /// The request is genuine but contains no raw mail; the text says what to change at the
+    /// provider.
     NoMail(&'static str),
     NotStored,
-    /// What is left of the disk is kept for alerts.
+    /// The rest of the disk is reserved for alerts.
     DiskNearlyFull,
-    /// Too many large mails are under way.
+    /// Too many large mails are in progress.
     NoRoom,
-    /// The connection was too slow, while others had none.
+    /// The connection was too slow while others had no place.
     Displaced,
 }
 
 impl Refusal {
-    /// The status that says to anybody what it is.
+    /// The status of the refusal.
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::UnknownPath => StatusCode::NOT_FOUND,
@@ -120,8 +120,8 @@ impl Refusal {
         }
     }
 
-    /// The status for a provider that returns the mail to its sender, or drops it, on any 4xx. What
-    /// somebody can still mend in the provider's settings is a reason to come again.
+    /// The status for a provider that returns the mail to its sender, or drops it, on any 4xx. An
+    /// error that can still be corrected in the provider's settings is a reason to try again.
     pub(super) fn status_where_mail_would_bounce(self) -> StatusCode {
         match self {
             Self::WrongType(_) | Self::Unreadable | Self::NoMail(_) => {
@@ -131,7 +131,7 @@ impl Refusal {
         }
     }
 
-    /// Its own name, for the metrics: `wrong_password`.
+    /// The name of the refusal in the metrics: `wrong_password`.
     pub(super) fn reason(self) -> String {
         let name = format!("{self:?}");
         let name = name.split('(').next().unwrap_or_default();
@@ -145,24 +145,25 @@ impl Refusal {
     fn sentence(self) -> &'static str {
         match self {
             Self::UnknownPath => "No webhook has this path.",
-            Self::WrongMethod => "Only POST is taken here.",
-            Self::CrossSite => "Requests from web pages are not taken where no token is set.",
+            Self::WrongMethod => "Only POST is accepted here.",
+            Self::CrossSite => "Requests from web pages are not accepted without a token.",
             Self::Unauthorized => "The bearer token is missing or wrong.",
             Self::WrongPassword => "The user name or the password is missing or wrong.",
             Self::Forged => "The signature is missing or wrong.",
             Self::Stale => "The signature is too old, or one of the clocks is wrong.",
-            Self::Replayed => "This request was taken before.",
-            Self::UnderWay => "This request is being taken already; send it again later.",
+            Self::Replayed => "This request has already been accepted.",
+            Self::UnderWay => "This request is already being processed; send it again later.",
             Self::WrongTopic => "This is not the topic of ingress.webhook[].topic_arn.",
             Self::WeakSignature => {
-                "Only SignatureVersion 2 is taken: set the attribute of the topic to 2."
+                "Only SignatureVersion 2 is accepted: set the attribute of the topic to 2."
             }
             Self::NoSecret => {
-                "The webhook's own secret cannot be read; its operator has been told."
+                "The webhook's own secret cannot be read; its operator has been notified."
             }
             Self::NotFetched => "Amazon SNS cannot be reached to check this; send it again later.",
             Self::Encoded => {
-                "The body must not be compressed: send it without Content-Encoding, and with no Transfer-Encoding but chunked."
+                "The body must not be compressed: send it without Content-Encoding, and with no \
+                 Transfer-Encoding but chunked."
             }
             Self::TooLarge => "The body is larger than ingress.http.max_body.",
             Self::TooSlow => "The body came too slowly.",
@@ -170,21 +171,21 @@ impl Refusal {
             Self::Empty => "The body is empty.",
             Self::Unreadable => "The body is not what this provider posts.",
             Self::WrongType(mend) | Self::NoMail(mend) => mend,
-            Self::NoRoom => "Too many large mails are under way; send it again later.",
+            Self::NoRoom => "Too many large mails are in progress; send it again later.",
             Self::Displaced => {
                 "The body came too slowly while there are too many connections; send it again \
                  later."
             }
             Self::NotStored => "The mail cannot be stored now; send it again later.",
             Self::DiskNearlyFull => {
-                "The disk is nearly full, and this is no configured sender's mail; send it again \
-                 later."
+                "The disk is nearly full, and this mail is not from a configured sender; send it \
+                 again later."
             }
         }
     }
 }
 
-/// The refusal under the status that its reader needs.
+/// The refusal, with the status for its reader.
 pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
     let mut response = (status, Json(json!({ "error": refusal.sentence() }))).into_response();
     let headers = response.headers_mut();
@@ -200,7 +201,7 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
                 HeaderValue::from_static("Basic realm=\"alertbridge\""),
             );
         }
-        // What is left of the body is not waited for.
+        // The rest of the body is not waited for.
         Refusal::TooLarge
         | Refusal::TooSlow
         | Refusal::Broken

@@ -14,7 +14,7 @@ use super::{
     protocol::{Kind, Opened, Posted, Protocol},
 };
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::BasicAuth],
     may_be_open: false,

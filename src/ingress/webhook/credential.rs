@@ -1,4 +1,4 @@
-//! What a provider proves itself by.
+//! The credentials of providers.
 
 use crate::settings::Secret;
 
@@ -41,10 +41,10 @@ impl Proof {
     }
 }
 
-/// What one webhook asks for.
+/// The credential that a webhook requires.
 #[derive(Debug, Clone)]
 pub(super) enum Credential {
-    /// Nothing: one that may be open, on loopback.
+    /// None: the webhook may be open, on loopback.
     None,
     Token(Secret),
     SigningKey(Secret),
@@ -56,7 +56,7 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Its secret, where it is one.
+    /// Its secret, if it is one.
     pub(super) fn secret(&self) -> Option<&Secret> {
         match self {
             Self::Token(secret)

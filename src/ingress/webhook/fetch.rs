@@ -1,5 +1,5 @@
-//! The one thing a webhook asks of the network: small documents of Amazon SNS, at addresses that
-//! are checked before.
+//! The only network access of a webhook: small documents of Amazon SNS, at addresses that have been
+//! checked.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use tokio::sync::OnceCell;
 
-/// A certificate has 2 KB, the answer to a confirmation less.
+/// A certificate has 2 KB, and the answer to a confirmation less.
 const MAX_SIZE: usize = 64 << 10;
 /// SNS waits 15 seconds for the answer to its own request.
 const TIME: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ pub trait Fetch: Send + Sync {
 /// Why there is no document.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The server said no, which asking again does not change.
+    /// The server refused, which another attempt does not change.
     #[error("the server answered {0}")]
     Status(u16),
     #[error("too many documents are being fetched")]
@@ -32,11 +32,11 @@ pub enum FetchError {
     Unreachable(#[from] reqwest::Error),
 }
 
-/// The network, with certificates verified, no redirects, and bounds on time and size.
+/// Network access with verified certificates, no redirects, and bounds on time and size.
 pub struct Https(Client);
 
 impl Https {
-    /// The builder may add roots of trust or addresses of hosts, and nothing that weakens this.
+    /// The builder may add trusted roots or addresses of hosts, but nothing that weakens this.
     pub fn new(builder: ClientBuilder) -> Result<Self, FetchError> {
         let client = builder
             .https_only(true)
@@ -48,7 +48,7 @@ impl Https {
     }
 }
 
-/// The network, its client built when it is first asked for: few webhooks ever do.
+/// Network access whose client is built at its first use: few webhooks ever need it.
 #[derive(Default)]
 pub(super) struct Lazy(OnceCell<Https>);
 

@@ -15,11 +15,11 @@ use super::{answer::Refusal, protocol::Posted};
 pub(super) const MULTIPART: &str = "multipart/form-data";
 pub(super) const URLENCODED: &str = "application/x-www-form-urlencoded";
 
-/// Providers post about twenty, and one for each attachment.
+/// Providers post about twenty, plus one for each attachment.
 const MAX_FIELDS: usize = 1000;
 
-/// The values of the fields named. A field that is named and comes twice makes the form unreadable:
-/// which of them was meant is not ours to guess.
+/// The values of the named fields. A named field that comes twice makes the form unreadable,
+/// because it is unclear which one is meant.
 pub(super) async fn fields<const N: usize>(
     headers: &HeaderMap,
     body: Bytes,
@@ -79,8 +79,7 @@ pub(super) async fn fields<const N: usize>(
     Ok(found)
 }
 
-/// The mail in the field of this name. `mend` says what to change at the provider where there is
-/// none.
+/// The mail in the field of this name. `mend` says what to change at the provider if it is missing.
 pub(super) async fn mail(
     posted: Posted<'_>,
     name: &str,
@@ -90,13 +89,13 @@ pub(super) async fn mail(
     present(mail, mend)
 }
 
-/// A field that is there, and has something in it.
+/// A field that is present and not empty.
 pub(super) fn present(mail: Option<Bytes>, mend: &'static str) -> Result<Bytes, Refusal> {
     mail.filter(|mail| !mail.is_empty())
         .ok_or(Refusal::NoMail(mend))
 }
 
-/// The bytes themselves: a mail need not be UTF-8.
+/// The raw bytes: a mail need not be UTF-8.
 fn decoded(encoded: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = encoded
         .iter()
@@ -129,7 +128,8 @@ mod tests {
                 Some(Bytes::from_static(b"\xff +\0\r\n"))
             ]
         );
-        let body = b"--b\r\nContent-Disposition: form-data; name=\"mail\"\r\n\r\n\xff\r\n--cc\0\r\n\r\n--b--\r\n";
+        let body = b"--b\r\nContent-Disposition: form-data; \
+                     name=\"mail\"\r\n\r\n\xff\r\n--cc\0\r\n\r\n--b--\r\n";
         let parts = read("multipart/form-data; boundary=b", body).await;
         assert_eq!(
             parts,

@@ -1,22 +1,23 @@
-//! What a client may ask of the server.
+//! The limits for clients of the server.
 
 use std::time::Duration;
 
 use crate::ingress::listener::{Bounds, Capacity};
 
-/// What a client may ask of the server, beside the size of a body.
+/// The limits for clients, besides the size of a body.
 #[derive(Clone)]
 pub struct Limits {
     pub bounds: Bounds,
-    /// Of all listeners.
+    /// Shared by all listeners.
     pub capacity: Capacity,
-    /// From the connection, or the last answer, to the end of the request's head.
+    /// The time from the connection, or the last answer, to the end of the request's head.
     pub head: Duration,
-    /// From the head to the end of the body.
+    /// The time from the head to the end of the body.
     pub body: Duration,
-    /// The store's answer.
+    /// The time for the store's answer.
     pub store: Duration,
-    /// How long the body of a refused request is read on for, so that the answer is heard.
+    /// How long the rest of a refused request's body is read, so that the client receives the
+    /// answer.
     pub drain: Duration,
 }
 

@@ -21,7 +21,7 @@ use super::{
     protocol::{Kind, Opened, Posted, Protocol},
 };
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::SigningKey],
     may_be_open: false,
@@ -78,8 +78,8 @@ impl Protocol for Mailgun {
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
 
-        // The digits of the timestamp end where the token begins only by convention: the two are
-        // one mark.
+        // The timestamp's digits end where the token begins only by convention, so the two form one
+        // mark.
         let claim =
             self.once
                 .claim(&[&[&timestamp[..], &token].concat()], signed_at, posted.now)?;
@@ -96,7 +96,7 @@ impl Protocol for Mailgun {
 
     fn refused(&self, refusal: Refusal) -> StatusCode {
         match refusal {
-            // It is stored already.
+            // It is already stored.
             Refusal::Replayed => StatusCode::NOT_ACCEPTABLE,
             other => other.status(),
         }

@@ -14,15 +14,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::answer::Refusal;
 
-/// A signature of this age is refused. Mailgun's first three retries and all of SNS's come within
-/// it.
+/// A signature of this age is refused. The first three retries of Mailgun and all of SNS's come
+/// earlier.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
-/// How far the provider's clock may be before ours.
+/// How far the provider's clock may be ahead of this one.
 const MAX_LEAD: SignedDuration = SignedDuration::from_mins(5);
-/// So many requests are remembered; each had a right signature.
+/// The number of requests that are remembered; each had a valid signature.
 const MAX_REMEMBERED: usize = 1 << 16;
 
-/// What makes a request the same: a digest of what its signature covers.
+/// The identity of a request: a digest of what its signature covers.
 type Mark = [u8; 32];
 
 /// The requests of the last hour.
@@ -31,13 +31,12 @@ pub(super) struct Once(Arc<Mutex<HashMap<Mark, Taken>>>);
 
 struct Taken {
     signed_at: Timestamp,
-    /// Not yet, while it is under way.
+    /// False while the request is in progress.
     stored: bool,
 }
 
 impl Once {
-    /// Claims a request whose signature is right. It is refused where it is old, or was claimed
-    /// before.
+    /// Claims a request with a valid signature. It is refused if it is old or was claimed before.
     pub(super) fn claim(
         &self,
         signed: &[&[u8]],
@@ -78,14 +77,14 @@ impl Once {
     }
 }
 
-/// A request under way. Dropped before it is stored, the request may come again.
+/// A request in progress. If it is dropped before the mail is stored, the request may come again.
 pub(super) struct Claim {
     once: Once,
     mark: Mark,
 }
 
 impl Claim {
-    /// The mail is stored: from now on the request is a replay.
+    /// The mail is stored: from now on, the request is a replay.
     pub(super) fn stored(self) {
         if let Some(taken) = self.once.lock().get_mut(&self.mark) {
             taken.stored = true;
@@ -102,7 +101,7 @@ impl Drop for Claim {
     }
 }
 
-/// Each part with its length before it, so that no two lists of parts look alike.
+/// Each part is preceded by its length, so that no two lists of parts look alike.
 fn mark(parts: &[&[u8]]) -> Mark {
     let mut all = Vec::new();
     for part in parts {

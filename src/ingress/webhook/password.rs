@@ -1,5 +1,4 @@
-//! HTTP basic authentication (RFC 7617), compared in a time that does not tell how much of it was
-//! right.
+//! HTTP basic authentication (RFC 7617), compared in constant time.
 
 use aws_lc_rs::constant_time;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
@@ -11,8 +10,9 @@ use super::{
     credential::Credential,
 };
 
-/// Lets in whoever knows user name and password; whoever comes where another kind of proof is asked
-/// for as well. A password in a file is read at every request, so that rotating it needs no reload.
+/// Admits a request with the right user name and password, and any request if another kind of proof
+/// is required. A password in a file is read for every request, so that rotating it needs no
+/// reload.
 pub(super) fn check(credential: &Credential, headers: &HeaderMap) -> Result<(), Fault> {
     let Credential::BasicAuth { username, password } = credential else {
         return Ok(());
@@ -34,7 +34,7 @@ pub(super) fn check(credential: &Credential, headers: &HeaderMap) -> Result<(), 
     }
 }
 
-/// What follows the scheme, which may be written in any case (RFC 9110, 11.1).
+/// The credentials after the scheme, which is case-insensitive (RFC 9110, 11.1).
 fn basic(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, encoded) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"Basic ") {

@@ -16,7 +16,7 @@ use super::{
     protocol::{Kind, Opened, Posted, Protocol},
 };
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::BasicAuth],
     may_be_open: false,
@@ -33,7 +33,7 @@ impl Postmark {
     }
 }
 
-/// What is read of the JSON.
+/// The part of the JSON that is read.
 #[derive(Deserialize)]
 struct Inbound {
     #[serde(rename = "RawEmail", default)]
@@ -53,10 +53,13 @@ impl Protocol for Postmark {
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let inbound: Inbound =
             serde_json::from_slice(&posted.body).map_err(|_| Refusal::Unreadable)?;
-        let mail = inbound.raw_email.filter(|mail| !mail.is_empty()).ok_or(Refusal::NoMail(
-            "There is no RawEmail: switch on “Include raw email content in JSON payload” of the \
-             inbound stream.",
-        ))?;
+        let mail = inbound
+            .raw_email
+            .filter(|mail| !mail.is_empty())
+            .ok_or(Refusal::NoMail(
+                "There is no RawEmail: switch on “Include raw email content in JSON payload” \
+                 of the inbound stream.",
+            ))?;
         Ok(Opened::Mail(mail.into(), None))
     }
 

@@ -1,8 +1,8 @@
-//! How one provider posts mail: what proves that a request is the provider's, and where in it the
-//! raw mail is.
+//! How a provider posts mail: what proves that a request is the provider's, and where in it the raw
+//! mail is.
 //!
-//! A provider vouches for the transport only: that it took this mail at its door. Who wrote the
-//! mail is another stage's question.
+//! A provider only vouches for the transport, that is, that it received this mail. Who wrote the
+//! mail is the question of another stage.
 
 use async_trait::async_trait;
 use axum::{
@@ -20,27 +20,27 @@ use super::{
 };
 use crate::settings::Problem;
 
-/// What is known of a provider before its settings are.
+/// What is known about a provider before its settings are read.
 pub(super) struct Kind {
-    /// What its requests can prove themselves by, the best first.
+    /// The proofs that its requests can carry, the strongest first.
     pub(super) proofs: &'static [Proof],
-    /// Whether it may go without a proof where the listener is on loopback.
+    /// Whether it may have no proof if the listener is on loopback.
     pub(super) may_be_open: bool,
-    /// Makes it ready to take requests.
+    /// Prepares it to accept requests.
     pub(super) protocol: Compile,
 }
 
-/// Credential → protocol. The settings that gave the credential are at the key.
+/// Makes a protocol from a credential. The settings of the credential are at the key.
 type Compile = fn(Credential, key: &str) -> Result<Box<dyn Protocol>, Problem>;
 
-/// How one provider posts mail.
+/// How a provider posts mail.
 #[async_trait]
 pub(super) trait Protocol: Send + Sync {
-    /// What its requests prove themselves by.
+    /// The credential that its requests must prove.
     fn credential(&self) -> &Credential;
 
-    /// Lets a request in by its head, before its body is read, where the proof is in the head: the
-    /// password, where there is one.
+    /// Admits a request by its head, before its body is read, if the proof is in the head, as a
+    /// password is.
     fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
         password::check(self.credential(), headers)
     }
@@ -48,25 +48,25 @@ pub(super) trait Protocol: Send + Sync {
     /// Whether it posts bodies of this content type, given in lower case and without parameters.
     fn posts(&self, content_type: &str) -> bool;
 
-    /// What to do about a body of another content type, in a sentence.
+    /// What to do about a body of another content type, as a sentence.
     fn posts_instead(&self, _content_type: &str) -> &'static str {
         "The content type is not the one of this webhook's provider."
     }
 
-    /// Whether it takes the mail out of the body by copying it.
+    /// Whether extracting the mail from the body copies it.
     fn copies(&self) -> bool {
         true
     }
 
-    /// Checks the proof that covers the body, and takes the raw mail out of it to the byte.
+    /// Checks the proof that covers the body, and extracts the raw mail, byte for byte.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault>;
 
-    /// What the provider is answered once the mail is stored.
+    /// The answer to the provider once the mail is stored.
     fn stored(&self) -> StatusCode {
         StatusCode::ACCEPTED
     }
 
-    /// What the provider is answered so that it stops, or comes again, as the refusal means it.
+    /// The answer that makes the provider stop, or try again, as the refusal requires.
     fn refused(&self, refusal: Refusal) -> StatusCode {
         refusal.status()
     }
@@ -75,16 +75,16 @@ pub(super) trait Protocol: Send + Sync {
 /// A whole request.
 pub(super) struct Posted<'a> {
     pub(super) headers: &'a HeaderMap,
-    /// The bytes as they came: signatures are over them.
+    /// The original bytes: signatures cover them.
     pub(super) body: Bytes,
     pub(super) now: Timestamp,
     pub(super) fetch: &'a dyn Fetch,
 }
 
-/// What was in a request that is the provider's.
+/// The content of a genuine request.
 pub(super) enum Opened {
-    /// A mail; the claim, where there is one, makes the same request count once.
+    /// A mail; the claim, if there is one, makes repetitions of the request count once.
     Mail(Bytes, Option<Claim>),
-    /// The provider's own affair, which is settled.
+    /// A matter between the provider and this webhook, which is settled.
     Settled,
 }

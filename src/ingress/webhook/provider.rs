@@ -1,5 +1,5 @@
-//! The providers, one line each: the name in the configuration, which is that of the file below,
-//! and the file.
+//! The providers, one line each: the name in the configuration, which is also the name of the file,
+//! and its module.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::{cloudmailin, mailgun, postmark, protocol::Kind, raw, sendgrid, ses};
 
 macro_rules! providers {
     ($($(#[$attribute:meta])* $provider:ident => $module:ident;)*) => {
-        /// Who posts.
+        /// The provider that posts.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum Provider {

@@ -1,4 +1,4 @@
-//! `raw`: whoever has the mail posts it as it is, as `message/rfc822`, with a bearer token.
+//! `raw`: a program that has the mail posts it unchanged, as `message/rfc822`, with a bearer token.
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, header::ORIGIN};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::ingress::bearer;
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::Token],
     may_be_open: true,
@@ -44,9 +44,9 @@ impl Protocol for Raw {
                     Err(Refusal::Unauthorized.into())
                 }
             }
-            // Without a token whatever runs on this machine is trusted, but a browser runs
-            // everybody's pages. It names the page in Origin at every POST, to its own origin too,
-            // so a rebound DNS name does not help.
+            // Without a token, every program on this machine is trusted, but a browser runs
+            // anybody's pages. It names the page in Origin for every POST, even to its own origin,
+            // so a rebound DNS name does not help an attacker.
             None if headers.contains_key(ORIGIN) => Err(Refusal::CrossSite.into()),
             None => Ok(()),
         }
@@ -60,13 +60,12 @@ impl Protocol for Raw {
     fn posts_instead(&self, content_type: &str) -> &'static str {
         match content_type {
             URLENCODED => {
-                "A form is no mail, and `curl -d` strips its line breaks: post the mail as it is, \
-                 by \
-                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+                "A form is not a mail, and `curl -d` strips its line breaks: post the mail as it \
+                 is, by `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
             }
             MULTIPART => {
-                "A form is no mail: post the mail alone and as it is, by \
-                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+                "A form is not a mail: post the mail alone and as it is, by `curl --data-binary \
+                 @file -H 'Content-Type: message/rfc822'`."
             }
             _ => {
                 "The content type must be message/rfc822: post the mail as it is, by \
@@ -79,9 +78,9 @@ impl Protocol for Raw {
         false
     }
 
-    /// Anything else that is not empty is taken: what looks like no mail is for the stages to
-    /// judge, where it has an outcome and can be seen, and not lost to a sender that never looks at
-    /// its answers.
+    /// Anything else that is not empty is accepted: if it does not look like a mail, the stages
+    /// judge it, so that it has an outcome and is visible, instead of being lost to a sender that
+    /// never reads its answers.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         if posted.body.is_empty() {
             return Err(Refusal::Empty.into());
@@ -99,7 +98,7 @@ impl Protocol for Raw {
     }
 }
 
-/// Whether it is a mail whose lines were made one: it begins with a header field, another follows,
+/// Whether this is a mail whose lines were joined: it begins with a header field, another follows,
 /// and no line ends.
 fn is_stripped(body: &[u8]) -> bool {
     let is_name = |name: &[u8]| {

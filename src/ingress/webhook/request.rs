@@ -1,4 +1,4 @@
-//! One request: checked in the order that tells a stranger least, stored, answered.
+//! One request: checked in the order that reveals the least to a stranger, stored, answered.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -49,7 +49,7 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Says of each webhook that it listens, or that its secret cannot be read.
+    /// Reports for each webhook that it listens, or that its secret cannot be read.
     pub(super) fn report_health(&self) {
         for door in self.by_path.values() {
             match door.protocol.credential().secret().map(Secret::read) {
@@ -59,8 +59,8 @@ impl Doors {
         }
     }
 
-    /// Answers a request. A refusal waits for what is left of the body, within bounds: a client
-    /// still sending when the connection closes sees a reset in place of the answer.
+    /// Answers a request. A refusal waits for the rest of the body, within bounds: a client that is
+    /// still sending when the connection closes sees a reset instead of the answer.
     pub(super) async fn answer(&self, request: Request<Body>, place: &Place) -> Response {
         let (head, body) = request.into_parts();
         let mut body = Incoming {
@@ -95,7 +95,7 @@ impl Doors {
             );
         }
 
-        // To read on is to ask for the body (RFC 9110, 10.1.1).
+        // Reading on would request the body (RFC 9110, 10.1.1).
         if !waits_for_100 && !matches!(refusal, Refusal::TooSlow | Refusal::Displaced) {
             body.drain(self.max_body, self.limits.drain).await;
         }
@@ -137,7 +137,7 @@ impl Doors {
         }
     }
 
-    /// Lets the request in by its head alone.
+    /// Admits the request by its head alone.
     fn admit(&self, door: &Door, method: &Method, headers: &HeaderMap) -> Result<(), Fault> {
         if method != Method::POST {
             return Err(Refusal::WrongMethod.into());
@@ -150,7 +150,7 @@ impl Doors {
             return Err(Refusal::WrongType(door.protocol.posts_instead(&content_type)).into());
         }
 
-        // hyper undoes `chunked` alone: what is left of `gzip, chunked` is no mail.
+        // hyper decodes `chunked` only: what remains of `gzip, chunked` is not a mail.
         let codings = |name, plain: &str| {
             headers
                 .get_all(name)
@@ -179,7 +179,7 @@ impl Doors {
         Ok(())
     }
 
-    /// Reads the body within its time, for as long as the connection has its place.
+    /// Reads the body within its time limit, as long as the connection keeps its place.
     async fn read(&self, body: &mut Incoming, place: &Place) -> Result<(Bytes, Room), Refusal> {
         place.mail_begins();
         let read = tokio::select! {
@@ -209,7 +209,7 @@ impl Doors {
                 Ok(id)
             }
             Ok(Err(refused)) => {
-                tracing::warn!(ingress, size, %refused, "mail put off");
+                tracing::warn!(ingress, size, %refused, "mail deferred");
                 Err(match refused {
                     Refused::NoRoom => Refusal::DiskNearlyFull,
                     Refused::Failed(_) => Refusal::NotStored,
@@ -219,7 +219,7 @@ impl Doors {
                 tracing::warn!(
                     ingress,
                     size,
-                    "mail put off: the store did not answer in time"
+                    "mail deferred: the store did not answer in time"
                 );
                 Err(Refusal::NotStored)
             }
@@ -248,7 +248,7 @@ impl Incoming {
         Ok((bytes.into(), room))
     }
 
-    /// Reads and forgets up to `limit` bytes, for at most `time`.
+    /// Reads and discards up to `limit` bytes, for at most `time`.
     async fn drain(&mut self, mut limit: u64, time: Duration) {
         let all = async {
             while let Some(Ok(chunk)) = self.chunks.next().await
@@ -257,12 +257,12 @@ impl Incoming {
                 limit = limit.saturating_sub(chunk.len() as u64);
             }
         };
-        // Either way the answer is sent next.
+        // In either case, the answer is sent next.
         let _ = timeout(time, all).await;
     }
 }
 
-/// The media type alone, in lower case; empty where there is none.
+/// The media type alone, in lower case; empty if there is none.
 fn content_type(headers: &HeaderMap) -> String {
     let value = headers
         .get(CONTENT_TYPE)

@@ -26,7 +26,7 @@ use crate::settings::Problem;
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::SigningKey, Proof::BasicAuth],
     may_be_open: false,
@@ -39,7 +39,7 @@ struct Sendgrid {
 }
 
 impl Sendgrid {
-    /// A key that is none is a problem now, not at the first mail.
+    /// An invalid key is a problem now, not at the first mail.
     fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
         if let Credential::SigningKey(secret) = &credential
             && let Ok(text) = secret.read()
@@ -47,7 +47,7 @@ impl Sendgrid {
         {
             return Err(Problem::new(
                 format!("{key}.signing_key"),
-                "it is no public key of ECDSA P-256",
+                "it is not an ECDSA P-256 public key",
                 "give the public key of SendGrid's security policy as it is shown: Base64, \
                  beginning with `MFkw`",
             ));
@@ -59,7 +59,7 @@ impl Sendgrid {
         })
     }
 
-    /// The claim on a signed request; none where the password has proved it.
+    /// The claim on a signed request; `None` if the password has proved it.
     fn verify(&self, posted: &Posted<'_>) -> Result<Option<Claim>, Fault> {
         let Credential::SigningKey(secret) = &self.credential else {
             return Ok(None);
@@ -86,7 +86,8 @@ impl Sendgrid {
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
 
-        // Not the signature: who has one can make another for the same content.
+        // The mark excludes the signature: the holder of the key can make another one for the same
+        // content.
         Ok(Some(self.once.claim(&[&signed], signed_at, posted.now)?))
     }
 }
@@ -103,8 +104,8 @@ impl Protocol for Sendgrid {
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let claim = self.verify(&posted)?;
-        let mend = "There is no field email: switch on “POST the raw, full MIME message” of the \
-                    parse setting.";
+        let mend = "There is no field email: switch on “POST the raw, full MIME message” of \
+                    the parse setting.";
         Ok(Opened::Mail(
             form::mail(posted, "email", mend).await?,
             claim,

@@ -27,7 +27,7 @@ mod certificate;
 mod envelope;
 mod topic;
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::TopicArn],
     may_be_open: false,
@@ -52,7 +52,10 @@ impl Ses {
         let topic = Topic::parse(arn).ok_or_else(|| {
             Problem::new(
                 format!("{key}.topic_arn"),
-                format!("`{}` is no ARN of an SNS topic", arn.escape_debug()),
+                format!(
+                    "`{}` is not a valid ARN of an SNS topic",
+                    arn.escape_debug()
+                ),
                 "write it like `arn:aws:sns:us-east-1:123456789012:alerts`",
             )
         })?;
@@ -65,7 +68,7 @@ impl Ses {
         })
     }
 
-    /// Answers the topic's question whether we want its messages.
+    /// Confirms the topic's subscription, if it is the configured one.
     async fn confirm(&self, envelope: &Envelope, posted: &Posted<'_>) -> Result<Opened, Fault> {
         let url = envelope
             .subscribe_url
@@ -100,7 +103,7 @@ impl Protocol for Ses {
     }
 
     fn posts(&self, content_type: &str) -> bool {
-        // SNS calls its JSON text.
+        // SNS declares its JSON as text.
         content_type == "text/plain" || content_type == "application/json"
     }
 
@@ -159,7 +162,7 @@ impl Protocol for Ses {
         match envelope.kind.as_str() {
             "Notification" => Ok(Opened::Mail(mail(&envelope.message)?, Some(claim))),
             "SubscriptionConfirmation" => self.confirm(&envelope, &posted).await,
-            // Not undone by us: whoever may unsubscribe may do so for good.
+            // It is not undone here: somebody who may unsubscribe may do so for good.
             "UnsubscribeConfirmation" => {
                 tracing::warn!(
                     topic = self.topic.arn(),
@@ -173,14 +176,14 @@ impl Protocol for Ses {
 
     fn refused(&self, refusal: Refusal) -> StatusCode {
         match refusal {
-            // SNS answers a 401 with a password, which it does not have.
+            // SNS would answer a 401 with a password, which it does not have.
             Refusal::Forged | Refusal::Stale => StatusCode::FORBIDDEN,
             other => other.status(),
         }
     }
 }
 
-/// What SES tells of a mail.
+/// What SES reports about a mail.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Received {
@@ -203,7 +206,7 @@ struct Action {
 /// The mail in a notification.
 fn mail(message: &str) -> Result<Bytes, Refusal> {
     let none = Refusal::NoMail(
-        "The message is no mail that SES received: let only its SNS action publish here.",
+        "The message is not a mail that SES received: let only its SNS action publish here.",
     );
     let received: Received = serde_json::from_str(message).map_err(|_| none)?;
     let action = received.receipt.and_then(|receipt| receipt.action);
@@ -221,8 +224,8 @@ fn mail(message: &str) -> Result<Bytes, Refusal> {
         );
     };
 
-    // As text SES replaces what is not UTF-8. A mail's header has a colon, so it is never taken for
-    // Base64.
+    // In text, SES replaces what is not UTF-8. A mail's header contains a colon, so it is never
+    // taken for Base64.
     let coded = encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("Base64"));
 
     coded
@@ -258,7 +261,8 @@ mod tests {
         let s3 = r#"{"receipt":{"action":{"type":"S3","bucketName":"b","objectKey":"k"}}}"#;
         assert!(refusal(s3).contains("S3"));
         for text in [
-            r#"{"receipt":{"action":{"type":"SNS","encoding":"UTF8"}},"content":"Subject: x\r\n\r\n"}"#,
+            r#"{"receipt":{"action":{"type":"SNS","encoding":"UTF8"}},
+                "content":"Subject: x\r\n\r\n"}"#,
             r#"{"receipt":{"action":{"type":"SNS"}},"content":"Subject: x\r\n\r\n"}"#,
         ] {
             assert!(refusal(text).contains("Base64"));
@@ -269,7 +273,7 @@ mod tests {
             r#"{"notificationType":"AMAZON_SES_SETUP_NOTIFICATION"}"#,
             r#"{"content":""}"#,
         ] {
-            assert!(refusal(other).contains("no mail"), "{other}");
+            assert!(refusal(other).contains("not a mail"), "{other}");
         }
     }
 }

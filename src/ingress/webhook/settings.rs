@@ -13,7 +13,7 @@ use super::{
 };
 use crate::settings::{ByteSize, Problem, Secret, SecretText, bounds};
 
-/// `ingress.http` of the configuration: the listener all webhooks share.
+/// `ingress.http` of the configuration: the listener that all webhooks share.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
@@ -36,21 +36,22 @@ impl Default for HttpSettings {
 pub struct Settings {
     pub name: String,
     pub provider: Provider,
-    /// `/ingress/NAME` where it is not given.
+    /// `/ingress/NAME` if it is not given.
     pub path: Option<String>,
-    /// The bearer token of `raw`; may be left out on loopback only.
+    /// The bearer token of `raw`; it is optional on loopback only.
     pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
     /// Mailgun's HTTP webhook signing key, or SendGrid's public key.
     pub signing_key: Option<SecretText>,
     pub signing_key_file: Option<PathBuf>,
-    /// Of Postmark, CloudMailin and SendGrid: what stands in the URL that they post to.
+    /// For Postmark, CloudMailin and SendGrid: the user name and password in the URL that they post
+    /// to.
     pub basic_auth: Option<BasicAuth>,
     /// The SNS topic that SES publishes to.
     pub topic_arn: Option<String>,
-    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the
-    /// name it gives itself in Received as well, or `exchange` for Microsoft 365. Name only one
-    /// that writes the field on every mail, or removes others'.
+    /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
+    /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
+    /// adds the header to every mail, or removes those of others.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -64,7 +65,7 @@ pub struct BasicAuth {
 }
 
 impl HttpSettings {
-    /// What is wrong with them, whoever listens; `key` is their path.
+    /// The problems of the settings, whatever the address; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         bounds::mail_size(&format!("{key}.max_body"), self.max_body)
             .into_iter()
@@ -73,30 +74,30 @@ impl HttpSettings {
 }
 
 impl Settings {
-    /// Where it is posted to.
+    /// The path that mail is posted to.
     pub fn path(&self) -> String {
         self.path
             .clone()
             .unwrap_or_else(|| format!("/ingress/{}", self.name))
     }
 
-    /// Whether its path is one that can be asked for.
+    /// Whether its path can be requested.
     pub fn has_path(&self) -> bool {
         is_path(&self.path())
     }
 
-    /// Whether whoever reaches the listener can put mail into it.
+    /// Whether anybody who reaches the listener can post mail to it.
     pub fn is_open(&self) -> bool {
         self.provider.kind().may_be_open && self.token.is_none() && self.token_file.is_none()
     }
 
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let path = self.path();
         let path = (!self.has_path()).then(|| {
             Problem::new(
                 format!("{key}.path"),
-                format!("`{path}` is no path"),
+                format!("`{path}` is not a valid path"),
                 "begin it with `/`, and use letters, digits and `/ - _ . ~` only",
             )
         });
@@ -108,7 +109,7 @@ impl Settings {
         (self.provider.kind().protocol)(self.credential(key)?, key)
     }
 
-    /// The credential of the settings at `key`: one of the kinds that the provider takes.
+    /// The credential in the settings at `key`: one of the kinds that the provider accepts.
     fn credential(&self, key: &str) -> Result<Credential, Problem> {
         Ok(match self.proof(key)? {
             None => Credential::None,
@@ -134,8 +135,8 @@ impl Settings {
         })
     }
 
-    /// Which proof is given; none where the provider may do without. A proof of another provider's
-    /// is a problem, and so is one that is missing.
+    /// The kind of proof that is given; `None` if the provider may do without. Another provider's
+    /// proof is a problem, and so is a missing one.
     fn proof(&self, key: &str) -> Result<Option<Proof>, Problem> {
         let (name, kind) = (self.provider.name(), self.provider.kind());
         let given = |proof: &Proof| self.given(*proof).map(|key| (*proof, key));
@@ -210,7 +211,7 @@ impl BasicAuth {
     }
 }
 
-/// A secret that must be given, and hold something.
+/// A secret that must be given and not be empty.
 fn secret(
     key: &str,
     name: &str,
@@ -227,7 +228,7 @@ fn secret(
     }
 }
 
-/// Paths are compared as they are sent: what a client would encode would never match.
+/// Paths are compared as they are sent: one that a client would encode would never match.
 pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && path

@@ -1,4 +1,4 @@
-//! A From that the small grammar does not know, read as widely as programs differ.
+//! A From outside the small grammar, read as widely as programs differ.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use mail_parser::parsers::MessageStream;
 
 use super::{Sender, is_configured, printable};
 
-/// What programs that show no zero-width characters leave out of an address.
+/// Characters that programs without zero-width characters drop from an address.
 const INVISIBLE: [char; 7] = [
     '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}', '\u{feff}',
 ];
@@ -24,12 +24,12 @@ const ESCAPES: [(&str, &str); 6] = [
 /// The longest From that is read, in bytes.
 const MAX_FROM: usize = 64 << 10;
 
-/// Who an unfolded From says the mail is from; `odd` is what the small grammar does not know.
+/// The sender according to an unfolded From; `odd` is its deviation from the small grammar.
 pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
     let value = &value[..value.len().min(MAX_FROM)];
     let odd = format!("its From is odd: {odd}");
 
-    // Some programs end a text at a NUL, and others leave it out.
+    // Some programs end a text at a NUL, and others drop it.
     if let Some(nul) = memchr::memchr(0, value) {
         let whole: Vec<u8> = value.iter().copied().filter(|byte| *byte != 0).collect();
         let readings = [
@@ -67,7 +67,7 @@ fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
         return Sender::Configured;
     }
 
-    // Whatever stands before it, the address in brackets at the end is the one that is shown.
+    // Whatever comes before it, the address in brackets at the end is the one that is shown.
     let last = found.last().unwrap_or(first);
     let shown = visible
         .trim_ascii_end()
@@ -95,7 +95,7 @@ fn has_brackets_before(visible: &[u8], last: &[u8]) -> bool {
     memchr::memchr2(b'<', b'>', &visible[..before]).is_some()
 }
 
-/// Whether a text names a configured sender: encoded, escaped, spaced or dressed up.
+/// Whether a text contains a configured sender: encoded, escaped, spaced or disguised.
 pub fn names(text: &[u8], configured: &[String]) -> bool {
     let text = &text[..text.len().min(MAX_FROM)];
     let has = |text: &str| {
@@ -124,7 +124,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// The text with its encoded words (RFC 2047) decoded, wherever they stand.
+/// The text with its encoded words (RFC 2047) decoded, wherever they are.
 fn decoded(text: &[u8]) -> Option<String> {
     memchr::memmem::find(text, b"=?")?;
     let line = [text, b"\n"].concat();
@@ -136,7 +136,7 @@ fn decoded(text: &[u8]) -> Option<String> {
     )
 }
 
-/// Whether an address stands in a text, and is not a piece of a longer one.
+/// Whether a text contains an address that is not part of a longer one.
 fn holds(text: &str, address: &str) -> bool {
     text.match_indices(address).any(|(at, _)| {
         let before = text[..at].bytes().next_back();
@@ -154,8 +154,8 @@ fn holds(text: &str, address: &str) -> bool {
     })
 }
 
-/// The value without what is a name whatever it says: quoted strings, but for a quoted local part,
-/// comments, and encoded words before brackets. None where a quoted string or a comment does not
+/// The value without what is certainly a name: quoted strings other than a quoted local part,
+/// comments, and encoded words before brackets. `None` if a quoted string or a comment does not
 /// end.
 fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     let mut visible = Vec::with_capacity(value.len());
@@ -191,7 +191,7 @@ fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     Some(visible)
 }
 
-/// What follows an encoded word (RFC 2047, 2), of which the `=` is taken.
+/// The text after an encoded word (RFC 2047, 2), of which the `=` has been read.
 fn encoded_word(text: &[u8]) -> Option<&[u8]> {
     let word = &text[..text
         .iter()
@@ -211,7 +211,7 @@ fn encoded_word(text: &[u8]) -> Option<&[u8]> {
     Some(&text[1 + end + 2..])
 }
 
-/// What a quoted string says, and what follows it.
+/// The content of a quoted string, and the text after it.
 fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut said = Vec::new();
     let mut bytes = text.iter().enumerate();
@@ -227,7 +227,7 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     None
 }
 
-/// What follows a comment, which may hold others.
+/// The text after a comment, which may contain others.
 fn comment(text: &[u8]) -> Option<&[u8]> {
     let mut depth = 1;
     let mut bytes = text.iter().enumerate();
@@ -247,8 +247,8 @@ fn comment(text: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Whatever has an `@` in it, in order: the atoms on both of its sides, white space between them
-/// left out. In a name that stands before brackets, an `@` by itself is a word.
+/// Everything with an `@` in it, in order: the atoms on both sides, without the white space between
+/// them. In a name before brackets, a single `@` is a word.
 fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
     let last_bracket = memchr::memrchr(b'<', text);
     let by_itself = |at: usize| {

@@ -41,7 +41,7 @@ fn policy(trigger: ForTrigger, resolve: ForResolve) -> Policy {
     }
 }
 
-/// In a word, what a mail of that verdict may do.
+/// What a mail with that verdict may do, in one word.
 fn word(policy: &Policy, verdict: Verdict, signal: Signal, app: &str) -> &'static str {
     match policy.standing(&mail(verdict), signal, Some(app), NOW) {
         Standing::Genuine => "acts",

@@ -119,7 +119,8 @@ impl Model {
             if !resolves && self.is_silenced(id, severity, now) {
                 return Err(format!("told while silenced: {page:?}"));
             }
-            // What a mute held, and then a silence, is told at the end of that, whatever time it is.
+            // What a mute held, and then a silence, is told at the end of that, whatever time it
+            // is.
             let ends_now = self
                 .covering(id, severity)
                 .any(|silence| silence.until == now);

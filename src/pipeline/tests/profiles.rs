@@ -36,7 +36,8 @@ route:
 receivers:
   - { name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }
   - name: pager
-    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: 'http://127.0.0.1:9/pager' }]
+    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: \
+    'http://127.0.0.1:9/pager' }]
 ";
 
 /// A mail of a sender at a second after midnight.
@@ -44,7 +45,8 @@ fn from(sender: &str, subject: &str, second: i64, body: &str) -> Vec<u8> {
     let date = (midnight() + SignedDuration::from_secs(second)).strftime("%a, %d %b %Y %T +0000");
     let id = crate::delivery::sha256_hex(format!("{sender}{subject}{second}{body}").as_bytes());
     format!(
-        "From: {sender}\r\nSubject: {subject}\r\nDate: {date}\r\nMessage-ID: <{id}@x>\r\n\r\n{body}\r\n"
+        "From: {sender}\r\nSubject: {subject}\r\nDate: {date}\r\nMessage-ID: \
+         <{id}@x>\r\n\r\n{body}\r\n"
     )
     .into_bytes()
 }

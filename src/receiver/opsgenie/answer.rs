@@ -1,4 +1,5 @@
-//! What Opsgenie's replies mean. A 202 is no delivery: it promises to look at the request later.
+//! The meaning of Opsgenie's replies. A 202 is not a delivery: it only promises that the request
+//! will be processed.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::{
     receiver::{Reply, status, text},
 };
 
-/// What a reply to a create or a close means.
+/// The meaning of a reply to a create or a close.
 pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
     if (200..300).contains(&reply.status) {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -15,8 +16,8 @@ pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
             .and_then(Value::as_str)
             .filter(|id| !id.is_empty());
         let id = id.or_else(|| reply.headers.get("x-request-id").map(String::as_str));
-        // Without an id nobody can ask what became of it. Sent again it does no harm: the alias is
-        // the same.
+        // Without an id, the result cannot be queried. Sending it again does no harm, because the
+        // alias is the same.
         return match id {
             Some(id) if id.len() <= 512 => Verdict::Accepted {
                 request_id: id.to_owned(),
@@ -28,7 +29,7 @@ pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
     failed(action, reply)
 }
 
-/// What a reply to the question what became of a request means.
+/// The meaning of a reply to the query for a request's result.
 pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
     if reply.status == 404 && unprocessed(reply) {
         return Verdict::NotYet;
@@ -95,8 +96,8 @@ fn failed(action: Action, reply: &Reply) -> Verdict {
     }
 }
 
-/// A close of what is not open has nothing left to do; what is changed would be an alert of its
-/// own.
+/// A close of an alert that is not open has nothing left to do; a change would have to become an
+/// alert of its own.
 fn gone(action: Action) -> Verdict {
     match action {
         Action::Trigger | Action::Resolve => Verdict::Delivered { receipt: None },

@@ -1,4 +1,4 @@
-//! Who is to be called.
+//! The responders of an alert.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::receiver::{
     template::{Escape, Template},
 };
 
-/// Who is to be called, as Opsgenie has it: by id, name or (a user) username, each a template.
+/// A responder as Opsgenie defines it: by id, name or (for a user) username, each a template.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Responder {
@@ -29,7 +29,7 @@ pub struct Called {
 }
 
 impl Called {
-    /// As the API takes it; none, with a note, where the template names nobody.
+    /// In the API's form; `None`, with a note, if the template names nobody.
     pub(super) fn on(&self, page: &Page<'_>) -> Option<Value> {
         let Self { kind, key, who } = self;
         let Some(who) = page.line(Some(who)) else {
@@ -46,7 +46,7 @@ impl Responder {
         let kinds = ["team", "user", "escalation", "schedule"];
 
         if !kinds.contains(&self.r#type.as_str()) {
-            let what = format!("`{}` is no type of responder", self.r#type);
+            let what = format!("`{}` is not a type of responder", self.r#type);
             site.problem(
                 &format!("{place}.type"),
                 what,

@@ -1,9 +1,9 @@
 //! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>,
 //! `chat.update`.
 //!
-//! With `update_message` an incident is one message: its end edits the trigger's and is a reply in
-//! its thread. Where that message is not known (an incoming webhook posted it) or is gone, the end
-//! is a message of its own.
+//! With `update_message`, an incident is one message: its resolve edits the trigger's message and
+//! is a reply in its thread. If that message is not known (an incoming webhook posted it) or no
+//! longer exists, the resolve is a message of its own.
 
 use serde_json::Value;
 
@@ -23,9 +23,9 @@ use crate::{
     },
 };
 
-/// Where Slack answers.
+/// The default of `bot_api_url`.
 const SLACK: &str = "https://slack.com/api";
-/// In bytes. Slack's have some thirty.
+/// In bytes. Slack's receipts have about thirty.
 const LONGEST_RECEIPT: usize = 255;
 
 /// How a bot posts.
@@ -33,19 +33,19 @@ pub struct Bot {
     token: Credential,
     base: Address,
     channel: Template,
-    /// Whether alerts differ in it.
+    /// Whether the channel differs between alerts.
     many_channels: bool,
     update_message: bool,
 }
 
-/// A message that was posted: the receipt of its delivery, `C0123ABCD/1405894322.002768`.
+/// A posted message: the receipt of its delivery, `C0123ABCD/1405894322.002768`.
 #[derive(Debug, Clone, Copy)]
 struct Posted<'a> {
     channel: &'a str,
     ts: &'a str,
 }
 
-/// What one request does.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy)]
 enum Part<'a> {
     Post,
@@ -115,8 +115,8 @@ impl Bot {
         keys: &Keys,
     ) -> Result<Request, RenderError> {
         let mut body = message;
-        // Nothing in it is a name to look up or a page to fetch; `chat.update` would look them up
-        // unless told.
+        // It contains no name to look up and no page to fetch; `chat.update` would look them up
+        // otherwise.
         body["parse"] = "none".into();
         body["link_names"] = false.into();
 
@@ -156,8 +156,8 @@ impl Bot {
         })
     }
 
-    /// Where a message of its own goes. The end of an incident goes where its trigger went, though
-    /// its labels may name another channel by then.
+    /// The channel of a new message. A resolve goes where its trigger went, although its labels may
+    /// yield another channel by then.
     fn channel(&self, parcel: &Parcel<'_>) -> Result<String, RenderError> {
         let told = parcel
             .receipt
@@ -179,8 +179,7 @@ impl Bot {
         Ok(channel)
     }
 
-    /// A change, and the end of an incident, edit the message of its beginning or go where that
-    /// went.
+    /// A change and a resolve edit the trigger's message, or go to its channel.
     pub(super) fn example_receipt(&self, action: Action) -> Option<&'static str> {
         let needs_it = match action {
             Action::Trigger => false,
@@ -190,7 +189,7 @@ impl Bot {
         needs_it.then_some("<the trigger's channel>/<the trigger's ts>")
     }
 
-    /// Who follows the thread hears of the end by a reply.
+    /// A reply announces the resolve to those who follow the thread.
     pub(super) fn second_step(&self, action: Action) -> Option<Step> {
         (action == Action::Resolve && self.update_message).then_some(Step::Reply)
     }
@@ -212,7 +211,7 @@ impl Bot {
         }
     }
 
-    /// Of a status in the 200s `ok` tells.
+    /// On 2xx, the body's `ok` decides.
     pub(super) fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let (success, action) = (
@@ -247,34 +246,34 @@ impl<'a> Posted<'a> {
         (!channel.is_empty() && !ts.is_empty()).then_some(Self { channel, ts })
     }
 
-    /// Both are Slack's own names for it, to be given back as they are.
+    /// Both are Slack's own identifiers, to be returned verbatim.
     fn receipt(json: &Value) -> Option<String> {
         let receipt = format!("{}/{}", json["channel"].as_str()?, json["ts"].as_str()?);
         (receipt.len() <= LONGEST_RECEIPT).then_some(receipt)
     }
 }
 
-/// The message to edit, or its channel, is not there any more.
+/// The message to edit, or its channel, no longer exists.
 const GONE: [&str; 4] = [
     "message_not_found",
     "channel_not_found",
     "is_inactive",
     "team_not_found",
 ];
-/// It is there, and cannot be edited.
+/// It exists, and cannot be edited.
 const FINAL: [&str; 3] = [
     "cant_update_message",
     "edit_window_closed",
     "block_mismatch",
 ];
-/// It takes no reply.
+/// It accepts no reply.
 const UNANSWERABLE: [&str; 4] = [
     "cannot_reply_to_message",
     "restricted_action_non_threadable_channel",
     "restricted_action_thread_locked",
     "thread_not_found",
 ];
-/// What Slack says passes by itself.
+/// Errors that Slack says are temporary.
 const PASSING: [&str; 9] = [
     "internal_error",
     "fatal_error",
@@ -286,7 +285,7 @@ const PASSING: [&str; 9] = [
     "team_added_to_org",
     "org_login_required",
 ];
-/// What speaks of the token, or of what it may do.
+/// Errors about the token, or its permissions.
 const UNAUTHORIZED: [&str; 21] = [
     "access_denied",
     "accesslimited",
@@ -310,7 +309,7 @@ const UNAUTHORIZED: [&str; 21] = [
     "two_factor_setup_required",
     "cant_update_message",
 ];
-/// What speaks of the request or its channel.
+/// Errors about the request or its channel.
 const REJECTED: [&str; 30] = [
     "as_user_not_supported",
     "block_mismatch",
@@ -344,8 +343,8 @@ const REJECTED: [&str; 30] = [
     "unknown_method",
 ];
 
-/// By Slack's documentation, which lists what it expects: any other word comes "where the service
-/// is down or other unexpected factors affect processing", and is tried again.
+/// By Slack's documentation, which lists the expected errors: any other word comes "where the
+/// service is down or other unexpected factors affect processing", and is tried again.
 fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
     let detail = explained(word, json, reply.status);
     let next = match part {
@@ -388,7 +387,7 @@ fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
     }
 }
 
-/// The word, with what mends it where that is known.
+/// The word, with its remedy if that is known.
 fn explained(word: &str, json: &Value, status: u16) -> String {
     let messages = json["response_metadata"]["messages"].as_array();
     let messages: Vec<_> = messages

@@ -1,5 +1,5 @@
-//! What an incoming webhook answers: a word.
-//! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks> Others who take
+//! The replies of an incoming webhook: single words.
+//! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks> Services that accept
 //! Slack's messages (Mattermost, Rocket.Chat, Discord's `/slack`) have words of their own.
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::{
     receiver::{Reply, denial, status},
 };
 
-/// Slack's words for what no repetition mends, whatever the status beside them.
+/// Slack's words for what no repetition fixes, whatever the status.
 const REFUSED: [&str; 18] = [
     "invalid_payload",
     "invalid_blocks",
@@ -30,7 +30,7 @@ const REFUSED: [&str; 18] = [
     "channel_not_found",
     "channel_is_archived",
 ];
-/// Those that speak of the credential.
+/// The words about the credential.
 const UNAUTHORIZED: [&str; 6] = [
     "action_prohibited",
     "posting_to_general_channel_denied",
@@ -42,7 +42,7 @@ const UNAUTHORIZED: [&str; 6] = [
 
 pub(super) fn judge(reply: &Reply) -> Verdict {
     let said = String::from_utf8_lossy(&reply.body);
-    // Those who speak Slack's language wrap its words in its API's JSON.
+    // Compatible services wrap Slack's words in the JSON of its API.
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let said = if json["ok"] == true {
         "ok"
@@ -52,7 +52,7 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
 
     let detail = status::detail(reply);
 
-    // The word in the body knows more than the status.
+    // The word in the body is more specific than the status.
     if REFUSED.contains(&said) {
         let unauthorized = UNAUTHORIZED.contains(&said);
         let reason = if unauthorized {

@@ -1,6 +1,6 @@
-//! What a webhook's request says: the event of Standard Webhooks, or what a template makes of the
-//! alert. A template that is to give JSON gives JSON, whatever an alert says, or is refused when
-//! the configuration is loaded.
+//! The body of a webhook's request: the event of Standard Webhooks, or the result of a template. A
+//! template for JSON yields valid JSON whatever an alert says, or is refused when the configuration
+//! is loaded.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// `place` is where the template stands; `media_type` what the configuration calls it.
+    /// `place` is the place of the template; `media_type` is what the configuration declares.
     pub(super) fn compile(
         place: &str,
         source: &str,
@@ -48,9 +48,9 @@ impl Content {
             };
             site.problem(
                 place,
-                format!("tried on {which}, it gives no JSON: {wrong}"),
-                "write every value as `{{ … | tojson }}`, without quotes around it; where no JSON \
-                 is meant, set the header Content-Type to text/plain",
+                format!("tried on {which}, it does not give valid JSON: {wrong}"),
+                "write every value as `{{ … | tojson }}`, without quotes around it; where no \
+                 JSON is meant, set the header Content-Type to text/plain",
             );
             return None;
         }
@@ -58,7 +58,7 @@ impl Content {
         Some(Self::Json(template))
     }
 
-    /// What a request of this method says where no template is given.
+    /// The body of a request with this method if no template is given.
     pub(super) fn of(method: Method) -> Self {
         if method.has_body() {
             Self::Event
@@ -95,7 +95,7 @@ impl Content {
             Self::Json(template) => {
                 let text = template.render(&page.context())?;
                 let mut json = serde_json::from_str(&text).map_err(|error| {
-                    RenderError::Impossible(format!("the body is no JSON: {error}"))
+                    RenderError::Impossible(format!("the body is not valid JSON: {error}"))
                 })?;
                 if !text.contains(mark.trim()) {
                     mark_first(&mut json, &mark);
@@ -106,7 +106,7 @@ impl Content {
     }
 }
 
-/// What its type or its beginning says, or what becomes of it.
+/// What its type or its beginning says, or what it results in.
 fn is_json(
     source: &str,
     media_type: Option<&str>,
@@ -137,8 +137,8 @@ fn is_json(
     }
 }
 
-/// What may not be genuine says so to whoever reads it: the first sentence is marked. Keys, states
-/// and addresses hold no space.
+/// A page that may not be genuine says so: the first sentence is marked. Keys, states and addresses
+/// contain no space.
 fn mark_first(json: &mut Value, mark: &str) -> bool {
     match json {
         Value::String(text) if text.trim().contains(char::is_whitespace) => {
@@ -164,7 +164,8 @@ mod tests {
         assert!(mark_first(&mut body, "[UNVERIFIED] "));
         assert_eq!(
             body,
-            json!({ "key": "a:b", "n": 1, "in": [{ "title": "[UNVERIFIED] An app is down" }], "text": "a b" })
+            json!({ "key": "a:b", "n": 1, "in": [{ "title": "[UNVERIFIED] An app is \
+                down" }], "text": "a b" })
         );
         assert!(!mark_first(&mut json!({ "key": "a:b" }), "[UNVERIFIED] "));
     }

@@ -1,5 +1,5 @@
-//! Where a webhook's request goes. The host is the configuration's alone, and what an alert fills
-//! in is one piece of the path or query: it leads nowhere else.
+//! The address of a webhook's request. The configuration alone determines the host, and a value
+//! from an alert fills in a single piece of the path or query: it cannot redirect the request.
 
 use minijinja::Value;
 use secrecy::ExposeSecret as _;
@@ -16,17 +16,17 @@ use crate::{
     settings::Secret,
 };
 
-/// A literal piece of a path that is at least so long is taken for a credential.
+/// A literal piece of a path of at least this length is taken for a credential.
 const LONG_PIECE: usize = 16;
 
 pub(super) struct Destination {
-    /// As it is written: may be a credential as a whole, or hold one.
+    /// As it is written: it may be a credential, or contain one.
     credential: Credential,
     template: Option<Template>,
 }
 
 impl Destination {
-    /// `place` is where it stands, `given` what stands there.
+    /// `place` is its place, and `given` what is written there.
     pub(super) fn compile(
         place: &'static str,
         given: &str,
@@ -42,8 +42,8 @@ impl Destination {
         let Some(origin) = literal_origin(text) else {
             site.problem(
                 place,
-                "a template stands in its scheme or host, and an alert does not choose where it \
-                 is told",
+                "its scheme or host holds a template, and an alert must not choose where it is \
+                 sent",
                 "write the host out; the path and the query may hold templates",
             );
             return None;
@@ -63,7 +63,7 @@ impl Destination {
         })
     }
 
-    /// An address without a template: one in a file, or written out.
+    /// An address without a template: in a file, or written out.
     pub(super) fn plain(credential: Credential) -> Self {
         Self {
             credential,
@@ -81,7 +81,7 @@ impl Destination {
             .is_some_and(|template| template.speaks_of(name))
     }
 
-    /// The address; for people's eyes without what may be a credential.
+    /// The address; for display without anything that may be a credential.
     pub(super) fn render(&self, context: &Value, keys: &Keys) -> Result<String, RenderError> {
         let Some(template) = &self.template else {
             return Ok(self.shown_or_revealed(keys));
@@ -104,7 +104,7 @@ impl Destination {
         })
     }
 
-    /// For people's eyes only where it leads, since its path may be a credential.
+    /// For display, only the origin, because the path may be a credential.
     fn shown_or_revealed(&self, keys: &Keys) -> String {
         match &self.credential.secret {
             Secret::Inline(text) if keys.hidden() => http_url::parse(text.expose_secret())
@@ -121,8 +121,7 @@ impl Destination {
         }
     }
 
-    /// Of what was filled into a template everything shows; of what is written in it the short
-    /// words do.
+    /// Values filled into a template are shown; of its own text, only the short words are.
     fn without_credentials(&self, rendered: &str) -> String {
         let Secret::Inline(source) = &self.credential.secret else {
             return "<secret>".to_owned();
@@ -135,7 +134,7 @@ impl Destination {
     }
 }
 
-/// `https://host:port`, where no template begins before its end.
+/// `https://host:port`, if no template begins before its end.
 fn literal_origin(text: &str) -> Option<&str> {
     let begin = text.find("://")? + 3;
     let end = begin + text[begin..].find(['/', '?', '#'])?;
@@ -167,7 +166,7 @@ fn literals(source: &str) -> Vec<&str> {
     user.into_iter().chain(pieces).chain(values).collect()
 }
 
-/// Whether a piece of the path is `.` or `..`, which an address takes for a way up.
+/// Whether a piece of the path is `.` or `..`, which a URL resolves to another path.
 fn has_dot_segment(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default();
     path.split(['/', '\\']).any(|piece| {
@@ -213,7 +212,8 @@ mod tests {
 
     #[test]
     fn what_is_long_or_a_value_may_be_a_credential() {
-        let source = "https://robot:pw@a.example/v1/0123456789abcdef01/{{ x }}/close?key=secret&y={{ y }}&z=on";
+        let source = "https://robot:pw@a.example/v1/0123456789abcdef01/{{ x \
+                      }}/close?key=secret&y={{ y }}&z=on";
         assert_eq!(
             literals(source),
             ["robot:pw", "0123456789abcdef01", "secret"]

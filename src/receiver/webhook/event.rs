@@ -1,4 +1,4 @@
-//! The event that a webhook without a body of its own sends. Nothing in it depends on the attempt.
+//! The event that a webhook without a custom body sends. Nothing in it depends on the attempt.
 
 use serde_json::{Value, json};
 
@@ -41,8 +41,8 @@ pub(super) fn event(parcel: &Parcel<'_>) -> Value {
     body
 }
 
-/// The message's id: the same across retries, another for another delivery, and no full stop in it,
-/// which the signature uses to part.
+/// The message's id: the same across retries, and different for another delivery. It contains no
+/// full stop, which the signature uses as a separator.
 pub(super) fn id(parcel: &Parcel<'_>) -> String {
     let unique = format!(
         "{}\n{}\n{}",

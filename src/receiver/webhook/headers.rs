@@ -12,7 +12,7 @@ use crate::receiver::{
     text::one_line,
 };
 
-/// Headers that are made from the request itself.
+/// Headers that are derived from the request itself.
 const OWN: [&str; 10] = [
     "connection",
     "content-length",
@@ -30,7 +30,7 @@ const OWN: [&str; 10] = [
 pub(super) struct Headers(Vec<(String, Template)>);
 
 impl Headers {
-    /// A body of one's own may be of any type; the event is JSON.
+    /// A custom body may be of any type; the event is JSON.
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Self {
         let mut headers = Self::default();
         let own_body = settings.body.is_some() || settings.resolved.body.is_some();
@@ -44,7 +44,7 @@ impl Headers {
             if name.is_empty() || !name.bytes().all(is_token) {
                 site.problem(
                     &place,
-                    "it is no header's name",
+                    "it is not a valid header name",
                     "write it like X-Scope-OrgID",
                 );
             } else if OWN.contains(&lower.as_str()) || (lower == "content-type" && !own_body) {
@@ -77,7 +77,7 @@ impl Headers {
         self.0.iter().any(|(_, value)| value.speaks_of(name))
     }
 
-    /// Each is one line, whatever an alert says: no value begins another header.
+    /// Each is a single line, whatever an alert says: no value can begin another header.
     pub(super) fn render(
         &self,
         context: &Value,

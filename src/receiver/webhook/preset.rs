@@ -1,5 +1,5 @@
-//! The presets: each is a vendor's webhook in the very words of the configuration. Whoever reads
-//! the configuration merges it below what is written there.
+//! The presets: each is a vendor's webhook in the grammar of the configuration. The configuration
+//! merges it below what is written there.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ macro_rules! presets {
             $(#[serde(rename = $name)] $variant,)*
         }
 
-        /// Every preset: its name, and the YAML it is written in.
+        /// Every preset: its name and its YAML.
         pub const PRESETS: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../../schema/receivers/", $name, ".yaml"))),)*
         ];

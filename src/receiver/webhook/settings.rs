@@ -15,42 +15,42 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What stands here begins with a preset: maps merge key by key, lists and texts replace.
+    /// Begin with a preset: maps merge key by key, lists and texts replace.
     #[serde(rename = "use")]
     pub preset: Option<Preset>,
-    /// A template; what is filled in is encoded, and the host is written out.
+    /// A template; values filled in are encoded, and the host must be written out.
     pub url: Option<SecretText>,
     pub url_file: Option<PathBuf>,
-    /// POST where it is not given.
+    /// POST by default.
     pub method: Option<Method>,
-    /// A template; the signed event of Standard Webhooks where it is not given.
+    /// A template; by default, the signed event of Standard Webhooks.
     pub body: Option<String>,
-    /// How the end of an incident is told, as far as it differs.
+    /// How the resolve differs from the trigger.
     pub resolved: Resolved,
-    /// The statuses that mean that it was taken; 200-299 where none is given.
+    /// The statuses that mean success; 200-299 by default.
     pub success: Vec<Statuses>,
-    /// Where the trigger's reply holds what the vendor calls the alert, as a JSON pointer: the
-    /// `receipt` of the resolve's templates.
+    /// Where the trigger's reply contains the vendor's id of the alert, as a JSON pointer: it is
+    /// the `receipt` of the resolve's templates.
     pub receipt: Option<String>,
-    /// `whsec_` + base64; without it requests are not signed.
+    /// `whsec_` + base64; without it, requests are not signed.
     pub secret: Option<SecretText>,
     pub secret_file: Option<PathBuf>,
-    /// The signing secret before it, while it is rotated: requests are signed with both.
+    /// The previous signing secret during a rotation: requests are signed with both.
     pub previous_secret: Option<SecretText>,
     pub previous_secret_file: Option<PathBuf>,
-    /// More headers; their values are templates.
+    /// Additional headers; their values are templates.
     pub headers: IndexMap<String, String>,
     /// A token sent as `Authorization: Bearer …`.
     pub bearer: Option<SecretText>,
     pub bearer_file: Option<PathBuf>,
     pub basic_auth: Option<BasicAuth>,
-    /// Whether it is told that an incident is over.
+    /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
+    /// Replaces `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
 }
@@ -86,7 +86,7 @@ impl Method {
         }
     }
 
-    /// Whether it says something by itself: DELETE and GET do by their address.
+    /// Whether it carries a body: DELETE and GET do not.
     pub(super) fn has_body(self) -> bool {
         !matches!(self, Self::Delete | Self::Get)
     }

@@ -1,4 +1,4 @@
-//! The statuses by which an endpoint says that it has taken a request.
+//! The statuses with which an endpoint reports success.
 
 use std::{borrow::Cow, str::FromStr};
 
@@ -13,7 +13,7 @@ pub struct Statuses {
 }
 
 impl Statuses {
-    /// Whether one of them is it; of an empty list the whole of the 200s are.
+    /// Whether the status is one of them; an empty list means any 2xx.
     pub(super) fn take(list: &[Self], status: u16) -> bool {
         if list.is_empty() {
             return (200..300).contains(&status);
@@ -36,7 +36,7 @@ impl FromStr for Statuses {
         match (status(first), status(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
             _ => Err(format!(
-                "`{text}` is no status of a reply: write it like 204, or a range like 200-299"
+                "`{text}` is not a valid reply status: write it like 204, or a range like 200-299"
             )),
         }
     }

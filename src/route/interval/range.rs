@@ -1,5 +1,5 @@
-//! The ranges an interval is written in, with Alertmanager's checks. The errors are sentences: what
-//! is wrong.
+//! The ranges of an interval, with Alertmanager's checks. The errors are sentences that say what is
+//! wrong.
 
 use super::Times;
 use crate::settings::Problem;
@@ -32,7 +32,7 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// Parses each of the list at `key`; adds what is wrong with them.
+/// Parses each item of the list at `key`; adds the problems.
 pub(super) fn all<'a, T: ?Sized + 'a>(
     key: &str,
     items: impl Iterator<Item = &'a T>,
@@ -84,7 +84,7 @@ pub(super) fn years(text: &str) -> Result<Range, String> {
     ordered(text, range)
 }
 
-/// Days count from the month's end where they are negative.
+/// Negative days count from the end of the month.
 pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
     let day = |text: &str| {
         text.parse()
@@ -100,8 +100,8 @@ pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
         ));
     }
 
-    // Of the shortest month, so that what can never hold is refused and what holds in some months
-    // is not.
+    // In the shortest month, so that a range that can never apply is refused, and one that applies
+    // in some months is not.
     let in_february = |day: i16| if day < 0 { 28 + day } else { day };
 
     ordered(text, (in_february(first), in_february(last))).map(|_| (first, last))
@@ -121,7 +121,7 @@ pub(super) fn times(times: &Times) -> Result<Range, String> {
 }
 
 fn minute(text: &str) -> Result<i16, String> {
-    let wrong = || format!("`{text}` is no time of day from 00:00 to 24:00");
+    let wrong = || format!("`{text}` is not a time of day from 00:00 to 24:00");
     let two = |digits: &str| {
         let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse::<i16>().ok()).flatten()
@@ -145,7 +145,7 @@ fn position(names: &[&str], name: &str, first: i16) -> Option<i16> {
 
 /// `a:b`, or `a` for both.
 fn ends(text: &str, parse: impl Fn(&str) -> Option<i16>, what: &str) -> Result<Range, String> {
-    let end = |part: &str| parse(part).ok_or_else(|| format!("`{part}` is no {what}"));
+    let end = |part: &str| parse(part).ok_or_else(|| format!("`{part}` is not a valid {what}"));
     match text.split_once(':') {
         Some((first, last)) => Ok((end(first)?, end(last)?)),
         None => end(text).map(|day| (day, day)),

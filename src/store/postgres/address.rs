@@ -1,5 +1,5 @@
-//! `postgres://user:password@host:port/database?sslmode=verify-full`: where the database is, as
-//! libpq writes it.
+//! `postgres://user:password@host:port/database?sslmode=verify-full`: the address of the database,
+//! in libpq's syntax.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -11,20 +11,20 @@ use tokio_postgres::{
 
 use super::tls::Trust;
 
-/// What a connection may take to come about.
+/// How long establishing a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A database that has gone without a word is noticed after so long: half of it silent, half of it
-/// asked.
+/// A database that has silently disappeared is noticed after this time: half of it idle, half of it
+/// probing.
 const GONE: Duration = Duration::from_secs(15);
 
-/// A database. Prints itself without the password.
+/// A database address. It is printed without the password.
 #[derive(Clone)]
 pub struct Address {
     pub(super) config: Config,
     pub(super) trust: Trust,
 }
 
-/// What is wrong with an address, and how to mend it. Quotes nothing that may be part of a
+/// What is wrong with an address, and how to fix it. It quotes nothing that may be part of a
 /// password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misaddressed {
@@ -33,9 +33,9 @@ pub struct Misaddressed {
 }
 
 impl Address {
-    /// Reads a URL. The parameters are libpq's: `sslmode` (its six words, `prefer` by default),
+    /// Parses a URL. The parameters are libpq's: `sslmode` (its six values, `prefer` by default),
     /// `sslrootcert`, `host`, `connect_timeout`, `target_session_attrs` and others; `allow` is
-    /// taken as `prefer`.
+    /// treated as `prefer`.
     pub fn parse(url: &str) -> Result<Self, Misaddressed> {
         let wrong = |what: &str, mend| Misaddressed {
             what: what.to_owned(),
@@ -47,7 +47,7 @@ impl Address {
 
         if authority.matches('@').count() > 1 {
             return Err(wrong(
-                "a `@` stands in the user name or the password",
+                "the user name or the password contains an `@`",
                 "write it as `%40`",
             ));
         }
@@ -70,7 +70,7 @@ impl Address {
         let (ssl_mode, trust) = match mode.as_str() {
             "disable" => (SslMode::Disable, Trust::Anybody),
             "allow" | "prefer" => (SslMode::Prefer, Trust::Anybody),
-            // As libpq has it: a named root is there to be checked against.
+            // As in libpq, a root certificate that is given is checked against.
             "require" if roots.is_none() => (SslMode::Require, Trust::Anybody),
             "require" | "verify-ca" => (SslMode::Require, Trust::Authority(roots)),
             "verify-full" => (SslMode::Require, Trust::Host(roots)),
@@ -90,10 +90,12 @@ impl Address {
 
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             // The cause names a parameter, never its value.
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let cause = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
             wrong(
-                &format!("it is no address of a database: {cause}"),
-                "write `postgres://user:password@host:5432/database`, what is special in the password as %XX",
+                &format!("it is not a valid database address: {cause}"),
+                "write `postgres://user:password@host:5432/database`, what is special in the \
+                 password as %XX",
             )
         })?;
 
@@ -125,8 +127,8 @@ impl Address {
         Ok(Self { config, trust })
     }
 
-    /// Whether what is sent may be read or changed on its way: over a network, without a
-    /// certificate that is checked.
+    /// Whether traffic can be read or changed in transit: it crosses a network without a verified
+    /// certificate.
     pub fn is_exposed(&self) -> bool {
         let local = |host: &Host| match host {
             Host::Unix(_) => true,

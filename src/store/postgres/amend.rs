@@ -1,4 +1,4 @@
-//! What people do to deliveries: send dead letters again, or give a delivery up.
+//! What people do to deliveries: retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 
@@ -17,53 +17,62 @@ use crate::{
     },
 };
 
-/// In the order of their incidents' locks: two who retry take them in the same order.
+/// In the order of the incidents' locks, so that two retries take them in the same order.
 const TAKE_TURNS_OF: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
-    FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
+    FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents
+                                        WHERE id = incident OFFSET 0) AS its
     WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
-/// From here on none of their lanes' deliveries is claimed: what is leased may be at its receiver
-/// already, and nothing can be put before it any more.
+/// From here on, nobody claims a delivery of their lanes. A leased delivery may already be at its
+/// receiver, and nothing can be put before it any more.
 const HOLD_LANES_OF: &str = "
 SELECT id FROM deliveries
 WHERE id = ANY (ARRAY(
     SELECT other.id FROM deliveries AS this CROSS JOIN LATERAL (
         SELECT id FROM deliveries
-        WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
+        WHERE incident = this.incident AND receiver = this.receiver
+          AND integration = this.integration
           AND settled_at IS NULL OFFSET 0) AS other
     WHERE this.id = ANY ($1)))
 ORDER BY id FOR NO KEY UPDATE";
 const STATES: &str = "SELECT id, state FROM deliveries WHERE id = ANY ($1)";
-/// The dead of each incident together: a resolve is not left behind when its trigger goes.
+/// The dead deliveries of each incident together: a resolve is not left behind when its trigger is
+/// sent.
 const DEAD: &str = "
-SELECT array_agg(id ORDER BY id) AS ids FROM deliveries WHERE state = 'dead' GROUP BY incident ORDER BY min(id)";
-/// Where `$2` all are retried, the dead resolve behind a dead trigger is sent too.
+SELECT array_agg(id ORDER BY id) AS ids FROM deliveries WHERE state = 'dead' GROUP BY incident
+ORDER BY min(id)";
+/// If `$2` says that all are retried, the dead resolve behind a dead trigger is sent too.
 const REVIVAL: &str = "
-SELECT this.action <> 'resolve' AS trigger, phase = 'firing' AND incidents.episode = this.episode AS open,
+SELECT this.action <> 'resolve' AS trigger, phase = 'firing'
+  AND incidents.episode = this.episode AS open,
        (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
                AND later.receiver = this.receiver AND later.integration = this.integration
                AND later.episode = this.episode AND later.action = 'resolve' AND later.id > this.id
-               AND (later.settled_at IS NULL AND later.lease IS NULL OR $2 AND later.state = 'dead') LIMIT 1) IS NOT NULL AS closed_after,
+               AND (later.settled_at IS NULL AND later.lease IS NULL OR $2
+                    AND later.state = 'dead') LIMIT 1) IS NOT NULL AS closed_after,
        (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
                AND later.receiver = this.receiver AND later.integration = this.integration
                AND later.episode > this.episode AND later.action = 'trigger' AND later.id > this.id
-               AND (later.state = 'delivered' OR later.lease IS NOT NULL) LIMIT 1) IS NOT NULL AS opened_after
+               AND (later.state = 'delivered' OR later.lease IS NOT NULL)
+                 LIMIT 1) IS NOT NULL AS opened_after
 FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = $1";
 /// Makes a dead delivery pending again at its place in the lane,
 const REVIVE: &str = "
-UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2, held_until = NULL, step = $3,
+UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2,
+  held_until = NULL, step = $3,
        next_at = CASE WHEN (
            SELECT 1 FROM deliveries AS ahead
            WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
              AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
              AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $2::bigint END
 WHERE id = $1";
-/// and what is behind it waits for it.
+/// and makes the deliveries behind it wait.
 const WAIT_BEHIND: &str = "
 UPDATE deliveries SET next_at = NULL
 WHERE settled_at IS NULL AND lease IS NULL AND id > $1
-  AND (incident, receiver, integration) = (SELECT incident, receiver, integration FROM deliveries WHERE id = $1)";
+  AND (incident, receiver, integration) = (SELECT incident, receiver, integration FROM deliveries
+                                           WHERE id = $1)";
 
 pub(super) async fn retry(
     database: &Database,
@@ -88,7 +97,7 @@ pub(super) async fn retry(
     Ok(retried)
 }
 
-/// Those that may be sent again; where not `all` are asked for, each must.
+/// Returns those that may be sent again; unless `all` is set, each one must be.
 async fn retry_together(
     database: &Database,
     holder: i64,
@@ -178,9 +187,13 @@ async fn revive(
 }
 
 const DISCARD: &str = "
-UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, lease = NULL, detail = 'discarded by a person'
-WHERE id = $1 AND state IN ('pending', 'held', 'dead') AND (lease IS NULL OR next_at <= $2) RETURNING id";
-const STATE: &str = "SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END AS state FROM deliveries WHERE id = $1";
+UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, lease = NULL,
+  detail = 'discarded by a person'
+WHERE id = $1 AND state IN ('pending', 'held', 'dead') AND (lease IS NULL OR next_at <= $2)
+RETURNING id";
+const STATE: &str = "
+SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END AS state FROM deliveries
+WHERE id = $1";
 
 pub(super) async fn discard(
     database: &Database,

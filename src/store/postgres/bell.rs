@@ -1,8 +1,8 @@
 //! LISTEN and NOTIFY: replicas tell each other that there is something to do.
 //!
-//! A bell never rings inside a transaction that has something else to do: PostgreSQL commits those
-//! with a NOTIFY one after the other. It saves time, nothing else: whoever hears none looks every
-//! two seconds all the same.
+//! A notification is never sent within a transaction that does other work, because PostgreSQL
+//! commits transactions with a NOTIFY one after the other. It only saves time: a replica that
+//! misses one looks every two seconds anyway.
 
 use std::{
     future::poll_fn,
@@ -20,21 +20,21 @@ use tokio_postgres::{AsyncMessage, Client};
 use super::connection::{Database, failure, noticed};
 use crate::store::StoreError;
 
-/// Whoever rings says who it is: its own bell a replica need not hear.
+/// The payload is the sender's id: a replica ignores its own notifications.
 pub(super) const RING: &str = "SELECT pg_notify('alertbridge', $1::bigint::text)";
-/// What is rung for within this time is rung for once.
+/// Notifications within this time are sent as one.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Between two attempts to listen.
+/// The pause between two attempts to listen.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Rings for the others.
+/// Notifies the other replicas.
 #[derive(Default)]
 pub(super) struct Bell {
     rings: Arc<AtomicBool>,
 }
 
 impl Bell {
-    /// Soon, once, and without a promise.
+    /// Sends soon, once, and without a guarantee.
     pub(super) fn ring(&self, database: &Arc<Database>, holder: i64) {
         if self.rings.swap(true, Ordering::AcqRel) {
             return;
@@ -51,7 +51,7 @@ impl Bell {
     }
 }
 
-/// Hears the others, until nobody holds `heard` any more.
+/// Listens to the other replicas until nobody holds `heard` any more.
 pub(super) async fn listen(database: Arc<Database>, holder: i64, heard: Arc<Notify>) {
     while Arc::strong_count(&heard) > 1 {
         if let Err(error) = hear(&database, holder, &heard).await {
@@ -66,18 +66,20 @@ async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), St
     let mut begun = Box::pin(begin(client).fuse());
     let own = holder.to_string();
 
-    // The client's half, once it listens, is kept: the connection ends with it.
+    // The client's half is kept once it listens: the connection ends with it.
     let mut kept = None;
 
     loop {
         tokio::select! {
             client = &mut begun, if kept.is_none() => {
                 kept = Some(client?);
-                // What was rung while nobody listened.
+                // Notifications sent while nobody listened were lost.
                 heard.notify_one();
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(ring))) if ring.payload() != own => heard.notify_one(),
+                Some(Ok(AsyncMessage::Notification(ring))) if ring.payload() != own => {
+                    heard.notify_one();
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(failure(error)),
                 None => return Ok(()),

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// The rows of a table that a stretch looks through: those that an index leads to.
+/// The rows of a table that a stretch examines: an index leads to them.
 macro_rules! scan {
     ($table:literal, $indexed:literal) => {
         concat!(
@@ -64,7 +64,8 @@ macro_rules! mails {
             " AND ($4::text IS NULL OR outcome = $4)
                AND ($5::text IS NULL OR mails.profile = $5)
                AND ($6::text IS NULL OR ingress = $6)
-               AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7 OR incidents.incident_id ILIKE $7)
+               AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7
+                    OR incidents.incident_id ILIKE $7)
              ORDER BY mails.id DESC LIMIT $3"
         ))
     };
@@ -232,7 +233,7 @@ impl Browse for Postgres {
 }
 
 impl Postgres {
-    /// Reads what fits among the rows that are looked through.
+    /// Reads the matching rows among those that are examined.
     async fn stretch<T>(
         &self,
         bounds: &'static str,
@@ -272,7 +273,7 @@ impl Postgres {
     }
 }
 
-/// As [`text`], for what is looked for.
+/// Like [`text`], for a search.
 fn kept_text(words: &str) -> String {
     text(words).into_owned()
 }
@@ -300,19 +301,24 @@ fn told_row(row: &Row) -> Result<ToldRow, StoreError> {
 const SAID: &str = "
 SELECT incidents.id, labels, its.status AS said, time FROM incidents CROSS JOIN LATERAL (
     SELECT status, time FROM applied WHERE incident = incidents.id OFFSET 0) AS its
-WHERE (changed_at >= $1 OR phase = 'firing') AND kind = 'incident' AND strpos(labels, '\"app_key\":\"') > 0
+WHERE (changed_at >= $1 OR phase = 'firing') AND kind = 'incident'
+  AND strpos(labels, '\"app_key\":\"') > 0
 ORDER BY incidents.id";
 
 const BACKLOGS: &str = "
 SELECT receiver, integration, pending, held, dead, oldest,
        (SELECT detail FROM deliveries AS one WHERE one.id = failed) AS failure
 FROM (SELECT receiver, integration,
-       count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
-       count(*) FILTER (WHERE state = 'dead') AS dead, min(created_at) FILTER (WHERE state = 'pending') AS oldest,
+       count(*) FILTER (WHERE state = 'pending') AS pending,
+         count(*) FILTER (WHERE state = 'held') AS held,
+       count(*) FILTER (WHERE state = 'dead') AS dead,
+         min(created_at) FILTER (WHERE state = 'pending') AS oldest,
        max(id) FILTER (WHERE failures > 0) AS failed
-FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
+FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+      WHERE settled_at IS NULL
       UNION ALL
-      SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead') AS owed
+      SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+      WHERE state = 'dead') AS owed
 GROUP BY receiver, integration) AS lanes ORDER BY receiver, integration";
 
 fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
@@ -330,6 +336,7 @@ fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
 const PULSE: &str = "
 SELECT (SELECT coalesce(max(id), 0) FROM mails) AS mails,
        (SELECT coalesce(max(changed_at), 0) FROM incidents) AS incidents,
-       (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0) FROM deliveries) AS deliveries,
+       (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0)
+                                                      FROM deliveries) AS deliveries,
        (SELECT coalesce(max(id), 0) FROM silences) AS silences,
        (SELECT coalesce(max(id), 0) FROM deeds) AS deeds";

@@ -22,7 +22,7 @@ const KEY: &str = "
 WITH made AS (INSERT INTO canary_key (id, key) VALUES (1, $1) ON CONFLICT DO NOTHING RETURNING key)
 SELECT key FROM made UNION ALL SELECT key FROM canary_key LIMIT 1";
 
-/// The number decides between replicas that begin at once: of one number there is one row.
+/// The number decides between replicas that begin at once: there is one row for each number.
 const BEGIN: &str = "
 INSERT INTO canaries (number, begun_at)
 SELECT coalesce(max(number), 0) + 1, $1 FROM canaries
@@ -32,7 +32,8 @@ ON CONFLICT DO NOTHING RETURNING number";
 const FLIGHTS: &str = "
 SELECT number, begun_at, sent_at, arrived_at, judged_at, read_at, decided_at,
        (SELECT min(settled_at) FROM deliveries
-        WHERE deliveries.mail = canaries.mail AND receiver = $2 AND state = 'delivered') AS delivered_at,
+        WHERE deliveries.mail = canaries.mail AND receiver = $2
+          AND state = 'delivered') AS delivered_at,
        mail, failure, pinged_at
 FROM canaries ORDER BY number DESC LIMIT $1";
 
@@ -40,8 +41,7 @@ FROM canaries ORDER BY number DESC LIMIT $1";
 impl Canaries for Postgres {
     async fn canary_key(&self, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError> {
         loop {
-            // Of two that make one at once, the loser sees neither its own nor the other's: it
-            // asks again.
+            // If two replicas create a key at once, the loser sees neither, and queries again.
             let rows = self.database.query(KEY, &[&fresh.as_slice()]).await?;
             if let Some(row) = rows.first() {
                 return at(row, "key");

@@ -1,7 +1,7 @@
-//! `store check`: the mails' bytes, and the promise.
+//! `store check`: the mails' bytes, and the promises.
 //!
-//! Reads alone, over a connection of its own: a bridge may be at work meanwhile. That rows belong
-//! together the database itself sees to; damage to its files shows when they are read.
+//! It only reads, over a connection of its own, while a bridge may be running. The database itself
+//! guarantees referential integrity; damage to its files shows when they are read.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::{Client, IsolationLevel};
@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// Mails whose bytes are read at a time.
+/// The number of mails whose bytes are read at a time.
 const BATCH: i64 = 500;
 
-/// Everything that is wrong with a database, and how much it holds. `progress` is told how many of
-/// how many mails' bytes are read.
+/// Lists everything that is wrong with a database, and how much it holds. `progress` receives the
+/// number of mails read so far and their total.
 pub async fn check(
     address: &Address,
     now: Timestamp,
@@ -39,8 +39,8 @@ pub async fn check(
             found if found > known => return Err(StoreError::Newer { found, known }),
             found if found < known => {
                 return Err(StoreError::Refused(format!(
-                    "{address} has schema version {found}, and this program knows {known}: `alertbridge store migrate` \
-                     brings it there"
+                    "{address} has schema version {found}, and this program knows {known}: \
+                     `alertbridge store migrate` brings it there"
                 )));
             }
             _ => {}
@@ -92,7 +92,8 @@ async fn promises(
         }
     }
 
-    let counted = "SELECT (SELECT count(*) FROM mails) AS mails, (SELECT count(*) FROM incidents) AS incidents,
+    let counted = "SELECT (SELECT count(*) FROM mails) AS mails,
+                     (SELECT count(*) FROM incidents) AS incidents,
                           (SELECT count(*) FROM deliveries) AS deliveries";
     let row = snapshot.query_one(counted, &[]).await.map_err(failure)?;
     let count = |of: &str| at::<i64>(&row, of).map(i64::unsigned_abs);
@@ -105,7 +106,7 @@ async fn promises(
     Ok((found, totals))
 }
 
-/// Reads every mail: what it says of itself still holds.
+/// Reads every mail and checks that its record still matches.
 async fn bytes(
     client: &Client,
     mut read: impl FnMut(u64) + Send,
@@ -113,8 +114,9 @@ async fn bytes(
     let mut found = Vec::new();
     let (mut after, mut done) = (0_i64, 0);
 
-    // Of a mail that was cut the hash is the whole mail's.
-    let batch = "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END AS sha256, raw FROM mails JOIN bodies ON mail = id
+    // For a mail that was cut, the hash is that of the whole mail.
+    let batch = "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END AS sha256, raw FROM mails
+                 JOIN bodies ON mail = id
                  WHERE id > $1 ORDER BY id LIMIT $2";
     let batch = client.prepare(batch).await.map_err(failure)?;
 

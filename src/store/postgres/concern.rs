@@ -1,5 +1,5 @@
-//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index,
-//! however much is held.
+//! The bridge's own troubles that the store knows about. Each query is a few probes of a narrow
+//! index, however much is held.
 
 use super::{
     connection::{Database, Flight},
@@ -7,18 +7,18 @@ use super::{
 };
 use crate::store::{Alarm, Concerns, DEAD_LETTERS, StoreError, UNEXPECTED_APP, kept::time};
 
-/// Of a list: a page names no more, and an attacker could make it long.
+/// The most entries of a list: a page names no more, and an attacker could make the list long.
 const A_FEW: i64 = 20;
-/// Dead letters are counted so far.
+/// The count of dead letters stops here.
 const MANY: i64 = 1000;
 
 const DEAD: &str = "
 SELECT count(*) AS dead FROM (
     SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS DISTINCT FROM
         (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self') LIMIT $2) AS dead";
-/// From one incident with a held resolve to the next open one, and on to the next with a held
-/// resolve: a thousand held for one incident cost as much as one, and those of incidents that are
-/// over as little as incidents nothing is held of.
+/// Alternates between the next open incident and the next incident with a held resolve. A thousand
+/// resolves held for one incident therefore cost as much as one, and those of ended incidents cost
+/// as little as incidents without any.
 const HELD_RESOLVES: &str = "
 WITH RECURSIVE step (held, open) AS (
     SELECT 0::bigint, 0::bigint
@@ -26,15 +26,18 @@ WITH RECURSIVE step (held, open) AS (
     SELECT later.incident, later.id FROM step CROSS JOIN LATERAL (
         SELECT next.incident, firing.id FROM (
             (SELECT incident FROM mails
-             WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+             WHERE hold = 'resolve' AND incident IS NOT NULL
+               AND incident >= step.open + (step.held = step.open)::int
              ORDER BY incident LIMIT 1)
             UNION ALL
             (SELECT incident FROM mail_items
-             WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+             WHERE hold = 'resolve' AND incident IS NOT NULL
+               AND incident >= step.open + (step.held = step.open)::int
              ORDER BY incident LIMIT 1)
             ORDER BY incident LIMIT 1) AS next
         CROSS JOIN LATERAL (
-            SELECT id FROM incidents WHERE phase = 'firing' AND id >= next.incident ORDER BY id LIMIT 1) AS firing
+            SELECT id FROM incidents WHERE phase = 'firing' AND id >= next.incident
+            ORDER BY id LIMIT 1) AS firing
     ) AS later
 )
 SELECT incident_id FROM step JOIN incidents ON id = open WHERE held = open LIMIT $1";
@@ -44,15 +47,17 @@ UNION ALL
 (SELECT decided_at AS at FROM mail_items WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1)
 ORDER BY at DESC LIMIT 1";
 const QUARANTINE_CUT_AT: &str = "
-SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL ORDER BY cut_at DESC LIMIT 1";
-/// The first few apps mail of which is held, and every one that is told of and still held: one that
-/// is new never pushes another out.
+SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL
+ORDER BY cut_at DESC LIMIT 1";
+/// The first few apps with held mail, and every app that is already reported and still has held
+/// mail: a new app never displaces another.
 const UNEXPECTED_APPS: &str = "
 WITH RECURSIVE held (hold) AS (
     (SELECT hold FROM mails WHERE hold > 'app:' AND hold < 'app;' ORDER BY hold LIMIT 1)
     UNION ALL
     SELECT later.hold FROM held CROSS JOIN LATERAL (
-        SELECT hold FROM mails WHERE mails.hold > held.hold AND mails.hold < 'app;' ORDER BY hold LIMIT 1) AS later
+        SELECT hold FROM mails WHERE mails.hold > held.hold AND mails.hold < 'app;'
+        ORDER BY hold LIMIT 1) AS later
 ), first AS (
     SELECT hold FROM held LIMIT $1
 ), told AS (
@@ -61,17 +66,18 @@ WITH RECURSIVE held (hold) AS (
 )
 SELECT substr(hold, 5) AS app FROM (
     SELECT hold FROM first UNION
-    SELECT hold FROM told WHERE (SELECT 1 FROM mails WHERE mails.hold = told.hold LIMIT 1) IS NOT NULL
+    SELECT hold FROM told
+    WHERE (SELECT 1 FROM mails WHERE mails.hold = told.hold LIMIT 1) IS NOT NULL
 ) AS apps ORDER BY hold";
 const ALARMS: &str = "
 SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id";
 
-/// The room a database has is its server's to watch.
+/// The database's server watches its own disk space.
 pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One look at one moment.
+    // One snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(DEAD, vec![&DEAD_LETTERS, &MANY])

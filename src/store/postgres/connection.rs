@@ -1,4 +1,4 @@
-//! Connections: a pool of them, what each is set to, and statements in flight.
+//! Connections: their pool, their settings, and statements in flight.
 
 use std::{error::Error as _, task::Poll, time::Duration};
 
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Connections of one replica, beside the one that listens. So many commits share a flush of the
-/// disk, which is what a decision waits for; three replicas stay below PostgreSQL's usual 100.
+/// Connections of one replica, besides the one that listens. That many commits share a flush of the
+/// disk, which is what a decision waits for, and three replicas stay below PostgreSQL's usual 100.
 const MOST_CONNECTIONS: usize = 20;
-/// How long a verb waits for a connection to be free, or made.
+/// How long an operation waits for a free or a new connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the server does about a client's machine that is gone without a good-bye: it notices within
-/// seconds, and gives up what the session held, a lock of a migration too.
+/// How the server treats a client that has vanished: it notices within seconds, and releases what
+/// the session held, including the lock of a migration.
 macro_rules! noticed {
     ($settings:literal) => {
         concat!(
@@ -36,7 +36,7 @@ SET tcp_user_timeout = '15s';",
         )
     };
 }
-/// Of a connection beside the pool.
+/// For a connection outside the pool.
 const SETTINGS_APART: &str = noticed!("");
 /// - What a replica that is gone has begun is undone within seconds, whether its machine says
 ///   good-bye or not.
@@ -58,14 +58,15 @@ SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
-SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') = 'off';
 "
 );
 
-/// A connection of the pool, which takes it back when it is dropped.
+/// A connection of the pool, which gets it back when it is dropped.
 pub(super) type Connection = Object;
 
-/// How the database is reached.
+/// Access to the database.
 pub(super) struct Database {
     pool: Pool,
     address: Address,
@@ -78,7 +79,7 @@ impl Database {
         let tls = Tls::new(&address.trust)?;
         let mut address = address.clone();
 
-        // After a failover, and where several hosts are named, the primary is meant.
+        // After a failover, and with several hosts, the primary is meant.
         address
             .config
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -92,7 +93,7 @@ impl Database {
             recycling,
         ))
         .max_size(MOST_CONNECTIONS)
-        // The one that was used last has its statements at hand.
+        // The connection that was used last has its statements cached.
         .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
@@ -125,8 +126,8 @@ impl Database {
         })
     }
 
-    /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second
-    /// half, and begin with [`noticed()`].
+    /// A connection outside the pool, for exclusive use. The caller must poll its second half, and
+    /// begin with [`noticed()`].
     pub(super) async fn connection_apart(
         &self,
     ) -> Result<(Client, tokio_postgres::Connection<Socket, Stream>), StoreError> {
@@ -146,7 +147,7 @@ impl Database {
         StoreError::Failed(format!("{} cannot be reached: {why}", self.address))
     }
 
-    /// Runs a question, or a change that is one statement and so all or nothing.
+    /// Runs a query, or a change in a single statement, which is atomic.
     pub(super) async fn query(
         &self,
         statement: &'static str,
@@ -169,15 +170,15 @@ impl Database {
     }
 }
 
-/// Has the server notice when a connection beside the pool is gone.
+/// Makes the server notice when a connection outside the pool is gone.
 pub(super) async fn noticed(client: &Client) -> Result<(), StoreError> {
     client.batch_execute(SETTINGS_APART).await.map_err(failure)
 }
 
-/// What stands in a statement for `$1`, `$2` and so on.
+/// The parameters of a statement: `$1`, `$2` and so on.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// Statements that go to the server together, without waiting for each other's answers. They are
+/// Statements that are sent to the server together, without waiting for each other's results. They
 /// run in order.
 #[derive(Default)]
 pub(super) struct Flight<'a>(Vec<(&'static str, Vec<Parameter<'a>>)>);
@@ -196,9 +197,10 @@ impl<'a> Flight<'a> {
         self.0.len()
     }
 
-    /// The rows of each.
+    /// Returns the rows of each statement.
     async fn fly(self, connection: &Connection) -> Result<Vec<Vec<Row>>, Error> {
-        // All are prepared first: one that has to wait for that would be overtaken.
+        // All statements are prepared first: otherwise, one that has to be prepared would be
+        // overtaken.
         let mut prepared = Vec::with_capacity(self.0.len());
         for (statement, _) in &self.0 {
             prepared.push(connection.prepare_cached(statement).await?);
@@ -224,12 +226,12 @@ impl<'a> Flight<'a> {
     }
 }
 
-/// Changes that stand or fall together. Where it is dropped before its end, or something in it
-/// fails, the connection is closed, and the server undoes what was done.
+/// Changes that are committed together. If it is dropped before its end, or if a statement fails,
+/// the connection is closed and the server rolls back.
 pub(super) struct Transaction(Option<Connection>);
 
 impl Transaction {
-    /// Sends a flight; the first must begin with `BEGIN`.
+    /// Sends a flight of statements; the first flight must begin with `BEGIN`.
     pub(super) async fn send(&self, flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
         let Some(connection) = &self.0 else {
             return Err(StoreError::Failed("the transaction is over".into()));
@@ -237,17 +239,17 @@ impl Transaction {
         flight.fly(connection).await.map_err(failure)
     }
 
-    /// Sends the last flight, and COMMIT with it.
+    /// Sends the last flight together with COMMIT.
     ///
-    /// Where the connection breaks meanwhile nobody knows whether it took place. Every verb can
-    /// stand that.
+    /// If the connection breaks, the result of the commit is unknown. Every operation can handle
+    /// that.
     pub(super) async fn commit(
         mut self,
         mut flight: Flight<'_>,
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         flight.add("COMMIT", vec![]);
         let answers = self.send(flight).await?;
-        // It goes back to the pool.
+        // It returns to the pool.
         drop(self.0.take());
         Ok(answers)
     }
@@ -285,8 +287,8 @@ pub(super) fn failure(error: Error) -> StoreError {
     }
 }
 
-/// An error in words: PostgreSQL's own where it has some. Its detail, which may quote what was
-/// stored, is left out.
+/// The message of an error, in PostgreSQL's own words if it has some. Its detail is left out,
+/// because it may quote stored data.
 fn words(error: &Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", said.message(), said.code().code());

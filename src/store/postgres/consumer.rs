@@ -10,7 +10,8 @@ use crate::store::StoreError;
 
 /// Takes or renews the right to read a mailbox, by the database's clock.
 const CONSUME: &str = "
-INSERT INTO consumers (mailbox, holder, held_until) VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 ms')
+INSERT INTO consumers (mailbox, holder, held_until)
+VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 ms')
 ON CONFLICT (mailbox) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
     WHERE consumers.holder = excluded.holder OR consumers.held_until < clock_timestamp()
 RETURNING 1";

@@ -1,9 +1,9 @@
 //! The second commit: what is known of an incident, and everything that follows from a mail about
 //! it.
 //!
-//! Two ways to the server: one asks, one writes. An advisory lock on the incident's id makes those
-//! who decide about the same incident, or change its lanes, take turns, whether there is a row of
-//! it yet or not.
+//! It takes two round trips: one queries, one writes. An advisory lock on the incident's id makes
+//! transactions that decide about the same incident, or change its lanes, take turns, whether its
+//! row exists yet or not.
 
 use std::{
     borrow::Cow,
@@ -26,8 +26,7 @@ mod write;
 use ask::Found;
 use write::{End, Written};
 
-/// What is decided: a mail, one alert of a mail that holds several, or what the bridge tells of
-/// itself.
+/// The matter to decide: a mail, one alert of a mail that holds several, or an alarm of the bridge.
 #[derive(Clone, Copy)]
 enum Matter<'a> {
     Fresh(MailId),
@@ -37,8 +36,8 @@ enum Matter<'a> {
     Own,
 }
 
-/// Concludes of what was found in a mail from what is known, and writes it. None where the mail is
-/// decided already, or waits.
+/// Decides about what was found in a mail, given what is known, and writes the decision. Returns
+/// `None` if the mail is already decided, or waits.
 pub(super) async fn decide(
     database: &Arc<Database>,
     mail: MailId,
@@ -48,7 +47,7 @@ pub(super) async fn decide(
     follow(database, Matter::Fresh(mail), items, now).await
 }
 
-/// The same for a mail that was due to be looked at again. None where it is not any more.
+/// The same for a mail that was due to be checked again. Returns `None` if it is no longer due.
 pub(super) async fn reconsider(
     database: &Arc<Database>,
     mail: MailId,
@@ -59,7 +58,7 @@ pub(super) async fn reconsider(
     follow(database, Matter::Due(mail, authenticity), items, now).await
 }
 
-/// The same for what the bridge tells of itself.
+/// The same for an alarm of the bridge.
 pub(super) async fn announce(
     database: &Arc<Database>,
     subject: Subject,
@@ -96,7 +95,7 @@ async fn follow(
     }
 }
 
-/// Asks, concludes, writes.
+/// Queries, decides, writes.
 async fn one(
     database: &Arc<Database>,
     matter: Matter<'_>,
@@ -125,12 +124,12 @@ async fn one(
     Ok(Some(decision))
 }
 
-/// The transaction is undone by being dropped.
+/// Dropping the transaction undoes it.
 fn concluded(decide: Decide, found: &Found) -> Result<Decision, StoreError> {
     catch_unwind(AssertUnwindSafe(|| decide(&found.memory))).map_err(|_| StoreError::Panicked)
 }
 
-/// A subject as the statements take it.
+/// A subject as parameters of the statements.
 struct Named<'a> {
     incident_id: Cow<'a, str>,
     kind: &'static str,

@@ -1,5 +1,4 @@
-//! What ends or begins because nothing more comes: open incidents nobody mails of, and mail that is
-//! expected.
+//! What happens when mail does not come: quiet open incidents, and expected mail.
 
 use jiff::Timestamp;
 
@@ -9,11 +8,12 @@ use super::{
 };
 use crate::store::{ExpectedMail, IncidentRow, StoreError, kept::micros};
 
-/// So much expected mail is looked at: the configuration has less.
+/// The most expected mails that are examined: a configuration has fewer.
 const MANY: i64 = 10_000;
 
 const QUIET: &str = "
-SELECT * FROM incidents WHERE profile = $1 AND heard_at <= $2 AND phase = 'firing' AND kind = 'incident'
+SELECT * FROM incidents WHERE profile = $1 AND heard_at <= $2 AND phase = 'firing'
+  AND kind = 'incident'
 ORDER BY heard_at LIMIT $3";
 
 pub(super) async fn quiet(
@@ -44,7 +44,7 @@ pub(super) async fn expected_mail(database: &Database) -> Result<Vec<ExpectedMai
     expected.collect()
 }
 
-/// When it last came stays as it is known.
+/// The time of the last arrival stays as it is.
 const EXPECT: &str = "
 INSERT INTO expected_mail (profile, key, heard_at, missing) VALUES ($1, $2, $3, $4)
 ON CONFLICT (profile, key) DO UPDATE SET missing = excluded.missing";
@@ -70,7 +70,8 @@ pub(super) async fn unexpect(
         .map(drop)
 }
 
-/// It came.
+/// Records an arrival.
 pub(super) const ARRIVED: &str = "
 INSERT INTO expected_mail (profile, key, heard_at) VALUES ($1, $2, $3)
-ON CONFLICT (profile, key) DO UPDATE SET heard_at = greatest(expected_mail.heard_at, excluded.heard_at)";
+ON CONFLICT (profile, key) DO UPDATE
+SET heard_at = greatest(expected_mail.heard_at, excluded.heard_at)";

@@ -1,5 +1,5 @@
-//! Whether the server's disk is full. PostgreSQL does not say how much room it has: it is known only
-//! once a mail found none.
+//! Whether the server's disk is full. PostgreSQL does not report its free space: it is known only
+//! once a mail could not be stored.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::store::{Room, StoreError};
 
-/// How long what is left is kept for alerts after a mail found no room.
+/// How long the remaining space is reserved for alerts after a mail could not be stored.
 const KEPT_FOR_ALERTS: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
 pub(super) struct Fullness(Mutex<Option<Instant>>);
 
 impl Fullness {
-    /// Takes note of what became of a recording.
+    /// Notes the result of a recording.
     pub(super) fn note<T>(
         &self,
         recorded: Result<T, StoreError>,
@@ -29,7 +29,7 @@ impl Fullness {
         recorded
     }
 
-    /// None where nothing is known of it.
+    /// `None` if nothing is known.
     pub(super) fn room(&self, now: Instant) -> Option<Room> {
         let full_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         full_at

@@ -1,4 +1,4 @@
-//! What a mute holds, and its time is over: it is owed now, unless a silence covers it.
+//! Deliveries held by a mute that has ended: they are due now, unless a silence covers them.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -22,14 +22,15 @@ const RIPE_OF: &str = "
 SELECT id, notification FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
   AND settled_at IS NULL AND state = 'held' AND next_at <= $3";
-/// Who expires one of them waits for this, or this for them.
+/// A transaction that expires one of them waits for this one, or this one for it.
 const ACTIVE: &str = "SELECT * FROM silences WHERE ends_at > $1 AND starts_at <= $1 FOR SHARE";
 const RELEASE: &str = "UPDATE deliveries SET state = 'pending', next_at = $2 WHERE id = $1";
 const HOLD_ON: &str = "
-UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3, next_at = $3, silence = $2
+UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3,
+  next_at = $3, silence = $2
 WHERE id = $1";
 
-/// One transaction for each: several would hold several incidents' locks.
+/// Each incident has its own transaction: one for several would hold their locks together.
 pub(super) async fn release(database: &Database, now: Timestamp) -> Result<(), StoreError> {
     let this_moment = micros(now);
     for row in database.query(RIPE, &[&this_moment]).await? {
@@ -51,7 +52,7 @@ pub(super) async fn release(database: &Database, now: Timestamp) -> Result<(), S
     Ok(())
 }
 
-/// The same of one incident, whose turn is taken.
+/// The same for one incident whose turn is held.
 pub(super) async fn release_of(
     transaction: &Transaction,
     incident_id: &str,
@@ -72,7 +73,7 @@ pub(super) async fn release_of(
     transaction.send(flight).await.map(drop)
 }
 
-/// Each with when it is due, or looked at again, and the silence that holds it on.
+/// Each delivery, when it is due or checked again, and the silence that keeps holding it.
 type Decided = Vec<(DeliveryId, i64, Option<SilenceId>)>;
 
 fn decide(silences: &[Row], ripe: &[Row], now: i64) -> Result<Decided, StoreError> {

@@ -109,7 +109,8 @@ impl Intake for Postgres {
         silence::unsilenced(&self.database, now, limit).await
     }
 
-    /// The room a database has is its server's to watch: only that there is none is heard here.
+    /// The database's server watches its own disk space: only the fact that it is full is known
+    /// here.
     fn room(&self) -> Option<Room> {
         self.fullness.room(Instant::now())
     }

@@ -1,9 +1,9 @@
-//! Deliveries and their lanes: claimed, and who is next.
+//! Deliveries and their lanes: claiming, and whose turn is next.
 //!
-//! A lane is what one integration is owed of one incident. Only its head has a `next_at`; settling
-//! the head gives the next its turn. Whoever adds to a lane, takes from it or reorders it holds the
-//! incident's lock, so that none is added behind a head that is settled just then; claiming changes
-//! no order and needs none.
+//! A lane holds the deliveries of one incident to one integration. Only its head has a `next_at`;
+//! settling the head gives the next one its turn. A transaction that adds to a lane, removes from
+//! it or reorders it holds the incident's lock, so that no delivery is added behind a head that is
+//! being settled; claiming changes no order and needs no lock.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Until the end of the transaction nobody else decides about this incident or changes its lanes.
+/// Until the end of the transaction, nobody else decides about this incident or changes its lanes.
 pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
 /// The same, by one of its deliveries.
@@ -30,39 +30,43 @@ pub(super) const TAKE_TURN_OF: &str = "
 SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)), incident_id, deliveries.episode
 FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = $1";
 
-/// What is still held of an incident is told to nobody any more, for a reason.
+/// Held deliveries of an incident are never sent, for a reason.
 pub(super) const DISCARD_HELD: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = $4
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
   AND settled_at IS NULL AND state = 'held'";
 
-/// Gives the first of each of an incident's lanes its turn.
+/// Gives the first delivery of each of an incident's lanes its turn.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
-    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
+    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
+      AND settled_at IS NULL
     GROUP BY receiver, integration))";
 
-/// Gives the next delivery in the lane of this one its turn.
+/// Gives the next delivery in the same lane its turn.
 pub(super) const ADVANCE: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id = (
     SELECT min(later.id) FROM deliveries AS this CROSS JOIN LATERAL (
         SELECT id FROM deliveries
-        WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
+        WHERE incident = this.incident AND receiver = this.receiver
+          AND integration = this.integration
           AND settled_at IS NULL OFFSET 0) AS later
     WHERE this.id = $1)";
 
-/// The heads that are due, of each target so many. Those another replica is about to take are
-/// passed over.
+/// The heads that are due, up to a limit for each target. Those that another replica is about to
+/// claim are skipped.
 const CLAIM: &str = concat!(
     "
 WITH due AS MATERIALIZED (
-    SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver, integration, most)
+    SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver,
+            integration, most)
     CROSS JOIN LATERAL (
         SELECT id FROM deliveries
-        WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
+        WHERE receiver = wanted.receiver AND integration = wanted.integration
+          AND settled_at IS NULL AND next_at <= $4
           AND state = 'pending'
         ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
 )
@@ -72,10 +76,12 @@ RETURNING id, lease, receiver, integration, alias, notification, step, failures,
     receipt!()
 );
 
-/// Ends the leases of a claim whose answer was lost.
+/// Ends the leases of a claim whose result was lost.
 const UNCLAIM: &str = "
-UPDATE deliveries SET lease = NULL, next_at = $4 FROM unnest($1::text[], $2::text[]) AS wanted (receiver, integration)
-WHERE deliveries.receiver = wanted.receiver AND deliveries.integration = wanted.integration AND settled_at IS NULL
+UPDATE deliveries
+SET lease = NULL, next_at = $4 FROM unnest($1::text[], $2::text[]) AS wanted (receiver, integration)
+WHERE deliveries.receiver = wanted.receiver AND deliveries.integration = wanted.integration
+  AND settled_at IS NULL
   AND next_at = $5 AND lease = $3";
 
 pub(super) async fn claim(
@@ -113,8 +119,8 @@ pub(super) async fn claim(
             Ok(claims)
         }
         Err(error) => {
-            // It may have been done, and nobody works at it: as far as can be, it does not wait for
-            // its lease to end.
+            // The claim may have been made, and nobody works on it: if possible, it does not wait
+            // for its lease to end.
             let _ = database
                 .query(UNCLAIM, &[&receivers, &integrations, &lease, &now, &until])
                 .await;
@@ -123,15 +129,16 @@ pub(super) async fn claim(
     }
 }
 
-/// Ends every wait for another attempt: who starts a replica again has mended something. Leases are
-/// other replicas'.
+/// Ends every wait for another attempt: somebody who restarts a replica has fixed something. Leases
+/// belong to other replicas.
 const RELEASE: &str = "
 WITH waiting AS MATERIALIZED (
-    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending' AND lease IS NULL
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
+      AND lease IS NULL
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET next_at = $1 FROM waiting WHERE deliveries.id = waiting.id";
 
-/// After a clock was set back: nothing waits for a time that was near then and is far now.
+/// After a clock was set back: nothing waits for a time that has moved into the distant future.
 const BRING_FORWARD: &str = "
 WITH waiting AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
@@ -139,7 +146,8 @@ WITH waiting AS MATERIALIZED (
 UPDATE deliveries SET next_at = least(next_at, CASE WHEN lease IS NULL THEN $1 ELSE $2 END)
 FROM waiting WHERE deliveries.id = waiting.id";
 
-/// What was created in the future was created now: patience and fallback count from here.
+/// What was created in the future counts as created now: the deadlines for giving up and for the
+/// fallback start here.
 const REJUVENATE: &str = "
 WITH early AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND created_at > $1 AND held_until IS NULL
@@ -147,10 +155,11 @@ WITH early AS MATERIALIZED (
 UPDATE deliveries SET fallback_at = fallback_at - (created_at - $1), created_at = $1
 FROM early WHERE deliveries.id = early.id";
 
-/// The same of what a person had sent again.
+/// The same for a delivery that a person retried.
 const RETRIED_NOW: &str = "
 WITH early AS MATERIALIZED (
-    SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1 FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1
+      FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET retried_at = $1 FROM early WHERE deliveries.id = early.id";
 
 pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result<(), StoreError> {
@@ -186,14 +195,17 @@ pub(super) async fn bring_forward(
     transaction.commit(flight).await.map(drop)
 }
 
-/// A probe of the index for each target, however much is owed: DISTINCT would read it all.
+/// A probe of the index for each target, however many deliveries are pending: DISTINCT would read
+/// them all.
 const DUE: &str = "
 WITH RECURSIVE head AS (
-    (SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+    (SELECT receiver, integration, next_at FROM deliveries
+     WHERE settled_at IS NULL AND next_at IS NOT NULL
      ORDER BY receiver, integration, next_at LIMIT 1)
     UNION ALL
     SELECT later.* FROM head CROSS JOIN LATERAL (
-        SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+        SELECT receiver, integration, next_at FROM deliveries
+        WHERE settled_at IS NULL AND next_at IS NOT NULL
            AND (receiver, integration) > (head.receiver, head.integration)
         ORDER BY receiver, integration, next_at LIMIT 1) AS later
 )
@@ -204,13 +216,14 @@ SELECT fallback_at FROM deliveries WHERE state IN ('pending', 'held') AND fallba
 ORDER BY fallback_at LIMIT 1";
 
 const NEXT_HELD: &str = "
-SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL ORDER BY next_at LIMIT 1";
+SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL
+ORDER BY next_at LIMIT 1";
 
 pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One look at one moment.
+    // One snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(DUE, vec![])

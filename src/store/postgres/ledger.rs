@@ -1,4 +1,4 @@
-//! Postgres's books on people: see [`Ledger`].
+//! Postgres for the record of people: see [`Ledger`].
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -25,7 +25,7 @@ const DEEDS: &str = "SELECT * FROM deeds WHERE id < $1 ORDER BY id DESC LIMIT $2
 const FORGET_ANSWERS: &str = "
 DELETE FROM answers WHERE key = ANY (ARRAY(SELECT key FROM answers WHERE at < $1))";
 
-/// Whoever took the key and has not answered in time has crashed.
+/// A process that reserved the key and has not answered in time has crashed.
 const TAKE_KEY: &str = "
 INSERT INTO answers (key, request, at) VALUES ($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET at = excluded.at, request = excluded.request
@@ -35,7 +35,8 @@ RETURNING key";
 const ANSWER: &str = "SELECT request, status, content_type, body FROM answers WHERE key = $1";
 
 const BEGIN_SESSION: &str = "
-INSERT INTO sessions (id, name, role, how, stamp, begun_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+INSERT INTO sessions (id, name, role, how, stamp, begun_at, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 #[async_trait]
 impl Ledger for Postgres {
@@ -152,7 +153,8 @@ impl Ledger for Postgres {
         let (begun_at, ends_at) = (micros(session.begun_at), micros(session.ends_at));
         self.database
             .query(
-                "DELETE FROM sessions WHERE id = ANY (ARRAY(SELECT id FROM sessions WHERE ends_at <= $1))",
+                "DELETE FROM sessions
+                 WHERE id = ANY (ARRAY(SELECT id FROM sessions WHERE ends_at <= $1))",
                 &[&begun_at],
             )
             .await?;
@@ -192,7 +194,7 @@ impl Ledger for Postgres {
     }
 }
 
-/// What was so long ago, as it is stored.
+/// The time so long ago, as it is stored.
 fn ago(now: Timestamp, long: SignedDuration) -> i64 {
     micros(now.saturating_sub(long).unwrap_or(Timestamp::MIN))
 }

@@ -1,4 +1,4 @@
-//! What people look at: lists, an incident's timeline, how much is owed.
+//! What people look at: lists, an incident's timeline, and the pending deliveries.
 
 use super::{
     connection::{Database, Flight},
@@ -21,7 +21,8 @@ const INCIDENTS: &str =
     "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
 
 const OPEN_INCIDENTS: &str = "
-SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
+SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing'
+ORDER BY changed_at DESC LIMIT $1";
 
 pub(super) async fn incidents(
     database: &Database,
@@ -37,12 +38,14 @@ pub(super) async fn incidents(
         .collect()
 }
 
-/// What is read of a mail for a list.
+/// The columns of a mail in a list.
 macro_rules! mail {
     ($($which:tt)*) => {
         concat!(
-            "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
-                    envelope, cut_at, check_at, released, incidents.incident_id, mails.profile, NULL::bigint AS item
+            "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256,
+               authenticity, mails.labels,
+                    envelope, cut_at, check_at, released, incidents.incident_id, mails.profile,
+                      NULL::bigint AS item
              FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
             $($which)*
         )
@@ -50,12 +53,14 @@ macro_rules! mail {
 }
 pub(super) use mail as mail_list;
 
-/// The alerts of mails that hold several, each as a mail of its own.
+/// The alerts of mails with several, each as a mail of its own.
 macro_rules! item {
     ($which:literal) => {
         concat!(
-            "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason, sha256,
-                    authenticity, mail_items.labels, envelope, cut_at, check_at, released, incidents.incident_id,
+            "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome,
+               mail_items.reason, sha256,
+                    authenticity, mail_items.labels, envelope, cut_at, check_at, released,
+                      incidents.incident_id,
                     mails.profile, item
              FROM mail_items JOIN mails ON mails.id = mail
              LEFT JOIN incidents ON incidents.id = mail_items.incident ",
@@ -64,11 +69,12 @@ macro_rules! item {
     };
 }
 
-/// The same of a delivery.
+/// The same for a delivery.
 macro_rules! delivery {
     ($($which:tt)*) => {
         concat!(
-            "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident ",
+            "SELECT deliveries.*, incident_id FROM deliveries
+             JOIN incidents ON incidents.id = incident ",
             $($which)*
         )
     };
@@ -91,7 +97,8 @@ WHERE at >= LEAST($2, (SELECT MIN(arrived_at) FROM mails WHERE incident = $1))
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 
 const ITS_ATTEMPTS: &str = "
-SELECT attempts.*, receiver, integration, action FROM attempts JOIN deliveries ON deliveries.id = delivery
+SELECT attempts.*, receiver, integration, action FROM attempts
+JOIN deliveries ON deliveries.id = delivery
 WHERE incident = $1 ORDER BY attempts.id";
 
 pub(super) async fn timeline(
@@ -102,7 +109,7 @@ pub(super) async fn timeline(
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One look at one moment.
+    // One snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(INCIDENT, vec![&incident_id]);
@@ -159,14 +166,14 @@ const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
 const DELIVERIES_OF_STATE: &str =
     delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
 
-/// What is asked for in the night has an index of its own, however much is done: what is owed,
+/// What an on-call engineer asks for has its own index, however much is done: pending deliveries,
 const OWED: &str =
     delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
 
-/// what was given up,
+/// dead letters,
 const DEAD: &str = delivery!("WHERE state = 'dead' ORDER BY deliveries.id DESC LIMIT $1");
 
-/// and what waits for a person.
+/// and quarantined mail.
 const QUARANTINED: &str = mail!("WHERE outcome = 'quarantined' ORDER BY mails.id DESC LIMIT $1");
 
 pub(super) async fn deliveries(
@@ -216,7 +223,7 @@ pub(super) async fn mails(
 
 const ITEMS: &str = item!("WHERE mail_items.mail = $1 ORDER BY item");
 
-/// The alerts of a mail that holds several.
+/// The alerts of a mail with several.
 pub(super) async fn items(database: &Database, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
     let rows = database.query(ITEMS, &[&mail]).await?;
     rows.iter().map(mail_row).collect()
@@ -238,9 +245,11 @@ pub(super) async fn mail(
     Ok(Some((mail_row(row)?, stored_mail(stored)?)))
 }
 
-/// What is owed is counted in the narrow partial index; what is done is not counted at all.
+/// Pending deliveries are counted in the narrow partial index; delivered ones are not counted at
+/// all.
 const DEPTH: &str = "
-SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
+SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
+  count(*) FILTER (WHERE state = 'held') AS held,
        min(created_at) FILTER (WHERE state = 'pending') AS oldest,
        (SELECT count(*) FROM deliveries WHERE state = 'dead') AS dead
 FROM deliveries WHERE settled_at IS NULL";

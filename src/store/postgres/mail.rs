@@ -1,4 +1,4 @@
-//! Mails read back: those still to be decided, those to be looked at again, and all by arrival.
+//! Mails read back: the undecided, those to be checked again, and all in order of arrival.
 
 use std::time::Duration;
 
@@ -17,16 +17,18 @@ use crate::{
     },
 };
 
-/// The replica's own, and those of one that has not decided them in time. What another locks is
-/// left to it. The replica's own is not: whatever locks it may be undone, and what comes after it
-/// must not overtake it.
+/// The replica's own mails, and those of another replica that has not decided them in time. A mail
+/// that another transaction has locked is left to it, unless it is the replica's own: that
+/// transaction may be undone, and a later mail must not overtake this one.
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
     SELECT id, size, holder FROM mails
-    WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
+    WHERE outcome = 'pending' AND check_at IS NULL AND id > $3
+      AND (holder = $1 OR held_until < now() OR held_until IS NULL)
     ORDER BY id LIMIT $4
 ), wanted AS MATERIALIZED (
-    SELECT id, holder FROM (SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM free) AS sized
+    SELECT id, holder FROM (SELECT *, sum(size) OVER (ORDER BY id) - size AS before
+                            FROM free) AS sized
     WHERE before < $5::bigint
 ), unlocked AS MATERIALIZED (
     SELECT id FROM mails
@@ -65,19 +67,23 @@ pub(super) async fn undecided(
     Ok(whole(&rows))
 }
 
-/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
-/// check` tells of it.
+/// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
+/// it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
-    let passed_over = |error: &StoreError| tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
+    let passed_over = |error: &StoreError| {
+        tracing::warn!(%error, "an undecided mail is damaged, \
+        and is passed over")
+    };
     rows.iter()
         .filter_map(|row| stored_mail(row).inspect_err(passed_over).ok())
         .collect()
 }
 
-/// Whoever holds one may be about to decide it, or gone.
+/// The replica that holds a mail may be about to decide it, or may be gone.
 const AHEAD: &str = "
 SELECT id FROM mails
-WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1 ORDER BY id";
+WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1
+ORDER BY id";
 
 pub(super) async fn ahead(
     database: &Database,
@@ -88,12 +94,13 @@ pub(super) async fn ahead(
     rows.iter().map(|row| at(row, "id")).collect()
 }
 
-/// Nobody takes them: deciding a mail locks its row.
+/// They are not claimed: deciding a mail locks its row.
 const UNDECIDED_AMONG: &str = "
 SELECT sized.*, raw FROM (
     SELECT mails.*, sum(size) OVER (ORDER BY id) - size AS before
     FROM unnest($1::bigint[]) AS given CROSS JOIN LATERAL (
-        SELECT * FROM mails WHERE id = given AND outcome = 'pending' AND check_at IS NULL OFFSET 0) AS mails) AS sized
+        SELECT * FROM mails WHERE id = given AND outcome = 'pending'
+          AND check_at IS NULL OFFSET 0) AS mails) AS sized
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = sized.id OFFSET 0) AS body
 WHERE before < $2::bigint ORDER BY id";
 
@@ -107,13 +114,15 @@ pub(super) async fn undecided_among(
     Ok(whole(&rows))
 }
 
-/// What is to be looked at again: by now, or at a time so far off that the clock must have been set
-/// back. Nobody takes it: whoever writes first what he found of a mail has reconsidered it, and for
-/// the others it is not due any more.
+/// Mails that are due to be checked again: by now, or at a time so distant that the clock must have
+/// been set back. They are not claimed: the first transaction to write its finding has reconsidered
+/// the mail, and for the others it is no longer due.
 const DUE: &str = "
-(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at, id LIMIT $3)
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1
+ ORDER BY check_at, id LIMIT $3)
 UNION ALL
-(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2 ORDER BY check_at LIMIT $3)
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2
+ ORDER BY check_at LIMIT $3)
 LIMIT $3";
 
 pub(super) async fn due(
@@ -128,7 +137,8 @@ pub(super) async fn due(
 }
 
 const LET_OUT: &str = "
-SELECT mails.*, raw FROM (SELECT * FROM mails WHERE check_at = 0 ORDER BY check_at, id LIMIT $1) AS mails
+SELECT mails.*, raw FROM (SELECT * FROM mails WHERE check_at = 0
+                          ORDER BY check_at, id LIMIT $1) AS mails
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = mails.id OFFSET 0) AS body ORDER BY id";
 
 pub(super) async fn let_out(
@@ -139,7 +149,7 @@ pub(super) async fn let_out(
     rows.iter().map(stored_mail).collect()
 }
 
-/// No check is put off so far.
+/// No check is later than this.
 pub(super) fn absurd(now: Timestamp) -> i64 {
     micros(now.saturating_add(FARTHEST_CHECK).unwrap_or(now))
 }
@@ -147,7 +157,8 @@ pub(super) fn absurd(now: Timestamp) -> i64 {
 const STORED: &str = "
 SELECT found.*, raw FROM (
     SELECT *, sum(size) OVER (ORDER BY arrived_at, id) - size AS before FROM (
-        SELECT * FROM mails WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3 AND arrived_at < $4
+        SELECT * FROM mails WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3
+          AND arrived_at < $4
         ORDER BY arrived_at, id LIMIT $5) AS found) AS found
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = found.id OFFSET 0) AS body
 WHERE before < $6::bigint ORDER BY arrived_at, id";

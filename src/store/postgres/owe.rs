@@ -1,5 +1,5 @@
-//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before
-//! them and there is somebody to send them.
+//! New deliveries: they are added to their lanes, and leased at once if nothing is ahead of them
+//! and this process can send them.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -20,20 +20,22 @@ use crate::{
     },
 };
 
-/// What is told now must not wait for the end of a mute that holds back something older: that one
-/// is dropped.
+/// A new page must not wait for the end of a mute that holds an older one: the older one is
+/// dropped.
 const DISCARD_SUPERSEDED: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
        detail = 'told by a newer one that no mute holds'
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
-  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
+  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration
+  AND newer.held_until IS NULL
   AND settled_at IS NULL AND state = 'held'";
-/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its
-/// head, and is leased.
+/// Adds deliveries to the ends of their lanes. A delivery that is alone in its lane is the head,
+/// and is leased.
 const OWE: &str = concat!(
     "
-INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
+                        notification, state, step,
                         next_at, lease, held_until, fallback_at, created_at)
 SELECT mail, incident, $2, receiver, integration, action, alias, notification,
        CASE WHEN held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
@@ -45,11 +47,14 @@ FROM (
            row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
                AND (SELECT 1 FROM deliveries AS ahead
                     WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
-                      AND ahead.integration = owed.integration AND ahead.settled_at IS NULL LIMIT 1) IS NULL AS head
+                      AND ahead.integration = owed.integration AND ahead.settled_at IS NULL
+                        LIMIT 1) IS NULL AS head
     FROM incidents CROSS JOIN
-         unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[],
+         unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
+                $9::bigint[], $10::bigint[],
                 $14::bigint[])
-             WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at,
+             WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification,
+                                      held_until, fallback_at,
                                       leased_until, place)
     WHERE incident_id = $1 AND incidents.kind = $13) AS owed
 ORDER BY place
@@ -57,7 +62,7 @@ RETURNING id, lease, receiver, integration, ",
     receipt!()
 );
 
-/// Deliveries of one incident as the statements take them: column by column.
+/// The deliveries of one incident as parameters, column by column.
 #[derive(Default)]
 pub(super) struct Owed<'a> {
     episode: i64,
@@ -70,7 +75,7 @@ pub(super) struct Owed<'a> {
     held_until: Vec<Option<i64>>,
     fallback_at: Vec<Option<i64>>,
     leased_until: Vec<Option<i64>>,
-    /// Of all that is leased.
+    /// The lease of everything that is leased.
     lease: i64,
     step: String,
     now: i64,
@@ -115,8 +120,8 @@ impl<'a> Owed<'a> {
         Ok(owed)
     }
 
-    /// `owing` says whether anything is owed of the incident already. Returns which of the flight's
-    /// answers says what is leased.
+    /// `owing` says whether the incident already has pending deliveries. Returns which of the
+    /// flight's results says what is leased.
     pub(super) fn add_to<'b>(
         &'b self,
         flight: &mut Flight<'b>,
@@ -178,7 +183,7 @@ impl<'a> Owed<'a> {
         Some(flight.len() - 1)
     }
 
-    /// How to give back what may be leased; none where nothing can be.
+    /// How to return the leases that may have been taken; `None` if there can be none.
     pub(super) fn leases(&self, incident_id: &str, kind: &'static str) -> Option<Leases> {
         let until = self.leased_until.iter().flatten().max()?;
         let for_long = Duration::from_micros(u64::try_from(until - self.now).unwrap_or(0));
@@ -202,7 +207,7 @@ pub(super) fn claims(
     for row in rows {
         let (id, lease): (DeliveryId, Option<i64>) = (at(row, "id")?, at(row, "lease")?);
         let target = target_at(row)?;
-        // Of a lane its head, which is the first of it.
+        // Only the head of a lane, which is its first delivery.
         let Some((lease, delivery)) =
             lease.zip(deliveries.iter().find(|delivery| delivery.target == target))
         else {
@@ -229,18 +234,18 @@ pub(super) struct Leases {
     for_long: Duration,
 }
 
-/// By the incident's turn: who comes to it knows that the lost commit is over, one way or the
-/// other.
+/// Takes the incident's turn first: then the lost commit is over, one way or the other.
 const GIVE_BACK: &str = "
 UPDATE deliveries SET lease = NULL, next_at = $4
-WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2) AND settled_at IS NULL AND lease = $3";
-/// Between two attempts.
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
+  AND settled_at IS NULL AND lease = $3";
+/// The pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Leases {
-    /// Ends them, of a decision whose answer was lost: it may have been written, and nobody works
-    /// at what it leased. Goes on until the database, which may be down just now, has done it, or
-    /// they end by themselves.
+    /// Ends the leases of a decision whose result was lost: it may have been written, and nobody
+    /// works on what it leased. It tries until the database, which may be down, has done so, or
+    /// until the leases end.
     pub(super) fn give_back(self, database: &Arc<Database>) {
         let (database, end) = (Arc::clone(database), Instant::now() + self.for_long);
         tokio::spawn(async move {

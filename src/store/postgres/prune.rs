@@ -1,9 +1,9 @@
-//! Retention: what is over and old is deleted, in steps so small that no page waits for one.
+//! Retention: what has ended and is old is deleted, in steps so small that no page waits for one.
 //!
-//! The rules are those of `sqlite/prune.rs`: an incident's story goes together. A step looks first,
-//! then deletes what is still past its time once it holds the incidents' locks: another replica may
-//! decide about one of them, or have deleted it, meanwhile. What the rows took is autovacuum's to
-//! give back.
+//! The rules are those of `sqlite/prune.rs`: an incident's history is deleted as a whole. A step
+//! reads first, then deletes what is still past its retention once it holds the incidents' locks,
+//! because another replica may decide about an incident, or delete it, in between. Autovacuum
+//! returns the space.
 
 use jiff::Timestamp;
 
@@ -22,46 +22,52 @@ use crate::{
 /// Bytes of mail deleted in one step.
 const MOST_BYTES: i64 = 8 << 20;
 
-/// An incident that has ended, an alert that could not be read having no end to wait for, and of
-/// which nothing waits to be sent, or for a person.
+/// An incident that has ended, or an alert that could not be read and so has no end; and nothing of
+/// it is pending or waits for a person.
 macro_rules! over {
     ($before:literal, $end:literal) => {
         concat!(
             "changed_at < ",
             $before,
             " AND (phase = 'resolved' OR kind = 'unparsed')
-              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NULL
-              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead' LIMIT 1) IS NULL",
+              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL
+                   LIMIT 1) IS NULL
+              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead'
+                   LIMIT 1) IS NULL",
             $end
         )
     };
 }
-/// A mail nothing holds: decided, not quarantined, of no incident or of one that is over.
+/// A mail that may be deleted: decided, not quarantined, and of no incident or an ended one.
 macro_rules! doomed_mail {
     ($before:literal) => {
         concat!(
-            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (mails.incident IS NULL OR coalesce((
+            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL
+               AND (mails.incident IS NULL OR coalesce((
                  SELECT true FROM incidents WHERE incidents.id = mails.incident AND ",
             over!($before, "), false))"),
             " AND (SELECT 1 FROM mail_items CROSS JOIN LATERAL (
-                       SELECT coalesce((SELECT true FROM incidents WHERE incidents.id = mail_items.incident AND ",
+                       SELECT coalesce((SELECT true FROM incidents
+                                        WHERE incidents.id = mail_items.incident AND ",
             over!($before, "), false) AS is_over OFFSET 0) AS its"),
-            " WHERE mail_items.mail = mails.id AND mail_items.incident IS NOT NULL AND NOT is_over LIMIT 1) IS NULL"
+            " WHERE mail_items.mail = mails.id AND mail_items.incident IS NOT NULL AND NOT is_over
+               LIMIT 1) IS NULL"
         )
     };
 }
-/// An incident without a mail left.
+/// An incident without any mail left.
 macro_rules! doomed_incident {
     ($before:literal) => {
         over!(
             $before,
             " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL
-              AND (SELECT 1 FROM mail_items WHERE mail_items.incident = incidents.id LIMIT 1) IS NULL"
+              AND (SELECT 1 FROM mail_items WHERE mail_items.incident = incidents.id
+                   LIMIT 1) IS NULL"
         )
     };
 }
 
-/// One step; looks at no more than `limit` rows.
+/// One step, which examines at most `limit` rows.
 pub(super) async fn step(
     database: &Database,
     horizon: Horizon,
@@ -84,18 +90,20 @@ const MAILS: &str = concat!(
     "SELECT mails.id, arrived_at, size, ",
     doomed_mail!("$3"),
     " AS doomed
-     FROM mails WHERE (arrived_at, mails.id) > ($1, $2) AND arrived_at < $3 ORDER BY arrived_at, mails.id LIMIT $4"
+     FROM mails WHERE (arrived_at, mails.id) > ($1, $2) AND arrived_at < $3
+     ORDER BY arrived_at, mails.id LIMIT $4"
 );
-/// In order: two who take many take them in the same.
+/// In a fixed order, which prevents deadlocks between transactions that take several.
 const TAKE_TURNS_OF_MAILS: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
     FROM (SELECT incident FROM mails WHERE id = ANY ($1)
           UNION SELECT incident FROM mail_items WHERE mail = ANY ($1)) AS doomed
-    CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = doomed.incident OFFSET 0) AS its
+    CROSS JOIN LATERAL (SELECT incident_id FROM incidents
+                        WHERE id = doomed.incident OFFSET 0) AS its
     ORDER BY turn) AS turns";
-/// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is
-/// left to the next sweep.
+/// A transaction that has locked a mail may wait for its incident, which is locked here: that mail
+/// is left to the next sweep.
 const DELETE_MAILS: &str = concat!(
     "DELETE FROM mails WHERE id = ANY (ARRAY(
         SELECT id FROM mails WHERE id = ANY ($1) AND ",
@@ -158,11 +166,12 @@ const INCIDENTS: &str = concat!(
     "SELECT id, changed_at, ",
     doomed_incident!("$3"),
     " AS doomed, kind IN ('self', 'missing') AS own
-     FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3 ORDER BY changed_at, id LIMIT $4"
+     FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3
+     ORDER BY changed_at, id LIMIT $4"
 );
 const TAKE_TURN_OF_INCIDENT: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)) FROM incidents WHERE id = $1";
-/// What was told of it,
+/// First its deliveries,
 const DELETE_DELIVERIES: &str = concat!(
     "DELETE FROM deliveries WHERE id IN (
         SELECT deliveries.id FROM incidents JOIN deliveries ON incident = incidents.id
@@ -170,13 +179,13 @@ const DELETE_DELIVERIES: &str = concat!(
     doomed_incident!("$2"),
     " LIMIT $3) RETURNING id"
 );
-/// what was applied to it,
+/// then the statuses applied to it,
 const FORGET_APPLIED: &str = concat!(
     "DELETE FROM applied USING incidents WHERE applied.incident = $1 AND incidents.id = $1
      AND (SELECT 1 FROM deliveries WHERE incident = incidents.id LIMIT 1) IS NULL AND ",
     doomed_incident!("$2")
 );
-/// and last it itself.
+/// and finally the incident itself.
 const FORGET: &str = concat!(
     "DELETE FROM incidents WHERE id = $1
      AND (SELECT 1 FROM deliveries WHERE incident = incidents.id LIMIT 1) IS NULL AND ",
@@ -186,7 +195,7 @@ const FORGET: &str = concat!(
 const FORGET_OPENINGS: &str = "DELETE FROM openings WHERE hour < $1";
 const FORGET_SILENCES: &str = "DELETE FROM silences WHERE ends_at < $1";
 
-/// Incidents without a mail left: what was told of them, then they themselves.
+/// Incidents without any mail left: first their deliveries, then the incidents.
 async fn incidents(
     database: &Database,
     horizon: Horizon,
@@ -194,7 +203,7 @@ async fn incidents(
     limit: u32,
 ) -> Result<Pruned, StoreError> {
     let (from, before) = (micros(changed_at), micros(horizon.mails));
-    // What is kept for ever changed before no time.
+    // Incidents that are kept for ever have no limit.
     let remembered = horizon
         .incidents
         .map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
@@ -211,7 +220,7 @@ async fn incidents(
     for row in &looked_at {
         let (id, changed_at): (i64, i64) = (at(row, "id")?, at(row, "changed_at")?);
         if at(row, "doomed")? {
-            // What the bridge told of itself no mail repeats.
+            // No mail repeats one of the bridge's own alarms.
             let forgotten = if at(row, "own")? { before } else { remembered };
             let room = i64::from(limit).saturating_sub(i64::try_from(deleted).unwrap_or(i64::MAX));
             let transaction = database.begin().await?;
@@ -230,7 +239,7 @@ async fn incidents(
             }
             let answers = transaction.commit(flight).await?;
             if deleted >= limit as usize {
-                // Whether it was the last of them the next step sees.
+                // The next step finds out whether these were the last.
                 return Ok(Pruned {
                     deleted,
                     next: Some(here),

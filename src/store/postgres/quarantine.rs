@@ -1,4 +1,4 @@
-//! The quarantine: mails that are held until a person lets them act, or discards them.
+//! The quarantine: mails that are held until a person releases or discards them.
 
 use jiff::Timestamp;
 
@@ -21,9 +21,10 @@ WITH items AS (
 )
 UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = $2
 WHERE id = $1 AND cut_from IS NULL
-  AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL) RETURNING id";
+  AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL
+       AND released IS NULL) RETURNING id";
 
-/// Lets a mail act that is held, or waits for its authenticity.
+/// Releases a mail that is held, or that waits for its authenticity.
 pub(super) async fn release(
     database: &Database,
     id: MailId,
@@ -59,21 +60,24 @@ pub(super) async fn discard(
     }
 }
 
-/// What of a mail was told stays as it was told.
+/// Pages already sent for a mail stay as they are.
 const DISCARD_ALL: &str = "
 WITH discarded AS (
-    UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+    UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
+      decided_at = $2,
            hold = NULL, check_at = NULL
-    WHERE id = ANY (ARRAY(SELECT id FROM mails WHERE id = ANY ($1) AND outcome = 'quarantined' ORDER BY id FOR UPDATE))
+    WHERE id = ANY (ARRAY(SELECT id FROM mails WHERE id = ANY ($1) AND outcome = 'quarantined'
+                          ORDER BY id FOR UPDATE))
     RETURNING id
 ), items AS (
-    UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+    UPDATE mail_items
+    SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
            hold = NULL
     WHERE mail = ANY (ARRAY(SELECT id FROM discarded)) AND outcome = 'quarantined'
 )
 SELECT id FROM discarded";
 
-/// As [`discard`], for many: those that still are in the quarantine.
+/// Like [`discard`], for many mails: those that are still in the quarantine.
 pub(super) async fn discard_all(
     database: &Database,
     ids: &[MailId],
@@ -88,7 +92,8 @@ pub(super) async fn discard_all(
 const IN_QUARANTINE: &str = "
 SELECT found.*, raw FROM (
     SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM (
-        SELECT * FROM mails WHERE outcome = 'quarantined' AND id > $1 ORDER BY id LIMIT $2) AS found) AS found
+        SELECT * FROM mails WHERE outcome = 'quarantined' AND id > $1
+        ORDER BY id LIMIT $2) AS found) AS found
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = found.id OFFSET 0) AS body
 WHERE before < $3::bigint ORDER BY id";
 

@@ -1,4 +1,4 @@
-//! The first commit: mails as they came, and how far their mailbox was read.
+//! The first commit: the mails as they arrived, and how far their mailbox was read.
 
 use std::time::Duration;
 
@@ -16,23 +16,28 @@ use crate::{
     },
 };
 
-/// All mails and the bookmark in one statement: one way to the server and back, one commit.
+/// All mails and the bookmark in one statement: one round trip, one commit.
 ///
-/// A bookmark never goes back while its mailbox is numbered as before: who reads it last may have
-/// read it slowly.
+/// A bookmark never moves back while its mailbox has the same numbering: the process that writes
+/// last may have read slowly.
 const RECORD: &str = "
 WITH given AS MATERIALIZED (
     SELECT nextval('mails_id_seq') AS id, given.*
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $14::text[])
-        AS given (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, raw, withheld)
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+                $7::text[], $8::bytea[], $14::text[])
+        AS given (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, raw,
+                  withheld)
 ), mail AS (
-    INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld, holder, held_until)
-    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld, $9, now() + $10::bigint * interval '1 ms'
+    INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity,
+                       withheld, holder, held_until)
+    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld, $9,
+      now() + $10::bigint * interval '1 ms'
     FROM given
 ), body AS (
     INSERT INTO bodies (mail, raw) SELECT id, raw FROM given
 ), bookmark AS (
-    INSERT INTO bookmarks (mailbox, uid_validity, last_uid) SELECT $11::text, $12::bigint, $13::bigint WHERE $11::text IS NOT NULL
+    INSERT INTO bookmarks (mailbox, uid_validity, last_uid) SELECT $11::text, $12::bigint,
+      $13::bigint WHERE $11::text IS NOT NULL
     ON CONFLICT (mailbox) DO UPDATE SET uid_validity = excluded.uid_validity, last_uid =
         CASE WHEN bookmarks.uid_validity = excluded.uid_validity AND NOT $19::boolean
              THEN greatest(bookmarks.last_uid, excluded.last_uid) ELSE excluded.last_uid END
@@ -157,7 +162,8 @@ pub(super) async fn bookmark(
 
     let wanted = database
         .query(
-            "SELECT uid, since, told FROM wanted_mails WHERE mailbox = $1 AND uid_validity = $2 ORDER BY uid",
+            "SELECT uid, since, told FROM wanted_mails WHERE mailbox = $1 AND uid_validity = $2
+             ORDER BY uid",
             &[&text(mailbox), &i64::from(bookmark.uid_validity)],
         )
         .await?;

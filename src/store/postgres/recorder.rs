@@ -1,8 +1,8 @@
 //! Mails that wait at the same time are recorded together: one statement, one commit.
 //!
-//! Measured, it takes two to five times the mails that a statement for each takes. Decisions go
-//! each by itself, as many at once as there are connections: they lock an incident, and one that
-//! fails takes nothing with it.
+//! In measurements, this records two to five times as many mails as one statement each. Decisions
+//! are committed separately, as many at once as there are connections: each locks an incident, and
+//! one that fails affects no other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,24 +15,24 @@ use crate::{
     store::{StoreError, kept::Packed},
 };
 
-/// Statements under way at the same time: while one waits for the disk the next is filled.
+/// Statements in flight at the same time: while one waits for the disk, the next is filled.
 const FLIGHTS: usize = 3;
-/// What shares a statement at most: bounds how long the first waits for the last, and the memory it
-/// takes.
+/// The most mails of one statement. It bounds the memory, and how long the first mail waits for the
+/// last.
 const MOST_MAILS: usize = 256;
 const MOST_BYTES: usize = 8 << 20;
 
-/// Mails that somebody waits for.
+/// Mails that a caller waits for.
 struct Waiting {
     mails: Vec<Packed>,
     answer: oneshot::Sender<Result<Vec<MailId>, StoreError>>,
 }
 
-/// Where mails are handed in.
+/// The queue of mails to record.
 pub(super) struct Recorder(mpsc::Sender<Waiting>);
 
 impl Recorder {
-    /// Its tasks end when it is dropped.
+    /// Starts the tasks, which end when it is dropped.
     pub(super) fn start(database: &Arc<Database>, holder: i64, hold: Duration) -> Self {
         let (sender, waiting) = mpsc::channel(1024);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -49,7 +49,7 @@ impl Recorder {
         Self(sender)
     }
 
-    /// The mails' numbers, once they are stored.
+    /// Returns the mails' numbers once they are stored.
     pub(super) async fn record(&self, mails: Vec<Packed>) -> Result<Vec<MailId>, StoreError> {
         let (answer, numbers) = oneshot::channel();
         let closed = || StoreError::Failed("the store has been closed".into());
@@ -74,19 +74,19 @@ async fn work(
             mails.append(&mut one.mails);
         }
         crash::point("commit");
-        // What one is refused for, all are: a connection, a disk; never a mail's content, which is
-        // bytes to the database.
+        // All of them fail for the same reason: a connection or a disk, never the content of one
+        // mail, which is only bytes to the database.
         let recorded = record::record(&database, holder, hold, &mails, None).await;
         let mut numbers = recorded.as_deref().unwrap_or_default().iter().copied();
         for (count, answer) in answers {
             let own = numbers.by_ref().take(count).collect();
-            // The one who asked may have gone: the mail is stored all the same.
+            // The caller may be gone: the mail is stored anyway.
             let _ = answer.send(recorded.as_ref().map(|_| own).map_err(Clone::clone));
         }
     }
 }
 
-/// What waits now, once something does.
+/// Everything that waits now, as soon as there is something.
 async fn next(waiting: &Mutex<mpsc::Receiver<Waiting>>) -> Option<Vec<Waiting>> {
     let mut waiting = waiting.lock().await;
     let mut batch = vec![waiting.recv().await?];

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Text as PostgreSQL takes it: of all characters it has no NUL. What people read shows a sign in
-/// its stead; what things are known by holds none (see `extract`).
+/// Text as PostgreSQL accepts it: it cannot store a NUL. In text for people, a sign replaces it;
+/// keys contain none (see `extract`).
 pub(super) fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{2400}"))
@@ -28,7 +28,7 @@ pub(super) fn text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// How long something lasts, in milliseconds.
+/// A duration in milliseconds.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -45,7 +45,7 @@ pub(super) fn optional_time_at(row: &Row, column: &str) -> Result<Option<Timesta
     Ok(at::<Option<i64>>(row, column)?.map(time))
 }
 
-/// A count or size, which the database keeps signed.
+/// A count or size, which the database stores as a signed integer.
 pub(super) fn unsigned_at(row: &Row, column: &str) -> Result<u64, StoreError> {
     at(row, column).map(i64::unsigned_abs)
 }
@@ -54,7 +54,7 @@ pub(super) fn json_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T,
     serde_json::from_str(at(row, column)?).map_err(|error| broken(column, &error))
 }
 
-/// As [`json_at`], for a column that may be NULL.
+/// Like [`json_at`], for a column that may be NULL.
 pub(super) fn optional_json_at<T: DeserializeOwned>(
     row: &Row,
     column: &str,
@@ -64,7 +64,7 @@ pub(super) fn optional_json_at<T: DeserializeOwned>(
         .transpose()
 }
 
-/// A word of a closed set, as serde writes it.
+/// A variant of an enumeration, as serde writes it.
 pub(super) fn word_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(at(row, column)?))
         .map_err(|error| broken(column, &error))
@@ -102,7 +102,7 @@ fn broken(column: &str, error: &serde_json::Error) -> StoreError {
     StoreError::Failed(format!("{column} cannot be read: {error}"))
 }
 
-/// A delivery that is claimed.
+/// A claimed delivery.
 pub(super) fn claim_row(row: &Row) -> Result<Claim, StoreError> {
     Ok(Claim {
         id: at(row, "id")?,

@@ -7,11 +7,11 @@ use crate::store::StoreError;
 
 refinery::embed_migrations!("schema/migrations/postgres");
 
-/// The advisory lock that who migrates holds. PostgreSQL gives it up with the connection, however
+/// The advisory lock of the migrating replica. PostgreSQL releases it with the connection, however
 /// that ends.
 const MIGRATING: &str = "SELECT pg_advisory_lock(hashtextextended('alertbridge.migrating', 0))";
 
-/// The newest version this program knows.
+/// The newest version that this program knows.
 pub(super) fn known() -> i32 {
     migrations::runner()
         .get_migrations()
@@ -21,7 +21,7 @@ pub(super) fn known() -> i32 {
         .unwrap_or(0)
 }
 
-/// The version the database has; 0 where it has none.
+/// The version of the database; 0 if it has none.
 pub(super) async fn found(client: &Client) -> Result<i32, StoreError> {
     let made = client
         .query_one(
@@ -44,14 +44,14 @@ pub(super) async fn found(client: &Client) -> Result<i32, StoreError> {
     newest.map(|row| row.get(0)).map_err(failure)
 }
 
-/// Brings the schema up to date.
+/// Migrates the schema.
 pub(super) async fn migrate(database: &Database) -> Result<(), StoreError> {
     apart(database, async |client| {
         let known = known();
         let mut version = found(client).await?;
         if version < known {
             client.batch_execute(MIGRATING).await.map_err(failure)?;
-            // Another may have done it meanwhile.
+            // Another replica may have done it in between.
             version = found(client).await?;
         }
         if version > known {
@@ -61,7 +61,7 @@ pub(super) async fn migrate(database: &Database) -> Result<(), StoreError> {
             });
         }
         if version < known {
-            // Grouped: a migration and the record of it are one commit.
+            // Grouped, so that a migration and its record are one commit.
             let migrated = migrations::runner()
                 .set_grouped(true)
                 .run_async(client)
@@ -89,7 +89,7 @@ pub(super) async fn apart<T>(
 
     drop(client);
 
-    // What it says at its end was said to the client already.
+    // The client has already reported its error.
     let _ = connection.await;
 
     done

@@ -1,5 +1,4 @@
-//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are
-//! late.
+//! The third commit: how an attempt ended and what is next, and the fallbacks of late deliveries.
 
 use std::borrow::Cow;
 
@@ -21,7 +20,7 @@ use crate::{
     },
 };
 
-/// Writes the end of a delivery and the attempt that led to it, where the lease is still held.
+/// Ends a delivery and records its last attempt, if the lease is still held.
 const END: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
@@ -32,8 +31,8 @@ WITH settled AS (
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
-/// The same where nobody else is to be told first: the next in the lane gets its turn; whether
-/// there is one is returned.
+/// The same, and the next delivery in the lane gets its turn, because nobody else has to be
+/// notified first. Returns whether there is a next one.
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
@@ -48,24 +47,26 @@ WITH settled AS (
     WHERE next_at IS NULL AND id = (
         SELECT min(later.id) FROM settled CROSS JOIN LATERAL (
             SELECT id FROM deliveries
-            WHERE incident = settled.incident AND receiver = settled.receiver AND integration = settled.integration
+            WHERE incident = settled.incident AND receiver = settled.receiver
+              AND integration = settled.integration
               AND id <> settled.id AND settled_at IS NULL OFFSET 0) AS later) RETURNING id
 )
 SELECT id, (SELECT id FROM next) IS NOT NULL AS advanced FROM settled";
-/// The same where it is to be tried again.
+/// The same for a delivery that is to be tried again.
 const AGAIN: &str = "
 WITH settled AS (
-    UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5, detail = coalesce($9, detail)
+    UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5,
+      detail = coalesce($9, detail)
     WHERE id = $1 AND lease = $2 RETURNING id
 ), tried AS (
     INSERT INTO attempts (delivery, at, took_ms, result, detail)
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
-/// The trace of an attempt that is recorded.
+/// The evidence that an attempt was recorded.
 const TRIED: &str = "SELECT 1 FROM attempts WHERE delivery = $1 AND at = $2 AND took_ms = $3";
 
-/// An attempt as the statements take it.
+/// An attempt as parameters of the statements.
 struct Tried<'a> {
     at: Option<i64>,
     took_ms: Option<i64>,
@@ -84,8 +85,8 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// Where nobody knows whether it is written, because the connection broke, it is tried once more:
-/// the attempt it leaves tells.
+/// If the connection breaks and the commit's result is unknown, this looks for the recorded
+/// attempt, and otherwise writes again.
 pub(super) async fn settle(
     database: &Database,
     id: DeliveryId,
@@ -108,7 +109,7 @@ pub(super) async fn settle(
     ))
 }
 
-/// What rows say that are there where something was written.
+/// The meaning of the returned rows.
 fn written(rows: &[Row]) -> Settled {
     if rows.is_empty() {
         Settled::Lost
@@ -193,20 +194,23 @@ async fn settle_once(
     Ok(Settled::Onward)
 }
 
-/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is
+/// Whether the fallback is to be notified now: once per delivery, and only while the incident is
 /// still open.
 const TAKE_FALLBACK: &str = "
 UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
-RETURNING incident_id, kind, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
-/// Whom this opening was told to already: two integrations of a receiver, or receivers that are
-/// each other's fallback, tell it once.
+RETURNING incident_id, kind, deliveries.episode, phase = 'firing'
+  AND incidents.episode = deliveries.episode AS open";
+/// The receivers that were already notified of this opening: two integrations of a receiver, or
+/// receivers that are each other's fallback, notify it once.
 const TOLD_ALREADY: &str = "
-SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5) AND episode = $2
-AND action = 'trigger' AND receiver = $3 AND integration = $4 AND state IN ('pending', 'delivered', 'dead')";
+SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents
+                                           WHERE incident_id = $1 AND kind = $5) AND episode = $2
+AND action = 'trigger' AND receiver = $3 AND integration = $4
+AND state IN ('pending', 'delivered', 'dead')";
 
-/// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or
-/// was told before.
+/// Creates the deliveries to the fallback receiver in place of this one. Returns false if there are
+/// none, or if it was already notified.
 async fn owe_fallback(
     transaction: &Transaction,
     id: DeliveryId,
@@ -248,7 +252,7 @@ const LATE: &str = "
 SELECT id, receiver, integration, notification FROM deliveries
 WHERE state IN ('pending', 'held') AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
 
-/// One transaction for each: several would hold several incidents' locks.
+/// Each incident has its own transaction: one for several would hold their locks together.
 pub(super) async fn escalate(
     database: &Database,
     now: Timestamp,

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// One of those that a mail is decided by, as the question about an incident gathers them.
+/// A silence that a mail is decided by, as the query about an incident collects them.
 #[derive(Deserialize)]
 pub(super) struct Active {
     id: SilenceId,
@@ -54,7 +54,7 @@ impl From<Active> for Silence {
     }
 }
 
-/// A page that a silence holds, as the question about an incident finds it.
+/// A page that a silence holds, as the query about an incident finds it.
 #[derive(Deserialize)]
 pub(super) struct Held {
     silence: SilenceId,
@@ -75,18 +75,22 @@ impl Held {
     }
 }
 
-/// It ends when its silence does, which somebody may be expiring just now: who does waits for this,
-/// or this for them.
+/// The page is released with its silence, which a person may be expiring at this moment: that
+/// transaction waits for this one, or this one for it.
 pub(super) const HOLD: &str = "
 INSERT INTO silenced (incident, silence, until, page)
 SELECT incidents.id, silences.id, silences.ends_at, $4 FROM incidents CROSS JOIN silences
 WHERE incident_id = $1 AND kind = $2 AND silences.id = $3 FOR SHARE OF silences
-ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until, page = excluded.page";
+ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until,
+  page = excluded.page";
 
-pub(super) const HOLD_NO_MORE: &str = "DELETE FROM silenced WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)";
+pub(super) const HOLD_NO_MORE: &str = "
+DELETE FROM silenced WHERE incident = (SELECT id FROM incidents
+                                       WHERE incident_id = $1 AND kind = $2)";
 
 const UNSILENCED: &str = "
-SELECT kind, incident_id FROM (SELECT incident, until FROM silenced WHERE until <= $1 ORDER BY until LIMIT $2) AS ended
+SELECT kind, incident_id FROM (SELECT incident, until FROM silenced WHERE until <= $1
+                               ORDER BY until LIMIT $2) AS ended
 JOIN incidents ON incidents.id = incident ORDER BY until";
 
 pub(super) async fn unsilenced(
@@ -108,7 +112,8 @@ pub(super) async fn unsilenced(
 }
 
 const ADD: &str = "
-INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
+VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING *";
 
 pub(super) async fn add(
@@ -154,11 +159,11 @@ pub(super) async fn list(
 
 const ENDS: &str = "SELECT id, ends_at FROM silences WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
 
-/// One that was yet to begin never was.
+/// A silence that has not begun yet never takes effect.
 const EXPIRE: &str =
     "UPDATE silences SET ends_at = $2, starts_at = least(starts_at, $2) WHERE id = ANY ($1)";
 
-/// What it holds is looked at now: others may cover it still.
+/// The pages that it holds are checked now, because other silences may still cover them.
 const LOOK_AT_PAGES: &str = "UPDATE silenced SET until = least(until, $2) WHERE silence = ANY ($1)";
 
 const LOOK_AT_HELD: &str = "

@@ -1,4 +1,4 @@
-//! Mail that is kept whole for a while only: counted, and cut down to its header.
+//! Mail that is kept whole only for a while: it is counted, and cut to its header.
 
 use jiff::Timestamp;
 
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// What makes a mail one of a kind and whole; the indexes of the same conditions have all that is
-/// asked.
+/// The condition for a mail to be whole and of a kind. The indexes with the same condition cover
+/// every query.
 macro_rules! spare {
     ($before:literal, ignored, $after:literal) => {
         concat!(
@@ -54,7 +54,7 @@ const WHOLE_UNPROVEN: &str = spare!(
     " AND id > $1"
 );
 
-/// The bytes of the mails after one, and the last of them.
+/// The total bytes of the mails after the given one, and the last of those mails.
 pub(super) async fn whole(
     database: &Database,
     spare: Spare,
@@ -108,23 +108,26 @@ async fn oldest(
 }
 
 const BODIES: &str = "SELECT mail, raw FROM bodies WHERE mail = ANY ($1)";
-/// Cuts in order, and without waiting for whoever has one of them: that one is cut at the next
-/// look, if it still may be.
+/// Cuts in order, and skips a mail that another transaction has locked: it is cut in the next step,
+/// if it still may be.
 macro_rules! cut {
     ($kind:ident) => {
         spare!(
             "WITH given AS (
-                SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size, raw)
+                SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size,
+                        raw)
             ), free AS (
                 SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
             $kind,
             " ORDER BY id FOR UPDATE SKIP LOCKED
             ), cut AS (
-                UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size, cut_at = $4,
+                UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size,
+                  cut_at = $4,
                        reason = coalesce(reason || '; ', '') || $5
                 FROM given JOIN free USING (id) WHERE mails.id = given.id RETURNING mails.id, before
             ), body AS (
-                UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id) WHERE mail = given.id
+                UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id)
+                WHERE mail = given.id
             )
             SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
         )
@@ -134,14 +137,14 @@ macro_rules! cut {
 const CUT_IGNORED: &str = cut!(ignored);
 const CUT_UNPROVEN: &str = cut!(unproven);
 
-/// Cuts the oldest that are too much.
+/// Cuts the oldest mails of which there is too much.
 pub(super) async fn cut(
     database: &Database,
     spare: Spare,
     excess: Excess,
     now: Timestamp,
 ) -> Result<Cut, StoreError> {
-    // Before anything is too old or too much, one row is enough to know it.
+    // As long as nothing is too old or too much, a single row is enough to know that.
     if excess.bytes == 0
         && chosen(&oldest(database, spare, 1).await?, excess)
             .0
@@ -160,7 +163,7 @@ pub(super) async fn cut(
 
     let (mut mails, mut sizes, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
     for row in database.query(BODIES, &[&ids]).await? {
-        // Of damaged bytes nothing can be kept.
+        // Nothing can be kept of damaged bytes.
         let raw = unpack(at(&row, "raw")?).unwrap_or_default();
         let kept = head(&raw);
         mails.push(at::<MailId>(&row, "mail")?);

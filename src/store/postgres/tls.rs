@@ -28,14 +28,14 @@ use tokio_rustls::{TlsConnector, client};
 
 use crate::store::StoreError;
 
-/// Whose certificate is good enough. The roots are those of the file, or the system's.
+/// Which certificate is accepted. The roots are those of the file, or the system's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Anybody's: encrypted, and open to whoever stands in between.
+    /// Any: the connection is encrypted, but open to an attacker in between.
     Anybody,
-    /// One of the authority's, whatever its name.
+    /// One issued by the authority, for any name.
     Authority(Option<PathBuf>),
-    /// The host's own.
+    /// One issued for the host.
     Host(Option<PathBuf>),
 }
 
@@ -101,7 +101,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     Ok(store)
 }
 
-/// What is wrong with the server's certificate, and how to mend it; none where something else is
+/// What is wrong with the server's certificate, and how to fix it; `None` if something else is
 /// wrong.
 pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     let cause = std::error::Error::source(error)?
@@ -114,12 +114,12 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     };
     let (what, mend) = match wrong {
         CertificateError::UnknownIssuer => (
-            "its certificate is from no authority that is trusted".to_owned(),
-            "name the file of the authority it is from in `sslrootcert`",
+            "no trusted authority issued its certificate".to_owned(),
+            "name the issuing authority's file in `sslrootcert`",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("its certificate is for another host: {wrong}"),
-            "write the host's name as its certificate has it",
+            "write the host name that is in its certificate",
         ),
         CertificateError::Other(other)
             if other.0.downcast_ref::<webpki::Error>()
@@ -127,7 +127,8 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
         {
             (
                 "its certificate is an authority's own".to_owned(),
-                "have that authority issue one for the host, and name the authority's file in `sslrootcert`",
+                "have that authority issue one for the host, and name the authority's file in \
+                 `sslrootcert`",
             )
         }
         _ => (
@@ -139,7 +140,7 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     Some(format!("{what}; {mend}"))
 }
 
-/// Checks less than the host's own certificate: its authority alone, or nothing.
+/// Checks less than the host name: the authority alone, or nothing.
 #[derive(Debug)]
 struct Lenient {
     root: Option<Arc<WebPkiServerVerifier>>,
@@ -195,7 +196,7 @@ impl MakeTlsConnect<Socket> for Tls {
     type Error = rustls::pki_types::InvalidDnsNameError;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Self::Error> {
-        // A Unix socket has no host, and no TLS either.
+        // A Unix socket has neither a host name nor TLS.
         let host = if host.is_empty() || host.starts_with('/') {
             "localhost"
         } else {

@@ -19,9 +19,9 @@ use super::{Postgres, bell, concern, consumer, expected, lane, look, prune, spar
 #[async_trait]
 impl Upkeep for Postgres {
     async fn ping(&self) -> Result<(), StoreError> {
-        // Of several hosts the one that can be written is connected to; where it cannot any more, a
-        // write says so. What is deleted is of no use, and mostly not there: the transaction's
-        // number alone makes a commit of it.
+        // With several hosts, the connection is to one that can be written; if it no longer can, a
+        // write says so. The deleted row is meaningless and usually does not exist: the transaction
+        // number alone makes this a commit.
         const WRITE: &str = "
 WITH gone AS (DELETE FROM consumers WHERE held_until < now() - interval '30 days')
 SELECT pg_current_xact_id()::text";

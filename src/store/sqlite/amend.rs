@@ -1,4 +1,4 @@
-//! What people do to deliveries: send dead letters again, or give a delivery up.
+//! What people do to deliveries: retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -34,26 +34,32 @@ pub(super) fn retry(
     Ok(retried)
 }
 
-/// Why a dead delivery must not be sent again. Where `all` are, the dead resolve behind a dead
+/// Why a dead delivery must not be sent again. If all are retried, the dead resolve behind a dead
 /// trigger is sent too.
 fn objection(
     connection: &Connection,
     id: DeliveryId,
     all: bool,
 ) -> rusqlite::Result<Option<&'static str>> {
-    // What is leased may be at its receiver already: nothing can be put before it any more.
+    // A leased delivery may already be at its receiver: nothing can be put before it any more.
     connection
         .prepare_cached(
             "SELECT this.action <> 'resolve', phase = 'firing' AND incidents.episode = this.episode,
                     EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
-                            AND later.receiver = this.receiver AND later.integration = this.integration
-                            AND later.episode = this.episode AND later.action = 'resolve' AND later.id > this.id
-                            AND (later.settled_at IS NULL AND later.lease IS NULL OR ?2 AND later.state = 'dead')),
+                            AND later.receiver = this.receiver
+                            AND later.integration = this.integration
+                            AND later.episode = this.episode AND later.action = 'resolve'
+                            AND later.id > this.id
+                            AND (later.settled_at IS NULL AND later.lease IS NULL OR ?2
+                                 AND later.state = 'dead')),
                     EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
-                            AND later.receiver = this.receiver AND later.integration = this.integration
-                            AND later.episode > this.episode AND later.action = 'trigger' AND later.id > this.id
+                            AND later.receiver = this.receiver
+                            AND later.integration = this.integration
+                            AND later.episode > this.episode AND later.action = 'trigger'
+                            AND later.id > this.id
                             AND (later.state = 'delivered' OR later.lease IS NOT NULL))
-             FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = ?1",
+             FROM deliveries AS this JOIN incidents ON incidents.id = this.incident
+             WHERE this.id = ?1",
         )?
         .query_row(params![id, all], |row| {
             let revival = Revival {
@@ -66,7 +72,7 @@ fn objection(
         })
 }
 
-/// The dead deliveries asked for, in order; one that is not dead is an error.
+/// The requested dead deliveries, in order; one that is not dead is an error.
 fn wanted(
     connection: &Connection,
     ids: Option<&[DeliveryId]>,
@@ -94,15 +100,18 @@ fn wanted(
     Ok(ids)
 }
 
-/// Makes a dead delivery pending again at its place in the lane: what is behind it waits for it.
+/// Makes a dead delivery pending again at its place in the lane: the deliveries behind it wait.
 fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = ?2, held_until = NULL,
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0,
+               retried_at = ?2, held_until = NULL,
                     step = ?3, next_at = CASE WHEN EXISTS (
                         SELECT 1 FROM deliveries AS ahead
-                        WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
-                          AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
+                        WHERE ahead.incident = deliveries.incident
+                          AND ahead.receiver = deliveries.receiver
+                          AND ahead.integration = deliveries.integration
+                          AND ahead.id < deliveries.id
                           AND ahead.settled_at IS NULL) THEN NULL ELSE ?2 END
              WHERE id = ?1",
         )?
@@ -112,7 +121,8 @@ fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::
         .prepare_cached(
             "UPDATE deliveries SET next_at = NULL
              WHERE settled_at IS NULL AND lease IS NULL AND id > ?1
-               AND (incident, receiver, integration) = (SELECT incident, receiver, integration FROM deliveries WHERE id = ?1)",
+               AND (incident, receiver, integration) = (SELECT incident, receiver, integration
+                                                        FROM deliveries WHERE id = ?1)",
         )?
         .execute([id])
         .map(|_| ())
@@ -125,9 +135,11 @@ pub(super) fn discard(
 ) -> Result<(), StoreError> {
     let discarded = connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, lease = NULL,
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL,
+               lease = NULL,
                     detail = 'discarded by a person'
-             WHERE id = ?1 AND state IN ('pending', 'held', 'dead') AND (lease IS NULL OR next_at <= ?2)",
+             WHERE id = ?1 AND state IN ('pending', 'held', 'dead')
+               AND (lease IS NULL OR next_at <= ?2)",
         )
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
@@ -137,7 +149,10 @@ pub(super) fn discard(
     }
 
     let state: Option<String> = connection
-        .prepare_cached("SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END FROM deliveries WHERE id = ?1")
+        .prepare_cached(
+            "SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END
+                         FROM deliveries WHERE id = ?1",
+        )
         .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
         .map_err(failure)?;
 

@@ -86,7 +86,7 @@ impl Browse for Sqlite {
     }
 }
 
-/// The rows of a table that a stretch looks through: those that an index leads to.
+/// The rows of a table that a stretch examines: an index leads to them.
 fn scan(
     connection: &Connection,
     table: &str,
@@ -103,7 +103,7 @@ fn scan(
         })
 }
 
-/// Reads what fits among the rows that are looked through.
+/// Reads the matching rows among those that are examined.
 fn stretch<T>(
     connection: &Connection,
     statement: &str,
@@ -149,7 +149,8 @@ fn incidents(
                AND (:severity IS NULL OR instr(labels, :severity) > 0)
                AND (:profile IS NULL OR profile = :profile)
                AND (:receiver IS NULL OR EXISTS (
-                    SELECT 1 FROM deliveries WHERE incident = incidents.id AND receiver = :receiver))
+                    SELECT 1 FROM deliveries WHERE incident = incidents.id
+                      AND receiver = :receiver))
                AND (:text IS NULL OR labels LIKE :text ESCAPE '\\' OR status LIKE :text ESCAPE '\\'
                     OR incident_id LIKE :text ESCAPE '\\')
              ORDER BY id DESC LIMIT :limit"
@@ -188,7 +189,8 @@ fn mails(
                AND (:profile IS NULL OR mails.profile = :profile)
                AND (:ingress IS NULL OR ingress = :ingress)
                AND (:text IS NULL OR mails.labels LIKE :text ESCAPE '\\'
-                    OR reason LIKE :text ESCAPE '\\' OR incidents.incident_id LIKE :text ESCAPE '\\')
+                    OR reason LIKE :text ESCAPE '\\'
+                    OR incidents.incident_id LIKE :text ESCAPE '\\')
              ORDER BY mails.id DESC LIMIT :limit"
         ),
         named_params! {
@@ -282,7 +284,8 @@ fn said(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<SaidR
     let mut statement = connection.prepare_cached(
         "SELECT incidents.id, labels, applied.status AS said, time FROM incidents
              CROSS JOIN applied ON applied.incident = incidents.id
-         WHERE (changed_at >= ?1 OR phase = 'firing') AND kind = 'incident' AND instr(labels, '\"app_key\":\"') > 0
+         WHERE (changed_at >= ?1 OR phase = 'firing') AND kind = 'incident'
+           AND instr(labels, '\"app_key\":\"') > 0
          ORDER BY incidents.id",
     )?;
     let mut rows = statement.query([micros(since)])?;
@@ -307,12 +310,15 @@ fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {
         .prepare_cached(
             "SELECT *, (SELECT detail FROM deliveries WHERE id = failed) AS failure FROM (
              SELECT receiver, integration,
-                    sum(state = 'pending') AS pending, sum(state = 'held') AS held, sum(state = 'dead') AS dead,
+                    sum(state = 'pending') AS pending, sum(state = 'held') AS held,
+                      sum(state = 'dead') AS dead,
                     min(CASE WHEN state = 'pending' THEN created_at END) AS oldest,
                     max(CASE WHEN failures > 0 THEN id END) AS failed
-             FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
+             FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+                   WHERE settled_at IS NULL
                    UNION ALL
-                   SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead')
+                   SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+                   WHERE state = 'dead')
                    AS owed
              GROUP BY receiver, integration) ORDER BY receiver, integration",
         )?
@@ -333,9 +339,12 @@ fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {
 fn pulse(connection: &Connection) -> rusqlite::Result<Pulse> {
     connection
         .prepare_cached(
-            "SELECT (SELECT coalesce(max(id), 0) FROM mails), (SELECT coalesce(max(changed_at), 0) FROM incidents),
-                    (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0) FROM deliveries),
-                    (SELECT coalesce(max(id), 0) FROM silences), (SELECT coalesce(max(id), 0) FROM deeds)",
+            "SELECT (SELECT coalesce(max(id), 0) FROM mails),
+               (SELECT coalesce(max(changed_at), 0) FROM incidents),
+                    (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0)
+                                                                   FROM deliveries),
+                    (SELECT coalesce(max(id), 0) FROM silences),
+                      (SELECT coalesce(max(id), 0) FROM deeds)",
         )?
         .query_row([], |row| {
             Ok(Pulse {

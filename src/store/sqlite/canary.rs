@@ -18,7 +18,8 @@ use crate::{
 const FLIGHTS: &str = "
 SELECT number, begun_at, sent_at, arrived_at, judged_at, read_at, decided_at,
        (SELECT min(settled_at) FROM deliveries
-        WHERE deliveries.mail = canaries.mail AND receiver = ?2 AND state = 'delivered') AS delivered_at,
+        WHERE deliveries.mail = canaries.mail AND receiver = ?2
+          AND state = 'delivered') AS delivered_at,
        mail, failure, pinged_at
 FROM canaries ORDER BY number DESC LIMIT ?1";
 
@@ -119,7 +120,7 @@ impl Canaries for Sqlite {
 }
 
 impl Sqlite {
-    /// How many rows a statement changed.
+    /// The number of rows that a statement changed.
     async fn change(
         &self,
         statement: &'static str,

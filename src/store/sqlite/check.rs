@@ -1,7 +1,7 @@
 //! `store check`: the file's pages, the references between its rows, the mails' bytes, and the
-//! promise.
+//! promises.
 //!
-//! Reads alone, and of each part one snapshot: a bridge may be at work meanwhile.
+//! It only reads, each part in one snapshot, while a bridge may be running.
 
 use std::path::Path;
 
@@ -23,10 +23,11 @@ use super::{
     turn::Turn,
 };
 
-/// Mails whose bytes are read at a time: between two batches the write-ahead log may shrink.
+/// The number of mails whose bytes are read at a time: the write-ahead log may shrink between two
+/// batches.
 const BATCH: i64 = 500;
 
-/// Opens a store only to read it, at this program's schema.
+/// Opens a store read-only, at this program's schema.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let _turn = Turn::wait_to_read(path);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -35,26 +36,27 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     match version(&connection)? {
         found if found > known => Err(StoreError::Newer { found, known }),
         0 => Err(StoreError::Refused(format!(
-            "{} is no store of alertbridge",
+            "{} is not an alertbridge store",
             path.display()
         ))),
         found if found < known => Err(StoreError::Refused(format!(
-            "{} has schema version {found}, and this program knows {known}: `alertbridge store migrate` brings it there",
+            "{} has schema version {found}, and this program knows {known}: `alertbridge store \
+             migrate` brings it there",
             path.display()
         ))),
         _ => Ok(connection),
     }
 }
 
-/// Everything that is wrong with the store at `path`, and how much it holds. `progress` is told how
-/// many of how many mails' bytes are read.
+/// Lists everything that is wrong with the store at `path`, and how much it holds. `progress`
+/// receives the number of mails read so far and their total.
 pub fn check(
     path: &Path,
     now: Timestamp,
     extent: Extent,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(Vec<Finding>, Totals), StoreError> {
-    // Of damaged pages no question has an answer.
+    // No query gives an answer about damaged pages.
     let damage = |what: String| Finding {
         check: "the file is whole",
         what,
@@ -81,7 +83,7 @@ pub fn check(
     Ok((found, totals))
 }
 
-/// The damage SQLite sees. An error in reading is damage too.
+/// The damage that SQLite detects. An error while reading is damage, too.
 fn pages(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let lines = connection
         .prepare(&format!("PRAGMA integrity_check({MOST_FINDINGS})"))
@@ -155,13 +157,14 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
     Ok((found, totals))
 }
 
-/// Reads every mail: what it says of itself still holds.
+/// Reads every mail and checks that its record still matches.
 fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result<Vec<Finding>> {
     let mut found = Vec::new();
     let mut after = 0;
     let mut done = 0;
     let mut batch = connection.prepare(
-        "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END, raw FROM mails JOIN bodies ON mail = id
+        "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END, raw FROM mails
+         JOIN bodies ON mail = id
                   WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
 
@@ -170,7 +173,7 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
         let mut rows = batch.query([after, BATCH])?;
         while let Some(row) = rows.next()? {
             after = row.get(0)?;
-            // Of a mail that was cut the hash is the whole mail's.
+            // For a mail that was cut, the hash is that of the whole mail.
             let hash = row.get_ref(1)?.as_str_or_null()?;
             let whole = unpack(row.get_ref(2)?.as_blob()?)
                 .is_ok_and(|raw| hash.is_none_or(|hash| hash == sha256_hex(&raw)));
@@ -190,7 +193,7 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
     }
 }
 
-/// Whether anything was ever stored there.
+/// Whether nothing has ever been stored there.
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     for table in ["mails", "incidents", "deliveries", "bookmarks", "silences"] {
         if connection

@@ -1,5 +1,5 @@
-//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index,
-//! however much is held.
+//! The bridge's own troubles that the store knows about. Each query is a few probes of a narrow
+//! index, however much is held.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP, kept::time};
 
-/// Of a list: a page names no more, and an attacker could make it long.
+/// The most entries of a list: a page names no more, and an attacker could make the list long.
 const A_FEW: u32 = 20;
-/// Dead letters are counted so far.
+/// The count of dead letters stops here.
 const MANY: u32 = 1000;
 
 pub(super) fn concerns(connection: &Connection) -> rusqlite::Result<Concerns> {
@@ -35,22 +35,25 @@ fn dead(connection: &Connection) -> rusqlite::Result<u64> {
         .map(i64::unsigned_abs)
 }
 
-/// From one incident with a held resolve to the next open one, and on to the next with a held
-/// resolve: a thousand held for one incident cost as much as one, and those of incidents that are
-/// over as little as incidents nothing is held of.
+/// Alternates between the next open incident and the next incident with a held resolve. A thousand
+/// resolves held for one incident therefore cost as much as one, and those of ended incidents cost
+/// as little as incidents without any.
 fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // Left to itself SQLite sorts all that is held.
+    // Left to itself, SQLite would sort everything that is held.
     let mut held = connection.prepare_cached(
         "SELECT min(incident) FROM (
              SELECT * FROM (SELECT incident FROM mails INDEXED BY mails_held_resolves
-                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1)
+                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1
+                            ORDER BY incident LIMIT 1)
              UNION ALL
              SELECT * FROM (SELECT incident FROM mail_items INDEXED BY mail_items_held_resolves
-                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1))",
+                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1
+                            ORDER BY incident LIMIT 1))",
     )?;
 
     let mut open = connection.prepare_cached(
-        "SELECT id, incident_id FROM incidents INDEXED BY incidents_firing WHERE phase = 'firing' AND id >= ?1
+        "SELECT id, incident_id FROM incidents INDEXED BY incidents_firing
+         WHERE phase = 'firing' AND id >= ?1
          ORDER BY id LIMIT 1",
     )?;
 
@@ -77,8 +80,11 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
-        .prepare_cached("SELECT max(at) FROM (SELECT max(decided_at) AS at FROM mails WHERE hold = 'flood'
-                                  UNION ALL SELECT max(decided_at) FROM mail_items WHERE hold = 'flood')",
+        .prepare_cached(
+            "SELECT max(at) FROM (SELECT max(decided_at) AS at FROM mails
+                                              WHERE hold = 'flood'
+                                  UNION ALL SELECT max(decided_at) FROM mail_items
+                                  WHERE hold = 'flood')",
         )?
         .query_row([], |row| row.get::<_, Option<i64>>(0))
         .map(|at| at.map(time))
@@ -93,8 +99,8 @@ fn quarantine_cut_at(connection: &Connection) -> rusqlite::Result<Option<Timesta
         .map(|at| at.map(time))
 }
 
-/// The first few apps mail of which is held, and every one that is told of and still held: one that
-/// is new never pushes another out.
+/// The first few apps with held mail, and every app that is already reported and still has held
+/// mail: a new app never displaces another.
 fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut next = connection.prepare_cached(
         "SELECT hold FROM mails WHERE hold > ?1 AND hold < 'app;' ORDER BY hold LIMIT 1",
@@ -129,13 +135,19 @@ fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 fn alarms(connection: &Connection) -> rusqlite::Result<Vec<Alarm>> {
     connection
         .prepare_cached(
-            "SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id",
+            "SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self'
+             ORDER BY id",
         )?
-        .query_map([], |row| Ok(Alarm { incident_id: row.get(0)?, untold: row.get(1)? }))?
+        .query_map([], |row| {
+            Ok(Alarm {
+                incident_id: row.get(0)?,
+                untold: row.get(1)?,
+            })
+        })?
         .collect()
 }
 
-/// The space left where a file is; none where nobody can tell.
+/// The free space of a file system; `None` if it cannot be determined.
 pub(super) fn room(path: &Path) -> Option<Room> {
     let space = rustix::fs::statvfs(path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);

@@ -1,7 +1,7 @@
-//! `store backup` and `store restore`: a copy of the file, whole or not there.
+//! `store backup` and `store restore`: a copy of the file that is either complete or absent.
 //!
 //! SQLite's online backup copies one snapshot while others write (sqlite.org/backup.html). The copy
-//! is made beside its destination, read through, flushed, and renamed into place.
+//! is written beside its destination, verified, flushed, and renamed into place.
 
 use std::{
     fs::{self, File},
@@ -27,14 +27,14 @@ use super::{
 };
 use crate::{crash, store::StoreError};
 
-/// Pages copied between two looks at the progress: 4 MiB.
+/// Pages copied between two reports of progress: 4 MiB.
 const PAGES_PER_STEP: i32 = 1024;
 
-/// What ends the name of a store that is being restored.
+/// The suffix of a store that is being restored.
 const RESTORING: &str = ".restoring";
 
-/// Copies the store at `from` to the new file `to`; `overwrite` allows it to be there. `progress`
-/// is told how many of how many pages are copied.
+/// Copies the store at `from` to the new file `to`; `overwrite` allows it to exist. `progress`
+/// receives the number of pages copied so far and their total.
 pub fn backup(
     from: &Path,
     to: &Path,
@@ -43,12 +43,12 @@ pub fn backup(
 ) -> Result<(), StoreError> {
     if !overwrite && to.exists() {
         return Err(StoreError::Refused(format!(
-            "{} is there already: name a new file, or say --overwrite",
+            "{} already exists: name a new file, or add --overwrite",
             to.display()
         )));
     }
 
-    // Renamed over the store, or a file that belongs to it, a copy would end it.
+    // A copy renamed over the store, or over a file that belongs to it, would destroy it.
     if ["", "-wal", "-shm", ".lock", OPENING]
         .iter()
         .any(|ending| same(&beside(from, ending), to))
@@ -65,7 +65,7 @@ pub fn backup(
     drop(turn);
     if version == 0 {
         return Err(StoreError::Refused(format!(
-            "{} is no store of alertbridge",
+            "{} is not an alertbridge store",
             from.display()
         )));
     }
@@ -80,8 +80,8 @@ pub fn backup(
     made.inspect_err(|_| discard(&temporary))
 }
 
-/// Makes the store at `to` from a backup. It must be empty or not there, and nobody's; the backup
-/// is read through first.
+/// Creates the store at `to` from a backup. It must be empty or absent, and not in use; the backup
+/// is verified first.
 pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     if !from.exists() {
         return Err(StoreError::Refused(format!(
@@ -90,11 +90,11 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         )));
     }
 
-    // What a whole backup has no more.
+    // A complete backup has no journal any more.
     let journal = beside(from, "-journal");
     if journal.exists() {
         return Err(StoreError::Refused(format!(
-            "{} is half a backup: what wrote it died in the midst, and left {}",
+            "{} is an incomplete backup: the program that wrote it died and left {}",
             from.display(),
             journal.display()
         )));
@@ -102,7 +102,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
 
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
 
-    // Until its schema is known to be ours, nothing in it may run what it likes.
+    // Until its schema is verified, the file must not run code of its own.
     source
         .set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)
         .map_err(failure)?;
@@ -114,7 +114,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         let there = connect(to, OpenFlags::default())?;
         if version(&there)? > 0 && !check::is_empty(&there).map_err(failure)? {
             return Err(StoreError::Refused(format!(
-                "{} holds a store already: move it away first, it is never overwritten",
+                "{} already holds a store: move it away first; it is never overwritten",
                 to.display()
             )));
         }
@@ -122,7 +122,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
 
     let temporary = beside(to, RESTORING);
     let made = copy(&source, &temporary, progress).and_then(|()| {
-        // The lock too: root may have made it, and `serve` runs as somebody else.
+        // The lock file as well: root may have created it, and `serve` runs as another user.
         for file in [&temporary, &beside(to, ".lock")] {
             owned_as_its_folder(file, from).map_err(|error| unwritable(file, &error))?;
         }
@@ -137,13 +137,13 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
     made.inspect_err(|_| discard(&temporary))
 }
 
-/// Refuses a file that is no store, is a newer one's, or holds what no store of ours does.
+/// Refuses a file that is not a store, was created by a newer version, or contains foreign objects.
 fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     let known = known();
     let found = match version(source)? {
         0 => {
             return Err(StoreError::Refused(format!(
-                "{} is no store of alertbridge",
+                "{} is not an alertbridge store",
                 from.display()
             )));
         }
@@ -154,14 +154,14 @@ fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     match foreign_object(source, found)? {
         None => Ok(()),
         Some(what) => Err(StoreError::Refused(format!(
-            "{} is not a backup as alertbridge makes it: {what}; restore another",
+            "{} is not a backup made by alertbridge: {what}; restore another",
             from.display()
         ))),
     }
 }
 
-/// Refuses a place where a restore is under way, or died: a store begun there empty would take
-/// mail, and be in its way.
+/// Refuses a place where a restore is in progress or was interrupted: an empty store created there
+/// would accept mail and block the restore.
 pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     let half = beside(store, RESTORING);
     if !half.exists() {
@@ -176,26 +176,26 @@ pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     }
 
     Err(StoreError::Refused(format!(
-        "a restore of {} is under way, or was cut short: let it end, or run `alertbridge store restore` again; to begin with \
-         an empty store instead, delete {}",
+        "a restore of {} is under way, or was cut short: let it end, or run `alertbridge store \
+         restore` again; to begin with an empty store instead, delete {}",
         store.display(),
         half.display()
     )))
 }
 
-/// Copies one snapshot into a new file without a log of its own, and reads it through.
+/// Copies one snapshot into a new file without a log of its own, and verifies it.
 fn copy(
     source: &Connection,
     to: &Path,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(), StoreError> {
     discard(to);
-    // Made by nobody else, and readable by nobody else.
+    // Created exclusively, and readable by nobody else.
     mode::make(to).map_err(|error| unwritable(to, &error))?;
 
     let mut copy = Connection::open(to).map_err(failure)?;
 
-    // While the snapshot is held, no commit of others makes the copy begin anew.
+    // While the snapshot is held, commits by others do not restart the copy.
     let snapshot = source.unchecked_transaction().map_err(failure)?;
     snapshot
         .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
@@ -210,7 +210,7 @@ fn copy(
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
-                // Nobody else has the new file; the snapshot is there. What is busy is the disk.
+                // Nobody else uses the new file, and the snapshot is held: the disk is busy.
                 _ => std::thread::sleep(Duration::from_millis(10)),
             }
         }
@@ -227,7 +227,7 @@ fn copy(
         .map_err(|error| unwritable(to, &error))
 }
 
-/// Whether both are there, and one file.
+/// Whether both exist and are the same file.
 fn same(one: &Path, other: &Path) -> bool {
     let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else {
         return false;
@@ -255,14 +255,14 @@ fn put(temporary: &Path, to: &Path) -> Result<(), StoreError> {
         .map_err(|error| unwritable(to, &error))
 }
 
-/// The same owner and mode as the store has, and never open to everybody.
+/// The same owner and mode as the store, but never open to everybody.
 fn like(file: &Path, store: &Path) -> io::Result<()> {
     let store = fs::metadata(store)?;
     given_to(file, store.uid(), store.gid())?;
     fs::set_permissions(file, fs::Permissions::from_mode(mode::closed(store.mode())))
 }
 
-/// The mode the backup has, but never open to everybody; the owner is the folder's, who is whom
+/// The mode of the backup, but never open to everybody. The owner is that of the folder, which
 /// `serve` runs as.
 fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
     let folder = fs::metadata(folder_of(file))?;
@@ -274,7 +274,7 @@ fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
 }
 
 fn discard(path: &Path) {
-    // Mostly it is not there.
+    // Usually it does not exist.
     let _ = fs::remove_file(path);
 }
 

@@ -1,5 +1,5 @@
-//! What a mail costs is the same however much the store holds: counted in instructions of SQLite's
-//! machine, which no other load on the computer changes.
+//! The cost of a mail does not depend on the size of the store: it is counted in instructions of
+//! SQLite's virtual machine, which other load on the computer does not change.
 
 use std::{
     collections::BTreeMap,
@@ -29,18 +29,20 @@ use crate::{
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const LEASE: Duration = Duration::from_mins(1);
 
-/// So many incidents that are over, of each a resolve that is held; and as many openings that still
-/// count.
+/// This many ended incidents, each with a held resolve, and as many openings that still count.
 const HISTORY: &str = "
-CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n}) SELECT i FROM n;
-INSERT INTO incidents (id, incident_id, kind, phase, status, verified, untold, episode, opened_at, changed_at, labels)
+CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+                                                WHERE i < {n}) SELECT i FROM n;
+INSERT INTO incidents (id, incident_id, kind, phase, status, verified, untold, episode, opened_at,
+                       changed_at, labels)
 SELECT i, 'over-' || i, 'incident', 'resolved', 'S', 1, 0, 1, i, {later} + i, '{}' FROM n;
-INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, hold)
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at,
+                   hold)
 SELECT 'mail', {later} + i, 1, '', '{}', 'quarantined', i, {later} + i, 'resolve' FROM n;
 INSERT INTO openings SELECT 'app-' || i, 'm', i, 1 FROM n;
 ";
 
-/// A store and a count of the instructions it has run.
+/// A store, and the count of the instructions that it has run.
 struct Counted {
     connection: Connection,
     instructions: Arc<AtomicU64>,
@@ -68,7 +70,7 @@ impl Counted {
         })
     }
 
-    /// What is over, and came later than all else: retention does not come to it.
+    /// Ended incidents that came later than everything else: retention does not reach them.
     fn history(&self, size: usize) -> rusqlite::Result<()> {
         let later = kept::micros(
             NOW.saturating_add(SignedDuration::from_hours(2))
@@ -187,7 +189,7 @@ impl Counted {
         Ok(())
     }
 
-    /// What each step of one more mail costs.
+    /// The cost of each step of one more mail.
     fn bill(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
         let mut bill = BTreeMap::new();
         let mut last = self.instructions.load(Ordering::Relaxed);
@@ -231,7 +233,7 @@ impl Counted {
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
         charge("undecided");
 
-        // Everything is old, and all of it open: what must stay is what could cost.
+        // Everything is old, and all of it is open: rows that must stay are what could cost.
         let old = NOW
             .checked_add(SignedDuration::from_hours(1))
             .unwrap_or(NOW);
@@ -266,8 +268,8 @@ fn target() -> Target {
     }
 }
 
-/// The bills with a little in the store and with a hundred times as much, `delivered` or still
-/// owed.
+/// The costs in a small store and in one a hundred times as large, with its pages `delivered` or
+/// still pending.
 fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError> {
     let of = |size: usize| {
         let store = Counted::new()?;
@@ -279,7 +281,7 @@ fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError
                 store.deliver().map_err(super::failure)?;
             }
         }
-        // Once without counting: what is prepared for the first time costs more.
+        // Once without counting: preparing a statement for the first time costs more.
         store.bill()?;
         store.bill()
     };
@@ -301,13 +303,15 @@ fn a_mail_costs_the_same_however_much_is_owed() -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Retention takes them in time; until then they lie before what is asked for.
+/// Retention deletes them in time; until then they precede the rows that are queried.
 #[test]
 fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), StoreError> {
     let cost = |ended: usize| {
         let store = Counted::new()?;
-        let silences = "INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
-                        WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+        let silences = "INSERT INTO silences (matchers, starts_at, ends_at, author, comment,
+                                              created_at)
+                        WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n
+                                                 WHERE i < {n})
                         SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n";
         store
             .connection
@@ -327,15 +331,17 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
     Ok(())
 }
 
-/// What looks every second at what silences, mutes and the quarantine held.
+/// The queries that run every second for what silences, mutes and the quarantine hold.
 #[test]
 fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), StoreError> {
     const HELD: &str = "
         INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
         SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n;
-        INSERT INTO silenced (incident, silence, until, page) VALUES (1, 1, -1, '{}'), (2, 1, 9, '{}');
-        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
+        INSERT INTO silenced (incident, silence, until, page)
+        VALUES (1, 1, -1, '{}'), (2, 1, 9, '{}');
+        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias,
+                                notification, state, step,
                                 next_at, held_until, created_at)
         VALUES (1, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'held', '{}', 9, 9, 0);";
 

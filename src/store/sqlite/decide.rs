@@ -20,8 +20,8 @@ mod write;
 use ask::recall;
 use write::{conclude, keep, remember};
 
-/// Concludes of what was found in a mail from what is known, and writes it. None where the mail is
-/// decided already, or waits.
+/// Decides about what was found in a mail, given what is known, and writes the decision. Returns
+/// `None` if the mail is already decided, or waits.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -48,7 +48,7 @@ pub(super) fn decide(
     Ok(Some(vec![decision]))
 }
 
-/// The same for a mail that was due to be looked at again. None where it is not any more.
+/// The same for a mail that was due to be checked again. Returns `None` if it is no longer due.
 pub(super) fn reconsider(
     connection: &Connection,
     mail: MailId,
@@ -60,9 +60,12 @@ pub(super) fn reconsider(
         .prepare_cached(
             "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
              WHERE id = ?1 AND check_at IS NOT NULL
-             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id) AS told",
+             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries
+                                                                 WHERE mail = mails.id) AS told",
         )?
-        .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
+        .query_row(params![mail, json(authenticity)?], |row| {
+            Ok((word_at(row, "outcome")?, row.get("told")?))
+        })
         .optional()?;
 
     let Some((outcome, told)) = due else {
@@ -92,7 +95,7 @@ pub(super) fn reconsider(
     Ok(Some(vec![decision]))
 }
 
-/// The only thing that was found in a mail; all of it where there is more.
+/// The single item found in a mail; all of them if there are more.
 fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
     match items.pop() {
         Some(item) if items.is_empty() => Ok(item),
@@ -103,7 +106,7 @@ fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
     }
 }
 
-/// The same for what the bridge tells of itself.
+/// The same for an alarm of the bridge.
 pub(super) fn announce(
     connection: &Connection,
     subject: &Subject,
@@ -113,7 +116,7 @@ pub(super) fn announce(
     follow(connection, Some(subject), None, now, decide).map(|(decision, _)| decision)
 }
 
-/// Lets `decide` conclude, and writes what follows for the incident; returns its number.
+/// Lets `decide` conclude, and writes the effects on the incident; returns its number.
 fn follow(
     connection: &Connection,
     subject: Option<&Subject>,

@@ -1,5 +1,4 @@
-//! What ends or begins because nothing more comes: open incidents nobody mails of, and mail that is
-//! expected.
+//! What happens when mail does not come: quiet open incidents, and expected mail.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -7,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::row::{incident_row, time_at};
 use crate::store::{Arrival, ExpectedMail, IncidentRow, kept::micros};
 
-/// So much expected mail is looked at: the configuration has less.
+/// The most expected mails that are examined: a configuration has fewer.
 const MANY: u32 = 10_000;
 
 pub(super) fn quiet(
@@ -29,7 +28,8 @@ pub(super) fn quiet(
 pub(super) fn expected_mail(connection: &Connection) -> rusqlite::Result<Vec<ExpectedMail>> {
     connection
         .prepare_cached(
-            "SELECT profile, key, heard_at, missing FROM expected_mail ORDER BY profile, key LIMIT ?1",
+            "SELECT profile, key, heard_at, missing FROM expected_mail
+             ORDER BY profile, key LIMIT ?1",
         )?
         .query_map([MANY], |row| {
             Ok(ExpectedMail {
@@ -42,7 +42,7 @@ pub(super) fn expected_mail(connection: &Connection) -> rusqlite::Result<Vec<Exp
         .collect()
 }
 
-/// When it last came stays as it is known.
+/// The time of the last arrival stays as it is.
 pub(super) fn expect(connection: &Connection, expected: &ExpectedMail) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -65,7 +65,7 @@ pub(super) fn unexpect(connection: &Connection, profile: &str, key: &str) -> rus
         .map(|_| ())
 }
 
-/// It came.
+/// Records an arrival.
 pub(super) fn arrived(connection: &Connection, arrival: &Arrival) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! The file of a store: who has it, whose it is, how it is opened, and its schema.
+//! The file of a store: its lock, its owner, how it is opened, and its schema.
 
 use std::{
     fs::{self, File},
@@ -23,8 +23,11 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no
-/// other takes it. Short commands need no lock.
+/// How many statements a connection keeps planned: more than a mail's way takes.
+pub(super) const STATEMENTS: usize = 64;
+
+/// Locks the store at a path, whether it exists or not, for one `serve` until the guard is dropped.
+/// Short commands need no lock.
 pub fn own(path: &Path) -> Result<File, StoreError> {
     assert_placed(path)?;
     warn_of_other_names(path);
@@ -33,8 +36,8 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     let file = File::create(&name).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied if name.exists() && access(path, Access::WRITE_OK).is_ok() => {
             StoreError::Refused(format!(
-                "the lock file {} is another user's: remove it while no `alertbridge serve` runs, or give it to the user \
-                 that does",
+                "the lock file {} is another user's: remove it while no `alertbridge serve` runs, \
+                 or give it to the user that does",
                 name.display()
             ))
         }
@@ -51,21 +54,21 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// By another name of the same file a second process would write a log of its own, and damage both
-/// (<https://www.sqlite.org/howtocorrupt.html>, 2.5). The lock goes by the name.
+/// A second process that opens the same file by another name would write its own log and damage the
+/// store (<https://www.sqlite.org/howtocorrupt.html>, 2.5). The lock depends on the name.
 fn warn_of_other_names(path: &Path) {
     if let Ok(names) = path.metadata().map(|file| file.nlink())
         && names > 1
     {
         tracing::warn!(
             path = %path.display(), names,
-            "the store's file has other names (hard links): a program that opened it by one of them would damage it; \
-             remove them, and copy with `alertbridge store backup`"
+            "the store's file has other names (hard links): a program that opened it by one of \
+             them would damage it; remove them, and copy with `alertbridge store backup`"
         );
     }
 }
 
-/// The newest version of the schema this program knows.
+/// The newest version of the schema that this program knows.
 pub(super) fn known() -> i32 {
     migrations::runner()
         .get_migrations()
@@ -75,8 +78,8 @@ pub(super) fn known() -> i32 {
         .unwrap_or(0)
 }
 
-/// The version of the schema a file has, 0 where there is none, and the one this program knows;
-/// migrates nothing.
+/// The version of the schema in a file, 0 if there is none, and the version that this program
+/// knows. It does not migrate.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = known();
     if !path.exists() {
@@ -91,19 +94,22 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
 
 /// Nothing is written to the file of another program.
 pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
-    let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master)
-                AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')",
-            [],
-            |row| row.get(0),
-        )
-    });
+    let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(
+        |connection| {
+            connection.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_master)
+                AND NOT EXISTS (SELECT 1 FROM sqlite_master
+                                WHERE name = 'refinery_schema_history')",
+                [],
+                |row| row.get(0),
+            )
+        },
+    );
 
-    // Whatever else is wrong with it shows when it is opened.
+    // Any other problem shows when the file is opened.
     if anothers.unwrap_or(false) {
         return Err(StoreError::Failed(format!(
-            "{} is no store of alertbridge: name a file that is not there yet, or holds one",
+            "{} is not an alertbridge store: name a file that is not there yet, or holds one",
             path.display()
         )));
     }
@@ -111,11 +117,12 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// 0 where it is no store yet.
+/// 0 if it is not a store yet.
 pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
         .query_row(
-            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refinery_schema_history'",
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table'
+               AND name = 'refinery_schema_history'",
             [],
             |row| row.get(0),
         )
@@ -134,13 +141,15 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
         .map_err(failure)
 }
 
-/// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty
-/// store, and what the real one owes would wait unseen. What is no file is left as it is.
+/// The folder is not created. If it is mistyped, or on a disk that is not mounted, that would begin
+/// an empty store, and the pending deliveries of the real one would wait unseen. A path that is not
+/// a file is left as it is.
 pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(StoreError::Refused(format!(
-            "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or name another file",
+            "there is no folder {}: create it for the user that runs alertbridge, mount it, or \
+             name another file",
             folder.display()
         )));
     }
@@ -151,14 +160,14 @@ pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
             path.display()
         ))),
         Ok(found) if !found.is_file() => Err(StoreError::Refused(format!(
-            "{} is no regular file: name one, or one that is yet to be made",
+            "{} is not a regular file: name one, or a file that does not exist yet",
             path.display()
         ))),
         _ => Ok(()),
     }
 }
 
-/// Makes the file of a new store, for its owner alone, and closes one that everybody could read.
+/// Creates the file of a new store for its owner alone, and closes one that everybody could read.
 pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
     assert_placed(path)?;
     match mode::make(path) {
@@ -167,13 +176,13 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
             if path.metadata().is_ok_and(|file| file.len() == 0) {
                 tracing::warn!(
                     path = %path.display(),
-                    "the store's file is there and empty: a new store begins in it. Where it held one, stop, and restore \
-                     a backup (`alertbridge store restore`)"
+                    "the store's file is empty, and a new store is created in it. If it held a \
+                     store before, stop, and restore a backup (`alertbridge store restore`)"
                 );
             }
             mode::tighten(path);
         }
-        // SQLite says what is wrong when it opens it.
+        // SQLite reports the problem when it opens the file.
         Err(_) => {}
     }
     Ok(())
@@ -184,14 +193,14 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            // Counts on a new file alone, before anything is written: what retention frees can be
-            // given back.
+            // It must be set on a new file before anything is written, so that retention can return
+            // space.
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            // Else what a savepoint would restore goes to a file in /var/tmp: most of what a mail
+            // Otherwise SQLite writes savepoint journals to a file in /var/tmp: most of what a mail
             // writes.
             connection.pragma_update(None, "temp_store", "MEMORY")?;
         }
@@ -211,8 +220,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     })
 }
 
-/// What `SQLite` leaves unsaid when it cannot open a file: what the system says of that file, or of
-/// those that it makes beside it.
+/// What SQLite does not say when it cannot open a file: the system's error for that file, or for
+/// the files beside it.
 fn why_not_opened(path: &Path) -> StoreError {
     let named = |what: &str, error: &io::Error| match error.kind() {
         ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
@@ -226,13 +235,13 @@ fn why_not_opened(path: &Path) -> StoreError {
     let probe = beside(path, ".probe");
     match File::create_new(&probe) {
         Ok(_) => {
-            // What was made to find out is of no use to anybody.
+            // The probe file is of no further use.
             let _ = fs::remove_file(&probe);
             StoreError::Failed(format!("SQLite cannot open {}", path.display()))
         }
         Err(error) => StoreError::Failed(format!(
-            "SQLite needs to make files beside {}, and cannot: {error}. Make room on that disk, or make its folder \
-             writable for this user",
+            "SQLite must create files beside {} and cannot: {error}. Free space on that disk, or \
+             make its folder writable for this user",
             path.display()
         )),
     }
@@ -248,13 +257,13 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
     if found < known {
         crash::point("migrating");
-        // A table that is built anew is dropped first, and nothing that belongs to its rows may go
-        // with it.
+        // A table that is rebuilt is dropped first, and nothing that references its rows may be
+        // deleted with it.
         connection
             .pragma_update(None, "foreign_keys", false)
             .map_err(failure)?;
-        // Grouped: a migration and the record of it are one commit, or a kill in between ends the
-        // store.
+        // Grouped, so that a migration and its record are one commit: otherwise a kill in between
+        // would break the store.
         migrations::runner()
             .set_grouped(true)
             .run(connection)

@@ -1,4 +1,5 @@
-//! What a mute holds: owed once its time is over, unless a silence covers it; or told to nobody.
+//! Deliveries held by a mute: they are due when it ends, unless a silence covers them, or are never
+//! sent.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -10,8 +11,8 @@ use crate::{
     store::kept::micros,
 };
 
-/// Makes pending what is held until now, of one incident or of all; what a silence covers stays
-/// held until the last that does ends.
+/// Makes deliveries pending that were held until now, of one incident or of all. What a silence
+/// covers stays held until the last covering silence ends.
 pub(super) fn release(
     connection: &Connection,
     incident: Option<i64>,
@@ -28,7 +29,8 @@ pub(super) fn release(
             .collect::<Result<_, _>>()?,
         None => connection
             .prepare_cached(
-                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT 100",
+                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1
+                 ORDER BY next_at LIMIT 100",
             )?
             .query_map([micros(now)], found)?
             .collect::<Result<_, _>>()?,
@@ -43,13 +45,17 @@ pub(super) fn release(
         match last_to_cover(&silences, &notification.labels) {
             Some(silence) => connection
                 .prepare_cached(
-                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until), held_until = ?3, next_at = ?3,
+                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until),
+                       held_until = ?3, next_at = ?3,
                             silence = ?2
                      WHERE id = ?1",
                 )?
                 .execute(params![id, silence.id, micros(silence.ends_at)])?,
             None => connection
-                .prepare_cached("UPDATE deliveries SET state = 'pending', next_at = ?2 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'pending', next_at = ?2
+                                 WHERE id = ?1",
+                )?
                 .execute(params![id, micros(now)])?,
         };
     }
@@ -57,8 +63,8 @@ pub(super) fn release(
     Ok(())
 }
 
-/// What is still held of an incident is told to nobody any more, for this reason. What waits behind
-/// it gets its turn.
+/// Held deliveries of an incident are never sent, for this reason. Deliveries behind them get their
+/// turn.
 pub(super) fn discard(
     connection: &Connection,
     incident: i64,

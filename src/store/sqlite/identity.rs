@@ -1,5 +1,5 @@
-//! Whether a store's file is still the one that was opened: one that was removed or replaced takes
-//! every change, and keeps none.
+//! Checks that a store's file is still the one that was opened: a file that was removed or replaced
+//! accepts every change and keeps none.
 
 use std::{
     fs::Metadata,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::store::StoreError;
 
-/// A file by its number on its device, which no other has while it is open.
+/// A file by its inode on its device, which no other file has while it is open.
 pub(super) struct Identity {
     path: PathBuf,
     number: (u64, u64),
@@ -24,13 +24,14 @@ impl Identity {
         })
     }
 
-    /// Fails where the path leads to another file by now, or to none.
+    /// Fails if the path now leads to another file, or to none.
     pub(super) fn assert_same(&self) -> Result<(), StoreError> {
         match self.path.metadata() {
             Ok(found) if number(&found) == self.number => Ok(()),
             _ => Err(StoreError::Failed(format!(
-                "{} was removed or replaced while it was in use, and nothing written to it would be found again: put \
-                 the file back, or restart alertbridge to begin with what is there now",
+                "{} was removed or replaced while it was in use, and anything written to it would \
+                 be lost: put the file back, or restart alertbridge to use the file that is there \
+                 now",
                 self.path.display()
             ))),
         }

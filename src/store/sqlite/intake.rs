@@ -41,7 +41,7 @@ impl Intake for Sqlite {
             .await
     }
 
-    /// One process owns the file: nobody else takes mail.
+    /// One process owns the file: no other process records mail.
     async fn ahead(&self, _mail: MailId) -> Result<Vec<MailId>, StoreError> {
         Ok(Vec::new())
     }

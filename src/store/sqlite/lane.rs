@@ -1,9 +1,9 @@
-//! Deliveries and their lanes: claimed, and who is next.
+//! Deliveries and their lanes: claiming, and whose turn is next.
 //!
-//! A lane is what one integration is owed of one incident. Only its head has a `next_at`, so that
-//! finding what is due costs the same however much waits behind; settling the head gives the next
-//! its turn. A lease moves `next_at` to its own end: a dead worker's deliveries fall due again by
-//! themselves.
+//! A lane holds the deliveries of one incident to one integration. Only its head has a `next_at`,
+//! so that finding due deliveries costs the same however many wait behind; settling the head gives
+//! the next one its turn. A lease moves `next_at` to its own end: the deliveries of a dead worker
+//! become due again without further action.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ pub(super) fn claim(
     let mut statement = connection.prepare_cached(concat!(
         "UPDATE deliveries SET lease = :lease, next_at = :until
          WHERE id IN (SELECT id FROM deliveries
-                      WHERE receiver = :receiver AND integration = :integration AND settled_at IS NULL
+                      WHERE receiver = :receiver AND integration = :integration
+                        AND settled_at IS NULL
                         AND next_at <= :now AND state = 'pending' ORDER BY next_at, id LIMIT :limit)
          RETURNING id, lease, receiver, integration, alias, notification, step, failures,
                    max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
@@ -43,7 +44,8 @@ pub(super) fn claim(
     for (target, limit) in wanted {
         let rows = statement.query_map(
             named_params! {
-                ":lease": fastrand::i64(1..), ":until": micros(until), ":now": micros(now), ":limit": limit,
+                ":lease": fastrand::i64(1..), ":until": micros(until), ":now": micros(now),
+                ":limit": limit,
                 ":receiver": target.receiver, ":integration": target.integration,
             },
             claim_row,
@@ -56,18 +58,19 @@ pub(super) fn claim(
     Ok(claims)
 }
 
-/// Ends every lease, and every wait for another attempt: who starts the bridge again has mended
+/// Ends every lease, and every wait for another attempt: somebody who restarts the bridge has fixed
 /// something.
 pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET lease = NULL, next_at = min(next_at, ?1)
-         WHERE settled_at IS NULL AND next_at IS NOT NULL AND state = 'pending' AND (lease IS NOT NULL OR next_at > ?1)",
+         WHERE settled_at IS NULL AND next_at IS NOT NULL AND state = 'pending'
+           AND (lease IS NOT NULL OR next_at > ?1)",
         [micros(now)],
     )?;
     rejuvenate(connection, now)
 }
 
-/// After the clock was set back: nothing waits for a time that was near then and is far now.
+/// After the clock was set back: nothing waits for a time that has moved into the distant future.
 pub(super) fn bring_forward(
     connection: &Connection,
     now: Timestamp,
@@ -85,7 +88,8 @@ pub(super) fn bring_forward(
     rejuvenate(connection, now)
 }
 
-/// What was created in the future was created now: patience and fallback count from here.
+/// What was created in the future counts as created now: the deadlines for giving up and for the
+/// fallback start here.
 fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET fallback_at = fallback_at - (created_at - ?1), created_at = ?1
@@ -101,11 +105,14 @@ fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// A probe of the index for each target, however much is owed: DISTINCT or a plain minimum would
-/// read it all.
+/// A probe of the index for each target, however many deliveries are pending: DISTINCT or a plain
+/// minimum would read them all.
 pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
-        .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
+        .prepare_cached(
+            "SELECT min(fallback_at) FROM deliveries
+                         WHERE settled_at IS NULL AND fallback_at IS NOT NULL",
+        )?
         .query_row([], |row| row.get(0))?;
     let held_until: Option<i64> = connection
         .prepare_cached(
@@ -113,8 +120,8 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
         )?
         .query_row([], |row| row.get(0))?;
 
-    // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all
-    // of the receiver's.
+    // Two statements: SQLite compares the pair (receiver, integration) only after it has read all
+    // rows of the receiver.
     let mut beside = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver = ?1 AND integration > ?2
@@ -175,7 +182,7 @@ pub(super) fn standing(
         .collect()
 }
 
-/// Gives the next delivery in the lane of `id` its turn; false where there is none.
+/// Gives the next delivery in the lane of `id` its turn; returns false if there is none.
 pub(super) fn advance(
     connection: &Connection,
     id: DeliveryId,

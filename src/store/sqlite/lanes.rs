@@ -21,7 +21,7 @@ impl Lanes for Sqlite {
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError> {
-        // A power failure ends leases anyway: there is nobody left who could hold one.
+        // A power failure ends leases anyway, because no process survives it that could hold one.
         self.writer
             .write(Outlives::Process, move |connection| {
                 lane::claim(connection, now, lease, &wanted).map_err(failure)

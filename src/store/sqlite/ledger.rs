@@ -1,4 +1,4 @@
-//! Sqlite's books on people: see [`Ledger`].
+//! Sqlite for the record of people: see [`Ledger`].
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -108,7 +108,7 @@ fn run(
         .map_err(failure)
 }
 
-/// What was so long ago, as it is stored.
+/// The time so long ago, as it is stored.
 fn ago(now: Timestamp, long: SignedDuration) -> i64 {
     micros(now.saturating_sub(long).unwrap_or(Timestamp::MIN))
 }
@@ -119,10 +119,17 @@ fn begin_deed(connection: &Connection, deed: &Deed) -> rusqlite::Result<i64> {
         .execute([ago(deed.at, DEEDS_KEPT)])?;
     connection
         .prepare_cached(
-            "INSERT INTO deeds (at, by, via, action, subject) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
+            "INSERT INTO deeds (at, by, via, action, subject) VALUES (?1, ?2, ?3, ?4, ?5)
+             RETURNING id",
         )?
         .query_row(
-            params![micros(deed.at), deed.by, deed.via, deed.action, deed.subject],
+            params![
+                micros(deed.at),
+                deed.by,
+                deed.via,
+                deed.action,
+                deed.subject
+            ],
             |row| row.get(0),
         )
 }

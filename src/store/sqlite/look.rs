@@ -1,4 +1,4 @@
-//! What people look at: lists, an incident's timeline, how much is owed.
+//! What people look at: lists, an incident's timeline, and the pending deliveries.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -18,14 +18,17 @@ use crate::{
 
 pub(super) const MAIL: &str =
     "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
-                           mails.labels, envelope, cut_at, check_at, released, incidents.incident_id,
+                           mails.labels, envelope, cut_at, check_at, released,
+                             incidents.incident_id,
                            mails.profile, NULL AS item
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
 
-/// The alerts of mails that hold several, each as a mail of its own.
+/// The alerts of mails with several, each as a mail of its own.
 const ITEM: &str =
-    "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason, sha256, authenticity,
-            mail_items.labels, envelope, cut_at, check_at, released, incidents.incident_id, mails.profile, item
+    "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason,
+       sha256, authenticity,
+            mail_items.labels, envelope, cut_at, check_at, released, incidents.incident_id,
+              mails.profile, item
      FROM mail_items JOIN mails ON mails.id = mail
      LEFT JOIN incidents ON incidents.id = mail_items.incident";
 
@@ -45,7 +48,8 @@ pub(super) fn incidents(
 
     connection
         .prepare_cached(&format!(
-            "SELECT * FROM incidents WHERE kind <> 'unparsed' {open} ORDER BY changed_at DESC LIMIT ?1"
+            "SELECT * FROM incidents WHERE kind <> 'unparsed' {open}
+             ORDER BY changed_at DESC LIMIT ?1"
         ))?
         .query_map([limit], incident_row)?
         .collect()
@@ -56,8 +60,13 @@ pub(super) fn timeline(
     incident_id: &str,
 ) -> rusqlite::Result<Option<(IncidentRow, Vec<Event>)>> {
     let found = connection
-        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind = 'incident', kind LIMIT 1")?
-        .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
+        .prepare_cached(
+            "SELECT * FROM incidents WHERE incident_id = ?1
+                         ORDER BY kind = 'incident', kind LIMIT 1",
+        )?
+        .query_row([incident_id], |row| {
+            Ok((row.get::<_, i64>("id")?, incident_row(row)?))
+        })
         .optional()?;
 
     let Some((number, incident)) = found else {
@@ -159,7 +168,7 @@ pub(super) fn mails(
         .collect()
 }
 
-/// The alerts of a mail that holds several.
+/// The alerts of a mail with several.
 pub(super) fn items(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<MailRow>> {
     connection
         .prepare_cached(&format!("{ITEM} WHERE mail_items.mail = ?1 ORDER BY item"))?
@@ -188,9 +197,13 @@ pub(super) fn mail(
 
 pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
     let mut depth = Depth::default();
-    // What is owed is counted in the narrow partial index; what is done is not counted at all.
+    // Pending deliveries are counted in the narrow partial index; delivered ones are not counted at
+    // all.
     let (owed, held): (i64, i64) = connection
-        .prepare_cached("SELECT count(*), coalesce(sum(state = 'held'), 0) FROM deliveries WHERE settled_at IS NULL")?
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(state = 'held'), 0) FROM deliveries
+                         WHERE settled_at IS NULL",
+        )?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let dead: i64 = connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE state = 'dead'")?

@@ -1,4 +1,4 @@
-//! Mails read back: those still to be decided, those to be looked at again, and all by arrival.
+//! Mails read back: the undecided, those to be checked again, and all in order of arrival.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -31,7 +31,8 @@ pub(super) fn undecided_among(
     mails: &[MailId],
 ) -> rusqlite::Result<Vec<StoredMail>> {
     let mut statement = connection.prepare_cached(
-        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value JOIN bodies ON mail = id
+        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value
+         JOIN bodies ON mail = id
          WHERE outcome = 'pending' AND check_at IS NULL ORDER BY id",
     )?;
 
@@ -42,8 +43,8 @@ pub(super) fn undecided_among(
     )
 }
 
-/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
-/// check` tells of it.
+/// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
+/// it.
 fn is_whole(mail: &rusqlite::Result<StoredMail>) -> bool {
     match mail {
         Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
@@ -54,7 +55,7 @@ fn is_whole(mail: &rusqlite::Result<StoredMail>) -> bool {
     }
 }
 
-/// The first of them that have [`READ_BACK`] bytes together.
+/// The first mails, up to [`READ_BACK`] bytes.
 pub(super) fn up_to_read_back(
     mails: impl Iterator<Item = rusqlite::Result<StoredMail>>,
 ) -> rusqlite::Result<Vec<StoredMail>> {
@@ -70,8 +71,8 @@ pub(super) fn up_to_read_back(
         .collect()
 }
 
-/// What is to be looked at again: by now, or at a time so far off that the clock must have been set
-/// back.
+/// Mails that are due to be checked again: by now, or at a time so distant that the clock must have
+/// been set back.
 pub(super) fn due(
     connection: &Connection,
     now: Timestamp,
@@ -91,11 +92,12 @@ pub(super) fn due(
         .collect()
 }
 
-/// What a person let out of the quarantine since it was looked at last.
+/// Mails that a person released from the quarantine and that have not been decided since.
 pub(super) fn let_out(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
     connection
         .prepare_cached(
-            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at = 0 ORDER BY id LIMIT ?1",
+            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at = 0
+             ORDER BY id LIMIT ?1",
         )?
         .query_map([limit], stored_mail)?
         .collect()
@@ -117,7 +119,8 @@ pub(super) fn stored(
     let mails = statement.query_map(
         named_params! {
             ":at": micros(after.0), ":id": after.1,
-            ":since": since.map_or(i64::MIN, micros), ":until": until.map_or(i64::MAX, micros), ":limit": limit,
+            ":since": since.map_or(i64::MIN, micros), ":until": until.map_or(i64::MAX, micros),
+            ":limit": limit,
         },
         stored_mail,
     )?;

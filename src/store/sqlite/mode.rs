@@ -1,4 +1,4 @@
-//! Who may read the files of a store: its owner. They hold what mails say and what is told to whom.
+//! The owner alone may read the files of a store: they hold the content of mails and pages.
 
 use std::{
     fs::{self, Permissions},
@@ -9,12 +9,12 @@ use std::{
 
 use super::path::beside;
 
-/// What everybody may do with a file.
+/// The permission bits for others.
 const WORLD: u32 = 0o007;
 const GROUP: u32 = 0o070;
 
-/// The mode a store or a backup is given in place of the one it has: one that is open to everybody,
-/// as an ordinary umask leaves it, becomes its owner's alone; a group that was let in stays.
+/// The mode for a store or a backup: permissions for others, which an ordinary umask leaves, are
+/// removed; a group that was given access keeps it.
 pub(super) fn closed(mode: u32) -> u32 {
     if mode & WORLD == 0 {
         mode & 0o770 | 0o600
@@ -23,7 +23,7 @@ pub(super) fn closed(mode: u32) -> u32 {
     }
 }
 
-/// Makes an empty file that is its owner's alone. SQLite gives its logs the same mode.
+/// Creates an empty file for its owner alone. SQLite gives its logs the same mode.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     fs::OpenOptions::new()
         .write(true)
@@ -33,7 +33,7 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         .map(drop)
 }
 
-/// Closes the files of a store to everybody but its owner and its group; warns of what stays open.
+/// Removes permissions for others from the files of a store, and warns about what stays open.
 pub(super) fn tighten(store: &Path) {
     for path in ["", "-wal", "-shm"].map(|ending| beside(store, ending)) {
         let Ok(metadata) = fs::metadata(&path) else {
@@ -43,14 +43,17 @@ pub(super) fn tighten(store: &Path) {
         if mode & WORLD != 0 {
             match fs::set_permissions(&path, Permissions::from_mode(closed(mode))) {
                 Ok(()) => {
-                    tracing::warn!(path = %path.display(), "everybody could read the store: its mode is now 0600");
+                    tracing::warn!(path = %path.display(), "everybody could read the store: its \
+                        mode is now 0600");
                 }
                 Err(error) => tracing::warn!(
-                    path = %path.display(), %error, "everybody can read the store: `chmod 600` as its owner closes it"
+                    path = %path.display(), %error, "everybody can read the store: `chmod 600` as \
+                        its owner closes it"
                 ),
             }
         } else if mode & GROUP != 0 {
-            tracing::debug!(path = %path.display(), mode = format!("{mode:o}"), "the store's group may use it too");
+            tracing::debug!(path = %path.display(), mode = format!("{mode:o}"), "the store's group \
+                may use it too");
         }
     }
 }

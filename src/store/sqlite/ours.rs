@@ -1,5 +1,5 @@
-//! Whether a file's schema is one that this program made: a trigger or a view in a backup would run
-//! in the bridge.
+//! Checks that this program created a file's schema: a trigger or a view in a backup would run in
+//! the bridge.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use rusqlite::Connection;
 use super::{failure, file::migrations};
 use crate::store::StoreError;
 
-/// What a schema holds: each object's type and name, and the statement that made it.
+/// The objects of a schema: the type and name of each, and the statement that created it.
 type Objects = BTreeMap<(String, String), Option<String>>;
 
-/// The first object of a file that is not what a schema of this version holds, in words; none where
-/// all are.
+/// The first object of a file that does not belong to this version's schema, in words; `None` if
+/// all do.
 pub(super) fn foreign_object(
     connection: &Connection,
     version: i32,
@@ -27,10 +27,10 @@ pub(super) fn foreign_object(
             Some(made) if made == statement => {}
             Some(_) => {
                 return Ok(Some(format!(
-                    "its {kind} {name} is not as alertbridge makes it"
+                    "its {kind} {name} is not as alertbridge creates it"
                 )));
             }
-            None => return Ok(Some(format!("alertbridge makes no {kind} {name}"))),
+            None => return Ok(Some(format!("alertbridge creates no {kind} {name}"))),
         }
     }
 
@@ -39,11 +39,11 @@ pub(super) fn foreign_object(
     Ok(missing.map(|(kind, name)| format!("it lacks the {kind} {name}")))
 }
 
-/// What the migrations up to a version make.
+/// The objects that the migrations up to a version create.
 fn expected(version: i32) -> Result<Objects, StoreError> {
     let mut fresh = Connection::open_in_memory().map_err(failure)?;
-    // As where a store is migrated: a table that is built anew is named in the others' statements
-    // by it.
+    // As in a migration of a store: a table that is rebuilt is referenced by the other tables'
+    // statements.
     fresh
         .pragma_update(None, "foreign_keys", false)
         .map_err(failure)?;
@@ -59,11 +59,12 @@ fn expected(version: i32) -> Result<Objects, StoreError> {
     objects(&fresh)
 }
 
-/// All but SQLite's own statistics, which hold numbers alone.
+/// Everything but SQLite's own statistics, which hold only numbers.
 fn objects(connection: &Connection) -> Result<Objects, StoreError> {
     let mut statement = connection
         .prepare(
-            "SELECT type, name, sql FROM sqlite_master WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
+            "SELECT type, name, sql FROM sqlite_master
+             WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
         )
         .map_err(failure)?;
 

@@ -1,5 +1,5 @@
-//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before
-//! them and there is somebody to send them.
+//! New deliveries: they are added to their lanes, and leased at once if nothing is ahead of them
+//! and this process can send them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Adds a delivery at the end of its lane; leased, where it is the head and there is somebody to
-/// send it.
+/// Adds a delivery to the end of its lane. It is leased if it is the head and this process can send
+/// it.
 pub(super) fn owe(
     connection: &Connection,
     incident: i64,
@@ -37,7 +37,8 @@ pub(super) fn owe(
 
     let waits = connection
         .prepare_cached(
-            "SELECT 1 FROM deliveries WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL",
+            "SELECT 1 FROM deliveries WHERE incident = ?1 AND receiver = ?2 AND integration = ?3
+               AND settled_at IS NULL",
         )?
         .exists(params![incident, target.receiver, target.integration])?;
 
@@ -45,18 +46,23 @@ pub(super) fn owe(
     let lease = leased_until.map(|_| fastrand::i64(1..));
     let id = connection
         .prepare_cached(
-            "INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state,
+            "INSERT INTO deliveries (mail, incident, episode, receiver, integration, action,
+                                     alias, notification, state,
                                      step, next_at, held_until, lease, fallback_at, created_at)
-             VALUES (:mail, :incident, :episode, :receiver, :integration, :action, :alias, :notification, :state,
+             VALUES (:mail, :incident, :episode, :receiver, :integration, :action, :alias,
+                     :notification, :state,
                      :step, :next_at, :held_until, :lease, :fallback_at, :now)",
         )?
         .insert(named_params! {
             ":mail": notification.mail, ":incident": incident, ":episode": episode,
             ":receiver": target.receiver, ":integration": target.integration,
-            ":action": notification.action.as_str(), ":alias": alias, ":notification": json(notification)?,
-            ":state": if held_until.is_some() { "held" } else { "pending" }, ":step": json(&Step::Send)?,
+            ":action": notification.action.as_str(), ":alias": alias,
+            ":notification": json(notification)?,
+            ":state": if held_until.is_some() { "held" } else { "pending" },
+            ":step": json(&Step::Send)?,
             ":next_at": (!waits).then(|| micros(leased_until.or(*held_until).unwrap_or(now))),
-            ":held_until": held_until.map(micros), ":lease": lease, ":fallback_at": fallback_at.map(micros),
+            ":held_until": held_until.map(micros), ":lease": lease,
+            ":fallback_at": fallback_at.map(micros),
             ":now": micros(now),
         })?;
 
@@ -77,8 +83,8 @@ pub(super) fn owe(
     )))
 }
 
-/// What is told now must not wait for the end of a mute that holds back something older: that one
-/// is dropped.
+/// A new page must not wait for the end of a mute that holds an older one: the older one is
+/// dropped.
 fn discard_superseded(
     connection: &Connection,
     incident: i64,
@@ -89,8 +95,14 @@ fn discard_superseded(
         .prepare_cached(
             "UPDATE deliveries SET state = 'discarded', settled_at = ?4, next_at = NULL,
                     detail = 'told by a newer one that no mute holds'
-             WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL AND state = 'held'",
+             WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL
+               AND state = 'held'",
         )?
-        .execute(params![incident, target.receiver, target.integration, micros(now)])
+        .execute(params![
+            incident,
+            target.receiver,
+            target.integration,
+            micros(now)
+        ])
         .map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! Paths beside a store, and whose the files are.
+//! Paths beside a store, and the owners of its files.
 
 use std::{
     ffi::OsString,
@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 use super::concern;
 use crate::store::Room;
 
-/// Only root may give files away; what anybody else makes is theirs.
+/// Only root may give files away; files that others create are their own.
 pub(super) fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
     match chown(file, Some(owner), Some(group)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
@@ -32,26 +32,26 @@ pub(super) fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// The file that a path leads to. SQLite follows symbolic links, so what lies beside a store lies
-/// beside the file itself, whatever name it is opened by.
+/// The file that a path leads to. SQLite follows symbolic links, so files beside a store lie beside
+/// the real file, whatever name it is opened by.
 pub(super) fn real(path: &Path) -> PathBuf {
     if let Ok(real) = path.canonicalize() {
         return real;
     }
 
-    // A link to a file that is yet to be made.
+    // A link to a file that does not exist yet.
     match path.read_link() {
         Ok(target) => folder_of(path).join(target),
         Err(_) => path.to_owned(),
     }
 }
 
-/// The space where a file is, or is to be.
+/// The free space where a file is or will be.
 pub(in crate::store) fn room_beside(path: &Path) -> Option<Room> {
     concern::room(folder_of(path))
 }
 
-/// Whether this user may make files beside one.
+/// Whether this user may create files beside one.
 pub(in crate::store) fn may_write_beside(path: &Path) -> io::Result<()> {
     Ok(access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?)
 }

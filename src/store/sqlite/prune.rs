@@ -1,9 +1,9 @@
-//! Retention: what is over and old is deleted, in steps so small that no page waits for one.
+//! Retention: what has ended and is old is deleted, in steps so small that no page waits for one.
 //!
-//! An incident's story goes together: its mails once it has ended and all of them are old, then
-//! what was told of it, and last what it is known by, on which the detection of late copies rests.
-//! Where a sweep stands is the caller's to keep: what must stay is passed over once a sweep,
-//! however much of it there is.
+//! An incident's history is deleted as a whole: its mails once it has ended and all of them are
+//! old, then its deliveries, and finally its identity, which the detection of late copies depends
+//! on. The caller keeps the position of a sweep, so that rows that must stay are passed once per
+//! sweep, however many there are.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -15,21 +15,21 @@ use crate::store::{
 
 /// Bytes of mail deleted in one step.
 const MOST_BYTES: i64 = 8 << 20;
-/// Free pages are given back to the file system while they are more than this share of the file,
-/// and more than so many: below, new mail fills them.
+/// Free pages are returned to the file system while they exceed this share of the file and a fixed
+/// number: below that, new mail fills them.
 const SPARE_SHARE: i64 = 4;
 const SPARE_PAGES: i64 = 4096;
-/// Pages given back in one step: 1 MiB.
+/// Pages returned in one step: 1 MiB.
 const PAGES_PER_STEP: i64 = 256;
 
-/// An incident that has ended; an alert that could not be read has no end to wait for.
+/// An incident that has ended; an alert that could not be read has no end.
 const ENDED: &str = "(phase = 'resolved' OR kind = 'unparsed')";
-/// Nothing of an incident waits to be sent, or for a person.
+/// Nothing of an incident is pending or waits for a person.
 const NOTHING_OWED: &str =
     "NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')";
 
-/// One step; looks at no more than `limit` rows.
+/// One step, which examines at most `limit` rows.
 pub(super) fn step(
     connection: &Connection,
     horizon: Horizon,
@@ -45,8 +45,8 @@ pub(super) fn step(
     }
 }
 
-/// Mails nothing holds: decided, not quarantined, of no incident or of one that is over and
-/// settled.
+/// Mails that may be deleted: decided, not quarantined, and of no incident or of one that has ended
+/// and is settled.
 fn mails(
     connection: &Connection,
     horizon: Horizon,
@@ -55,13 +55,17 @@ fn mails(
 ) -> rusqlite::Result<Pruned> {
     let before = micros(horizon.mails);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (incident IS NULL OR EXISTS (
-                SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND changed_at < ?3 AND {ENDED}
+        "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined')
+           AND check_at IS NULL AND (incident IS NULL OR EXISTS (
+                SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND changed_at < ?3
+                  AND {ENDED}
                    AND {NOTHING_OWED}))
-                AND NOT EXISTS (SELECT 1 FROM mail_items JOIN incidents ON incidents.id = mail_items.incident
+                AND NOT EXISTS (SELECT 1 FROM mail_items
+                                JOIN incidents ON incidents.id = mail_items.incident
                                 WHERE mail_items.mail = mails.id
                                   AND NOT (changed_at < ?3 AND {ENDED} AND {NOTHING_OWED}))
-         FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3 ORDER BY arrived_at, mails.id LIMIT ?4"
+         FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3
+         ORDER BY arrived_at, mails.id LIMIT ?4"
     ))?;
 
     let looked_at = statement
@@ -102,7 +106,7 @@ fn mails(
     Ok(Pruned { deleted, next })
 }
 
-/// Incidents without a mail left: what was told of them, then they themselves.
+/// Incidents without any mail left: first their deliveries, then the incidents.
 fn incidents(
     connection: &Connection,
     horizon: Horizon,
@@ -110,10 +114,12 @@ fn incidents(
     limit: u32,
 ) -> rusqlite::Result<Pruned> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails WHERE incident = incidents.id)
+        "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails
+                                                        WHERE incident = incidents.id)
                 AND NOT EXISTS (SELECT 1 FROM mail_items WHERE incident = incidents.id)
                 AND {NOTHING_OWED}, kind IN ('self', 'missing')
-         FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
+         FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3
+         ORDER BY changed_at, id LIMIT ?4"
     ))?;
 
     let looked_at = statement
@@ -143,18 +149,19 @@ fn incidents(
             let room = limit.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
             let told = connection
                 .prepare_cached(
-                    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE incident = ?1 LIMIT ?2)",
+                    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+                                                         WHERE incident = ?1 LIMIT ?2)",
                 )?
                 .execute(params![id, room])?;
             deleted += told;
             if deleted >= limit as usize {
-                // Whether it was the last of them the next step sees.
+                // The next step finds out whether these were the last.
                 return Ok(Pruned {
                     deleted,
                     next: Some(here),
                 });
             }
-            // What the bridge told of itself no mail repeats.
+            // No mail repeats one of the bridge's own alarms.
             if own || horizon.incidents.is_some_and(|before| changed_at < before) {
                 deleted += forget(connection, id)?;
             }
@@ -196,7 +203,7 @@ fn forget(connection: &Connection, incident: i64) -> rusqlite::Result<usize> {
         .execute([incident])
 }
 
-/// Gives free pages back to the file system, where there are many.
+/// Returns free pages to the file system if there are many.
 fn space(connection: &Connection) -> rusqlite::Result<Pruned> {
     let ask = |pragma: &str| {
         connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
@@ -216,7 +223,7 @@ fn space(connection: &Connection) -> rusqlite::Result<Pruned> {
     while rows.next()?.is_some() {}
     drop(rows);
 
-    // A store that was made otherwise keeps its pages: then there is no end to wait for.
+    // A store created with other settings keeps its pages: there is no end to wait for.
     let next = (ask("freelist_count")? < free).then_some(Sweep::Space);
 
     Ok(Pruned { deleted: 0, next })

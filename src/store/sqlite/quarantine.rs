@@ -1,4 +1,4 @@
-//! The quarantine: mails that are held until a person lets them act, or discards them.
+//! The quarantine: mails that are held until a person releases or discards them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Lets a mail act that is held, or waits for its authenticity.
+/// Releases a mail that is held, or that waits for its authenticity.
 pub(super) fn release(
     connection: &Connection,
     id: MailId,
@@ -25,9 +25,11 @@ pub(super) fn release(
 ) -> Result<(), StoreError> {
     let released = connection
         .prepare_cached(
-            "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = ?2
+            "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0,
+               released = ?2
              WHERE id = ?1 AND cut_from IS NULL
-               AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL)",
+               AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL
+                    AND released IS NULL)",
         )
         .and_then(|mut statement| statement.execute(params![id, json(release)?]))
         .map_err(failure)?;
@@ -58,13 +60,15 @@ pub(super) fn release(
 }
 
 const DISCARD: &str = "
-UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2, hold = NULL,
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
+  decided_at = ?2, hold = NULL,
        check_at = NULL
 WHERE id = ?1 AND outcome = 'quarantined'";
 
-/// What of it was told stays as it was told.
+/// Pages already sent for it stay as they are.
 const DISCARD_ITEMS: &str = "
-UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2, hold = NULL
+UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
+  decided_at = ?2, hold = NULL
 WHERE mail = ?1 AND outcome = 'quarantined'";
 
 pub(super) fn discard(
@@ -79,7 +83,7 @@ pub(super) fn discard(
     }
 }
 
-/// As [`discard`], for many: those that still are in the quarantine.
+/// Like [`discard`], for many mails: those that are still in the quarantine.
 pub(super) fn discard_all(
     connection: &Connection,
     ids: &[MailId],

@@ -1,4 +1,4 @@
-//! The first commit: mails as they came, and how far their mailbox was read.
+//! The first commit: the mails as they arrived, and how far their mailbox was read.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -14,7 +14,8 @@ pub(super) fn record(
     bookmark: Option<&Bookmark>,
 ) -> rusqlite::Result<Vec<MailId>> {
     let mut head = connection.prepare_cached(
-        "INSERT INTO mails (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld)
+        "INSERT INTO mails (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity,
+                            withheld)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
 
@@ -76,7 +77,8 @@ fn remember(connection: &Connection, bookmark: &Bookmark) -> rusqlite::Result<()
     for Wanted { uid, since, told } in wanted {
         connection
             .prepare_cached(
-                "INSERT INTO wanted_mails (mailbox, uid_validity, uid, since, told) VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO wanted_mails (mailbox, uid_validity, uid, since, told)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO UPDATE SET told = max(told, excluded.told)",
             )?
             .execute(params![mailbox, uid_validity, uid, micros(*since), told])?;
@@ -109,10 +111,15 @@ pub(super) fn bookmark(
     };
     bookmark.wanted = connection
         .prepare_cached(
-            "SELECT uid, since, told FROM wanted_mails WHERE mailbox = ?1 AND uid_validity = ?2 ORDER BY uid",
+            "SELECT uid, since, told FROM wanted_mails WHERE mailbox = ?1 AND uid_validity = ?2
+             ORDER BY uid",
         )?
         .query_map(params![mailbox, bookmark.uid_validity], |row| {
-            Ok(Wanted { uid: row.get(0)?, since: time_at(row, "since")?, told: row.get(2)? })
+            Ok(Wanted {
+                uid: row.get(0)?,
+                since: time_at(row, "since")?,
+                told: row.get(2)?,
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
 

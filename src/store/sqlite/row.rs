@@ -25,7 +25,7 @@ pub(super) fn optional_time_at(row: &Row<'_>, column: &str) -> rusqlite::Result<
         .map(|micros| micros.map(time))
 }
 
-/// A count or size, which SQLite keeps signed.
+/// A count or size, which SQLite stores as a signed integer.
 pub(super) fn unsigned_at(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
@@ -40,7 +40,7 @@ pub(super) fn json_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusql
     serde_json::from_str(text).map_err(broken)
 }
 
-/// As [`json_at`], for a column that may be NULL.
+/// Like [`json_at`], for a column that may be NULL.
 pub(super) fn optional_json_at<T: DeserializeOwned>(
     row: &Row<'_>,
     column: &str,
@@ -51,7 +51,7 @@ pub(super) fn optional_json_at<T: DeserializeOwned>(
         .transpose()
 }
 
-/// A word of a closed set, as serde writes it.
+/// A variant of an enumeration, as serde writes it.
 pub(super) fn word_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let word: String = row.get(column)?;
     serde_json::from_value(serde_json::Value::String(word)).map_err(broken)
@@ -154,13 +154,13 @@ pub(super) fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     })
 }
 
-/// For lists: the bytes' size as they came.
+/// For lists: the original size of the mail.
 fn size_at(row: &Row<'_>) -> rusqlite::Result<u64> {
     row.get::<_, Option<i64>>("cut_from")?
         .map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))
 }
 
-/// A delivery that is claimed.
+/// A claimed delivery.
 pub(super) fn claim_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         id: row.get("id")?,
@@ -192,7 +192,7 @@ pub(super) fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {
     })
 }
 
-/// What is known of an incident.
+/// The state of an incident.
 pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<State> {
     Ok(State {
         phase: word_at(row, "phase")?,

@@ -1,5 +1,4 @@
-//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are
-//! late.
+//! The third commit: how an attempt ended and what is next, and the fallbacks of late deliveries.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -29,23 +28,37 @@ pub(super) fn settle(
     let written = match &settlement.next {
         Next::Delivered { receipt } => connection
             .prepare_cached(
-                "UPDATE deliveries SET state = 'delivered', settled_at = ?3, next_at = NULL, lease = NULL, detail = ?4
+                "UPDATE deliveries SET state = 'delivered', settled_at = ?3, next_at = NULL,
+                   lease = NULL, detail = ?4
                  WHERE id = ?1 AND lease = ?2",
             )?
             .execute(params![id, lease, at, receipt])?,
         Next::Dead { reason } => connection
             .prepare_cached(
-                "UPDATE deliveries SET state = 'dead', settled_at = ?3, next_at = NULL, lease = NULL, detail = ?4,
+                "UPDATE deliveries SET state = 'dead', settled_at = ?3, next_at = NULL,
+                   lease = NULL, detail = ?4,
                         failures = failures + 1
                  WHERE id = ?1 AND lease = ?2",
             )?
             .execute(params![id, lease, at, reason])?,
-        Next::Again { step, at: next_at, failures } => connection
+        Next::Again {
+            step,
+            at: next_at,
+            failures,
+        } => connection
             .prepare_cached(
-                "UPDATE deliveries SET lease = NULL, next_at = ?3, step = ?4, failures = ?5, detail = coalesce(?6, detail)
+                "UPDATE deliveries SET lease = NULL, next_at = ?3, step = ?4, failures = ?5,
+                   detail = coalesce(?6, detail)
                  WHERE id = ?1 AND lease = ?2",
             )?
-            .execute(params![id, lease, micros(*next_at), json(step)?, failures, detail])?,
+            .execute(params![
+                id,
+                lease,
+                micros(*next_at),
+                json(step)?,
+                failures,
+                detail
+            ])?,
     };
 
     if written == 0 {
@@ -60,8 +73,17 @@ pub(super) fn settle(
     }) = &settlement.attempt
     {
         connection
-            .prepare_cached("INSERT INTO attempts (delivery, at, took_ms, result, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![id, micros(*at), i64::try_from(*took_ms).unwrap_or(i64::MAX), result, detail])?;
+            .prepare_cached(
+                "INSERT INTO attempts (delivery, at, took_ms, result, detail)
+                             VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                id,
+                micros(*at),
+                i64::try_from(*took_ms).unwrap_or(i64::MAX),
+                result,
+                detail
+            ])?;
     }
 
     if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
@@ -88,7 +110,7 @@ fn lane_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i6
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is
+/// Whether the fallback is to be notified now: once per delivery, and only while the incident is
 /// still open.
 fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     connection
@@ -102,8 +124,8 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-/// What a fallback receiver is owed, unless it was told of this opening already: two integrations
-/// of a receiver, or receivers that are each other's fallback, tell it once.
+/// The deliveries to a fallback receiver, unless it was already notified of this opening: two
+/// integrations of a receiver, or receivers that are each other's fallback, notify it once.
 fn owe_fallback(
     connection: &Connection,
     incident: i64,
@@ -113,10 +135,16 @@ fn owe_fallback(
 ) -> rusqlite::Result<()> {
     let told = connection
         .prepare_cached(
-            "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND receiver = ?3
+            "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger'
+               AND receiver = ?3
              AND integration = ?4 AND state IN ('pending', 'delivered', 'dead')",
         )?
-        .exists(params![incident, episode, delivery.target.receiver, delivery.target.integration])?;
+        .exists(params![
+            incident,
+            episode,
+            delivery.target.receiver,
+            delivery.target.integration
+        ])?;
 
     if !told {
         owe(connection, incident, episode, delivery, now)?;

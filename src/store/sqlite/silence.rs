@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Those that a mail is decided by. By the index on their end: it costs the same however many there
-/// were. Those yet to begin are passed over, which are few.
+/// The silences that a mail is decided by. They are read by the index on their end, so that the
+/// cost does not depend on how many have ended. The few that have not begun are skipped.
 pub(super) fn active(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Silence>> {
     connection
         .prepare_cached(
@@ -70,7 +70,7 @@ pub(super) fn list(
         .collect()
 }
 
-/// One that was yet to begin never was.
+/// A silence that has not begun yet never takes effect.
 pub(super) fn expire(
     connection: &Connection,
     ids: &[SilenceId],
@@ -78,7 +78,8 @@ pub(super) fn expire(
 ) -> Result<(), StoreError> {
     let mut expire = connection
         .prepare_cached(
-            "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2) WHERE id = ?1 AND ends_at > ?2",
+            "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2)
+             WHERE id = ?1 AND ends_at > ?2",
         )
         .map_err(failure)?;
 
@@ -96,14 +97,15 @@ pub(super) fn expire(
     Ok(())
 }
 
-/// What it holds is looked at now: others may cover it still.
+/// The pages that it holds are checked now, because other silences may still cover them.
 fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE silenced SET until = min(until, ?2) WHERE silence = ?1")?
         .execute(params![id, micros(now)])?;
     connection
         .prepare_cached(
-            "UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN ?2 END, held_until = ?2,
+            "UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN ?2 END,
+               held_until = ?2,
                     fallback_at = fallback_at - (held_until - ?2)
              WHERE silence = ?1 AND state = 'held' AND held_until > ?2",
         )?
@@ -111,7 +113,7 @@ fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusql
         .map(|_| ())
 }
 
-/// What it holds of an incident; none: no longer.
+/// Stores the page of an incident that a silence holds; `None` removes it.
 pub(super) fn keep(
     connection: &Connection,
     incident: i64,
@@ -119,12 +121,24 @@ pub(super) fn keep(
 ) -> rusqlite::Result<()> {
     match silencing {
         Silencing::AsItIs => Ok(()),
-        Silencing::Over => {
-            connection.prepare_cached("DELETE FROM silenced WHERE incident = ?1")?.execute([incident]).map(|_| ())
-        }
+        Silencing::Over => connection
+            .prepare_cached(
+                "DELETE FROM silenced
+                                       WHERE incident = ?1",
+            )?
+            .execute([incident])
+            .map(|_| ()),
         Silencing::Held(silenced) => connection
-            .prepare_cached("INSERT OR REPLACE INTO silenced (incident, silence, until, page) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![incident, silenced.silence, micros(silenced.until), json(&silenced.page)?])
+            .prepare_cached(
+                "INSERT OR REPLACE INTO silenced (incident, silence, until, page)
+                             VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                incident,
+                silenced.silence,
+                micros(silenced.until),
+                json(&silenced.page)?
+            ])
             .map(|_| ()),
     }
 }

@@ -1,4 +1,4 @@
-//! Mail that is kept whole for a while only: counted, and cut down to its header.
+//! Mail that is kept whole only for a while: it is counted, and cut to its header.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -16,14 +16,15 @@ use crate::{
     },
 };
 
-/// Which kind a mail is of while it is whole, in the words of the index `mails_spare`.
+/// The kind of a mail while it is whole, in the words of the index `mails_spare`.
 macro_rules! spare {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
             "CASE WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
                   WHEN outcome = 'ignored' THEN 'ignored'
-                  WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = ?1 ",
+                  WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')
+                    THEN 'unproven' END = ?1 ",
             $after
         )
     };
@@ -31,7 +32,7 @@ macro_rules! spare {
 
 const WHOLE: &str = spare!("SELECT sum(size), max(id) FROM mails WHERE ", "AND id > ?2");
 
-/// The bytes of the mails after one, and the last of them.
+/// The total bytes of the mails after the given one, and the last of those mails.
 pub(super) fn whole(
     connection: &Connection,
     spare: Spare,
@@ -45,7 +46,7 @@ pub(super) fn whole(
         })
 }
 
-/// A mail, its size, and what is to be kept of it.
+/// A mail, its size, and what is kept of it.
 pub(super) struct Shortened {
     id: MailId,
     size: u64,
@@ -58,13 +59,13 @@ const OLDEST: &str = spare!(
     "ORDER BY id LIMIT ?2"
 );
 
-/// The oldest that are too much, shortened; and whether there may be more.
+/// The oldest mails of which there is too much, shortened; and whether there may be more.
 pub(super) fn shortened(
     connection: &Connection,
     spare: Spare,
     excess: Excess,
 ) -> rusqlite::Result<(Vec<Shortened>, bool)> {
-    // Before anything is too old or too much, one row is enough to know it.
+    // As long as nothing is too old or too much, a single row is enough to know that.
     if excess.bytes == 0 && chosen(&oldest(connection, spare, 1)?, excess).0.is_empty() {
         return Ok((Vec::new(), false));
     }
@@ -77,7 +78,7 @@ pub(super) fn shortened(
 
     for ((id, size, _), _) in oldest.iter().zip(&ids) {
         let packed: Vec<u8> = body.query_row([id], |row| row.get(0))?;
-        // Of damaged bytes nothing can be kept.
+        // Nothing can be kept of damaged bytes.
         let raw = unpack(&packed).unwrap_or_default();
         let kept = head(&raw);
         let body = compress(kept)
@@ -117,7 +118,7 @@ const CUT: &str = spare!(
     ""
 );
 
-/// Keeps what is left of mails that were shortened, unless something became of them meanwhile.
+/// Stores shortened mails, unless they have changed in between.
 pub(super) fn cut(
     connection: &Connection,
     spare: Spare,

@@ -1,8 +1,8 @@
 //! Opening a store: one process at a time.
 //!
-//! Making a file, switching it to a write-ahead log and migrating it are several steps, and
-//! SQLite's own locks cover each of them alone. Whoever comes first takes the turn; the others find
-//! a store that is whole.
+//! Creating a file, switching it to a write-ahead log and migrating it are several steps, and
+//! SQLite's own locks cover each of them separately. The first process takes the turn; the others
+//! find a complete store.
 
 use std::{
     fs::File,
@@ -12,16 +12,16 @@ use std::{
 
 use super::path::{beside, folder_of, given_to, real};
 
-/// What ends the name of the file that whoever opens a store locks.
+/// The suffix of the lock file for opening a store.
 pub(super) const OPENING: &str = ".opening";
 
-/// The turn to open a store; it ends when this is dropped, or with the process.
+/// The turn to open a store, which ends when this is dropped, or with the process.
 pub(super) struct Turn {
     _locked: Option<File>,
 }
 
 impl Turn {
-    /// Waits for the turn to open a store that may have to be made or migrated.
+    /// Waits for the turn to open a store that may have to be created or migrated.
     pub(super) fn wait(store: &Path) -> Self {
         let store = &real(store);
         let path = beside(store, OPENING);
@@ -35,14 +35,15 @@ impl Turn {
             .ok();
 
         if is_new && let Ok(folder) = folder_of(store).metadata() {
-            // Where root makes it, `serve`, which runs as the owner of the folder, takes turns too.
+            // If root creates it, `serve`, which runs as the folder's owner, must be able to lock
+            // it too.
             let _ = given_to(&path, folder.uid(), folder.gid());
         }
 
         Self::of(file)
     }
 
-    /// Waits for whoever makes or migrates a store that is only read.
+    /// Waits for a process that creates or migrates a store that this one only reads.
     pub(super) fn wait_to_read(store: &Path) -> Self {
         Self::of(
             File::options()
@@ -52,8 +53,8 @@ impl Turn {
         )
     }
 
-    /// Where the file cannot be made the folder is read-only or another user's: nobody else can
-    /// make a store there.
+    /// If the file cannot be created, the folder is read-only or another user's: then nobody else
+    /// can create a store there.
     fn of(file: Option<File>) -> Self {
         Self {
             _locked: file.filter(|file| file.lock().is_ok()),

@@ -19,8 +19,8 @@ use super::{Sqlite, concern, expected, failure, lane, look, prune, spare, writer
 #[async_trait]
 impl Upkeep for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
-        // A page is written, of what nothing reads: a full or read-only disk shows. No flush is
-        // waited for.
+        // Writes a page that nothing reads, so that a full or read-only disk shows. It does not
+        // wait for a flush.
         let touch = |connection: &Connection| {
             connection
                 .pragma_update(None, "user_version", 0)
@@ -98,7 +98,8 @@ impl Upkeep for Sqlite {
         .await
     }
 
-    // One process owns the file: there is nobody to hear, nor to share a mailbox with.
+    // One process owns the file: there are no other replicas to hear from or to share a mailbox
+    // with.
 
     async fn rung(&self) {
         std::future::pending::<()>().await;

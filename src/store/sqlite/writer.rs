@@ -22,11 +22,11 @@ use crate::{crash, store::StoreError};
 
 use super::{CHECKPOINT_BUSY, failure, file::BUSY, identity::Identity};
 
-/// At most this many changes share a commit: bounds how long the first waits for the last.
+/// The most changes that share a commit. It bounds how long the first one waits for the last.
 const MOST_PER_COMMIT: usize = 256;
 
 type Report = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Given no connection where no transaction could be begun.
+/// It is called without a connection if no transaction could be begun.
 type Run = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Report + Send>;
 
 /// A change that waits for its commit.
@@ -35,24 +35,24 @@ struct Job {
     outlives: Outlives,
 }
 
-/// What a change outlives once it is reported as done.
+/// What a change survives once it is reported as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outlives {
-    /// The end of this process, however sudden. A power failure undoes it, unless a later commit
-    /// was flushed.
+    /// The end of this process, however sudden. A power failure undoes it unless a later commit was
+    /// flushed.
     Process,
     /// A power failure: the log has been flushed to the disk.
     PowerFailure,
 }
 
-/// Where changes are handed in. Once it is dropped everything handed in is committed, and the file
+/// The queue of changes. When it is dropped, every queued change is committed, and the file is
 /// closed.
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     _thread: Thread,
 }
 
-/// Waited for when it is dropped, which is after the fields before it: they tell it to end.
+/// Joined when it is dropped, which is after the preceding fields: dropping those tells it to end.
 struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
@@ -64,21 +64,21 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // What panicked in it has been told.
+            // A panic in it has already been reported.
             let _ = thread.join();
         }
     }
 }
 
 impl Writer {
-    /// `file`, where there is one, is what the store is in, and the connection that moves the log
-    /// into it beside the commits.
+    /// `file`, if there is one, is the store's file and the connection that moves the log into it
+    /// beside the commits.
     pub(super) fn start(connection: Connection, file: Option<(Connection, Identity)>) -> Self {
         let (sender, jobs) = mpsc::channel(1024);
         let (checkpointer, identity) = file.unzip();
         let checkpointer = checkpointer.map(Checkpointer::start);
 
-        // Without a log, `synchronous` is left as it is.
+        // Without a log, `synchronous` stays as it is.
         let synchronous = checkpointer.is_some().then_some(Outlives::PowerFailure);
         let commits = Commits {
             checkpointer,
@@ -94,7 +94,7 @@ impl Writer {
         }
     }
 
-    /// Runs a change and returns what it returned once it is as durable as asked.
+    /// Runs a change and returns its result once it is as durable as requested.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         outlives: Outlives,
@@ -104,7 +104,7 @@ impl Writer {
         let run = move |connection: Result<&Connection, StoreError>| -> Report {
             let outcome = connection.and_then(|connection| in_savepoint(connection, change));
             Box::new(move |committed: Result<(), StoreError>| {
-                // The one who asked may have gone: the change stands all the same.
+                // The caller may be gone: the change is kept anyway.
                 let _ = report.send(outcome.and_then(|value| committed.map(|()| value)));
             })
         };
@@ -122,20 +122,20 @@ impl Writer {
     }
 }
 
-/// The thread's own.
+/// The state of the thread.
 struct Commits {
-    /// Closed before the connection: who closes the file last moves the rest of the log into it,
+    /// Closed before the connection: the last to close the file moves the rest of the log into it
     /// and removes the log.
     checkpointer: Option<Checkpointer>,
     connection: Connection,
     identity: Option<Identity>,
-    /// What the connection is set to.
+    /// The present setting of the connection.
     synchronous: Option<Outlives>,
     jobs: mpsc::Receiver<Job>,
 }
 
 impl Commits {
-    /// Commits until there is nobody left who could hand in a change.
+    /// Commits until no caller is left.
     fn make(mut self) {
         let mut jobs = Vec::with_capacity(MOST_PER_COMMIT);
         let mut reports = Vec::with_capacity(MOST_PER_COMMIT);
@@ -154,8 +154,7 @@ impl Commits {
         }
     }
 
-    /// Commits the changes that wait, in the order handed in. One flush that is needed anyway
-    /// serves them all.
+    /// Commits the waiting changes in order. A single flush serves them all.
     fn commit(&mut self, jobs: &mut Vec<Job>, reports: &mut Vec<Report>) -> Result<(), StoreError> {
         let outlives = jobs
             .iter()
@@ -172,11 +171,12 @@ impl Commits {
                     .map(|()| &self.connection)
                     .map_err(Clone::clone),
             ));
-            // Some errors (a full disk, an I/O error) end the whole transaction, not the savepoint
-            // alone.
+            // Some errors (a full disk, an I/O error) end the whole transaction, not only the
+            // savepoint.
             if begun.is_ok() && self.connection.is_autocommit() {
                 begun = Err(StoreError::Failed(
-                    "the disk is full or failing: all that waited with this change was refused"
+                    "the disk is full or failing: every change that waited with this one was \
+                     refused"
                         .into(),
                 ));
             }
@@ -192,19 +192,20 @@ impl Commits {
         Ok(())
     }
 
-    /// Has the next commit write the log from its beginning, unless somebody reads it. Only who
-    /// commits can: between commits that follow each other nobody else finds a gap.
+    /// Makes the next commit write the log from its beginning, unless somebody reads it. Only the
+    /// committing thread can do so: between commits in quick succession nobody else finds a gap.
     fn restart_log(&self) {
         let wait = |patience| self.connection.busy_timeout(patience);
         let restarted = wait(CHECKPOINT_BUSY)
             .map(|()| logged(&self.connection, "RESTART"))
             .and_then(|_| wait(BUSY));
         if let Err(error) = restarted {
-            tracing::warn!(%error, "the write-ahead log goes on growing");
+            tracing::warn!(%error, "the write-ahead log keeps growing");
         }
     }
 
-    /// To a write-ahead log FULL means a flush at each commit, NORMAL one at checkpoints alone.
+    /// With a write-ahead log, FULL means a flush at each commit, and NORMAL one at checkpoints
+    /// only.
     fn begin(&mut self, outlives: Outlives) -> Result<(), StoreError> {
         self.identity
             .as_ref()
@@ -231,7 +232,7 @@ fn in_savepoint<T>(
     change: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     run(connection, "SAVEPOINT change")?;
-    // A panic in one change must not end the thread all others need.
+    // A panic in one change must not end the thread that all others need.
     let result = catch_unwind(AssertUnwindSafe(|| change(connection)))
         .unwrap_or_else(|_| Err(StoreError::Panicked));
     if result.is_err() && !connection.is_autocommit() {
@@ -253,24 +254,24 @@ fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
         .map_err(failure)
 }
 
-/// Pages of write-ahead log worth moving, as SQLite has it by default: moved at every commit, their
-/// flushes would queue with the commits' own.
+/// The pages of the write-ahead log from which a checkpoint is worthwhile, which is SQLite's
+/// default. Run at every commit, its flushes would queue with those of the commits.
 const WORTH_MOVING: i64 = 1_000;
 
-/// Pages of write-ahead log above which it is begun anew even if that makes a commit wait, for some
-/// milliseconds: 64 MiB.
+/// The pages of the write-ahead log above which it is restarted even if that delays a commit by
+/// some milliseconds: 64 MiB.
 const LONGEST_LOG: i64 = 16_384;
 
-/// Between two looks at the log.
+/// The pause between two looks at the log.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Moves the write-ahead log into the database file, away from the commits: done inline it is the
-/// tail of the latency.
+/// Moves the write-ahead log into the database file beside the commits: done inline, it dominates
+/// the tail latency.
 struct Checkpointer {
-    /// Holds one signal, which says as much as many.
+    /// Holds one signal, which means the same as many.
     committed: SyncSender<()>,
     too_long: Arc<AtomicBool>,
-    /// Dropped, it ends the pause.
+    /// Dropping it ends the pause.
     _open: Sender<()>,
     _thread: Thread,
 }
@@ -301,7 +302,8 @@ fn checkpoint(
     while signals.recv().is_ok() {
         let (pages, moved) = logged(connection, "NOOP");
         if pages - moved >= WORTH_MOVING && logged(connection, "PASSIVE").0 > LONGEST_LOG {
-            // What was committed meanwhile, so that little is left to do for who commits.
+            // Moves what was committed in between, so that little is left for the committing
+            // thread.
             logged(connection, "PASSIVE");
             too_long.store(true, Ordering::Relaxed);
         }
@@ -311,11 +313,21 @@ fn checkpoint(
     }
 }
 
-/// Runs a checkpoint; returns how many pages the log has, and how many of them are moved.
+/// Runs a checkpoint; returns the pages of the log, and how many of them have been moved.
 fn logged(connection: &Connection, mode: &str) -> (i64, i64) {
     connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
-        .inspect_err(|error| tracing::warn!(%error, mode, "checkpoint failed; the log grows until one succeeds"))
+        .query_row(
+            &format!(
+                "PRAGMA \
+                             wal_checkpoint({mode})"
+            ),
+            [],
+            |row| Ok((row.get(1)?, row.get(2)?)),
+        )
+        .inspect_err(|error| {
+            tracing::warn!(%error, mode, "checkpoint failed; the log grows until \
+            one succeeds")
+        })
         .unwrap_or_default()
 }
 

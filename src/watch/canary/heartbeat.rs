@@ -1,5 +1,5 @@
-//! Whoever watches the bridge from outside is told that a canary came through, and by its silence
-//! that none did.
+//! The heartbeat: a service outside that is pinged when a canary came through, and notices when no
+//! ping comes.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use url::Url;
 
 use crate::settings::Secret;
 
-/// How long an answer is waited for.
+/// The time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon it is tried again.
+/// The pause before another try.
 pub const AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// A GET of the address. Its user `GenieKey` stands for Opsgenie's and JSM's own scheme. The
-/// address is a secret: no error names it.
+/// A GET of the address. The user `GenieKey` stands for the scheme of Opsgenie and JSM. The address
+/// is a secret: no error contains it.
 pub async fn ping(url: &Secret) -> Result<(), String> {
     let text = url.read().map_err(|error| error.to_string())?;
     let (url, genie_key) = parse(text.expose_secret())?;
@@ -42,11 +42,11 @@ pub async fn ping(url: &Secret) -> Result<(), String> {
     }
 }
 
-/// The address, and the key of Opsgenie that stands in it.
+/// The address, and Opsgenie's key in it.
 fn parse(text: &str) -> Result<(Url, Option<String>), String> {
-    let mut url = Url::parse(text.trim()).map_err(|_| "its address is none".to_owned())?;
+    let mut url = Url::parse(text.trim()).map_err(|_| "its address is not valid".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("its address is none of http or https".to_owned());
+        return Err("its address is not http or https".to_owned());
     }
     if !url.username().eq_ignore_ascii_case("geniekey") {
         return Ok((url, None));

@@ -9,7 +9,7 @@ pub fn compose(canary: Canary, key: &Key, via: &SendVia) -> Vec<u8> {
     let token = key.token(canary);
     let (from, to) = (&via.from, &via.to);
     let domain = from.rsplit('@').next().unwrap_or("localhost");
-    // A time since the epoch is within what RFC 2822 has.
+    // A time since the epoch is within the range of RFC 2822.
     let date = rfc2822::to_string(&canary.begun_at.to_zoned(jiff::tz::TimeZone::UTC));
     let date = date.unwrap_or_default();
 
@@ -24,7 +24,7 @@ pub fn compose(canary: Canary, key: &Key, via: &SendVia) -> Vec<u8> {
          MIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=utf-8\r\n\
          \r\n\
-         alertbridge sends this mail to itself, to see that mail still comes through.\r\n\
+         alertbridge sends this mail to itself, to check that mail still comes through.\r\n\
          Nobody needs to read it.\r\n",
     )
     .into_bytes()

@@ -1,4 +1,4 @@
-//! What is told of a canary that did not come through. Pure.
+//! The page about a canary that did not come through. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub fn status(action: Action) -> &'static str {
     }
 }
 
-/// One is missing. Where it came through after its time, it stopped at none.
+/// A canary is missing. If it came through late, it stopped at no stage.
 pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notification {
     let stage = flight.stopped_at();
     let Settings {
@@ -41,29 +41,29 @@ pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notifica
     page(Action::Trigger, text, stage, now)
 }
 
-/// It is over.
+/// The end of that.
 pub fn over(why: &str, now: Timestamp) -> Notification {
     page(Action::Resolve, why.to_owned(), None, now)
 }
 
 fn mend(stage: Option<Stage>, via: &SendVia) -> String {
     match stage {
-        None => {
-            "the way of alert mail is slow: see where, by the stages' times at `/-/ready`".into()
-        }
+        None => "the path of alert mail is slow: the times of the stages at `/-/ready` show \
+             where"
+            .into(),
         Some(Stage::Sent) => format!(
-            "alert mail may come in still, by another way: see whether {} is well, and \
-             canary.send_via right",
+            "alert mail may still come in another way: check whether {} works, and whether \
+             canary.send_via is right",
             via.smtp
         ),
         Some(Stage::Arrived) => format!(
-            "alert mail may not come in either: see whether mail to {} still reaches the mailbox, \
-             and the ingress reads it (`alertbridge doctor`)",
+            "alert mail may not come in either: check whether mail to {} still reaches the \
+             mailbox, and whether the ingress reads it (`alertbridge doctor`)",
             via.to
         ),
-        Some(_) => {
-            "mail comes in and is not dealt with: see the log, and `alertbridge store check`".into()
-        }
+        Some(_) => "mail comes in and is not processed: see the log, and run `alertbridge store \
+             check`"
+            .into(),
     }
 }
 

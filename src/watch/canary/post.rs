@@ -1,4 +1,4 @@
-//! The mail is handed to a mail server. Home of lettre's sending.
+//! Sending a canary through a mail server, by lettre.
 
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::canary::{SendVia, Tls};
 
-/// Sends a letter; why it is not sent otherwise, in words and without the password.
+/// Sends a letter; the error says why it was not sent, without the password.
 pub async fn send(via: &SendVia, letter: &[u8]) -> Result<(), String> {
     let address = |text: &str| {
         text.parse::<Address>()
@@ -40,7 +40,7 @@ fn in_words(via: &SendVia, error: &dyn std::error::Error) -> String {
     format!("{}: {why}", via.smtp)
 }
 
-/// Connects, and logs in where that is configured; sends nothing.
+/// Connects, and logs in if that is configured; sends nothing.
 pub async fn try_out(via: &SendVia) -> Result<(), String> {
     let tried = transport(via)?.test_connection().await;
     match tried {

@@ -5,14 +5,12 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Json, Router,
     http::{Method, StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::super::{Admin, problem::Problem};
 
@@ -28,17 +26,52 @@ mod trials;
 /// The path that all others begin with.
 pub const BASE: &str = "/api/v1";
 
+/// What [`document`] says, made once and not at every start.
+const DOCUMENT: &str = include_str!("../../../schema/openapi.json");
+
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "alertbridge",
-        description = "What came, who was told, and what can be done about it.",
+        description = "What arrived, who was notified, and what can be done about it.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     modifiers(&Token),
     security(("token" = [])),
 )]
 struct Document;
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    incidents::list,
+    incidents::show,
+    incidents::resolve,
+    mails::list,
+    mails::show,
+    mails::raw,
+    mails::release,
+    mails::discard,
+    mails::discard_all,
+    deliveries::list,
+    deliveries::retry,
+    deliveries::discard,
+    silences::list,
+    silences::add,
+    silences::show,
+    silences::expire,
+    silences::preview,
+    conditions::ingresses,
+    conditions::receivers,
+    conditions::test,
+    conditions::profiles,
+    conditions::audit,
+    trials::explain,
+    trials::routes,
+    trials::diff,
+    objectives::list,
+    events::list,
+))]
+struct Paths;
 
 /// The bearer token of `admin.token_file`.
 struct Token;
@@ -53,40 +86,9 @@ impl Modify for Token {
     }
 }
 
-fn described() -> OpenApiRouter<Arc<Admin>> {
-    let paths = OpenApiRouter::new()
-        .routes(routes!(incidents::list))
-        .routes(routes!(incidents::show))
-        .routes(routes!(incidents::resolve))
-        .routes(routes!(mails::list))
-        .routes(routes!(mails::show))
-        .routes(routes!(mails::raw))
-        .routes(routes!(mails::release))
-        .routes(routes!(mails::discard))
-        .routes(routes!(mails::discard_all))
-        .routes(routes!(deliveries::list))
-        .routes(routes!(deliveries::retry))
-        .routes(routes!(deliveries::discard))
-        .routes(routes!(silences::list, silences::add))
-        .routes(routes!(silences::show, silences::expire))
-        .routes(routes!(silences::preview))
-        .routes(routes!(conditions::ingresses))
-        .routes(routes!(conditions::receivers))
-        .routes(routes!(conditions::test))
-        .routes(routes!(conditions::profiles))
-        .routes(routes!(conditions::audit))
-        .routes(routes!(trials::explain))
-        .routes(routes!(trials::routes))
-        .routes(routes!(trials::diff))
-        .routes(routes!(objectives::list))
-        .routes(routes!(events::list));
-
-    OpenApiRouter::with_openapi(Document::openapi()).nest(BASE, paths)
-}
-
-/// The document that describes it, in version 3.1 of its language.
+/// The document that describes the API, in version 3.1 of its language.
 pub fn document() -> utoipa::openapi::OpenApi {
-    described().into_openapi()
+    Document::openapi().nest(BASE, Paths::openapi())
 }
 
 /// Whether a method does something at a path of the document.
@@ -105,28 +107,54 @@ pub fn acts(method: &Method, path: &str) -> bool {
 
 /// The API's paths, and its document.
 pub fn router() -> Router<Arc<Admin>> {
-    let (paths, document) = described().split_for_parts();
-    let document = Arc::new(serde_json::to_string(&document).unwrap_or_default());
-    paths
+    let paths = Router::new()
+        .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incidents::show))
+        .route("/incidents/{id}/resolve", post(incidents::resolve))
+        .route("/mails", get(mails::list))
+        .route("/mails/{id}", get(mails::show))
+        .route("/mails/{id}/raw", get(mails::raw))
+        .route("/mails/{id}/release", post(mails::release))
+        .route("/mails/{id}/discard", post(mails::discard))
+        .route("/mails/discard", post(mails::discard_all))
+        .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/{id}/retry", post(deliveries::retry))
+        .route("/deliveries/{id}/discard", post(deliveries::discard))
+        .route("/silences", get(silences::list).post(silences::add))
         .route(
-            &format!("{BASE}/openapi.json"),
-            get(move || {
-                let document = (*document).clone();
-                async { ([(CONTENT_TYPE, "application/json")], document).into_response() }
-            }),
+            "/silences/{id}",
+            get(silences::show).delete(silences::expire),
         )
+        .route("/silences/preview", post(silences::preview))
+        .route("/ingresses", get(conditions::ingresses))
+        .route("/receivers", get(conditions::receivers))
+        .route("/receivers/{name}/test", post(conditions::test))
+        .route("/profiles", get(conditions::profiles))
+        .route("/audit", get(conditions::audit))
+        .route("/explain", post(trials::explain))
+        .route("/routes/test", post(trials::routes))
+        .route("/replay/diff", post(trials::diff))
+        .route("/objectives", get(objectives::list))
+        .route("/events", get(events::list))
+        .route(
+            "/openapi.json",
+            get(async || ([(CONTENT_TYPE, "application/json")], DOCUMENT)),
+        );
+
+    Router::new()
+        .nest(BASE, paths)
         .route(&format!("{BASE}/{{*rest}}"), any(nothing))
         .method_not_allowed_fallback(not_so)
 }
 
 async fn nothing() -> Problem {
-    Problem::not_found("there is nothing here: /api/v1/openapi.json names what there is")
+    Problem::not_found("there is nothing here: /api/v1/openapi.json lists every path")
 }
 
 async fn not_so() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this is not done with what is here: /api/v1/openapi.json says what is",
+        "this method is not allowed here: /api/v1/openapi.json lists those that are",
     )
 }
 
@@ -135,7 +163,7 @@ type Answer<T> = Result<Json<T>, Problem>;
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, path::Path};
+    use std::{collections::BTreeSet, env, fs, path::Path};
 
     use super::*;
 
@@ -159,5 +187,20 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         assert!(paths.len() > 15, "{paths:?}");
         assert!(paths.keys().all(|path| path.starts_with("/api/v1/")));
+    }
+
+    #[test]
+    fn what_is_described_is_what_there_is() {
+        let document = serde_json::to_value(document()).unwrap();
+        let described = document["paths"].as_object().unwrap().keys();
+        let own = ["openapi.json", "{*rest}"].map(|path| format!("{BASE}/{path}"));
+        let expected: BTreeSet<_> = described.chain(&own).map(String::as_str).collect();
+
+        let router = format!("{:?}", router());
+        let routed: BTreeSet<_> = router
+            .split('"')
+            .filter(|text| text.starts_with(BASE))
+            .collect();
+        assert_eq!(routed, expected);
     }
 }

@@ -40,7 +40,7 @@ async fn nothing() -> Failure {
 }
 
 async fn not_so() -> Failure {
-    let why = "alerts come from mail alone; this is not done with what is here";
+    let why = "alerts come from mail alone; this method is not allowed here";
     Failure(StatusCode::METHOD_NOT_ALLOWED, why.to_owned())
 }
 

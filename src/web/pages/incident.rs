@@ -445,7 +445,9 @@ async fn ask_resolve(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<S
     Question {
         title: format!("Resolve {} by hand?", story.incident.title),
         lines: vec![
-            "It is closed without a mail that says so. A mail that reports it later opens it again.".to_owned(),
+            "It is closed without a mail that says so. A mail that reports it later opens it \
+             again."
+                .to_owned(),
             follows,
         ],
         action: format!("{}/resolve", incident_at(&id)),
@@ -537,7 +539,8 @@ mod tests {
         let tree = json!({
             "path": "route", "matchers": [], "routes": [
                 { "path": "route.routes[0]", "matchers": ["a=\"1\""], "routes": [
-                    { "path": "route.routes[0].routes[1]", "matchers": ["b=\"2\""], "routes": [] }] },
+                    { "path": "route.routes[0].routes[1]", "matchers": ["b=\"2\""],
+                      "routes": [] }] },
                 { "path": "route.routes[1]", "matchers": ["c=\"3\""], "routes": [] },
                 { "path": "route.routes[10]", "matchers": ["d=\"4\""], "routes": [] }]
         });

@@ -32,8 +32,8 @@ use crate::{
 const SHOWN: usize = 64 << 10;
 
 /// What the mail's own layout may do: nothing but look like something. Its style stands in it.
-const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; base-uri 'none'; \
-                       form-action 'none'; frame-ancestors 'self'";
+const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; \
+                       base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()

@@ -164,7 +164,7 @@ fn read(lines: &str) -> Result<Labels, Problem> {
                 Ok((matcher.name().to_owned().into(), matcher.value().to_owned()))
             }
             _ => Err(Problem::unprocessable(format!(
-                "`{line}` is no label: write it like severity=critical"
+                "`{line}` is not a valid label: write it like severity=critical"
             ))),
         })
         .collect()

@@ -53,7 +53,8 @@ mod tests {
                 "opsgenie/0",
                 "8418d193-2dab-4490-b331-8c02cdd196b7",
                 Some(
-                    "https://app.opsgenie.com/alert/detail/8418d193-2dab-4490-b331-8c02cdd196b7/details",
+                    "https://app.opsgenie.com/alert/detail/8418d193-2dab-4490-b331-8c02cdd196b7/\
+                     details",
                 ),
             ),
             (

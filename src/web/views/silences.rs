@@ -183,7 +183,7 @@ pub async fn list(
         Some("expired") => Some(SilenceState::Expired),
         Some(other) => {
             return Err(Problem::bad(format!(
-                "`{other}` is no state of a silence: there are pending, active and expired"
+                "`{other}` is not a state of a silence; the states are pending, active and expired"
             )));
         }
     };

@@ -53,7 +53,7 @@ pub async fn explain(admin: &Admin, mail: Bytes, options: Options) -> Result<Vec
     let known = admin.workbench.ingresses();
     if ingress.is_some_and(|ingress| known.iter().all(|(name, _)| name != ingress)) {
         return Err(Problem::unprocessable(
-            "`ingress` names none that is configured",
+            "`ingress` names an ingress that is not configured",
         ));
     }
 
@@ -61,7 +61,7 @@ pub async fn explain(admin: &Admin, mail: Bytes, options: Options) -> Result<Vec
     let known = admin.workbench.profiles();
     if profile.is_some_and(|profile| known.iter().all(|name| name != profile)) {
         return Err(Problem::unprocessable(
-            "`profile` names none that is configured",
+            "`profile` names a profile that is not configured",
         ));
     }
 

@@ -13,12 +13,16 @@ use jiff::Timestamp;
 
 const HOST: &str = "mx.example.com";
 /// Where the host took the mail in.
-const TAKEN: &str = "Received: from mta.evil.example ([192.0.2.1]) by mx.example.com; Fri, 15 Jan 2027 12:00:00 +0000\r\n";
+const TAKEN: &str = "Received: from mta.evil.example ([192.0.2.1]) by mx.example.com; Fri, 15 Jan \
+                     2027 12:00:00 +0000\r\n";
 /// A mail that would count, did the host but say so: it carries a fresh signature of the domain,
 /// whoever made it.
-const MAIL: &str = "From: no-reply@am.atlassian.com\r\nDate: Fri, 15 Jan 2027 11:59:55 +0000\r\nSubject: x\r\n\
-    DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=am.atlassian.com; s=k; t=1800014395;\r\n\
-    \th=From:Date:Subject:Content-Type:Content-Transfer-Encoding:MIME-Version:To:Message-ID:Reply-To:Sender;\r\n\
+const MAIL: &str = "\
+    From: no-reply@am.atlassian.com\r\nDate: Fri, 15 Jan 2027 11:59:55 +0000\r\nSubject: x\r\n\
+    DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=am.atlassian.com; s=k; \
+    t=1800014395;\r\n\
+    \th=From:Date:Subject:Content-Type:Content-Transfer-Encoding:MIME-Version:To:Message-ID:\
+    Reply-To:Sender;\r\n\
     \tbh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=QUJDREVGR0hJSktMTU5PUA==\r\n";
 const PASSED: &str = "dkim=pass header.d=am.atlassian.com header.s=k header.b=QUJDREVG";
 
@@ -36,13 +40,15 @@ pub fn check(data: &[u8]) {
         let comment: String = words.chars().flat_map(|c| escaped(c, "()\\")).collect();
         // Quoted by the host, as SPF's sender is.
         never(&format!(
-            "Authentication-Results: {HOST}; spf=pass ({comment}) smtp.mailfrom=\"{quoted}\"; dkim=none\r\n{TAKEN}{MAIL}\r\n"
+            "Authentication-Results: {HOST}; spf=pass ({comment}) smtp.mailfrom=\"{quoted}\"; \
+             dkim=none\r\n{TAKEN}{MAIL}\r\n"
         ));
         // In fields of his own, below the host's.
         let value = words.trim_start();
         never(&format!(
             "Authentication-Results: {HOST}; dkim=fail header.d=am.atlassian.com\r\n{TAKEN}\
-             Authentication-Results: {value}\r\nAuthentication-Results: {HOST}; {PASSED}\r\n{MAIL}\r\n"
+             Authentication-Results: {value}\r\nAuthentication-Results: {HOST}; \
+             {PASSED}\r\n{MAIL}\r\n"
         ));
         // In all the header that comes after what another host added.
         let other = TAKEN.replace(HOST, "mx.elsewhere.example");
@@ -74,9 +80,12 @@ fn never_of(mail: &[u8]) {
 
 thread_local! {
     static JUDGE: LazyCell<(tokio::runtime::Runtime, Authenticator)> = LazyCell::new(|| {
-        let settings = Settings { require: vec![Evidence::AuthenticationResults], ..Settings::default() };
-        let (senders, day) = (["no-reply@am.atlassian.com".to_owned()], settings::Duration::from_secs(86_400));
-        let judge = Authenticator::new(&settings, &senders, BTreeMap::from([("mail", Some(HOST))]), day).unwrap();
+        let settings = Settings { require: vec![Evidence::AuthenticationResults],
+                                  ..Settings::default() };
+        let (senders, day) = (["no-reply@am.atlassian.com".to_owned()],
+                              settings::Duration::from_secs(86_400));
+        let judge = Authenticator::new(&settings, &senders,
+                                       BTreeMap::from([("mail", Some(HOST))]), day).unwrap();
         (super::runtime(), judge)
     });
 }

@@ -36,7 +36,8 @@ const SIGNED_AT: &str = "1800014400";
 const FIXTURE: &[u8] = include_bytes!("../../providers/mail.eml");
 const CERTIFICATE: &[u8] = include_bytes!("../../providers/sns.pem");
 const CERTIFICATE_KEY: &str = include_str!("../../providers/sns.key.pem");
-const CERTIFICATE_URL: &str = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem";
+const CERTIFICATE_URL: &str = "https://sns.us-east-1.amazonaws.com/\
+    SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem";
 const MAILGUN_KEY: &str = "key-of-the-check";
 
 /// A connection, hyper's buffers, a form's parts and the JSON in JSON.
@@ -121,7 +122,8 @@ impl<'a> Request<'a> {
     fn posted_twice(&self) -> [Answer; 2] {
         let (headers, body) = self.proved();
         let mut head = format!(
-            "POST /ingress/{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {}\r\ncontent-length: {}\r\n",
+            "POST /ingress/{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: \
+             {}\r\ncontent-length: {}\r\n",
             self.provider,
             self.content_type,
             body.len()
@@ -276,7 +278,9 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
 
 thread_local! {
     static SENDGRID: LazyCell<EcdsaKeyPair> =
-        LazyCell::new(|| EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_ASN1_SIGNING).unwrap());
+        LazyCell::new(|| {
+            EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()
+        });
     static SNS: LazyCell<RsaKeyPair> = LazyCell::new(|| {
         let der: String = CERTIFICATE_KEY.lines().filter(|line| !line.starts_with('-')).collect();
         RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap()
@@ -306,7 +310,8 @@ fn notification(message: &str) -> Vec<u8> {
         "2027-01-15T12:00:00.000Z",
     );
     let signed = format!(
-        "Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{TOPIC}\nType\nNotification\n"
+        "Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{TOPIC}\nType\n\
+         Notification\n"
     );
     let signature = SNS.with(|key| {
         let mut signature = vec![0; key.public_modulus_len()];
@@ -320,8 +325,10 @@ fn notification(message: &str) -> Vec<u8> {
         signature
     });
     let body = json!({
-        "Type": "Notification", "MessageId": id, "TopicArn": TOPIC, "Message": message, "Timestamp": time,
-        "SignatureVersion": "2", "Signature": STANDARD.encode(signature), "SigningCertURL": CERTIFICATE_URL,
+        "Type": "Notification", "MessageId": id, "TopicArn": TOPIC, "Message": message,
+        "Timestamp": time,
+        "SignatureVersion": "2", "Signature": STANDARD.encode(signature),
+        "SigningCertURL": CERTIFICATE_URL,
     });
     body.to_string().into_bytes()
 }
@@ -354,8 +361,8 @@ fn doors() -> Vec<Settings> {
     let public = SENDGRID.with(|key| {
         // What SendGrid shows is a SubjectPublicKeyInfo (RFC 5480): this is its beginning for
         // P-256.
-        let head =
-            b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\0";
+        let head = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+            \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\0";
         STANDARD.encode([&head[..], key.public_key().as_ref()].concat())
     });
     vec![

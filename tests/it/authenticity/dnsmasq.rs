@@ -40,7 +40,8 @@ impl Dnsmasq {
             "local-ttl=60\n"
         };
         let mut conf = format!(
-            "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n{kept}log-queries\n\
+            "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n\
+             {kept}log-queries\n\
              local=/atlassian.com/\nlocal=/example/\nlocal=/google.com/\n{more}\n"
         );
         for (name, text) in records {

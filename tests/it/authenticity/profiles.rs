@@ -27,7 +27,8 @@ profiles:
   - name: own
     match: {{ from: ['ops@{OWN}'] }}
     each: {{ text: '(?m)^- (?<id>\\S+) (?<state>\\S+)$' }}
-    fields: {{ key: '{{{{ item.id }}}}', status: '{{{{ item.state }}}}', title: '{{{{ item.id }}}}' }}
+    fields: {{ key: '{{{{ item.id }}}}', status: '{{{{ item.state }}}}', title: '{{{{ item.id \
+    }}}}' }}
     status: {{ trigger: [firing], resolve: [resolved], otherwise: unparsed }}
 "
     )

@@ -13,7 +13,8 @@ const ELEMENT: &str = "<script type=\"application/json\" id=\"incident-data\">{}
 fn mail_of(fields: &str, body: &str) -> Vec<u8> {
     let date = jiff::fmt::rfc2822::to_string(&now().to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
     let header = format!(
-        "From: no-reply@am.atlassian.com\r\nTo: a@b.example\r\nSubject: x\r\nDate: {date}\r\n{fields}\r\n"
+        "From: no-reply@am.atlassian.com\r\nTo: a@b.example\r\nSubject: x\r\nDate: \
+         {date}\r\n{fields}\r\n"
     );
     format!("{header}\r\n{body}").into_bytes()
 }
@@ -79,7 +80,8 @@ async fn a_signed_body_that_is_given_another_reading_proves_nothing() {
     let in_text = format!("An app called {ELEMENT}\r\nfell over.\r\n");
     let plain = loosely(&mail_of("Content-Type: text/plain", &in_text));
     let in_part = format!(
-        "--b\r\nContent-Type: text/plain\r\n\r\nAn app called\r\n--c\r\nContent-Type: text/html\r\n\r\n{ELEMENT}\r\n--c--\r\n\r\n\
+        "--b\r\nContent-Type: text/plain\r\n\r\nAn app called\r\n--c\r\nContent-Type: \
+         text/html\r\n\r\n{ELEMENT}\r\n--c--\r\n\r\n\
          --b\r\nContent-Type: text/html\r\n\r\n<p>It fell over</p>\r\n--b--\r\n"
     );
     let nested = loosely(&mail_of(
@@ -100,11 +102,17 @@ async fn a_signed_body_that_is_given_another_reading_proves_nothing() {
     let mut tried = 0;
     for (mail, fields) in [
         (&multipart, html.to_owned()),
-        (&multipart, format!("{html}Content-Transfer-Encoding: quoted-printable\r\n")),
+        (
+            &multipart,
+            format!("{html}Content-Transfer-Encoding: quoted-printable\r\n"),
+        ),
         (&multipart, "Content-Type: text/plain\r\n".into()),
         (&multipart, String::new()),
         (&multipart, "Content-Type: multipart/mixed\r\n".into()),
-        (&multipart, "Content-Type: multipart/mixed; boundary=x\r\n".into()),
+        (
+            &multipart,
+            "Content-Type: multipart/mixed; boundary=x\r\n".into(),
+        ),
         (&multipart, "Content-Type: message/rfc822\r\n".into()),
         (&plain, html.into()),
         (&plain, "Content-Type : text/html\r\n".into()),
@@ -112,29 +120,82 @@ async fn a_signed_body_that_is_given_another_reading_proves_nothing() {
         (&plain, format!("Content-Type: text/plain\r\n{html}")),
         (&plain, format!("{html}Content-Type: text/plain\r\n")),
         (&plain, "CONTENT-TYPE:\r\n text/html\r\n".into()),
-        (&plain, "Content-Type: multipart/mixed; boundary=\"An app\"\r\n".into()),
-        (&nested, "Content-Type: multipart/mixed; boundary=c\r\n".into()),
-        (&nested, "Content-Type: multipart/mixed; boundary*=utf-8''c\r\n".into()),
-        (&nested, "Content-Type: multipart/mixed; boundary*0=c\r\n".into()),
+        (
+            &plain,
+            "Content-Type: multipart/mixed; boundary=\"An app\"\r\n".into(),
+        ),
+        (
+            &nested,
+            "Content-Type: multipart/mixed; boundary=c\r\n".into(),
+        ),
+        (
+            &nested,
+            "Content-Type: multipart/mixed; boundary*=utf-8''c\r\n".into(),
+        ),
+        (
+            &nested,
+            "Content-Type: multipart/mixed; boundary*0=c\r\n".into(),
+        ),
         (&nested, html.into()),
-        (&nested, "Content-Type: multipart/alternative; boundary=b\r\nContent-Disposition: attachment\r\n".into()),
-        (&nested, "Content-Type: multipart/alternative; boundary=b\r\nContent-Transfer-Encoding: base64\r\n".into()),
-        (&escaped, format!("{html}Content-Transfer-Encoding: quoted-printable\r\n")),
-        (&escaped, format!("{html}Content-Transfer-Encoding: Quoted-Printable (x)\r\n")),
-        (&escaped, format!("{html}Content-Transfer-Encoding: base64\r\n")),
-        (&escaped, format!("{html}Content-Transfer-Encoding : quoted-printable\r\n")),
+        (
+            &nested,
+            "Content-Type: multipart/alternative; boundary=b\r\nContent-Disposition: \
+                   attachment\r\n"
+                .into(),
+        ),
+        (
+            &nested,
+            "Content-Type: multipart/alternative; boundary=b\r\nContent-Transfer-Encoding: \
+                   base64\r\n"
+                .into(),
+        ),
+        (
+            &escaped,
+            format!("{html}Content-Transfer-Encoding: quoted-printable\r\n"),
+        ),
+        (
+            &escaped,
+            format!("{html}Content-Transfer-Encoding: Quoted-Printable (x)\r\n"),
+        ),
+        (
+            &escaped,
+            format!("{html}Content-Transfer-Encoding: base64\r\n"),
+        ),
+        (
+            &escaped,
+            format!("{html}Content-Transfer-Encoding : quoted-printable\r\n"),
+        ),
         (&quoted, html.into()),
-        (&quoted, format!("{html}Content-Transfer-Encoding: 8bit\r\n")),
-        (&of_another_charset, "Content-Type: text/html; charset=shift_jis\r\n".into()),
-        (&of_another_charset, "Content-Type: text/html; charset=gbk\r\n".into()),
-        (&of_another_charset, "Content-Type: text/html; charset=iso-2022-jp\r\n".into()),
-        (&of_another_charset, "Content-Type: text/html; charset=utf-7\r\n".into()),
+        (
+            &quoted,
+            format!("{html}Content-Transfer-Encoding: 8bit\r\n"),
+        ),
+        (
+            &of_another_charset,
+            "Content-Type: text/html; charset=shift_jis\r\n".into(),
+        ),
+        (
+            &of_another_charset,
+            "Content-Type: text/html; charset=gbk\r\n".into(),
+        ),
+        (
+            &of_another_charset,
+            "Content-Type: text/html; charset=iso-2022-jp\r\n".into(),
+        ),
+        (
+            &of_another_charset,
+            "Content-Type: text/html; charset=utf-7\r\n".into(),
+        ),
     ] {
         let retold = retold(mail, &fields);
         // By its own signature, and by the word of a host that verified it.
         let verdict = judged(&judge, &retold).await;
         assert_eq!(verdict.verdict, Verdict::Fail, "{fields}{verdict:?}");
-        let recorded = gmail("Authentication-Results: mx.google.com; dkim=pass header.d=am.atlassian.com\n", &retold);
+        let recorded = gmail(
+            "Authentication-Results: mx.google.com; dkim=pass \
+                              header.d=am.atlassian.com\n",
+            &retold,
+        );
         let verdict = judge.judge(&message("gmail", &recorded)).await;
         assert_eq!(verdict.verdict, Verdict::Fail, "{fields}{verdict:?}");
         tried += 1;
@@ -146,7 +207,8 @@ async fn a_signed_body_that_is_given_another_reading_proves_nothing() {
 async fn where_the_body_was_made_anew_the_signature_covers_how_it_was_read() {
     let zone = zone();
     let judge = judge_by(&zone.address);
-    let said = "Authentication-Results: spf=pass; dkim=pass header.d=am.atlassian.com;example.com; dmarc=pass\n";
+    let said = "Authentication-Results: spf=pass; dkim=pass header.d=am.atlassian.com;example.com; \
+                dmarc=pass\n";
     let anew = |mail: &[u8]| {
         let mail = str::from_utf8(mail)
             .unwrap()

@@ -7,12 +7,16 @@ pub fn gmail(said: &str, mail: &[u8]) -> Vec<u8> {
     below(
         &format!(
             "Delivered-To: alerts@example.com\n\
-             Received: by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6csp126141vsh; Sat, 18 Mar 2023 03:21:58 -0700 (PDT)\n\
-             X-Received: by 2002:a92:ca4e:: with SMTP id q14mr3941013ilo.233.1632887852170; Sat, 18 Mar 2023\n\
+             Received: by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6csp126141vsh; Sat, 18 Mar 2023 \
+             03:21:58 -0700 (PDT)\n\
+             X-Received: by 2002:a92:ca4e:: with SMTP id q14mr3941013ilo.233.1632887852170; Sat, \
+             18 Mar 2023\n\
              Return-Path: <bounce@am.atlassian.com>\n\
-             Received: from mta-70-150-16.atlassian.com (mta.example. [192.0.2.16])\n        by mx.google.com with ESMTPS id x\n \
-             for <alerts@example.com>; Sat, 18 Mar 2023 03:21:57 -0700 (PDT)\n\
-             Received-SPF: pass (google.com: domain of bounce@am.atlassian.com designates 192.0.2.16)\n\
+             Received: from mta-70-150-16.atlassian.com (mta.example. [192.0.2.16])\n        by \
+             mx.google.com with ESMTPS id x\n for <alerts@example.com>; Sat, 18 Mar 2023 03:21:57 \
+             -0700 (PDT)\n\
+             Received-SPF: pass (google.com: domain of bounce@am.atlassian.com designates \
+             192.0.2.16)\n\
              {said}"
         ),
         mail,
@@ -23,9 +27,11 @@ pub fn gmail(said: &str, mail: &[u8]) -> Vec<u8> {
 fn by_google(mail: &[u8]) -> String {
     let quote = quote(mail);
     format!(
-        "Authentication-Results: mx.google.com;\n       dkim=pass header.i=@am.atlassian.com header.s=s1 header.b={quote};\n       \
-         spf=pass (google.com: domain of bounce@am.atlassian.com designates 192.0.2.16 as permitted sender) \
-         smtp.mailfrom=bounce@am.atlassian.com;\n       dmarc=pass (p=NONE sp=NONE dis=NONE) header.from=atlassian.com\n"
+        "Authentication-Results: mx.google.com;\n       dkim=pass header.i=@am.atlassian.com \
+         header.s=s1 header.b={quote};\n       spf=pass (google.com: domain of \
+         bounce@am.atlassian.com designates 192.0.2.16 as permitted sender) \
+         smtp.mailfrom=bounce@am.atlassian.com;\n       dmarc=pass (p=NONE sp=NONE dis=NONE) \
+         header.from=atlassian.com\n"
     )
 }
 
@@ -89,14 +95,17 @@ async fn what_microsoft_recorded_counts_though_it_signs_no_name() {
         below(
             &format!(
                 "Received: from AM0PR04MB1234.eurprd04.prod.outlook.com (2603:10a6:208::1) by\n \
-                 VI1PR04MB5678.eurprd04.prod.outlook.com with HTTPS; Sat, 18 Mar 2023 10:21:59 +0000\n\
-                 Received: from DB8EUR05FT001.eop-eur05.prod.protection.outlook.com\n (2603:10a6:10:100:cafe::1) by \
-                 DB8PR06CA0001.outlook.office365.com\n (2603:10a6:10:100::14) with Microsoft SMTP Server; Sat, 18 Mar 2023\n\
-                 Authentication-Results: spf=pass (sender IP is 192.0.2.16)\n smtp.mailfrom=am.atlassian.com; example.com; \
-                 dkim=pass (signature was\n verified) header.d=am.atlassian.com;example.com; dmarc=pass action=none\n \
+                 VI1PR04MB5678.eurprd04.prod.outlook.com with HTTPS; Sat, 18 Mar 2023 10:21:59 \
+                 +0000\n\
+                 Received: from DB8EUR05FT001.eop-eur05.prod.protection.outlook.com\n \
+                 (2603:10a6:10:100:cafe::1) by DB8PR06CA0001.outlook.office365.com\n \
+                 (2603:10a6:10:100::14) with Microsoft SMTP Server; Sat, 18 Mar 2023\n\
+                 Authentication-Results: spf=pass (sender IP is 192.0.2.16)\n \
+                 smtp.mailfrom=am.atlassian.com; example.com; dkim=pass (signature was\n verified) \
+                 header.d=am.atlassian.com;example.com; dmarc=pass action=none\n \
                  header.from=am.atlassian.com;compauth=pass reason=100\n\
-                 Received: from mta-70-150-16.atlassian.com (192.0.2.16) by\n {by} (10.233.243.1) with Microsoft SMTP \
-                 Server; Sat, 18 Mar 2023 10:21:58 +0000\n"
+                 Received: from mta-70-150-16.atlassian.com (192.0.2.16) by\n {by} (10.233.243.1) \
+                 with Microsoft SMTP Server; Sat, 18 Mar 2023 10:21:58 +0000\n"
             ),
             &remade,
         )
@@ -287,7 +296,8 @@ async fn a_senders_own_line_below_a_host_that_adds_none_needs_a_signature_of_the
     let forged = alert();
     let said = |b: &str| {
         format!(
-            "Authentication-Results: mx.google.com; dkim=pass header.i=@am.atlassian.com header.s=s1 header.b={b}\n"
+            "Authentication-Results: mx.google.com; dkim=pass header.i=@am.atlassian.com \
+             header.s=s1 header.b={b}\n"
         )
     };
     let bare = through("gmail", &gmail(&said("D7LB4PXY"), &forged)).await;

@@ -9,7 +9,8 @@ fn config(dns: &str) -> String {
     format!(
         "store: {{ url: 'sqlite:state.db' }}
 admin: {{ listen: '127.0.0.1:0' }}
-ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: mail, trusted_authserv_id: mx.google.com }}] }}
+ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: mail, trusted_authserv_id: \
+mx.google.com }}] }}
 alerts: {{ authenticity: {{ dns: ['{dns}'] }} }}
 route: {{ receiver: people }}
 receivers: [{{ name: people, stdout_configs: [{{}}] }}]

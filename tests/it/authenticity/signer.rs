@@ -47,7 +47,8 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 /// Signs as `domain` by the selector `s1`; `more` is what differs: see sign.py.
 pub fn signed(mail: &[u8], domain: &str, more: Value) -> Vec<u8> {
-    let job = json!({ "mail": BASE64_STANDARD.encode(mail), "selector": "s1", "domain": domain, "key": KEY.pem });
+    let job = json!({ "mail": BASE64_STANDARD.encode(mail), "selector": "s1", "domain": domain,
+                      "key": KEY.pem });
     Dkimpy::with(|dkimpy| dkimpy.run(&both(job, more)))
 }
 

@@ -116,31 +116,42 @@ fn junk(body: String) -> impl Strategy<Value = String> {
     );
     let seals = prop::collection::vec((domain(), name(), domain()), 0..4);
     let own = prop::collection::vec((domain(), name(), algorithm, more), 0..4);
-    (own, seals, select(&["google.com", "groups.google.com", "dead.test"][..]), name()).prop_map(
-        move |(own, seals, last, selector)| {
+    (
+        own,
+        seals,
+        select(&["google.com", "groups.google.com", "dead.test"][..]),
+        name(),
+    )
+        .prop_map(move |(own, seals, last, selector)| {
             let signed = format!("c=simple/simple; h=From:Date:Subject; bh={body}; b={junk}");
             let mut fields = String::new();
             let links = seals.len() + 1;
-            for (place, (domain, key, signer)) in
-                seals.into_iter().chain([(last.into(), selector, last.into())]).enumerate()
+            for (place, (domain, key, signer)) in seals
+                .into_iter()
+                .chain([(last.into(), selector, last.into())])
+                .enumerate()
             {
                 let (i, cv) = (place + 1, if place == 0 { "none" } else { "pass" });
                 fields += &format!(
-                    "ARC-Authentication-Results: i={i}; {last}; dkim=pass header.d=am.atlassian.com\r\n\
+                    "ARC-Authentication-Results: i={i}; {last}; dkim=pass \
+                     header.d=am.atlassian.com\r\n\
                      ARC-Message-Signature: i={i}; a=rsa-sha256; d={signer}; s={key}; {signed}\r\n\
                      ARC-Seal: i={i}; a=rsa-sha256; cv={cv}; d={domain}; s={key}; b={junk}\r\n"
                 );
             }
             let chained = links % 2 == 0 || own.is_empty();
             let own = own.into_iter().map(|(domain, key, algorithm, more)| {
-                format!("DKIM-Signature: v=1; a={algorithm}; {more}d={domain}; s={key}; {signed}\r\n")
+                format!(
+                    "DKIM-Signature: v=1; a={algorithm}; {more}d={domain}; s={key}; \
+                         {signed}\r\n"
+                )
             });
             own.collect::<String>() + if chained { &fields } else { "" }
-        },
-    )
+        })
 }
 
-/// A name server that is silent about whatever is below `dead.…`, and refuses to answer for others.
+/// A name server that is silent about whatever is below `dead.…`, and refuses to answer for
+/// others.
 fn zone_with_holes() -> (Dnsmasq, UdpSocket) {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();

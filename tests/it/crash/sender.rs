@@ -133,7 +133,8 @@ impl Sender {
             }
             Way::Postmark => {
                 let url = http.replace("/ingress/http", "/ingress/postmark");
-                let inbound = serde_json::json!({ "MessageID": "1", "RawEmail": String::from_utf8_lossy(mail) });
+                let inbound = serde_json::json!({ "MessageID": "1",
+                                                  "RawEmail": String::from_utf8_lossy(mail) });
                 client()
                     .post(url)
                     .basic_auth(POSTMARK.0, Some(POSTMARK.1))

@@ -50,7 +50,8 @@ async fn a_crash_while_a_fallback_is_told_tells_it_once() {
 delivery: {{ backoff: {{ initial: 1s, max: 1s }} }}
 route: {{ receiver: oncall }}
 receivers:
-  - {{ name: oncall, fallback: {{ receiver: backup, after: 1s }}, pagerduty_configs: [{{ routing_key_file: pagerduty, url: '{}' }}] }}
+  - {{ name: oncall, fallback: {{ receiver: backup, after: 1s }}, pagerduty_configs: [{{ \
+  routing_key_file: pagerduty, url: '{}' }}] }}
   - {{ name: backup, webhook_configs: [{{ url: '{}', secret_file: hook }}] }}",
             pager.url(),
             hook.url()
@@ -74,7 +75,8 @@ async fn a_crash_while_old_mail_is_deleted_leaves_the_rest_whole() {
     let folder = tempfile::tempdir().unwrap();
     let config = |retention: &str| {
         format!(
-            "{}{IN}\nroute: {{ receiver: out }}\nreceivers: [{{ name: out, stdout_configs: [{{}}] }}]",
+            "{}{IN}\nroute: {{ receiver: out }}\nreceivers: [{{ name: out, stdout_configs: [{{}}] \
+             }}]",
             DOORS.replace(
                 "alertbridge.db' }",
                 &format!("alertbridge.db', mail_retention: {retention} }}")

@@ -64,10 +64,12 @@ async fn every_panel_and_every_rule_finds_what_it_asks_for() {
         &format!(
             "{doors}
 store: {{ url: 'sqlite:alertbridge.db' }}
-canary: {{ send_via: {{ smtp: 127.0.0.1, port: {smtp}, tls: none, from: bridge@example.com, to: alerts@example.com }} }}
+canary: {{ send_via: {{ smtp: 127.0.0.1, port: {smtp}, tls: none, from: bridge@example.com, to: \
+alerts@example.com }} }}
 alerts: {{ authenticity: {{ dns: ['{}'], unverified: {{ max_per_hour: 1 }} }} }}
 delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }} }}
-route: {{ receiver: out, routes: [{{ receiver: refuses, matchers: ['kind=\"incident\"'], continue: true }}, {{ receiver: out }}] }}
+route: {{ receiver: out, routes: [{{ receiver: refuses, matchers: ['kind=\"incident\"'], continue: \
+true }}, {{ receiver: out }}] }}
 receivers:
   - {{ name: refuses, {} }}
   - {{ name: out, stdout_configs: [{{}}], webhook_configs: [{{ url: 'http://127.0.0.1:{}/' }}] }}

@@ -22,8 +22,10 @@ fn values() -> Value {
         "config": {
             "ingress": {
                 "http": { "listen": "0.0.0.0:8025" },
-                "webhook": [{ "name": "hook", "token_file": "/etc/alertbridge/secrets/bridge/ingress_token" }],
-                "smtp": [{ "name": "relay", "listen": "0.0.0.0:2525", "recipients": ["alerts@example.com"] }],
+                "webhook": [{ "name": "hook",
+                              "token_file": "/etc/alertbridge/secrets/bridge/ingress_token" }],
+                "smtp": [{ "name": "relay", "listen": "0.0.0.0:2525",
+                           "recipients": ["alerts@example.com"] }],
                 "imap": [{
                     "name": "mailbox", "host": "imap.example.com", "username": "alerts@example.com",
                     "password_file": "/etc/alertbridge/secrets/bridge/imap_password",
@@ -39,7 +41,10 @@ fn values() -> Value {
             }],
         },
         "service": { "type": "LoadBalancer", "ports": { "relay": 25, "http": 80 } },
-        "networkPolicy": { "enabled": true, "adminFrom": [{ "podSelector": { "matchLabels": { "app": "prometheus" } } }] },
+        "networkPolicy": {
+            "enabled": true,
+            "adminFrom": [{ "podSelector": { "matchLabels": { "app": "prometheus" } } }],
+        },
         "serviceMonitor": { "enabled": true, "labels": { "release": "prometheus" } },
     })
 }
@@ -216,7 +221,9 @@ fn pods_are_confined_and_whatever_they_name_is_there() {
             );
             let container = &pod["containers"][0];
             assert_eq!(container["image"], "registry.example.com/alertbridge:test");
-            let expected = json!({ "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] } });
+            let expected = json!({ "allowPrivilegeEscalation": false,
+                                   "readOnlyRootFilesystem": true,
+                                   "capabilities": { "drop": ["ALL"] } });
             assert_eq!(container["securityContext"], expected);
             let claims = object["spec"]["volumeClaimTemplates"]
                 .as_array()
@@ -329,7 +336,10 @@ fn values_that_make_no_working_bridge_are_refused_with_the_mend() {
     if !is_here() {
         return;
     }
-    let smtp = |listen: &str| json!([{ "name": "relay", "listen": listen, "recipients": ["a@example.com"] }]);
+    let smtp = |listen: &str| {
+        json!([{ "name": "relay", "listen": listen,
+                                       "recipients": ["a@example.com"] }])
+    };
     for (place, value, says) in [
         (
             "/replicas",

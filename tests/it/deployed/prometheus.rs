@@ -171,9 +171,11 @@ impl Prometheus {
         let file = folder.path().join("prometheus.yaml");
         let target = bridge.admin.trim_start_matches("http://");
         let config = json!({
-            "global": { "scrape_interval": "4s", "scrape_timeout": "4s", "evaluation_interval": "1s" },
+            "global": { "scrape_interval": "4s", "scrape_timeout": "4s",
+                        "evaluation_interval": "1s" },
             "rule_files": [deploy("prometheus/alerts.yaml")],
-            "scrape_configs": [{ "job_name": "alertbridge", "static_configs": [{ "targets": [target] }] }],
+            "scrape_configs": [{ "job_name": "alertbridge",
+                                 "static_configs": [{ "targets": [target] }] }],
         });
         fs::write(&file, config.to_string()).unwrap();
         let child = Command::new("prometheus")

@@ -57,13 +57,15 @@ impl<'a> Alert<'a> {
         let incident = json!({
             "appKey": self.app.0,
             "appDetails": { "name": self.app.1, "partnerName": "Beispiel GmbH" },
-            "incidentId": self.incident, "incidentStatus": self.status, "time": format!("{time:.0}"),
+            "incidentId": self.incident, "incidentStatus": self.status,
+            "time": format!("{time:.0}"),
             "metricName": self.metric, "metricUnit": "PERCENT", "measurementDurationSeconds": 86400,
             "sliValue": self.value, "sloValue": 99.0
         });
         let incident = incident.to_string().replace('<', "\\u003c");
         let html = format!(
-            "<!DOCTYPE html><html><head><script type=\"application/json\" id=\"incident-data\">{incident}</script>\
+            "<!DOCTYPE html><html><head><script type=\"application/json\" \
+             id=\"incident-data\">{incident}</script>\
              </head><body><h1>Alert</h1>{}</body></html>",
             self.html
         );
@@ -82,7 +84,8 @@ impl<'a> Alert<'a> {
              Subject: =?UTF-8?B?{subject}?=\r\nDate: {}\r\nMIME-Version: 1.0\r\n\
              Content-Type: multipart/alternative; boundary=\"b1\"\r\n\r\n\
              --b1\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\n{} of {} is {}.\r\n\
-             --b1\r\nContent-Type: text/html; charset=UTF-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+             --b1\r\nContent-Type: text/html; charset=UTF-8\r\nContent-Transfer-Encoding: \
+             base64\r\n\r\n\
              {}\r\n--b1--\r\n",
             after(7),
             after(1),
@@ -161,7 +164,8 @@ impl Bed {
 store: {{ url: 'sqlite:alertbridge.db' }}
 {admin}
 alerts:
-  app_keys: [com.example.calendar, com.example.refused, com.example.appkey, '\"><svg/onload=pwned()>']
+  app_keys: [com.example.calendar, com.example.refused, com.example.appkey, \
+  '\"><svg/onload=pwned()>']
   authenticity: {{ require: [] }}
 ingress:
   http: {{ listen: '127.0.0.1:0' }}
@@ -300,7 +304,8 @@ pub fn hostile() -> Alert<'static> {
             "<img src=x onerror=pwned()>\u{202e}gnp.exe\n</li>",
         ),
         subject: "<script>pwned()</script>\u{2066} subject",
-        html: "<script>window.pwned = 1; parent.pwned = 1</script><img src='https://evil.test/pixel.png'>\
+        html: "<script>window.pwned = 1; parent.pwned = 1</script><img \
+               src='https://evil.test/pixel.png'>\
                <link rel=stylesheet href='https://evil.test/style.css'>\
                <form action='https://evil.test/'><button>x</button></form>\
                <style>body { background: url(https://evil.test/background.png) }</style>\

@@ -16,7 +16,8 @@ async fn nothing_that_a_mail_holds_is_obeyed_on_any_page() {
     bed.bridge.settled(1).await;
     let tab = Tab::open(Look::default());
     let incident = "/incidents/HOSTILE%22%3E%3Cscript%3Epwned()%3C%2Fscript%3E";
-    let safe = "window.pwned === undefined && !document.querySelector('#evil, main img, [onload], [onerror], main script')";
+    let safe = "window.pwned === undefined && !document.querySelector('#evil, main img, [onload], \
+                [onerror], main script')";
 
     for page in [
         "/",
@@ -29,7 +30,8 @@ async fn nothing_that_a_mail_holds_is_obeyed_on_any_page() {
         "/deliveries",
         "/rules?mail=1",
         "/silences/new?matchers=kind%3Dincident",
-        "/silences/new?matchers=%3C/textarea%3E%3Cscript%3Epwned()%3C/script%3E&comment=%22%3E%3Cb%20id=evil%3E",
+        "/silences/new?matchers=%3C/textarea%3E%3Cscript%3Epwned()%3C/script%3E\
+         &comment=%22%3E%3Cb%20id=evil%3E",
         "/incidents?q=%22%3E%3Cb%20id=evil%3E&severity=%3Cb%20id=evil%3E",
         "/rules?labels=%3C/textarea%3E%3Cb%20id=evil%3E&at=%3Cb%3E",
         "/mails?outcome=%3Cb%20id=evil%3E",

@@ -279,7 +279,8 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         tab.go(&bed.at("/rules"));
         tab.fill("#labels", "severity=critical\napp_key=com.example.refused");
         tab.choose("Show the way");
-        let reached = "[...document.querySelectorAll('#test [role=status] li')].map((e) => e.innerText.split('\\n')[0])";
+        let reached = "[...document.querySelectorAll('#test [role=status] li')].map((e) => \
+                       e.innerText.split('\\n')[0])";
         assert_eq!(tab.eval(reached), json!(["chat", "refusing"]));
         assert_eq!(
             tab.eval("document.querySelectorAll('.node.taken').length"),
@@ -287,7 +288,7 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         );
         tab.fill("#labels", "severity>3");
         tab.choose("Show the way");
-        shown(&tab, "is no label");
+        shown(&tab, "is not a valid label");
 
         let file = bed.folder.path().join("mail.eml");
         std::fs::write(&file, Alert::refused("NEW").mail()).unwrap();

@@ -26,7 +26,8 @@ pub fn webhooks() -> String {
     format!(
         "  webhook:
     - {{ name: http }}
-    - {{ name: mailgun, provider: mailgun, path: /ingress/mailgun/mime, signing_key: {MAILGUN_KEY} }}
+    - {{ name: mailgun, provider: mailgun, path: /ingress/mailgun/mime, signing_key: {MAILGUN_KEY} \
+    }}
     - {{ name: sendgrid, provider: sendgrid, {BASIC} }}
     - {{ name: postmark, provider: postmark, {BASIC} }}
     - {{ name: ses, provider: ses, topic_arn: '{TOPIC}' }}

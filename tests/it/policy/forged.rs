@@ -33,7 +33,8 @@ fn reread(mail: &[u8], fields: &str) -> Vec<u8> {
         .0;
     let own = format!(
         "--b\r\nContent-Type: text/plain\r\n\r\n<html>\r\n--c\r\nContent-Type: text/html\r\n\
-         Content-Transfer-Encoding: quoted-printable\r\n\r\n<script{element}</script>\r\n--c--\r\n</html>\r\n--b\r\n\
+         Content-Transfer-Encoding: \
+         quoted-printable\r\n\r\n<script{element}</script>\r\n--c--\r\n</html>\r\n--b\r\n\
          Content-Type: text/html\r\n\r\n<p>Hello</p>\r\n--b--\r\n"
     );
     let (kept, _) = header.split_once("Content-Type:").unwrap();
@@ -103,8 +104,10 @@ const FORGERS: [(&str, Forger); 30] = [
         .concat()
     }),
     ("sealed by who does not answer", |mail, _| {
-        let said = "ARC-Authentication-Results: i=1; x.test; dkim=pass header.d=am.atlassian.com\r\n\
-                    ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=out-of-reach.test; s=s1; h=from; bh=eA==; b=eA==\r\n\
+        let said = "ARC-Authentication-Results: i=1; x.test; dkim=pass \
+                    header.d=am.atlassian.com\r\n\
+                    ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; \
+                    d=out-of-reach.test; s=s1; h=from; bh=eA==; b=eA==\r\n\
                     ARC-Seal: i=1; a=rsa-sha256; t=1; cv=none; d=google.com; s=-x; b=eA==\r\n";
         [said.as_bytes(), mail].concat()
     }),
@@ -160,12 +163,15 @@ const FORGERS: [(&str, Forger); 30] = [
         [&signed(mail, DOMAIN, json!({ "l": true }))[..], b"more\r\n"].concat()
     }),
     ("says it passed", |mail, _| {
-        let said = b"Authentication-Results: mx.google.com; dkim=pass header.d=am.atlassian.com; dmarc=pass\r\n";
+        let said = b"Authentication-Results: mx.google.com; dkim=pass header.d=am.atlassian.com; \
+                     dmarc=pass\r\n";
         [&said[..], mail].concat()
     }),
     ("says it was sealed", |mail, _| {
-        let said = "ARC-Authentication-Results: i=1; mx.google.com; dkim=pass header.d=am.atlassian.com\r\n\
-                    ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=google.com; s=s1; h=from; bh=x; b=x\r\n\
+        let said = "ARC-Authentication-Results: i=1; mx.google.com; dkim=pass \
+                    header.d=am.atlassian.com\r\n\
+                    ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=google.com; \
+                    s=s1; h=from; bh=x; b=x\r\n\
                     ARC-Seal: i=1; a=rsa-sha256; t=1; cv=none; d=google.com; s=s1; b=x\r\n";
         [said.as_bytes(), mail].concat()
     }),
@@ -200,7 +206,8 @@ async fn hundreds_of_forged_mails_through_every_door_page_nobody_as_if_genuine_a
     let dovecot = Dovecot::start();
     let mailbox = dovecot.settings(Tls::Implicit);
     let imap = format!(
-        "{}  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]",
+        "{}  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, \
+         password_file: '{}' }}]",
         webhooks(),
         mailbox.port.unwrap(),
         mailbox.ca_file.unwrap().display(),

@@ -11,7 +11,8 @@ async fn a_refused_login_is_told_once_over_a_restart_and_its_end_too() {
     dovecot.write_password("wrong");
     let mailbox = dovecot.settings(Tls::Implicit);
     let imap = format!(
-        "  imap: [{{ name: box, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]",
+        "  imap: [{{ name: box, host: localhost, port: {}, ca_file: '{}', username: {}, \
+         password_file: '{}' }}]",
         mailbox.port.unwrap(),
         mailbox.ca_file.unwrap().display(),
         mailbox.username,

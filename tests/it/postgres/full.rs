@@ -10,7 +10,8 @@ use crate::{
 
 const FULL: &str = "
 CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END \
+    $$;
 CREATE TRIGGER is_full BEFORE INSERT ON bodies FOR EACH ROW EXECUTE FUNCTION is_full()";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,8 +62,7 @@ async fn server_for_localhost() -> Arc<Server> {
     server(authority, issued).await
 }
 
-const FOREIGN: &str =
-    "its certificate is from no authority that is trusted; name the file of the authority";
+const FOREIGN: &str = "no trusted authority issued its certificate; name the file of the authority";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_is_trusted_as_far_as_sslmode_says() {
@@ -85,7 +84,8 @@ async fn a_database_is_trusted_as_far_as_sslmode_says() {
     let migrate = |database: &Database, host: &str, parameters: &str| {
         let url = format!("{}?{parameters}", database.url().replace("127.0.0.1", host));
         let config = format!(
-            "store: {{ url: '{url}' }}\nroute: {{ receiver: out }}\nreceivers: [{{ name: out, stdout_configs: [{{}}] }}]"
+            "store: {{ url: '{url}' }}\nroute: {{ receiver: out }}\nreceivers: [{{ name: out, \
+             stdout_configs: [{{}}] }}]"
         );
         fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();
         let output = run(folder.path(), &["store", "migrate"]);
@@ -213,8 +213,11 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         .unwrap();
     assert_eq!(bridge.post(&mail.eml).await.unwrap(), 202);
     bridge.settled(1).await;
-    let connections = "SELECT count(*) FILTER (WHERE ssl) AS encrypted, count(*) FILTER (WHERE NOT ssl) AS plain
-                       FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'alertbridge'";
+    let connections =
+        "SELECT count(*) FILTER (WHERE ssl) AS encrypted, count(*) FILTER (WHERE NOT \
+                       ssl) AS plain
+                       FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = \
+                       'alertbridge'";
     let row = database
         .client()
         .await

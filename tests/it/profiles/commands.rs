@@ -67,8 +67,8 @@ fn profiles_are_listed_and_shown() {
 #[test]
 fn a_failing_test_is_told_by_its_profile_its_number_and_its_field() {
     let here = configured(
-        "profiles:\n- name: aws\n  use: cloudwatch\n  tests:\n  - { mail: alarm.eml, outcome: opened }\n  \
-         - { mail: alarm.eml, outcome: resolved, fields: { key: other } }\n",
+        "profiles:\n- name: aws\n  use: cloudwatch\n  tests:\n  - { mail: alarm.eml, outcome: \
+         opened }\n  - { mail: alarm.eml, outcome: resolved, fields: { key: other } }\n",
     );
     fs::copy(
         folder().join("cloudwatch/alarm.eml"),

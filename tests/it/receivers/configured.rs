@@ -69,7 +69,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "opsgenie",
             json!({ "api_key": "a", "priority": "P6" }),
             ".priority",
-            "`P6` is no priority",
+            "`P6` is not a valid priority",
         ),
         (
             "opsgenie",
@@ -135,13 +135,13 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "opsgenie",
             json!({ "api_key": "a", "rate_limit": "60" }),
             ".rate_limit",
-            "no rate",
+            "not a valid rate",
         ),
         (
             "pagerduty",
             json!({ "routing_key": key, "rate_limit": "0/m" }),
             ".rate_limit",
-            "no rate",
+            "not a valid rate",
         ),
         (
             "pagerduty",
@@ -256,7 +256,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "webhook",
             json!({ "url": "https://a.example", "secret": "whsec_*" }),
             ".secret",
-            "no signing secret",
+            "not a signing secret",
         ),
     ] {
         let found = problems(kind, &settings);
@@ -316,8 +316,10 @@ fn names_are_there_once_and_fallbacks_lead_somewhere_else() {
 #[test]
 fn all_problems_are_reported_at_once_and_hold_no_secret() {
     let found = wrong(
-        json!([{ "name": "", "slack_configs": [{ "api_url": "SECRET://x y", "title": "{{ nope }}" }],
-        "pagerduty_configs": [{ "routing_key": "SECRET" }], "webhook_configs": [{ "url": "SECRET", "secret": "SECRET*" }] }]),
+        json!([{ "name": "", "slack_configs": [{ "api_url": "SECRET://x y", "title": "{{ nope \
+            }}" }],
+        "pagerduty_configs": [{ "routing_key": "SECRET" }],
+        "webhook_configs": [{ "url": "SECRET", "secret": "SECRET*" }] }]),
     );
     assert_eq!(found.len(), 6, "{found:#?}");
     assert!(!format!("{found:?}").contains("SECRET"), "{found:#?}");
@@ -326,9 +328,8 @@ fn all_problems_are_reported_at_once_and_hold_no_secret() {
 #[test]
 fn integrations_come_in_the_order_they_are_written() {
     let many: Vec<Value> = (0..12).map(|_| json!({})).collect();
-    let receivers = compile(
-        json!([{ "name": "oncall", "stdout_configs": many, "slack_configs": [{ "api_url": "https://a.example" }] }]),
-    );
+    let receivers = compile(json!([{ "name": "oncall", "stdout_configs": many,
+                 "slack_configs": [{ "api_url": "https://a.example" }] }]));
     let names: Vec<_> = receivers
         .ok()
         .unwrap()
@@ -405,11 +406,13 @@ fn template_files_are_included_and_imported_by_name() {
     let file = folder.path().join("titles.jinja");
     fs::write(
         &file,
-        "{% macro title() %}{{ caller_less }}{% endmacro %}{% macro short(app) %}<{{ app }}>{% endmacro %}",
+        "{% macro title() %}{{ caller_less }}{% endmacro %}{% macro short(app) %}<{{ app }}>{% \
+         endmacro %}",
     )
     .unwrap();
     let settings = |title: &str| {
-        let settings = json!([{ "name": "oncall", "opsgenie_configs": [{ "api_key": "a", "message": title }] }]);
+        let settings = json!([{ "name": "oncall",
+                                "opsgenie_configs": [{ "api_key": "a", "message": title }] }]);
         serde_json::from_value::<Vec<_>>(settings).unwrap()
     };
     let title = "{% from 'titles.jinja' import short %}{{ short(app_name or 'nobody') }}";

@@ -1,5 +1,5 @@
-//! The presets: each against a fake that holds its vendor's documented rules. The real program tells
-//! all ten of an incident, its end and the next; whatever an alert says, no rule is broken.
+//! The presets: each against a fake that holds its vendor's documented rules. The real program
+//! tells all ten of an incident, its end and the next; whatever an alert says, no rule is broken.
 
 use std::{fs, path::Path};
 
@@ -37,7 +37,8 @@ fn given(name: &str) -> String {
             format!("url: '{origin}/bot{TOKEN}/sendMessage?chat_id=-1001234567890'")
         }
         "google-chat" => format!(
-            "url: '{origin}/v1/spaces/AAAA/messages?key=AIza&token={TOKEN}&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD'"
+            "url: '{origin}/v1/spaces/AAAA/messages?key=AIza&token={TOKEN}\
+             &messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD'"
         ),
         "mattermost" => format!("url: {origin}/hooks/{TOKEN}"),
         "zenduty" => format!("url: {origin}/integration/abc12/generic/{TOKEN}/"),
@@ -67,7 +68,8 @@ fn vendor(name: &str) -> Box<dyn Vendor> {
 /// A configuration whose receiver `oncall` uses one preset.
 fn using(name: &str, more: &str) -> Result<Receivers, String> {
     let text = format!(
-        "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    webhook_configs: [{{ use: {name}, {}{more} }}]\n",
+        "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    webhook_configs: [{{ \
+         use: {name}, {}{more} }}]\n",
         given(name)
     );
     Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None)
@@ -166,7 +168,8 @@ fn what_is_written_beside_a_preset_is_laid_over_it() {
 
 #[test]
 fn a_preset_that_is_none_is_told_with_those_that_are() {
-    let text = "route: { receiver: oncall }\nreceivers:\n  - name: oncall\n    webhook_configs:\n      - use: nfty\n        url: https://a.example\n";
+    let text = "route: { receiver: oncall }\nreceivers:\n  - name: oncall\n    \
+                webhook_configs:\n      - use: nfty\n        url: https://a.example\n";
     let errors = Config::parse(Source::Embedded, text, Files::Unneeded, &|_| None)
         .err()
         .unwrap()
@@ -179,7 +182,8 @@ fn a_preset_that_is_none_is_told_with_those_that_are() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None,
+                                        ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_an_alert_says_no_vendor_s_rule_is_broken(first in notifications()) {
@@ -227,7 +231,8 @@ impl All {
     fn bridge(&self, folder: &Path) -> Bridge {
         let rootly = self.rootly.url();
         let mut integrations = vec![format!(
-            "{{ use: rootly, url: {rootly}, bearer_file: rootly, resolved: {{ url: '{rootly}/{{{{ receipt }}}}/resolve' }} }}"
+            "{{ use: rootly, url: {rootly}, bearer_file: rootly, resolved: {{ url: '{rootly}/{{{{ \
+             receipt }}}}/resolve' }} }}"
         )];
         fs::write(folder.join("rootly"), self.rootly.key()).unwrap();
 
@@ -259,7 +264,8 @@ impl All {
         start(
             folder,
             &format!(
-                "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    webhook_configs:\n      - {list}"
+                "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    \
+                 webhook_configs:\n      - {list}"
             ),
         )
     }
@@ -299,7 +305,8 @@ async fn an_incident_its_end_and_the_next_reach_all_ten_vendors_once() {
         1,
         429,
         &[],
-        r#"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 1","parameters":{"retry_after":1}}"#,
+        r#"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 1",
+            "parameters":{"retry_after":1}}"#,
     );
     all.splunk
         .fail_next_with(1, 200, &[], r#"{"result":"failure","message":"try again"}"#);

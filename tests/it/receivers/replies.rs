@@ -148,11 +148,13 @@ fn a_success_without_a_key_is_a_delivery_unless_its_body_says_otherwise() {
         (r#"{"statusCode":404,"message":"no such flow"}"#, Permanent),
         ("a_word_not_found", Retry),
         (
-            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429",
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP \
+             error 429",
             Retry,
         ),
         (
-            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 413",
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP \
+             error 413",
             Permanent,
         ),
     ];
@@ -476,7 +478,8 @@ fn a_flow_may_answer_in_its_own_words_and_a_connector_that_failed_is_no_success(
         class(&sent("teams", &reply(200, &[], r#"{"posted":true}"#))),
         Delivered
     );
-    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned \
+                  HTTP error 429";
     assert_eq!(class(&sent("teams", &reply(200, &[], failed))), Retry);
 }
 

@@ -177,7 +177,7 @@ fn kinds_other_than_incidents_have_titles_of_their_own() {
     let unparsed = &sample::notifications()[2].1;
     assert_eq!(
         title(unparsed),
-        "An alert mail could not be read: /sliValue: \"n/a\" is no number"
+        "An alert mail could not be read: /sliValue: \"n/a\" is not a number"
     );
     assert!(title(&resolve()).starts_with("[RESOLVED] AppName: "));
 }
@@ -218,7 +218,8 @@ fn what_an_alert_says_is_text_to_slack_and_what_the_template_says_is_markup() {
         .insert("app_name".into(), "<!channel> & <b>".into());
     for settings in [
         json!({}),
-        json!({ "title": "{{ app_name }}", "text": "{{ app_name }} {{ labels.app_name | upper }}" }),
+        json!({ "title": "{{ app_name }}", "text": "{{ app_name }} {{ labels.app_name | upper \
+            }}" }),
     ] {
         let message = json_of(&request(&only("slack", settings), &notification)).to_string();
         assert!(
@@ -226,7 +227,8 @@ fn what_an_alert_says_is_text_to_slack_and_what_the_template_says_is_markup() {
             "{message}"
         );
     }
-    let own = json!({ "text": "<!here> <https://a.example|{{ app_name }}>{% macro m(x) %}{{ x }}{% endmacro %} {{ m(app_name) }}" });
+    let own = json!({ "text": "<!here> <https://a.example|{{ app_name }}>{% macro m(x) %}{{ x }}{% \
+                               endmacro %} {{ m(app_name) }}" });
     let message = json_of(&request(&only("slack", own), &notification));
     let escaped = "&lt;!channel&gt; &amp; &lt;b&gt;";
     assert_eq!(
@@ -252,7 +254,8 @@ fn what_an_alert_says_is_text_to_discord_and_what_the_template_says_is_markdown(
             .unwrap()
             .starts_with(inert)
     );
-    let own = json!({ "title": "**{{ app_name }}**", "message": "[{{ app_name }}](https://a.example){{ app_name }}" });
+    let own = json!({ "title": "**{{ app_name }}**", "message": "[{{ app_name \
+        }}](https://a.example){{ app_name }}" });
     assert_eq!(embed(own.clone())["title"], json!(format!("**{inert}**")));
     assert_eq!(
         embed(own)["description"],
@@ -422,7 +425,8 @@ fn a_template_without_end_is_stopped_and_a_huge_text_is_cut() {
     notification
         .labels
         .insert("recurrence_28d".into(), "90000".into());
-    let template = "{% if recurrence_28d %}{% for i in range(recurrence_28d) %}{{ i + 1 }}{% endfor %}{% endif %}.";
+    let template = "{% if recurrence_28d %}{% for i in range(recurrence_28d) %}{{ i + 1 }}{% \
+                    endfor %}{% endif %}.";
     let alert = json_of(&request(
         &only("opsgenie", json!({ "message": template })),
         &notification,
@@ -586,32 +590,36 @@ fn templated() -> Value {
     json!([{
         "name": "oncall",
         "opsgenie_configs": [{ "api_key": "k", "message": both, "description": both,
-            "tags": ["{{ app_name }}", "{{ sli }}", "fixed"], "details": { "a": both, "b": both } }],
+            "tags": ["{{ app_name }}", "{{ sli \
+                                        }}", "fixed"], "details": { "a": both, "b": both } }],
         "pagerduty_configs": [{ "routing_key": "0123456789abcdef0123456789abcdef", "summary": both,
-            "details": { "a": both }, "links": [{ "href": "https://a.example/{{ app_key }}", "text": both }] }],
-        "slack_configs": [{ "api_url": "https://hooks.slack.example/x", "title": both, "text": both }],
+            "details": { "a": both }, "links": [{ "href": "https://a.example/{{ app_key \
+                }}", "text": both }] }],
+        "slack_configs": [{ "api_url": "https://hooks.slack.example/x", "title": both,
+                            "text": both }],
         "teams_configs": [{ "webhook_url": "https://flow.example/x", "title": both, "text": both }],
-        "discord_configs": [{ "webhook_url": "https://discord.example/x", "title": both, "message": both }],
+        "discord_configs": [{ "webhook_url": "https://discord.example/x", "title": both,
+                              "message": both }],
         "stdout_configs": [{ "text": both }],
     }])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None,
+                                        ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_an_alert_says_the_request_is_valid_for_its_vendor(notification in notifications()) {
         static BUILT_IN: LazyLock<Receivers> = LazyLock::new(every_kind);
-        static TEMPLATED: LazyLock<Receivers> = LazyLock::new(|| super::compile(templated()).unwrap());
+        static TEMPLATED: LazyLock<Receivers> =
+            LazyLock::new(|| super::compile(templated()).unwrap());
         for (target, receiver) in BUILT_IN.of("oncall").chain(TEMPLATED.of("oncall")) {
             let request = request_of(receiver, &notification);
             let valid = match &request.body {
                 Body::Json(json) => check(target.kind(), notification.action, json),
-                Body::Text(line) => if line.trim().is_empty() || line.chars().any(char::is_control) {
-                    Err(format!("{line:?}"))
-                } else {
-                    Ok(())
-                },
+                Body::Text(line) if line.trim().is_empty() => Err(format!("{line:?}")),
+                Body::Text(line) if line.chars().any(char::is_control) => Err(format!("{line:?}")),
+                Body::Text(_) => Ok(()),
                 Body::Mail(mail) => if mail.text.trim().is_empty() || mail.text.contains('\r') {
                     Err(format!("{:?}", mail.text))
                 } else {

@@ -76,7 +76,8 @@ fn trigger_and_resolve_are_two_calls_that_meet_by_the_receipt() {
     assert_eq!(request.method, "POST");
     assert_eq!(
         request.url,
-        "https://api.example/v1/alerts/com.example.appkey?metric=Jira%20Installation%20Callback%20Success%20Rate"
+        "https://api.example/v1/alerts/com.example.appkey\
+         ?metric=Jira%20Installation%20Callback%20Success%20Rate"
     );
     let title = "AppName: Jira Installation Callback Success Rate 60% (objective 99%)";
     assert_eq!(
@@ -215,10 +216,11 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
     for (settings, says) in [
         (
             json!({ "url": "https://{{ app_key }}.example/x", "body": "t" }),
-            "an alert does not choose where it is told",
+            "an alert must not choose where it is sent",
         ),
         (
-            json!({ "url": "https://a.example/x", "body": "t", "resolved": { "url": "{{ app_key }}" } }),
+            json!({ "url": "https://a.example/x", "body": "t", "resolved": { "url": "{{ app_key \
+                }}" } }),
             "webhook_configs[0].resolved.url",
         ),
         (
@@ -229,40 +231,46 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
             body("{ \"a\": \"{{ metric }}\" }"),
             "with quotes, a line feed",
         ),
-        (body("{ \"a\": {{ metric }} }"), "it gives no JSON"),
+        (
+            body("{ \"a\": {{ metric }} }"),
+            "it does not give valid JSON",
+        ),
         (
             body("{ \"a\": {{ sli_gap }} }"),
             "tried on an alert that could not be read",
         ),
-        (body("{ \"a\": 1, }"), "it gives no JSON"),
+        (body("{ \"a\": 1, }"), "it does not give valid JSON"),
         (
             body("[{{ metric }}]"),
             "set the header Content-Type to text/plain",
         ),
         (
-            json!({ "url": "https://a.example/x", "body": "{{ metric }}", "headers": { "content-type": "application/vnd.api+json" } }),
+            json!({ "url": "https://a.example/x", "body": "{{ metric \
+                }}", "headers": { "content-type": "application/vnd.api+json" } }),
             "{{ … | tojson }}",
         ),
         (
-            json!({ "url": "https://a.example/x", "body": "t", "resolved": { "body": "{ \"a\": \"{{ reason }}\" }" } }),
+            json!({ "url": "https://a.example/x", "body": "t", "resolved": { "body": "{ \"a\": \
+                \"{{ reason }}\" }" } }),
             "webhook_configs[0].resolved.body",
         ),
         (
-            json!({ "url": "https://a.example/x", "resolved": { "url": "https://a.example/{{ receipt }}" } }),
+            json!({ "url": "https://a.example/x", "resolved": { "url": "https://a.example/{{ \
+                receipt }}" } }),
             "name its place as a JSON pointer",
         ),
         (
             json!({ "url": "https://a.example/x", "receipt": "data.id" }),
-            "it is no JSON pointer",
+            "it is not a valid JSON pointer",
         ),
         (
             json!({ "url": "https://a.example/x", "headers": { "content-type": "text/plain" } }),
             "the request's own headers are not replaced",
         ),
-        (body("{{ metrik }}"), "`metrik`, which is no label"),
+        (body("{{ metrik }}"), "`metrik`, which is not a label"),
         (
             json!({ "url": "https://a.example/{{ metrik }}", "body": "t" }),
-            "`metrik`, which is no label",
+            "`metrik`, which is not a label",
         ),
     ] {
         let found = problems(&settings);
@@ -270,7 +278,8 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
     }
 
     for fine in [
-        "{ \"a\": {{ metric | tojson }}, \"b\": {{ incident | tojson }}, \"c\": [{{ labels | tojson }}] }",
+        "{ \"a\": {{ metric | tojson }}, \"b\": {{ incident | tojson }}, \"c\": [{{ labels | \
+         tojson }}] }",
         "{% set a = 1 %}{ \"a\": {{ a }} }",
         "{{ { 'a': metric } | tojson }}",
         "{{ metric }} is at {{ sli_value }}",
@@ -383,7 +392,8 @@ fn what_the_environment_gave_shows_nowhere() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None,
+                                        ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_an_alert_says_a_request_is_of_its_shape(notification in notifications()) {
@@ -410,7 +420,8 @@ async fn a_receipt_outlives_the_program_and_a_resolve_without_one_is_a_dead_lett
     let url = rootly.url();
     let rest = format!(
         "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    webhook_configs:\n      \
-         - {{ use: rootly, url: {url}, bearer_file: token, resolved: {{ url: '{url}/{{{{ receipt }}}}/resolve' }} }}"
+         - {{ use: rootly, url: {url}, bearer_file: token, resolved: {{ url: '{url}/{{{{ receipt \
+         }}}}/resolve' }} }}"
     );
 
     let bridge = start(folder.path(), &rest);

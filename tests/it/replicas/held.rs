@@ -96,8 +96,10 @@ async fn what_was_let_out_of_the_quarantine_is_told_before_the_resolve_that_come
     }
     bridges[0].settled_in_store(INCIDENTS).await;
     let client = database.client().await;
-    let release = "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0,
-                   released = '{\"by\":\"test\",\"at\":\"2026-03-01T12:00:00Z\"}' WHERE outcome = 'quarantined'";
+    let release = "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at \
+                   = 0,
+                   released = '{\"by\":\"test\",\"at\":\"2026-03-01T12:00:00Z\"}' WHERE outcome = \
+                   'quarantined'";
     let released = client.execute(release, &[]).await.unwrap();
     assert_eq!(released, INCIDENTS as u64);
     let ends = (0..INCIDENTS).map(|number| {

@@ -194,8 +194,10 @@ async fn campaign(seed: u64, mishaps: &[Mishap]) {
         .map(|incident| (incident, heard.get(incident)))
         .collect();
     for (incident, _) in wrong.iter().take(3) {
-        let became = "SELECT concat_ws(' ', mails.id, arrived_at, decided_at, holder, outcome, mails.reason) FROM mails
-                      JOIN incidents ON incidents.id = incident WHERE incident_id = $1 ORDER BY mails.id";
+        let became = "SELECT concat_ws(' ', mails.id, arrived_at, decided_at, holder, outcome, \
+                      mails.reason) FROM mails
+                      JOIN incidents ON incidents.id = incident WHERE incident_id = $1 ORDER BY \
+                      mails.id";
         let rows = database
             .client()
             .await

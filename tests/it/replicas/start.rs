@@ -39,7 +39,8 @@ fn serve(folder: &Path, config: &str) -> Child {
 /// Waits until so many of the bridge's sessions wait for such a lock.
 async fn until_waiting(client: &tokio_postgres::Client, event: &str, sessions: i64) {
     let question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-                    AND application_name = 'alertbridge' AND wait_event_type = 'Lock' AND wait_event = $1";
+                    AND application_name = 'alertbridge' AND wait_event_type = 'Lock' AND \
+                    wait_event = $1";
     let deadline = Instant::now() + PATIENCE;
     loop {
         let waiting: i64 = client.query_one(question, &[&event]).await.unwrap().get(0);
@@ -180,10 +181,12 @@ async fn migrated() -> tokio_postgres::Client {
 
 /// Every column, index and constraint.
 async fn schema(client: &tokio_postgres::Client) -> Vec<String> {
-    let all = "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) AS one
+    let all = "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, \
+               column_default) AS one
                FROM information_schema.columns WHERE table_schema = 'public'
                UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
-               UNION ALL SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+               UNION ALL SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM \
+               pg_constraint
                          WHERE connamespace = 'public'::regnamespace
                ORDER BY one";
     client

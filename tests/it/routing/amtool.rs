@@ -48,9 +48,16 @@ const PATTERNS: [&str; 14] = [
 ];
 
 fn amtool(arguments: &[&str], file: &Path) -> Output {
-    Command::new("amtool").args(arguments).output().unwrap_or_else(|error| {
-        panic!("amtool does not run ({error}): install the package prometheus-alertmanager; for {}", file.display())
-    })
+    Command::new("amtool")
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "amtool does not run ({error}): install the package prometheus-alertmanager; for \
+                {}",
+                file.display()
+            )
+        })
 }
 
 fn write(folder: &Path, name: &str, config: &Value) -> std::path::PathBuf {
@@ -370,7 +377,10 @@ fn assert_same_routes(folder: &Path, texts: &BTreeMap<usize, &str>, values: &[&s
     let names: Vec<String> = texts.keys().map(|number| format!("m{number}")).collect();
     let children: Vec<Value> = texts
         .iter()
-        .map(|(number, text)| json!({ "receiver": format!("m{number}"), "matchers": [text], "continue": true }))
+        .map(|(number, text)| {
+            json!({ "receiver": format!("m{number}"), "matchers": [text],
+                                      "continue": true })
+        })
         .collect();
     let route = json!({ "receiver": "r0", "routes": children });
     let receivers: Vec<Value> = names

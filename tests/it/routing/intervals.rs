@@ -172,7 +172,8 @@ fn all_fields_of_an_interval_must_hold() {
 
 #[test]
 fn a_mute_ends_at_the_first_minute_outside_it() {
-    let night = json!({ "times": [{ "start_time": "22:00", "end_time": "24:00" }, { "start_time": "00:00", "end_time": "06:30" }],
+    let night = json!({ "times": [{ "start_time": "22:00", "end_time": "24:00" },
+                                  { "start_time": "00:00", "end_time": "06:30" }],
                         "location": "Europe/Berlin" });
     let weekend = json!({ "weekdays": ["saturday", "sunday"], "location": "Europe/Berlin" });
     for (interval, at, until) in [
@@ -207,7 +208,8 @@ fn a_mute_ends_at_the_first_minute_outside_it() {
 
 #[test]
 fn an_hour_that_comes_twice_is_muted_twice_and_one_left_out_mutes_nothing() {
-    let hour = json!({ "times": [{ "start_time": "02:00", "end_time": "02:30" }], "location": "Europe/Berlin" });
+    let hour = json!({ "times": [{ "start_time": "02:00", "end_time": "02:30" }],
+                       "location": "Europe/Berlin" });
     assert_eq!(
         muted(&hour, "2026-10-25T00:10:00Z"),
         Some(time("2026-10-25T00:30:00Z"))
@@ -219,7 +221,8 @@ fn an_hour_that_comes_twice_is_muted_twice_and_one_left_out_mutes_nothing() {
     );
     assert_eq!(muted(&hour, "2026-03-29T01:10:00Z"), None);
     // One that begins inside the hour left out ends with it.
-    let long = json!({ "times": [{ "start_time": "01:00", "end_time": "02:30" }], "location": "Europe/Berlin" });
+    let long = json!({ "times": [{ "start_time": "01:00", "end_time": "02:30" }],
+                       "location": "Europe/Berlin" });
     assert_eq!(
         muted(&long, "2026-03-29T00:10:00Z"),
         Some(time("2026-03-29T01:00:00Z"))
@@ -230,9 +233,14 @@ fn an_hour_that_comes_twice_is_muted_twice_and_one_left_out_mutes_nothing() {
 fn several_intervals_mute_one_after_the_other() {
     let intervals = json!([
         { "name": "night", "time_intervals": [
-            { "times": [{ "start_time": "22:00", "end_time": "24:00" }] }, { "times": [{ "start_time": "00:00", "end_time": "06:00" }] }] },
-        { "name": "early", "time_intervals": [{ "times": [{ "start_time": "06:00", "end_time": "07:15" }], "location": "Etc/GMT-1" }] },
-        { "name": "work", "time_intervals": [{ "weekdays": ["monday:friday"], "times": [{ "start_time": "07:00", "end_time": "19:00" }] }] },
+            { "times": [{ "start_time": "22:00", "end_time": "24:00" }] },
+            { "times": [{ "start_time": "00:00", "end_time": "06:00" }] }] },
+        { "name": "early",
+          "time_intervals": [{ "times": [{ "start_time": "06:00", "end_time": "07:15" }],
+                               "location": "Etc/GMT-1" }] },
+        { "name": "work",
+          "time_intervals": [{ "weekdays": ["monday:friday"],
+                               "times": [{ "start_time": "07:00", "end_time": "19:00" }] }] },
     ]);
     let both = json!({ "mute_time_intervals": ["night", "early"] });
     // "early" is over at 06:15 UTC.
@@ -283,7 +291,8 @@ fn the_end_of_a_mute_is_what_walking_minute_by_minute_finds() {
             "saturday",
         ];
         let interval = json!({
-            "times": [{ "start_time": minute(start), "end_time": minute(end) }, { "start_time": "00:00", "end_time": "04:10" }],
+            "times": [{ "start_time": minute(start), "end_time": minute(end) },
+                      { "start_time": "00:00", "end_time": "04:10" }],
             "weekdays": [format!("{}:{}", days[first], days[rng.usize(first..7)])],
             "location": zone,
         });

@@ -126,10 +126,19 @@ fn an_error_says_what_is_wrong_and_where() {
         ("größe=a b", "a comma or the end is expected at column 9"),
         ("{größe=a", "the closing brace is missing at column 9"),
         ("a=\"x\"y\"", "a comma or the end is expected at column 6"),
-        ("a=~\"(\"", "`(` is no regular expression: unclosed group"),
-        ("sli_gap>=much", "`>=` compares numbers, and `much` is none"),
-        ("a>\"=1\"", "`>` compares numbers, and `=1` is none"),
-        ("sli_gap>=inf", "`>=` compares numbers, and `inf` is none"),
+        (
+            "a=~\"(\"",
+            "`(` is not a valid regular expression: unclosed group",
+        ),
+        (
+            "sli_gap>=much",
+            "`>=` compares numbers, and `much` is not a number",
+        ),
+        ("a>\"=1\"", "`>` compares numbers, and `=1` is not a number"),
+        (
+            "sli_gap>=inf",
+            "`>=` compares numbers, and `inf` is not a number",
+        ),
     ] {
         assert_eq!(
             Matcher::parse_list(text).unwrap_err().to_string(),

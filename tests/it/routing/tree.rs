@@ -15,14 +15,18 @@ use super::{compile, labels};
 const NAMES: [&str; 3] = ["default", "oncall", "chat"];
 
 fn night() -> Value {
-    json!([{ "name": "night", "time_intervals": [{ "times": [{ "start_time": "22:00", "end_time": "24:00" }] }] }])
+    json!([{ "name": "night",
+             "time_intervals": [{ "times": [{ "start_time": "22:00", "end_time": "24:00" }] }] }])
 }
 
 fn tree() -> Value {
     json!({ "receiver": "default", "routes": [
         { "matchers": ["severity=critical"], "continue": true, "receiver": "oncall" },
-        { "matchers": ["severity=~\"critical|warning\""], "receiver": "chat", "mute_time_intervals": ["night"],
-          "routes": [{ "matchers": ["sli_gap>=20"], "receiver": "oncall" }, { "matchers": ["app_key=quiet"], "mute_time_intervals": ["night"], "on_mute": "drop" }] },
+        { "matchers": ["severity=~\"critical|warning\""], "receiver": "chat",
+          "mute_time_intervals": ["night"],
+          "routes": [{ "matchers": ["sli_gap>=20"], "receiver": "oncall" },
+                     { "matchers": ["app_key=quiet"], "mute_time_intervals": ["night"],
+                       "on_mute": "drop" }] },
     ] })
 }
 
@@ -69,7 +73,9 @@ fn only_the_receiver_and_on_mute_are_inherited() {
     let routes = compile(
         &json!({ "receiver": "default", "on_mute": "drop", "routes": [
             { "matchers": ["app_key=a"], "mute_time_intervals": ["night"], "routes": [
-                { "matchers": ["sli=x"] }, { "matchers": ["sli=y"], "mute_time_intervals": ["night"], "on_mute": "hold" }] }] }),
+                { "matchers": ["sli=x"] }, { "matchers": ["sli=y"],
+                                             "mute_time_intervals": ["night"],
+                                             "on_mute": "hold" }] }] }),
         &night(),
         &NAMES,
     )
@@ -91,7 +97,10 @@ fn only_the_receiver_and_on_mute_are_inherited() {
 #[test]
 fn a_receiver_muted_on_one_route_and_told_by_another_is_told() {
     let at: Timestamp = "2026-03-02T23:00:00Z".parse().unwrap();
-    let muted = |on_mute: &str| json!({ "receiver": "chat", "continue": true, "mute_time_intervals": ["night"], "on_mute": on_mute });
+    let muted = |on_mute: &str| {
+        json!({ "receiver": "chat", "continue": true,
+                                        "mute_time_intervals": ["night"], "on_mute": on_mute })
+    };
     let reach = |routes: Value| {
         let routes = compile(
             &json!({ "receiver": "default", "routes": routes }),
@@ -122,7 +131,8 @@ fn a_receiver_muted_on_one_route_and_told_by_another_is_told() {
 #[test]
 fn without_a_time_nothing_is_muted() {
     let routes = compile(
-        &json!({ "receiver": "default", "routes": [{ "mute_time_intervals": ["always"], "receiver": "chat" }] }),
+        &json!({ "receiver": "default",
+                 "routes": [{ "mute_time_intervals": ["always"], "receiver": "chat" }] }),
         &json!([{ "name": "always", "time_intervals": [{}] }]),
         &NAMES,
     )
@@ -138,10 +148,13 @@ fn without_a_time_nothing_is_muted() {
 #[test]
 fn all_that_is_wrong_with_a_tree_is_said_with_its_key_and_mend() {
     let route = json!({ "matchers": ["a=b"], "continue": true, "routes": [
-        { "receiver": "nobody", "matchers": ["a=b", "a=~\"(\"", "sli_gap>=much"], "mute_time_intervals": ["night", "nihgt"] },
+        { "receiver": "nobody", "matchers": ["a=b", "a=~\"(\"", "sli_gap>=much"],
+          "mute_time_intervals": ["night", "nihgt"] },
         { "routes": [{ "active_time_intervals": ["day"], "receiver": "chat" }] } ] });
     let intervals = json!([
-        { "name": "night", "time_intervals": [{ "times": [{ "start_time": "22:00", "end_time": "06:00" }], "weekdays": ["mo"] }] },
+        { "name": "night",
+          "time_intervals": [{ "times": [{ "start_time": "22:00", "end_time": "06:00" }],
+                               "weekdays": ["mo"] }] },
         { "name": "night", "time_intervals": [{ "location": "Mars/Olympus" }] },
         { "time_intervals": [{ "days_of_month": ["0"], "months": ["13"], "years": ["x"] }] } ]);
     let problems = compile(&route, &intervals, &NAMES).unwrap_err();
@@ -333,7 +346,8 @@ fn routes_show_draws_the_tree() {
         String::from_utf8(out).unwrap(),
         "default-route  receiver: default
 ├── {severity=\"critical\"}  continue: true  receiver: oncall
-└── {severity=~\"critical|warning\"}  receiver: chat  mute_time_intervals: night  on_mute: hold
+└── {severity=~\"critical|warning\"}  receiver: chat  mute_time_intervals: night  on_mute: \
+hold
     ├── {sli_gap>=20}  receiver: oncall
     └── {app_key=\"quiet\"}  receiver: chat  mute_time_intervals: night  on_mute: drop
 "

@@ -355,7 +355,8 @@ fn check_reads_the_certificate() {
     let certified = Certified::new();
     fs::write(certified.path("key.pem"), "x").unwrap();
     let path = certified.path("alertbridge.yaml");
-    let text = "ingress: { smtp: [{ name: mx, tls: { cert_file: cert.pem, key_file: key.pem } }] }\n\
+    let text = "ingress: { smtp: [{ name: mx, tls: { cert_file: cert.pem, key_file: key.pem } }] \
+                }\n\
                 route: { receiver: a }\nreceivers: [{ name: a, stdout_configs: [{}] }]\n";
     fs::write(&path, text).unwrap();
     let load = || Config::load(Some(&path), alertbridge::config::Files::Needed);
@@ -481,12 +482,15 @@ with smtplib.SMTP('127.0.0.1', int(sys.argv[1])) as smtp:
     smtp.ehlo()
     assert not smtp.has_extn('starttls') and smtp.has_extn('smtputf8') and smtp.has_extn('chunking')
     mail = EmailMessage()
-    mail['From'], mail['To'], mail['Subject'] = 'jürgen@b.test', 'störung@bücher.example', 'Störung'
+    mail['From'], mail['To'], mail['Subject'] = 'jürgen@b.test', 'störung@bücher.example', \
+    'Störung'
     mail.set_content('Straße')
     smtp.send_message(mail)
-    assert smtp.mail('a@b.test') [0] == 250 and smtp.rcpt('x@bücher.example'.encode().decode('latin-1'))[0] >= 500
+    assert smtp.mail('a@b.test') [0] == 250 and \
+    smtp.rcpt('x@bücher.example'.encode().decode('latin-1'))[0] >= 500
     smtp.rset()
-    smtp.sock.sendall(b'MAIL FROM:<> SMTPUTF8\\r\\nRCPT TO:<st\\xc3\\xb6rung@b\\xc3\\xbccher.example>\\r\\nBDAT 6 LAST\\r\\nhi!!\\r\\n')
+    smtp.sock.sendall(b'MAIL FROM:<> SMTPUTF8\\r\\nRCPT \
+    TO:<st\\xc3\\xb6rung@b\\xc3\\xbccher.example>\\r\\nBDAT 6 LAST\\r\\nhi!!\\r\\n')
     assert [smtp.getreply()[0] for _ in range(3)] == [250, 250, 250]
 ";
     let output = run("python3", ["-c", script, &port, &ca]).await;

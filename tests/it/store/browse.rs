@@ -247,17 +247,27 @@ async fn it_is_kept_who_did_what_was_answered_and_is_signed_in(home: Home) {
 
 /// Most of them over; what is rare lies at the far end.
 const CROWD: &str = "
-INSERT INTO incidents (incident_id, kind, phase, status, verified, untold, episode, opened_at, changed_at, labels, profile)
-{n} SELECT 'i' || i, 'incident', CASE WHEN i % 50 = 0 THEN 'firing' ELSE 'resolved' END, 'S', {true}, {false}, 1, i, i,
-       '{\"app_key\":\"com.example.app' || (i % 9) || '\",\"severity\":\"' || CASE WHEN i = 7 THEN 'critical' ELSE 'warning' END
-       || '\",\"metric\":\"Jira Installation Callback Success Rate\",\"sli\":\"installation_callback\"}', 'atlassian-sli'
+INSERT INTO incidents (incident_id, kind, phase, status, verified, untold, episode, opened_at,
+                       changed_at, labels, profile)
+{n} SELECT 'i' || i, 'incident', CASE WHEN i % 50 = 0 THEN 'firing'
+  ELSE 'resolved' END, 'S', {true}, {false}, 1, i, i,
+       '{\"app_key\":\"com.example.app' || (i % 9) || '\",\"severity\":\"' || CASE
+         WHEN i = 7 THEN 'critical' ELSE 'warning' END
+       || '\",\"metric\":\"Jira Installation Callback Success Rate\",'
+       || '\"sli\":\"installation_callback\"}',
+       'atlassian-sli'
 FROM n;
-INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, labels, profile)
-SELECT 'mail', id, 1, '', '{\"verdict\":\"pass\",\"evidence\":null,\"domain\":null,\"detail\":null}', 'opened', id, id, labels,
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at,
+                   labels, profile)
+SELECT 'mail', id, 1, '',
+  '{\"verdict\":\"pass\",\"evidence\":null,\"domain\":null,\"detail\":null}', 'opened', id, id,
+    labels,
        profile FROM incidents;
-INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step, created_at,
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
+                        notification, state, step, created_at,
                         settled_at)
-SELECT id, id, 1, 'oncall', 'stdout/0', 'trigger', 'a', '{}', 'delivered', '{}', id, id FROM incidents;
+SELECT id, id, 1, 'oncall', 'stdout/0', 'trigger', 'a', '{}', 'delivered', '{}', id, id
+FROM incidents;
 ";
 
 async fn of_a_hundred_thousand_incidents_every_list_answers_at_once(home: Home) {
@@ -266,7 +276,8 @@ async fn of_a_hundred_thousand_incidents_every_list_answers_at_once(home: Home) 
     match &home {
         Home::Folder(folder) => {
             let numbers = format!(
-                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {INCIDENTS})"
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+                                          WHERE i < {INCIDENTS})"
             );
             let crowd = CROWD
                 .replace("{n}", &numbers)

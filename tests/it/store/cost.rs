@@ -18,35 +18,48 @@ use crate::postgres::Server;
 /// have ended; and for each ten of them a mail that waits for its authenticity, an unverified
 /// trigger that is held, and a resolve that is.
 const HISTORY: &str = "
-INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
-SELECT 'h{n}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{}' FROM generate_series(1, {n}) AS n;
-CREATE TEMP TABLE new AS SELECT id, row_number() OVER (ORDER BY id) AS n FROM incidents WHERE incident_id LIKE 'h{n}-%';
-INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, holder, held_until)
+INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode,
+                       opened_at, changed_at, labels)
+SELECT 'h{n}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{}'
+FROM generate_series(1, {n}) AS n;
+CREATE TEMP TABLE new AS SELECT id, row_number() OVER (ORDER BY id) AS n FROM incidents
+WHERE incident_id LIKE 'h{n}-%';
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at,
+                   holder, held_until)
 SELECT 'm', new.n, 1, '', '{judged}', outcome, id, 1, 1, now()
 FROM new, unnest(ARRAY['opened', 'resolved']) AS outcome ORDER BY id;
 INSERT INTO bodies SELECT id, '' FROM mails WHERE NOT EXISTS (SELECT 1 FROM bodies WHERE mail = id);
-INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step, created_at,
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
+                        notification, state, step, created_at,
                         settled_at)
 SELECT min(mails.id), new.id, 1, 'one', 'webhook/0', action, 'a', '{}', 'delivered', '{}', 1, 1
 FROM new JOIN mails ON mails.incident = new.id, unnest(ARRAY['trigger', 'resolve']) AS action
 GROUP BY new.id, action ORDER BY new.id, action DESC;
 INSERT INTO attempts (delivery, at, took_ms, result, detail)
 SELECT deliveries.id, 1, 1, 'r', 'd' FROM deliveries JOIN new ON incident = new.id;
-INSERT INTO applied SELECT id, status, 1, true, 'm', 1 FROM new, unnest(ARRAY['ANOMALOUS', 'OK']) AS status;
-INSERT INTO openings SELECT 'app' || n % 20, 'metric' || n % 4, n / 16, n % 16, 1 FROM new ON CONFLICT DO NOTHING;
+INSERT INTO applied SELECT id, status, 1, true, 'm', 1 FROM new,
+  unnest(ARRAY['ANOMALOUS', 'OK']) AS status;
+INSERT INTO openings SELECT 'app' || n % 20, 'metric' || n % 4, n / 16, n % 16, 1 FROM new
+ON CONFLICT DO NOTHING;
 INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
 SELECT 'kind=incident', {noon} - n, {noon} - n, 'a', 'c', 1 FROM generate_series(1, {n}) AS n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, check_at)
-SELECT 'm', {noon} + n, 1, '', '{judged}', {noon} + 3600000000 FROM generate_series(1, {n} / 10) AS n;
-INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold)
-SELECT 'm', {noon} + n, 1, '', '{judged}', 'quarantined', n, CASE WHEN n % 2 = 0 THEN 'flood' ELSE 'app:' || n % 5 END
+SELECT 'm', {noon} + n, 1, '', '{judged}', {noon} + 3600000000
 FROM generate_series(1, {n} / 10) AS n;
-INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold, incident)
-SELECT 'm', {noon} + n, 1, '', '{judged}', 'quarantined', n, 'resolve', id FROM new WHERE n <= {n} / 10;
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold)
+SELECT 'm', {noon} + n, 1, '', '{judged}', 'quarantined', n, CASE WHEN n % 2 = 0 THEN 'flood'
+  ELSE 'app:' || n % 5 END
+FROM generate_series(1, {n} / 10) AS n;
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold,
+                   incident)
+SELECT 'm', {noon} + n, 1, '', '{judged}', 'quarantined', n, 'resolve', id FROM new
+WHERE n <= {n} / 10;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at)
-SELECT 'm', {noon} + n, 1, '', '{judged}', 'ignored', n FROM generate_series(1, greatest({n} / 20, 300)) AS n;
+SELECT 'm', {noon} + n, 1, '', '{judged}', 'ignored', n
+FROM generate_series(1, greatest({n} / 20, 300)) AS n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at)
-SELECT 'm', {noon} + n, 1, '', '{unproven}', 'duplicate', n FROM generate_series(1, greatest({n} / 20, 300)) AS n;
+SELECT 'm', {noon} + n, 1, '', '{unproven}', 'duplicate', n
+FROM generate_series(1, greatest({n} / 20, 300)) AS n;
 INSERT INTO bodies SELECT id, '' FROM mails WHERE NOT EXISTS (SELECT 1 FROM bodies WHERE mail = id);
 DROP TABLE new;
 ";
@@ -93,9 +106,11 @@ async fn read(database: &Database) -> [i64; 2] {
 }
 
 async fn counted(client: &tokio_postgres::Client) -> [i64; 2] {
-    let sums = "SELECT ((SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables)
+    let sums = "SELECT ((SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))
+                         FROM pg_stat_user_tables)
                         + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes))::bigint AS rows,
-                       (SELECT sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0))
+                       (SELECT sum(heap_blks_read + heap_blks_hit
+                                   + coalesce(idx_blks_read + idx_blks_hit, 0))
                         FROM pg_statio_user_tables)::bigint AS pages";
     let row = client.query_one(sums, &[]).await.unwrap();
     [row.get("rows"), row.get("pages")]
@@ -310,9 +325,11 @@ async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_ful
     };
     steps().await;
     client.batch_execute(&history(OWED)).await.unwrap();
-    let owe = "INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
+    let owe = "INSERT INTO deliveries (incident, episode, receiver, integration, action, alias,
+                                       notification, state, step,
                                        created_at, next_at)
-               SELECT id, 1, 'two', 'webhook/0', 'trigger', 'a', '{}', 'pending', '{}', 1, $1 FROM incidents WHERE id > 100";
+               SELECT id, 1, 'two', 'webhook/0', 'trigger', 'a', '{}', 'pending', '{}', 1, $1
+               FROM incidents WHERE id > 100";
     client
         .execute(owe, &[&(noon() + MINUTE).as_microsecond()])
         .await

@@ -136,7 +136,8 @@ async fn silences_are_expired_together_or_not_at_all(home: Home) {
     ] {
         let refused = store.expire_silences(asked, later(5)).await.unwrap_err();
         assert!(
-            matches!(&refused, StoreError::Refused(said) | StoreError::Missing(said) if *said == why),
+            matches!(&refused,
+                     StoreError::Refused(said) | StoreError::Missing(said) if *said == why),
             "{refused}"
         );
     }

@@ -12,7 +12,7 @@ both!(
     a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a_restart,
     a_check_again_is_written_with_what_follows_and_once,
     after_the_clock_was_set_back_what_waits_is_due,
-    what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to,
+    what_was_told_before_it_could_be_checked_keeps_its_outcome_and_joins_its_opening,
     what_unverified_mail_applied_is_known_to_unverified_mail_alone,
     unverified_triggers_are_counted_by_the_hour,
     a_released_mail_is_due_before_all_others_and_says_who_let_it_through,
@@ -178,7 +178,7 @@ async fn after_the_clock_was_set_back_what_waits_is_due(home: Home) {
     assert_eq!(due(store.as_ref(), later(-24 * 60)).await, [waiting]);
 }
 
-async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to(
+async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_joins_its_opening(
     home: Home,
 ) {
     let store = home.open().await;

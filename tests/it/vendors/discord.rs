@@ -66,7 +66,11 @@ impl Vendor for Discord {
             );
         }
         if let Some(wait) = self.full() {
-            let said = json!({ "message": "You are being rate limited.", "retry_after": wait.as_secs_f64(), "global": false });
+            let said = json!({
+                "message": "You are being rate limited.",
+                "retry_after": wait.as_secs_f64(),
+                "global": false,
+            });
             let whole = wait.as_secs_f64().ceil().to_string();
             return Answer::json(429, &said).with("retry-after", &whole);
         }
@@ -77,7 +81,9 @@ impl Vendor for Discord {
             Ok(message) => message,
             Err(why) => {
                 memory.violations.push(why.clone());
-                let said = json!({ "message": "Invalid Form Body", "code": 50035, "errors": { "embeds": why } });
+                let errors = json!({ "embeds": why });
+                let said =
+                    json!({ "message": "Invalid Form Body", "code": 50035, "errors": errors });
                 return Answer::json(400, &said);
             }
         };
@@ -175,7 +181,7 @@ fn check_embed(embed: &Value) -> Result<usize, String> {
         };
         let text = text
             .as_str()
-            .ok_or_else(|| format!("{pointer} is no string"))?;
+            .ok_or_else(|| format!("{pointer} is not a string"))?;
         within(pointer, text, max)?;
         total += units(text);
     }

@@ -1,5 +1,6 @@
-//! GoAlert's Generic API, as it is documented (web/src/app/documentation/sections/IntegrationKeys.md
-//! in target/goalert) and as it answers (genericapi/handler.go, alert/alert.go).
+//! GoAlert's Generic API, as it is documented
+//! (web/src/app/documentation/sections/IntegrationKeys.md in target/goalert) and as it answers
+//! (genericapi/handler.go, alert/alert.go).
 
 use super::{Answer, Call, Fake, Memory, Vendor, keyed::Keyed, optional, required};
 

@@ -41,7 +41,8 @@ impl GoogleChat {
 
     fn checked(&self, call: &Call) -> Result<(String, String), (u16, String)> {
         let path = format!(
-            "/v1/spaces/AAAA/messages?key=AIza&token={}&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD",
+            "/v1/spaces/AAAA/messages?key=AIza&token={}\
+             &messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD",
             self.token
         );
         if call.method != "POST" || call.target != path {
@@ -81,7 +82,8 @@ impl Vendor for GoogleChat {
             Ok(message) => message,
             Err((status, what)) => {
                 memory.violations.push(what.clone());
-                let said = json!({ "error": { "code": status, "message": what, "status": "INVALID_ARGUMENT" } });
+                let said = json!({ "error": { "code": status, "message": what,
+                                              "status": "INVALID_ARGUMENT" } });
                 return Answer::json(status, &said);
             }
         };
@@ -100,7 +102,8 @@ impl Vendor for GoogleChat {
             key,
             title,
         });
-        let said: Value = json!({ "name": "spaces/AAAA/messages/B.B", "thread": { "name": "spaces/AAAA/threads/B" } });
+        let said: Value = json!({ "name": "spaces/AAAA/messages/B.B",
+                                  "thread": { "name": "spaces/AAAA/threads/B" } });
         Answer::json(200, &said)
     }
 
@@ -121,7 +124,8 @@ impl Vendor for GoogleChat {
 impl Fake<GoogleChat> {
     pub fn url(&self) -> String {
         format!(
-            "{}/v1/spaces/AAAA/messages?key=AIza&token={}&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD",
+            "{}/v1/spaces/AAAA/messages?key=AIza&token={}\
+             &messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD",
             self.origin(),
             self.key()
         )

@@ -114,7 +114,7 @@ pub fn verify(
     let age = now
         - timestamp
             .parse::<i64>()
-            .map_err(|_| "the timestamp is no number")?;
+            .map_err(|_| "the timestamp is not a number")?;
     if age.abs() > TOLERANCE {
         return Err(format!("the signature is {age} s old"));
     }

@@ -64,12 +64,14 @@ impl Vendor for IncidentIo {
         match self.checked(call) {
             Ok((action, key, title)) => {
                 self.alerts.take(&action, &key, &title, memory);
-                let said = json!({ "deduplication_key": key, "message": "Event accepted for processing", "status": "success" });
+                let said = json!({ "deduplication_key": key, "message": "Event accepted for \
+                    processing", "status": "success" });
                 Answer::json(202, &said)
             }
             Err((status, what)) => {
                 memory.violations.push(what.clone());
-                let said = json!({ "type": "validation_error", "status": status, "errors": [{ "message": what }] });
+                let said = json!({ "type": "validation_error", "status": status,
+                                   "errors": [{ "message": what }] });
                 Answer::json(status, &said)
             }
         }

@@ -82,7 +82,8 @@ impl Vendor for Mattermost {
             }
             Err((status, what)) => {
                 memory.violations.push(what.clone());
-                let said: Value = json!({ "id": "web.incoming_webhook.error", "message": what, "status_code": status });
+                let said: Value = json!({ "id": "web.incoming_webhook.error", "message": what,
+                                          "status_code": status });
                 Answer::json(status, &said)
             }
         }

@@ -156,7 +156,8 @@ impl Opsgenie {
             ),
             Some(done) => {
                 let (success, status) = (done.is_ok(), done.unwrap_or_else(|status| status));
-                let data = json!({ "success": success, "isSuccess": success, "status": status, "alertId": "a-1" });
+                let data = json!({ "success": success, "isSuccess": success, "status": status,
+                                   "alertId": "a-1" });
                 Answer::json(200, &json!({ "data": data, "took": 0.01, "requestId": id }))
             }
         }
@@ -282,10 +283,14 @@ pub fn check_create(body: &Value) -> Result<(), String> {
     let list = |field: &str, most: usize| match &body[field] {
         Value::Null => Ok(Vec::new()),
         Value::Array(list) if list.len() <= most => Ok(list.clone()),
-        _ => Err(format!("`{field}` is no list of at most {most}")),
+        _ => Err(format!("`{field}` is not a list of at most {most}")),
     };
     for tag in list("tags", 20)? {
-        within("tags", tag.as_str().ok_or("a tag that is no string")?, 50)?;
+        within(
+            "tags",
+            tag.as_str().ok_or("a tag that is not a string")?,
+            50,
+        )?;
     }
     for responder in list("responders", 50)? {
         let kind = responder["type"].as_str().unwrap_or_default();
@@ -297,7 +302,7 @@ pub fn check_create(body: &Value) -> Result<(), String> {
     for (name, value) in body["details"].as_object().into_iter().flatten() {
         let value = value
             .as_str()
-            .ok_or_else(|| format!("the detail {name} is no string"))?;
+            .ok_or_else(|| format!("the detail {name} is not a string"))?;
         within("details", value, 8000)?;
         total += super::units(name) + super::units(value);
     }

@@ -34,7 +34,8 @@ impl Vendor for PagerDuty {
             Ok(event) => event,
             Err(why) => {
                 memory.violations.push(why.clone());
-                let said = json!({ "status": "invalid event", "message": "Event object is invalid", "errors": [why] });
+                let said = json!({ "status": "invalid event", "message": "Event object is \
+                    invalid", "errors": [why] });
                 return Answer::json(400, &said);
             }
         };

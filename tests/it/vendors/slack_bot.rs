@@ -102,9 +102,8 @@ impl SlackBot {
                 let place = known(&body["ts"]).ok_or("message_not_found")?;
                 let message = &mut self.messages[place];
                 (message.text, message.edits) = (text, message.edits + 1);
-                Ok(
-                    json!({ "ok": true, "channel": CHANNEL, "ts": message.ts, "text": message.text }),
-                )
+                Ok(json!({ "ok": true, "channel": CHANNEL, "ts": message.ts,
+                            "text": message.text }))
             }
             _ => Err("unknown_method"),
         }

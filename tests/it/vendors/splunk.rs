@@ -1,6 +1,7 @@
 //! Splunk On-Call's REST endpoint: `message_type` alone is required, and `entity_id` is what the
 //! messages of an incident share.
-//! <https://help.splunk.com/en/splunk-observability-cloud/splunk-on-call/alerts/incident-fields-glossary>
+//! “Incident fields glossary” at
+//! <https://help.splunk.com/en/splunk-observability-cloud/splunk-on-call/alerts>
 //! It answers 200 and says in the body whether it took the message.
 
 use serde_json::json;

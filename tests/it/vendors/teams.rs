@@ -91,7 +91,8 @@ impl Fake<Teams> {
 
 fn path(signature: &str) -> String {
     format!(
-        "/workflows/0f/triggers/manual/paths/invoke?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={signature}"
+        "/workflows/0f/triggers/manual/paths/invoke\
+         ?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={signature}"
     )
 }
 

@@ -68,7 +68,8 @@ impl Telegram {
 impl Vendor for Telegram {
     fn answer(&mut self, call: &Call, memory: &mut Memory) -> Answer {
         if self.in_a_row >= A_MINUTE {
-            let said = json!({ "ok": false, "error_code": 429, "description": "Too Many Requests: retry after 1",
+            let said = json!({ "ok": false, "error_code": 429, "description": "Too Many Requests: \
+                retry after 1",
                 "parameters": { "retry_after": 1 } });
             self.in_a_row = 0;
             return Answer::json(429, &said);
@@ -77,7 +78,8 @@ impl Vendor for Telegram {
             Ok(message) => message,
             Err((status, what)) => {
                 memory.violations.push(what.clone());
-                let said = json!({ "ok": false, "error_code": status, "description": format!("Bad Request: {what}") });
+                let said = json!({ "ok": false, "error_code": status, "description": format!("Bad \
+                    Request: {what}") });
                 return Answer::json(status, &said);
             }
         };

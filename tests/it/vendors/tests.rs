@@ -112,7 +112,10 @@ async fn opsgenie_refuses_a_wrong_key_too_long_a_message_and_a_close_by_id() {
 async fn pagerduty_opens_once_resolves_once_and_explains_its_refusals() {
     let fake = PagerDuty::start().await;
     let payload = json!({ "summary": "s", "source": "x", "severity": "critical" });
-    let event = |action: &str| json!({ "routing_key": fake.key(), "event_action": action, "dedup_key": "k", "payload": payload });
+    let event = |action: &str| {
+        json!({ "routing_key": fake.key(), "event_action": action,
+                                       "dedup_key": "k", "payload": payload })
+    };
     for _ in 0..2 {
         assert_eq!(post(&fake.url(), "", &event("trigger")).await.0, 202);
     }
@@ -131,7 +134,10 @@ async fn pagerduty_opens_once_resolves_once_and_explains_its_refusals() {
 #[tokio::test]
 async fn slack_takes_blocks_that_are_escaped_and_nothing_elsewhere() {
     let fake = Slack::start().await;
-    let message = |text: &str| json!({ "text": text, "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": text } }] });
+    let message = |text: &str| {
+        let section = json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
+        json!({ "text": text, "blocks": [section] })
+    };
     assert_eq!(
         post(&fake.url(), "", &message("a &amp; b")).await,
         (200, "ok".into())
@@ -241,7 +247,10 @@ async fn teams_says_accepted_to_what_it_does_not_post() {
             .body(message.to_string());
         request.send().await.unwrap().status().as_u16()
     };
-    let said = |text: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text }] });
+    let said = |text: &str| {
+        let run = json!({ "type": "TextRun", "text": text });
+        json!({ "type": "RichTextBlock", "inlines": [run] })
+    };
     assert_eq!(send(&fake.url(), &said("a")).await, 202);
     assert_eq!((fake.cards().len(), fake.violations().len()), (1, 0));
     for block in [
@@ -261,7 +270,10 @@ async fn teams_says_accepted_to_what_it_does_not_post() {
 async fn discord_takes_embeds_within_their_limits_and_five_requests_at_a_time() {
     let fake = Discord::start().await;
     let url = format!("{}?wait=true", fake.url());
-    let message = |text: &str| json!({ "embeds": [{ "title": "t", "description": text }], "allowed_mentions": { "parse": [] } });
+    let message = |text: &str| {
+        let embed = json!({ "title": "t", "description": text });
+        json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
+    };
     assert!(post(&url, "", &message("a")).await.1.contains("\"id\""));
     assert_eq!(post(&url, "", &message(&"a".repeat(4097))).await.0, 400);
     assert_eq!(

@@ -147,11 +147,15 @@ fn small_mail() -> String {
     let now = Clock::system().now();
     let date = rfc2822::to_string(&now.to_zoned(TimeZone::UTC)).unwrap();
     format!(
-        "From: Atlassian <no-reply@am.atlassian.com>\nTo: alerts@example.com\nSubject: Cloud Fortified\nDate: {date}\n\
-         Message-ID: <@KEY@@example.com>\nMIME-Version: 1.0\nContent-Type: text/html; charset=UTF-8\n\n\
-         <html><body><p>Objective breached.</p>\n<script type=\"application/json\" id=\"incident-data\">{{\"appKey\":\
-         \"com.example.load\",\"incidentId\":\"@KEY@\",\"incidentStatus\":\"ANOMALOUS\",\"time\":\"{now}\",\"metricName\":\
-         \"Jira App Availability\",\"metricUnit\":\"PERCENT\",\"sliValue\":61.25,\"sloValue\":99.0}}</script>\n\
+        "From: Atlassian <no-reply@am.atlassian.com>\nTo: alerts@example.com\n\
+         Subject: Cloud Fortified\nDate: {date}\nMessage-ID: <@KEY@@example.com>\n\
+         MIME-Version: 1.0\nContent-Type: text/html; charset=UTF-8\n\n\
+         <html><body><p>Objective breached.</p>\n\
+         <script type=\"application/json\" id=\"incident-data\">\
+         {{\"appKey\":\"com.example.load\",\"incidentId\":\"@KEY@\",\
+         \"incidentStatus\":\"ANOMALOUS\",\"time\":\"{now}\",\
+         \"metricName\":\"Jira App Availability\",\"metricUnit\":\"PERCENT\",\
+         \"sliValue\":61.25,\"sloValue\":99.0}}</script>\n\
          </body></html>\n"
     )
 }

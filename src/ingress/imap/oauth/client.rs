@@ -1,5 +1,4 @@
-//! Asks a token server (RFC 6749), over HTTP that is bounded in time and size. No secret in an
-//! error.
+//! Requests to a token server (RFC 6749), bounded in time and size. No error contains a secret.
 
 use std::{error::Error as _, fmt::Display, time::Duration};
 
@@ -22,16 +21,16 @@ use super::{
 };
 use crate::settings::{Problem, Secret};
 
-/// For one question, from the name's resolution to the answer's last byte.
+/// The time for one request, from the name's resolution to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// More of an answer is not read. Tokens have a few KiB.
+/// The most bytes of an answer that are read. Tokens have a few KiB.
 const LONGEST_ANSWER: usize = 256 << 10;
 
 type Client =
     BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 type Answer<T, E> = Result<T, RequestTokenError<Unanswered, StandardErrorResponse<E>>>;
 
-/// A token server, and which application asks it.
+/// A token server, and the application that requests tokens.
 pub(super) struct TokenServer {
     http: reqwest::Client,
     url: TokenUrl,
@@ -42,8 +41,8 @@ pub(super) struct TokenServer {
 }
 
 impl TokenServer {
-    /// Asks nothing yet; the secret's file is read at every question. `authorities` are trusted
-    /// beside the system's own.
+    /// Makes no request yet; the secret's file is read for every request. `authorities` are trusted
+    /// besides the system's own.
     pub(super) fn new(
         key: &str,
         settings: &Oauth2,
@@ -81,8 +80,8 @@ impl TokenServer {
         Ok(Self {
             http,
             url,
-            // Basic is what every server must understand (RFC 6749, 2.3.1); these two document the
-            // other way.
+            // Every server must understand Basic (RFC 6749, 2.3.1); these two document the other
+            // method.
             auth_type: if settings.provider == Provider::Custom {
                 AuthType::BasicAuth
             } else {
@@ -94,7 +93,7 @@ impl TokenServer {
         })
     }
 
-    /// A token for the person whose refresh token it is (RFC 6749, 6).
+    /// A token for the person who owns the refresh token (RFC 6749, 6).
     pub(super) async fn refresh(
         &self,
         refresh_token: &SecretString,
@@ -118,7 +117,7 @@ impl TokenServer {
         self.judge(answer, &[secret.as_ref()])
     }
 
-    /// Tokens for the code that a browser brought back (RFC 6749, 4.1.3; RFC 7636).
+    /// Tokens for the code that a browser brought (RFC 6749, 4.1.3; RFC 7636).
     pub(super) async fn code(
         &self,
         code: String,
@@ -146,7 +145,7 @@ impl TokenServer {
         self.judge(answer, &[secret.as_ref()])
     }
 
-    /// Waits until the person has agreed (RFC 8628, 3.4), as long as the code is good.
+    /// Waits until the person has given consent (RFC 8628, 3.4), for as long as the code is valid.
     pub(super) async fn agreed(
         &self,
         begun: &StandardDeviceAuthorizationResponse,
@@ -213,7 +212,7 @@ impl TokenServer {
             body.extend_from_slice(&chunk);
         }
 
-        // A page for people, as a wrong address gives: its status says more than that it is no
+        // A page for people, as a wrong address returns: its status says more than that it is not
         // JSON.
         let about = serde_json::from_slice::<serde_json::Value>(&body);
         if !status.is_success()
@@ -268,11 +267,11 @@ impl TokenServer {
                 host: host(),
                 reason: unanswered.to_string(),
             }),
-            // The library's text may hold what it could not read, which may be a token.
+            // The library's text may contain what it could not read, which may be a token.
             Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
                 Err(NoToken::Unanswered {
                     host: host(),
-                    reason: "its answer is none of OAuth2's".into(),
+                    reason: "its answer is not valid in OAuth 2.0".into(),
                 })
             }
         }
@@ -300,7 +299,7 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
-    /// The error's deepest cause: its own text names the whole address.
+    /// The deepest cause of the error: its own text contains the whole address.
     fn unreachable(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()));

@@ -1,4 +1,4 @@
-//! Keeps a refresh token in its file: whole or not at all, for its owner alone.
+//! Stores a refresh token in its file: atomically, and for its owner alone.
 
 use std::{
     fs::{self, File},
@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Replaces the file's content in one step that a crash does not tear. A link stays a link; a file
-/// that is there keeps its permissions, a new one is its owner's alone.
+/// Replaces the file's content atomically, even across a crash. A link stays a link; an existing
+/// file keeps its permissions, and a new one is readable by its owner alone.
 pub(super) fn write(path: &Path, token: &str) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = path
@@ -28,7 +28,7 @@ pub(super) fn write(path: &Path, token: &str) -> io::Result<()> {
         return written;
     }
 
-    // The file's new name is to survive a power cut as well.
+    // The new name of the file must survive a power failure as well.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -1,5 +1,6 @@
-//! How a person gets a refresh token: by a code typed into any browser (device flow, RFC 8628), or
-//! by a browser on this machine that is sent back here (RFC 8252, with the proof key of RFC 7636).
+//! How a person gets a refresh token: with a code typed into any browser (device flow, RFC 8628),
+//! or with a browser on this machine that is redirected back here (RFC 8252, with the proof key of
+//! RFC 7636).
 
 use std::{borrow::Cow, net::Ipv4Addr, path::Path, time::Duration};
 
@@ -21,18 +22,18 @@ use crate::settings::Problem;
 
 /// How long a person may take in the browser.
 const PATIENCE: Duration = Duration::from_mins(15);
-/// How long one request of the browser may take, and how long it may be.
+/// The time limit for a request of the browser, and its maximal size.
 const BROWSER: Duration = Duration::from_secs(10);
 const LONGEST_REQUEST: usize = 16 << 10;
 
-/// How consent is asked for.
+/// The way to request consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     Device,
     Browser,
 }
 
-/// What the person is to do now.
+/// What the person must do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Open the address on any machine and type the code.
@@ -60,7 +61,7 @@ pub enum LoginError {
 pub struct Login {
     server: TokenServer,
     provider: Provider,
-    /// Where the chosen flow begins.
+    /// The address at which the chosen flow begins.
     begin: Begin,
 }
 
@@ -70,8 +71,8 @@ enum Begin {
 }
 
 impl Login {
-    /// Chooses the flow where none is given: the device flow wherever the provider has it. `port`
-    /// is where the browser is sent back to; 0: any. `authorities` are those of the mailbox's
+    /// Chooses the flow if none is given: the device flow wherever the provider offers it. The
+    /// browser is redirected to `port`; 0 means any. `authorities` are those of the mailbox's
     /// `ca_file`.
     pub fn new(
         key: &str,
@@ -83,8 +84,9 @@ impl Login {
         if !settings.acts_for_a_person() {
             return Err(Problem::new(
                 key,
-                "the application logs in for itself (client credentials): there is no refresh token to get",
-                "nothing is to be done; to log in for a person, add `refresh_token_file`",
+                "the application logs in for itself (client credentials): there is no refresh \
+                 token to get",
+                "nothing needs to be done; to log in for a person, add `refresh_token_file`",
             ));
         }
 
@@ -124,7 +126,7 @@ impl Login {
         })
     }
 
-    /// Walks through it; `tell` shows the person each step. Returns the refresh token.
+    /// Runs the login; `tell` shows each step to the person. Returns the refresh token.
     pub async fn run(&self, tell: impl Fn(Step<'_>) + Send) -> Result<SecretString, LoginError> {
         let answer = match &self.begin {
             Begin::Device(url) => {
@@ -141,7 +143,7 @@ impl Login {
         let token = answer.refresh_token().ok_or(LoginError::NoRefreshToken(
             match self.provider {
                 Provider::Google => {
-                    "take the application out of the account's third-party access, and try again"
+                    "remove the application from the account's third-party access, and try again"
                 }
                 Provider::Microsoft | Provider::Custom => "add `offline_access` to `scopes`",
             },
@@ -172,7 +174,7 @@ impl Login {
             .set_pkce_challenge(challenge);
 
         if self.provider == Provider::Google {
-            // Without these google gives a refresh token at the first consent only.
+            // Without these, google returns a refresh token at the first consent only.
             request = request
                 .add_extra_param("access_type", "offline")
                 .add_extra_param("prompt", "consent");
@@ -192,12 +194,12 @@ impl Login {
     }
 }
 
-/// Writes a refresh token to its file: whole or not at all, for its owner alone.
+/// Writes a refresh token to its file: atomically, and for its owner alone.
 pub fn keep(path: &Path, token: &SecretString) -> std::io::Result<()> {
     file::write(path, token.expose_secret())
 }
 
-/// The code that the browser brings. Whoever comes without the state that was given out is not it.
+/// Waits for the code that the browser brings. A request without the issued state is ignored.
 async fn come_back(listener: &TcpListener, state: &str) -> Result<String, LoginError> {
     loop {
         let (stream, _) = listener.accept().await.map_err(LoginError::Listen)?;
@@ -208,7 +210,7 @@ async fn come_back(listener: &TcpListener, state: &str) -> Result<String, LoginE
     }
 }
 
-/// Reads one request and answers it; none where it is not the one waited for.
+/// Reads one request and answers it; `None` if it is not the expected one.
 async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, String>> {
     let mut request = Vec::new();
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -229,7 +231,8 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
 
     let length = text.len();
     let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: \
+         close\r\n\r\n{text}"
     );
 
     // The person reads it in the terminal as well.
@@ -239,7 +242,8 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
     found
 }
 
-/// What the request's first line says: the code, or the reason there is none (RFC 6749, 4.1.2).
+/// The meaning of the request's first line: the code, or the reason why there is none (RFC 6749,
+/// 4.1.2).
 fn outcome(request: &str, state: &str) -> Option<Result<String, String>> {
     let path = request.strip_prefix("GET ")?.split(' ').next()?;
     let url = Url::parse("http://127.0.0.1/").ok()?.join(path).ok()?;

@@ -1,4 +1,4 @@
-//! `ingress.imap[].oauth2` of the configuration, and what is known of each provider.
+//! `ingress.imap[].oauth2` of the configuration, and the defaults for each provider.
 
 use std::path::PathBuf;
 
@@ -8,30 +8,30 @@ use url::Url;
 
 use crate::settings::{Problem, Secret, SecretText};
 
-/// How access tokens are had, in place of a password.
+/// How access tokens are obtained, in place of a password.
 ///
-/// With a refresh token the mailbox is read in the name of the person who gave consent; without one
-/// in the name of the application itself (client credentials, RFC 6749, 4.4).
+/// With a refresh token, the mailbox is read on behalf of the person who gave consent; without one,
+/// on behalf of the application itself (client credentials, RFC 6749, 4.4).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Oauth2 {
     pub provider: Provider,
-    /// Microsoft: the directory, by its id or domain.
+    /// Microsoft only: the directory, by its id or domain.
     pub tenant: Option<String>,
-    /// Where tokens are asked for; known of google, and of microsoft with a tenant.
+    /// The token endpoint; known for google, and for microsoft with a tenant.
     pub token_url: Option<String>,
-    /// Where a person gives consent in a browser: for `alertbridge imap login`.
+    /// The address at which a person gives consent in a browser, for `alertbridge imap login`.
     pub auth_url: Option<String>,
-    /// Where the device flow begins (RFC 8628): for `alertbridge imap login`.
+    /// The device authorization endpoint (RFC 8628), for `alertbridge imap login`.
     pub device_url: Option<String>,
     pub client_id: String,
     pub client_secret: Option<SecretText>,
     pub client_secret_file: Option<PathBuf>,
     pub refresh_token: Option<SecretText>,
-    /// Written anew where the provider replaces the refresh token.
+    /// Written again if the provider replaces the refresh token.
     pub refresh_token_file: Option<PathBuf>,
-    /// What is asked for; empty: what reading mail needs at google or microsoft, else the server's
-    /// default.
+    /// The requested scopes; if empty, those that reading mail needs at google or microsoft, and
+    /// the server's default elsewhere.
     pub scopes: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub enum Provider {
 }
 
 impl Oauth2 {
-    /// What is wrong with them; `key` is their own path (`ingress.imap[0].oauth2`).
+    /// The problems of the settings; `key` is their own path (`ingress.imap[0].oauth2`).
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
@@ -91,7 +91,7 @@ impl Oauth2 {
                         "write the directory's id or its domain: `tenant: example.onmicrosoft.com`";
                     problems.push(Problem::new(
                         at("tenant"),
-                        format!("`{tenant}` is no tenant"),
+                        format!("`{tenant}` is not a valid tenant"),
                         mend,
                     ));
                 }
@@ -122,7 +122,7 @@ impl Oauth2 {
                 let mend = "write the whole address: `https://login.example.com/token`";
                 problems.push(Problem::new(
                     at(name),
-                    format!("`{url}` is no web address"),
+                    format!("`{url}` is not a valid web address"),
                     mend,
                 ));
             }
@@ -131,7 +131,7 @@ impl Oauth2 {
         problems
     }
 
-    /// What works and is unwise.
+    /// Settings that work but are unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let mut warnings = Vec::new();
         for (name, url) in self.urls() {
@@ -184,7 +184,7 @@ impl Oauth2 {
             .or_else(|| self.known("https://accounts.google.com/o/oauth2/v2/auth", "authorize"))
     }
 
-    /// None of google's: its device flow gives no access to mail.
+    /// Google has none: its device flow gives no access to mail.
     pub(super) fn device_url(&self) -> Option<String> {
         let known = || self.known("", "devicecode").filter(|url| !url.is_empty());
         self.device_url.clone().or_else(known)
@@ -204,7 +204,7 @@ impl Oauth2 {
         usual.iter().map(ToString::to_string).collect()
     }
 
-    /// Whether there is, or is to be, a refresh token.
+    /// Whether there is, or will be, a refresh token.
     pub(super) fn acts_for_a_person(&self) -> bool {
         self.refresh_token.is_some() || self.refresh_token_file.is_some()
     }

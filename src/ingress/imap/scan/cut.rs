@@ -1,6 +1,7 @@
-//! Whether a mail that is shorter than its server announced shows that it was cut. Pure.
+//! Whether a mail that is shorter than announced was truncated. Pure.
 //!
-//! A size alone does not tell: Exchange only guesses it. A cut multipart is seen where it is read.
+//! The size alone does not prove it: Exchange only estimates it. A truncated multipart is detected
+//! where it is parsed.
 
 use crate::message::header;
 
@@ -23,21 +24,21 @@ pub(super) fn is_cut(mail: &[u8]) -> bool {
     let has = |tag: &[u8]| memchr::memmem::find(&html, tag).is_some();
     let is_open = (has(b"<html") || has(b"<body")) && !has(b"</html") && !has(b"</body");
 
-    // What follows the alert is missed by nobody.
+    // Nobody misses what follows the alert.
     let holds_alert = memchr::memmem::find(&html, b"incident-data")
         .is_some_and(|at| memchr::memmem::find(&html[at..], b"</script").is_some());
 
     is_open && !holds_alert
 }
 
-/// What follows the header; none where the header does not end.
+/// What follows the header; `None` if the header does not end.
 pub(super) fn body(mail: &[u8]) -> Option<&[u8]> {
     let at = |end: &[u8]| memchr::memmem::find(mail, end).map(|at| at + end.len());
     let end = at(b"\n\r\n").into_iter().chain(at(b"\n\n")).min()?;
     Some(&mail[end..])
 }
 
-/// In lower case, and without the breaks that quoted-printable puts anywhere.
+/// In lower case, and without the soft breaks that quoted-printable puts anywhere.
 fn without_soft_breaks(body: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(body.len());
     let mut rest = body;

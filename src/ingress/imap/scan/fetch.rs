@@ -1,16 +1,15 @@
-//! Fetching mails, and telling what came whole from what did not.
+//! Fetching mails, and telling complete mails from incomplete ones.
 
 use bytes::Bytes;
 
 use super::{Fetched, HEADER_LIMIT, Listed, Scan, cut::is_cut, header_of};
 use crate::ingress::imap::fault::Fault;
 
-/// What Exchange gives in place of a mail that it cannot convert, in the subject of a mail of its
-/// own.
+/// The subject of the mail that Exchange returns in place of one that it cannot convert.
 const STAND_IN: &[u8] = b"Retrieval using the IMAP4 protocol failed for the following";
 
 impl Scan<'_> {
-    /// Fetches these mails with one command. Those that do not come are wanted from then on.
+    /// Fetches these mails with one command. Mails that do not come are wanted from then on.
     pub(super) async fn fetch(&mut self, batch: &[Listed]) -> Result<Fetched, Fault> {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
             return Ok(Fetched::default());
@@ -100,7 +99,7 @@ impl Scan<'_> {
 
         let body = came.body.unwrap_or_default();
 
-        // The size decides whether what looks cut is.
+        // The size decides whether a mail that looks truncated is.
         let size = match mail.size.or(came.size) {
             None if is_cut(&body) => {
                 let mut again = self.session.bodies(&[mail.uid], most, true).await?;
@@ -124,7 +123,8 @@ impl Scan<'_> {
         Ok(fetched)
     }
 
-    /// Takes the header alone of a mail that is over the limit; false where it turns out not to be.
+    /// Takes the header alone of a mail that is over the limit; returns false if it turns out not
+    /// to be.
     async fn take_header(&mut self, mail: Listed, fetched: &mut Fetched) -> Result<bool, Fault> {
         let longer = match self.session.is_longer(mail.uid, self.limit()).await {
             Ok(longer) => longer,
@@ -132,7 +132,7 @@ impl Scan<'_> {
             Err(fault) => return Err(fault),
         };
 
-        // A size is believed where the server does not answer twice.
+        // A size is trusted unless the server gives a second answer.
         if longer.is_none() && mail.size.is_some() && !self.backlog.is_wanted(mail.uid) {
             self.fail(mail.uid, LEFT_OUT, false);
             return Ok(true);
@@ -150,8 +150,8 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Asks again for mails that came shorter than announced, or not as themselves. What comes
-    /// twice the same is what the server has: Exchange only guesses sizes beforehand.
+    /// Requests mails again that came shorter than announced, or were replaced. What comes twice
+    /// the same is what the server has: Exchange only estimates sizes.
     async fn confirm(
         &mut self,
         doubtful: Vec<(Listed, Bytes)>,
@@ -179,7 +179,7 @@ impl Scan<'_> {
                 Some(second) if is_stand_in(&second) => {
                     self.fail(
                         mail.uid,
-                        "the server cannot convert it and gives a note in its place",
+                        "the server cannot convert it and returns a note in its place",
                         false,
                     );
                     self.backlog.keep_stand_in(mail.uid, second);
@@ -187,14 +187,14 @@ impl Scan<'_> {
                 Some(second)
                     if second == body && is_shorter(&second, mail.size) && is_cut(&second) =>
                 {
-                    self.fail(mail.uid, "the server gives it cut off", false);
+                    self.fail(mail.uid, "the server returns it truncated", false);
                 }
                 Some(second) if second == body || !is_shorter(&second, mail.size) => {
                     self.take(mail, second, fetched);
                 }
                 Some(_) => self.fail(
                     mail.uid,
-                    "the server gives it cut off, each time elsewhere",
+                    "the server returns it truncated, each time at another place",
                     false,
                 ),
             }
@@ -203,7 +203,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// A mail that did not come may have been expunged meanwhile.
+    /// A mail that did not come may have been expunged in between.
     async fn look_for(&mut self, uid: u32) -> Result<(), Fault> {
         let present = self
             .session
@@ -242,13 +242,14 @@ impl Scan<'_> {
     }
 }
 
-const LEFT_OUT: &str = "the server leaves it out of its answer, or gives no content";
+const LEFT_OUT: &str = "the server leaves it out of its answer, or returns no content";
 
 fn is_shorter(body: &Bytes, size: Option<u64>) -> bool {
     size.is_some_and(|size| (body.len() as u64) < size)
 }
 
-/// Whether it is Exchange's note of a mail that it cannot give, whose header is folded anywhere.
+/// Whether it is Exchange's note about a mail that it cannot return, whose header may be folded
+/// anywhere.
 pub(super) fn is_stand_in(body: &Bytes) -> bool {
     let start = &body[..body.len().min(4096)];
     let mut unfolded = Vec::with_capacity(start.len());
@@ -274,7 +275,8 @@ mod tests {
 
     #[test]
     fn exchanges_note_is_told_from_a_mail_about_it() {
-        let note = "From: Microsoft Exchange Server\r\nSubject: Retrieval using the IMAP4 protocol failed for the following\r\n message: 7\r\n\r\nx";
+        let note = "From: Microsoft Exchange Server\r\nSubject: Retrieval using the IMAP4 protocol \
+                    failed for the following\r\n message: 7\r\n\r\nx";
         assert!(is_stand_in(&Bytes::from_static(note.as_bytes())));
         let folded = note.replace("IMAP4 protocol", "IMAP4\r\n\tprotocol");
         assert!(is_stand_in(&folded.into()));

@@ -1,17 +1,18 @@
-//! Mails that were not given before: asked for again, one by one, and told after a few tries.
+//! Mails that were not returned before: they are requested again, one by one, and announced after a
+//! few tries.
 
 use bytes::Bytes;
 
 use super::{Listed, Scan, Scanned, cut};
 use crate::{ingress::imap::fault::Fault, message::Wanted, telemetry};
 
-/// Mails that are told and looked for in one scan, so that its cost stays flat.
+/// The announced mails that are looked for in one scan, so that its cost stays flat.
 const TOLD_AT_MOST: usize = 16;
-/// How far below a mail another is looked for to compare it with.
+/// How far below a mail another one is looked for to compare it with.
 const NEIGHBOURS: u32 = 500;
 
 impl Scan<'_> {
-    /// Asks again for what is due.
+    /// Requests what is due again.
     pub(in crate::ingress::imap) async fn read_wanted(&mut self) -> Result<Scanned, Fault> {
         for uid in self.backlog.due(TOLD_AT_MOST) {
             if self.was_read_elsewhere(uid).await? {
@@ -47,8 +48,8 @@ impl Scan<'_> {
         Ok(Scanned::New(0))
     }
 
-    /// Whether another replica has stored it: then it is missing here because it was moved, or
-    /// wanted no longer.
+    /// Whether another replica has stored it: then it is missing here because it was moved, or is
+    /// no longer wanted.
     async fn was_read_elsewhere(&mut self, uid: u32) -> Result<bool, Fault> {
         let Some(known) = self.inbox.bookmark(&self.imap.mailbox).await? else {
             return Ok(false);
@@ -63,8 +64,8 @@ impl Scan<'_> {
         Ok(elsewhere)
     }
 
-    /// Tells of a mail, where it has failed often enough and others are given: stores what is known
-    /// of it, and why it is no more. Whether it was told, or given up.
+    /// Announces a mail if it has failed often enough and others are returned: it stores what is
+    /// known about it, and why it is not more. Returns whether it was announced, or given up.
     async fn try_to_tell(&mut self, uid: u32) -> Result<bool, Fault> {
         if self.backlog.is_given_up(uid, self.imap.clock.now()) {
             self.backlog.forget(uid);
@@ -89,8 +90,8 @@ impl Scan<'_> {
 
         let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
         let reason = format!(
-            "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for again at every rescan; \
-             read it in the mailbox",
+            "the mail server does not return this mail (UID {uid} of {}): {why}. It is requested \
+             again at every rescan; read it in the mailbox",
             self.imap.settings.folder
         );
 
@@ -112,7 +113,7 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Its header, where the server gives at least that.
+    /// Its header, if the server returns at least that.
     async fn last_header(&mut self, uid: u32) -> Result<Option<Bytes>, Fault> {
         if !self.backlog.ask_header(uid) {
             return Ok(None);
@@ -128,11 +129,12 @@ impl Scan<'_> {
 
         self.backlog.end();
 
-        // What is cut off within a name would be taken for another sender's.
+        // A header that is cut within a name would be taken for another sender's.
         Ok(header.filter(|header| cut::body(header).is_some()))
     }
 
-    /// Asks for a mail that is read already: where that is given, it is not the server that fails.
+    /// Requests a mail that has already been read: if it is returned, it is not the server that
+    /// fails.
     async fn compare(&mut self, uid: u32) -> Result<(), Fault> {
         let other = match self.backlog.last_given() {
             Some(other) => Some(other),

@@ -1,11 +1,11 @@
-//! How a folder is looked through: with as many questions as its mails need, however far apart
-//! their UIDs are. Pure.
+//! How a folder is searched: with as many queries as its mails need, however far apart their UIDs
+//! are. Pure.
 
 use super::SEARCH_WIDTH;
 use crate::ingress::imap::session::Folder;
 
-/// The questions (SEARCH keys) for all mails above `after`, stretch by stretch upwards; the answers
-/// to one stretch count together, and each is of bounded length.
+/// The queries (SEARCH keys) for all mails above `after`, stretch by stretch upwards; the answers
+/// to one stretch belong together, and each is of bounded length.
 pub(super) fn stretches(
     after: u32,
     folder: &Folder,
@@ -28,8 +28,8 @@ pub(super) fn stretches(
     }
 }
 
-/// By the mails' numbers in the folder, from the last down: where mails are removed meanwhile, those
-/// that were not asked for yet move down, to where they will be.
+/// By the mails' sequence numbers in the folder, from the last down: when mails are removed in
+/// between, those that were not queried yet move down into the next range.
 fn numbered(from: u32, parts: u32) -> Vec<String> {
     (0..parts)
         .rev()
@@ -140,7 +140,7 @@ mod tests {
         let mut found = BTreeSet::new();
         for question in stretches(0, &folder).flatten() {
             found.extend(answer(&question, &uids));
-            // Some are removed between any two questions, anywhere.
+            // Some mails are removed between any two queries, anywhere.
             let gone: Vec<u32> = uids.difference(&kept).copied().take(9_000).collect();
             for (place, uid) in gone.into_iter().enumerate() {
                 if place % 2 == 0 {

@@ -1,5 +1,5 @@
-//! Waiting for mail with IDLE (RFC 2177). The library's own waits through a NO, and takes any answer
-//! for news.
+//! Waiting for mail with IDLE (RFC 2177). The library's own implementation keeps waiting after a
+//! NO, and takes any answer for news.
 
 use async_imap::imap_proto::{MailboxDatum, Response, Status};
 use tokio::time::{Duration, Instant, timeout_at};
@@ -16,7 +16,7 @@ pub(in crate::ingress::imap) enum Woken {
     Stop,
 }
 
-/// What an answer means to who waits.
+/// What an answer means while waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signal {
     GoAhead,
@@ -44,7 +44,7 @@ impl Signal {
 
 impl Session {
     /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
-    /// server's keep-alives prove that it lives, not that it still tells us of mail.
+    /// server's keep-alives prove that it is alive, not that it still announces mail.
     pub(in crate::ingress::imap) async fn idle(
         &mut self,
         patience: Duration,

@@ -1,8 +1,8 @@
-//! The certificates SNS signs with: fetched from its own host, kept for a day, checked at every
-//! use.
+//! The certificates that SNS signs with: fetched from its own host, kept for a day, checked at
+//! every use.
 //!
-//! What is trusted is the host: TLS to it is verified by the web PKI, and Amazon serves the
-//! certificate there without the chain above it. Of the certificate itself name and time are
+//! The trust is in the host: TLS to it is verified by the web PKI, and Amazon serves the
+//! certificate there without its chain. Of the certificate itself, the name and the validity are
 //! checked, as Amazon's SDKs do.
 
 use std::{
@@ -24,15 +24,16 @@ use super::{
 /// Amazon changes them about once a year.
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
 const MAX_KEPT: usize = 16;
-/// Fetches at a time, so that a flood of requests is no flood of fetches.
+/// The most fetches at a time, so that a flood of requests does not cause a flood of fetches.
 const FETCHES: usize = 4;
-/// How long one is waited for; SNS waits 15 seconds for our answer.
+/// The time limit of a fetch; SNS waits 15 seconds for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Those fetched, by address. What is kept is there at once, whatever is being fetched meanwhile.
+/// The fetched certificates, by address. A cached one is available at once, whatever is being
+/// fetched.
 pub(super) struct Certificates {
     kept: Mutex<HashMap<String, (Timestamp, Arc<Certificate>)>>,
-    /// One address is fetched once at a time.
+    /// One fetch at a time for each address.
     under_way: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     fetches: Semaphore,
 }
@@ -48,7 +49,7 @@ impl Default for Certificates {
 }
 
 impl Certificates {
-    /// The address has been checked.
+    /// The caller has checked the address.
     pub(super) async fn get(
         &self,
         url: &str,
@@ -62,7 +63,7 @@ impl Certificates {
         let turn = self.turn(url);
         let _turn = turn.lock().await;
 
-        // Whoever had the turn before may have got it.
+        // The previous holder of the lock may have fetched it.
         if let Some(certificate) = self.kept(url, now) {
             return Ok(certificate);
         }
@@ -83,7 +84,7 @@ impl Certificates {
         (now.duration_since(*fetched_at).abs() < KEEP).then(|| Arc::clone(certificate))
     }
 
-    /// The oldest makes room.
+    /// The oldest one is dropped to make room.
     fn keep(&self, url: &str, certificate: &Arc<Certificate>, now: Timestamp) {
         let mut kept = lock(&self.kept);
         if kept.len() >= MAX_KEPT
@@ -116,7 +117,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A certificate in PEM.
 pub(super) struct Certificate(Vec<u8>);
 
-/// Why a message is not believed.
+/// Why a message is not trusted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unproven {
     #[error("the certificate cannot be read")]
@@ -150,8 +151,8 @@ impl Certificate {
 
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().unsigned_abs()));
 
-        // With no root to lead to, what is found wrong first is the certificate's own: its time,
-        // its use.
+        // Without any root to chain to, the first error found is the certificate's own: its
+        // validity or its usage.
         match certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None)
         {
             Err(Error::UnknownIssuer) => {}

@@ -1,4 +1,4 @@
-//! What SNS posts, and which of it is signed.
+//! The envelope that SNS posts, and the part of it that is signed.
 
 use serde::Deserialize;
 
@@ -25,13 +25,13 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// A key that is given twice makes it unreadable, as serde has it.
+    /// serde refuses a key that is given twice.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)
     }
 
-    /// The string to sign: name and value of certain keys, each with a line feed after it, in the
-    /// order of their names.
+    /// The string to sign: the name and value of certain keys, each followed by a line feed,
+    /// ordered by name.
     pub(super) fn signed(&self) -> String {
         let head = [
             ("Message", Some(&self.message)),
@@ -71,13 +71,17 @@ mod tests {
 
     #[test]
     fn the_string_to_sign_is_as_amazon_documents_it() {
-        let notification = br#"{"Type":"Notification","MessageId":"1","TopicArn":"arn","Subject":"My subject",
-            "Message":"a\nb","Timestamp":"T","SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
-        let signed = "Message\na\nb\nMessageId\n1\nSubject\nMy subject\nTimestamp\nT\nTopicArn\narn\nType\nNotification\n";
+        let notification = br#"{"Type":"Notification","MessageId":"1","TopicArn":"arn",
+            "Subject":"My subject","Message":"a\nb","Timestamp":"T","SignatureVersion":"2",
+            "Signature":"","SigningCertURL":"u"}"#;
+        let signed = "Message\na\nb\nMessageId\n1\nSubject\n\
+                      My subject\nTimestamp\nT\nTopicArn\narn\nType\nNotification\n";
         assert_eq!(Envelope::parse(notification).ok().unwrap().signed(), signed);
-        let confirmation = br#"{"Type":"SubscriptionConfirmation","MessageId":"1","TopicArn":"arn","Token":"tok",
-            "SubscribeURL":"s","Message":"m","Timestamp":"T","SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
-        let signed = "Message\nm\nMessageId\n1\nSubscribeURL\ns\nTimestamp\nT\nToken\ntok\nTopicArn\narn\n\
+        let confirmation = br#"{"Type":"SubscriptionConfirmation","MessageId":"1",
+            "TopicArn":"arn","Token":"tok","SubscribeURL":"s","Message":"m","Timestamp":"T",
+            "SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
+        let signed = "Message\nm\nMessageId\n1\nSubscribeURL\ns\nTimestamp\nT\nToken\ntok\n\
+                      TopicArn\narn\n\
                       Type\nSubscriptionConfirmation\n";
         assert_eq!(Envelope::parse(confirmation).ok().unwrap().signed(), signed);
     }

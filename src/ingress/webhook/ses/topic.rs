@@ -1,4 +1,4 @@
-//! The topic that is heard, and the addresses that are its own.
+//! The configured topic, and the addresses that belong to it.
 
 use url::Url;
 
@@ -59,7 +59,7 @@ impl Topic {
         })
     }
 
-    /// Whether to get this address is to confirm a subscription to the topic, and nothing else.
+    /// Whether requesting this address confirms a subscription to the topic, and does nothing else.
     pub(super) fn confirms_at(&self, url: &str) -> bool {
         if !url.starts_with(&format!("https://{}/?", self.host)) {
             return false;
@@ -82,7 +82,7 @@ impl Topic {
         (action, topic) == (1, 1)
     }
 
-    /// Whether a certificate of this name is SNS's: `sns.amazonaws.com`, and in some regions
+    /// Whether a certificate with this name is SNS's: `sns.amazonaws.com`, and in some regions
     /// `sns-signing.<region>.…` or `sns-<region>.…`.
     pub(super) fn is_signers_name(&self, name: &str) -> bool {
         let labels = name
@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn only_a_confirmation_of_the_topic_is_asked_for() {
         let topic = Topic::parse(ARN).unwrap();
-        let base = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:us-east-1:123456789012:";
+        let base = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription\
+                    &TopicArn=arn:aws:sns:us-east-1:123456789012:";
         assert!(topic.confirms_at(&format!("{base}alerts&Token=2336")));
         for url in [
             format!("{base}others&Token=2336"),

@@ -24,35 +24,40 @@ use crate::{
     },
 };
 
-/// The mail's row stays locked until what follows is written.
-const PENDING: &str = "SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails WHERE id = $1 FOR NO KEY UPDATE";
+/// The mail's row stays locked until the effects are written.
+const PENDING: &str = "
+SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails
+WHERE id = $1 FOR NO KEY UPDATE";
 
-/// The same of a mail that was due. Of several who looked at it, the first to come here finds it
-/// due: it is not any more then, or not yet again.
+/// The same for a mail that was due. If several processes have checked it, only the first to arrive
+/// here still finds it due.
 const DUE: &str = "
 UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
-RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
+RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries
+                                             WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
-/// The mail's alerts that somebody was told of, when it was decided before it could be checked.
+/// The alerts of the mail that had notified somebody when it was decided before it could be
+/// checked.
 const TOLD_PARTS: &str = "
 SELECT item, incident_id, kind, outcome FROM mail_items
 CROSS JOIN LATERAL (SELECT incident_id, kind FROM incidents WHERE id = incident OFFSET 0) AS its
 WHERE mail = $1 AND outcome NOT IN ('pending', 'quarantined')
   AND (SELECT 1 FROM deliveries
-       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident LIMIT 1) IS NOT NULL";
+       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident
+         LIMIT 1) IS NOT NULL";
 
-/// Until the end of the transaction nobody else decides whether an unverified trigger is one too
-/// many: of two at once each would be told as the last of the hour. Taken before an incident's
-/// turn, and by unverified mail alone.
+/// Until the end of the transaction, nobody else decides whether an unverified trigger exceeds the
+/// limit: two at once would each count as the last of the hour. Only unverified mail takes this
+/// lock, before the turn of its incident.
 const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 
-/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be
-/// whatever comes, since waiting to be sent counts; and whose page is held. `ripe`: whether
-/// something was held until now; NULL where nothing is owed. `silences`: those that are active, by
-/// the index on their end.
+/// One row, with NULLs if the incident is new. `told`: who was or will be notified of this opening
+/// (pending deliveries count), and whose page is held. `ripe`: whether something was held until
+/// now; NULL if nothing is pending. `silences`: the active ones, by the index on their end.
 const RECALL: &str = "
-SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
+SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
+        WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
        (SELECT count(*) FROM mails
         WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10
@@ -62,32 +67,39 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 
                                   AND coalesce(profile, 'atlassian-sli') = $11 OFFSET 0) AS items
           CROSS JOIN LATERAL (SELECT ingress FROM mails WHERE id = items.mail OFFSET 0) AS its
           WHERE its.ingress = $10) AS marked,
-       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told, heard_at,
-       (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
+       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
+         heard_at,
+       (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text
+        FROM silenced
         WHERE incident = incidents.id) AS silenced,
        applied.verified AS applied, applied.ingress, applied.at,
        (SELECT bool_or(state = 'held' AND coalesce(next_at <= $7, false)) FROM deliveries
         WHERE incident = incidents.id AND settled_at IS NULL) AS ripe,
-       (SELECT json_agg(json_build_array(receiver, integration, alias, held) ORDER BY first)::text FROM (
-            SELECT receiver, integration, alias, bool_and(state = 'held') AS held, min(id) AS first FROM deliveries
-            WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
+       (SELECT json_agg(json_build_array(receiver, integration, alias, held) ORDER BY first)::text
+        FROM (
+            SELECT receiver, integration, alias, bool_and(state = 'held') AS held,
+              min(id) AS first FROM deliveries
+            WHERE incident = incidents.id AND deliveries.episode = incidents.episode
+              AND action = 'trigger'
               AND state <> 'discarded'
             GROUP BY receiver, integration, alias) AS told) AS told,
-       (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at, 'ends_at', ends_at,
-                                          'author', author, 'comment', comment, 'created_at', created_at)
+       (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at,
+                                          'ends_at', ends_at,
+                                          'author', author, 'comment', comment, 'created_at',
+                                            created_at)
                         ORDER BY ends_at, id)::text
         FROM silences WHERE ends_at > $7 AND starts_at <= $7) AS silences
 FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1 AND kind = $8
 LEFT JOIN applied ON incident = incidents.id AND applied.status = $5 AND time = $6";
 
-/// What stays as it was found until the end of the transaction.
+/// What was found, and stays as it is until the end of the transaction.
 pub(super) struct Found {
     pub(super) memory: Memory,
-    /// Whether anything is owed of the incident.
+    /// Whether the incident has pending deliveries.
     pub(super) owing: bool,
 }
 
-/// None where the mail is decided already, waits, or is not due any more.
+/// Returns `None` if the mail is already decided, waits, or is no longer due.
 pub(super) async fn ask(
     transaction: &Transaction,
     matter: Matter<'_>,
@@ -101,7 +113,7 @@ pub(super) async fn ask(
     take_mail(&mut flight, &matter, &checked, &times);
 
     if let Some(subject) = subject {
-        // Those of a mail that holds several were taken when it was begun.
+        // For a mail with several alerts, these locks were taken when it was begun.
         if !matches!(matter, Matter::Part(_)) {
             if !subject.verified {
                 flight.add(TAKE_TURN_OF_MARKED, vec![]);
@@ -124,7 +136,7 @@ pub(super) async fn ask(
         }
     };
 
-    // What was held until now is told whatever comes, or is held by a silence.
+    // Deliveries held until now are sent in any case, unless a silence holds them.
     let ripe = answers
         .last()
         .and_then(|rows| rows.first())
@@ -158,8 +170,8 @@ pub(super) async fn ask(
     }))
 }
 
-/// Begins with the mail's row; where that is to be decided, takes the turns of all that its alerts
-/// are about, in one order for all who take several. Returns what was told of them before.
+/// Begins with the mail's row. If the mail is to be decided, it takes the turns of all incidents of
+/// its alerts, in one fixed order. Returns what was sent for them before.
 pub(super) async fn begin(
     transaction: &Transaction,
     matter: Matter<'_>,
@@ -205,7 +217,7 @@ pub(super) async fn begin(
     told.collect::<Result<_, _>>().map(Some)
 }
 
-/// The verdict of a mail that was due, as it is kept.
+/// The stored verdict of a mail that was due.
 fn checked(matter: Matter<'_>) -> Result<String, StoreError> {
     match matter {
         Matter::Due(_, authenticity) => json(authenticity),
@@ -230,7 +242,7 @@ fn take_mail<'a>(
     };
 }
 
-/// A mail's row, where it is to be decided now.
+/// The row of a mail, if it is to be decided now.
 fn to_be_decided<'a>(
     matter: Matter<'_>,
     mail: Option<&'a Row>,
@@ -242,7 +254,7 @@ fn to_be_decided<'a>(
     })
 }
 
-/// What became of a mail that was due before, where somebody was told of it.
+/// The outcome of a mail that was due, if it has already notified somebody.
 fn told_before(matter: Matter<'_>, mail: &Row) -> Result<Option<Outcome>, StoreError> {
     match matter {
         Matter::Due(..) if at(mail, "told")? => word_at(mail, "outcome").map(Some),
@@ -250,13 +262,13 @@ fn told_before(matter: Matter<'_>, mail: &Row) -> Result<Option<Outcome>, StoreE
     }
 }
 
-/// The times that what is known is counted from.
+/// The limits of the time windows.
 struct Times {
     now: i64,
-    /// The hour that recurrence is counted from.
+    /// The hour from which recurrence is counted.
     since: i64,
     an_hour_ago: i64,
-    /// No check is put off so far.
+    /// No check is later than this.
     absurd: i64,
 }
 
@@ -272,7 +284,7 @@ impl Times {
     }
 }
 
-/// Asks what is known of the subject.
+/// Queries what is known about the subject.
 fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times) {
     flight.add(
         RECALL,
@@ -292,7 +304,7 @@ fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times)
     );
 }
 
-/// What is known, from a row of `RECALL`, to mail that is verified or not.
+/// Builds the memory from a row of `RECALL`, for a mail that is verified or not.
 fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
     let silences: Vec<Active> = optional_json_at(row, "silences")?.unwrap_or_default();
     let memory = Memory {

@@ -1,5 +1,5 @@
-//! A mail that holds several alerts: each is decided after the other, all in one transaction, so
-//! that after a crash the mail is decided as a whole or not at all.
+//! A mail with several alerts: they are decided one after the other, all in one transaction, so
+//! that after a crash the mail is either decided as a whole or not at all.
 
 use std::sync::Arc;
 
@@ -23,15 +23,18 @@ use crate::{
     },
 };
 
-/// As what becomes of a mail that holds one alert is written.
+/// Written like the outcome of a mail with one alert.
 const SUM_UP: &str = "
-UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, decided_at = $6, owed = owed + $7,
+UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, decided_at = $6,
+  owed = owed + $7,
        incident = NULL, hold = NULL, marked = false,
-       check_at = CASE WHEN released IS NOT NULL AND $2::text IN ('pending', 'quarantined') THEN 0 ELSE $8::bigint END
+       check_at = CASE WHEN released IS NOT NULL AND $2::text IN ('pending', 'quarantined') THEN 0
+         ELSE $8::bigint END
 WHERE id = $1";
 
-/// Decides a mail's items in order, and sums them up in the mail's row. Where one waits for what a
-/// silence held nothing is written, and its decision is the last. None as of a mail with one alert.
+/// Decides a mail's items in order, and summarizes them in the mail's row. If one waits for a page
+/// that a silence held, nothing is written, and its decision is the last. Returns `None` as for a
+/// mail with one alert.
 pub(super) async fn follow(
     database: &Arc<Database>,
     (mail, matter): (MailId, Matter<'_>),

@@ -1,4 +1,4 @@
-//! What follows from a decision, in one flight with its COMMIT.
+//! The effects of a decision, written in the round trip of its COMMIT.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -26,8 +26,8 @@ use crate::{
     },
 };
 
-/// The incident's new state, where `$7` says that it has one; that the mail's status is applied;
-/// that it opens an episode; and what became of the mail, which is the end.
+/// Writes the incident's new state if `$7` says that there is one, the applied status of the mail,
+/// and the opening of an episode; the outcome of the mail is the argument.
 macro_rules! write_and {
     ($end:literal) => {
         concat!(
@@ -36,15 +36,18 @@ WITH known AS (
     SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2
 ), kept AS (
     INSERT INTO incidents
-        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
+        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at,
+         changed_at, heard_at, labels,
          told, profile)
     SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, coalesce($22::bigint, $9), $10, $20, $21
     WHERE $7::bigint IS NOT NULL
     ON CONFLICT (incident_id, kind) DO UPDATE SET
-        phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
+        phase = excluded.phase, status = excluded.status, newest = excluded.newest,
+          verified = excluded.verified,
         untold = excluded.untold, changed_at = excluded.changed_at, heard_at = excluded.heard_at,
         labels = excluded.labels, told = excluded.told, episode = excluded.episode,
-        opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
+        opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at
+          ELSE incidents.opened_at END
     RETURNING id
 ), incident AS (
     SELECT id FROM known UNION SELECT id FROM kept
@@ -54,9 +57,11 @@ WITH known AS (
 ), applied AS (
     INSERT INTO applied (incident, status, time, verified, ingress, at)
     SELECT id, $12, $13, $18, $19, $9 FROM incident WHERE $11
-    ON CONFLICT (incident, status, time) DO UPDATE SET verified = applied.verified OR excluded.verified
+    ON CONFLICT (incident, status, time) DO UPDATE SET verified = applied.verified
+      OR excluded.verified
 ), opened AS (
-    INSERT INTO openings (app_key, metric, hour, part, count) SELECT $15, $16, $17, pg_backend_pid() % 16, 1 WHERE $14
+    INSERT INTO openings (app_key, metric, hour, part, count) SELECT $15, $16, $17,
+      pg_backend_pid() % 16, 1 WHERE $14
     ON CONFLICT (app_key, metric, hour, part) DO UPDATE SET count = openings.count + 1
 )
 ",
@@ -64,41 +69,48 @@ WITH known AS (
         )
     };
 }
-/// Where it was let through while it was looked at, what was concluded without that is concluded
-/// anew.
+/// A mail that was released while it was being read is decided again with that in mind.
 const WRITE: &str = write_and!(
-    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $10, incident = (SELECT id FROM incident),
-            decided_at = CASE WHEN $23::text <> 'pending' THEN $9::bigint END, hold = $25, marked = $26, owed = $27,
-            profile = $21, check_at = CASE WHEN released IS NOT NULL AND $23::text IN ('pending', 'quarantined') THEN 0
+    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $10,
+       incident = (SELECT id FROM incident),
+            decided_at = CASE WHEN $23::text <> 'pending' THEN $9::bigint END, hold = $25,
+              marked = $26, owed = $27,
+            profile = $21, check_at = CASE WHEN released IS NOT NULL
+              AND $23::text IN ('pending', 'quarantined') THEN 0
                                            ELSE $28::bigint END
      WHERE id = $29"
 );
-/// Of a mail that somebody was told of before: its outcome stays,
+/// For a mail that has already notified somebody: its outcome stays,
 const KEEP: &str = write_and!(
-    "UPDATE mails SET reason = coalesce($23, reason), labels = $10, profile = coalesce(profile, $21), check_at = $24
+    "UPDATE mails SET reason = coalesce($23, reason), labels = $10,
+       profile = coalesce(profile, $21), check_at = $24
      WHERE id = $25"
 );
-/// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
+/// and its pages move to the incident's current opening, so that its resolve reaches the same
+/// receivers.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
-/// Of one alert of a mail that holds several,
+/// For one alert of a mail with several,
 const WRITE_PART: &str = write_and!(
-    "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked, profile)
+    "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold,
+                             marked, profile)
      SELECT $27, $28, $23, $24, (SELECT id FROM incident), $10, $9, $25, $26, $21
      ON CONFLICT (mail, item) DO UPDATE SET
-         outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident, labels = excluded.labels,
+         outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident,
+           labels = excluded.labels,
          decided_at = excluded.decided_at, hold = excluded.hold, marked = excluded.marked"
 );
-/// and of one that somebody was told of before.
+/// and for one that has already notified somebody.
 const KEEP_PART: &str = write_and!(
-    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $10 WHERE mail = $24 AND item = $25"
+    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $10
+     WHERE mail = $24 AND item = $25"
 );
 const REASSIGN_PART: &str = "
 UPDATE deliveries SET episode = $2
 WHERE mail = $1 AND incident = (SELECT id FROM incidents WHERE incident_id = $3 AND kind = $4)";
-/// Of no mail.
+/// For an alarm, which has no mail.
 const WRITE_OWN: &str = write_and!("SELECT id FROM incident");
 
-/// What is written, and what it goes by.
+/// What to write, and the data it depends on.
 pub(super) struct Written<'a> {
     pub(super) matter: Matter<'a>,
     pub(super) subject: Option<&'a Named<'a>>,
@@ -107,7 +119,7 @@ pub(super) struct Written<'a> {
     pub(super) now: Timestamp,
 }
 
-/// What becomes of the transaction.
+/// How the transaction continues.
 pub(super) enum End<'a> {
     Commit(Box<Transaction>),
     /// More is written in it.
@@ -123,7 +135,7 @@ impl End<'_> {
     }
 }
 
-/// Returns those of the decision's deliveries that are leased with it.
+/// Writes, and returns the deliveries that are leased with the decision.
 pub(super) async fn write(
     database: &Arc<Database>,
     end: End<'_>,
@@ -226,8 +238,7 @@ pub(super) async fn write(
     }
 }
 
-/// What changes of an incident, as the statements take it; NULLs where the mail is about none, or
-/// nothing changes.
+/// The change of an incident as parameters; NULL if the mail is about none, or nothing changes.
 struct Change<'a> {
     incident_id: Option<&'a str>,
     kind: Option<&'static str>,
@@ -292,7 +303,7 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// `$1` to `$22`, and the rest.
+    /// `$1` to `$22`, and then `rest`.
     fn parameters<'b>(&'b self, rest: Vec<Parameter<'b>>) -> Vec<Parameter<'b>> {
         let mut parameters: Vec<Parameter<'b>> = vec![
             &self.incident_id,
@@ -324,7 +335,7 @@ impl<'a> Change<'a> {
     }
 }
 
-/// What became of the mail, as the statements take it.
+/// The outcome of the mail as parameters.
 struct Conclusion<'a> {
     outcome: &'static str,
     reason: Option<Cow<'a, str>>,
@@ -352,7 +363,7 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    /// The rest of `WRITE`.
+    /// The remaining parameters of `WRITE`.
     fn parameters<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
         vec![
             &self.outcome,
@@ -365,7 +376,7 @@ impl<'a> Conclusion<'a> {
         ]
     }
 
-    /// The rest of `WRITE_PART`.
+    /// The remaining parameters of `WRITE_PART`.
     fn of_part<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
         vec![
             &self.outcome,
@@ -377,12 +388,12 @@ impl<'a> Conclusion<'a> {
         ]
     }
 
-    /// The rest of `KEEP_PART`.
+    /// The remaining parameters of `KEEP_PART`.
     fn kept_of<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
         vec![&self.reason, &part.mail, &part.item]
     }
 
-    /// The rest of `KEEP`.
+    /// The remaining parameters of `KEEP`.
     fn kept<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
         vec![&self.reason, &self.check_at, mail]
     }

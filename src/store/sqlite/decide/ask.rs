@@ -13,7 +13,7 @@ use crate::{
     store::{HOUR, Heard, Memory, RECURRENCE, Subject, Told, hour, kept::micros},
 };
 
-/// The incident's number, where it has one, and what is known of it.
+/// The incident's number, if it exists, and what is known about it.
 pub(super) fn recall(
     connection: &Connection,
     subject: &Subject,
@@ -21,10 +21,15 @@ pub(super) fn recall(
 ) -> rusqlite::Result<(Option<i64>, Memory)> {
     let recurrence_28d = connection
         .prepare_cached(
-            "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
+            "SELECT coalesce(sum(count), 0) FROM openings
+             WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
         )?
         .query_row(
-            params![subject.series.of, subject.series.what, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
+            params![
+                subject.series.of,
+                subject.series.what,
+                hour(now.saturating_sub(RECURRENCE).unwrap_or(now))
+            ],
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
@@ -45,7 +50,8 @@ pub(super) fn recall(
 
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at FROM incidents
+            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at
+             FROM incidents
              WHERE incident_id = ?1 AND kind = ?2",
         )?
         .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
@@ -58,11 +64,26 @@ pub(super) fn recall(
     };
     let applied = connection
         .prepare_cached(
-            "SELECT ingress, at, verified >= ?4 AS counts FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3",
+            "SELECT ingress, at, verified >= ?4 AS counts FROM applied
+             WHERE incident = ?1 AND status = ?2 AND time = ?3",
         )?
-        .query_row(params![number, subject.status, subject.applied_at(), subject.verified], |row| {
-            Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
-        })
+        .query_row(
+            params![
+                number,
+                subject.status,
+                subject.applied_at(),
+                subject.verified
+            ],
+            |row| {
+                Ok((
+                    Heard {
+                        ingress: row.get("ingress")?,
+                        at: time_at(row, "at")?,
+                    },
+                    row.get("counts")?,
+                ))
+            },
+        )
         .optional()?;
 
     let (first_heard, applied_before) =
@@ -89,7 +110,8 @@ pub(super) fn recall(
     ))
 }
 
-/// Unverified triggers of an ingress and a profile told in the hour before.
+/// The number of unverified triggers of an ingress and a profile that notified somebody in the last
+/// hour.
 fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<u64> {
     let an_hour_ago = micros(now.saturating_sub(HOUR).unwrap_or(now));
     connection
@@ -98,7 +120,8 @@ fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
                      WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2 AND ingress = ?3
                        AND coalesce(profile, 'atlassian-sli') = ?4)
                   + (SELECT count(*) FROM mail_items JOIN mails ON mails.id = mail
-                     WHERE mail_items.marked = 1 AND mail_items.decided_at > ?1 AND mail_items.decided_at <= ?2
+                     WHERE mail_items.marked = 1 AND mail_items.decided_at > ?1
+                       AND mail_items.decided_at <= ?2
                        AND ingress = ?3 AND coalesce(mail_items.profile, 'atlassian-sli') = ?4)",
         )?
         .query_row(
@@ -108,8 +131,8 @@ fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         .map(i64::unsigned_abs)
 }
 
-/// Who was told of this opening, or will be whatever comes, since waiting to be sent counts; and
-/// whose page is still held.
+/// Who was or will be notified of this opening (pending deliveries count), and whose page is still
+/// held.
 fn told(
     connection: &Connection,
     incident: i64,

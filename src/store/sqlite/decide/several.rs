@@ -1,5 +1,5 @@
-//! A mail that holds several alerts: each is decided after the other, all in one transaction, so
-//! that after a crash the mail is decided as a whole or not at all.
+//! A mail with several alerts: they are decided one after the other, all in one transaction, so
+//! that after a crash the mail is either decided as a whole or not at all.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Decides a mail's items in order, and sums them up in the mail's row. Where one waits for what a
-/// silence held nothing is written, and its decision is the last.
+/// Decides a mail's items in order, and summarizes them in the mail's row. If one waits for a page
+/// that a silence held, nothing is written, and its decision is the last.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -54,14 +54,17 @@ pub(super) fn decide(
     Ok(decisions)
 }
 
-/// The mail's alerts that somebody was told of, when it was decided before it could be checked.
+/// The alerts of the mail that had notified somebody when it was decided before it could be
+/// checked.
 fn told(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<ToldPart>> {
     connection
         .prepare_cached(
-            "SELECT item, incident_id, kind, outcome FROM mail_items JOIN incidents ON incidents.id = incident
+            "SELECT item, incident_id, kind, outcome FROM mail_items
+             JOIN incidents ON incidents.id = incident
              WHERE mail = ?1 AND outcome NOT IN ('pending', 'quarantined')
                AND EXISTS (SELECT 1 FROM deliveries
-                           WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident)",
+                           WHERE deliveries.mail = mail_items.mail
+                             AND deliveries.incident = mail_items.incident)",
         )?
         .query_map([mail], |row| {
             Ok(ToldPart {
@@ -83,12 +86,15 @@ fn write(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked,
+            "INSERT OR REPLACE INTO mail_items (mail, item, outcome, reason, incident, labels,
+                                                decided_at, hold, marked,
                                                 profile)
-             VALUES (:mail, :item, :outcome, :reason, :incident, :labels, :decided_at, :hold, :marked, :profile)",
+             VALUES (:mail, :item, :outcome, :reason, :incident, :labels, :decided_at, :hold,
+                     :marked, :profile)",
         )?
         .execute(named_params! {
-            ":mail": mail, ":item": item, ":outcome": decision.outcome.as_str(), ":reason": decision.reason,
+            ":mail": mail, ":item": item, ":outcome": decision.outcome.as_str(),
+            ":reason": decision.reason,
             ":incident": incident, ":labels": json(&decision.labels)?, ":decided_at": micros(now),
             ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked,
             ":profile": decision.profile.as_deref(),
@@ -96,8 +102,8 @@ fn write(
         .map(|_| ())
 }
 
-/// Of an alert that somebody was told of the outcome stays, and what was told belongs to the
-/// incident's opening of now.
+/// For an alert that has already notified somebody, the outcome stays, and its pages move to the
+/// incident's current opening.
 fn keep(
     connection: &Connection,
     Part { mail, item, .. }: Part,
@@ -106,9 +112,15 @@ fn keep(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE mail_items SET reason = coalesce(?3, reason), labels = ?4 WHERE mail = ?1 AND item = ?2",
+            "UPDATE mail_items SET reason = coalesce(?3, reason), labels = ?4
+             WHERE mail = ?1 AND item = ?2",
         )?
-        .execute(params![mail, item, decision.reason, json(&decision.labels)?])?;
+        .execute(params![
+            mail,
+            item,
+            decision.reason,
+            json(&decision.labels)?
+        ])?;
 
     if let Some(state) = &decision.state {
         connection
@@ -119,7 +131,7 @@ fn keep(
     Ok(())
 }
 
-/// As what becomes of a mail that holds one alert is written.
+/// Written like the outcome of a mail with one alert.
 fn sum_up(
     connection: &Connection,
     mail: MailId,
@@ -129,15 +141,20 @@ fn sum_up(
     let decided_at = (summary.outcome != Outcome::Pending).then(|| micros(now));
     connection
         .prepare_cached(
-            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, profile = :profile,
-             decided_at = :decided_at, owed = owed + :owed, incident = NULL, hold = NULL, marked = 0,
-             check_at = CASE WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0
+            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels,
+               profile = :profile,
+             decided_at = :decided_at, owed = owed + :owed, incident = NULL, hold = NULL,
+               marked = 0,
+             check_at = CASE WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined')
+               THEN 0
                              ELSE :check_at END
              WHERE id = :mail",
         )?
         .execute(named_params! {
-            ":outcome": summary.outcome.as_str(), ":reason": summary.reason, ":labels": json(&summary.labels)?,
-            ":profile": summary.profile.as_deref(), ":decided_at": decided_at, ":owed": signed(summary.owed),
+            ":outcome": summary.outcome.as_str(), ":reason": summary.reason,
+            ":labels": json(&summary.labels)?,
+            ":profile": summary.profile.as_deref(), ":decided_at": decided_at,
+            ":owed": signed(summary.owed),
             ":check_at": summary.check_at.map(micros), ":mail": mail,
         })
         .map(|_| ())

@@ -1,4 +1,4 @@
-//! What follows from a decision, written.
+//! The effects of a decision, written.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Writes what became of a mail.
+/// Writes the outcome of a mail.
 pub(super) fn conclude(
     connection: &Connection,
     mail: MailId,
@@ -24,31 +24,43 @@ pub(super) fn conclude(
     let decided_at = (decision.outcome != Outcome::Pending).then(|| micros(now));
     connection
         .prepare_cached(
-            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             profile = :profile, decided_at = :decided_at, hold = :hold, marked = :marked, owed = :owed, check_at = CASE
-                 -- Let through while it was looked at: what was concluded without that is concluded anew.
-                 WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0 ELSE :check_at END
+            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels,
+               incident = :incident, profile = :profile, decided_at = :decided_at,
+               hold = :hold, marked = :marked, owed = :owed, check_at = CASE
+                 -- Released while it was being read: it is concluded again with that in mind.
+                 WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0
+                   ELSE :check_at END
              WHERE id = :mail",
         )?
         .execute(named_params! {
-            ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
-            ":incident": incident, ":decided_at": decided_at, ":check_at": decision.check_at.map(micros),
+            ":outcome": decision.outcome.as_str(), ":reason": decision.reason,
+            ":labels": json(&decision.labels)?,
+            ":incident": incident, ":decided_at": decided_at,
+            ":check_at": decision.check_at.map(micros),
             ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked, ":mail": mail,
             ":owed": signed(decision.owed_under(mail)), ":profile": decision.profile.as_deref(),
         })
         .map(|_| ())
 }
 
-/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told
-/// belongs to the incident's opening of now, so that its resolve reaches them.
+/// Writes the finding about a mail that has already notified somebody: its outcome stays, and its
+/// pages move to the incident's current opening, so that its resolve reaches the same receivers.
 pub(super) fn keep(
     connection: &Connection,
     mail: MailId,
     decision: &Decision,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE mails SET reason = coalesce(?2, reason), labels = ?3, check_at = ?4 WHERE id = ?1")?
-        .execute(params![mail, decision.reason, json(&decision.labels)?, decision.check_at.map(micros)])?;
+        .prepare_cached(
+            "UPDATE mails SET reason = coalesce(?2, reason), labels = ?3,
+                           check_at = ?4 WHERE id = ?1",
+        )?
+        .execute(params![
+            mail,
+            decision.reason,
+            json(&decision.labels)?,
+            decision.check_at.map(micros)
+        ])?;
     if let Some(state) = &decision.state {
         connection
             .prepare_cached("UPDATE deliveries SET episode = ?2 WHERE mail = ?1")?
@@ -87,7 +99,8 @@ pub(super) fn remember(
     if decision.applied {
         connection
             .prepare_cached(
-                "INSERT INTO applied (incident, status, time, verified, ingress, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO applied (incident, status, time, verified, ingress, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO UPDATE SET verified = max(verified, excluded.verified)",
             )?
             .execute(params![
@@ -139,7 +152,8 @@ fn insert(
     connection
         .prepare_cached(
             "INSERT INTO incidents
-             (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
+             (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at,
+              changed_at, heard_at, labels,
               told, profile)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?13, ?10, ?11, ?12)",
         )?
@@ -160,7 +174,7 @@ fn insert(
         ])
 }
 
-/// The incident was heard of, though nothing changes.
+/// Records that mail about the incident arrived, though nothing changes.
 fn hear(connection: &Connection, number: i64, decision: &Decision) -> rusqlite::Result<()> {
     let Some(at) = decision.heard_at else {
         return Ok(());
@@ -187,7 +201,8 @@ fn update(
     connection
         .prepare_cached(
             "UPDATE incidents SET phase = ?2, status = ?3, newest = ?4, verified = ?5, untold = ?6,
-                    opened_at = CASE WHEN episode < ?7 THEN ?8 ELSE opened_at END, episode = ?7, changed_at = ?8,
+                    opened_at = CASE WHEN episode < ?7 THEN ?8
+                      ELSE opened_at END, episode = ?7, changed_at = ?8,
                     heard_at = ?11, labels = ?9, told = ?10
              WHERE id = ?1",
         )?

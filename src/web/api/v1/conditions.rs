@@ -52,7 +52,8 @@ pub async fn receivers(State(admin): State<Arc<Admin>>) -> Answer<List<Receiver>
     post, path = "/receivers/{name}/test", tag = "conditions",
     params(
         ("name" = String, Path, description = "The receiver's name, percent-encoded"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Vec<Tested>),

@@ -40,7 +40,8 @@ pub async fn list(
     post, path = "/deliveries/{id}/retry", tag = "deliveries",
     params(
         ("id" = DeliveryId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Acted),
@@ -60,7 +61,8 @@ pub async fn retry(
     post, path = "/deliveries/{id}/discard", tag = "deliveries",
     params(
         ("id" = DeliveryId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Acted),

@@ -31,7 +31,7 @@ const ALIVE: Duration = Duration::from_secs(15);
 )]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Response {
     let Some(place) = admin.live.watch() else {
-        let why = "too many watch already: ask for the lists from time to time instead";
+        let why = "there are too many watchers already: poll the lists instead";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     };
 

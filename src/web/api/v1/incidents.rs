@@ -51,7 +51,8 @@ pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> An
     post, path = "/incidents/{id}/resolve", tag = "incidents",
     params(
         ("id" = String, Path, description = "The incident's id, percent-encoded"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Story),

@@ -83,7 +83,8 @@ pub async fn raw(
     post, path = "/mails/{id}/release", tag = "mails",
     params(
         ("id" = MailId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Mail),
@@ -103,7 +104,8 @@ pub async fn release(
     post, path = "/mails/{id}/discard", tag = "mails",
     params(
         ("id" = MailId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Mail),
@@ -123,7 +125,8 @@ pub async fn discard(
     post, path = "/mails/discard", tag = "mails",
     request_body = DiscardFilter,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Discarded),

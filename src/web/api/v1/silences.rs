@@ -52,7 +52,8 @@ pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<SilenceId>) ->
     post, path = "/silences", tag = "silences",
     request_body = NewSilence,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 201, body = Silence),
@@ -73,7 +74,8 @@ pub async fn add(
     delete, path = "/silences/{id}", tag = "silences",
     params(
         ("id" = SilenceId, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A request repeated with the \
+            same key is done once"),
     ),
     responses(
         (status = 200, body = Silence),

@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn each_kind_of_difference_is_a_sentence() {
         let page = |receiver: &str| json!({ "receiver": receiver, "integration": "slack/0" });
-        let change = |kind: &str, before: Value, after: Value| json!({ "change": kind, "action": "trigger", "differs": ["held_until"], "before": before, "after": after });
+        let change = |kind: &str, before: Value, after: Value| {
+            json!({ "change": kind, "action": "trigger", "differs": ["held_until"],
+                              "before": before, "after": after })
+        };
         let difference = json!({
             "mail": "17", "incident_id": "A1",
             "outcome": { "before": "silenced", "after": "opened" },
