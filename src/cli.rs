@@ -123,7 +123,7 @@ impl Cli {
             Command::Mails(At { command, server }) => command.run(config, &server).await,
             Command::Silences(At { command, server }) => command.run(config, &server).await,
             Command::Objectives(command) => command.run(config).await,
-            Command::Profiles(command) => command.run(config),
+            Command::Profiles(command) => command.run(config).await,
             Command::Store(command) => command.run(config).await,
             Command::Sample(command) => command.run(),
             Command::Schema(command) => command.run(),

@@ -3,7 +3,15 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+
+/// A time as sentences have it: in whole milliseconds, and without a fraction where it has none.
+pub fn in_words(at: Timestamp) -> Timestamp {
+    let whole = TimestampRound::new()
+        .smallest(Unit::Millisecond)
+        .mode(RoundMode::Trunc);
+    at.round(whole).unwrap_or(at)
+}
 
 /// A component's source of the time.
 #[derive(Clone)]
@@ -41,5 +49,21 @@ impl Clock {
     /// The time.
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn no_sentence_counts_nanoseconds() {
+        for (at, told) in [
+            ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00Z"),
+            ("2026-03-01T10:00:00.999999999Z", "2026-03-01T10:00:00.999Z"),
+            ("2026-03-01T10:00:00.000000001Z", "2026-03-01T10:00:00Z"),
+        ] {
+            assert_eq!(in_words(at.parse().unwrap()).to_string(), told);
+        }
     }
 }

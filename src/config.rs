@@ -19,7 +19,9 @@ use crate::{
     canary,
     clock::Clock,
     deliver::{Client, Unusable},
-    delivery, ingress, objective,
+    delivery,
+    incident::ATLASSIAN_SLI,
+    ingress, objective,
     pipeline::Rules,
     profile::{self, Profiles},
     receiver, route,
@@ -46,6 +48,7 @@ mod preset;
 mod refused;
 mod restart;
 mod shape;
+mod sign_in;
 mod starter;
 mod store;
 mod values;
@@ -110,6 +113,18 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The same where one profile alone reads mail, and says how its authenticity is judged.
+    pub fn alone(&self, profile: &str) -> Result<(Config, Rules), Vec<Problem>> {
+        let given = values::given(&self.tree, &|name| env::var(name).ok());
+        let rules = compile::rules(&self.config, &self.profiles, given)?.alone(profile);
+        let mut config = self.config.clone();
+        if profile != ATLASSIAN_SLI {
+            config.alerts.from.clear();
+        }
+
+        Ok((config, rules))
+    }
+
     /// The secrets' files that others than this program's user may read.
     pub fn exposed_secrets(&self) -> Vec<Problem> {
         exposed::files(&self.tree)
@@ -180,6 +195,7 @@ impl Config {
             if files == Files::Needed {
                 tell(config.certificates());
                 tell(Vec::from_iter(config.telemetry.headers("telemetry").err()));
+                tell(config.sign_in_problems(environment));
             }
             let given = values::given(&tree, environment);
             let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();

@@ -44,7 +44,7 @@ pub(crate) use http::Wire;
 pub use http::{Client, Unusable};
 pub use slot::Slot;
 pub use terms::Terms;
-pub use transport::Environment;
+pub use transport::{Environment, client_of};
 use watch::{Seen, Watch};
 
 /// How long after the attempt's time-out a lease ends. The attempt is recorded within this time,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{label::Labels, settings::Problem};
+use crate::{clock::in_words, label::Labels, settings::Problem};
 
 /// One alert, read and checked: the result of every profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -281,7 +281,11 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
     if let (Some(newest), Some(time)) = (state.newest, seen.time) {
         if time < newest && !confirms {
             return Transition::Stale {
-                reason: format!("its time {time} is older than {newest}, the newest applied"),
+                reason: format!(
+                    "its time {} is older than {}, the newest applied",
+                    in_words(time),
+                    in_words(newest)
+                ),
             };
         }
         if state.phase == Phase::Resolved
@@ -292,8 +296,9 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         {
             return Transition::Stale {
                 reason: format!(
-                    "its time {time} is not newer than the resolve at {newest}: only a newer \
-                     trigger reopens"
+                    "its time {} is not newer than the resolve at {}: only a newer trigger reopens",
+                    in_words(time),
+                    in_words(newest)
                 ),
             };
         }

@@ -136,6 +136,12 @@ impl Profiles {
         self.0.iter().find(|profile| *profile.name == *name)
     }
 
+    /// One of them.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Self {
+        Self(self.get(name).cloned().into_iter().collect())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub mod bounds;
 pub mod host;
 pub mod networks;
+pub mod oidc;
 pub mod users;
 
 /// A length of time, written as Alertmanager does: `30s`, `5m`, `1h30m`, `90d`.

@@ -190,6 +190,8 @@ fn router(admin: Arc<Admin>) -> Router {
             "/sign-in",
             get(sign_in::pages::form).post(sign_in::pages::sign_in),
         )
+        .route("/sign-in/oidc", get(sign_in::oidc::pages::begin))
+        .route(sign_in::oidc::CALLBACK, get(sign_in::oidc::pages::callback))
         .merge(pages::assets())
         .merge(guarded)
         .fallback(nowhere)

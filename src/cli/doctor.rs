@@ -37,6 +37,7 @@ mod exposure;
 mod finding;
 mod listening;
 mod mailbox;
+mod provider;
 mod receiver;
 mod resolver;
 mod store;
@@ -126,6 +127,7 @@ fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
 
     checks.push(("canary".into(), canary::check(deployment).boxed()));
     checks.push(("telemetry".into(), traces::check(deployment).boxed()));
+    checks.push((provider::ABOUT.into(), provider::check(deployment).boxed()));
     for place in 0..deployment.config.ingress.imap.len() {
         let about = format!("ingress.imap[{place}]");
         checks.push((about, mailbox::check(deployment, place).boxed()));

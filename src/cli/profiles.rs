@@ -8,12 +8,14 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::{exit, mailbox, options::Json, plain::plain, table};
+use super::{desk::Server, exit, mailbox, options::Json, plain::plain, remote::Remote, table};
 use crate::{
     config::{Config, Files},
     profile::{Profiles, draft, examples, starters},
+    web::{list::List as Remotes, views::conditions::Profile},
 };
 
 /// How the mail of other senders is read: list, show, test, draft
@@ -25,17 +27,21 @@ pub enum Commands {
     Draft(Draft),
 }
 
-/// List the profiles of the configuration, in order, and the available starters
+/// List the profiles of the configuration or of a running bridge, in order, and the available
+/// starters
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 done, 1 the configuration is wrong, 2 wrong usage.
 
 Examples:
   alertbridge profiles list
-  alertbridge profiles list --json | jq '.profiles[].name'")]
+  alertbridge profiles list --json | jq '.profiles[].name'
+  alertbridge profiles list --server http://127.0.0.1:8026")]
 pub struct List {
     #[command(flatten)]
     pub print: Json,
+    #[command(flatten)]
+    pub server: Server,
 }
 
 /// Print a starter's file, or what a configured profile takes and yields
@@ -90,10 +96,13 @@ pub struct Draft {
 }
 
 impl Commands {
-    pub fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout();
         match self {
-            Self::List(command) => command.run(config, out),
+            Self::List(command) => match command.server.remote()? {
+                Some(remote) => command.ask(&remote, out).await,
+                None => command.run(config, out),
+            },
             Self::Show(command) => command.run(config, out),
             Self::Test(command) => command.run(config, out),
             Self::Draft(command) => command.run(out),
@@ -102,6 +111,29 @@ impl Commands {
 }
 
 impl List {
+    /// Those of a running bridge, in their order, and how each fares.
+    async fn ask(&self, remote: &Remote, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        let profiles: Remotes<Profile> = remote.get("profiles").await?;
+        if self.print.json {
+            let all = json!({ "profiles": profiles.items });
+            writeln!(out, "{all:#}").context("cannot write")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+
+        let time = |at: Option<Timestamp>| at.map(|at| at.strftime("%F %T").to_string());
+        let rows = profiles.items.into_iter().map(|profile| {
+            vec![
+                profile.name,
+                time(profile.last_mail).unwrap_or_default(),
+                time(profile.last_success).unwrap_or_default(),
+                profile.unparsed.to_string(),
+            ]
+        });
+        let heading = ["NAME", "LAST MAIL (UTC)", "LAST READ (UTC)", "UNPARSED"];
+        writeln!(out, "{}", table::of(&heading, rows)).context("cannot write")?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn run(&self, config: Option<&Path>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         let loaded = Config::load(config, Files::Unneeded)?;
         let profiles: Vec<_> = loaded.profiles.iter().collect();

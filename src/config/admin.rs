@@ -9,6 +9,7 @@ use crate::settings::{
     Problem, Secret, SecretText,
     host::{self, is_host},
     networks::Networks,
+    oidc::Oidc,
 };
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -30,6 +31,7 @@ pub struct Admin {
 pub struct Login {
     /// The people and their passwords, a line each: `name:role:$argon2id$…`.
     pub users_file: Option<PathBuf>,
+    pub oidc: Option<Oidc>,
     pub proxy: Option<Proxy>,
 }
 
@@ -104,19 +106,28 @@ impl Admin {
 
 impl Login {
     fn check(&self, key: &str) -> Vec<Problem> {
-        let given = [self.users_file.is_some(), self.proxy.is_some()];
+        let given = [
+            self.users_file.is_some(),
+            self.oidc.is_some(),
+            self.proxy.is_some(),
+        ];
         if given.iter().filter(|given| **given).count() != 1 {
             return vec![Problem::new(
                 key,
                 "exactly one way for people to sign in must be configured",
-                "give one of `users_file` and `proxy`",
+                "give one of `users_file`, `oidc` and `proxy`",
             )];
         }
 
-        self.proxy
-            .as_ref()
-            .map(|proxy| proxy.check(&format!("{key}.proxy")))
-            .unwrap_or_default()
+        let of_oidc = self
+            .oidc
+            .iter()
+            .flat_map(|oidc| oidc.check(&format!("{key}.oidc")));
+        let of_proxy = self
+            .proxy
+            .iter()
+            .flat_map(|proxy| proxy.check(&format!("{key}.proxy")));
+        of_oidc.chain(of_proxy).collect()
     }
 }
 

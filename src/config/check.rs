@@ -35,8 +35,27 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     found.extend(config.telemetry.check("telemetry"));
     listeners(config, &mut found);
     own_mail(config, &mut found);
+    found.extend(way_back(config));
 
     found
+}
+
+/// An identity provider sends browsers back to the address that people know.
+fn way_back(config: &Config) -> Option<Problem> {
+    let by_provider = config
+        .admin
+        .login
+        .as_ref()
+        .is_some_and(|login| login.oidc.is_some());
+    (by_provider && config.global.external_url.is_none()).then(|| {
+        Problem::new(
+            "global.external_url",
+            "the identity provider of `admin.login.oidc` has nowhere to send people back to",
+            "add the address that browsers reach the admin listener by, \
+             `global: { external_url: https://alerts.example.com }`, and register its \
+             `/sign-in/oidc/callback` with the provider",
+        )
+    })
 }
 
 /// Mail that the bridge sends must not be an alert if it comes back.

@@ -85,7 +85,7 @@ pub(super) fn clients(
             continue;
         }
         let key = receivers.place(target);
-        match way.client(&key, &surroundings) {
+        match way.client(&key, &format!("{key}.tls"), &surroundings) {
             Ok(client) => {
                 by_target.insert(target.clone(), client.clone());
                 by_way.insert(way, client);
@@ -109,6 +109,37 @@ pub(super) fn clients(
     } else {
         Err(problems)
     }
+}
+
+/// A client for what is asked beside the pages: by the same proxies, and as bounded. `key` is the
+/// place of `ca_file` and `proxy_url`.
+pub fn client_of(
+    key: &str,
+    timeout: Duration,
+    proxy_url: Option<&str>,
+    ca_file: Option<&Path>,
+    environment: Environment<'_>,
+) -> Result<reqwest::Client, Vec<Problem>> {
+    let mut problems = Vec::new();
+    if let Some(Err((what, mend))) = proxy_url.map(check_proxy) {
+        problems.push(Problem::new(format!("{key}.proxy_url"), what, mend));
+    }
+
+    let surroundings = Surroundings::read(environment, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+
+    let way = Way {
+        timeout,
+        proxy: proxy_url.map(|url| url.trim().to_owned()),
+        tls: Tls {
+            ca_file: ca_file.map(Path::to_owned),
+            ..Tls::default()
+        },
+    };
+    way.client(key, key, &surroundings)
+        .map_err(|problem| vec![problem])
 }
 
 impl Surroundings {
@@ -168,8 +199,14 @@ impl Surroundings {
 }
 
 impl Way {
-    /// `key` is the place of the first integration with this transport.
-    fn client(&self, key: &str, surroundings: &Surroundings) -> Result<reqwest::Client, Problem> {
+    /// `key` is the place of the first integration with this transport, and `tls_key` that of its
+    /// certificates.
+    fn client(
+        &self,
+        key: &str,
+        tls_key: &str,
+        surroundings: &Surroundings,
+    ) -> Result<reqwest::Client, Problem> {
         // Its own text may contain the proxy's address, which may contain a password.
         let unusable = |_| {
             Problem::new(
@@ -195,12 +232,12 @@ impl Way {
             .no_proxy();
 
         let builder = proxies.into_iter().fold(builder, ClientBuilder::proxy);
-        let builder = certified(builder, &self.tls, key)?;
+        let builder = certified(builder, &self.tls, tls_key)?;
 
         builder.build().map_err(|error| {
             let what = format!("the client cannot be made: {}", deepest(&error));
             Problem::new(
-                format!("{key}.tls"),
+                tls_key,
                 what,
                 "give a certificate and the key that belongs to it",
             )
@@ -208,12 +245,12 @@ impl Way {
     }
 }
 
-/// With the certificates of `tls`.
+/// With the certificates of `tls`; `key` is their place.
 fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuilder, Problem> {
     let wrong = |name: &str, path: &Path, what: &str| {
         let what = format!("{} {what}", path.display());
         Problem::new(
-            format!("{key}.tls.{name}"),
+            format!("{key}.{name}"),
             what,
             "name a PEM file, readable by the user alertbridge runs as",
         )

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{sli::SliReader, treatment::Treatment};
 use crate::{
-    label::Labels, profile::Profiles, receiver::Receivers, route::Routes, settings::Duration,
+    extract::Extractor, label::Labels, profile::Profiles, receiver::Receivers, route::Routes,
+    settings::Duration,
 };
 
 /// The stages, ready to run.
@@ -24,6 +25,16 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The same where one profile alone reads mail.
+    #[must_use]
+    pub fn alone(mut self, profile: &str) -> Self {
+        self.profiles = Arc::new(self.profiles.only(profile));
+        if *profile != *self.sli.profile {
+            self.sli.extractor = Extractor::new(&[]);
+        }
+        self
+    }
+
     /// The profiles' names, in the order in which they are tried.
     pub fn profiles(&self) -> impl Iterator<Item = &str> {
         let (first, others) = &self.treatments;

@@ -2,7 +2,7 @@
 
 use std::{fs::File, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::sync::{
     Notify, mpsc,
@@ -21,20 +21,20 @@ use crate::{
     canary::{Key, Standing},
     clock::Clock,
     config::{Config, Loaded},
-    deliver::Deliverer,
+    deliver::{Deliverer, Unusable},
     ingress::{
         Health,
         listener::{self, Budget, Capacity, Listener},
     },
     pipeline::{InForce, Pipeline},
-    settings::{Secret, networks::Networks},
+    settings::{Problem, Secret, networks::Networks, oidc},
     store::Store,
     telemetry,
     watch::{Watch, canary::Aviary},
     web::{
         self,
         live::Live,
-        sign_in::{Login, SignIn},
+        sign_in::{Login, SignIn, oidc::Oidc},
     },
 };
 
@@ -279,6 +279,10 @@ fn login(config: &Config) -> anyhow::Result<Option<Login>> {
         return Ok(Some(Login::Users(path.clone())));
     }
 
+    if let Some(settings) = &login.oidc {
+        return Ok(Some(Login::Oidc(Box::new(oidc(config, settings)?))));
+    }
+
     let Some(proxy) = &login.proxy else {
         return Ok(None);
     };
@@ -287,6 +291,15 @@ fn login(config: &Config) -> anyhow::Result<Option<Login>> {
     let header = proxy.header.parse().context("admin.login.proxy.header")?;
 
     Ok(Some(Login::Proxy { header, from }))
+}
+
+fn oidc(config: &Config, settings: &oidc::Oidc) -> anyhow::Result<Oidc> {
+    let refused = |Problem { key, what, .. }| anyhow!("{key}: {what}");
+    let secret = settings.secret("admin.login.oidc").map_err(refused)?;
+    let client = config.provider_client(settings, &|name| std::env::var(name).ok());
+    let client = client.map_err(|problems| anyhow!(Unusable(problems)))?;
+    let external_url = config.global.external_url.as_deref().unwrap_or_default();
+    Oidc::new(settings.clone(), secret, external_url, client).context("global.external_url")
 }
 
 fn recorder() -> anyhow::Result<PrometheusHandle> {

@@ -16,12 +16,12 @@ use tokio::{
 use crate::{
     clock::Clock,
     config::{Config, Files, Loaded, Source},
-    deliver::{Client, Deliverer},
+    deliver::{Client, Deliverer, Unusable},
     delivery::Target,
     ingress,
     label::{self, Labels},
     message::Message,
-    pipeline::resolve_by_hand,
+    pipeline::{Rules, resolve_by_hand},
     profile::{self, Profiles, draft},
     route::Reached,
     store::{Kind, Store},
@@ -79,16 +79,20 @@ fn failed(error: impl std::fmt::Display) -> Problem {
 }
 
 fn trial(loaded: &Loaded, trust: bool) -> Result<Trial, Problem> {
-    Trial::new(
-        Arc::clone(&loaded.rules),
-        loaded
-            .config
-            .authenticator(&loaded.rules.profiles)
-            .map_err(failed)?,
-        loaded.config.global.external_url.clone(),
-        trust,
-    )
-    .map_err(failed)
+    trial_of(&loaded.config, Arc::clone(&loaded.rules), trust)
+}
+
+/// A trial in which one profile alone reads mail.
+fn trial_alone(loaded: &Loaded, profile: &str, trust: bool) -> Result<Trial, Problem> {
+    let alone = loaded.alone(profile);
+    let (config, rules) = alone.map_err(|problems| failed(Unusable(problems)))?;
+    trial_of(&config, Arc::new(rules), trust)
+}
+
+fn trial_of(config: &Config, rules: Arc<Rules>, trust: bool) -> Result<Trial, Problem> {
+    let authenticator = config.authenticator(&rules.profiles).map_err(failed)?;
+    let external_url = config.global.external_url.clone();
+    Trial::new(rules, authenticator, external_url, trust).map_err(failed)
 }
 
 fn as_read(read: draft::Read) -> Read {
@@ -196,7 +200,11 @@ impl Workbench for Bench {
             now,
         };
 
-        let explained = trial(&loaded, options.trust)?.run(specimen).await;
+        let trial = match &options.profile {
+            Some(profile) => trial_alone(&loaded, profile, options.trust)?,
+            None => trial(&loaded, options.trust)?,
+        };
+        let explained = trial.run(specimen).await;
         let alerts = explained.map_err(failed)?.into_iter();
 
         alerts

@@ -1,15 +1,51 @@
 //! The people who may sign in: `admin.login.users_file`, a line each.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, str::FromStr};
 
 use argon2::password_hash::phc::PasswordHash;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What somebody may do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at everything, and try what stores and sends nothing.
+    Viewer,
+    /// Act, too.
+    Operator,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "viewer" => Ok(Self::Viewer),
+            "operator" => Ok(Self::Operator),
+            other => Err(format!(
+                "`{other}` is not a role; the roles are viewer and operator"
+            )),
+        }
+    }
+}
 
 /// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub name: String,
-    /// `viewer` or `operator`.
-    pub role: String,
+    pub role: Role,
     /// Argon2's hash, as `argon2 SALT -id -e` prints it.
     pub hash: String,
 }
@@ -19,12 +55,22 @@ pub struct User {
 pub enum UsersError {
     #[error("{0}")]
     Unreadable(#[from] io::Error),
-    #[error(
-        "line {line}: {what}; a line is `name:role:$argon2id$…`, with the role viewer or operator"
-    )]
+    #[error("line {line}: {what}")]
     Line { line: usize, what: String },
-    #[error("line {line}: `{name}` is already on an earlier line: keep one of them")]
+    #[error("line {line}: `{name}` is already on an earlier line")]
     Twice { line: usize, name: String },
+}
+
+impl UsersError {
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "put the file there, readable by the user alertbridge runs as",
+            Self::Line { .. } => {
+                "write each line as `name:role:$argon2id$…`, with the role viewer or operator"
+            }
+            Self::Twice { .. } => "keep one of the two lines",
+        }
+    }
 }
 
 /// The largest file that is read, in bytes: some thousands of people.
@@ -67,16 +113,14 @@ fn user(line: &str) -> Result<User, String> {
     if name.trim().is_empty() {
         return Err("the name is empty".to_owned());
     }
-    if !matches!(role, "viewer" | "operator") {
-        return Err(format!("`{role}` is not a role"));
-    }
+    let role = role.parse()?;
     if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
         return Err("the hash is not Argon2id's".to_owned());
     }
 
     Ok(User {
         name: name.to_owned(),
-        role: role.to_owned(),
+        role,
         hash: hash.to_owned(),
     })
 }
@@ -98,9 +142,9 @@ mod tests {
         assert_eq!(
             users
                 .iter()
-                .map(|user| (&*user.name, &*user.role))
+                .map(|user| (&*user.name, user.role))
                 .collect::<Vec<_>>(),
-            [("ann", "operator"), ("bob", "viewer")]
+            [("ann", Role::Operator), ("bob", Role::Viewer)]
         );
         assert_eq!(users[0].hash, HASH);
     }

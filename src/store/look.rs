@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Attempt, Kind};
+use super::{Attempt, DeedRow, Kind};
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
@@ -103,6 +103,8 @@ pub enum Event {
         #[serde(flatten)]
         attempt: Attempt,
     },
+    /// A person has closed it.
+    Deed(DeedRow),
 }
 
 /// How much a store holds.

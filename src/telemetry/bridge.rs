@@ -1,6 +1,6 @@
 //! What the bridge tells of itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use jiff::Timestamp;
 use metrics::gauge;
@@ -33,6 +33,11 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
 /// The machine's clock went back: what would wait for the old time is brought forward.
 pub fn clock_set_back(from: Timestamp, to: Timestamp) {
     tracing::warn!(%from, %to, "the clock was set back: pending deliveries are brought forward");
+}
+
+/// Somebody who came back from the identity provider was not signed in.
+pub fn sign_in_refused(peer: IpAddr, reason: &str) {
+    tracing::warn!(%peer, reason, "a sign-in by the identity provider was refused");
 }
 
 /// A page for people could not be made.

@@ -13,8 +13,8 @@ use std::{borrow::Cow, sync::OnceLock, time::SystemTime};
 use jiff::Timestamp;
 use metrics::counter;
 use opentelemetry::{
-    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId, TraceState,
-    trace::{Link, SpanContext, SpanKind, Status},
+    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{Link, SpanContext, SpanKind, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use tokio::sync::mpsc::{self, Sender, error::TrySendError};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::{Admin, access::whole, problem::Problem, who::Who};
+use super::{Admin, access::whole, api::v1, problem::Problem, who::Who};
 use crate::{
     delivery::sha256_hex,
     store::{Answer, Answered},
@@ -29,7 +29,10 @@ pub(super) async fn once(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method().is_safe() || !request.headers().contains_key(KEY) {
+    // Where nothing is done, the router says so.
+    let path = request.extensions().get::<MatchedPath>();
+    let acts = path.is_some_and(|path| v1::acts(request.method(), path.as_str()));
+    if !acts || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     answer(&admin, &who, request, next)

@@ -33,9 +33,11 @@ use crate::{
 
 mod attempts;
 pub(super) mod cookie;
+pub mod oidc;
 pub(super) mod pages;
 
 use attempts::Attempts;
+use oidc::Oidc;
 
 /// How long a session lasts.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
@@ -56,10 +58,12 @@ pub struct SignIn {
 }
 
 /// How people sign in (`admin.login`).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Login {
     /// By a password: `users_file`.
     Users(PathBuf),
+    /// By an identity provider.
+    Oidc(Box<Oidc>),
     /// By a proxy that is trusted with it.
     Proxy { header: HeaderName, from: Networks },
 }
@@ -224,6 +228,7 @@ async fn by_session(admin: &Admin, key: &str) -> Result<Session, Unknown> {
             let user = users.iter().find(|user| user.name == session.name);
             user.is_some_and(|user| stamp(user) == session.stamp)
         }
+        (Some(Login::Oidc(oidc)), "oidc") => oidc.stamp() == session.stamp,
         _ => false,
     };
     if still_good {
@@ -237,7 +242,7 @@ async fn by_session(admin: &Admin, key: &str) -> Result<Session, Unknown> {
 
 /// What changes with a user's password and role.
 fn stamp(user: &User) -> String {
-    sha256_hex(format!("{}:{}", user.role, user.hash).as_bytes())
+    sha256_hex(format!("{}:{}", user.role.as_str(), user.hash).as_bytes())
 }
 
 /// Begins a session by name and password; the key that the browser is to hold.
@@ -273,7 +278,8 @@ pub async fn by_password(
     };
     attempts.succeeded(peer, name);
 
-    begin(admin, &user.name, &user.role, "users_file", stamp(&user)).await
+    let role = user.role.as_str();
+    begin(admin, &user.name, role, "users_file", stamp(&user)).await
 }
 
 async fn is_right(admin: &Admin, password: String, hash: String) -> Result<bool, Unknown> {

@@ -1,6 +1,6 @@
 //! Who asks, and what they may do.
 
-use std::{net::IpAddr, str::FromStr};
+use std::net::IpAddr;
 
 use axum::{
     extract::FromRequestParts,
@@ -9,39 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::problem::Problem;
-
-/// What somebody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Look at everything, and try what stores and sends nothing.
-    Viewer,
-    /// Act, too.
-    Operator,
-}
-
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "viewer" => Ok(Self::Viewer),
-            "operator" => Ok(Self::Operator),
-            other => Err(format!(
-                "`{other}` is not a role; the roles are viewer and operator"
-            )),
-        }
-    }
-}
+pub use crate::settings::users::Role;
 
 /// How it is known who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

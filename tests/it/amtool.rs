@@ -28,85 +28,38 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What Alertmanager's document requires, by the paths of its answers (`[]` is each of an array).
-const REQUIRED: [(&str, &[&str]); 5] = [
-    (
-        "/api/v2/status",
-        &[
-            "cluster.status",
-            "versionInfo.version",
-            "versionInfo.revision",
-            "versionInfo.branch",
-            "versionInfo.buildUser",
-            "versionInfo.buildDate",
-            "versionInfo.goVersion",
-            "config.original",
-            "uptime",
-        ],
-    ),
-    ("/api/v2/receivers", &["[].name"]),
-    (
-        "/api/v2/alerts",
-        &[
-            "[].labels.alertname",
-            "[].receivers",
-            "[].receivers[].name",
-            "[].fingerprint",
-            "[].startsAt",
-            "[].updatedAt",
-            "[].endsAt",
-            "[].annotations",
-            "[].status.state",
-            "[].status.silencedBy",
-            "[].status.inhibitedBy",
-            "[].status.mutedBy",
-        ],
-    ),
-    (
-        "/api/v2/alerts/groups",
-        &["[].labels", "[].receiver.name", "[].alerts[].fingerprint"],
-    ),
-    (
-        "/api/v2/silences",
-        &[
-            "[].id",
-            "[].status.state",
-            "[].updatedAt",
-            "[].comment",
-            "[].createdBy",
-            "[].endsAt",
-            "[].startsAt",
-            "[].matchers[].name",
-            "[].matchers[].value",
-            "[].matchers[].isRegex",
-        ],
-    ),
-];
+/// Alertmanager's own OpenAPI document (Swagger 2.0), which its program carries.
+fn document() -> Value {
+    let found = Command::new("which")
+        .arg("prometheus-alertmanager")
+        .output();
+    let path = said(&found.unwrap());
+    let program = std::fs::read(path.trim()).unwrap();
+    let (begins, is_v2) = (&b"{\n  \"consumes\""[..], &b"\"swagger\": \"2.0\""[..]);
+    let at = memchr::memmem::find_iter(&program, begins)
+        .find(|at| memchr::memmem::find(&program[*at..at + 500], is_v2).is_some());
+    let mut documents =
+        serde_json::Deserializer::from_slice(&program[at.unwrap()..]).into_iter::<Value>();
+    documents.next().unwrap().unwrap()
+}
 
-fn holds(value: &Value, path: &str) -> bool {
-    let (first, rest) = path
-        .split_once('.')
-        .map_or((path, None), |(first, rest)| (first, Some(rest)));
-    let (name, each) = first
-        .strip_suffix("[]")
-        .map_or((first, false), |name| (name, true));
-    let found = if name.is_empty() {
-        Some(value)
-    } else {
-        value.get(name)
-    };
-    let Some(found) = found.filter(|found| !found.is_null()) else {
-        return false;
-    };
-    let below = |value: &Value| rest.is_none_or(|rest| holds(value, rest));
-    match found.as_array().filter(|_| each) {
-        Some(items) => !items.is_empty() && items.iter().all(below),
-        None => !each && below(found),
-    }
+/// What is wrong with an answer of 200 by the document.
+fn wrong(document: &Value, path: &str, answer: &Value) -> Vec<String> {
+    let schema = &document["paths"][path]["get"]["responses"]["200"]["schema"];
+    assert!(schema.is_object(), "{path} is not described");
+    let validator = jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft4)
+        .should_validate_formats(true)
+        .build(&json!({ "allOf": [schema], "definitions": document["definitions"] }))
+        .unwrap();
+    let errors = validator.iter_errors(answer);
+    errors
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn amtool_works_unchanged_and_every_required_field_is_there() {
+async fn amtool_works_unchanged_and_every_answer_fits_alertmanagers_document() {
     let folder = tempfile::tempdir().unwrap();
     let bridge = Bridge::start(folder.path(), CONFIG);
     for incident in ["one", "two"] {
@@ -165,13 +118,24 @@ async fn amtool_works_unchanged_and_every_required_field_is_there() {
     assert_eq!(query("?receiver=std").await.len(), 0);
     assert_eq!(query("?filter=incident_id%3D%22two%22").await.len(), 1);
 
-    for (path, required) in REQUIRED {
-        let answer = get(&bridge, path).await;
-        for field in required {
-            assert!(holds(&answer, field), "{path} lacks {field}: {answer}");
-        }
+    let document = document();
+    for path in [
+        "/status",
+        "/receivers",
+        "/alerts",
+        "/alerts/groups",
+        "/silences",
+    ] {
+        let answer = get(&bridge, &format!("/api/v2{path}")).await;
+        let wrong = wrong(&document, path, &answer);
+        assert!(wrong.is_empty(), "{path}: {wrong:?}: {answer}");
+        assert_ne!(answer, json!([]), "{path}");
     }
+    // What is not there is told.
+    let spoilt = json!([{ "name": 1 }, {}]);
+    assert_eq!(wrong(&document, "/receivers", &spoilt).len(), 2);
     let shown = get(&bridge, &format!("/api/v2/silence/{id}")).await;
+    assert_eq!(wrong(&document, "/silence/{silenceID}", &shown), [""; 0]);
     assert_eq!(shown["status"]["state"], "active");
 
     said(&amtool(&bridge, &["silence", "expire", &id]));

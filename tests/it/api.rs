@@ -168,6 +168,22 @@ async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_b
         "{story}"
     );
 
+    let closed = story["timeline"].as_array().unwrap().iter();
+    let closed: Vec<_> = closed.filter(|event| event["event"] == "deed").collect();
+    assert_eq!(closed.len(), 1, "{story}");
+    assert_eq!(closed[0]["by"], "local", "{story}");
+    let shown = bridge.command(&["incidents", "show", "a/b"]).stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("by hand, by local"), "{shown}");
+    let page = client().get(format!("{}/incidents/a%2Fb", bridge.admin));
+    let page = page.header("accept", "text/html").send().await.unwrap();
+    assert!(
+        page.text()
+            .await
+            .unwrap()
+            .contains("Closed by hand by local")
+    );
+
     // Once is enough; and the trigger, repeated, opens nothing.
     assert_eq!(ask(&bridge, Method::POST, path, None).await.status(), 409);
     assert_eq!(bridge.post(&mail).await.unwrap(), 202);
@@ -193,7 +209,13 @@ async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_b
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_tried_is_what_the_commands_say_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let bridge = Bridge::start(folder.path(), CONFIG);
+    let profile = |name: &str| {
+        format!(
+            "{{ name: {name}, match: {{ from: ['@example.com'] }}, fields: {{ key: '{{{{ subject }}}}', status: failed }} }}"
+        )
+    };
+    let profiles = format!("profiles: [{}, {}]\n", profile("backup"), profile("second"));
+    let bridge = Bridge::start(folder.path(), &(CONFIG.to_owned() + &profiles));
     let mail = sample(folder.path(), "tried", &[]);
     let explain = |query: &str| {
         let url = format!("{}/api/v1/explain{query}", bridge.admin);
@@ -204,6 +226,34 @@ async fn what_is_tried_is_what_the_commands_say_and_changes_nothing() {
     assert_eq!(explained["outcome"], "opened", "{explained}");
     assert_eq!(explained["receivers"], json!(["stdout"]));
     assert_eq!(explained["items"][0]["labels"]["incident_id"], "tried");
+    assert_eq!(explained["profile"], "atlassian-sli");
+    // By another profile alone it is nobody's alert.
+    let alone = explain("?trust=true&profile=backup").await.unwrap();
+    let alone: Value = alone.json().await.unwrap();
+    assert_eq!(
+        (&alone["outcome"], &alone["profile"]),
+        (&json!("ignored"), &json!(null)),
+        "{alone}"
+    );
+    assert_eq!(alone["misses"].as_array().unwrap().len(), 1, "{alone}");
+    let alone = explain("?trust=true&profile=atlassian-sli").await.unwrap();
+    assert_eq!(alone.json::<Value>().await.unwrap()["outcome"], "opened");
+    // And by a profile that comes second, where the first would take it.
+    let backup = "From: backup@example.com\r\nSubject: Backup failed\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nx\r\n";
+    for (query, profile) in [
+        ("", "backup"),
+        ("&profile=backup", "backup"),
+        ("&profile=second", "second"),
+    ] {
+        let url = format!("{}/api/v1/explain?trust=true{query}", bridge.admin);
+        let told = client().post(url).body(backup).send().await.unwrap();
+        let told: Value = told.json().await.unwrap();
+        assert_eq!(
+            (&told["profile"], &told["outcome"]),
+            (&json!(profile), &json!("opened")),
+            "{query}: {told}"
+        );
+    }
     assert_eq!(explain("?ingress=none").await.unwrap().status(), 422);
     assert_eq!(explain("?profile=none").await.unwrap().status(), 422);
     assert_eq!(explain("?at=tomorrow").await.unwrap().status(), 400);

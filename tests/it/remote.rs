@@ -52,6 +52,16 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
     }
     let (near, far) = both(&["incidents", "show", "a/b", "--json"]);
     assert_eq!(near["timeline"], far["timeline"]);
+    let (near, far) = both(&["profiles", "list", "--json"]);
+    assert_eq!(near["profiles"], json!([]));
+    assert_eq!(far["profiles"][0]["name"], "atlassian-sli", "{far}");
+    let more = ["silences", "add", "app_key=\"y\"", "--comment", "c"];
+    let id = bridge.command(&[&more[..], &server[..]].concat()).stdout;
+    assert_eq!(
+        String::from_utf8(id).unwrap(),
+        "2\n",
+        "its id, and nothing else"
+    );
     let raw = |more: &[&str]| {
         bridge
             .command(&[&["mails", "show", "1", "--raw"], more].concat())
@@ -84,6 +94,7 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
     let told: Vec<_> = told.collect();
     let expected = [
         ("api", "silences.add", "{app_key=\"x\"}"),
+        ("api", "silences.add", "{app_key=\"y\"}"),
         ("command", "incidents.resolve", "two"),
         ("api", "incidents.resolve", "a/b"),
         ("api", "incidents.resolve", "a/b"),
@@ -92,7 +103,7 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
     let expected =
         expected.map(|(via, action, subject)| (via.into(), action.into(), subject.into()));
     assert_eq!(told, expected, "{audit}");
-    assert!(deeds[1]["by"].as_str().unwrap().contains('@'), "{audit}");
+    assert!(deeds[2]["by"].as_str().unwrap().contains('@'), "{audit}");
 
     for (server, said) in [
         ("127.0.0.1:1", "is not an address"),

@@ -23,7 +23,7 @@ fn start(folder: &Path, login: &str) -> Bridge {
     )
 }
 
-fn browser() -> Client {
+pub fn browser() -> Client {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Client::builder()
         .redirect(Policy::none())
@@ -79,7 +79,7 @@ async fn acts(bridge: &Bridge, cookie: &str, token: &str, more: &[(&str, &str)])
     request.send().await.unwrap().status()
 }
 
-fn token_of(cookie: &str) -> String {
+pub fn token_of(cookie: &str) -> String {
     let key = cookie.split_once('=').unwrap().1;
     let digest =
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("csrf:{key}").as_bytes());

@@ -110,6 +110,12 @@ pub fn moments(event: &Event) -> Vec<Moment> {
                 text: format!("{what}, {} ms{detail}", attempt.took_ms),
             }]
         }
+        Event::Deed(deed) => vec![Moment {
+            at: deed.at,
+            rank: 0,
+            word: "closed",
+            text: format!("by hand, by {}", deed.by),
+        }],
     }
 }
 

@@ -27,9 +27,9 @@ use crate::{
     delivery::{DeliveryId, Target},
     message::{Authenticity, Bookmark, MailId, Message},
     store::{
-        Agenda, Claim, Concerns, Cut, Decide, Decision, Depth, Excess, ExpectedMail, Fallback,
-        Horizon, IncidentRow, Intake, Item, Lanes, Next, Pruned, Room, Settled, Settlement, Spare,
-        Standing, StoreError, StoredMail, Subject, Sweep, Unsilenced, Upkeep, sqlite::Sqlite,
+        Agenda, Claim, Concerns, Cut, Decision, Depth, Escalated, Excess, ExpectedMail, Fallback,
+        Horizon, IncidentRow, Intake, Item, Lanes, Mutes, Next, Pruned, Room, Settled, Settlement,
+        Spare, Standing, StoreError, StoredMail, Sweep, Unsilenced, Upkeep, sqlite::Sqlite,
     },
 };
 
@@ -434,15 +434,11 @@ impl Intake for View {
         .await
     }
 
-    async fn announce(
-        &self,
-        subject: Subject,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Decision, StoreError> {
-        let name = format!("announce {}", subject.incident_id);
+    async fn announce(&self, item: Item, now: Timestamp) -> Result<Decision, StoreError> {
+        let subject = item.subject.as_ref();
+        let name = format!("announce {}", subject.map_or("", |one| &one.incident_id));
         self.changes(&name, async {
-            let decision = self.shared.sqlite.announce(subject, now, decide).await?;
+            let decision = self.shared.sqlite.announce(item, now).await?;
             self.decided(std::slice::from_ref(&decision));
             Ok(decision)
         })
@@ -534,13 +530,18 @@ impl Lanes for View {
         &self,
         now: Timestamp,
         fallback: Fallback,
-    ) -> Result<Vec<Target>, StoreError> {
+    ) -> Result<Vec<Escalated>, StoreError> {
         self.changes("escalate", self.shared.sqlite.escalate(now, fallback))
             .await
     }
 
-    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.changes("release", self.shared.sqlite.release_held(now))
+    async fn release_held(&self, mutes: Mutes, now: Timestamp) -> Result<bool, StoreError> {
+        self.changes("release", self.shared.sqlite.release_held(mutes, now))
+            .await
+    }
+
+    async fn look_at_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.changes("look at held", self.shared.sqlite.look_at_held(now))
             .await
     }
 

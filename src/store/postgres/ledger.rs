@@ -199,7 +199,7 @@ fn ago(now: Timestamp, long: SignedDuration) -> i64 {
     micros(now.saturating_sub(long).unwrap_or(Timestamp::MIN))
 }
 
-fn deed_row(row: &Row) -> Result<DeedRow, StoreError> {
+pub(super) fn deed_row(row: &Row) -> Result<DeedRow, StoreError> {
     Ok(DeedRow {
         id: at(row, "id")?,
         at: time_at(row, "at")?,

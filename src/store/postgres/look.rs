@@ -2,6 +2,7 @@
 
 use super::{
     connection::{Database, Flight},
+    ledger::deed_row,
     row::{
         at, attempt_event, delivery_row, incident_row, mail_row, stored_mail, text, time_at,
         unsigned_at,
@@ -10,7 +11,10 @@ use super::{
 use crate::{
     delivery::DeliveryState,
     message::{MailId, Outcome},
-    store::{DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail, kept::time},
+    store::{
+        DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail,
+        kept::{micros, time},
+    },
 };
 
 const INCIDENTS: &str =
@@ -84,6 +88,12 @@ const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
 
 const ITS_ITEMS: &str = item!("WHERE mail_items.incident = $1 ORDER BY item");
 
+/// Who closed it by hand, each time. What was done before its first mail was not done to it.
+const ITS_CLOSINGS: &str = "
+SELECT * FROM deeds
+WHERE at >= LEAST($2, (SELECT MIN(arrived_at) FROM mails WHERE incident = $1))
+  AND action = 'incidents.resolve' AND subject = $3 AND outcome = 'done'";
+
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 
 const ITS_ATTEMPTS: &str = "
@@ -111,12 +121,14 @@ pub(super) async fn timeline(
     };
 
     let (number, incident): (i64, _) = (at(incident, "id")?, incident_row(incident)?);
+    let opened_at = micros(incident.opened_at);
     let mut flight = Flight::default();
     flight
         .add(ITS_MAILS, vec![&number])
         .add(ITS_DELIVERIES, vec![&number])
         .add(ITS_ATTEMPTS, vec![&number])
-        .add(ITS_ITEMS, vec![&number]);
+        .add(ITS_ITEMS, vec![&number])
+        .add(ITS_CLOSINGS, vec![&number, &opened_at, &incident_id]);
 
     let answers = transaction.commit(flight).await?;
     let mut events = Vec::new();
@@ -134,6 +146,11 @@ pub(super) async fn timeline(
     for row in &answers[2] {
         let event = attempt_event(row)?;
         events.push((time_at(row, "at")?, 2, event));
+    }
+
+    for row in &answers[4] {
+        let deed = deed_row(row)?;
+        events.push((deed.at, 0, Event::Deed(deed)));
     }
 
     events.sort_by_key(|(at, order, _)| (*at, *order));

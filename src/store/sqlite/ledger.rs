@@ -138,23 +138,25 @@ fn deeds(connection: &Connection, span: Span) -> rusqlite::Result<Stretch<DeedRo
     let limit = span.limit.min(SCANNED);
     let items: Vec<DeedRow> = connection
         .prepare_cached("SELECT * FROM deeds WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?
-        .query_map([span.before, i64::from(limit)], |row| {
-            Ok(DeedRow {
-                id: row.get("id")?,
-                at: time_at(row, "at")?,
-                by: row.get("by")?,
-                via: row.get("via")?,
-                action: row.get("action")?,
-                subject: row.get("subject")?,
-                outcome: row.get("outcome")?,
-            })
-        })?
+        .query_map([span.before, i64::from(limit)], deed_row)?
         .collect::<Result<_, _>>()?;
 
     let full = items.len() == limit as usize;
     let next = items.last().filter(|_| full).map(|last| last.id);
 
     Ok(Stretch { items, next })
+}
+
+pub(super) fn deed_row(row: &Row<'_>) -> rusqlite::Result<DeedRow> {
+    Ok(DeedRow {
+        id: row.get("id")?,
+        at: time_at(row, "at")?,
+        by: row.get("by")?,
+        via: row.get("via")?,
+        action: row.get("action")?,
+        subject: row.get("subject")?,
+        outcome: row.get("outcome")?,
+    })
 }
 
 fn answered(

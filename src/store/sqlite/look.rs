@@ -1,12 +1,19 @@
 //! What people look at: lists, an incident's timeline, and the pending deliveries.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{attempt_row, delivery_row, incident_row, mail_row, stored_mail};
+use super::{
+    ledger::deed_row,
+    row::{attempt_row, delivery_row, incident_row, mail_row, stored_mail},
+};
 use crate::{
     delivery::DeliveryState,
     message::{MailId, Outcome},
-    store::{DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail, kept::time},
+    store::{
+        DeedRow, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail,
+        kept::{micros, time},
+    },
 };
 
 pub(super) const MAIL: &str =
@@ -104,12 +111,33 @@ pub(super) fn timeline(
         events.push((delivery.created_at, 1, Event::Delivery(delivery)));
     }
 
+    let closed = (number, incident.opened_at, incident_id);
+    for deed in closed_by_hand(connection, closed)? {
+        events.push((deed.at, 0, Event::Deed(deed)));
+    }
+
     events.sort_by_key(|(at, order, _)| (*at, *order));
 
     Ok(Some((
         incident,
         events.into_iter().map(|(_, _, event)| event).collect(),
     )))
+}
+
+/// Who closed an incident by hand, each time. What was done before its first mail was not done to
+/// it.
+fn closed_by_hand(
+    connection: &Connection,
+    (number, opened_at, incident_id): (i64, Timestamp, &str),
+) -> rusqlite::Result<Vec<DeedRow>> {
+    connection
+        .prepare_cached(
+            "SELECT * FROM deeds
+             WHERE at >= MIN(?2, COALESCE((SELECT MIN(arrived_at) FROM mails WHERE incident = ?1), ?2))
+               AND action = 'incidents.resolve' AND subject = ?3 AND outcome = 'done'",
+        )?
+        .query_map(params![number, micros(opened_at), incident_id], deed_row)?
+        .collect()
 }
 
 pub(super) fn deliveries(

@@ -1,7 +1,7 @@
 //! Sends spans to the collector: beside everything else, and for as long as it takes none, at no
 //! cost to anybody but the spans.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use metrics::counter;
 use opentelemetry::KeyValue;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     canary::{Flight, INCIDENT, SendVia, Settings, Stage},
+    clock::in_words,
     delivery::{Action, Notification},
     label::{self, Labels},
 };
@@ -22,7 +23,7 @@ pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notifica
     let Settings {
         deadline, send_via, ..
     } = settings;
-    let begun_at = flight.begun_at;
+    let begun_at = in_words(flight.begun_at);
     let what = match stage {
         None => format!("took longer than {deadline}"),
         Some(Stage::Sent) => format!(

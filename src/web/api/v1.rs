@@ -1,10 +1,10 @@
 //! The API that pages, commands and other programs use, described by its own code.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Json, Router,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{Method, StatusCode, header::CONTENT_TYPE},
     routing::{any, get, post},
 };
 use utoipa::{
@@ -91,6 +91,20 @@ impl Modify for Token {
 /// The document that describes the API, in version 3.1 of its language.
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi().nest(BASE, Paths::openapi())
+}
+
+/// Whether a method does something at a path of the document.
+pub fn acts(method: &Method, path: &str) -> bool {
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(document);
+    DOCUMENT
+        .paths
+        .paths
+        .get(path)
+        .is_some_and(|item| match *method {
+            Method::POST => item.post.is_some(),
+            Method::DELETE => item.delete.is_some(),
+            _ => false,
+        })
 }
 
 /// The API's paths, and its document.

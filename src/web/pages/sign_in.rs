@@ -3,8 +3,10 @@
 use axum::{http::StatusCode, response::Response};
 use serde::Serialize;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::frame;
-use crate::web::Admin;
+use crate::web::{Admin, sign_in::Login};
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -23,12 +25,20 @@ struct SignIn<'a> {
 
 /// The page of the form; `error` is why it is shown again.
 pub fn page(admin: &Admin, status: StatusCode, next: &str, error: Option<&str>) -> Response {
+    let login = admin.sign_in.login.as_ref();
+    let provider = match login {
+        Some(Login::Oidc(oidc)) => Some(oidc.host()),
+        _ => None,
+    };
+    let back = utf8_percent_encode(next, NON_ALPHANUMERIC);
     let sign_in = SignIn {
         next,
         error,
-        password: true,
-        oidc_href: None,
-        issuer: None,
+        password: matches!(login, Some(Login::Users(_))),
+        oidc_href: provider
+            .as_ref()
+            .map(|_| format!("/sign-in/oidc?next={back}")),
+        issuer: provider,
     };
     frame::bare(admin, status, "sign_in.html", Data { sign_in })
 }

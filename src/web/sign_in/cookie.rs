@@ -11,6 +11,7 @@ use crate::delivery::sha256_hex;
 
 const SESSION: &str = "alertbridge_session";
 const CSRF: &str = "alertbridge_csrf";
+const TICKET: &str = "alertbridge_oidc";
 /// The length of a key: 32 bytes in base64.
 const LENGTH: usize = 43;
 
@@ -29,6 +30,11 @@ pub fn session(headers: &HeaderMap) -> Option<String> {
 /// The secret of a browser that has no session.
 pub fn csrf(headers: &HeaderMap) -> Option<String> {
     held(headers, CSRF)
+}
+
+/// The key of a sign-in that is under way at an identity provider.
+pub fn ticket(headers: &HeaderMap) -> Option<String> {
+    held(headers, TICKET)
 }
 
 /// A cookie's value; none where it is none of ours, or there are two.
@@ -66,6 +72,17 @@ pub fn take_session(secure: bool) -> HeaderValue {
 /// Gives a browser without a session a secret.
 pub fn give_csrf(key: &str, secure: bool) -> HeaderValue {
     set(CSRF, key, secure, "")
+}
+
+/// Gives a browser the key of a sign-in, for as long as one may take. It is held under Lax: the
+/// provider is another site, and leads the browser back here.
+pub fn give_ticket(key: &str, secure: bool) -> HeaderValue {
+    set(TICKET, key, secure, "; Max-Age=600")
+}
+
+/// Takes it back.
+pub fn take_ticket(secure: bool) -> HeaderValue {
+    set(TICKET, "", secure, "; Max-Age=0")
 }
 
 fn set(name: &str, value: &str, secure: bool, more: &str) -> HeaderValue {

@@ -25,7 +25,7 @@ use crate::web::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Back {
-    next: String,
+    pub(super) next: String,
 }
 
 /// What a person writes into the form.

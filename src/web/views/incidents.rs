@@ -175,7 +175,7 @@ pub async fn show(admin: &Admin, id: &str) -> Result<Story, Problem> {
             failures: delivery.failures,
             detail: delivery.detail.clone(),
         }),
-        Event::Mail(_) | Event::Attempt { .. } => None,
+        Event::Mail(_) | Event::Attempt { .. } | Event::Deed(_) => None,
     });
     let told = by_incident(told.collect()).remove(&0).unwrap_or_default();
 

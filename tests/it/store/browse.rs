@@ -158,12 +158,14 @@ async fn what_belongs_to_incidents_is_browsed_too(home: Home) {
         .map(|one| (one.receiver.as_str(), one.pending))
         .collect();
     assert_eq!(pending, [("one", 2), ("two", 1)]);
-    let said = store.said(noon() - MINUTE).await.unwrap();
-    assert_eq!(said.len(), 3);
-    assert!(
-        said.iter()
-            .all(|row| row.labels.is_some() && row.time == noon())
-    );
+    let since = noon() - MINUTE;
+    let changed = Courses::Changed { since, after: 0 };
+    let courses = store.courses(changed, 10).await.unwrap();
+    assert_eq!(courses.len(), 3);
+    for course in courses {
+        let times = course.said.iter().map(|(time, _)| *time);
+        assert_eq!(times.collect::<Vec<_>>(), [noon()], "{course:?}");
+    }
     let before = store.pulse().await.unwrap();
     recorded(store).await;
     assert_ne!(store.pulse().await.unwrap().mails, before.mails);

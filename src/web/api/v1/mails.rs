@@ -58,7 +58,7 @@ pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> An
     get, path = "/mails/{id}/raw", tag = "mails",
     params(("id" = MailId, Path)),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "message/rfc822"),
+        (status = 200, body = String, content_type = "message/rfc822"),
         (status = "default", body = Problem, content_type = "application/problem+json"),
     ),
 )]

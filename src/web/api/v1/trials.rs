@@ -36,7 +36,7 @@ pub struct Explanation {
 /// Walk a mail through every stage and show the exact requests; stores and sends nothing
 #[utoipa::path(
     post, path = "/explain", tag = "trials",
-    request_body(content = Vec<u8>, content_type = "message/rfc822"),
+    request_body(content = String, content_type = "message/rfc822"),
     params(ExplainQuery),
     responses(
         (status = 200, body = Explanation),
@@ -57,10 +57,10 @@ pub async fn explain(
     };
     let items = trials::explain(&admin, mail, options).await?;
     let first = items.first().and_then(Value::as_object).cloned();
-    Ok(Json(Explanation {
-        first: first.unwrap_or_default(),
-        items,
-    }))
+    let mut first = first.unwrap_or_default();
+    // What a profile's `each` found stands in the alert itself.
+    first.shift_remove("items");
+    Ok(Json(Explanation { first, items }))
 }
 
 /// Draft a profile from a stored mail and its closing one, and try it on them; stores nothing

@@ -92,6 +92,10 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
                 attempt,
                 now,
             )),
+            Event::Deed(deed) => {
+                let what = format!("Closed by hand by {}", deed.by);
+                moments.push(moment(deed.at, 1, now, "good", "turn", what));
+            }
         }
     }
 

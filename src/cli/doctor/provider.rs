@@ -1,0 +1,45 @@
+//! The identity provider that people sign in by, asked what it says of itself.
+
+use super::{
+    Deployment,
+    finding::{Checked, Finding},
+};
+use crate::web::sign_in::oidc::{http::Http, provider::Provider, redirect_uri};
+
+pub const ABOUT: &str = "admin.login.oidc";
+const MEND: &str = "correct `issuer`, let this machine connect there through the firewall, or set \
+                    `proxy_url`; until then nobody signs in, and alerts are paged all the same";
+const MEND_TLS: &str = "name the CA that signed its certificate in `ca_file`, or have an expired \
+                        one renewed";
+
+pub async fn check(deployment: &Deployment) -> Checked {
+    let config = &deployment.config;
+    let login = config.admin.login.as_ref();
+    let Some(oidc) = login.and_then(|login| login.oidc.as_ref()) else {
+        return Checked::default();
+    };
+
+    let client = config.provider_client(oidc, &|name| std::env::var(name).ok());
+    // What is wrong with its settings the configuration's own check has told.
+    let Ok(client) = client else {
+        return Checked::default();
+    };
+
+    let now = deployment.clock.now();
+    let issuer = &oidc.issuer;
+    let finding = match Provider::discover(issuer, &Http(client), now).await {
+        Ok(_) => {
+            let redirect = redirect_uri(config.global.external_url.as_deref().unwrap_or_default());
+            let what = format!("{issuer} answers; it has to know the redirect URI {redirect}");
+            Finding::ok("sign-in", ABOUT, what)
+        }
+        Err(why) => {
+            let is_tls = why.contains("certificate") || why.contains("tls");
+            let mend = if is_tls { MEND_TLS } else { MEND };
+            let what = format!("{issuer} cannot be asked: {why}");
+            Finding::wrong("sign-in", ABOUT, what, mend)
+        }
+    };
+
+    vec![finding].into()
+}

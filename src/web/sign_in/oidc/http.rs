@@ -1,0 +1,76 @@
+//! How the provider is asked: bounded in size, by a client that is bounded in time, follows nothing
+//! and names no secret in an error.
+
+use std::error::Error as _;
+
+use futures_util::future::BoxFuture;
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+
+/// More of an answer is not read: documents and tokens have a few KiB.
+const LONGEST_ANSWER: usize = 256 << 10;
+
+/// The client by which the provider is asked.
+#[derive(Debug, Clone)]
+pub struct Http(pub reqwest::Client);
+
+/// Why there was no answer to read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("it answers HTTP {0}")]
+    Status(u16),
+    #[error("its answer is longer than {} KiB", LONGEST_ANSWER >> 10)]
+    TooLong,
+}
+
+impl From<reqwest::Error> for Unanswered {
+    /// Its deepest cause: its own text names the whole address.
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Unreachable("no answer in time".to_owned());
+        }
+        let mut deepest = error.source();
+        while let Some(next) = deepest.and_then(std::error::Error::source) {
+            deepest = Some(next);
+        }
+        let text = deepest.map(ToString::to_string);
+        Self::Unreachable(text.unwrap_or_else(|| "the request failed".to_owned()))
+    }
+}
+
+impl<'a> AsyncHttpClient<'a> for Http {
+    type Error = Unanswered;
+    type Future = BoxFuture<'a, Result<HttpResponse, Unanswered>>;
+
+    fn call(&'a self, request: HttpRequest) -> Self::Future {
+        Box::pin(send(&self.0, request))
+    }
+}
+
+async fn send(client: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
+    let (parts, body) = request.into_parts();
+    let request = client
+        .request(parts.method, parts.uri.to_string())
+        .headers(parts.headers)
+        .body(body);
+
+    let mut response = request.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    if status.is_server_error() || status.is_redirection() || status.as_u16() == 429 {
+        return Err(Unanswered::Status(status.as_u16()));
+    }
+
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(Unanswered::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+
+    let mut answer = HttpResponse::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}

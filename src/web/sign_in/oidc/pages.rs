@@ -1,0 +1,145 @@
+//! `/sign-in/oidc`, where a browser is sent to the identity provider, and where it comes back.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Extension, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE},
+    },
+    response::{IntoResponse, Response},
+};
+
+use super::{Brought, Oidc, Refusal, Ticket, no_randomness};
+use crate::{
+    telemetry,
+    web::{
+        Admin, Here,
+        access::{Peer, is_secure},
+        ask::Query,
+        pages::sign_in::page,
+        problem::Problem,
+        sign_in::{
+            Login, Unknown, begin as begin_session, cookie,
+            pages::{Back, own_path},
+        },
+    },
+};
+
+fn oidc(admin: &Admin) -> Option<&Oidc> {
+    match &admin.sign_in.login {
+        Some(Login::Oidc(oidc)) => Some(oidc),
+        _ => None,
+    }
+}
+
+fn nobody_by_it() -> Response {
+    Problem::not_found("nobody signs in by an identity provider here: admin.login has no oidc")
+        .into_response()
+}
+
+/// Sends a browser to the provider. One that has begun before goes on with its key: a second tab
+/// ends no sign-in of the first.
+pub(in crate::web) async fn begin(
+    State(admin): State<Arc<Admin>>,
+    Extension(Here(here)): Extension<Here>,
+    headers: HeaderMap,
+    Query(Back { next }): Query<Back>,
+) -> Response {
+    let Some(oidc) = oidc(&admin) else {
+        return nobody_by_it();
+    };
+    let next = own_path(&next);
+    let key = cookie::ticket(&headers).map_or_else(cookie::new_key, Ok);
+    let begun = match key {
+        Ok(key) => {
+            let url = oidc.begin(&key, next, &admin.clock).await;
+            url.map(|url| (key, url))
+        }
+        Err(_) => Err(no_randomness().into()),
+    };
+
+    match begun {
+        Ok((key, url)) => {
+            let secure = oidc.is_secure() || is_secure(here.ip(), &headers);
+            let cookie = cookie::give_ticket(&key, secure);
+            away(url.as_str(), [cookie])
+        }
+        Err(refusal) => refused(&admin, next, &refusal),
+    }
+}
+
+/// Takes back a browser that comes from the provider, and begins its session.
+pub(in crate::web) async fn callback(
+    State(admin): State<Arc<Admin>>,
+    Extension(Here(here)): Extension<Here>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    Query(brought): Query<Brought>,
+) -> Response {
+    let Some(oidc) = oidc(&admin) else {
+        return nobody_by_it();
+    };
+    let now = admin.clock.now();
+    if let Some(seconds) = admin.sign_in.attempts.pause(peer, None, now) {
+        return refused(&admin, "/", &Unknown::TooMany(seconds).into());
+    }
+
+    let secure = oidc.is_secure() || is_secure(here.ip(), &headers);
+    match finish(&admin, oidc, &headers, brought).await {
+        Ok((key, name, ticket)) => {
+            admin.sign_in.attempts.succeeded(peer, &name);
+            let cookies = [
+                cookie::give_session(&key, secure),
+                cookie::take_ticket(secure),
+            ];
+            away(own_path(ticket.next()), cookies)
+        }
+        Err(refusal) => {
+            // What makes this bridge ask the provider may not be had for nothing.
+            if matches!(refusal, Refusal::Spent | Refusal::Untrue(_)) {
+                admin.sign_in.attempts.failed(peer, None, now);
+            }
+            telemetry::sign_in_refused(peer, &refusal.to_string());
+            refused(&admin, "/", &refusal)
+        }
+    }
+}
+
+async fn finish(
+    admin: &Admin,
+    oidc: &Oidc,
+    headers: &HeaderMap,
+    brought: Brought,
+) -> Result<(String, String, Ticket), Refusal> {
+    let held = cookie::ticket(headers);
+    let (admitted, ticket) = oidc
+        .finish(held.as_deref(), brought, &*admin.ledger, &admin.clock)
+        .await?;
+    let role = admitted.role.as_str();
+    let key = begin_session(admin, &admitted.name, role, "oidc", oidc.stamp()).await?;
+    Ok((key, admitted.name, ticket))
+}
+
+/// The address that led here holds a code: nobody is told it.
+fn away<const N: usize>(to: &str, cookies: [HeaderValue; N]) -> Response {
+    let to = HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"));
+    let mut response = (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();
+    let headers = response.headers_mut();
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    for cookie in cookies {
+        headers.append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn refused(admin: &Admin, next: &str, refusal: &Refusal) -> Response {
+    let mut response = page(admin, refusal.status(), next, Some(&refusal.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Refusal::Unknown(Unknown::TooMany(seconds)) = refusal {
+        headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    response
+}

@@ -1,0 +1,213 @@
+//! Who somebody is by what the provider says of them, and what they may do.
+
+use openidconnect::{
+    AdditionalClaims, IdTokenClaims, SubjectIdentifier, UserInfoClaims, core::CoreGenderClaim,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::settings::{
+    oidc::{Allowed, Oidc},
+    users::Role,
+};
+
+/// The claims that OpenID Connect does not name, such as groups.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct More {
+    #[serde(flatten)]
+    pub claims: Map<String, Value>,
+}
+
+impl AdditionalClaims for More {}
+
+/// Somebody whom the provider has signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub subject: String,
+    /// The address that the provider says it has verified.
+    email: Option<String>,
+    /// None: the provider says nothing of groups.
+    groups: Option<Vec<String>>,
+}
+
+impl Person {
+    pub fn of_token(claims: &IdTokenClaims<More, CoreGenderClaim>, groups_claim: &str) -> Self {
+        Self::new(
+            claims.subject(),
+            claims.email().map(|email| email.as_str()),
+            claims.email_verified(),
+            claims.additional_claims(),
+            groups_claim,
+        )
+    }
+
+    /// What the token does not say and the provider says when it is asked.
+    pub fn completed(
+        self,
+        claims: &UserInfoClaims<More, CoreGenderClaim>,
+        groups_claim: &str,
+    ) -> Self {
+        let told = Self::new(
+            claims.subject(),
+            claims.email().map(|email| email.as_str()),
+            claims.email_verified(),
+            claims.additional_claims(),
+            groups_claim,
+        );
+        Self {
+            subject: self.subject,
+            email: self.email.or(told.email),
+            groups: self.groups.or(told.groups),
+        }
+    }
+
+    fn new(
+        subject: &SubjectIdentifier,
+        email: Option<&str>,
+        verified: Option<bool>,
+        more: &More,
+        groups_claim: &str,
+    ) -> Self {
+        let email = email.filter(|_| verified == Some(true));
+        Self {
+            subject: subject.as_str().to_owned(),
+            email: email.map(ToOwned::to_owned),
+            groups: more.claims.get(groups_claim).map(listed),
+        }
+    }
+
+    /// Whether the provider may know more of them than it has said, and that decides.
+    pub fn lacks(&self, settings: &Oidc) -> bool {
+        let by_email = |one: &Allowed| one.email.is_some() || one.email_domain.is_some();
+        let by_group = |one: &Allowed| one.group.is_some();
+        self.email.is_none() && settings.allowed.iter().any(by_email)
+            || self.groups.is_none() && settings.allowed.iter().any(by_group)
+    }
+
+    /// What they may do: the most that any entry gives them.
+    pub fn role(&self, allowed: &[Allowed]) -> Option<Role> {
+        let named = allowed.iter().filter(|one| self.is_named(one));
+        named.map(|one| one.role).max()
+    }
+
+    fn is_named(&self, one: &Allowed) -> bool {
+        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        let email = self.email.as_deref();
+        let domain = email
+            .and_then(|email| email.rsplit_once('@'))
+            .map(|(_, domain)| domain);
+
+        match (&one.email, &one.email_domain, &one.group, &one.subject) {
+            (Some(named), None, None, None) => email.is_some_and(|email| same(email, named)),
+            (None, Some(named), None, None) => domain.is_some_and(|domain| same(domain, named)),
+            (None, None, Some(named), None) => {
+                self.groups.iter().flatten().any(|group| group == named)
+            }
+            (None, None, None, Some(named)) => self.subject == *named,
+            // The configuration is refused.
+            _ => false,
+        }
+    }
+
+    /// What they are called in the audit and on the pages.
+    pub fn name(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.subject)
+    }
+}
+
+/// The texts of a list, or the one text that stands in its place.
+fn listed(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .map(ToOwned::to_owned)
+            .collect(),
+        Value::String(one) => vec![one.clone()],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn person(email: Option<&str>, verified: Option<bool>, groups: Value) -> Person {
+        let mut more = More::default();
+        if !groups.is_null() {
+            more.claims.insert("groups".to_owned(), groups);
+        }
+        let subject = SubjectIdentifier::new("42".to_owned());
+        Person::new(&subject, email, verified, &more, "groups")
+    }
+
+    fn allowed(how: &str, who: &str, role: Role) -> Allowed {
+        let given = |name: &str| (how == name).then(|| who.to_owned());
+        Allowed {
+            email: given("email"),
+            email_domain: given("email_domain"),
+            group: given("group"),
+            subject: given("subject"),
+            role,
+        }
+    }
+
+    #[test]
+    fn whoever_is_named_gets_in_and_nobody_else() {
+        let ann = |groups: Value| person(Some("Ann@Example.com"), Some(true), groups);
+        for (how, who, named) in [
+            ("email", "ann@example.com", true),
+            ("email", "nn@example.com", false),
+            ("email_domain", "EXAMPLE.com", true),
+            ("email_domain", "com", false),
+            ("email_domain", "ple.com", false),
+            ("group", "oncall", true),
+            ("group", "Oncall", false),
+            ("group", "on", false),
+            ("subject", "42", true),
+            ("subject", "4", false),
+        ] {
+            let allowed = [allowed(how, who, Role::Viewer)];
+            let role = ann(json!(["dev", "oncall"])).role(&allowed);
+            assert_eq!(role.is_some(), named, "{how} {who}");
+        }
+    }
+
+    #[test]
+    fn an_address_counts_where_the_provider_has_verified_it() {
+        let entry = [allowed("email", "ann@example.com", Role::Operator)];
+        for (verified, counts) in [(Some(true), true), (Some(false), false), (None, false)] {
+            let ann = person(Some("ann@example.com"), verified, Value::Null);
+            assert_eq!(ann.role(&entry).is_some(), counts, "{verified:?}");
+            let name = if counts { "ann@example.com" } else { "42" };
+            assert_eq!(ann.name(), name);
+        }
+    }
+
+    #[test]
+    fn the_higher_role_wins_in_either_order() {
+        let everybody = allowed("email_domain", "example.com", Role::Viewer);
+        let oncall = allowed("group", "oncall", Role::Operator);
+        let ann = person(Some("ann@example.com"), Some(true), json!("oncall"));
+        for order in [[everybody.clone(), oncall.clone()], [oncall, everybody]] {
+            assert_eq!(ann.role(&order), Some(Role::Operator));
+        }
+    }
+
+    #[test]
+    fn more_is_asked_only_where_it_decides() {
+        let settings = |how| Oidc {
+            allowed: vec![allowed(how, "x", Role::Viewer)],
+            ..Oidc::default()
+        };
+        let unknown = person(None, None, Value::Null);
+        for how in ["email", "email_domain", "group"] {
+            assert!(unknown.lacks(&settings(how)), "{how}");
+        }
+        assert!(!unknown.lacks(&settings("subject")));
+        assert!(!person(None, None, json!([])).lacks(&settings("group")));
+        assert!(!person(Some("a@b.c"), Some(true), Value::Null).lacks(&settings("email")));
+    }
+}

@@ -1,0 +1,59 @@
+//! Why nobody is signed in by the identity provider, in words for whoever tried.
+
+use axum::http::StatusCode;
+
+use crate::web::sign_in::Unknown;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It began elsewhere, too long ago, or is over: a replay, or a forgery.
+    #[error(
+        "this sign-in did not begin in this browser, took longer than 10 minutes or is over \
+         already: sign in again, at the address of `global.external_url`"
+    )]
+    Stale,
+    /// The provider does not know the code: it was redeemed before, or is too old.
+    #[error("the identity provider does not know this sign-in any more: sign in again")]
+    Spent,
+    /// The answer is another provider's.
+    #[error("the answer does not come from the identity provider that was asked: sign in again")]
+    Foreign,
+    #[error(
+        "the identity provider {host} cannot be asked: {why}. Try again in a moment. Alerts are \
+         paged all the same"
+    )]
+    Unreachable { host: String, why: String },
+    /// It says no to the person.
+    #[error("the identity provider refuses the sign-in: {0}")]
+    Denied(String),
+    /// It says no to this bridge.
+    #[error(
+        "the identity provider refuses this bridge: {0}. See whether `client_id` and \
+         `client_secret_file` are what it gave out"
+    )]
+    Unexchanged(String),
+    #[error("what the identity provider says of you cannot be believed: {0}")]
+    Untrue(String),
+    #[error("{0} may not sign in here: no entry of `admin.login.oidc.allowed` names them")]
+    NotAllowed(String),
+    #[error("{}", .0.problem().detail)]
+    Unknown(Unknown),
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Stale | Self::Spent | Self::Foreign => StatusCode::BAD_REQUEST,
+            Self::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Denied(_) | Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::Unexchanged(_) | Self::Untrue(_) => StatusCode::BAD_GATEWAY,
+            Self::Unknown(unknown) => unknown.problem().status(),
+        }
+    }
+}
+
+impl From<Unknown> for Refusal {
+    fn from(unknown: Unknown) -> Self {
+        Self::Unknown(unknown)
+    }
+}
