@@ -7,69 +7,72 @@ pub const EACH: &str = "(?m)^(?:- )*(?<id>(?:[a-z]+ ?)+) (?<state>\\w+)$";
 
 const SIZE: usize = 512 << 10;
 
+/// What a mail is made of, over and over.
+const TEXT: &[(&str, &str)] = &[
+    ("pairs of one label", "a: b\n"),
+    ("labels without a value", "label:\n"),
+    ("colons", ":"),
+    ("colons, a line each", ":\n"),
+    ("equals signs", "="),
+    ("tabs", "\t"),
+    ("tabs, a line each", "\tx\t\n"),
+    ("bullets", "- * • "),
+    ("stars", "*"),
+    ("spaces", " "),
+    ("line ends", "\n"),
+    ("one line of words", "word "),
+    ("one line without a break", "a"),
+    (
+        "label of sixty characters and no mark",
+        "0123456789012345678901234567890123456789012345678901234567890\n",
+    ),
+    ("quoted lines", "> > > a: b\n"),
+    ("items", "- a on\n"),
+    ("items of many words", "- - - a b c d e f g h on\n"),
+    (
+        "items that do not end",
+        "- a b c d e f g h i j k l m n o p q r s t u v w x y z ",
+    ),
+    ("sections", "part:\n"),
+    ("what an expression begins with", "State: x y "),
+    ("letters of four bytes", "\u{1f525}"),
+    ("NULs", "\0"),
+];
+
+const HTML: &[(&str, &str)] = &[
+    ("rows of two cells", "<tr><td>a<td>b"),
+    ("rows of many cells", "<td>a"),
+    ("nested tables", "<table><tr><td>"),
+    (
+        "nested tables with a pair each",
+        "<table><tr><td>a<td>b<table><tr><td>",
+    ),
+    (
+        "tables that are closed and never opened",
+        "</table></tr></td>",
+    ),
+    ("terms", "<dt>a"),
+    ("terms with descriptions", "<dl><dt>a<dd>b"),
+    ("descriptions alone", "<dd>b"),
+    ("links", "<a href=x>y</a>"),
+    ("links without an end", "<a href=x>y"),
+    ("nested <div>", "<div>"),
+    ("lines", "<br>"),
+    ("preformatted text", "<pre>\n"),
+    ("paragraphs with a pair each", "<p>a: b"),
+    ("entities", "&amp;&#x41;&notit;"),
+    ("open angle brackets", "<"),
+    ("comments", "<!-- -->"),
+    ("scripts", "<script>a: b</script>"),
+];
+
 /// A shape's name, and its mail.
 pub fn mails() -> Vec<(String, Vec<u8>)> {
-    let text: &[(&str, &str)] = &[
-        ("pairs of one label", "a: b\n"),
-        ("labels without a value", "label:\n"),
-        ("colons", ":"),
-        ("colons, a line each", ":\n"),
-        ("equals signs", "="),
-        ("tabs", "\t"),
-        ("tabs, a line each", "\tx\t\n"),
-        ("bullets", "- * • "),
-        ("stars", "*"),
-        ("spaces", " "),
-        ("line ends", "\n"),
-        ("one line of words", "word "),
-        ("one line without a break", "a"),
-        (
-            "label of sixty characters and no mark",
-            "0123456789012345678901234567890123456789012345678901234567890\n",
-        ),
-        ("quoted lines", "> > > a: b\n"),
-        ("items", "- a on\n"),
-        ("items of many words", "- - - a b c d e f g h on\n"),
-        (
-            "items that do not end",
-            "- a b c d e f g h i j k l m n o p q r s t u v w x y z ",
-        ),
-        ("sections", "part:\n"),
-        ("what an expression begins with", "State: x y "),
-        ("letters of four bytes", "\u{1f525}"),
-        ("NULs", "\0"),
-    ];
-    let html: &[(&str, &str)] = &[
-        ("rows of two cells", "<tr><td>a<td>b"),
-        ("rows of many cells", "<td>a"),
-        ("nested tables", "<table><tr><td>"),
-        (
-            "nested tables with a pair each",
-            "<table><tr><td>a<td>b<table><tr><td>",
-        ),
-        (
-            "tables that are closed and never opened",
-            "</table></tr></td>",
-        ),
-        ("terms", "<dt>a"),
-        ("terms with descriptions", "<dl><dt>a<dd>b"),
-        ("descriptions alone", "<dd>b"),
-        ("links", "<a href=x>y</a>"),
-        ("links without an end", "<a href=x>y"),
-        ("nested <div>", "<div>"),
-        ("lines", "<br>"),
-        ("preformatted text", "<pre>\n"),
-        ("paragraphs with a pair each", "<p>a: b"),
-        ("entities", "&amp;&#x41;&notit;"),
-        ("open angle brackets", "<"),
-        ("comments", "<!-- -->"),
-        ("scripts", "<script>a: b</script>"),
-    ];
-    let of_text = text.iter().map(|(name, unit)| {
+    let of_text = TEXT.iter().map(|(name, unit)| {
         let body = unit.repeat(SIZE / unit.len());
         (format!("text: {name}"), mail("text/plain", &body))
     });
-    let flowed = text.iter().map(|(name, unit)| {
+    let flowed = TEXT.iter().map(|(name, unit)| {
         let body = unit.replace('\n', " \n");
         let body = body.repeat(SIZE / body.len());
         (
@@ -77,7 +80,7 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
             mail("text/plain; format=flowed", &body),
         )
     });
-    let of_html = html.iter().map(|(name, unit)| {
+    let of_html = HTML.iter().map(|(name, unit)| {
         let body = format!("<table>{}", unit.repeat(SIZE / unit.len()));
         (format!("html: {name}"), mail("text/html", &body))
     });

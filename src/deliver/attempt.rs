@@ -252,15 +252,12 @@ async fn sent(
     let keys = keys
         .hiding(terms.client.hidden(&request))
         .hiding(terms.receivers.given(&claim.target));
-    let sent = match receiver.smarthost() {
-        Some(smarthost) => {
-            let login = smarthost.login(&keys);
-            terms.client.mail(&claim.target, login, &request).await
-        }
-        None => {
-            request.carry(span.header());
-            terms.client.send(&claim.target, request).await
-        }
+    let sent = if let Some(smarthost) = receiver.smarthost() {
+        let login = smarthost.login(&keys);
+        terms.client.mail(&claim.target, login, &request).await
+    } else {
+        request.carry(span.header());
+        terms.client.send(&claim.target, request).await
     };
     if let Ok(reply) = &sent {
         span.answered(reply.status);

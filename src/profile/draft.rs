@@ -372,12 +372,12 @@ fn by_difference(on: &Sight, over: &Sight) -> Option<(Status, Around)> {
     let (Some((word, end)), None) = (differing.next(), differing.next()) else {
         return None;
     };
-    let once = |all: &[String], word: &String| all.iter().filter(|other| *other == word).count();
+    let count = |all: &[String], word: &String| all.iter().filter(|other| *other == word).count();
     let is_told_apart = one.len() == other.len()
         && is_state(word)
         && is_state(end)
-        && once(&one, word) == 1
-        && once(&other, end) == 1;
+        && count(&one, word) == 1
+        && count(&other, end) == 1;
     is_told_apart.then(|| told_by(on, over, word, end))
 }
 

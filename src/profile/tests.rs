@@ -386,7 +386,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
                 "{rest}  fields: {{ key: k, status: s, time: \"{{{{ date | time('%é') }}}}\" }}\n"
             ),
             "fields.time",
-            "no format",
+            "not a valid time format",
         ),
         (
             format!("{rest}  regex: {{ subject: '(?=x)' }}\n{fields}"),

@@ -69,16 +69,13 @@ impl Bridge {
         let config = &loaded.config;
         let clock = Clock::system();
         let descriptors = listener::raise_limit();
-        let metrics = recorder()?;
-        telemetry::describe();
-        telemetry::config_taken(clock.now());
+        let metrics = recorder(&clock)?;
 
         let (store, owned) = open_store(config, &clock).await?;
         let is_shared = owned.is_none();
 
         let (terms, in_force) = reload::stages(config, &loaded.rules)?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
-
         let in_force = Sender::new(Arc::new(in_force));
         let health = Health::default();
         let capacity = Capacity::new(
@@ -90,19 +87,15 @@ impl Bridge {
         let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
         let bell = Arc::new(Notify::new());
-        let deliverer = Deliverer::new(store.clone(), terms, clock.clone(), Arc::clone(&bell));
-        let deliverer = Arc::new(if is_shared {
-            deliverer.among_replicas()
-        } else {
-            deliverer
-        });
+        let mut deliverer = Deliverer::new(store.clone(), terms, clock.clone(), Arc::clone(&bell));
+        if is_shared {
+            deliverer = deliverer.among_replicas();
+        }
 
+        let deliverer = Arc::new(deliverer);
         let secret = store_secret(&*store).await?;
         let key = Key::new(&secret);
-        let traces = config.telemetry.exporter("telemetry");
-        let traces =
-            traces.map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?;
-        let traces = traces.map(|exporter| telemetry::trace_to(exporter, &secret));
+        let traces = traces(config, &secret)?;
         let decided = in_force.subscribe();
         let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
         let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
@@ -256,11 +249,19 @@ fn aviary(
     (aviary, canary)
 }
 
+/// From here on, what happens to a mail is traced, where a collector is configured.
+fn traces(config: &Config, secret: &[u8]) -> anyhow::Result<Option<telemetry::Exporter>> {
+    let exporter = config.telemetry.exporter("telemetry");
+    let exporter =
+        exporter.map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?;
+    Ok(exporter.map(|exporter| telemetry::trace_to(exporter, secret)))
+}
+
 /// What signs the canaries and names the traces: made once, and the same for every replica.
 async fn store_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
-    Ok(store.canary_key(fresh).await?.into())
+    Ok(store.canary_key(fresh).await?)
 }
 
 fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
@@ -302,7 +303,8 @@ fn oidc(config: &Config, settings: &oidc::Oidc) -> anyhow::Result<Oidc> {
     Oidc::new(settings.clone(), secret, external_url, client).context("global.external_url")
 }
 
-fn recorder() -> anyhow::Result<PrometheusHandle> {
+/// The metrics, which are counted from here on.
+fn recorder(clock: &Clock) -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full("alertbridge_mail_to_page_seconds".into()),
@@ -316,5 +318,8 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
             &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
         )?
         .install_recorder()?;
+
+    telemetry::describe();
+    telemetry::config_taken(clock.now());
     Ok(recorder)
 }

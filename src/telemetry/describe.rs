@@ -4,135 +4,129 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
 use crate::delivery::{FailureReason, Target};
 
+const COUNTERS: [(&str, &str); 15] = [
+    (
+        "alertbridge_mails_total",
+        "Mails decided, by ingress and outcome.",
+    ),
+    (
+        "alertbridge_connections_refused_total",
+        "Connections that an ingress refused, by reason.",
+    ),
+    (
+        "alertbridge_mails_refused_total",
+        "Mails that an ingress refused or deferred, by reason.",
+    ),
+    (
+        "alertbridge_authenticity_total",
+        "Mails judged, by ingress, verdict and evidence.",
+    ),
+    (
+        "alertbridge_schema_drift_total",
+        "Mails with JSON members the schema does not know.",
+    ),
+    (
+        "alertbridge_notifications_total",
+        "Notifications delivered.",
+    ),
+    (
+        "alertbridge_notifications_failed_total",
+        "Failed attempts, by reason.",
+    ),
+    (
+        "alertbridge_notifications_dead_total",
+        "Notifications that were given up and are now dead letters.",
+    ),
+    ("alertbridge_attempts_total", "Requests made to receivers."),
+    (
+        "alertbridge_store_failures_total",
+        "Times the store could not be read or written.",
+    ),
+    (
+        "alertbridge_mails_cut_total",
+        "Mails that were cut to their header to free space.",
+    ),
+    (
+        "alertbridge_store_pruned_total",
+        "Rows past their retention deleted.",
+    ),
+    (
+        "alertbridge_spans_exported_total",
+        "Spans of traces that the collector took.",
+    ),
+    (
+        "alertbridge_spans_dropped_total",
+        "Spans of traces that no collector took, by reason.",
+    ),
+    (
+        "alertbridge_mails_withheld_total",
+        "Mails that a mail server did not return and that were paged as unparsed.",
+    ),
+];
+
+const GAUGES: [(&str, &str); 10] = [
+    (
+        "alertbridge_store_writable",
+        "Whether the store could be written at this scrape.",
+    ),
+    ("alertbridge_deliveries", "Deliveries by state."),
+    (
+        "alertbridge_circuit_open",
+        "1 while an integration does not answer and is only probed.",
+    ),
+    (
+        "alertbridge_delivery_oldest_pending_seconds",
+        "Age of the oldest pending delivery, in seconds.",
+    ),
+    (
+        "alertbridge_alarm",
+        "1 while the bridge reports this trouble of its own.",
+    ),
+    (
+        "alertbridge_ingress_last_success_timestamp_seconds",
+        "Time at which an ingress last worked.",
+    ),
+    (
+        "alertbridge_config_last_reload_successful",
+        "1 if the last reload of the configuration succeeded.",
+    ),
+    (
+        "alertbridge_canary_last_success_timestamp_seconds",
+        "Time at which a canary last came through the whole mail path.",
+    ),
+    (
+        "alertbridge_canary_stage_seconds",
+        "Seconds that the last canary took from the previous stage to this one.",
+    ),
+    (
+        "alertbridge_config_last_reload_success_timestamp_seconds",
+        "Time at which a configuration was last loaded.",
+    ),
+];
+
+const HISTOGRAMS: [(&str, &str); 2] = [
+    (
+        "alertbridge_mail_late_seconds",
+        "Seconds by which a copy of the same alert arrived here after its first copy on \
+         another ingress.",
+    ),
+    (
+        "alertbridge_mail_to_page_seconds",
+        "Seconds from the arrival of a mail to the delivery of its page.",
+    ),
+];
+
 /// Names, units and meanings, for `/metrics`.
 pub fn describe() {
-    describe_counter!(
-        "alertbridge_mails_total",
-        "Mails decided, by ingress and outcome."
-    );
-
-    describe_counter!(
-        "alertbridge_connections_refused_total",
-        "Connections that an ingress refused, by reason."
-    );
-
-    describe_counter!(
-        "alertbridge_mails_refused_total",
-        "Mails that an ingress refused or deferred, by reason."
-    );
-
-    describe_histogram!(
-        "alertbridge_mail_late_seconds",
-        "Seconds by which a copy of the same alert arrived here after its first copy on another \
-         ingress."
-    );
-
-    describe_counter!(
-        "alertbridge_authenticity_total",
-        "Mails judged, by ingress, verdict and evidence."
-    );
-
-    describe_counter!(
-        "alertbridge_schema_drift_total",
-        "Mails with JSON members the schema does not know."
-    );
-
-    describe_counter!(
-        "alertbridge_notifications_total",
-        "Notifications delivered."
-    );
-
-    describe_counter!(
-        "alertbridge_notifications_failed_total",
-        "Failed attempts, by reason."
-    );
-
-    describe_counter!(
-        "alertbridge_notifications_dead_total",
-        "Notifications that were given up and are now dead letters."
-    );
-
-    describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
-    describe_counter!(
-        "alertbridge_store_failures_total",
-        "Times the store could not be read or written."
-    );
-
-    describe_gauge!(
-        "alertbridge_store_writable",
-        "Whether the store could be written at this scrape."
-    );
-
-    describe_counter!(
-        "alertbridge_mails_cut_total",
-        "Mails that were cut to their header to free space."
-    );
-
-    describe_counter!(
-        "alertbridge_store_pruned_total",
-        "Rows past their retention deleted."
-    );
-
-    describe_counter!(
-        "alertbridge_spans_exported_total",
-        "Spans of traces that the collector took."
-    );
-
-    describe_counter!(
-        "alertbridge_spans_dropped_total",
-        "Spans of traces that no collector took, by reason."
-    );
-
-    describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
-    describe_gauge!(
-        "alertbridge_circuit_open",
-        "1 while an integration does not answer and is only probed."
-    );
-
-    describe_gauge!(
-        "alertbridge_delivery_oldest_pending_seconds",
-        "Age of the oldest pending delivery, in seconds."
-    );
-
-    describe_gauge!(
-        "alertbridge_alarm",
-        "1 while the bridge reports this trouble of its own."
-    );
-
-    describe_gauge!(
-        "alertbridge_ingress_last_success_timestamp_seconds",
-        "Time at which an ingress last worked."
-    );
-
-    describe_counter!(
-        "alertbridge_mails_withheld_total",
-        "Mails that a mail server did not return and that were paged as unparsed."
-    );
-
-    describe_gauge!(
-        "alertbridge_config_last_reload_successful",
-        "1 if the last reload of the configuration succeeded."
-    );
-
-    describe_gauge!(
-        "alertbridge_canary_last_success_timestamp_seconds",
-        "Time at which a canary last came through the whole mail path."
-    );
-
-    describe_gauge!(
-        "alertbridge_canary_stage_seconds",
-        "Seconds that the last canary took from the previous stage to this one."
-    );
-
-    describe_histogram!(
-        "alertbridge_mail_to_page_seconds",
-        "Seconds from the arrival of a mail to the delivery of its page."
-    );
-
-    describe_gauge!(
-        "alertbridge_config_last_reload_success_timestamp_seconds",
-        "Time at which a configuration was last loaded."
-    );
+    for (counter, meaning) in COUNTERS {
+        describe_counter!(counter, meaning);
+    }
+    for (gauge, meaning) in GAUGES {
+        describe_gauge!(gauge, meaning);
+    }
+    for (histogram, meaning) in HISTOGRAMS {
+        describe_histogram!(histogram, meaning);
+    }
 }
 
 /// The counters of each receiver stand at 0 before anything is counted: the first of a kind is an

@@ -123,9 +123,7 @@ impl Tracer {
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links,
-            status: span
-                .failure
-                .map_or(Status::Unset, |reason| Status::error(reason)),
+            status: span.failure.map_or(Status::Unset, Status::error),
             instrumentation_scope: self.scope.clone(),
         };
 

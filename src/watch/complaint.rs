@@ -77,60 +77,8 @@ pub(super) fn complaints(
         }
     }
 
-    if concerns.dead > 0 {
-        let (many, whom) = match concerns.dead {
-            1 => ("1 page is".to_owned(), "its receiver"),
-            dead => (format!("{dead} pages are"), "their receivers"),
-        };
-        complain(
-            DEAD_LETTERS.into(),
-            format!(
-                "{many} given up and never reached {whom}; the fallback, if there is one, is \
-                 notified instead: `alertbridge deliveries list --state dead` says why; fix the \
-                 cause, then run `alertbridge deliveries retry --dead`"
-            ),
-        );
-    }
-
-    if !concerns.held_resolves.is_empty() {
-        complain(
-            HELD_RESOLVES.into(),
-            format!(
-                "a resolve of {} is held, because nothing proves that it is genuine, and the \
-                 incident stays open: see `alertbridge mails list --outcome quarantined`, then run \
-                 `mails release ID` or `mails discard ID`",
-                named(&concerns.held_resolves)
-            ),
-        );
-    }
-
-    if concerns
-        .flooded_at
-        .is_some_and(|at| now.duration_since(at) < CALM)
-    {
-        complain(
-            HELD_TRIGGERS.into(),
-            "unverified triggers are held: more arrived through an ingress than may page in an \
-             hour (alerts.authenticity.unverified.max_per_hour), or they could not be checked \
-             (unverified.trigger: quarantine); genuine ones page as soon as they are proven; see \
-             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
-             discard ID`"
-                .into(),
-        );
-    }
-
-    if concerns
-        .quarantine_cut_at
-        .is_some_and(|at| now.duration_since(at) < CALM)
-    {
-        complain(
-            QUARANTINE.into(),
-            "unproven mail takes more than store.quarantine.max_size, so the oldest mails in the \
-             quarantine are cut to their headers and can no longer be released: see `alertbridge \
-             mails list --outcome quarantined`, and discard unwanted mail, for example with \
-             `alertbridge mails discard --from ADDRESS`"
-                .into(),
-        );
+    for (incident_id, text) in standing(concerns, now) {
+        complain(incident_id.to_owned(), text);
     }
 
     let told = concerns
@@ -172,6 +120,64 @@ pub(super) fn complaints(
                  store.mail_retention"
             ),
         );
+    }
+
+    found
+}
+
+/// What the store tells of pages given up, and of mail that is held.
+fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> {
+    let is_recent = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at) < CALM);
+    let mut found = Vec::new();
+
+    if concerns.dead > 0 {
+        let (many, whom) = match concerns.dead {
+            1 => ("1 page is".to_owned(), "its receiver"),
+            dead => (format!("{dead} pages are"), "their receivers"),
+        };
+        found.push((
+            DEAD_LETTERS,
+            format!(
+                "{many} given up and never reached {whom}; the fallback, if there is one, is \
+                 notified instead: `alertbridge deliveries list --state dead` says why; fix the \
+                 cause, then run `alertbridge deliveries retry --dead`"
+            ),
+        ));
+    }
+
+    if !concerns.held_resolves.is_empty() {
+        found.push((
+            HELD_RESOLVES,
+            format!(
+                "a resolve of {} is held, because nothing proves that it is genuine, and the \
+                 incident stays open: see `alertbridge mails list --outcome quarantined`, then run \
+                 `mails release ID` or `mails discard ID`",
+                named(&concerns.held_resolves)
+            ),
+        ));
+    }
+
+    if is_recent(concerns.flooded_at) {
+        found.push((
+            HELD_TRIGGERS,
+            "unverified triggers are held: more arrived through an ingress than may page in an \
+             hour (alerts.authenticity.unverified.max_per_hour), or they could not be checked \
+             (unverified.trigger: quarantine); genuine ones page as soon as they are proven; see \
+             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
+             discard ID`"
+                .into(),
+        ));
+    }
+
+    if is_recent(concerns.quarantine_cut_at) {
+        found.push((
+            QUARANTINE,
+            "unproven mail takes more than store.quarantine.max_size, so the oldest mails in the \
+             quarantine are cut to their headers and can no longer be released: see `alertbridge \
+             mails list --outcome quarantined`, and discard unwanted mail, for example with \
+             `alertbridge mails discard --from ADDRESS`"
+                .into(),
+        ));
     }
 
     found

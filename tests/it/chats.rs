@@ -308,5 +308,5 @@ async fn a_reply_that_breaks_off_or_never_ends_is_no_reason_to_post_again() {
     bridge.settled(1).await;
     let once = BTreeMap::from(names.map(|name| (name.to_owned(), 1)));
     assert_eq!(*posts.lock().unwrap(), once);
-    assert_eq!(bridge.metric("alertbridge_deliveries", "dead").await, 0.0);
+    assert!(bridge.metric("alertbridge_deliveries", "dead").await < 1.0);
 }

@@ -291,7 +291,7 @@ async fn nothing_is_traced_unless_it_is_configured() {
     post(&bridge, &trigger("inc-1")).await;
     vendor.next_page().await;
     assert_eq!(vendor.history()[0].header("traceparent"), "");
-    assert_eq!(bridge.metric("alertbridge_spans", "").await, 0.0);
+    assert!(bridge.metric("alertbridge_spans", "").await < 1.0);
 
     // To trace is to start again.
     let config = fs::read_to_string(folder.join("alertbridge.yaml")).unwrap();

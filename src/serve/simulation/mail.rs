@@ -220,7 +220,7 @@ impl Mails {
             }
             if !incident.stays && self.world.seldom(60) {
                 // It closes nothing.
-                let forged = self.mail(incident, "OK", self.world.time(), false);
+                let forged = Self::mail(incident, "OK", self.world.time(), false);
                 self.over_smtp(forged).await;
             }
             // Most last for minutes, some for seconds or hours.
@@ -248,7 +248,7 @@ impl Mails {
         } else {
             "OK"
         };
-        let mail = self.mail(incident, status, self.world.time(), proven);
+        let mail = Self::mail(incident, status, self.world.time(), proven);
         let way = self.world.chance(|rng| match rng.u8(..8) {
             0 => Way::Mailbox,
             1 | 2 => Way::Both,
@@ -292,7 +292,7 @@ impl Mails {
         }
     }
 
-    fn mail(&self, incident: &Told, status: &str, time: Timestamp, proven: bool) -> Message {
+    fn mail(incident: &Told, status: &str, time: Timestamp, proven: bool) -> Message {
         let (id, app) = (&incident.id, incident.app);
         let date = time.strftime("%a, %d %b %Y %H:%M:%S +0000");
         let raw = format!(

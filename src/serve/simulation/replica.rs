@@ -194,7 +194,7 @@ impl Fleet {
             self.shared.changed();
             self.world
                 .note(&format!("silence {} for {minutes} min", silence.id));
-            if self.world.chance(|rng| rng.bool()) {
+            if self.world.chance(fastrand::Rng::bool) {
                 self.world.pause(1_000..minutes * 90_000).await;
                 let now = self.world.time();
                 // It may be over.
@@ -364,7 +364,7 @@ impl Process {
                 rest.spawn(watch.run(stop.clone()));
                 rest.spawn(deliverer.run(stop.clone()));
                 mailbox
-                    .read(&world, &*view, &*pipeline, &health, &clock, &stop)
+                    .read(&world, &view, &*pipeline, &health, &clock, &stop)
                     .await;
             }
         };

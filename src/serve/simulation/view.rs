@@ -283,7 +283,7 @@ impl View {
             return Err(StoreError::Failed("it flickered before".into()));
         }
 
-        let dies_after = self.world.chance(|rng| rng.bool());
+        let dies_after = self.world.chance(fastrand::Rng::bool);
         if !dies_after {
             self.life.step();
             self.life.goes_on(&self.world).await;

@@ -316,17 +316,11 @@ fn checkpoint(
 /// Runs a checkpoint; returns the pages of the log, and how many of them have been moved.
 fn logged(connection: &Connection, mode: &str) -> (i64, i64) {
     connection
-        .query_row(
-            &format!(
-                "PRAGMA \
-                             wal_checkpoint({mode})"
-            ),
-            [],
-            |row| Ok((row.get(1)?, row.get(2)?)),
-        )
+        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok((row.get(1)?, row.get(2)?))
+        })
         .inspect_err(|error| {
-            tracing::warn!(%error, mode, "checkpoint failed; the log grows until \
-            one succeeds")
+            tracing::warn!(%error, mode, "checkpoint failed; the log grows until one succeeds");
         })
         .unwrap_or_default()
 }

@@ -200,11 +200,9 @@ mod tests {
         let own = ["openapi.json", "{*rest}"].map(|path| format!("{BASE}/{path}"));
         let expected: BTreeSet<_> = described.chain(&own).map(String::as_str).collect();
 
-        let router = format!("{:?}", router());
-        let routed: BTreeSet<_> = router
-            .split('"')
-            .filter(|text| text.starts_with(BASE))
-            .collect();
+        let debug = format!("{:?}", router());
+        let texts = debug.split('"');
+        let routed: BTreeSet<_> = texts.filter(|text| text.starts_with(BASE)).collect();
         assert_eq!(routed, expected);
     }
 }

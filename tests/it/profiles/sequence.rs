@@ -81,10 +81,9 @@ fn expected(sender: &Sender, place: usize) -> Option<&'static str> {
 fn told(place: usize, outcome: &str) -> Option<&'static str> {
     match (NIGHT[place].0, outcome) {
         (Mail::OtherOver, _) => None,
-        (_, "opened" | "reopened") => Some("trigger"),
-        (_, "resolved") => Some("resolve"),
         // Whoever cannot be shown a change is told where it got worse.
-        (Mail::Worse, "changed") => Some("trigger"),
+        (_, "opened" | "reopened") | (Mail::Worse, "changed") => Some("trigger"),
+        (_, "resolved") => Some("resolve"),
         _ => None,
     }
 }

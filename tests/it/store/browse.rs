@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use alertbridge::store::{
-    Answer, Answered, Deed, DeliveryFilter, IncidentFilter, MailFilter, Session, Span, Stretch,
+    Answer, Answered, Courses, Deed, DeliveryFilter, IncidentFilter, MailFilter, Session, Span,
+    Stretch,
 };
 use rusqlite::Connection;
 

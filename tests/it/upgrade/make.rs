@@ -92,11 +92,17 @@ impl Maker {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let decided = bridge.metric("alertbridge_mails_total", "").await;
-            let mut found = [0.0; 3];
-            for (state, found) in ["pending", "held", "dead"].iter().zip(&mut found) {
-                *found = bridge.metric("alertbridge_deliveries", state).await;
+            let mut found = Vec::new();
+            for state in ["pending", "held", "dead"] {
+                found.push(
+                    bridge
+                        .metric("alertbridge_deliveries", state)
+                        .await
+                        .to_string(),
+                );
             }
-            if decided >= f64::from(mails) && found == [pending, held, dead].map(f64::from) {
+            if decided >= f64::from(mails) && found == [pending, held, dead].map(|n| n.to_string())
+            {
                 return;
             }
             assert!(

@@ -170,7 +170,7 @@ impl History {
                 of = of.after(end);
             }
             for course in chunk {
-                self.take(course);
+                self.take(&course);
             }
             if !is_full {
                 return Ok(last);
@@ -178,7 +178,7 @@ impl History {
         }
     }
 
-    pub(super) fn take(&mut self, course: Course) {
+    pub(super) fn take(&mut self, course: &Course) {
         let label = |name: &str| course.labels.get(name).cloned().unwrap_or_default();
         let of = match label("app_key") {
             app_key if app_key.is_empty() => Of::Sender {
@@ -196,11 +196,11 @@ impl History {
             })
         });
         let told = Told {
-            series: self.place(of, &course),
+            series: self.place(of, course),
             changed_at: course.changed_at,
             name,
             silenced: self.silenced(&course.labels),
-            said: self.said(&course),
+            said: self.said(course),
         };
         self.incidents.insert(course.number, told);
     }

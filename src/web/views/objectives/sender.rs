@@ -133,15 +133,15 @@ mod tests {
     fn a_sender_is_measured_by_how_often_and_how_long_its_incidents_were_on() {
         let mut history = History::default();
         // Twice, for 10 and for 20 minutes; the latter ended without a mail, at minute 100.
-        history.take(row(
+        history.take(&row(
             1,
             Phase::Resolved,
             &[(10, true), (20, false), (80, true)],
         ));
         // Once, with a repeat, and still on.
-        history.take(row(2, Phase::Firing, &[(90, true), (95, true)]));
+        history.take(&row(2, Phase::Firing, &[(90, true), (95, true)]));
         // As the store has it now: what was read before counts once.
-        history.take(row(2, Phase::Firing, &[(90, true), (95, true)]));
+        history.take(&row(2, Phase::Firing, &[(90, true), (95, true)]));
 
         let rules = Rules {
             settings: Vec::new(),

@@ -20,10 +20,13 @@ pub struct Sender {
     /// How bad it is in the opening mail, and in a milder one.
     pub severity: Option<(&'static str, &'static str)>,
     /// How the times in the mails are written, and how another is.
-    pub time: Option<(&'static [&'static str], fn(u32) -> String)>,
+    pub time: Option<Written>,
     /// What no alert can lack, and what stands there once the vendor has changed its mails.
     pub lost: Option<(&'static str, &'static str)>,
 }
+
+/// Texts of a mail, and what stands in their place at another second.
+pub type Written = (&'static [&'static str], fn(u32) -> String);
 
 const PLAIN: Sender = Sender {
     name: "",
@@ -106,7 +109,6 @@ pub static SENDERS: [Sender; 14] = [
             |second| format!("2026-11-28 05:10:{second:02} +0100"),
         )),
         lost: Some(("When:", "On:")),
-        ..PLAIN
     },
     Sender {
         name: "zabbix",
