@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 use super::{
     Sqlite, course, glance,
     look::{DELIVERY, MAIL},
+    mail,
     row::{delivery_row, incident_row, mail_row, silence_row, word_at},
 };
 use crate::{
@@ -189,26 +190,12 @@ pub(super) fn incidents(
     )
 }
 
-/// What an index leads to of the mails with an outcome: all that have it, unless most have.
-pub(super) fn led_to(outcome: Option<Outcome>) -> String {
-    match outcome {
-        None | Some(Outcome::Pending | Outcome::Opened | Outcome::Resolved) => String::new(),
-        Some(Outcome::Quarantined) => "AND outcome = 'quarantined'".to_owned(),
-        // SQLite takes a partial index where its very condition stands.
-        Some(rare) => format!(
-            "AND outcome = '{}' AND outcome IN ('reopened', 'updated', 'changed', 'unparsed', 'duplicate', \
-             'stale', 'expired', 'silenced', 'ignored')",
-            rare.as_str()
-        ),
-    }
-}
-
 pub(super) fn mails(
     connection: &Connection,
     filter: &MailFilter,
     span: Span,
 ) -> rusqlite::Result<Stretch<MailRow>> {
-    let indexed = led_to(filter.outcome);
+    let indexed = mail::led_to(filter.outcome);
     let scanned = scan(connection, ("mails", "id"), &indexed, span)?;
     stretch(
         connection,

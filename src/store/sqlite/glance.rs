@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    browse::led_to,
+    mail::led_to,
     row::{optional_time_at, time_at, unsigned_at},
 };
 use crate::{

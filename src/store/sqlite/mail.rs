@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, named_params, params};
 
 use super::row::{json, stored_mail};
 use crate::{
-    message::MailId,
+    message::{MailId, Outcome},
     store::{FARTHEST_CHECK, READ_BACK, StoredMail, kept::micros},
 };
 
@@ -127,4 +127,18 @@ pub(super) fn stored(
     )?;
 
     up_to_read_back(mails)
+}
+
+/// What an index leads to of the mails with an outcome: all that have it, unless most have.
+pub(super) fn led_to(outcome: Option<Outcome>) -> String {
+    match outcome {
+        None | Some(Outcome::Pending | Outcome::Opened | Outcome::Resolved) => String::new(),
+        Some(Outcome::Quarantined) => "AND outcome = 'quarantined'".to_owned(),
+        // SQLite takes a partial index where its very condition stands.
+        Some(rare) => format!(
+            "AND outcome = '{}' AND outcome IN ('reopened', 'updated', 'changed', 'unparsed', \
+             'duplicate', 'stale', 'expired', 'silenced', 'ignored')",
+            rare.as_str()
+        ),
+    }
 }

@@ -37,7 +37,7 @@ pub struct Alert {
     starts_at: Timestamp,
     status: Status,
     updated_at: Timestamp,
-    #[serde(rename = "generatorURL")]
+    #[serde(rename = "generatorURL", skip_serializing_if = "String::is_empty")]
     generator_url: String,
     labels: Labels,
 }
