@@ -187,11 +187,11 @@ fn in_the_clear(metadata: &Metadata) -> Option<&'static str> {
         ),
         (
             "token_endpoint",
-            metadata.token_endpoint().map(|one| one.url()),
+            metadata.token_endpoint().map(TokenUrl::url),
         ),
         (
             "userinfo_endpoint",
-            metadata.userinfo_endpoint().map(|one| one.url()),
+            metadata.userinfo_endpoint().map(UserInfoUrl::url),
         ),
         ("jwks_uri", Some(metadata.jwks_uri().url())),
     ];
