@@ -142,7 +142,8 @@ async fn list(
         "DETAIL",
     ];
 
-    Ok(writeln!(out, "{}", table::of(&heading, rows))?)
+    let least = ["ID", "STATE", "ACTION", "INCIDENT", "RECEIVER", "DETAIL"];
+    Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
 /// Makes dead deliveries pending again; if none are named, all of them.

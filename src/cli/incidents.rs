@@ -167,5 +167,6 @@ async fn list(
         "CHANGED (UTC)",
     ];
 
-    Ok(writeln!(out, "{}", table::of(&heading, rows))?)
+    let least = ["INCIDENT", "STATE", "SEVERITY", "METRIC", "OPENED (UTC)"];
+    Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }

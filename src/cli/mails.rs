@@ -152,7 +152,8 @@ async fn list(
         "REASON",
     ];
 
-    Ok(writeln!(out, "{}", table::of(&heading, rows))?)
+    let least = ["ID", "ARRIVED (UTC)", "OUTCOME", "INCIDENT", "REASON"];
+    Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
 /// Shows what is known about one mail, or its original bytes.

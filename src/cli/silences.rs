@@ -124,7 +124,8 @@ async fn list(
         "COMMENT",
     ];
 
-    Ok(writeln!(out, "{}", table::of(&heading, rows))?)
+    let least = ["ID", "STATE", "ENDS (UTC)", "MATCHERS", "COMMENT"];
+    Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
 /// Ends them now.

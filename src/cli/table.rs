@@ -1,6 +1,6 @@
 //! Tables for people: no frames, so that `grep` and `awk` read them too.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets::NOTHING};
 use rustix::termios::tcgetwinsize;
@@ -11,10 +11,54 @@ use super::plain::plain;
 const USUAL: u16 = 80;
 /// A narrower one is none that anybody reads a table in.
 const NARROWEST: u16 = 60;
+/// A time is this wide, and stays on one line, as does what is shorter.
+const WHOLE: u16 = 21;
 
 /// A table with a heading, columns of minimal width, and no trailing blanks.
 pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     lines(&table(heading, rows))
+}
+
+/// A list, whole in a pipe or a file. In a window that is too narrow for it, it has the columns in
+/// `least` alone, and long values go on below.
+pub fn list(
+    heading: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    least: &[&str],
+) -> String {
+    let table = table(heading, rows);
+    if io::stdout().is_terminal() {
+        fitted(table, width(), least)
+    } else {
+        lines(&table)
+    }
+}
+
+fn fitted(mut table: Table, width: u16, least: &[&str]) -> String {
+    let widest = table
+        .lines()
+        .map(|line| line.trim_end().chars().count())
+        .max();
+    if widest.unwrap_or(0) <= usize::from(width) {
+        return lines(&table);
+    }
+
+    let heading = table
+        .header()
+        .map(|row| row.cell_iter().map(|cell| cell.content()).collect());
+    let heading: Vec<String> = heading.unwrap_or_default();
+    let needed = table.column_max_content_widths();
+    for ((column, name), needed) in table.column_iter_mut().zip(&heading).zip(needed) {
+        if !least.contains(&name.as_str()) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        } else if needed <= WHOLE {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
+    lines(&table)
 }
 
 /// The same whose last column goes on below where it is too long for one line: nothing is cut.
@@ -81,6 +125,49 @@ pub fn count(number: u64, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_has_fewer_columns_in_a_narrow_window_and_no_value_is_cut() {
+        let heading = [
+            "ID",
+            "ARRIVED (UTC)",
+            "INGRESS",
+            "OUTCOME",
+            "INCIDENT",
+            "REASON",
+        ];
+        let id = format!("grafana:{}", "a1".repeat(32));
+        let row = |outcome: &str, reason: &str| {
+            let row = ["80", "2026-11-28 22:10:56", "mailbox", outcome, &id, reason];
+            row.map(ToOwned::to_owned).to_vec()
+        };
+        let rows = || {
+            [
+                row(
+                    "quarantined",
+                    "the app com.example.other is not in alerts.app_keys",
+                ),
+                row("opened", ""),
+            ]
+        };
+        let least = ["ID", "ARRIVED (UTC)", "OUTCOME", "INCIDENT", "REASON"];
+
+        let narrow = fitted(table(&heading, rows()), 80, &least);
+        assert!(
+            narrow.lines().all(|line| line.chars().count() <= 80),
+            "{narrow}"
+        );
+        assert!(!narrow.contains("mailbox"), "{narrow}");
+        assert_eq!(narrow.matches("2026-11-28 22:10:56").count(), 2, "{narrow}");
+        let kept = narrow.matches("a1").count();
+        assert!(
+            kept >= 60,
+            "of 64, some are cut in two by a line's end: {kept} in {narrow}"
+        );
+
+        let wide = fitted(table(&heading, rows()), 200, &least);
+        assert_eq!(wide, of(&heading, rows()));
+    }
 
     #[test]
     fn a_long_value_goes_on_below_and_nothing_of_it_is_cut() {

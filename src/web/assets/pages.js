@@ -44,6 +44,10 @@
   // As the server wrote them: what is shown differs by its clocks.
   const written = new Map(parts(document).map((part) => [part.id, part.innerHTML]));
 
+  // What is opened or in focus, by where it stands: what is new comes before it and moves it on.
+  const place = (one) =>
+    [one.closest("[id]").id, one.tagName, one.getAttribute("href") ?? (one.querySelector("summary") ?? one).textContent].join(" ");
+
   const exchange = (page) => {
     let said = "";
     for (const fresh of parts(page)) {
@@ -54,12 +58,12 @@
       const text = (part) => part.querySelectorAll("[data-ago], [data-clock], [data-span]").length;
       written.set(fresh.id, fresh.innerHTML);
       if (html === was && text(fresh) === text(old)) continue;
-      const open = new Set([...old.querySelectorAll("details")].flatMap((d, n) => d.open ? [n] : []));
-      const focused = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+      const open = new Set([...old.querySelectorAll("details[open]")].map(place));
+      const focused = old.contains(document.activeElement) && place(document.activeElement);
       const node = document.importNode(fresh, true);
       old.replaceWith(node);
-      [...node.querySelectorAll("details")].forEach((d, n) => { if (open.has(n)) d.open = true; });
-      if (focused) node.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+      for (const details of node.querySelectorAll("details")) details.open ||= open.has(place(details));
+      if (focused) [...node.querySelectorAll("a, summary")].find((one) => place(one) === focused)?.focus();
       if (fresh.dataset.announce) said = fresh.dataset.announce;
     }
     tick(document);

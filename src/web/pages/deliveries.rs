@@ -22,7 +22,7 @@ use super::{
     words,
 };
 use crate::{
-    delivery::{Action, DeliveryId, DeliveryState},
+    delivery::{DeliveryId, DeliveryState},
     store::DeliveryRow,
     web::{
         Admin,
@@ -72,7 +72,6 @@ struct Row {
     id: DeliveryId,
     kind: &'static str,
     words: String,
-    action: &'static str,
     incident: String,
     href: String,
     integration: String,
@@ -94,11 +93,6 @@ impl Row {
             id: row.id,
             kind,
             words,
-            action: match row.action {
-                Action::Trigger => "that it broke:",
-                Action::Change => "that it changed:",
-                Action::Resolve => "that it is over:",
-            },
             href: format!("{}#delivery-{}", incident_at(&row.incident_id), row.id),
             incident: row
                 .title

@@ -53,6 +53,7 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =
         environment.set_formatter(plain::formatter);
         environment.add_filter("lines", plain::lines);
         environment.add_filter("exact", plain::exact);
+        environment.add_filter("sentence", plain::sentence);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }

@@ -37,6 +37,8 @@ use crate::{
 
 /// So many silences are looked at, the first to end first.
 const SILENCES: u32 = 1000;
+/// What the list may be narrowed by.
+const FILTERS: [&str; 6] = ["q", "state", "severity", "profile", "receiver", "cursor"];
 /// How many a page shows.
 pub const SHOWN: u32 = 50;
 
@@ -255,7 +257,11 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             receivers.items.into_iter().map(|one| one.name),
         ),
         items: rows(&admin, &found.items).await?,
-        empty: "No incident fits.",
+        empty: if FILTERS.iter().any(|name| !fields.text(name).is_empty()) {
+            "No incident fits."
+        } else {
+            "There was no incident yet."
+        },
         further: Further::new("/incidents", &fields, found.next.as_deref()),
     };
 

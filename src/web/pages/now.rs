@@ -243,7 +243,7 @@ async fn piles(
             true,
         ),
         pile(
-            "mails in quarantine",
+            "in the quarantine",
             some(Outcome::Quarantined, Timestamp::MIN).await?,
             "/mails?outcome=quarantined",
             true,

@@ -32,6 +32,18 @@ pub fn lines(text: Option<&str>) -> Value {
     Value::from_safe_string(escaped(&told))
 }
 
+/// What errors and reasons say, as a sentence of a page: it begins with a capital, and ends.
+pub fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    let end = if text.ends_with(|c: char| c.is_alphanumeric() || "`)\"'".contains(c)) {
+        "."
+    } else {
+        ""
+    };
+    first.chain(chars).chain(end.chars()).collect()
+}
+
 /// Text that is sent back as it is and shown nowhere: a hidden field.
 pub fn exact(text: &str) -> Value {
     Value::from_safe_string(escaped(text))
@@ -95,6 +107,20 @@ mod tests {
              <pre>&lt;b onclick=&#39;x&#39;&gt;\\u{202e}gnp.exe\n&#34;&amp;</pre>"
         );
         assert_eq!(shown("").len(), "<p title=\"\"></p><pre></pre>".len());
+    }
+
+    #[test]
+    fn what_is_said_is_a_sentence() {
+        for (said, sentence) in [
+            ("there is no mail 99", "There is no mail 99."),
+            ("`state` is unknown", "`state` is unknown."),
+            ("It is tried at once.", "It is tried at once."),
+            ("öffnet (zu)", "Öffnet (zu)."),
+            ("why?", "Why?"),
+            ("", ""),
+        ] {
+            assert_eq!(super::sentence(said), sentence);
+        }
     }
 
     proptest! {

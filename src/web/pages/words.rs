@@ -166,7 +166,8 @@ pub fn delivery(
         ),
         DeliveryState::Pending => ("wait", format!("about to tell {receiver}{what}")),
         DeliveryState::Held => ("wait", format!("held back from {receiver}{what}")),
-        DeliveryState::Dead => ("bad", format!("did NOT reach {receiver}{what}")),
+        DeliveryState::Dead if what.is_empty() => ("bad", format!("did NOT reach {receiver}")),
+        DeliveryState::Dead => ("bad", format!("could NOT tell {receiver}{what}")),
         DeliveryState::Discarded => ("off", format!("not told {receiver}{what}: discarded")),
     }
 }

@@ -69,7 +69,7 @@ async fn an_incident_is_resolved_by_hand() {
         tab.go(&bed.at("/"));
         tab.follow("#open .row-title");
         tab.choose("Resolve by hand");
-        shown(&tab, "chat hear that it is over, and that local said so");
+        shown(&tab, "Told that it is over, and that local said so: chat.");
         tab.choose("Leave it");
         shown(&tab, "open for");
         tab.choose("Resolve by hand");

@@ -1,6 +1,6 @@
 //! What can be done about an incident: closing it by hand, and sending again what did not arrive.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{extract::State, response::Response};
 
@@ -28,7 +28,7 @@ pub async fn ask_resolve(
     Path(id): Path<String>,
 ) -> Answer {
     let story = incidents::show(&admin, &id).await?;
-    let told: Vec<_> = story
+    let told: BTreeSet<_> = story
         .incident
         .told
         .iter()
@@ -38,9 +38,9 @@ pub async fn ask_resolve(
         "Nobody was told of it, and nobody is told of its end.".to_owned()
     } else {
         format!(
-            "{} hear that it is over, and that {} said so.",
-            told.join(", "),
-            who.name
+            "Told that it is over, and that {} said so: {}.",
+            who.name,
+            Vec::from_iter(told).join(", ")
         )
     };
     Question {

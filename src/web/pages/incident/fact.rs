@@ -39,7 +39,7 @@ pub fn facts(incident: &Incident, now: Timestamp) -> Vec<Fact> {
     if !incident.profile.is_empty() {
         facts.push(Fact::new("Profile", &incident.profile));
     }
-    facts.push(Fact::new("Number", &row.incident_id));
+    facts.push(Fact::new("Id", &row.incident_id));
 
     facts
 }
