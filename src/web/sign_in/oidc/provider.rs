@@ -10,7 +10,7 @@ use openidconnect::{
     AdditionalProviderMetadata, AuthType, Client, ClientId, ClientSecret, DiscoveryError,
     EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl,
     JsonWebKeySet, JwsSigningAlgorithm as _, ProviderMetadata, RedirectUrl, StandardErrorResponse,
-    StandardTokenResponse,
+    StandardTokenResponse, TokenUrl, UserInfoUrl,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod,
         CoreErrorResponseType, CoreGenderClaim, CoreGrantType, CoreJsonWebKey,
