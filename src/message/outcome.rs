@@ -50,6 +50,38 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, from the one that most deserves a person's look to the least.
+    pub const NOTABLE: [Self; 13] = [
+        Self::Pending,
+        Self::Quarantined,
+        Self::Unparsed,
+        Self::Opened,
+        Self::Reopened,
+        Self::Changed,
+        Self::Updated,
+        Self::Resolved,
+        Self::Silenced,
+        Self::Expired,
+        Self::Stale,
+        Self::Duplicate,
+        Self::Ignored,
+    ];
+
+    /// Whether people are notified of an incident that is on.
+    pub fn notifies(self) -> bool {
+        match self {
+            Self::Opened | Self::Reopened | Self::Updated | Self::Changed | Self::Unparsed => true,
+            Self::Pending
+            | Self::Resolved
+            | Self::Duplicate
+            | Self::Stale
+            | Self::Expired
+            | Self::Silenced
+            | Self::Quarantined
+            | Self::Ignored => false,
+        }
+    }
+
     /// The word used in JSON, metrics and the store.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,5 +105,19 @@ impl Outcome {
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_place_among_the_notable() {
+        let mut listed = Outcome::NOTABLE;
+        listed.sort_unstable();
+        assert_eq!(listed, Outcome::value_variants());
     }
 }
