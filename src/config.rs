@@ -63,7 +63,7 @@ pub use store::{IgnoredMail, Quarantine, Store};
 
 /// Used where no configuration file is named and none is in the working directory.
 pub const DEFAULT_FILE: &str = "alertbridge.yaml";
-const EMBEDDED: &str = include_str!("config/default.yaml");
+const EMBEDDED: &str = include_str!("config/embedded.yaml");
 
 /// Where the configuration came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
