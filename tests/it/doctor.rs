@@ -334,7 +334,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
             config
         },
-        "permissions: everybody on this machine can read state.db",
+        "permissions: any user of this machine can read state.db",
     ),
     (
         "a folder that is not there for the store",
@@ -348,7 +348,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
                 .replace("dns: [", "require: [], dns: [")
                 .replace("host: localhost", "host: 127.0.0.2")
         },
-        "exposure: mail is not checked to be its sender's own",
+        "exposure: nothing checks that mail comes from its sender",
     ),
     (
         "another program where the admin listener is to be",

@@ -178,7 +178,8 @@ impl Upgraded {
         if self.version >= 9 {
             expected.extend(["disks:sda", "disks:sdb", "disks:sdc", "backup:nightly"]);
         }
-        if self.version >= 8 {
+        // The rows of version 7 are those of the next.
+        if self.version >= 7 {
             expected.push("by-hand");
         }
         let expected: BTreeSet<_> = expected.into_iter().map(str::to_owned).collect();
