@@ -38,6 +38,7 @@ mod check;
 mod compile;
 mod errors;
 mod exposed;
+mod found;
 mod global;
 mod include;
 mod lint;
@@ -57,13 +58,14 @@ mod yaml;
 pub use admin::Admin;
 pub use alerts::{Alerts, OnMissingPayload};
 pub use errors::{ConfigErrors, Misconfigured};
+use found::Found;
 pub use global::Global;
 pub use refused::nearest;
 pub use store::{IgnoredMail, Quarantine, Store};
 
 /// Used where no configuration file is named and none is in the working directory.
 pub const DEFAULT_FILE: &str = "alertbridge.yaml";
-const EMBEDDED: &str = include_str!("config/default.yaml");
+const EMBEDDED: &str = include_str!("config/embedded.yaml");
 
 /// Where the configuration came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,71 +168,43 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigErrors> {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
-        let mut found = values::prepare(&mut tree, environment, source.folder());
-        let included = include::merge(&mut tree, &source, environment, &mut found)?;
-        let of_starters = starter::merge(&mut tree);
-        found.extend(of_starters.into_iter().map(|problem| (None, problem)));
-        let of_presets = preset::merge(&mut tree);
-        found.extend(of_presets.into_iter().map(|problem| (None, problem)));
-
-        // What one step found wrong with a key, the next need not find again.
-        let mut tell = |problems: Vec<Problem>| {
-            let told: Vec<String> = found
-                .iter()
-                .map(|(_, problem)| problem.key.clone())
-                .collect();
-            // Nor what is missing only since that is, over which the rest was to be laid.
-            let lacks_its_base = |key: &str| {
-                let mut bases = told.iter().filter_map(|told| told.strip_suffix(".use"));
-                bases.any(|of| within(key, of))
-            };
-            let news = problems.into_iter().filter(|Problem { key, .. }| {
-                key.is_empty() || !(told.contains(key) || lacks_its_base(key))
-            });
-            found.extend(news.map(|problem| (None, problem)));
-        };
+        let mut found = Found(values::prepare(&mut tree, environment, source.folder()));
+        let included = include::merge(&mut tree, &source, environment, &mut found.0)?;
+        found.all(starter::merge(&mut tree));
+        found.all(preset::merge(&mut tree));
 
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
-            tell(config.problems());
+            found.news(config.problems());
             if files == Files::Needed {
-                tell(config.certificates());
-                tell(Vec::from_iter(config.telemetry.headers("telemetry").err()));
-                tell(config.sign_in_problems(environment));
+                found.news(config.certificates());
+                found.news(Vec::from_iter(config.telemetry.headers("telemetry").err()));
+                found.news(config.sign_in_problems(environment));
             }
             let given = values::given(&tree, environment);
-            let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();
+            let profiles = Profiles::compile(&config.profiles)
+                .map_err(|problems| found.news(problems))
+                .ok();
             if let (Files::Needed, Some(profiles)) = (files, &profiles) {
-                tell(profile::examples::problems(profiles));
+                found.news(profile::examples::problems(profiles));
             }
             let profiles = Arc::new(profiles.unwrap_or_default());
             let rules = compile::rules(&config, &profiles, given)?;
             Ok((config, rules, profiles))
         });
 
-        let compiled = compiled.map_err(&mut tell).ok();
+        let compiled = compiled.map_err(|problems| found.news(problems)).ok();
 
         if let Some((_, rules, _)) = &compiled {
-            tell(literal::problems(&tree, &rules.receivers.templates));
+            found.news(literal::problems(&tree, &rules.receivers.templates));
         }
 
         if files == Files::Needed {
-            let secrets = compiled
-                .iter()
-                .flat_map(|(_, rules, _)| rules.receivers.try_secrets());
-            let ways = compiled.iter().flat_map(|(config, rules, _)| {
-                Client::new(
-                    &rules.receivers,
-                    config.delivery.timeout.as_std(),
-                    environment,
-                )
-                .err()
-                .map_or_else(Vec::new, |Unusable(problems)| problems)
-            });
-            for problem in check::files(&tree).into_iter().chain(secrets).chain(ways) {
-                if !found.iter().any(|(_, told)| {
-                    within(&problem.key, &told.key) || within(&told.key, &problem.key)
-                }) {
-                    found.push((None, problem));
+            found.apart(check::files(&tree));
+            if let Some((config, rules, _)) = &compiled {
+                let (receivers, timeout) = (&rules.receivers, config.delivery.timeout.as_std());
+                found.apart(receivers.try_secrets());
+                if let Err(Unusable(problems)) = Client::new(receivers, timeout, environment) {
+                    found.apart(problems);
                 }
             }
         }
@@ -243,7 +217,7 @@ impl Config {
         );
 
         match compiled {
-            Some((config, rules, profiles)) if found.is_empty() => {
+            Some((config, rules, profiles)) if found.0.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
                     warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
@@ -261,7 +235,7 @@ impl Config {
             }
             _ => Err(ConfigErrors {
                 warnings,
-                ..ConfigErrors::new(&included.sources, &tree, found)
+                ..ConfigErrors::new(&included.sources, &tree, found.0)
             }),
         }
     }

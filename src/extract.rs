@@ -34,6 +34,7 @@ mod element;
 mod flowed;
 mod json;
 mod markup;
+mod mime;
 pub mod pairs;
 mod parts;
 mod pass;

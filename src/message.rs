@@ -1,19 +1,22 @@
-//! A mail as it arrived, and its outcome. The bytes are never changed.
+//! A mail as it arrived, whose bytes are never changed; who vouches for it, and what became of it.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod authenticity;
 pub mod header;
 pub mod hidden;
 mod mended;
+mod outcome;
 pub mod sender;
 
+pub use authenticity::{Authenticity, Evidence, Verdict};
 pub use mended::Mended;
+pub use outcome::Outcome;
 
 /// The store's number for a mail, which increases in order of arrival.
 pub type MailId = i64;
@@ -130,126 +133,6 @@ impl Bookmark {
     }
 }
 
-/// The conclusion about a mail's sender when it arrived.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Authenticity {
-    pub verdict: Verdict,
-    /// The evidence that proved it, if any.
-    pub evidence: Option<Evidence>,
-    /// The domain that vouches, or whose evidence was refuted.
-    pub domain: Option<String>,
-    /// The domain's key that signed (RFC 6376, 3.1), if it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<String>,
-    /// The SPF result of the SMTP client (RFC 7208, 2.6), in one word. It is recorded, and never
-    /// evidence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spf: Option<String>,
-    /// A sentence for people: what was examined, and why it passed or failed.
-    pub detail: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// It is proven to be from the sender.
-    Pass,
-    /// There is evidence, and it is refuted.
-    Fail,
-    /// There is no evidence at all.
-    None,
-    /// DNS did not answer, and nothing else proves the mail.
-    TempError,
-    /// The check is switched off (`alerts.authenticity.require: []`).
-    Off,
-}
-
-impl Verdict {
-    /// The word used in JSON, labels and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::None => "none",
-            Self::TempError => "temperror",
-            Self::Off => "off",
-        }
-    }
-}
-
-/// What can prove the sender of a mail.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// The mail's own DKIM signature, verified here.
-    Dkim,
-    /// What the mailbox's host recorded when the mail arrived there.
-    AuthenticationResults,
-    /// A chain of forwarders' seals.
-    Arc,
-}
-
-impl Evidence {
-    /// The word used in JSON and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dkim => "dkim",
-            Self::AuthenticationResults => "authentication_results",
-            Self::Arc => "arc",
-        }
-    }
-}
-
-impl Authenticity {
-    /// A verdict without evidence, and its reason.
-    pub fn unproven(verdict: Verdict, detail: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            evidence: None,
-            domain: None,
-            selector: None,
-            spf: None,
-            detail: Some(detail.into()),
-        }
-    }
-
-    /// The verdict while `alerts.authenticity.require` is empty.
-    pub fn off() -> Self {
-        Self::unproven(
-            Verdict::Off,
-            "authenticity is not checked: alerts.authenticity.require is empty",
-        )
-    }
-}
-
-impl std::fmt::Display for Authenticity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}: {}",
-            self.verdict.as_str(),
-            self.detail.as_deref().unwrap_or_default()
-        )?;
-
-        self.spf.as_ref().map_or(Ok(()), |spf| {
-            write!(f, " (SPF of the client, for the record: {spf})")
-        })
-    }
-}
-
 /// Who released a quarantined mail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Release {
@@ -269,79 +152,6 @@ pub enum Hold {
     Flood,
     /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
     App(String),
-}
-
-/// The outcome of a mail. Every mail has one, with a reason.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    ToSchema,
-    clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-#[value(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Not decided yet.
-    Pending,
-    /// A new incident. Notifies.
-    Opened,
-    /// An incident that was over has returned. Notifies.
-    Reopened,
-    /// An incident is over. Notifies whoever was notified of it.
-    Resolved,
-    /// An unknown status: drift. Notifies.
-    Updated,
-    /// The incident is open and has changed, for example its severity. Notifies.
-    Changed,
-    /// An alert that could not be read. Notifies.
-    Unparsed,
-    /// Already known.
-    Duplicate,
-    /// Older than what is known.
-    Stale,
-    /// A trigger older than `global.max_age`.
-    Expired,
-    /// A trigger that notifies nobody: a silence covers it, or all its routes drop it in a mute.
-    Silenced,
-    /// Held for a person.
-    Quarantined,
-    /// Not an alert.
-    Ignored,
-}
-
-impl Outcome {
-    /// The word used in JSON, metrics and the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Opened => "opened",
-            Self::Reopened => "reopened",
-            Self::Resolved => "resolved",
-            Self::Updated => "updated",
-            Self::Changed => "changed",
-            Self::Unparsed => "unparsed",
-            Self::Duplicate => "duplicate",
-            Self::Stale => "stale",
-            Self::Expired => "expired",
-            Self::Silenced => "silenced",
-            Self::Quarantined => "quarantined",
-            Self::Ignored => "ignored",
-        }
-    }
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 #[cfg(test)]

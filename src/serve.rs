@@ -26,6 +26,7 @@ mod mailbox;
 mod reload;
 mod retention;
 mod room;
+mod sign_in;
 #[cfg(test)]
 mod simulation;
 mod systemd;

@@ -2,10 +2,21 @@
 
 use std::io::{self, Write};
 
-use minijinja::Error;
+use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 
 pub mod filters;
 pub mod written;
+
+/// Where templates are compiled that nobody needs to escape: what they do not know is an error, and
+/// they end after so much work.
+pub fn environment(fuel: u64) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(fuel));
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    filters::add(&mut environment);
+    environment
+}
 
 /// An error in one short line, with its cause.
 pub fn described(error: &Error) -> String {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     delivery::{Action, Notification},
-    incident::{ATLASSIAN_SLI, Phase, Series},
+    incident::Phase,
     ingress::{Condition, Health},
     label::Labels,
     pipeline::InForce,
@@ -174,16 +174,7 @@ impl Watch {
         };
 
         let page = page(action, complaint, status, now);
-        let subject = Subject {
-            kind: Kind::Own,
-            incident_id: complaint.incident_id.clone(),
-            status: status.to_owned(),
-            time: None,
-            profile: ATLASSIAN_SLI.into(),
-            series: Series::default(),
-            ingress: String::new(),
-            verified: true,
-        };
+        let subject = Subject::own(&complaint.incident_id, status);
 
         let rules = Arc::clone(&self.in_force.borrow().rules);
         let mutes = rules.mutes();

@@ -22,7 +22,7 @@ use crate::{
         table,
     },
     clock::Clock,
-    message::{Envelope, MailId, Outcome, Release},
+    message::{Envelope, MailId, Message, Outcome, Release},
     store::{Desk, MailRow},
 };
 
@@ -156,7 +156,7 @@ async fn list(
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
-/// Shows what is known about one mail, or its original bytes.
+/// Shows one mail: what is known about it, or its original bytes.
 async fn show(
     store: &dyn Desk,
     id: MailId,
@@ -165,24 +165,11 @@ async fn show(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
-    let items = store.items(id).await?;
     if raw {
-        if let Some(size) = stored.message.cut_from {
-            eprintln!(
-                "only the header is kept of this mail, which had {}",
-                table::count(size, "byte")
-            );
-        }
-        if io::stdout().is_terminal() {
-            // A mail must not control a terminal; in a pipe it is printed byte for byte.
-            return Ok(writeln!(
-                out,
-                "{}",
-                plain::lines(&String::from_utf8_lossy(&stored.message.raw))
-            )?);
-        }
-        return Ok(out.write_all(&stored.message.raw)?);
+        return show_bytes(&stored.message, out);
     }
+
+    let items = store.items(id).await?;
 
     if json {
         let mut whole = serde_json::to_value(&row)?;
@@ -191,6 +178,33 @@ async fn show(
         return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
 
+    show_facts(&row, &stored.message, &items, out)
+}
+
+fn show_bytes(message: &Message, out: &mut impl Write) -> anyhow::Result<()> {
+    if let Some(size) = message.cut_from {
+        eprintln!(
+            "only the header is kept of this mail, which had {}",
+            table::count(size, "byte")
+        );
+    }
+
+    if io::stdout().is_terminal() {
+        // A mail must not control a terminal; in a pipe it is printed byte for byte.
+        let text = plain::lines(&String::from_utf8_lossy(&message.raw));
+        return Ok(writeln!(out, "{text}")?);
+    }
+
+    Ok(out.write_all(&message.raw)?)
+}
+
+/// Writes a line for each thing that is known about a mail.
+fn show_facts(
+    row: &MailRow,
+    message: &Message,
+    items: &[MailRow],
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let mut line = |name: &str, text: &str| writeln!(out, "{name:<13} {}", plain(text));
     let reason = row
         .reason
@@ -212,13 +226,13 @@ async fn show(
         ),
     )?;
 
-    if let Some(envelope) = &stored.message.envelope {
+    if let Some(envelope) = &message.envelope {
         line("envelope", &handed_in(envelope))?;
     }
 
     if let Some(header) = MessageParser::new()
         .with_minimal_headers()
-        .parse_headers(stored.message.raw.as_ref())
+        .parse_headers(message.raw.as_ref())
     {
         line("subject", header.subject().unwrap_or_default())?;
     }
@@ -249,7 +263,7 @@ async fn show(
         )?;
     }
 
-    for item in &items {
+    for item in items {
         let (name, text) = alert(item);
         line(&name, &text)?;
     }

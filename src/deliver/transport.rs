@@ -1,6 +1,6 @@
 //! The HTTP clients: one for each transport of requests, built when a configuration is loaded.
 
-use std::{collections::BTreeMap, error::Error as _, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, redirect::Policy};
 use secrecy::ExposeSecret as _;
@@ -12,7 +12,7 @@ use crate::{
         Receivers,
         transport::{Tls, check_proxy},
     },
-    settings::{Problem, Secret},
+    settings::{Problem, Secret, cause::innermost},
 };
 
 /// Looks up an environment variable.
@@ -235,7 +235,10 @@ impl Way {
         let builder = certified(builder, &self.tls, tls_key)?;
 
         builder.build().map_err(|error| {
-            let what = format!("the client cannot be made: {}", deepest(&error));
+            let what = format!(
+                "the client cannot be made: {}",
+                innermost(&error).unwrap_or_else(|| "it is not usable".to_owned())
+            );
             Problem::new(
                 tls_key,
                 what,
@@ -286,20 +289,6 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
     }
 
     Ok(builder)
-}
-
-/// The innermost cause of an error: the outer ones may contain an address.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-
-    if error.source().is_none() {
-        "it is not usable".to_owned()
-    } else {
-        cause.to_string()
-    }
 }
 
 #[cfg(test)]

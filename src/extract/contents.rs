@@ -4,8 +4,8 @@ use mail_parser::parsers::MessageStream;
 use serde::Serialize;
 
 use super::{
-    body::Kind,
     flowed, json,
+    mime::Kind,
     pairs::Pairs,
     parts::{self, Part},
     rendered::{self, Rendered},

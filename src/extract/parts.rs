@@ -6,8 +6,8 @@
 use memchr::memmem;
 
 use super::{
-    body::{Disposition, Kind, Line, boundary, boundary_line, disposition, kind, trim_line_end},
     charset,
+    mime::{Disposition, Kind, Line, boundary, boundary_line, disposition, kind, trim_line_end},
     structured::Structured,
     transfer::Encoding,
 };

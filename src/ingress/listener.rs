@@ -31,16 +31,18 @@ use crate::settings::Problem;
 
 mod budget;
 mod capacity;
+mod crowd;
 mod descriptors;
 pub mod http;
 mod network;
 mod place;
 mod stream;
 
-use self::capacity::Doorway;
+use self::crowd::Doorway;
 pub use self::{
     budget::{Budget, Buffer, FREE, Full, Room},
-    capacity::{Capacity, TooMany},
+    capacity::Capacity,
+    crowd::TooMany,
     descriptors::raise_limit,
     network::{NETWORKS_OF_A_SITE, Network, Site},
     place::{Patience, Place},

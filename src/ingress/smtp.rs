@@ -30,6 +30,7 @@ use crate::{
 mod certificate;
 mod chunk;
 mod clients;
+mod command;
 mod content;
 mod data;
 mod dialogue;

@@ -10,6 +10,8 @@ use std::{iter::Peekable, str::Chars};
 
 use regex::{Regex, RegexBuilder};
 
+use crate::settings::expression::reason;
+
 /// The size limit of a compiled expression in bytes: some thousand characters of ordinary patterns.
 const SIZE_LIMIT: usize = 1 << 20;
 
@@ -19,19 +21,6 @@ pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
         .size_limit(SIZE_LIMIT)
         .build()
         .map_err(|error| reason(&error))
-}
-
-/// The last line of the parser's message: the lines above it show the rewritten pattern, which
-/// nobody wrote.
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-        other => {
-            let text = other.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.trim().trim_start_matches("error: ").to_owned()
-        }
-    }
 }
 
 fn translate(pattern: &str) -> String {

@@ -66,13 +66,50 @@ impl Rules {
             };
         }
 
-        let reached = self.reach(&page.labels, memory, now);
+        let mut deliveries = self.to_those_told(&update, bound, memory, now);
+        let anew = self.tell(Outcome::Changed, state, page, memory, now);
+        let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
+        let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
+        let others = anew.deliveries.into_iter().filter(|delivery| {
+            not_yet(&delivery.target) && (rose || !bound && held(&delivery.target))
+        });
+
+        deliveries.extend(others);
+
+        Decision {
+            reason: match difference {
+                Some(difference) => Some(and(&difference, anew.reason.as_deref())),
+                None => anew.reason,
+            },
+            state: anew.state.map(|state| State {
+                untold: false,
+                ..state
+            }),
+            receivers: told_at_once(&deliveries),
+            deliveries,
+            supersedes: !bound,
+            applied: true,
+            silencing: Silencing::Over,
+            ..Decision::nothing(Outcome::Changed, "", anew.labels)
+        }
+    }
+
+    /// The change, for the receivers that were notified; one that is `bound` updates none of their
+    /// alerts.
+    fn to_those_told(
+        &self,
+        update: &Notification,
+        bound: bool,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Vec<NewDelivery> {
+        let reached = self.reach(&update.labels, memory, now);
         let mute = |receiver: &str| {
             let found = reached.iter().find(|reached| reached.receiver == receiver);
             found.and_then(|reached| reached.mute.as_ref())
         };
 
-        let mut receivers: Vec<String> = Vec::new();
+        let rose = update.rose();
         let mut deliveries = Vec::new();
 
         for told in &memory.told {
@@ -89,46 +126,13 @@ impl Rules {
             }
 
             let held_until = mute.and_then(|mute| mute.until);
-            if held_until.is_none() && !receivers.contains(&told.target.receiver) {
-                receivers.push(told.target.receiver.clone());
-            }
             deliveries.push(NewDelivery {
                 held_until,
-                ..NewDelivery::at_once(&told.target, &told.alias, &update)
+                ..NewDelivery::at_once(&told.target, &told.alias, update)
             });
         }
 
-        let anew = self.tell(Outcome::Changed, state, page, memory, now);
-        let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
-        let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
-        let others = anew.deliveries.into_iter().filter(|delivery| {
-            not_yet(&delivery.target) && (rose || !bound && held(&delivery.target))
-        });
-
-        for delivery in others {
-            let receiver = &delivery.target.receiver;
-            if delivery.held_until.is_none() && !receivers.contains(receiver) {
-                receivers.push(receiver.clone());
-            }
-            deliveries.push(delivery);
-        }
-
-        Decision {
-            reason: match difference {
-                Some(difference) => Some(and(&difference, anew.reason.as_deref())),
-                None => anew.reason,
-            },
-            state: anew.state.map(|state| State {
-                untold: false,
-                ..state
-            }),
-            deliveries,
-            receivers,
-            supersedes: !bound,
-            applied: true,
-            silencing: Silencing::Over,
-            ..Decision::nothing(Outcome::Changed, "", anew.labels)
-        }
+        deliveries
     }
 
     /// An incident that is again as announced has no change to announce when its silence ends.
@@ -154,4 +158,16 @@ impl Rules {
             _ => Silencing::AsItIs,
         }
     }
+}
+
+/// The receivers of those deliveries that no mute holds.
+fn told_at_once(deliveries: &[NewDelivery]) -> Vec<String> {
+    let mut receivers: Vec<String> = Vec::new();
+    for delivery in deliveries {
+        let receiver = &delivery.target.receiver;
+        if delivery.held_until.is_none() && !receivers.contains(receiver) {
+            receivers.push(receiver.clone());
+        }
+    }
+    receivers
 }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, fmt};
 
 use indexmap::IndexMap;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::context;
 use crate::{
     label,
     settings::Problem,
-    template::{Bounded, described, filters},
+    template::{self, Bounded, described, filters},
 };
 
 /// Instructions one field may take.
@@ -57,17 +57,13 @@ impl Fields {
         speakable: &Speakable<'_>,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        let mut environment = template::environment(FUEL);
         // What JSON calls null says nothing: two alerts without an id must not share a key.
         environment.set_formatter(|out, _, value| match value.as_str() {
             Some(text) => Ok(out.write_str(text)?),
             None if value.is_none() => Ok(()),
             None => Ok(out.write_str(&value.to_string())?),
         });
-        filters::add(&mut environment);
 
         for required in ["key", "status"] {
             if !settings.contains_key(required) {
@@ -235,8 +231,7 @@ fn mistaken(
         Problem::new(
             key,
             format!("the template cannot be used: {}", described(&error)),
-            "correct it; the filters are Jinja's, `time`, `hash`, `regex_replace`, `datetime`, \
-             `duration` and `truncate`",
+            format!("correct it; the filters are Jinja's, {}", filters::OURS),
         )
     })
 }

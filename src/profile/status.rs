@@ -4,7 +4,7 @@ use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 
 use super::settings::{Otherwise, Statuses as Settings};
-use crate::settings::Problem;
+use crate::settings::{Problem, expression::reason};
 
 /// Bytes a compiled expression may take.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -104,18 +104,6 @@ pub(super) fn expression(text: &str) -> Result<Regex, String> {
         .size_limit(SIZE_LIMIT)
         .build()
         .map_err(|error| reason(&error))
-}
-
-/// The last line of the parser's message: the lines above it draw the expression.
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-        other => {
-            let text = other.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.trim().trim_start_matches("error: ").to_owned()
-        }
-    }
 }
 
 #[cfg(test)]

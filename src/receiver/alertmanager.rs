@@ -16,7 +16,7 @@ use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     address::Address,
     authorization::{Authorization, BasicAuth},
-    options::Options,
+    options::{Options, compile_options},
     site::Site,
     status,
     text::{cut, one_line},
@@ -122,14 +122,7 @@ impl Alertmanager {
             site,
         );
 
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         if settings.url.is_empty() {
             site.problem(

@@ -13,7 +13,7 @@ use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
     denial, http_url,
-    options::Options,
+    options::{Options, compile_options},
     page::Page,
     site::Site,
     status,
@@ -63,14 +63,7 @@ impl Discord {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let title = site.template("title", settings.title.as_ref(), Escape::Markdown);
         let message = site.template("message", settings.message.as_ref(), Escape::Markdown);
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         Some(Self {
             url: site.secret(

@@ -13,7 +13,7 @@ use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     address::Address,
     credential::Shape,
-    options::Options,
+    options::{Options, compile_options},
     page::{self, Page},
     site::Site,
     template::{Escape, Template},
@@ -186,14 +186,7 @@ impl Opsgenie {
 
         let message = site.template("message", settings.message.as_ref(), Escape::No);
         let description = site.template("description", settings.description.as_ref(), Escape::No);
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         Some(Self {
             key: site.secret(

@@ -38,3 +38,19 @@ impl Options {
         }
     }
 }
+
+/// The options of an integration, from those of its settings that are called so.
+macro_rules! compile_options {
+    ($settings:expr, $site:expr) => {
+        Options::compile(
+            $settings.send_resolved,
+            $settings.rate_limit.as_ref(),
+            $settings.timeout,
+            $settings.proxy_url.as_ref(),
+            $settings.tls.as_ref(),
+            $site,
+        )
+    };
+}
+
+pub(super) use compile_options;

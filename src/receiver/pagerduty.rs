@@ -12,7 +12,7 @@ use super::{
     address::Address,
     credential::Shape,
     http_url,
-    options::Options,
+    options::{Options, compile_options},
     page::{self, Page},
     site::Site,
     status,
@@ -152,14 +152,7 @@ impl PagerDuty {
         }
 
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         Some(Self {
             key: site.secret(

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
-    options::Options,
+    options::{Options, compile_options},
     page::Page,
     site::Site,
     template::{Escape, Template, escape_slack},
@@ -84,14 +84,7 @@ impl Slack {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         Some(Self {
             way: Way::compile(settings, site)?,

@@ -17,7 +17,7 @@ use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
     denial,
-    options::Options,
+    options::{Options, compile_options},
     page::Page,
     site::Site,
     status,
@@ -70,14 +70,7 @@ impl Teams {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let title = site.template("title", settings.title.as_ref(), Escape::No);
         let text = site.template("text", settings.text.as_ref(), Escape::No);
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         Some(Self {
             url: site.secret(

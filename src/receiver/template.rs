@@ -18,7 +18,7 @@ use crate::{
     delivery::{Action, Notification},
     label,
     settings::Problem,
-    template::{Bounded, described, filters},
+    template::{self, Bounded, described},
 };
 
 /// The most instructions of one rendering: an endless loop fails instead of delaying the page.
@@ -124,11 +124,7 @@ impl Shelf {
         own_labels: &BTreeSet<&str>,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        filters::add(&mut environment);
+        let mut environment = template::environment(FUEL);
         environment.add_filter("cut", cut);
         for label in own_labels {
             // For another profile's alert it reads as empty.

@@ -13,7 +13,7 @@ use super::{
     authorization::Authorization,
     credential::Shape,
     denial,
-    options::Options,
+    options::{Options, compile_options},
     page::Page,
     signature::{sign, signing_key},
     site::Site,
@@ -74,14 +74,7 @@ impl Webhook {
             settings.basic_auth.as_ref(),
             site,
         );
-        let options = Options::compile(
-            settings.send_resolved,
-            settings.rate_limit.as_ref(),
-            settings.timeout,
-            settings.proxy_url.as_ref(),
-            settings.tls.as_ref(),
-            site,
-        );
+        let options = compile_options!(settings, site);
 
         let media_type = settings
             .headers

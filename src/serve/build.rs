@@ -2,8 +2,8 @@
 
 use std::{fs::File, sync::Arc};
 
-use anyhow::{Context as _, anyhow};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{
     Notify, mpsc,
     watch::{Receiver, Sender, channel},
@@ -13,7 +13,7 @@ use super::{
     reload::{self, Reload},
     retention::Retention,
     room::Room,
-    store_place,
+    sign_in, store_place,
     ways_in::{WayIn, everywhere, ingresses},
     workbench::Bench,
 };
@@ -21,21 +21,16 @@ use crate::{
     canary::{Key, Standing},
     clock::Clock,
     config::{Config, Loaded},
-    deliver::{Deliverer, Unusable},
+    deliver::Deliverer,
     ingress::{
         Health,
         listener::{self, Budget, Capacity, Listener},
     },
     pipeline::{InForce, Pipeline},
-    settings::{Problem, Secret, networks::Networks, oidc},
     store::Store,
     telemetry,
     watch::{Watch, canary::Aviary},
-    web::{
-        self,
-        live::Live,
-        sign_in::{Login, SignIn, oidc::Oidc},
-    },
+    web::{self, live::Live, sign_in::SignIn},
 };
 
 /// All parts of a bridge, wired and at rest.
@@ -69,7 +64,7 @@ impl Bridge {
         let config = &loaded.config;
         let clock = Clock::system();
         let descriptors = listener::raise_limit();
-        let metrics = recorder(&clock)?;
+        let metrics = telemetry::recorder(clock.now())?;
 
         let (store, owned) = open_store(config, &clock).await?;
         let is_shared = owned.is_none();
@@ -208,7 +203,7 @@ fn admin(
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         live: Live::default(),
         history: Arc::default(),
-        sign_in: SignIn::new(admin_token(config)?, login(config)?),
+        sign_in: SignIn::new(sign_in::admin_token(config)?, sign_in::login(config)?),
     })
 }
 
@@ -262,64 +257,4 @@ async fn store_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
     Ok(store.canary_key(fresh).await?)
-}
-
-fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
-    let (token, file) = (&config.admin.token, &config.admin.token_file);
-    Secret::optional("admin", "token", token.as_deref(), file.as_deref())
-        .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))
-}
-
-/// How people sign in.
-fn login(config: &Config) -> anyhow::Result<Option<Login>> {
-    let Some(login) = &config.admin.login else {
-        return Ok(None);
-    };
-
-    if let Some(path) = &login.users_file {
-        return Ok(Some(Login::Users(path.clone())));
-    }
-
-    if let Some(settings) = &login.oidc {
-        return Ok(Some(Login::Oidc(Box::new(oidc(config, settings)?))));
-    }
-
-    let Some(proxy) = &login.proxy else {
-        return Ok(None);
-    };
-    let from = Networks::new(&proxy.from, "admin.login.proxy.from")
-        .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?;
-    let header = proxy.header.parse().context("admin.login.proxy.header")?;
-
-    Ok(Some(Login::Proxy { header, from }))
-}
-
-fn oidc(config: &Config, settings: &oidc::Oidc) -> anyhow::Result<Oidc> {
-    let refused = |Problem { key, what, .. }| anyhow!("{key}: {what}");
-    let secret = settings.secret("admin.login.oidc").map_err(refused)?;
-    let client = config.provider_client(settings, &|name| std::env::var(name).ok());
-    let client = client.map_err(|problems| anyhow!(Unusable(problems)))?;
-    let external_url = config.global.external_url.as_deref().unwrap_or_default();
-    Oidc::new(settings.clone(), secret, external_url, client).context("global.external_url")
-}
-
-/// The metrics, which are counted from here on.
-fn recorder(clock: &Clock) -> anyhow::Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(
-            Matcher::Full("alertbridge_mail_to_page_seconds".into()),
-            &[
-                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
-                1800.0,
-            ],
-        )?
-        .set_buckets_for_metric(
-            Matcher::Full("alertbridge_mail_late_seconds".into()),
-            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
-        )?
-        .install_recorder()?;
-
-    telemetry::describe();
-    telemetry::config_taken(clock.now());
-    Ok(recorder)
 }

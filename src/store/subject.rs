@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::kept;
-use crate::incident::Series;
+use crate::incident::{ATLASSIAN_SLI, Series};
 
 /// What the store must know about an alert to remember it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,20 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// An alarm of the bridge's own.
+    pub fn own(incident_id: &str, status: &str) -> Self {
+        Self {
+            kind: Kind::Own,
+            incident_id: incident_id.to_owned(),
+            status: status.to_owned(),
+            time: None,
+            profile: ATLASSIAN_SLI.into(),
+            series: Series::default(),
+            ingress: String::new(),
+            verified: true,
+        }
+    }
+
     /// The time under which its status is remembered, in microseconds since the epoch; 0 if it has
     /// none.
     pub(super) fn applied_at(&self) -> i64 {

@@ -23,23 +23,6 @@ pub(super) struct Summary {
     pub(super) owed: u64,
 }
 
-/// Outcomes, from the one that most deserves a person's look to the least.
-const NOTABLE: [Outcome; 13] = [
-    Outcome::Pending,
-    Outcome::Quarantined,
-    Outcome::Unparsed,
-    Outcome::Opened,
-    Outcome::Reopened,
-    Outcome::Changed,
-    Outcome::Updated,
-    Outcome::Resolved,
-    Outcome::Silenced,
-    Outcome::Expired,
-    Outcome::Stale,
-    Outcome::Duplicate,
-    Outcome::Ignored,
-];
-
 /// The outcome of a mail: the most notable of its alerts' outcomes.
 pub fn most_notable(decisions: &[Decision]) -> Outcome {
     let is_there = |outcome: &&Outcome| {
@@ -47,7 +30,7 @@ pub fn most_notable(decisions: &[Decision]) -> Outcome {
             .iter()
             .any(|decision| decision.outcome == **outcome)
     };
-    NOTABLE
+    Outcome::NOTABLE
         .iter()
         .find(is_there)
         .copied()
@@ -82,7 +65,7 @@ fn counted(decisions: &[Decision]) -> String {
             .count();
         (many > 0).then(|| format!("{many} {outcome}"))
     };
-    let outcomes: Vec<String> = NOTABLE.iter().filter_map(count).collect();
+    let outcomes: Vec<String> = Outcome::NOTABLE.iter().filter_map(count).collect();
 
     format!("{} alerts: {}", decisions.len(), outcomes.join(", "))
 }

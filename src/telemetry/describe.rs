@@ -1,7 +1,11 @@
-//! What each metric is, for whoever scrapes them, and the counters that stand at 0 from the start.
+//! What each metric is, for whoever scrapes them: its meaning, a histogram's buckets, and the
+//! counters that stand at 0 from the start.
 
+use jiff::Timestamp;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::configuration::config_taken;
 use crate::delivery::{FailureReason, Target};
 
 const COUNTERS: [(&str, &str); 15] = [
@@ -104,27 +108,46 @@ const GAUGES: [(&str, &str); 10] = [
     ),
 ];
 
-const HISTOGRAMS: [(&str, &str); 2] = [
+/// With the upper bounds of their buckets.
+const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
     (
         "alertbridge_mail_late_seconds",
         "Seconds by which a copy of the same alert arrived here after its first copy on \
          another ingress.",
+        &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
     ),
     (
         "alertbridge_mail_to_page_seconds",
         "Seconds from the arrival of a mail to the delivery of its page.",
+        &[
+            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+            1800.0,
+        ],
     ),
 ];
 
+/// The metrics, which are counted from here on.
+pub fn recorder(now: Timestamp) -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for (histogram, _, buckets) in HISTOGRAMS {
+        builder = builder.set_buckets_for_metric(Matcher::Full(histogram.into()), buckets)?;
+    }
+
+    let recorder = builder.install_recorder()?;
+    describe();
+    config_taken(now);
+    Ok(recorder)
+}
+
 /// Names, units and meanings, for `/metrics`.
-pub fn describe() {
+fn describe() {
     for (counter, meaning) in COUNTERS {
         describe_counter!(counter, meaning);
     }
     for (gauge, meaning) in GAUGES {
         describe_gauge!(gauge, meaning);
     }
-    for (histogram, meaning) in HISTOGRAMS {
+    for (histogram, meaning, _) in HISTOGRAMS {
         describe_histogram!(histogram, meaning);
     }
 }

@@ -62,17 +62,7 @@ pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision], times: [T
     );
 
     // Told before it could be checked: its outcome is counted.
-    let is_known = |decision: &Decision| {
-        let notifies = matches!(
-            decision.outcome,
-            Outcome::Opened
-                | Outcome::Reopened
-                | Outcome::Updated
-                | Outcome::Changed
-                | Outcome::Unparsed
-        );
-        notifies && !decision.tells()
-    };
+    let is_known = |decision: &Decision| decision.outcome.notifies() && !decision.tells();
 
     if !decisions.iter().all(is_known) {
         mail_decided(mail, decisions, times);

@@ -12,7 +12,10 @@ use moka::sync::Cache;
 use regex::{Regex, RegexBuilder};
 
 use super::written;
-use crate::delivery::sha256_hex;
+use crate::{delivery::sha256_hex, settings::expression::reason};
+
+/// Those that whoever writes a template is told of.
+pub const OURS: &str = "`time`, `hash`, `regex_replace`, `datetime`, `duration` and `truncate`";
 
 /// Adds them. `urlencode` and `tojson` are minijinja's own.
 pub fn add(environment: &mut Environment<'_>) {
@@ -77,11 +80,9 @@ fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Err
         .size_limit(EXPRESSION_SIZE)
         .build()
         .map_err(|error| {
-            let what = error.to_string();
-            let last = what.lines().last().unwrap_or_default();
             mistaken(format!(
                 "`{expression}` is not a valid regular expression: {}",
-                last.trim().trim_start_matches("error: ")
+                reason(&error)
             ))
         })?;
     known.insert(expression.to_owned(), regex.clone());

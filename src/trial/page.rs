@@ -16,7 +16,7 @@ use crate::{
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver,
-    store::{Decision, DeliveryRow, Intake, Kind, Silencing, Store, Subject, sqlite::Sqlite},
+    store::{Decision, DeliveryRow, Intake, Kind, Store, Subject, sqlite::Sqlite},
 };
 
 /// A person waits: what takes longer is a failure here.
@@ -169,10 +169,7 @@ async fn owe(
         .collect();
 
     let decision = Decision {
-        outcome: Outcome::Opened,
         reason: None,
-        profile: None,
-        labels: page.labels.clone(),
         state: Some(State {
             phase,
             status: "TEST".into(),
@@ -182,18 +179,9 @@ async fn owe(
             episode: 1,
             told: Values::new(),
         }),
-        applied: false,
         deliveries,
         receivers: vec![name.to_owned()],
-        check_at: None,
-        hold: None,
-        marked: false,
-        late: None,
-        claims: Vec::new(),
-        supersedes: false,
-        silencing: Silencing::AsItIs,
-        heard_at: None,
-        arrival: None,
+        ..Decision::nothing(Outcome::Opened, "", page.labels.clone())
     };
 
     let subject = Subject {

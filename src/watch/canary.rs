@@ -14,9 +14,8 @@ use crate::{
     canary::{Canary, Flight, INCIDENT, Key, Settings, Standing, standing},
     clock::Clock,
     delivery::Action,
-    incident::{ATLASSIAN_SLI, Series},
     pipeline::InForce,
-    store::{Canaries, Intake, Item, Kind, StoreError, Subject, Upkeep},
+    store::{Canaries, Intake, Item, StoreError, Subject, Upkeep},
     telemetry,
 };
 
@@ -213,16 +212,7 @@ impl Aviary {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let status = page::status(action);
-        let subject = Subject {
-            kind: Kind::Own,
-            incident_id: INCIDENT.to_owned(),
-            status: status.to_owned(),
-            time: None,
-            profile: ATLASSIAN_SLI.into(),
-            series: Series::default(),
-            ingress: String::new(),
-            verified: true,
-        };
+        let subject = Subject::own(INCIDENT, status);
 
         let text = page.reason.clone().unwrap_or_default();
         let rules = Arc::clone(&self.in_force.borrow().rules);

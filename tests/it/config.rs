@@ -364,7 +364,7 @@ fn a_tree_as_deep_as_routes_may_be_is_read() {
 #[test]
 fn the_shipped_configuration_is_the_defaults() {
     let mut shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
-    let built_in = parse(include_str!("../../src/config/default.yaml"));
+    let built_in = parse(include_str!("../../src/config/embedded.yaml"));
     assert_eq!(
         shipped.alerts.authenticity,
         alertbridge::authenticate::Settings::default()

@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, Stream, capacity::TooMany};
+use super::{Place, Stream, crowd::TooMany};
 
 /// The largest head, which is also how far a client is read ahead.
 const BUFFER: usize = 64 << 10;

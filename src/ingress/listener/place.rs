@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     budget::FREE,
-    capacity::{Crowd, TooMany},
+    crowd::{Crowd, TooMany},
 };
 
 /// This many bytes of a mail are progress.

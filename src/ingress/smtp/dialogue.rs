@@ -5,16 +5,15 @@
 
 use std::{borrow::Cow, fmt::Display, net::IpAddr};
 
-use smtp_proto::{
-    Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request,
-};
+use smtp_proto::{MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 use tokio::time::Instant;
 
 use super::{
     Door,
     chunk::{self, Announced, Chunks},
+    command::{Command, UNSUPPORTED_PARAMETER, is_posted},
     content::Flaw,
-    recipients::{POSTMASTER, Standing},
+    recipients::Standing,
 };
 use crate::{message::Envelope, telemetry};
 
@@ -99,7 +98,7 @@ impl<'a> Dialogue<'a> {
     pub(super) fn answer(&mut self, line: &[u8], reply: &mut Vec<u8>) -> Next {
         let before = reply.len();
         let awaited_stray_mail = std::mem::take(&mut self.awaits_stray_mail);
-        let next = match self.read(line) {
+        let next = match Command::read(line, self.door.limits.command_line) {
             // Content of unknown length follows: reading on would take a mail for commands.
             Err(text) if chunk::is_bdat(line) => {
                 say(reply, text);
@@ -183,55 +182,6 @@ impl<'a> Dialogue<'a> {
             helo: self.helo.clone().unwrap_or_default(),
             mail_from: transaction.mail_from,
             rcpt_to: transaction.rcpt_to,
-        }
-    }
-
-    /// Parses a line as a command, or returns the reply to an invalid one.
-    fn read<'l>(&self, line: &'l [u8]) -> Result<Command<'l>, &'static str> {
-        if line.len() > self.door.limits.command_line {
-            return Err("500 5.5.2 Line too long");
-        }
-
-        let Some(text) = line.strip_suffix(b"\r\n") else {
-            return Err("500 5.5.2 Lines end in CR LF");
-        };
-
-        // The parser skips stray control characters; a log line or a later hop might not.
-        if text.iter().any(u8::is_ascii_control) {
-            return Err("500 5.5.2 Control characters are not allowed");
-        }
-
-        // The parser is lenient about numbers.
-        if chunk::is_bdat(text) {
-            return chunk::announced(text)
-                .map(Command::Bdat)
-                .ok_or("501 5.5.4 Write BDAT, the size, and LAST if it is");
-        }
-
-        let request = Request::parse(&mut line.iter()).map_err(|error| match error {
-            Error::UnknownCommand => "500 5.5.1 Command not known",
-            Error::InvalidSenderAddress => "501 5.1.7 The sender's address is not valid",
-            Error::InvalidRecipientAddress => "501 5.1.3 The recipient's address is not valid",
-            Error::InvalidParameter { .. } => "501 5.5.4 Parameter not valid",
-            Error::UnsupportedParameter { .. } => UNSUPPORTED_PARAMETER,
-            _ => "501 5.5.2 Syntax error",
-        })?;
-
-        match request {
-            // The parser returns the same for <postmaster>, the only address without a domain (RFC
-            // 5321, 4.1.1.3), as for <>.
-            Request::Rcpt { to } if to.address.is_empty() && names_postmaster(text) => {
-                Ok(Command::Other(Request::Rcpt {
-                    to: RcptTo {
-                        address: POSTMASTER.into(),
-                        ..to
-                    },
-                }))
-            }
-            Request::StartTls if text.len() > "STARTTLS".len() => {
-                Err("501 5.5.4 STARTTLS takes no parameter")
-            }
-            request => Ok(Command::Other(request)),
         }
     }
 
@@ -427,35 +377,6 @@ impl<'a> Dialogue<'a> {
     }
 }
 
-/// A line that could be parsed.
-enum Command<'l> {
-    Bdat(Announced),
-    Other(Request<Text<'l>>),
-}
-
-/// Whether it is an HTTP request with a body.
-fn is_posted(line: &[u8]) -> bool {
-    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
-    let method = words
-        .next()
-        .is_some_and(|verb| [&b"POST"[..], b"PUT", b"PATCH", b"DELETE"].contains(&verb));
-    method
-        && words
-            .next_back()
-            .is_some_and(|version| version.starts_with(b"HTTP/"))
-}
-
-fn names_postmaster(line: &[u8]) -> bool {
-    let path = line
-        .split(|&byte| byte == b'<')
-        .nth(1)
-        .and_then(|rest| rest.split(|&byte| byte == b'>').next());
-    path.is_some_and(|path| {
-        path.trim_ascii()
-            .eq_ignore_ascii_case(POSTMASTER.as_bytes())
-    })
-}
-
 /// The reply to a refused mail.
 pub(super) fn refusal(flaw: Flaw) -> &'static str {
     match flaw {
@@ -481,7 +402,6 @@ const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
 const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients";
 /// DATA and BDAT must not be mixed in one mail (RFC 3030, 2).
 const BEGUN_IN_CHUNKS: &str = "503 5.5.1 The mail has begun with BDAT";
-const UNSUPPORTED_PARAMETER: &str = "555 5.5.4 Parameter not supported";
 /// The client must request SMTPUTF8 with MAIL (RFC 6531, 3.5).
 const NOT_ASCII: &str = "553 5.6.7 Without SMTPUTF8 addresses are ASCII";
 

@@ -25,8 +25,7 @@ use crate::{
     message::{Authenticity, MailId, Message, Outcome},
     store::{
         Courses, Decision, DeliveryFilter, Fallback, Horizon, IncidentFilter, Item, Kind,
-        MailFilter, Mutes, NewDelivery, Next, Settlement, Silencing, Span, StoreError, Subject,
-        Sweep, kept,
+        MailFilter, Mutes, NewDelivery, Next, Settlement, Span, StoreError, Subject, Sweep, kept,
     },
 };
 
@@ -151,23 +150,11 @@ impl Counted {
         };
 
         let decision = Decision {
-            profile: None,
-            outcome: Outcome::Opened,
             reason: None,
-            labels: Labels::new(),
             state: Some(state),
             applied: true,
             deliveries: vec![delivery],
-            receivers: Vec::new(),
-            check_at: None,
-            hold: None,
-            marked: false,
-            late: None,
-            claims: Vec::new(),
-            supersedes: false,
-            silencing: Silencing::AsItIs,
-            heard_at: None,
-            arrival: None,
+            ..Decision::nothing(Outcome::Opened, "", Labels::new())
         };
 
         let item = Item {

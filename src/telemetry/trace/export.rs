@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use super::{Settings, dropped};
-use crate::settings::Problem;
+use crate::settings::{Problem, cause::innermost};
 
 /// Spans sent together, and how long the first waits for the last.
 const MOST_TOGETHER: usize = 512;
@@ -86,10 +86,12 @@ impl Settings {
             .client(key, &endpoint)?
             .post(endpoint.clone())
             .header(CONTENT_TYPE, "application/x-protobuf");
-        let reply = request
-            .send()
-            .await
-            .map_err(|error| unusable(format!("{endpoint} is not reached: {}", deepest(&error))))?;
+        let reply = request.send().await.map_err(|error| {
+            unusable(format!(
+                "{endpoint} is not reached: {}",
+                innermost(&error).unwrap_or_else(|| error.to_string())
+            ))
+        })?;
 
         match reply.status() {
             status if status.is_success() => Ok(Some(endpoint)),
@@ -126,15 +128,6 @@ impl Settings {
             Problem::new(format!("{key}.otlp_endpoint"), what, "report this as a bug")
         })
     }
-}
-
-/// The innermost cause of an error.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// What is never asked through a proxy.

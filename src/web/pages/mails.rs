@@ -43,22 +43,6 @@ pub fn router() -> Router<Arc<Admin>> {
         .route("/mails/discard", get(ask_discard).post(discard))
 }
 
-const OUTCOMES: [Outcome; 13] = [
-    Outcome::Quarantined,
-    Outcome::Unparsed,
-    Outcome::Opened,
-    Outcome::Reopened,
-    Outcome::Resolved,
-    Outcome::Updated,
-    Outcome::Changed,
-    Outcome::Duplicate,
-    Outcome::Stale,
-    Outcome::Expired,
-    Outcome::Silenced,
-    Outcome::Ignored,
-    Outcome::Pending,
-];
-
 #[derive(Serialize)]
 struct Data {
     list: Listed,
@@ -153,7 +137,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         outcomes: choices(
             &fields,
             "outcome",
-            OUTCOMES.map(|one| one.as_str().to_owned()),
+            Outcome::NOTABLE.map(|one| one.as_str().to_owned()),
         ),
         profiles: choices(&fields, "profile", admin.workbench.profiles()),
         ingresses: choices(

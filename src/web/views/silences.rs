@@ -160,14 +160,6 @@ pub struct CoveredTrigger {
     pub labels: Labels,
 }
 
-/// What becomes of a mail that tells somebody.
-const TELL: [Outcome; 5] = [
-    Outcome::Opened,
-    Outcome::Reopened,
-    Outcome::Updated,
-    Outcome::Changed,
-    Outcome::Unparsed,
-];
 /// How far back a preview looks.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(28 * 24);
 /// As many rows of each kind a preview shows.
@@ -331,7 +323,7 @@ pub async fn preview_of(
                 .labels
                 .get("state")
                 .is_none_or(|state| state != "resolved");
-            let told = firing && TELL.contains(&row.outcome);
+            let told = firing && row.outcome.notifies();
             if told && row.arrived_at >= since && silence.covers(&row.labels) {
                 preview.triggers.push(CoveredTrigger {
                     mail: row.id,

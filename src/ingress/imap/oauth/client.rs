@@ -1,6 +1,6 @@
 //! Requests to a token server (RFC 6749), bounded in time and size. No error contains a secret.
 
-use std::{error::Error as _, fmt::Display, time::Duration};
+use std::{fmt::Display, time::Duration};
 
 use futures_util::future::BoxFuture;
 use oauth2::{
@@ -19,7 +19,7 @@ use super::{
     NoToken,
     settings::{Oauth2, Provider},
 };
-use crate::settings::{Problem, Secret};
+use crate::settings::{Problem, Secret, cause::innermost};
 
 /// The time for one request, from the name's resolution to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -304,10 +304,6 @@ impl Unanswered {
         if error.is_timeout() {
             return Self::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()));
         }
-        let mut deepest = error.source();
-        while let Some(next) = deepest.and_then(std::error::Error::source) {
-            deepest = Some(next);
-        }
-        Self::Unreachable(deepest.map_or_else(|| "the request failed".into(), ToString::to_string))
+        Self::Unreachable(innermost(error).unwrap_or_else(|| "the request failed".into()))
     }
 }

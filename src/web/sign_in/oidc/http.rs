@@ -1,10 +1,10 @@
 //! How the provider is asked: bounded in size, by a client that is bounded in time, follows nothing
 //! and names no secret in an error.
 
-use std::error::Error as _;
-
 use futures_util::future::BoxFuture;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+
+use crate::settings::cause::innermost;
 
 /// More of an answer is not read: documents and tokens have a few KiB.
 const LONGEST_ANSWER: usize = 256 << 10;
@@ -30,12 +30,8 @@ impl From<reqwest::Error> for Unanswered {
         if error.is_timeout() {
             return Self::Unreachable("no answer in time".to_owned());
         }
-        let mut deepest = error.source();
-        while let Some(next) = deepest.and_then(std::error::Error::source) {
-            deepest = Some(next);
-        }
-        let text = deepest.map(ToString::to_string);
-        Self::Unreachable(text.unwrap_or_else(|| "the request failed".to_owned()))
+        let cause = innermost(&error);
+        Self::Unreachable(cause.unwrap_or_else(|| "the request failed".to_owned()))
     }
 }
 

@@ -1,0 +1,44 @@
+//! What is wrong with a configuration, told once: what one step found wrong with a key, the next need
+//! not find again.
+
+use super::{within, yaml::Mark};
+use crate::settings::Problem;
+
+/// Problems, with their places where those are not their keys'.
+pub(super) struct Found(pub(super) Vec<(Option<Mark>, Problem)>);
+
+impl Found {
+    pub(super) fn all(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.0
+            .extend(problems.into_iter().map(|problem| (None, problem)));
+    }
+
+    /// Those of keys of which nothing is told yet.
+    pub(super) fn news(&mut self, problems: Vec<Problem>) {
+        let told: Vec<String> = self
+            .0
+            .iter()
+            .map(|(_, problem)| problem.key.clone())
+            .collect();
+        // Nor what is missing only since that is, over which the rest was to be laid.
+        let lacks_its_base = |key: &str| {
+            let mut bases = told.iter().filter_map(|told| told.strip_suffix(".use"));
+            bases.any(|of| within(key, of))
+        };
+        self.all(problems.into_iter().filter(|Problem { key, .. }| {
+            key.is_empty() || !(told.contains(key) || lacks_its_base(key))
+        }));
+    }
+
+    /// Those of keys of which nothing is told, nor of what they are in or what is in them.
+    pub(super) fn apart(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
+            let is_told = self.0.iter().any(|(_, told)| {
+                within(&problem.key, &told.key) || within(&told.key, &problem.key)
+            });
+            if !is_told {
+                self.all([problem]);
+            }
+        }
+    }
+}

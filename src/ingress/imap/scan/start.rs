@@ -1,0 +1,93 @@
+//! Where a scan begins: behind the bookmark, or anew where that means nothing any more.
+
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+
+use super::Scan;
+use crate::{ingress::imap::fault::Fault, message::Bookmark, telemetry};
+
+/// Where to read from, and how old mail may be.
+pub(super) struct Start {
+    /// The last known UID.
+    pub(super) after: u32,
+    pub(super) not_before: Option<Timestamp>,
+}
+
+impl Scan<'_> {
+    /// `None`: nothing in the folder is of interest now.
+    pub(super) async fn start(
+        &mut self,
+        bookmark: Option<&Bookmark>,
+    ) -> Result<Option<Start>, Fault> {
+        let now = self.imap.clock.now();
+        let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
+        let limit = self.imap.max_age;
+        let anew = Start {
+            after: 0,
+            not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())),
+        };
+
+        Ok(match bookmark {
+            Some(known) if known.uid_validity == self.folder.uid_validity => {
+                if self.was_put_back(known.last_uid).await? {
+                    telemetry::mailbox_put_back(
+                        &self.imap.settings.name,
+                        known.last_uid,
+                        self.folder.uid_next,
+                    );
+                    self.backlog.clear();
+                    self.rewound = true;
+                    Some(anew)
+                } else {
+                    self.backlog.adopt(&known.wanted);
+                    Some(Start {
+                        after: known.last_uid,
+                        not_before: None,
+                    })
+                }
+            }
+            Some(_) => {
+                telemetry::mailbox_renumbered(&self.imap.settings.name, self.folder.uid_validity);
+                self.backlog.clear();
+                Some(anew)
+            }
+            None if self.imap.settings.backfill.is_zero() => None,
+            None => Some(Start {
+                after: 0,
+                not_before: Some(ago(self.imap.settings.backfill.as_signed())),
+            }),
+        })
+    }
+
+    /// Whether issued UIDs will be issued again, as after a restore from a backup that kept
+    /// UIDVALIDITY: UIDNEXT is below what was read, and no mail is above.
+    async fn was_put_back(&mut self, last_uid: u32) -> Result<bool, Fault> {
+        if !self.folder.is_uid_next_told || self.folder.uid_next > last_uid {
+            return Ok(false);
+        }
+        let above = self
+            .session
+            .search(&format!("UID {last_uid}:*"), None)
+            .await?;
+        Ok(above.last().is_none_or(|last| *last < last_uid))
+    }
+}
+
+/// The day for SEARCH SINCE: the server compares calendar days of its own zone, which may be one
+/// behind UTC's.
+pub(super) fn calendar_day(limit: Timestamp) -> civil::Date {
+    let day = limit.to_zoned(TimeZone::UTC).date();
+    // IMAP can only write years of four digits.
+    day.yesterday().unwrap_or(day).max(civil::date(1970, 1, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_searched_for_is_early_enough_for_every_time_zone() {
+        let limit = "2026-03-01T00:30:00Z".parse().unwrap();
+        assert_eq!(calendar_day(limit), civil::date(2026, 2, 28));
+        assert_eq!(calendar_day(Timestamp::MIN), civil::date(1970, 1, 1));
+    }
+}

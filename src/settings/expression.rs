@@ -1,0 +1,16 @@
+//! Why a regular expression is refused.
+
+use regex::Error;
+
+/// The last line of the parser's message: the lines above it draw the pattern, which may be one that
+/// nobody wrote.
+pub fn reason(error: &Error) -> String {
+    match error {
+        Error::CompiledTooBig(_) => "it is too large".to_owned(),
+        other => {
+            let text = other.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.trim().trim_start_matches("error: ").to_owned()
+        }
+    }
+}
