@@ -11,7 +11,7 @@ mod status;
 mod words;
 
 use sight::{Sight, Value, labelled, sight};
-use status::{Around, Status, status};
+use status::{Around, status};
 
 pub use read::{Read, Tried, tried};
 
