@@ -602,7 +602,7 @@ fn what_cannot_be_done_is_said_on_standard_error_with_the_mend() {
         (
             &["incidents", "list"],
             1,
-            "there is no store state.db yet: `alertbridge serve` makes it",
+            "there is no store state.db yet: `alertbridge serve` creates it",
         ),
         (&["replay", "--stored"], 1, "there is no store state.db yet"),
         (

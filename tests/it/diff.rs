@@ -317,7 +317,7 @@ fn a_fault_of_the_other_configuration_is_told_with_its_place_and_nothing_is_repl
     );
     assert_eq!((wrong.status.code(), text(&wrong.stdout)), (Some(1), ""));
     let error = text(&wrong.stderr);
-    assert!(error.starts_with("error: other.yaml:9:"), "{error}");
+    assert!(error.starts_with("error: other.yaml:10:"), "{error}");
     assert!(
         error.contains("route.routes[0].receiver") && error.contains("mend: "),
         "{error}"

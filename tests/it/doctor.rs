@@ -348,7 +348,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
                 .replace("dns: [", "require: [], dns: [")
                 .replace("host: localhost", "host: 127.0.0.2")
         },
-        "exposure: mail is not checked to be its sender's own",
+        "exposure: nothing checks that mail comes from its sender",
     ),
     (
         "another program where the admin listener is to be",

@@ -195,7 +195,7 @@ async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_
         (Quirk::Cut, "closed the connection"),
         (Quirk::Longer(5), "length"),
         (Quirk::Garbage, "not IMAP"),
-        (Quirk::Truncated, "cut off"),
+        (Quirk::Truncated, "truncated"),
     ];
     // Most of each is waiting for a deadline, so they wait together.
     join_all(quirks.map(|(quirk, reason)| one_mail_is_never_given(quirk, reason))).await;

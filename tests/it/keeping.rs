@@ -133,7 +133,7 @@ async fn a_backup_made_under_load_holds_every_mail_acknowledged_before_and_can_b
 
     refused(
         &bridge.command(&["store", "backup", "copy.db"]),
-        "copy.db is there already",
+        "copy.db already exists",
     );
     ok(&bridge.command(&["store", "backup", "copy.db", "--overwrite"]));
     for itself in ["alertbridge.db", "./alertbridge.db-wal"] {

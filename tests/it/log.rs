@@ -93,7 +93,7 @@ receivers:
     assert_eq!(of_the_first[..2], ["mail stored", "mail decided"]);
     let told = of_the_first.iter().filter(|said| **said == "delivered");
     assert_eq!(told.count(), 2, "{of_the_first:?}");
-    let late = "undelivered in time: its fallback is told";
+    let late = "not delivered in time: the fallback is notified";
     assert!(of_the_first.contains(&late), "{of_the_first:?}");
     assert_eq!(of_the_first.len(), 6, "{of_the_first:?}");
 }

@@ -225,7 +225,7 @@ fn a_folder_that_is_not_there_is_named_and_not_made() {
         assert!(!folder.path().join("not").exists());
     }
     let checked = run(folder.path(), &["check"]);
-    let warning = "warning: store.url: there is no folder not/mounted: make it";
+    let warning = "warning: store.url: there is no folder not/mounted: create it";
     assert!(said(&checked).contains(warning), "{}", said(&checked));
     assert!(checked.status.success(), "it may be checked elsewhere");
 }
@@ -356,17 +356,19 @@ fn a_backup_that_holds_what_is_not_ours_is_refused() {
             "makes no \
             trigger t",
         ),
-        ("CREATE VIEW v AS SELECT 1", "makes no view v"),
-        ("CREATE TABLE extra (a)", "makes no table extra"),
-        ("CREATE INDEX extra ON mails (size)", "makes no index extra"),
+        ("CREATE VIEW v AS SELECT 1", "creates no view v"),
+        ("CREATE TABLE extra (a)", "creates no table extra"),
+        (
+            "CREATE INDEX extra ON mails (size)",
+            "creates no index extra",
+        ),
         (
             "CREATE VIRTUAL TABLE search USING fts5(a)",
-            "makes no table search",
+            "creates no table search",
         ),
         (
             "DROP INDEX mails_due; CREATE INDEX mails_due ON mails (check_at, id)",
-            "index mails_due \
-            is not as",
+            "index mails_due is not as",
         ),
         ("DROP INDEX mails_due", "it lacks the index mails_due"),
         (
@@ -377,8 +379,7 @@ fn a_backup_that_holds_what_is_not_ours_is_refused() {
         ),
         (
             "ALTER TABLE silences ADD COLUMN more INT AS (abs(starts_at))",
-            "table silences is not \
-            as",
+            "table silences is not as",
         ),
     ] {
         let path = tampered(folder, with);

@@ -88,6 +88,7 @@ fn lay_out_secrets(folder: &Path, config: &str) {
             }
             "webhook_url" | "url" => "https://example.com/workflows/0000000000/invoke",
             "secret" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "headers" => "Authorization: Bearer 0123456789abcdef",
             // As long as a PagerDuty routing key has to be.
             _ => "0123456789abcdef0123456789abcdef",
         };

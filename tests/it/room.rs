@@ -333,7 +333,7 @@ async fn of_ignored_mail_so_much_is_kept_whole_and_of_the_rest_the_header() {
     );
     let shown = bridge.command(&["mails", "show", "1"]).stdout;
     let shown = String::from_utf8_lossy(&shown);
-    assert!(shown.contains("only its header is kept"), "{shown}");
+    assert!(shown.contains("only its header is still kept"), "{shown}");
     let checked = bridge.command(&["store", "check"]);
     assert!(
         checked.status.success(),

@@ -157,6 +157,7 @@ async fn a_story(serving: &Bridge, beside: &Bridge, hooked: &Fake<Hook>) {
     assert!(String::from_utf8_lossy(&show.stdout).contains("(ann: CHG-17)"));
     let shown = serving.command(&["incidents", "show", "over"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         shown.contains("silenced by mail") && shown.contains("nobody was told of its trigger"),
         "{shown}"

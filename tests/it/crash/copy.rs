@@ -117,7 +117,7 @@ async fn a_backup_that_dies_leaves_the_old_one_and_nothing_that_is_taken_for_a_s
             refused(
                 elsewhere.path(),
                 &["store", "restore", half.to_str().unwrap()],
-                "copy.db.partial is half a backup",
+                "copy.db.partial is an incomplete backup",
             );
         }
     }

@@ -62,7 +62,7 @@ async fn server_for_localhost() -> Arc<Server> {
     server(authority, issued).await
 }
 
-const FOREIGN: &str = "no trusted authority issued its certificate; name the file of the authority";
+const FOREIGN: &str = "no trusted authority issued its certificate; name the issuing authority";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_is_trusted_as_far_as_sslmode_says() {

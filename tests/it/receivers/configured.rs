@@ -51,7 +51,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "jsm",
             json!({ "api_key": "a", "api_url": "api.atlassian.com" }),
             ".api_url",
-            "no address",
+            "not a valid address",
         ),
         (
             "jsm",
@@ -159,7 +159,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "pagerduty",
             json!({ "routing_key": key, "url": "" }),
             ".url",
-            "no address",
+            "not a valid address",
         ),
         (
             "pagerduty",
@@ -177,7 +177,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "slack",
             json!({ "api_url": "hooks" }),
             ".api_url",
-            "no address",
+            "not a valid address",
         ),
         (
             "slack",
@@ -219,7 +219,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "slack",
             json!({ "bot_token": "x", "channel": "a", "bot_api_url": "slack.com" }),
             ".bot_api_url",
-            "no address",
+            "not a valid address",
         ),
         (
             "teams",

@@ -1,6 +1,6 @@
 //! What a silence would keep from people.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::form::Form;
@@ -68,7 +68,8 @@ impl Keeps {
         (form, matchers): (&Form, &[String]),
         now: Timestamp,
     ) -> Self {
-        let is_cut = preview.since > now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
+        // The preview began a moment after the page.
+        let is_cut = now.duration_since(preview.since) < WINDOW - SignedDuration::from_mins(1);
         let all: Vec<_> = form.pairs().into_iter().chain([("all", "yes")]).collect();
         let when = |at| When::new(at, now);
         let open = preview.incidents.iter().map(|one| {
