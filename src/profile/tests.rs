@@ -421,7 +421,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}{fields}  status: {{ resolve: ['['] }}\n"),
             "status.resolve[0]",
-            "no regular expression",
+            "not a valid regular expression",
         ),
         (
             format!("{rest}{fields}  severity: [{{ matchers: ['x'], severity: y }}]\n"),
