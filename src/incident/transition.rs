@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Signal, normalize_status};
+use super::Signal;
 use crate::clock::in_words;
 
 /// Whether an incident is firing.

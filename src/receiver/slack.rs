@@ -29,6 +29,7 @@ use crate::{
 
 mod bot;
 mod hook;
+mod message;
 mod refusal;
 
 use bot::Bot;

@@ -145,7 +145,7 @@ const PAIRS: [[&str; 2]; 2] = [
     // serde's walk over a tree, and what it walks with.
     ["config/access", "config/shape"],
     // The places that listeners have, and who stands in one.
-    ["ingress/listener/capacity", "ingress/listener/place"],
+    ["ingress/listener/crowd", "ingress/listener/place"],
 ];
 
 /// The names that follow `super::` in a file's imports, without those of its tests.

@@ -6,9 +6,10 @@ use smtp_proto::{Error, RcptTo, Request};
 
 use super::{
     chunk::{self, Announced},
-    dialogue::UNSUPPORTED_PARAMETER,
     recipients::POSTMASTER,
 };
+
+pub(super) const UNSUPPORTED_PARAMETER: &str = "555 5.5.4 Parameter not supported";
 
 /// A line that could be parsed.
 pub(super) enum Command<'l> {

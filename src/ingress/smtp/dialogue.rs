@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     Door,
     chunk::{self, Announced, Chunks},
-    command::{Command, is_posted},
+    command::{Command, UNSUPPORTED_PARAMETER, is_posted},
     content::Flaw,
     recipients::Standing,
 };
@@ -402,7 +402,6 @@ const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
 const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients";
 /// DATA and BDAT must not be mixed in one mail (RFC 3030, 2).
 const BEGUN_IN_CHUNKS: &str = "503 5.5.1 The mail has begun with BDAT";
-pub(super) const UNSUPPORTED_PARAMETER: &str = "555 5.5.4 Parameter not supported";
 /// The client must request SMTPUTF8 with MAIL (RFC 6531, 3.5).
 const NOT_ASCII: &str = "553 5.6.7 Without SMTPUTF8 addresses are ASCII";
 

@@ -1,9 +1,6 @@
 //! How two mails tell the status: by a value that both name, by their Subjects, or by what differs.
 
-use super::{
-    sight::{Sight, labelled},
-    words,
-};
+use super::{sight::Sight, words};
 
 /// How the status is told.
 pub(super) struct Status {

@@ -7,7 +7,11 @@
 
 use serde_json::Value;
 
-use super::{Settings, refusal::refused};
+use super::{
+    Settings,
+    message::{Part, Posted},
+    refusal::refused,
+};
 use crate::{
     delivery::{Action, Step, Verdict},
     receiver::{
@@ -26,9 +30,6 @@ use crate::{
 
 /// The default of `bot_api_url`.
 const SLACK: &str = "https://slack.com/api";
-/// In bytes. Slack's receipts have about thirty.
-const LONGEST_RECEIPT: usize = 255;
-
 /// How a bot posts.
 pub struct Bot {
     token: Credential,
@@ -37,21 +38,6 @@ pub struct Bot {
     /// Whether the channel differs between alerts.
     many_channels: bool,
     update_message: bool,
-}
-
-/// A posted message: the receipt of its delivery, `C0123ABCD/1405894322.002768`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Posted<'a> {
-    channel: &'a str,
-    ts: &'a str,
-}
-
-/// The purpose of a request.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Part<'a> {
-    Post,
-    Edit(Posted<'a>),
-    Reply(Posted<'a>),
 }
 
 impl Bot {
@@ -238,18 +224,5 @@ impl Bot {
             _ if success => status::unexpected(reply),
             _ => status::verdict(reply),
         }
-    }
-}
-
-impl<'a> Posted<'a> {
-    fn read(receipt: &'a str) -> Option<Self> {
-        let (channel, ts) = receipt.split_once('/')?;
-        (!channel.is_empty() && !ts.is_empty()).then_some(Self { channel, ts })
-    }
-
-    /// Both are Slack's own identifiers, to be returned verbatim.
-    fn receipt(json: &Value) -> Option<String> {
-        let receipt = format!("{}/{}", json["channel"].as_str()?, json["ts"].as_str()?);
-        (receipt.len() <= LONGEST_RECEIPT).then_some(receipt)
     }
 }

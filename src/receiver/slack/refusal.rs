@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::bot::Part;
+use super::message::Part;
 use crate::{
     delivery::{FailureReason, Step, Verdict},
     receiver::{Reply, status},
