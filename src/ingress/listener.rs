@@ -14,6 +14,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    buffer::spare_capacity,
+    net::{RecvFlags, recv},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -57,6 +61,8 @@ const PARTING: Duration = Duration::from_secs(1);
 const TURNED_AWAY: usize = 16;
 const HEARD_OUT: Duration = Duration::from_secs(1);
 const HEARD: u64 = 64 << 10;
+/// How much tells what a client without a place wants.
+const BEGINNING: usize = 64;
 
 /// Why a listener cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -109,8 +115,8 @@ pub trait Reception: Send + Sync + 'static {
         peer.to_canonical().is_loopback()
     }
 
-    /// The reply to a client without a place. The operator is notified, too.
-    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8>;
+    /// The reply to a client without a place, which has said so much. The operator is notified, too.
+    fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8>;
 
     /// It still listens.
     fn beat(&self) {}
@@ -199,7 +205,8 @@ impl Listener {
                                 sessions.spawn(session);
                             }
                             Err(why) => {
-                                let words = reception.turn_away(peer.ip(), why);
+                                let said = said_so_far(&stream);
+                                let words = reception.turn_away(peer.ip(), why, &said);
                                 let permit = Arc::clone(&turned_away).try_acquire_owned().ok();
                                 turn_away(stream, &words, permit);
                             }
@@ -245,6 +252,15 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
             }
         } => {}
     }
+}
+
+/// The beginning of what has come from a client, for which nobody waits.
+fn said_so_far(stream: &TcpStream) -> Vec<u8> {
+    let mut said = Vec::with_capacity(BEGINNING);
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    // Nothing has come yet, or the client is gone: it has said nothing.
+    let _ = recv(stream, spare_capacity(&mut said), flags);
+    said
 }
 
 /// Replies why there is no place, and reads the client's input if few are turned away: input after

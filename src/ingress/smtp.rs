@@ -231,7 +231,7 @@ impl Reception for Server {
         self.door.knows(peer) || self.door.balancers.name(peer)
     }
 
-    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
+    fn turn_away(&self, peer: IpAddr, why: TooMany, _: &[u8]) -> Vec<u8> {
         telemetry::connection_refused(&self.door.name, peer, why.reason());
         // Before the TLS handshake, the client could not read a reply.
         if self.door.implicit_tls {

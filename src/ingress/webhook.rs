@@ -210,7 +210,7 @@ impl Reception for Server {
         }
     }
 
-    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
+    fn turn_away(&self, peer: IpAddr, why: TooMany, _: &[u8]) -> Vec<u8> {
         telemetry::connection_refused("http", peer, why.reason());
         listener::http::busy(why)
     }

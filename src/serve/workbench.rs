@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use mail_parser::MessageParser;
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, Semaphore, watch::Receiver},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch::Receiver},
     task::spawn_blocking,
 };
 
@@ -58,12 +58,19 @@ pub(super) struct Bench {
     pub(super) deliverer: Arc<Deliverer>,
     pub(super) owed: Arc<Notify>,
     pub(super) clock: Clock,
-    pub(super) turns: Semaphore,
+    pub(super) turns: Arc<Semaphore>,
 }
 
 impl Bench {
-    pub(super) fn turns() -> Semaphore {
-        Semaphore::new(AT_ONCE)
+    pub(super) fn turns() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(AT_ONCE))
+    }
+
+    /// A turn goes along with the work, and ends with it: a client that hangs up makes no room for
+    /// another.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turns = Arc::clone(&self.turns);
+        turns.acquire_owned().await.map_err(failed)
     }
 
     fn loaded(&self) -> Arc<Loaded> {
@@ -175,7 +182,7 @@ impl Workbench for Bench {
     }
 
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem> {
-        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let turn = self.turn().await?;
         let loaded = self.loaded();
         let date = MessageParser::new()
             .with_date_headers()
@@ -204,7 +211,11 @@ impl Workbench for Bench {
             Some(profile) => trial_alone(&loaded, profile, options.trust)?,
             None => trial(&loaded, options.trust)?,
         };
-        let explained = trial.run(specimen).await;
+        let explained = tokio::spawn(async move {
+            let _turn = turn;
+            trial.run(specimen).await
+        });
+        let explained = explained.await.map_err(failed)?;
         let alerts = explained.map_err(failed)?.into_iter();
 
         alerts
@@ -213,8 +224,9 @@ impl Workbench for Bench {
     }
 
     async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem> {
-        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let turn = self.turn().await?;
         let work = move || -> Result<Draft, Problem> {
+            let _turn = turn;
             let document = draft::document(&opening, closing.as_deref());
             let settings = Config::profiles_of(&document).map_err(failed)?;
             let profiles = Profiles::compile(&settings).map_err(|problems| {
@@ -243,7 +255,7 @@ impl Workbench for Bench {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Result<Diff, Problem> {
-        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let _turn = self.turn().await?;
         let in_force = self.loaded();
         let source = match &in_force.source {
             Source::File(path) => Source::File(path.clone()),

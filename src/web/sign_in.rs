@@ -54,7 +54,7 @@ pub struct SignIn {
     /// How people sign in.
     pub login: Option<Login>,
     attempts: Attempts,
-    checking: Semaphore,
+    checking: Arc<Semaphore>,
 }
 
 /// How people sign in (`admin.login`).
@@ -74,7 +74,7 @@ impl SignIn {
             token,
             login,
             attempts: Attempts::default(),
-            checking: Semaphore::new(CHECKED_AT_ONCE),
+            checking: Arc::new(Semaphore::new(CHECKED_AT_ONCE)),
         }
     }
 
@@ -284,8 +284,11 @@ pub async fn by_password(
 
 async fn is_right(admin: &Admin, password: String, hash: String) -> Result<bool, Unknown> {
     let busy = |_| Unknown::Unable("the bridge is stopping".to_owned());
-    let _turn = admin.sign_in.checking.acquire().await.map_err(busy)?;
+    let turns = Arc::clone(&admin.sign_in.checking);
+    let turn = turns.acquire_owned().await.map_err(busy)?;
+    // The turn ends with the work: a client that hangs up makes no room for another.
     let check = move || {
+        let _turn = turn;
         PasswordHash::new(&hash).is_ok_and(|hash| {
             Argon2::default()
                 .verify_password(password.as_bytes(), &hash)

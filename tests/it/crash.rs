@@ -229,7 +229,7 @@ async fn campaign(seed: u64, rounds: usize, end: End) {
         for point in POINTS {
             let times = reached.get(point).copied().unwrap_or_default();
             assert!(
-                times >= rounds / 40,
+                times >= rounds / 100,
                 "{point} was reached {times} times: {reached:?}"
             );
         }

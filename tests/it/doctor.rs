@@ -334,7 +334,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
             config
         },
-        "permissions: everybody on this machine can read state.db",
+        "permissions: any user of this machine can read state.db",
     ),
     (
         "a folder that is not there for the store",

@@ -353,8 +353,7 @@ fn a_backup_that_holds_what_is_not_ours_is_refused() {
     for (with, why) in [
         (
             "CREATE TRIGGER t AFTER INSERT ON mails BEGIN DELETE FROM deliveries; END",
-            "makes no \
-            trigger t",
+            "creates no trigger t",
         ),
         ("CREATE VIEW v AS SELECT 1", "creates no view v"),
         ("CREATE TABLE extra (a)", "creates no table extra"),

@@ -82,7 +82,7 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
     );
     let again = bridge.command(&[&["incidents", "resolve", "a/b"], &server[..]].concat());
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("is over already"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is already over"));
     let id = added["id"].to_string();
     json_of(
         &bridge,

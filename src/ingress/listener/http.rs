@@ -62,7 +62,16 @@ pub fn busy(why: TooMany) -> Vec<u8> {
         TooMany::OfClient => "Too many connections from your address; come again later.",
     };
     let body = format!("{{\"error\":\"{error}\"}}");
-    let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 30\r\nconnection: close\r\n\
-        content-type: application/json\r\ncontent-length: ";
-    format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes()
+    let status = "503 Service Unavailable\r\nretry-after: 30";
+    reply(status, "application/json", &body)
+}
+
+/// A whole reply without a connection of hyper's, which is closed after it.
+pub fn reply(status: &str, content_type: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }

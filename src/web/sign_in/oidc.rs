@@ -169,7 +169,10 @@ impl Oidc {
         let person = self.complete(&ours, &provider, &tokens, person).await?;
 
         let role = person.role(&self.settings.allowed);
-        let role = role.ok_or_else(|| Refusal::NotAllowed(person.name().to_owned()))?;
+        let role = role.ok_or_else(|| Refusal::NotAllowed {
+            name: person.name().to_owned(),
+            unsaid: person.left_unsaid(),
+        })?;
         let admitted = Admitted {
             name: person.name().to_owned(),
             role,

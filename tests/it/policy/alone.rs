@@ -235,6 +235,7 @@ async fn what_is_released_acts_as_genuine_mail_does_and_says_who_let_it_through(
     );
     let timeline = bridge.command(&["incidents", "show", "a"]);
     let timeline = String::from_utf8(timeline.stdout).unwrap();
+    let timeline = timeline.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         timeline.contains("released from the quarantine by "),
         "{timeline}"

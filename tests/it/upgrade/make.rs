@@ -348,7 +348,8 @@ async fn a_postgresql_database_of_the_rows_of_the_next() {
     for row in theirs.query(sequences, &[]).await.unwrap() {
         let (name, last): (&str, i64) = (row.get(0), row.get(1));
         let set = format!(
-            "SELECT setval('{name}', {last}) FROM pg_sequences WHERE sequencename = '{name}'"
+            "SELECT setval(sequencename::text::regclass, {last}) FROM pg_sequences
+             WHERE sequencename = '{name}'"
         );
         ours.query(&set, &[]).await.unwrap();
     }

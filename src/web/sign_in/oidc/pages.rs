@@ -98,7 +98,7 @@ pub(in crate::web) async fn callback(
         }
         Err(refusal) => {
             // What makes this bridge ask the provider may not be had for nothing.
-            if matches!(refusal, Refusal::Spent | Refusal::Untrue(_)) {
+            if refusal.had_the_provider_asked() {
                 admin.sign_in.attempts.failed(peer, None, now);
             }
             telemetry::sign_in_refused(peer, &refusal.to_string());

@@ -26,6 +26,8 @@ pub struct Person {
     pub subject: String,
     /// The address that the provider says it has verified.
     email: Option<String>,
+    /// Whether it names an address that it does not say so of.
+    is_unverified: bool,
     /// None: the provider says nothing of groups.
     groups: Option<Vec<String>>,
 }
@@ -56,6 +58,7 @@ impl Person {
         );
         Self {
             subject: self.subject,
+            is_unverified: self.is_unverified || told.is_unverified,
             email: self.email.or(told.email),
             groups: self.groups.or(told.groups),
         }
@@ -68,10 +71,11 @@ impl Person {
         more: &More,
         groups_claim: &str,
     ) -> Self {
-        let email = email.filter(|_| verified == Some(true));
+        let is_verified = verified == Some(true);
         Self {
             subject: subject.as_str().to_owned(),
-            email: email.map(ToOwned::to_owned),
+            email: email.filter(|_| is_verified).map(ToOwned::to_owned),
+            is_unverified: email.is_some() && !is_verified,
             groups: more.claims.get(groups_claim).map(listed),
         }
     }
@@ -106,6 +110,15 @@ impl Person {
             (None, None, None, Some(named)) => self.subject == *named,
             // The configuration is refused.
             _ => false,
+        }
+    }
+
+    /// What the provider would have to say of them for more entries to count.
+    pub fn left_unsaid(&self) -> &'static str {
+        if self.email.is_none() && self.is_unverified {
+            ". The provider does not say that their mail address is verified"
+        } else {
+            ""
         }
     }
 
@@ -183,7 +196,23 @@ mod tests {
             assert_eq!(ann.role(&entry).is_some(), counts, "{verified:?}");
             let name = if counts { "ann@example.com" } else { "42" };
             assert_eq!(ann.name(), name);
+            assert_eq!(ann.left_unsaid().is_empty(), counts, "{verified:?}");
         }
+    }
+
+    #[test]
+    fn claims_are_read_as_providers_write_them() {
+        // Auth0 writes the time as a text, Cognito whether an address is verified.
+        let token = json!({
+            "iss": "https://login.example.com", "sub": "42", "aud": ["alertbridge"],
+            "iat": 1_800_000_000, "exp": 1_800_000_600, "updated_at": "2026-11-21T06:15:44.012Z",
+            "email": "ann@example.com", "email_verified": "true", "groups": "oncall",
+        });
+        let claims: IdTokenClaims<More, CoreGenderClaim> = serde_json::from_value(token).unwrap();
+        let ann = Person::of_token(&claims, "groups");
+        assert_eq!(ann.name(), "ann@example.com");
+        let oncall = [allowed("group", "oncall", Role::Viewer)];
+        assert_eq!(ann.role(&oncall), Some(Role::Viewer));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use openidconnect::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use url::Url;
 
 use super::{
     http::{Http, Unanswered},
@@ -107,6 +108,11 @@ impl Provider {
         if metadata.token_endpoint().is_none() {
             return Err("its discovery document names no token endpoint".to_owned());
         }
+        if let Some(name) = in_the_clear(&metadata) {
+            return Err(format!(
+                "its discovery document names a `{name}` without TLS"
+            ));
+        }
         Ok(Self {
             metadata,
             read_at: now,
@@ -169,6 +175,32 @@ impl Provider {
     pub fn tells_more(&self) -> bool {
         self.metadata.userinfo_endpoint().is_some()
     }
+}
+
+/// What a provider that is reached over TLS would have asked without: whoever stands in between
+/// could read the secret, or sign by keys of their own.
+fn in_the_clear(metadata: &Metadata) -> Option<&'static str> {
+    let asked = [
+        (
+            "authorization_endpoint",
+            Some(metadata.authorization_endpoint().url()),
+        ),
+        (
+            "token_endpoint",
+            metadata.token_endpoint().map(|one| one.url()),
+        ),
+        (
+            "userinfo_endpoint",
+            metadata.userinfo_endpoint().map(|one| one.url()),
+        ),
+        ("jwks_uri", Some(metadata.jwks_uri().url())),
+    ];
+    if metadata.issuer().url().scheme() != "https" {
+        return None;
+    }
+    let is_clear = |url: &Url| url.scheme() != "https";
+    let clear = asked.iter().find(|(_, url)| url.is_some_and(is_clear));
+    clear.map(|(name, _)| *name)
 }
 
 /// Why a provider says nothing of itself that can be used. Its own text may be anything.
@@ -239,5 +271,45 @@ impl Known {
         let renewed = Arc::new(provider.with_keys_of_now(http).await?);
         self.0.lock().await.provider = Some(Arc::clone(&renewed));
         Ok(renewed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is told of a provider whose document has `url` at `name`.
+    fn told(issuer: &str, name: &str, url: &str) -> Option<&'static str> {
+        let mut document = json!({
+            "issuer": issuer,
+            "authorization_endpoint": "https://login.example.com/authorize",
+            "token_endpoint": "https://login.example.com/token",
+            "userinfo_endpoint": "https://login.example.com/userinfo",
+            "jwks_uri": "https://keys.example.com/jwks",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        });
+        document[name] = url.into();
+        in_the_clear(&serde_json::from_value(document).unwrap())
+    }
+
+    #[test]
+    fn a_provider_reached_over_tls_is_asked_nothing_without() {
+        let issuer = "https://login.example.com";
+        for name in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "userinfo_endpoint",
+            "jwks_uri",
+        ] {
+            assert_eq!(told(issuer, name, "https://other.example.com/x"), None);
+            assert_eq!(told(issuer, name, "http://login.example.com/x"), Some(name));
+            assert_eq!(told(issuer, name, "javascript:alert(1)"), Some(name));
+            let local = "http://127.0.0.1:9000";
+            assert_eq!(told(local, name, "http://127.0.0.1:9000/x"), None);
+        }
     }
 }

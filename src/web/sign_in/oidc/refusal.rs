@@ -34,18 +34,25 @@ pub enum Refusal {
     Unexchanged(String),
     #[error("what the identity provider says of you cannot be believed: {0}")]
     Untrue(String),
-    #[error("{0} may not sign in here: no entry of `admin.login.oidc.allowed` names them")]
-    NotAllowed(String),
+    #[error(
+        "{name} may not sign in here: no entry of `admin.login.oidc.allowed` names them{unsaid}"
+    )]
+    NotAllowed { name: String, unsaid: &'static str },
     #[error("{}", .0.problem().detail)]
     Unknown(Unknown),
 }
 
 impl Refusal {
+    /// Whether a forged answer ends like this, after it had the provider asked.
+    pub fn had_the_provider_asked(&self) -> bool {
+        matches!(self, Self::Spent | Self::Unexchanged(_) | Self::Untrue(_))
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Stale | Self::Spent | Self::Foreign => StatusCode::BAD_REQUEST,
             Self::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Denied(_) | Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::Denied(_) | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::Unexchanged(_) | Self::Untrue(_) => StatusCode::BAD_GATEWAY,
             Self::Unknown(unknown) => unknown.problem().status(),
         }
@@ -55,5 +62,25 @@ impl Refusal {
 impl From<Unknown> for Refusal {
     fn from(unknown: Unknown) -> Self {
         Self::Unknown(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_provider_asked_for_nothing_waits_longer_and_nobody_else() {
+        let why = || "why".to_owned();
+        for (refusal, waits) in [
+            (Refusal::Spent, true),
+            (Refusal::Unexchanged(why()), true),
+            (Refusal::Untrue(why()), true),
+            (Refusal::Stale, false),
+            (Refusal::Foreign, false),
+            (Refusal::Denied(why()), false),
+        ] {
+            assert_eq!(refusal.had_the_provider_asked(), waits, "{refusal}");
+        }
     }
 }
