@@ -5,13 +5,11 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     time::Duration,
 };
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,7 +17,7 @@ use crate::{
     delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
     message::sender,
     settings::{
-        self, Problem, Secret, SecretError,
+        self, Problem,
         bounds::{self, DAY},
     },
 };
@@ -33,8 +31,10 @@ pub mod credential;
 mod denial;
 pub mod discord;
 pub mod email;
+mod escape;
 mod given;
 mod http_url;
+mod keys;
 pub mod opsgenie;
 pub mod options;
 mod owed;
@@ -58,7 +58,13 @@ pub mod transport;
 pub mod webhook;
 pub mod wording;
 
-pub use self::{credential::Credential, options::Options, table::Settings, transport::Transport};
+pub use self::{
+    credential::Credential,
+    keys::{Keys, Texts},
+    options::Options,
+    table::Settings,
+    transport::Transport,
+};
 
 /// One integration of a receiver: how to notify it, and what its replies mean.
 pub trait Receiver: Send + Sync {
@@ -144,94 +150,6 @@ pub struct Parcel<'a> {
     pub now: Timestamp,
     /// `global.external_url`: the address of the bridge's own pages.
     pub external_url: Option<&'a str>,
-}
-
-/// The credentials of one attempt, or stand-ins for them.
-#[derive(Debug, Clone)]
-pub enum Keys {
-    /// Read for a real request.
-    Read(Texts),
-    /// For display: every secret is shown as `<secret>`.
-    Hidden,
-}
-
-/// The values of the credentials.
-#[derive(Debug, Clone, Default)]
-pub struct Texts {
-    /// The values from files.
-    by_file: BTreeMap<PathBuf, SecretString>,
-    /// Texts that must not be shown: see [`credential::telling`].
-    telling: Vec<SecretString>,
-}
-
-impl Keys {
-    /// Reads the credentials of a receiver.
-    pub fn read(receiver: &dyn Receiver) -> Result<Self, SecretError> {
-        let mut texts = Texts::default();
-        let proxy = receiver
-            .transport()
-            .and_then(|transport| transport.proxy.as_ref());
-
-        for Credential { secret, .. } in receiver.secrets().into_iter().chain(proxy) {
-            let text = secret.read()?;
-            texts.hide(text.expose_secret());
-            if let Secret::File(path) = secret {
-                texts.by_file.insert(path.clone(), text);
-            }
-        }
-
-        Ok(Self::Read(texts))
-    }
-
-    /// The same with more texts that must not be shown: the proxy's address, and a request's own
-    /// headers.
-    #[must_use]
-    pub fn hiding<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        if let Self::Read(texts) = &mut self {
-            secrets.into_iter().for_each(|secret| texts.hide(secret));
-        }
-        self
-    }
-
-    /// The text of one of the receiver's [`Receiver::secrets`].
-    pub fn reveal<'a>(&'a self, credential: &'a Credential) -> &'a str {
-        match (self, &credential.secret) {
-            (Self::Hidden, _) => "<secret>",
-            (Self::Read(_), Secret::Inline(text)) => text.expose_secret(),
-            (Self::Read(texts), Secret::File(path)) => texts
-                .by_file
-                .get(path)
-                .map_or("", ExposeSecret::expose_secret),
-        }
-    }
-
-    /// The text without any credential, and without the telling parts of one that is an address.
-    pub fn scrub(&self, text: &str) -> String {
-        match self {
-            Self::Hidden => text.to_owned(),
-            Self::Read(texts) => texts.telling.iter().fold(text.to_owned(), |text, part| {
-                text.replace(part.expose_secret(), "<secret>")
-            }),
-        }
-    }
-
-    /// Whether requests are made for display only.
-    pub fn hidden(&self) -> bool {
-        matches!(self, Self::Hidden)
-    }
-}
-
-impl Texts {
-    fn hide(&mut self, secret: &str) {
-        self.telling.extend(
-            credential::telling(secret)
-                .into_iter()
-                .map(SecretString::from),
-        );
-        // A part of another text is replaced after it.
-        self.telling
-            .sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
-    }
 }
 
 /// Whether a header of this name is likely to contain a credential.

@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, told once: what one step found wrong with a key, the next need
-//! not find again.
+//! What is wrong with a configuration, told once: what one step found wrong with a key, the next
+//! need not find again.
 
 use super::{within, yaml::Mark};
 use crate::settings::Problem;

@@ -13,12 +13,13 @@ use serde_json::Value;
 
 use super::{
     Body, Credential, Keys, Mail, Parcel, Receiver, RenderError, Reply, Request,
+    escape::Escape,
     options::Options,
     page::Page,
     site::Site,
     smarthost::{self, Smarthost},
     status,
-    template::{Escape, Template},
+    template::Template,
     text::{cut, one_line},
     transport::Tls,
     wording,

@@ -6,8 +6,9 @@ use super::{
     RateLimit,
     address::Address,
     credential::{Credential, Shape},
+    escape::Escape,
     http_url::{self, loopback},
-    template::{Escape, Extent, Occasion, Shelf, Template},
+    template::{Extent, Occasion, Shelf, Template},
 };
 use crate::settings::{Problem, Secret};
 

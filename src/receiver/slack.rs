@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
+    escape::{Escape, escape_slack},
     options::{Options, compile_options},
     page::Page,
     site::Site,
-    template::{Escape, Template, escape_slack},
+    template::Template,
     text::{below, cut_markup},
     transport::Tls,
     wording,
@@ -28,6 +29,8 @@ use crate::{
 
 mod bot;
 mod hook;
+mod message;
+mod refusal;
 
 use bot::Bot;
 

@@ -4,14 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
-    options::Options,
-    page::Page,
-    site::Site,
-    status,
-    template::{Escape, Template},
-    text::cut,
-    wording,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request, escape::Escape,
+    options::Options, page::Page, site::Site, status, template::Template, text::cut, wording,
 };
 use crate::{delivery::Verdict, settings::DefaultOn};
 

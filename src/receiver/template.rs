@@ -7,11 +7,11 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     RenderError,
     context::{self, context},
+    escape::{Escape, escape_url},
     sample, text,
 };
 use crate::{
@@ -31,43 +31,6 @@ const LONGEST_FIELD: usize = 64 << 10;
 /// The most bytes that rendering a whole document may yield: more than the alert in a mail can
 /// fill.
 const LONGEST_WHOLE: usize = 16 << 20;
-
-/// The characters that a path segment, or a value of a query, contains unencoded (RFC 3986, 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// The markup that the text is escaped for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Escape {
-    /// Plain text.
-    No,
-    /// Slack's markup: `&`, `<` and `>` are escaped in values, but not in the template itself. An
-    /// operator can write a link or a mention, while an app called `<!channel>` notifies nobody.
-    Slack,
-    /// Discord's Markdown: the same, see [`escape_markdown`].
-    Markdown,
-    /// A text between the quotes of JSON: what is filled in stays between them. What `tojson` gives
-    /// has quotes of its own, and is left as it is.
-    Json,
-    /// An address: a value is a single piece of it, and changes neither its host nor its path.
-    Url,
-}
-
-impl Escape {
-    /// The escaping of values.
-    fn function(self) -> Option<fn(&str) -> String> {
-        match self {
-            Self::No => None,
-            Self::Slack => Some(escape_slack),
-            Self::Markdown => Some(escape_markdown),
-            Self::Json => Some(escape_json),
-            Self::Url => Some(escape_url),
-        }
-    }
-}
 
 /// How much of a text is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -355,50 +318,8 @@ pub fn looks_like_template(text: &str) -> bool {
         .any(|(open, close)| text.find(open).is_some_and(|at| text[at..].contains(close)))
 }
 
-/// `&`, `<` and `>` and nothing else, as Slack requires.
-pub fn escape_slack(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-/// A backslash before every character with a meaning in Discord's Markdown: emphasis, code,
-/// spoilers, headings, quotes, `<@mentions>`, and the parenthesis that would turn the bracket
-/// before it into a link.
-pub fn escape_markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    // Another value, or the template, may have ended in a bracket.
-    let mut before = ']';
-
-    for c in text.chars() {
-        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '#' | '<' | '>')
-            || (c == '(' && before == ']')
-        {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-        before = c;
-    }
-
-    escaped
-}
-
-/// Quotes, backslashes and control characters as JSON writes them.
-pub fn escape_json(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted
-        .get(1..quoted.len() - 1)
-        .unwrap_or_default()
-        .to_owned()
-}
-
 fn is_undefined(error: &Error) -> bool {
     error.kind() == ErrorKind::UndefinedError
-}
-
-/// Percent-encodes every byte except those without a meaning in an address.
-pub fn escape_url(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> Result<(), Error> {

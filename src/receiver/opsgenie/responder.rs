@@ -4,11 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::receiver::{
-    page::Page,
-    site::Site,
-    template::{Escape, Template},
-};
+use crate::receiver::{escape::Escape, page::Page, site::Site, template::Template};
 
 /// A responder as Opsgenie defines it: by id, name or (for a user) username, each a template.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::{event::event, settings::Method};
 use crate::receiver::{
     Body, Parcel, RenderError,
+    escape::Escape,
     page::Page,
     sample,
     site::Site,
-    template::{Escape, Extent, Occasion, Template},
+    template::{Extent, Occasion, Template},
     wording,
 };
 

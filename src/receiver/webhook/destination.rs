@@ -9,9 +9,10 @@ use crate::{
     receiver::{
         Credential, Keys, RenderError,
         credential::Shape,
+        escape::Escape,
         http_url,
         site::Site,
-        template::{Escape, Extent, Occasion, Template, looks_like_template},
+        template::{Extent, Occasion, Template, looks_like_template},
     },
     settings::Secret,
 };

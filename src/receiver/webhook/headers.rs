@@ -6,10 +6,7 @@ use minijinja::Value;
 
 use super::settings::Settings;
 use crate::receiver::{
-    Keys, RenderError, is_sensitive,
-    site::Site,
-    template::{Escape, Template},
-    text::one_line,
+    Keys, RenderError, escape::Escape, is_sensitive, site::Site, template::Template, text::one_line,
 };
 
 /// Headers that are derived from the request itself.

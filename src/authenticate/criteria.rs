@@ -1,0 +1,202 @@
+//! What one kind of mail must prove, and how a mail is weighed by it.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    NoResolver, Settings, arc, arrival, arrival::Host, dkim, dns::Dns, domain::is_registrable,
+    freshness::Freshness, mail::Mail,
+};
+use crate::message::{Authenticity, Evidence, Verdict, sender};
+
+/// The time limit for judging a mail. What is not known by then is [`Verdict::TempError`] if the
+/// domain is unreachable.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// The rules for one kind of mail.
+pub(super) struct Criteria {
+    pub(super) require: Vec<Evidence>,
+    /// The domain that must prove the mail; `None` means that of its From.
+    pub(super) domain: Option<String>,
+    freshness: Freshness,
+    sealers: Vec<String>,
+    pub(super) dns: Arc<Dns>,
+    /// The name servers that `dns` queries.
+    servers: Vec<String>,
+    /// The key of these settings in the configuration, for errors.
+    key: String,
+}
+
+/// The finding from one kind of evidence. The sentences are for people and end without a full stop.
+pub(super) enum Finding {
+    Proven {
+        domain: String,
+        selector: Option<String>,
+        how: String,
+    },
+    /// It is present, and refuted.
+    Refuted(String),
+    /// There is none, or none that counts.
+    Absent(String),
+    /// DNS does not answer for a configured domain.
+    Trouble(String),
+}
+
+impl Criteria {
+    /// Criteria with the same name servers share a cache with those `known`.
+    pub(super) fn new(
+        settings: &Settings,
+        domain: Option<String>,
+        max_age: crate::settings::Duration,
+        key: &str,
+        known: &[&Self],
+    ) -> Result<Self, NoResolver> {
+        let mut require = settings.require.clone();
+        require.sort();
+        require.dedup();
+
+        let same = known
+            .iter()
+            .find(|other| other.servers == settings.dns && !other.require.is_empty());
+        let dns = match same {
+            // A check that is off needs no name servers.
+            _ if require.is_empty() => Arc::new(Dns::none()?),
+            Some(other) => Arc::clone(&other.dns),
+            None => Arc::new(Dns::new(&settings.dns)?),
+        };
+
+        Ok(Self {
+            require,
+            domain,
+            freshness: Freshness::new(settings.freshness.unwrap_or(max_age)),
+            sealers: settings.trusted_arc_sealers.clone(),
+            dns,
+            servers: settings.dns.clone(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// The verdict while nothing is required.
+    pub(super) fn off(&self) -> Authenticity {
+        let why = format!("authenticity is not checked: {}.require is empty", self.key);
+        Authenticity::unproven(Verdict::Off, why)
+    }
+
+    /// The domain that must vouch for a mail. The error says why there is none.
+    pub(super) fn domain_of(&self, header: &[u8]) -> Result<Cow<'_, str>, String> {
+        if let Some(domain) = &self.domain {
+            return Ok(Cow::Borrowed(domain));
+        }
+
+        let mend = || {
+            format!(
+                "name the domain that must vouch for it in {}.domain",
+                self.key
+            )
+        };
+        let domain = sender::domain(header).ok_or_else(|| {
+            format!(
+                "its From has no one domain that could vouch for it: {}",
+                mend()
+            )
+        })?;
+        if is_registrable(&domain) {
+            Ok(Cow::Owned(domain))
+        } else {
+            Err(format!(
+                "{domain}, the domain of its From, is not one that mail can be proven to come \
+                 from: {}",
+                mend()
+            ))
+        }
+    }
+
+    pub(super) async fn judge(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
+        if let Ok(authenticity) = timeout(BOUND, self.weigh(mail, hosts)).await {
+            return authenticity;
+        }
+
+        let what = format!(
+            "what proves the mail could not be looked up within {} s",
+            BOUND.as_secs()
+        );
+        // A mail that names enough unreachable domains takes this long.
+        let verdict = if self.dns.reaches(mail.domain).await {
+            Verdict::Fail
+        } else {
+            Verdict::TempError
+        };
+        Authenticity::unproven(verdict, what)
+    }
+
+    /// Examines one kind of evidence after the other, until one proves the mail.
+    async fn weigh(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
+        let mut said = Vec::new();
+        let mut verdict = Verdict::None;
+
+        for evidence in &self.require {
+            let finding = match evidence {
+                Evidence::Dkim => dkim::examine(mail, &self.dns, &self.freshness).await,
+                Evidence::AuthenticationResults => arrival::examine(mail, hosts, &self.freshness),
+                Evidence::Arc => {
+                    arc::examine(mail, &self.sealers, &self.dns, &self.freshness).await
+                }
+            };
+            let (of_this, sentence) = match finding {
+                Finding::Proven {
+                    domain,
+                    selector,
+                    how,
+                } => {
+                    return self.proven(mail, *evidence, domain, selector, how);
+                }
+                Finding::Refuted(why) => (Verdict::Fail, why),
+                Finding::Absent(why) => (Verdict::None, why),
+                Finding::Trouble(why) => (Verdict::TempError, why),
+            };
+            said.push(sentence);
+            verdict = match (verdict, of_this) {
+                (Verdict::TempError, _) | (_, Verdict::TempError) => Verdict::TempError,
+                (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
+                _ => Verdict::None,
+            };
+        }
+
+        // Whatever DNS says, it is too old to prove anything.
+        if let Some(stale) = self
+            .freshness
+            .of_date(mail.date, mail.message.arrived_at)
+            .filter(|_| verdict == Verdict::TempError)
+        {
+            verdict = Verdict::Fail;
+            said.push(stale);
+        }
+
+        Authenticity::unproven(verdict, said.join(". "))
+    }
+
+    /// Evidence proves a mail once: a copy that is sent again later is not fresh.
+    fn proven(
+        &self,
+        mail: &Mail<'_>,
+        evidence: Evidence,
+        domain: String,
+        selector: Option<String>,
+        how: String,
+    ) -> Authenticity {
+        let (verdict, detail) = match self.freshness.of_date(mail.date, mail.message.arrived_at) {
+            None => (Verdict::Pass, how),
+            Some(stale) => (Verdict::Fail, format!("{how}. But {stale}")),
+        };
+
+        Authenticity {
+            verdict,
+            evidence: Some(evidence),
+            domain: Some(domain),
+            selector,
+            spf: None,
+            detail: Some(detail),
+        }
+    }
+}

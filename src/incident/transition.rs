@@ -1,0 +1,315 @@
+//! The state machine over an incident: what is [`Known`], what is seen, and what follows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Signal;
+use crate::clock::in_words;
+
+/// Whether an incident is firing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Firing,
+    Resolved,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// The state of an incident after the applied mails.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub phase: Phase,
+    /// The status that led here, normalised.
+    pub status: String,
+    /// The newest `time` applied; `None` for an alert that could not be read.
+    pub newest: Option<Timestamp>,
+    /// Whether a verified mail led here. Unverified mail never changes a verified state.
+    pub verified: bool,
+    /// Whether the trigger was kept from everybody because it was expired or silenced.
+    pub untold: bool,
+    /// The number of the opening: a resolve goes to those notified of the *current* one.
+    pub episode: i64,
+    /// The values last announced of the labels whose change is announced (`notify_on_change`);
+    /// empty if there were none.
+    pub told: Values,
+}
+
+/// The labels, by name, whose change is announced.
+pub type Values = BTreeMap<String, String>;
+
+/// What the store remembers of an incident when a mail about it comes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    pub state: Option<State>,
+    /// Whether a mail of the same status and time was applied before; for a verified mail only
+    /// verified ones count.
+    pub applied_before: bool,
+}
+
+impl Known {
+    /// Whether the resulting state is stored: unverified mail never changes the state or clock of a
+    /// verified incident.
+    pub fn keeps(&self, seen: &Observation) -> bool {
+        seen.verified || self.state.as_ref().is_none_or(|state| !state.verified)
+    }
+}
+
+/// The part of a mail that the state machine needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    pub signal: Signal,
+    /// Normalised by [`normalize_status`].
+    pub status: String,
+    /// `None` for an alert that could not be read.
+    pub time: Option<Timestamp>,
+    /// Whether `time` is the mail's Date, which has whole seconds: of two mails in one second, the
+    /// later arrival is newer.
+    pub by_date: bool,
+    pub verified: bool,
+    /// False if the mail is older than `max_age`: such a trigger is recorded and pages nobody.
+    pub fresh: bool,
+    /// The values whose change is announced.
+    pub values: Values,
+}
+
+/// The effect of a mail.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transition {
+    /// It is firing, and receivers are notified. The value is the new state.
+    Opened(State),
+    Reopened(State),
+    /// An unknown status: announced like a trigger.
+    Updated(State),
+    /// An update of an incident that continues.
+    Continued(State),
+    /// It is still firing, but differs from what was announced: it is worse, for example.
+    Changed(State),
+    /// It is over; those notified of the trigger are notified of that.
+    Resolved(State),
+    /// A trigger that is too old to page. The state changes, and nobody is notified.
+    Expired(State),
+    /// Already known; if a verified mail repeats the state with a newer time, the time advances.
+    Duplicate {
+        advance: Option<State>,
+        reason: String,
+    },
+    /// Older than what is known.
+    Stale {
+        reason: String,
+    },
+    /// An update of an incident that is not open.
+    Ignored {
+        reason: String,
+    },
+}
+
+/// Decides the effect of a mail on an incident.
+///
+/// The effect of an unverified mail on a verified incident is announced, but its state is not
+/// stored: see [`Known::keeps`].
+pub fn transition(known: &Known, seen: &Observation) -> Transition {
+    let Some(state) = &known.state else {
+        return first(seen);
+    };
+    if seen.signal == Signal::Update && state.phase == Phase::Resolved {
+        return no_news(seen);
+    }
+
+    // A trigger kept from everybody counts as never announced: its next fresh copy pages, repeat or
+    // not.
+    let owed = state.untold
+        && state.phase == Phase::Firing
+        && seen.fresh
+        && matches!(seen.signal, Signal::Trigger | Signal::Unknown);
+
+    // An unverified mail never blocks a verified one that confirms it.
+    let confirms = seen.verified && !state.verified;
+
+    if !owed && !confirms && changes(state, seen) {
+        return Transition::Changed(next(state, seen));
+    }
+
+    if known.applied_before && !owed && !confirms {
+        return duplicate(
+            state,
+            seen,
+            "this status and time of the incident were applied before",
+        );
+    }
+
+    if repeats(state, seen) && !owed && !confirms {
+        return duplicate(
+            state,
+            seen,
+            &format!("the incident is already {}", state.phase.as_str()),
+        );
+    }
+
+    if let (Some(newest), Some(time)) = (state.newest, seen.time) {
+        if time < newest && !confirms {
+            return Transition::Stale {
+                reason: format!(
+                    "its time {} is older than {}, the newest applied",
+                    in_words(time),
+                    in_words(newest)
+                ),
+            };
+        }
+        if state.phase == Phase::Resolved
+            && seen.signal != Signal::Resolve
+            && time <= newest
+            && !seen.by_date
+            && !confirms
+        {
+            return Transition::Stale {
+                reason: format!(
+                    "its time {} is not newer than the resolve at {}: only a newer trigger reopens",
+                    in_words(time),
+                    in_words(newest)
+                ),
+            };
+        }
+    }
+
+    moved(state, seen)
+}
+
+/// The first mail about an incident.
+fn first(seen: &Observation) -> Transition {
+    let state = State {
+        phase: Phase::Firing,
+        status: seen.status.clone(),
+        newest: seen.time,
+        verified: seen.verified,
+        untold: false,
+        episode: 1,
+        told: Values::new(),
+    };
+
+    match seen.signal {
+        Signal::Resolve => Transition::Resolved(State {
+            phase: Phase::Resolved,
+            ..state
+        }),
+        Signal::Update => no_news(seen),
+        _ if !seen.fresh => Transition::Expired(State {
+            untold: true,
+            ..state
+        }),
+        Signal::Trigger => Transition::Opened(state),
+        Signal::Unknown => Transition::Updated(state),
+    }
+}
+
+fn no_news(seen: &Observation) -> Transition {
+    Transition::Ignored {
+        reason: format!(
+            "{} updates an open incident, and this one is not open",
+            seen.status
+        ),
+    }
+}
+
+/// A mail that changes a known incident.
+fn moved(state: &State, seen: &Observation) -> Transition {
+    let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
+    let next = next(state, seen);
+
+    match seen.signal {
+        Signal::Resolve => Transition::Resolved(State {
+            untold: state.untold,
+            ..next
+        }),
+        // An open incident that was announced stays so, however old a further mail about it is.
+        _ if !seen.fresh => Transition::Expired(State {
+            untold: opens || state.untold,
+            ..next
+        }),
+        Signal::Unknown => Transition::Updated(next),
+        Signal::Update => Transition::Continued(next),
+        Signal::Trigger if opens => Transition::Reopened(next),
+        Signal::Trigger => Transition::Opened(next),
+    }
+}
+
+/// The state after a mail.
+fn next(state: &State, seen: &Observation) -> State {
+    let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
+    State {
+        phase: if seen.signal == Signal::Resolve {
+            Phase::Resolved
+        } else {
+            Phase::Firing
+        },
+        // An update does not change the phase of the incident.
+        status: if seen.signal == Signal::Update {
+            state.status.clone()
+        } else {
+            seen.status.clone()
+        },
+        // An unverified mail may claim to be of next year: the clock begins with the first verified
+        // one.
+        newest: if seen.verified && !state.verified {
+            seen.time
+        } else {
+            seen.time.max(state.newest)
+        },
+        verified: seen.verified || state.verified,
+        untold: false,
+        episode: state.episode + i64::from(opens),
+        told: if opens {
+            Values::new()
+        } else {
+            state.told.clone()
+        },
+    }
+}
+
+/// Whether the mail repeats an open incident, is not older than what is known, and differs from
+/// what was announced.
+fn changes(state: &State, seen: &Observation) -> bool {
+    let other = seen
+        .values
+        .iter()
+        .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value));
+
+    let older = seen
+        .time
+        .zip(state.newest)
+        .is_some_and(|(time, newest)| time < newest);
+
+    other && !older && seen.fresh && state.phase == Phase::Firing && repeats(state, seen)
+}
+
+/// Whether the mail only repeats the present state of the incident.
+fn repeats(state: &State, seen: &Observation) -> bool {
+    match seen.signal {
+        Signal::Trigger => state.phase == Phase::Firing,
+        Signal::Resolve => state.phase == Phase::Resolved,
+        Signal::Unknown => state.phase == Phase::Firing && state.status == seen.status,
+        // Every update is new.
+        Signal::Update => false,
+    }
+}
+
+fn duplicate(state: &State, seen: &Observation, reason: &str) -> Transition {
+    let newer = seen.time > state.newest && (seen.verified || !state.verified);
+    Transition::Duplicate {
+        advance: newer.then(|| State {
+            newest: seen.time,
+            ..state.clone()
+        }),
+        reason: reason.to_owned(),
+    }
+}

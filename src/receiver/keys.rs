@@ -1,0 +1,99 @@
+//! The values of a receiver's credentials during one attempt, and where they must not be shown.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Receiver,
+    credential::{self, Credential},
+};
+use crate::settings::{Secret, SecretError};
+
+/// The credentials of one attempt, or stand-ins for them.
+#[derive(Debug, Clone)]
+pub enum Keys {
+    /// Read for a real request.
+    Read(Texts),
+    /// For display: every secret is shown as `<secret>`.
+    Hidden,
+}
+
+/// The values of the credentials.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// The values from files.
+    by_file: BTreeMap<PathBuf, SecretString>,
+    /// Texts that must not be shown: see [`credential::telling`].
+    telling: Vec<SecretString>,
+}
+
+impl Keys {
+    /// Reads the credentials of a receiver.
+    pub fn read(receiver: &dyn Receiver) -> Result<Self, SecretError> {
+        let mut texts = Texts::default();
+        let proxy = receiver
+            .transport()
+            .and_then(|transport| transport.proxy.as_ref());
+
+        for Credential { secret, .. } in receiver.secrets().into_iter().chain(proxy) {
+            let text = secret.read()?;
+            texts.hide(text.expose_secret());
+            if let Secret::File(path) = secret {
+                texts.by_file.insert(path.clone(), text);
+            }
+        }
+
+        Ok(Self::Read(texts))
+    }
+
+    /// The same with more texts that must not be shown: the proxy's address, and a request's own
+    /// headers.
+    #[must_use]
+    pub fn hiding<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        if let Self::Read(texts) = &mut self {
+            secrets.into_iter().for_each(|secret| texts.hide(secret));
+        }
+        self
+    }
+
+    /// The text of one of the receiver's [`Receiver::secrets`].
+    pub fn reveal<'a>(&'a self, credential: &'a Credential) -> &'a str {
+        match (self, &credential.secret) {
+            (Self::Hidden, _) => "<secret>",
+            (Self::Read(_), Secret::Inline(text)) => text.expose_secret(),
+            (Self::Read(texts), Secret::File(path)) => texts
+                .by_file
+                .get(path)
+                .map_or("", ExposeSecret::expose_secret),
+        }
+    }
+
+    /// The text without any credential, and without the telling parts of one that is an address.
+    pub fn scrub(&self, text: &str) -> String {
+        match self {
+            Self::Hidden => text.to_owned(),
+            Self::Read(texts) => texts.telling.iter().fold(text.to_owned(), |text, part| {
+                text.replace(part.expose_secret(), "<secret>")
+            }),
+        }
+    }
+
+    /// Whether requests are made for display only.
+    pub fn hidden(&self) -> bool {
+        matches!(self, Self::Hidden)
+    }
+}
+
+impl Texts {
+    fn hide(&mut self, secret: &str) {
+        self.telling.extend(
+            credential::telling(secret)
+                .into_iter()
+                .map(SecretString::from),
+        );
+        // A part of another text is replaced after it.
+        self.telling
+            .sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
+    }
+}
