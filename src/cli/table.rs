@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, presets::NOTHING};
 use rustix::termios::tcgetwinsize;
 
 use super::plain::plain;
@@ -45,7 +45,7 @@ fn fitted(mut table: Table, width: u16, least: &[&str]) -> String {
 
     let heading = table
         .header()
-        .map(|row| row.cell_iter().map(|cell| cell.content()).collect());
+        .map(|row| row.cell_iter().map(Cell::content).collect());
     let heading: Vec<String> = heading.unwrap_or_default();
     let needed = table.column_max_content_widths();
     for ((column, name), needed) in table.column_iter_mut().zip(&heading).zip(needed) {
