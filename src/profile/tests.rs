@@ -426,7 +426,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}{fields}  severity: [{{ matchers: ['x'], severity: y }}]\n"),
             "severity[0].matchers[0]",
-            "no matcher",
+            "not a valid matcher",
         ),
         (
             format!("  match: {{ from: [a] }}\n{fields}"),
@@ -471,7 +471,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
             "profiles:\n- name: a_b\n  match: { from: [a@b.c] }\n  fields: { key: k, status: s }\n"
         )
         .unwrap_err()
-        .contains("no name of a profile")
+        .contains("not a valid profile name")
     );
 }
 

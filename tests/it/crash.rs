@@ -151,7 +151,7 @@ impl End {
     fn plan(self, rng: &mut fastrand::Rng) -> Option<(&'static str, u64)> {
         let point = POINTS[rng.usize(..POINTS.len())];
         // The first commits are the start's own.
-        let nth = rng.u64(1..12) + if point.starts_with("commit") { 3 } else { 0 };
+        let nth = rng.u64(1..6) + if point.starts_with("commit") { 3 } else { 0 };
         (self == Self::AtAPoint).then_some((point, nth))
     }
 }

@@ -243,14 +243,15 @@ impl Known {
             return Ok(Arc::clone(provider));
         }
 
-        let left_alone = |(at, _): &&(Timestamp, String)| now.duration_since(*at) < LEFT_ALONE;
-        let asked = match state.failed.as_ref().filter(left_alone) {
-            Some((_, why)) => Err(why.clone()),
-            None => Provider::discover(issuer, http, now).await,
-        };
+        // What was known before goes on while the provider does not answer.
+        let before = state.provider.clone();
+        let failed = state.failed.as_ref();
+        if let Some((_, why)) = failed.filter(|(at, _)| now.duration_since(*at) < LEFT_ALONE) {
+            return before.ok_or_else(|| why.clone());
+        }
 
-        match (asked, &state.provider) {
-            (Ok(provider), _) => {
+        match Provider::discover(issuer, http, now).await {
+            Ok(provider) => {
                 let provider = Arc::new(provider);
                 *state = State {
                     provider: Some(Arc::clone(&provider)),
@@ -258,10 +259,9 @@ impl Known {
                 };
                 Ok(provider)
             }
-            (Err(why), before) => {
-                let known = before.clone().ok_or_else(|| why.clone());
-                state.failed = Some((clock.now(), why));
-                known
+            Err(why) => {
+                state.failed = Some((clock.now(), why.clone()));
+                before.ok_or(why)
             }
         }
     }
