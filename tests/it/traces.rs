@@ -41,7 +41,7 @@ async fn spans(
     all(collector)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -163,7 +163,7 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
     assert_eq!(collector.violations(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_after_kill_9_goes_on_with_the_trace_of_its_mail() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -222,7 +222,7 @@ async fn dropped(bridge: &Bridge, reason: &str) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -278,7 +278,7 @@ async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_traced_unless_it_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
