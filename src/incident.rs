@@ -1,6 +1,6 @@
 //! What a mail says of an incident, and the state machine over it.
 //!
-//! Pure: the store loads what is [`Known`], [`transition`] concludes, the store writes. The rules
+//! Pure: the store loads what is [`Known`], [`transition()`] concludes, the store writes. The rules
 //! are the contract's "What counts as the same".
 
 use jiff::Timestamp;

@@ -69,7 +69,7 @@ impl Known {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub signal: Signal,
-    /// Normalised by [`normalize_status`].
+    /// Normalised by [`normalize_status`](super::normalize_status).
     pub status: String,
     /// `None` for an alert that could not be read.
     pub time: Option<Timestamp>,
