@@ -50,10 +50,10 @@ pub struct Authenticator {
     /// The criteria for other senders' mail, of which `whose` selects one by the mail's header.
     others: Vec<Criteria>,
     whose: Whose,
-    /// By ingress, the host whose Authentication-Results are trusted.
+    /// The host whose Authentication-Results are trusted, by ingress.
     hosts: BTreeMap<String, Option<Host>>,
     spf: Spf,
-    /// What judges in its place.
+    /// The judgement that a test puts in its place.
     #[cfg(test)]
     in_place: Option<InPlace>,
 }

@@ -73,7 +73,7 @@ impl Signature<'_> {
 }
 
 impl Mail<'_> {
-    /// What the list of signed fields (`h=`) leaves open to forgers.
+    /// Says what the list of signed fields (`h=`) leaves open to forgers.
     pub fn uncovered(&self, signed: &[String]) -> Option<String> {
         let covered = |name: &str| {
             signed
