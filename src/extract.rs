@@ -242,7 +242,7 @@ pub fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
     format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
 }
 
-/// A Subject as a person reads it.
+/// A Subject, or another text of the header, as a person reads it.
 fn subject(value: &[u8]) -> Option<String> {
     // Longer ones are cut before decoding: RFC 2047 grows a text to three times its length at most.
     let cut = value.get(..MAX_SUBJECT * 16).unwrap_or(value);

@@ -136,6 +136,11 @@ impl<F: FnMut(Place)> Mails<F> {
         };
         let blank = new_line && is_blank(piece);
 
+        // Empty lines before a header are skipped, as in any mail.
+        if blank && mail.header.is_empty() {
+            return;
+        }
+
         if blank && first {
             self.length_end = content_length(&mail.header).map(|length| end + length);
         }

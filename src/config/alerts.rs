@@ -66,11 +66,22 @@ impl Alerts {
         }
 
         for (index, from) in self.from.iter().enumerate() {
-            if !is_address(from) {
+            // A star is a letter of addresses, and here it stands for nothing.
+            if !is_address(from) || from.contains('*') {
                 found.push(Problem::new(
                     format!("{key}.from[{index}]"),
                     format!("`{from}` is not a valid mail address"),
                     "write the bare address: `no-reply@am.atlassian.com`",
+                ));
+            }
+        }
+
+        for (index, app) in self.app_keys.iter().enumerate() {
+            if app.is_empty() || app.contains(char::is_whitespace) {
+                found.push(Problem::new(
+                    format!("{key}.app_keys[{index}]"),
+                    format!("`{app}` is not a valid app key, and every alert would be held"),
+                    "write the key of the app: `com.example.app`",
                 ));
             }
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{Config, nearest};
 use crate::{
-    label::{self, Matcher},
+    label::{self, Matcher, Operator},
     pipeline::Rules,
     profile::{Profiles, starters},
     route::Route,
@@ -20,6 +20,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     known.insert(label::STAGE.to_owned());
     severities(config, &known, &mut found);
     changes(config, &known, &mut found);
+    objectives(config, &known, &mut found);
     senders(config, &mut found);
     unchecked(config, &mut found);
 
@@ -27,7 +28,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
         known,
         ..Reached::default()
     };
-    reached.route(rules.routes.root(), &mut found);
+    reached.route(rules.routes.root(), &[], &mut found);
     receivers(config, &mut reached, &mut found);
     intervals(config, &reached, &mut found);
     found
@@ -96,6 +97,19 @@ fn changes(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
     }
 }
 
+/// An objective for a label that no alert has measures nothing.
+fn objectives(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
+    for (index, objective) in config.objectives.iter().enumerate() {
+        let matchers = objective
+            .matchers
+            .iter()
+            .filter_map(|text| Matcher::parse_list(text).ok());
+        let matchers: Vec<_> = matchers.flatten().collect();
+        let key = format!("objectives[{index}].matchers");
+        labels(&key, matchers.iter(), known, found);
+    }
+}
+
 /// A matcher of such a label sees it as empty, whatever the mail.
 fn labels<'a>(
     key: &str,
@@ -133,7 +147,8 @@ struct Reached {
 }
 
 impl Reached {
-    fn route(&mut self, route: &Route, found: &mut Vec<String>) {
+    /// `above` are the matchers of the routes that lead to this one.
+    fn route<'r>(&mut self, route: &'r Route, above: &[&'r Matcher], found: &mut Vec<String>) {
         labels(
             &format!("{}.matchers", route.path),
             route.matchers.iter(),
@@ -145,26 +160,72 @@ impl Reached {
         self.intervals
             .extend(intervals.map(|interval| interval.name.clone()));
 
-        // A child that takes everything leaves nothing to its parent or to later siblings.
-        let takes_all = |child: &&Route| child.matchers.is_empty() && !child.r#continue;
-        let last = route.routes.iter().position(|child| takes_all(&child));
+        let above: Vec<&Matcher> = above.iter().copied().chain(&route.matchers).collect();
+        let above = above.as_slice();
+        if let Some((one, other)) = contradiction(above) {
+            found.push(format!(
+                "{}.matchers: no alert reaches this route, because no `{}` is both `{}` and `{}`; \
+                 correct one of them",
+                route.path,
+                one.name(),
+                one.value(),
+                other.value()
+            ));
+            return;
+        }
 
-        if !route.routes.iter().any(|child| child.matchers.is_empty()) {
+        // A child that takes everything leaves nothing to its parent.
+        if !route.routes.iter().any(|child| takes_all_of(child, &[])) {
             self.receivers.insert(route.receiver.clone());
         }
 
         for (index, child) in route.routes.iter().enumerate() {
-            match last {
-                Some(last) if index > last => found.push(format!(
+            let mut before = route.routes[..index].iter();
+            let held: Vec<&Matcher> = above.iter().copied().chain(&child.matchers).collect();
+            match before.find(|other| !other.r#continue && takes_all_of(other, &held)) {
+                Some(other) if other.matchers.is_empty() => found.push(format!(
                     "{}: no alert reaches this route, because {} before it has no matchers and \
                      takes every alert; move this route up, or give the other one `matchers` or \
                      `continue: true`",
-                    child.path, route.routes[last].path
+                    child.path, other.path
                 )),
-                _ => self.route(child, found),
+                Some(other) => found.push(format!(
+                    "{}: no alert reaches this route, because {} before it takes every alert that \
+                     this one would; move this route up, or give the other one `continue: true`",
+                    child.path, other.path
+                )),
+                None => self.route(child, above, found),
             }
         }
     }
+}
+
+/// Whether a route takes every alert that these matchers leave.
+fn takes_all_of(route: &Route, matchers: &[&Matcher]) -> bool {
+    let same = |one: &Matcher, other: &Matcher| {
+        (one.name(), one.operator(), one.value()) == (other.name(), other.operator(), other.value())
+    };
+    let is_any = |matcher: &Matcher| {
+        matcher.operator() == Operator::Matches && matcher.value() == ".*"
+    };
+    route
+        .matchers
+        .iter()
+        .all(|own| is_any(own) || matchers.iter().any(|other| same(own, other)))
+}
+
+/// Two matchers of which one alone can hold.
+fn contradiction<'m>(matchers: &[&'m Matcher]) -> Option<(&'m Matcher, &'m Matcher)> {
+    let named = |name: &str| {
+        let equal = matchers
+            .iter()
+            .filter(|one| one.operator() == Operator::Equal);
+        let mut of_name = equal.filter(|one| one.name() == name).copied();
+        let first = of_name.next()?;
+        let other = of_name.find(|other| other.value() != first.value())?;
+        Some((first, other))
+    };
+    matchers.iter().find_map(|matcher| named(matcher.name()))
 }
 
 /// A fallback reaches its receiver wherever the receiver that it replaces is reached.
@@ -324,6 +385,52 @@ mod tests {
         );
         assert!(
             !told(&said, "no alert reaches this route") && !told(&said, "the receiver `c`"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_route_whose_alerts_another_takes_and_one_that_contradicts_itself_are_named() {
+        for (routes, place) in [
+            ("{ receiver: b, matchers: ['sli=~.*'] }, { receiver: c, matchers: [sli=x] }", 1),
+            (
+                "{ receiver: b, matchers: [sli=x] }, { receiver: c, matchers: [kind=incident, sli=x] }",
+                1,
+            ),
+            ("{ receiver: c, matchers: [severity=critical, 'severity=\"warning\"'] }", 0),
+        ] {
+            let said = warnings(routes, "");
+            let route = format!("route.routes[{place}]");
+            assert!(
+                said.iter().any(|said| said.starts_with(&route)
+                    && said.contains("no alert reaches this route"))
+                    && told(&said, "the receiver `c`"),
+                "{routes}: {said:?}"
+            );
+        }
+        let below = "{ receiver: b, matchers: [severity=critical], routes: [{ receiver: c, \
+                     matchers: [severity=warning] }] }";
+        assert!(told(&warnings(below, ""), "both `critical` and `warning`"));
+        for routes in [
+            "{ receiver: b, matchers: [sli=x], continue: true }, { receiver: c, matchers: [sli=x] }",
+            "{ receiver: b, matchers: [sli=x, kind=incident] }, { receiver: c, matchers: [sli=x] }",
+            "{ receiver: b, matchers: [sli=x] }, { receiver: c, matchers: [sli!=x] }",
+            "{ receiver: b, matchers: ['sli=~x'] }, { receiver: c, matchers: [sli=x] }",
+            "{ receiver: c, matchers: [severity=critical, severity!=warning] }",
+        ] {
+            let said = warnings(routes, "");
+            assert!(
+                !told(&said, "no alert reaches this route") && !told(&said, "the receiver `c`"),
+                "{routes}: {said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_label_that_no_alert_has_is_named_where_an_objective_matches_it() {
+        let said = warnings("{ receiver: b }", "objectives: [{ matchers: [severty=x], slo: 99.9 }]");
+        assert!(
+            told(&said, "objectives[0].matchers: no alert has a label `severty`"),
             "{said:?}"
         );
     }

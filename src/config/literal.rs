@@ -1,22 +1,35 @@
 //! Text that looks like a template but is not one: it is reported, because it would reach people
 //! verbatim, or nobody at all.
 //!
-//! One rule for all options of integrations: a place that is not a template's must not contain one.
+//! One rule for all settings but profiles, whose fields are templates, and secrets, which may be any
+//! text: a place that is not a template's must not contain one.
 
 use std::collections::BTreeSet;
 
 use super::yaml::{Node, Value};
 use crate::{receiver::template::looks_like_template, settings::Problem};
 
-/// The texts below `receivers` that look like a template and are not in one of `templates`, the
-/// places of templates.
+/// The settings in which a template has a place of its own.
+const ELSEWHERE: [&str; 3] = ["profiles", "templates", "include"];
+/// What may be any text.
+const SECRETS: [&str; 6] = [
+    "password",
+    "token",
+    "signing_key",
+    "client_secret",
+    "refresh_token",
+    "secret",
+];
+
+/// The texts that look like a template and are not in one of `templates`, the places of templates.
 pub fn problems(tree: &Node, templates: &BTreeSet<String>) -> Vec<Problem> {
     let mut found = Vec::new();
     let Value::Map(entries) = &tree.value else {
         return found;
     };
-    for entry in entries.iter().filter(|entry| entry.key == "receivers") {
-        walk(&entry.value, "receivers", templates, &mut found);
+    let literal = |key: &str| !ELSEWHERE.contains(&key);
+    for entry in entries.iter().filter(|entry| literal(&entry.key)) {
+        walk(&entry.value, &entry.key, templates, &mut found);
     }
     found
 }
@@ -34,7 +47,10 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
             }
         }
         Value::Map(entries) => {
-            for entry in entries {
+            for entry in entries
+                .iter()
+                .filter(|entry| !SECRETS.contains(&entry.key.as_str()))
+            {
                 if looks_like_template(&entry.key) {
                     let what = format!(
                         "the name `{}` looks like a template, and a name cannot be one",
@@ -59,6 +75,10 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
 
 /// The options of the same integration that may be templates.
 fn mend(path: &str, templates: &BTreeSet<String>) -> String {
+    if !path.starts_with("receivers") {
+        return "write the text itself; `${NAME}` is the environment's variable NAME".to_owned();
+    }
+
     let place = path
         .match_indices(']')
         .nth(1)

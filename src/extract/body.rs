@@ -18,7 +18,8 @@ use super::{
     element::{self, Found},
     json,
     mime::{
-        Disposition, Kind, Line, boundary, boundary_line, differs, disposition, kind, trim_line_end,
+        Disposition, Kind, Line, boundary, boundary_line, differs, disposition, is_contradictory,
+        kind, trim_line_end,
     },
     quoted_printable,
     structured::Structured,
@@ -78,7 +79,7 @@ impl<'a> Body<'a> {
                 });
             }
             Disposition::Attachment => return,
-            Disposition::Unsure => {
+            Disposition::Odd | Disposition::Unsure => {
                 let reason =
                     || "a part of the mail does not say whether it is an attachment".to_owned();
                 return self.obstructed_if_there(body, reason);
@@ -99,6 +100,11 @@ impl<'a> Body<'a> {
                     )
                 };
                 self.obstructed_if_there(body, reason);
+            }
+            Kind::Other if is_contradictory(header, &content) => {
+                self.obstructed_if_there(body, || {
+                    "a part of the mail says two things of what it is (Content-Type)".to_owned()
+                });
             }
             Kind::Packed | Kind::Other => {}
         }
@@ -126,6 +132,7 @@ impl<'a> Body<'a> {
         }
 
         let delimiter = format!("--{boundary}");
+        let mut preamble = None;
         let mut part_start = None;
         let mut ended = false;
 
@@ -137,6 +144,7 @@ impl<'a> Body<'a> {
                 ended = part_start.is_some();
                 continue;
             }
+            let before = *preamble.get_or_insert(&body[..at]);
             if let Some(start) = part_start {
                 let (header, content) = split_part(body.get(start..at).unwrap_or_default());
                 self.entity(header, trim_line_end(content), depth + 1, in_digest);
@@ -148,6 +156,13 @@ impl<'a> Body<'a> {
                 if part_start.is_none() {
                     self.obstructed_if_there(body, || {
                         "the mail has a multipart without a part".to_owned()
+                    });
+                }
+                // Mail programs pass over both, and some begin another part where a multipart was
+                // closed too early.
+                for outside in [before, &body[next..]] {
+                    self.obstructed_if_there(outside, || {
+                        "the mail has an alert before or behind all parts of a multipart".to_owned()
                     });
                 }
                 return;
@@ -219,7 +234,7 @@ impl<'a> Body<'a> {
             });
         }
 
-        if self.found.len() == before && encoding == Encoding::Identity && is_encoded(body) {
+        if self.found.len() == before && is_encoded(encoding, body) {
             self.obstructed(body, || {
                 "an HTML part of the mail is encoded, and does not say how".to_owned()
             });
@@ -290,14 +305,18 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Whether a part that says it is not encoded holds the element in an encoding.
-fn is_encoded(body: &[u8]) -> bool {
-    if !trace::is_plain(body) {
-        return trace::is_there(body);
+/// Whether a part holds the element in an encoding that it does not name, or in one more.
+fn is_encoded(encoding: Encoding, body: &[u8]) -> bool {
+    let decoded = encoding.decode(body).bytes;
+    if !trace::is_plain(&decoded) {
+        return match encoding {
+            Encoding::Identity => trace::is_there(&decoded),
+            _ => trace::is_encoded(&decoded),
+        };
     }
     // Its id needs no escape, but the equals sign before it does.
-    memmem::find(body, b"=3D").is_some()
-        && element::find(&String::from_utf8_lossy(&quoted_printable::decode(body).0))
+    memmem::find(&decoded, b"=3D").is_some()
+        && element::find(&String::from_utf8_lossy(&quoted_printable::decode(&decoded).0))
             .is_ok_and(|found| !found.is_empty())
 }
 

@@ -57,19 +57,32 @@ pub(super) fn kind(content: &Structured) -> Kind {
         ("text", "plain") => Kind::Other,
         (main, sub) if !MAIN_TYPES.contains(&main) || sub.is_empty() => Kind::Unnamed,
         ("text", _) => Kind::Unsure,
+        ("application" | "message", sub) if sub.contains("html") || sub.ends_with("xml") => {
+            Kind::Unsure
+        }
         _ => Kind::Other,
     }
+}
+
+/// Whether a field names a type, and says something of another one beside it.
+pub(super) fn is_contradictory(header: &[u8], content: &Structured) -> bool {
+    !content.all("boundary").is_empty()
+        || first(header, b"Content-Type").is_some_and(|value| {
+            memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some()
+        })
 }
 
 /// Whether a part is to be shown (RFC 2183).
 pub(super) enum Disposition {
     Inline,
     Attachment,
+    /// A word that nobody has defined: RFC 2183, 2.8 treats it as an attachment, and mail programs
+    /// show such a part.
+    Odd,
     /// It does not say in a way that can be read.
     Unsure,
 }
 
-/// RFC 2183, 2.8: any disposition but `inline` is to be treated as an attachment.
 pub(super) fn disposition(header: &[u8]) -> Disposition {
     let Some(value) = first(header, b"Content-Disposition") else {
         return Disposition::Inline;
@@ -82,7 +95,8 @@ pub(super) fn disposition(header: &[u8]) -> Disposition {
         "inline" => Disposition::Inline,
         "" if value.trim_ascii().is_empty() => Disposition::Inline,
         "" => Disposition::Unsure,
-        _ => Disposition::Attachment,
+        "attachment" => Disposition::Attachment,
+        _ => Disposition::Odd,
     }
 }
 

@@ -59,7 +59,10 @@ impl<'a> Parts<'a> {
             _ => self.all.push(Part {
                 header,
                 body,
-                inline: !matches!(disposition(header), Disposition::Attachment),
+                inline: !matches!(
+                    disposition(header),
+                    Disposition::Attachment | Disposition::Odd
+                ),
                 content,
                 kind,
             }),

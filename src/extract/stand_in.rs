@@ -1,7 +1,7 @@
 //! What Exchange hands out in place of a mail that it cannot convert for IMAP or POP: a text that
 //! names it.
 
-use super::quoted_printable;
+use super::{parts, quoted_printable};
 use crate::message::{header, sender};
 
 /// The largest body of a stand-in, in bytes: it has three lines and a list.
@@ -16,7 +16,7 @@ pub(super) fn is_one(
     configured: &[String],
 ) -> bool {
     let from = header::first(header, b"From")
-        .map(String::from_utf8_lossy)
+        .and_then(super::subject)
         .unwrap_or_default();
     let by_exchange = from.contains("Microsoft Exchange");
     let of_retrieval =
@@ -26,8 +26,14 @@ pub(super) fn is_one(
         return false;
     }
 
-    let text = quoted_printable::decode(body).0;
+    let names = |text: &[u8]| {
+        text.split(|byte| *byte == b'\n')
+            .any(|line| sender::names(line, configured))
+    };
 
-    text.split(|byte| *byte == b'\n')
-        .any(|line| sender::names(line, configured))
+    names(&quoted_printable::decode(body).0)
+        || parts::of(header, body)
+            .all
+            .iter()
+            .any(|part| names(part.text().as_bytes()))
 }

@@ -16,24 +16,32 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
 
 /// Whether the element's id is in there, perhaps encoded, perhaps cut by line ends.
 pub(super) fn is_there(bytes: &[u8]) -> bool {
-    if is_plain(bytes) {
-        return true;
-    }
-
-    let solid = |bytes: &[u8]| -> Vec<u8> {
-        bytes
-            .iter()
-            .copied()
-            .filter(|byte| !byte.is_ascii_whitespace() && *byte != 0)
-            .collect()
-    };
-
-    let as_sent = solid(bytes);
-    is_plain(&as_sent)
-        || IN_BASE64
-            .iter()
-            .any(|encoded| memmem::find(&as_sent, encoded.as_bytes()).is_some())
+    is_plain(bytes)
+        || is_plain(&solid(bytes))
+        || is_encoded(bytes)
         || is_plain(&solid(&quoted_printable::decode(bytes).0))
+}
+
+/// Whether the element's id is in there in an encoding: in base64, in quoted-printable, or in
+/// characters of several bytes.
+pub(super) fn is_encoded(bytes: &[u8]) -> bool {
+    let without_nul = || bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>();
+    let solid = solid(bytes);
+
+    IN_BASE64
+        .iter()
+        .any(|encoded| memmem::find(&solid, encoded.as_bytes()).is_some())
+        || is_plain(&without_nul())
+        || is_plain(&quoted_printable::decode(bytes).0)
+}
+
+/// Without what transport puts between any two bytes.
+fn solid(bytes: &[u8]) -> Vec<u8> {
+    bytes
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace() && *byte != 0)
+        .collect()
 }
 
 #[cfg(test)]

@@ -145,16 +145,43 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
 
     match address(&unfolded) {
         Ok(address) if is_configured(address, configured) => Sender::Configured,
-        // An encoded local part is another address to one program, and the sender's to another.
+        // What is encoded or enclosed is another address to one program, and the sender's to
+        // another.
         Ok(address) if names(address, configured) => {
-            Sender::Doubtful("its From is odd: its address is encoded".to_owned())
+            Sender::Doubtful("its From is odd: its address is encoded or enclosed".to_owned())
         }
-        Ok(address) => Sender::Other(format!(
-            "it is from {}, not from a sender of alerts.from",
-            printable(address)
-        )),
+        Ok(address) => another(
+            address,
+            format!(
+                "it is from {}, not from a sender of alerts.from",
+                printable(address)
+            ),
+        ),
         Err(odd) => loose::read(&unfolded, configured, odd),
     }
+}
+
+/// The sender at an address that is none of the configured ones, and perhaps none at all.
+fn another(address: &[u8], why: String) -> Sender {
+    if is_whole(address) {
+        Sender::Other(why)
+    } else {
+        Sender::Unknown(why)
+    }
+}
+
+/// Whether mail can be from such an address: nothing is missing between its dots and around its
+/// `@`.
+fn is_whole(address: &[u8]) -> bool {
+    let address = address.strip_suffix(b".").unwrap_or(address);
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"-_".contains(byte);
+    memchr::memrchr(b'@', address).is_some_and(|at| {
+        !address[..at].is_empty()
+            && !address[..at].contains(&b'@')
+            && address[at + 1..]
+                .split(|byte| *byte == b'.')
+                .all(|label| !label.is_empty() && label.iter().all(is_host))
+    })
 }
 
 fn is_configured(address: &[u8], configured: &[String]) -> bool {
@@ -381,6 +408,12 @@ mod tests {
             "From: <no-reply%40am.atlassian.com>",
             "From: no-reply&#64;am.atlassian.com",
             "From: <no-reply@am.atlassian.com?>",
+            "From: Atlassian \u{ff1c}no-reply@am.atlassian.com\u{ff1e}",
+            "From: \u{300c}no-reply@am.atlassian.com\u{300d}",
+            "From: {no-reply@am.atlassian.com}",
+            "From: `no-reply@am.atlassian.com`",
+            "From: *no-reply@am.atlassian.com*",
+            "From: <//no-reply@am.atlassian.com>",
             "From: Atlassian &lt;no-reply@am.atlassian.com&gt;",
             "From: x@evil.example\rFrom: no-reply@am.atlassian.com",
             "From: no-reply@am.atlassian.com\0.evil.example",
@@ -413,6 +446,11 @@ mod tests {
             "From: no-reply@am.\u{430}tlassian.com",
             "From: no\u{2010}reply@am.atlassian.com",
             "From: no-reply%am.atlassian.com@evil.example",
+            "From: \u{e9}no-reply@am.atlassian.com",
+            "From: no-reply@am.atlassian.com\u{e9}",
+            "From: no-reply.@am.atlassian.com",
+            "From: no-reply+tag@am.atlassian.com",
+            "From: {no-reply@am.atlassian.com} <x@evil.example>",
         ] {
             assert!(
                 matches!(judge(from), Sender::Other(_)),
@@ -430,6 +468,10 @@ mod tests {
             "From:",
             "From: <>",
             "From: Microsoft Exchange Server",
+            "From: no-reply@@am.atlassian.com",
+            "From: no-reply@am..atlassian.com",
+            "From: <no-reply@[am.atlassian.com]>",
+            "From: no-reply@",
         ] {
             assert!(
                 matches!(judge(from), Sender::Unknown(_)),

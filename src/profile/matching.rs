@@ -50,7 +50,7 @@ impl Matching {
     pub fn compile(key: &str, settings: &Match, problems: &mut Vec<Problem>) -> Self {
         for (index, from) in settings.from.iter().enumerate() {
             let bare = from.strip_prefix('@').map(|domain| format!("x@{domain}"));
-            if !is_address(bare.as_deref().unwrap_or(from)) {
+            if !is_address(bare.as_deref().unwrap_or(from)) || from.contains('*') {
                 problems.push(Problem::new(
                     format!("{key}.from[{index}]"),
                     format!("`{from}` is neither a mail address nor a domain"),

@@ -68,11 +68,15 @@ fn shown(text: &str) -> String {
         ""
     };
 
-    format!(
-        "{}://{user}{}{query}",
-        url.scheme(),
-        &url[Position::BeforeHost..Position::AfterPath]
-    )
+    // A path is added to a base, which ends without a slash.
+    let place = &url[Position::BeforeHost..Position::AfterPath];
+    let place = if query.is_empty() && !text.ends_with('/') {
+        place.trim_end_matches('/')
+    } else {
+        place
+    };
+
+    format!("{}://{user}{place}{query}", url.scheme())
 }
 
 fn has_user(url: &Url) -> bool {

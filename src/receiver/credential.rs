@@ -40,14 +40,19 @@ pub type Fault = (String, &'static str);
 /// The length of PagerDuty's keys.
 const ROUTING_KEY: usize = 32;
 
-/// Prefixes that clients put before a key, and that are copied along.
-const PREFIXES: [&str; 6] = [
-    "genie key ",
-    "geniekey ",
-    "bearer ",
-    "basic ",
-    "token ",
-    "authorization:",
+/// What clients and pages put before a key, and is copied along.
+const PREFIXES: [&str; 11] = [
+    "genie key",
+    "geniekey",
+    "bearer",
+    "basic",
+    "token",
+    "authorization",
+    "api key",
+    "api-key",
+    "api_key",
+    "apikey",
+    "x-api-key",
 ];
 
 impl Shape {
@@ -112,8 +117,13 @@ impl Shape {
         let fault = |what: &str, mend| Err((what.to_owned(), mend));
         let lower = text.to_ascii_lowercase();
 
-        if PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
-            let word = text.split([' ', ':']).next().unwrap_or_default();
+        let is_before = |prefix: &&str| {
+            lower
+                .strip_prefix(*prefix)
+                .is_some_and(|rest| rest.starts_with([' ', ':', '=']) && rest.trim_matches('=') != "")
+        };
+        if PREFIXES.iter().any(|prefix| is_before(&prefix)) {
+            let word = text.split([' ', ':', '=']).next().unwrap_or_default();
             return Err((
                 format!("begins with `{word}`"),
                 "keep only what follows: alertbridge adds the rest",
@@ -289,6 +299,9 @@ mod tests {
                     format!("Authorization: {key}"),
                     "begins with `Authorization`",
                 ),
+                (format!("geniekey:{key}"), "begins with `geniekey`"),
+                (format!("api_key={key}"), "begins with `api_key`"),
+                (format!("X-Api-Key: {key}"), "begins with `X-Api-Key`"),
                 (format!("API_KEY={key}"), "environment file"),
                 (format!("{key}\u{200B}"), "not seen"),
                 ("https://api.example.com/key".to_owned(), "an address"),
@@ -301,6 +314,9 @@ mod tests {
                 );
                 assert!(!what.contains(key), "{what}");
             }
+        }
+        for right in ["tokenised", "basic-1", "apikey==", "bearer"] {
+            assert_eq!(Shape::Key.check(right), Ok(()), "{right}");
         }
         assert!(Shape::Key.check("two words").is_err());
         assert!(Shape::BotToken.check("xapp-1-A").is_err());

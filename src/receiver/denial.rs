@@ -219,7 +219,14 @@ fn begins_badly(said: &str) -> bool {
         .next()
         .is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
 
-    FAILED.contains(&first) || class || lower.starts_with("not found")
+    // `errors: 0`, `Failed=0, sent=1`.
+    let counted = lower.strip_prefix(first).and_then(|rest| {
+        let rest = rest.trim_start().strip_prefix([':', '='])?.trim_start();
+        rest.split(|c: char| !c.is_ascii_alphanumeric()).next()
+    });
+    let is_none = counted.is_some_and(|count| !count.is_empty() && NONE.contains(&count));
+
+    (FAILED.contains(&first) && !is_none) || class || lower.starts_with("not found")
 }
 
 fn is_done(said: &str) -> bool {
@@ -345,6 +352,9 @@ mod tests {
             "notified",
             "thank_you",
             "Noted.",
+            "errors: 0",
+            "Failed=0, sent=1",
+            "error = none",
         ] {
             assert_eq!(of_text(taken), None, "{taken}");
         }
@@ -352,6 +362,9 @@ mod tests {
             "no_service",
             "a_new_error",
             "Error: off",
+            "errors: 10",
+            "error:",
+            "failed",
             "FAILED",
             "Invalid webhook",
             "Not Found",

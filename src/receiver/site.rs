@@ -206,13 +206,25 @@ impl<'a> Site<'a> {
     ) -> Option<Address> {
         let mut base = text.trim().trim_end_matches('/');
         for path in paths {
+            let at = base.len().saturating_sub(path.len());
             base = base
-                .strip_suffix(path)
-                .unwrap_or(base)
+                .split_at_checked(at)
+                .filter(|(_, end)| end.eq_ignore_ascii_case(path))
+                .map_or(base, |(begin, _)| begin)
                 .trim_end_matches('/');
         }
 
         let address = self.address(field, base, true)?;
+        // What stands behind the version of an API is copied from a page about one of its calls.
+        let is_version = |part: &str| matches!(part.as_bytes(), [b'v' | b'V', b'0'..=b'9']);
+        let is_call = http_url::parse(base).is_ok_and(|url| url.path().split('/').any(is_version));
+        if is_call {
+            self.warn(
+                field,
+                "it is the address of one call, and the paths of the API are added to it",
+                "end it before the version: https://api.example.com",
+            );
+        }
         if http_url::parse(base)
             .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
         {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mail_parser::parsers::MessageStream;
 
-use super::{Sender, is_configured, printable};
+use super::{Sender, another, is_configured, printable};
 
 /// Characters that programs without zero-width characters drop from an address.
 const INVISIBLE: [char; 7] = [
@@ -83,10 +83,13 @@ fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
         return Sender::Doubtful(odd.to_owned());
     }
 
-    Sender::Other(format!(
-        "{odd}; it is from {}, not from a sender of alerts.from",
-        printable(last)
-    ))
+    another(
+        last,
+        format!(
+            "{odd}; it is from {}, not from a sender of alerts.from",
+            printable(last)
+        ),
+    )
 }
 
 /// Whether there is more than one pair of brackets.
@@ -138,18 +141,23 @@ fn decoded(text: &[u8]) -> Option<String> {
 
 /// Whether a text contains an address that is not part of a longer one.
 fn holds(text: &str, address: &str) -> bool {
+    /// What is written around an address, though it could be in one.
+    const AROUND: &str = "='_{}`|/*~^";
+
     text.match_indices(address).any(|(at, _)| {
-        let before = text[..at].bytes().next_back();
-        let mut after = text[at + address.len()..].bytes();
-        let in_host =
-            |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'-' | b'_');
+        let before = text[..at].chars().next_back();
+        let mut after = text[at + address.len()..].chars();
+        let in_host = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         let longer = match after.next() {
-            Some(b'.') => after.next().is_some_and(in_host),
-            Some(byte) => in_host(byte),
+            Some('.') => after.next().is_some_and(in_host),
+            Some(c) => in_host(c),
             None => false,
         };
-        let begun = address.starts_with('@')
-            || !before.is_some_and(|byte| in_atom(byte) && !matches!(byte, b'=' | b'\'' | b'_'));
+        let in_local = |c: char| match u8::try_from(c) {
+            Ok(byte) if byte.is_ascii() => in_atom(byte) && !AROUND.contains(c),
+            _ => c.is_alphanumeric(),
+        };
+        let begun = address.starts_with('@') || !before.is_some_and(in_local);
         begun && !longer
     })
 }
