@@ -145,7 +145,12 @@ fn matching(
             paths.clear();
             return paths;
         }
-        if paths.len() == before && !is_pattern && !Path::new(pattern).exists() {
+        if Path::new(pattern).is_dir() {
+            refuse(
+                format!("`{pattern}` is a folder, and none of its files would be read"),
+                "name the files in it: `conf.d/*.yaml`",
+            );
+        } else if paths.len() == before && !is_pattern && !Path::new(pattern).exists() {
             refuse(
                 format!("there is no file `{pattern}`"),
                 "correct the path, or drop it",

@@ -43,6 +43,7 @@ pub mod oauth;
 mod patience;
 mod plain;
 mod reach;
+mod recent;
 mod sasl;
 mod scan;
 mod server;

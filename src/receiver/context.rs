@@ -7,7 +7,7 @@ use minijinja::{
     value::{Enumerator, Object, Serde},
 };
 
-use super::{Parcel, wording};
+use super::{Parcel, text, wording};
 use crate::{delivery::Action, label};
 
 /// The variables besides the labels.
@@ -51,14 +51,14 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
             notification
                 .labels
                 .iter()
-                .map(|(name, text)| (name.to_string(), typed(name, text))),
+                .map(|(name, text)| (name.to_string(), typed(name, &text::seen(text)))),
         )
         .collect();
 
-    let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
+    let text = |text: Option<&str>| Value::from(text::seen(text.unwrap_or_default()).as_ref());
     let own = [
         ("labels", Value::from_object(Labels(labels.clone()))),
-        ("incident", Value::from(Serde(&notification.incident))),
+        ("incident", Value::from(Serde(&seen(&notification.incident)))),
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
         (
@@ -99,6 +99,20 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
             .chain(own.map(|(name, value)| (name.to_owned(), value)))
             .chain(receipt),
     )
+}
+
+/// What a mail said, as far as it is seen.
+fn seen(json: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::String(said) => Json::String(text::seen(said).into_owned()),
+        Json::Array(items) => items.iter().map(seen).collect(),
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (text::seen(name).into_owned(), seen(value)))
+            .collect(),
+        other => other.clone(),
+    }
 }
 
 /// The labels by name. A label that is not set reads as empty, as in Alertmanager.

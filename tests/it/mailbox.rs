@@ -92,6 +92,10 @@ pub struct State {
     pub refuses_expunge: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
+    /// A mail that SEARCH does not find yet, and for how many times.
+    pub unfound: Option<(u32, usize)>,
+    /// What stands between two numbers in the answer to a SEARCH.
+    pub between: &'static str,
     /// Everything it was asked.
     pub commands: Vec<String>,
     /// What a client must not do.
@@ -127,6 +131,8 @@ impl Mailbox {
             storm: 0,
             refuses_expunge: false,
             stale_searches: 0,
+            unfound: None,
+            between: " ",
             commands: Vec::new(),
             violations: Vec::new(),
             connections: 0,
@@ -453,14 +459,16 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
         state.stale_searches -= 1;
         found.pop();
     }
+    if let Some((uid, times)) = &mut state.unfound
+        && *times > 0
+        && let Some(place) = found.iter().position(|found| found == uid)
+    {
+        *times -= 1;
+        found.remove(place);
+    }
     if state.capabilities.contains("IMAP4rev1") {
-        return format!(
-            "* SEARCH{}\r\n",
-            found
-                .iter()
-                .map(|uid| format!(" {uid}"))
-                .collect::<String>()
-        );
+        let found: Vec<String> = found.iter().map(u32::to_string).collect();
+        return format!("* SEARCH {}\r\n", found.join(state.between));
     }
     let all = found
         .iter()

@@ -646,6 +646,226 @@ fn an_encoding_that_the_part_does_not_name_is_told_and_a_copy_that_is_hidden_is_
     }
 }
 
+/// The ways to make text fit for transport, of which a gateway may put a second on top of the first.
+fn packed(bytes: &[u8], way: u32) -> Vec<u8> {
+    match way {
+        0 => STANDARD.encode(bytes).into_bytes(),
+        1 => bytes
+            .iter()
+            .flat_map(|byte| match byte {
+                b' '..=b'<' | b'>'..=b'~' | b'\r' | b'\n' => vec![*byte],
+                byte => format!("={byte:02X}").into_bytes(),
+            })
+            .collect(),
+        _ => {
+            let text = String::from_utf8_lossy(bytes);
+            let units = text.encode_utf16();
+            match way {
+                2 => units.flat_map(u16::to_le_bytes).collect(),
+                3 => units.flat_map(u16::to_be_bytes).collect(),
+                _ => [0xfeff].into_iter().chain(units).flat_map(u16::to_le_bytes).collect(),
+            }
+        }
+    }
+}
+
+/// An alert's HTML of its own length, so that its base64 begins at each of the three places.
+fn page(draw: &mut Draw, id: &str) -> String {
+    let element = json!({
+        "appKey": "com.example.app", "incidentId": id, "incidentStatus": "OK",
+        "time": "2026-03-02T11:58:00Z", "metricName": "Jira App Availability",
+    });
+    format!(
+        "<html><p>{}</p><script type=\"application/json\" id=\"incident-data\">{element}</script>\
+         </html>\r\n",
+        "x".repeat(draw.rng.usize(..9))
+    )
+}
+
+/// An end that is lost is as bad as a trigger.
+fn assert_not_lost(eml: &[u8], kinds: &str) {
+    let found = extract(eml).found;
+    assert!(
+        !matches!(found, Extracted::NoAlert(_)),
+        "{found:?}\n{kinds}\n{}",
+        String::from_utf8_lossy(eml)
+    );
+}
+
+fn draw(seed: u64) -> Draw {
+    Draw {
+        rng: fastrand::Rng::with_seed(seed),
+        kinds: Vec::new(),
+    }
+}
+
+#[test]
+fn what_is_encoded_twice_or_in_another_way_than_it_says_is_never_lost() {
+    for seed in 0..600 {
+        let mut draw = draw(seed);
+        let html = page(&mut draw, "twice");
+        let (inner, outer) = (draw.rng.u32(..5), draw.rng.u32(..2));
+        let body = packed(&packed(html.as_bytes(), inner), outer);
+        let encoding = draw.one(if outer == 0 { &BASE64[..] } else { &QUOTED_PRINTABLE[..] });
+        let charset = draw.one(&["", "; charset=utf-8", "; charset=iso-8859-1", "; charset=x-odd"]);
+        let header = format!(
+            "From: {SENDER}\r\nContent-Type: text/html{charset}\r\nContent-Transfer-Encoding: \
+             {encoding}\r\n\r\n"
+        );
+        let eml = [header.as_bytes(), &body].concat();
+        assert_not_lost(&eml, &format!("{inner} in {outer}"));
+    }
+}
+
+#[test]
+fn an_alert_outside_of_all_parts_or_in_one_that_says_two_things_is_never_lost() {
+    let dispositions = [
+        "body",
+        "unknown",
+        "none",
+        "x-inline",
+        "in line",
+        "form-data; name=x",
+        "inline-attachment",
+        "alternative",
+        "attachement; filename=x.html",
+        "\"shown\"",
+    ];
+    let types = [
+        "application/xml",
+        "application/vnd.example+xml",
+        "message/html",
+        "text/plain; text/html",
+        "text/plain, text/html; charset=utf-8",
+        "text/plain; boundary=bb",
+        "application/x-html-archive",
+    ];
+    let entity = |kind: &str, disposition: &str, html: &str| {
+        let disposition = match disposition {
+            "" => String::new(),
+            word => format!("Content-Disposition: {word}\r\n"),
+        };
+        format!("Content-Type: {kind}\r\n{disposition}\r\n{html}")
+    };
+    for seed in 0..400 {
+        let mut draw = draw(seed);
+        let html = page(&mut draw, "outside");
+        let odd = match draw.rng.u32(..3) {
+            0 => entity("text/html", draw.one(&dispositions), &html),
+            1 => entity(draw.one(&types), "", &html),
+            _ => {
+                let plain = "Content-Type: text/plain\r\n\r\nalert\r\n";
+                let shown = entity("text/html", "", &html);
+                let body = match draw.rng.u32(..4) {
+                    0 => format!("{html}\r\n--b1\r\n{plain}--b1--\r\n"),
+                    1 => format!("--b1\r\n{plain}--b1--\r\n{shown}"),
+                    2 => format!("--b1\r\n{plain}--b1--\r\n--b1\r\n{shown}--b1--\r\n"),
+                    _ => format!("--b1\r\n{plain}--b1--\r\n\r\n{}", STANDARD.encode(&html)),
+                };
+                format!("Content-Type: multipart/mixed; boundary=b1\r\n\r\n{body}")
+            }
+        };
+        let whole = if draw.rng.bool() {
+            odd
+        } else {
+            format!("Content-Type: multipart/related; boundary=b2\r\n\r\n--b2\r\n{odd}\r\n--b2--\r\n")
+        };
+        assert_not_lost(format!("From: {SENDER}\r\n{whole}").as_bytes(), "");
+    }
+}
+
+#[test]
+fn a_sender_in_any_brackets_or_misspelt_is_never_taken_for_another() {
+    let around = [
+        ("\u{ff1c}", "\u{ff1e}"),
+        ("\u{300c}", "\u{300d}"),
+        ("\u{2039}", "\u{203a}"),
+        ("\u{201c}", "\u{201d}"),
+        ("\u{ab}", "\u{bb}"),
+        ("\u{a0}", "\u{a0}"),
+        ("{", "}"),
+        ("`", "`"),
+        ("*", "*"),
+        ("_", "_"),
+        ("|", "|"),
+        ("~", "~"),
+        ("//", ""),
+        ("", "/"),
+        ("\u{2192}", ""),
+    ];
+    let misspelt = [
+        "no-reply@@am.atlassian.com",
+        "no-reply@am..atlassian.com",
+        "no-reply@.am.atlassian.com",
+        "no-reply@[am.atlassian.com]",
+        "no-reply@",
+        "@am.atlassian.com",
+    ];
+    for seed in 0..600 {
+        let mut draw = draw(seed);
+        let (before, after) = around[draw.rng.usize(..around.len())];
+        let address = if draw.rng.u32(..4) == 0 {
+            draw.one(&misspelt).to_owned()
+        } else {
+            format!("{before}{SENDER}{after}")
+        };
+        let from = match draw.rng.u32(..4) {
+            0 => format!("Atlassian {address}"),
+            1 => format!("<{address}>"),
+            2 => format!("Atlassian <{address}>"),
+            _ => address,
+        };
+        let html = page(&mut draw, "disguised");
+        let eml = format!("From: {from}\r\nContent-Type: text/html\r\n\r\n{html}");
+        assert_not_lost(eml.as_bytes(), &from);
+    }
+}
+
+#[test]
+fn a_note_in_place_of_a_mail_is_told_in_any_encoding_and_language() {
+    let subjects = [
+        "Retrieval using the IMAP4 protocol failed for the following message: 7",
+        "=?utf-8?B?SU1BUDQg44OX44Ot44OI44Kz44Or?=",
+        "Abruf mit dem POP3-Protokoll",
+        "7",
+    ];
+    let froms = [
+        "Microsoft Exchange Server",
+        "\"Microsoft Exchange\" <MicrosoftExchange329e@example.com>",
+        "=?utf-8?B?TWljcm9zb2Z0IEV4Y2hhbmdl?= <exchange@example.com>",
+    ];
+    for seed in 0..300 {
+        let mut draw = draw(seed);
+        let note = format!(
+            "\u{30b5}\u{30fc}\u{30d0}\u{30fc}\r\n\r\nSubject: \"Alert\"\r\nFrom: \"Atlassian\" \
+             (\"{SENDER}\")\r\n"
+        );
+        let (bytes, charset) = match draw.rng.u32(..3) {
+            0 => (packed(note.as_bytes(), 4), "utf-16"),
+            1 => (Encoding::for_label(b"shift_jis").unwrap().encode(&note).0.into_owned(), "shift_jis"),
+            _ => (note.into_bytes(), "utf-8"),
+        };
+        let (way, encoding) = if charset == "utf-16" || draw.rng.bool() {
+            (0, "base64")
+        } else {
+            (1, "quoted-printable")
+        };
+        let part = format!(
+            "Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: \
+             {encoding}\r\n\r\n{}\r\n",
+            String::from_utf8(packed(&bytes, way)).unwrap()
+        );
+        let part = if draw.rng.bool() {
+            part
+        } else {
+            format!("Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n{part}\r\n--b--\r\n")
+        };
+        let (from, subject) = (draw.one(&froms), draw.one(&subjects));
+        let eml = format!("From: {from}\r\nSubject: {subject}\r\n{part}");
+        assert_not_lost(eml.as_bytes(), "");
+    }
+}
+
 #[test]
 fn the_same_oddities_of_another_sender_tell_nobody() {
     let froms = [

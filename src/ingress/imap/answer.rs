@@ -113,7 +113,7 @@ impl Reply {
             return Ok(Self::Continue(rest.trim_start().to_owned()));
         }
 
-        let (tag, rest) = line.split_once(' ').ok_or(Breach::Foreign)?;
+        let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let rest = rest.trim_start();
         let (word, more) = rest.split_once(' ').unwrap_or((rest, ""));
 
@@ -144,11 +144,7 @@ impl Reply {
 
         Ok(match word.to_ascii_uppercase().as_str() {
             "CAPABILITY" => Self::Capability(words(more)),
-            "SEARCH" => Self::Search(
-                more.split(' ')
-                    .map_while(|word| word.parse().ok())
-                    .collect(),
-            ),
+            "SEARCH" => Self::Search(search(more)?),
             "ESEARCH" => Self::Search(extended_search(more)?),
             _ => Self::Other,
         })
@@ -159,6 +155,17 @@ fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace()
         .map(str::to_ascii_uppercase)
         .collect()
+}
+
+/// `2 5 (MODSEQ 917162500)`, with any white space, and as sets too. An answer that is read in part
+/// would hide the mails in the rest of it, so it is none.
+fn search(text: &str) -> Result<Vec<u32>, Breach> {
+    let found: Option<Vec<Vec<u32>>> = text
+        .split_ascii_whitespace()
+        .take_while(|word| !word.starts_with('('))
+        .map(numbers)
+        .collect();
+    Ok(found.ok_or(Breach::Foreign)?.concat())
 }
 
 /// `(TAG "A5") UID ALL 1:3,7`, as servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). If nothing is
@@ -222,6 +229,8 @@ mod tests {
             ("* SEARCH ", vec![]),
             ("* SEARCH", vec![]),
             ("* SEARCH 2 5 (MODSEQ 917162500)", vec![2, 5]),
+            ("*  search  2   5\t7 ", vec![2, 5, 7]),
+            ("* SEARCH 2,5 7:9", vec![2, 5, 7, 8, 9]),
             ("* ESEARCH (TAG \"A5\") UID ALL 1:3,7", vec![1, 2, 3, 7]),
             ("* ESEARCH (TAG \"A5\") UID", vec![]),
         ] {
@@ -231,10 +240,18 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(
-            Reply::read(&line("* ESEARCH (TAG \"A5\") UID ALL 1:4294967295")),
-            Err(Breach::Foreign)
-        );
+        for partly in [
+            "* ESEARCH (TAG \"A5\") UID ALL 1:4294967295",
+            "* SEARCH 1 two 3",
+            "* SEARCH 1 2;3",
+            "* SEARCH 1 99999999999",
+        ] {
+            assert_eq!(
+                Reply::read(&line(partly)),
+                Err(Breach::Foreign),
+                "{partly}"
+            );
+        }
     }
 
     #[test]
@@ -245,6 +262,8 @@ mod tests {
             "* LIST () \"/\" x",
             "* ID NIL",
             "",
+            "*",
+            "* ",
             "* 5 EXPUNGE",
         ] {
             assert_eq!(Reply::read(&line(text)), Ok(Reply::Other), "{text}");

@@ -196,7 +196,8 @@ impl Fetched {
                 self.arrived =
                     text().and_then(|text| internal_date(&String::from_utf8_lossy(&text)));
             }
-            b"BODY[]" | b"BODY.PEEK[]" => self.body = text().filter(|text| !text.is_empty()),
+            // RFC822 is its name in IMAP2.
+            b"BODY[]" | b"BODY.PEEK[]" | b"RFC822" => self.body = text().filter(|text| !text.is_empty()),
             name if name.starts_with(b"BODY[HEADER]") => self.header = text(),
             // There is nothing beyond the end of a mail.
             name if name.starts_with(b"BODY[]<") => {
@@ -273,6 +274,10 @@ mod tests {
         assert_eq!(
             fetch("* 3 FETCH (UID 0 BODY[] \"a\\\"b\")").body,
             Some("a\"b".into())
+        );
+        assert_eq!(
+            fetch("* 3 FETCH (UID 9 RFC822 \"ab\" RFC822.TEXT \"c\")").body,
+            Some("ab".into())
         );
         assert_eq!(fetch("* 3 FETCH (UID 4294967296)").uid, None);
         assert_eq!(

@@ -171,12 +171,14 @@ impl Framing {
     }
 }
 
-/// `… {123}`: what precedes the brace, and the number. One that is too large for a `u64` counts
-/// as the largest.
+/// `… {123}`, and `~{123}` (RFC 3516) and `{123+}` (RFC 7888) where servers write them: what
+/// precedes it, and the number. One that is too large for a `u64` counts as the largest.
 fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;
     let brace = inner.iter().rposition(|&byte| byte == b'{')?;
     let (before, digits) = (&inner[..brace], &inner[brace + 1..]);
+    let before = before.strip_suffix(b"~").unwrap_or(before);
+    let digits = digits.strip_suffix(b"+").unwrap_or(digits);
 
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -239,6 +241,21 @@ mod tests {
                 vec![piece("a1 OK {9}", None)],
             ]
         );
+    }
+
+    #[test]
+    fn a_literal_is_announced_in_three_ways() {
+        for announced in ["{2}", "~{2}", "{2+}"] {
+            let answer = format!("* 3 FETCH (BODY[] {announced}\r\n(\r UID 9)\r\n");
+            assert_eq!(
+                judge(answer.as_bytes()).unwrap(),
+                [vec![
+                    piece("* 3 FETCH (BODY[] ", Some("(\r")),
+                    piece(" UID 9)", None)
+                ]],
+                "{announced}"
+            );
+        }
     }
 
     #[test]

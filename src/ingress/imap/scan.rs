@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    ops::Bound,
     sync::Arc,
 };
 
@@ -102,15 +101,16 @@ impl<'a> Scan<'a> {
 
         let since = start.not_before.map(calendar_day);
         let (mut after, mut new, mut read) = (start.after, 0, start.after);
+        let from = self.backlog.recent.begin(start.after);
 
-        for questions in walk::stretches(start.after, &self.folder) {
+        for questions in walk::stretches(from, &self.folder) {
             let Some(found) = self.find(&questions, since).await? else {
                 return Ok(Scanned::Stopped);
             };
             // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8).
             let found: Vec<u32> = found
-                .range((Bound::Excluded(after), Bound::Unbounded))
-                .copied()
+                .into_iter()
+                .filter(|uid| *uid > after || !self.backlog.recent.is_known(*uid))
                 .filter(|uid| !self.backlog.is_wanted(*uid))
                 .collect();
             new += found.len();
@@ -120,6 +120,7 @@ impl<'a> Scan<'a> {
                     None => return Ok(Scanned::Stopped),
                 }
             }
+            self.backlog.recent.found(&found);
             after = after.max(read);
         }
 
@@ -127,6 +128,8 @@ impl<'a> Scan<'a> {
         if since.is_some() {
             self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1)))
                 .await?;
+        } else {
+            self.backlog.recent.end(self.last_uid);
         }
 
         Ok(Scanned::New(new))

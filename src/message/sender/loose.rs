@@ -149,7 +149,7 @@ fn holds(text: &str, address: &str) -> bool {
         let mut after = text[at + address.len()..].chars();
         let in_host = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         let longer = match after.next() {
-            Some('.') => after.next().is_some_and(in_host),
+            Some('.' | '_') => after.next().is_some_and(in_host),
             Some(c) => in_host(c),
             None => false,
         };
