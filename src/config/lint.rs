@@ -205,9 +205,8 @@ fn takes_all_of(route: &Route, matchers: &[&Matcher]) -> bool {
     let same = |one: &Matcher, other: &Matcher| {
         (one.name(), one.operator(), one.value()) == (other.name(), other.operator(), other.value())
     };
-    let is_any = |matcher: &Matcher| {
-        matcher.operator() == Operator::Matches && matcher.value() == ".*"
-    };
+    let is_any =
+        |matcher: &Matcher| matcher.operator() == Operator::Matches && matcher.value() == ".*";
     route
         .matchers
         .iter()
@@ -392,18 +391,25 @@ mod tests {
     #[test]
     fn a_route_whose_alerts_another_takes_and_one_that_contradicts_itself_are_named() {
         for (routes, place) in [
-            ("{ receiver: b, matchers: ['sli=~.*'] }, { receiver: c, matchers: [sli=x] }", 1),
+            (
+                "{ receiver: b, matchers: ['sli=~.*'] }, { receiver: c, matchers: [sli=x] }",
+                1,
+            ),
             (
                 "{ receiver: b, matchers: [sli=x] }, { receiver: c, matchers: [kind=incident, sli=x] }",
                 1,
             ),
-            ("{ receiver: c, matchers: [severity=critical, 'severity=\"warning\"'] }", 0),
+            (
+                "{ receiver: c, matchers: [severity=critical, 'severity=\"warning\"'] }",
+                0,
+            ),
         ] {
             let said = warnings(routes, "");
             let route = format!("route.routes[{place}]");
             assert!(
-                said.iter().any(|said| said.starts_with(&route)
-                    && said.contains("no alert reaches this route"))
+                said.iter()
+                    .any(|said| said.starts_with(&route)
+                        && said.contains("no alert reaches this route"))
                     && told(&said, "the receiver `c`"),
                 "{routes}: {said:?}"
             );
@@ -428,9 +434,15 @@ mod tests {
 
     #[test]
     fn a_label_that_no_alert_has_is_named_where_an_objective_matches_it() {
-        let said = warnings("{ receiver: b }", "objectives: [{ matchers: [severty=x], slo: 99.9 }]");
+        let said = warnings(
+            "{ receiver: b }",
+            "objectives: [{ matchers: [severty=x], slo: 99.9 }]",
+        );
         assert!(
-            told(&said, "objectives[0].matchers: no alert has a label `severty`"),
+            told(
+                &said,
+                "objectives[0].matchers: no alert has a label `severty`"
+            ),
             "{said:?}"
         );
     }

@@ -316,8 +316,10 @@ fn is_encoded(encoding: Encoding, body: &[u8]) -> bool {
     }
     // Its id needs no escape, but the equals sign before it does.
     memmem::find(&decoded, b"=3D").is_some()
-        && element::find(&String::from_utf8_lossy(&quoted_printable::decode(&decoded).0))
-            .is_ok_and(|found| !found.is_empty())
+        && element::find(&String::from_utf8_lossy(
+            &quoted_printable::decode(&decoded).0,
+        ))
+        .is_ok_and(|found| !found.is_empty())
 }
 
 fn unknown_charset(name: &str) -> String {

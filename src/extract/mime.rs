@@ -67,9 +67,8 @@ pub(super) fn kind(content: &Structured) -> Kind {
 /// Whether a field names a type, and says something of another one beside it.
 pub(super) fn is_contradictory(header: &[u8], content: &Structured) -> bool {
     !content.all("boundary").is_empty()
-        || first(header, b"Content-Type").is_some_and(|value| {
-            memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some()
-        })
+        || first(header, b"Content-Type")
+            .is_some_and(|value| memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some())
 }
 
 /// Whether a part is to be shown (RFC 2183).

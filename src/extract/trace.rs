@@ -25,7 +25,13 @@ pub(super) fn is_there(bytes: &[u8]) -> bool {
 /// Whether the element's id is in there in an encoding: in base64, in quoted-printable, or in
 /// characters of several bytes.
 pub(super) fn is_encoded(bytes: &[u8]) -> bool {
-    let without_nul = || bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<_>>();
+    let without_nul = || {
+        bytes
+            .iter()
+            .copied()
+            .filter(|byte| *byte != 0)
+            .collect::<Vec<_>>()
+    };
     let solid = solid(bytes);
 
     IN_BASE64

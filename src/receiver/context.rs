@@ -58,7 +58,10 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
     let text = |text: Option<&str>| Value::from(text::seen(text.unwrap_or_default()).as_ref());
     let own = [
         ("labels", Value::from_object(Labels(labels.clone()))),
-        ("incident", Value::from(Serde(&seen(&notification.incident)))),
+        (
+            "incident",
+            Value::from(Serde(&seen(&notification.incident))),
+        ),
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
         (

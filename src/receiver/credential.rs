@@ -118,11 +118,11 @@ impl Shape {
         let lower = text.to_ascii_lowercase();
 
         let is_before = |prefix: &&str| {
-            lower
-                .strip_prefix(*prefix)
-                .is_some_and(|rest| rest.starts_with([' ', ':', '=']) && rest.trim_matches('=') != "")
+            lower.strip_prefix(*prefix).is_some_and(|rest| {
+                rest.starts_with([' ', ':', '=']) && !rest.trim_matches('=').is_empty()
+            })
         };
-        if PREFIXES.iter().any(|prefix| is_before(&prefix)) {
+        if PREFIXES.iter().any(is_before) {
             let word = text.split([' ', ':', '=']).next().unwrap_or_default();
             return Err((
                 format!("begins with `{word}`"),

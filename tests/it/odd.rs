@@ -663,7 +663,11 @@ fn packed(bytes: &[u8], way: u32) -> Vec<u8> {
             match way {
                 2 => units.flat_map(u16::to_le_bytes).collect(),
                 3 => units.flat_map(u16::to_be_bytes).collect(),
-                _ => [0xfeff].into_iter().chain(units).flat_map(u16::to_le_bytes).collect(),
+                _ => [0xfeff]
+                    .into_iter()
+                    .chain(units)
+                    .flat_map(u16::to_le_bytes)
+                    .collect(),
             }
         }
     }
@@ -706,8 +710,17 @@ fn what_is_encoded_twice_or_in_another_way_than_it_says_is_never_lost() {
         let html = page(&mut draw, "twice");
         let (inner, outer) = (draw.rng.u32(..5), draw.rng.u32(..2));
         let body = packed(&packed(html.as_bytes(), inner), outer);
-        let encoding = draw.one(if outer == 0 { &BASE64[..] } else { &QUOTED_PRINTABLE[..] });
-        let charset = draw.one(&["", "; charset=utf-8", "; charset=iso-8859-1", "; charset=x-odd"]);
+        let encoding = draw.one(if outer == 0 {
+            &BASE64[..]
+        } else {
+            &QUOTED_PRINTABLE[..]
+        });
+        let charset = draw.one(&[
+            "",
+            "; charset=utf-8",
+            "; charset=iso-8859-1",
+            "; charset=x-odd",
+        ]);
         let header = format!(
             "From: {SENDER}\r\nContent-Type: text/html{charset}\r\nContent-Transfer-Encoding: \
              {encoding}\r\n\r\n"
@@ -768,7 +781,9 @@ fn an_alert_outside_of_all_parts_or_in_one_that_says_two_things_is_never_lost() 
         let whole = if draw.rng.bool() {
             odd
         } else {
-            format!("Content-Type: multipart/related; boundary=b2\r\n\r\n--b2\r\n{odd}\r\n--b2--\r\n")
+            format!(
+                "Content-Type: multipart/related; boundary=b2\r\n\r\n--b2\r\n{odd}\r\n--b2--\r\n"
+            )
         };
         assert_not_lost(format!("From: {SENDER}\r\n{whole}").as_bytes(), "");
     }
@@ -842,7 +857,14 @@ fn a_note_in_place_of_a_mail_is_told_in_any_encoding_and_language() {
         );
         let (bytes, charset) = match draw.rng.u32(..3) {
             0 => (packed(note.as_bytes(), 4), "utf-16"),
-            1 => (Encoding::for_label(b"shift_jis").unwrap().encode(&note).0.into_owned(), "shift_jis"),
+            1 => (
+                Encoding::for_label(b"shift_jis")
+                    .unwrap()
+                    .encode(&note)
+                    .0
+                    .into_owned(),
+                "shift_jis",
+            ),
             _ => (note.into_bytes(), "utf-8"),
         };
         let (way, encoding) = if charset == "utf-16" || draw.rng.bool() {
@@ -858,7 +880,9 @@ fn a_note_in_place_of_a_mail_is_told_in_any_encoding_and_language() {
         let part = if draw.rng.bool() {
             part
         } else {
-            format!("Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n{part}\r\n--b--\r\n")
+            format!(
+                "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n{part}\r\n--b--\r\n"
+            )
         };
         let (from, subject) = (draw.one(&froms), draw.one(&subjects));
         let eml = format!("From: {from}\r\nSubject: {subject}\r\n{part}");

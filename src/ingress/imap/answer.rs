@@ -246,11 +246,7 @@ mod tests {
             "* SEARCH 1 2;3",
             "* SEARCH 1 99999999999",
         ] {
-            assert_eq!(
-                Reply::read(&line(partly)),
-                Err(Breach::Foreign),
-                "{partly}"
-            );
+            assert_eq!(Reply::read(&line(partly)), Err(Breach::Foreign), "{partly}");
         }
     }
 

@@ -197,7 +197,9 @@ impl Fetched {
                     text().and_then(|text| internal_date(&String::from_utf8_lossy(&text)));
             }
             // RFC822 is its name in IMAP2.
-            b"BODY[]" | b"BODY.PEEK[]" | b"RFC822" => self.body = text().filter(|text| !text.is_empty()),
+            b"BODY[]" | b"BODY.PEEK[]" | b"RFC822" => {
+                self.body = text().filter(|text| !text.is_empty())
+            }
             name if name.starts_with(b"BODY[HEADER]") => self.header = text(),
             // There is nothing beyond the end of a mail.
             name if name.starts_with(b"BODY[]<") => {
