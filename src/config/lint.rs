@@ -396,7 +396,8 @@ mod tests {
                 1,
             ),
             (
-                "{ receiver: b, matchers: [sli=x] }, { receiver: c, matchers: [kind=incident, sli=x] }",
+                "{ receiver: b, matchers: [sli=x] }, \
+                 { receiver: c, matchers: [kind=incident, sli=x] }",
                 1,
             ),
             (
@@ -418,7 +419,8 @@ mod tests {
                      matchers: [severity=warning] }] }";
         assert!(told(&warnings(below, ""), "both `critical` and `warning`"));
         for routes in [
-            "{ receiver: b, matchers: [sli=x], continue: true }, { receiver: c, matchers: [sli=x] }",
+            "{ receiver: b, matchers: [sli=x], continue: true }, \
+             { receiver: c, matchers: [sli=x] }",
             "{ receiver: b, matchers: [sli=x, kind=incident] }, { receiver: c, matchers: [sli=x] }",
             "{ receiver: b, matchers: [sli=x] }, { receiver: c, matchers: [sli!=x] }",
             "{ receiver: b, matchers: ['sli=~x'] }, { receiver: c, matchers: [sli=x] }",

@@ -1,8 +1,8 @@
 //! Text that looks like a template but is not one: it is reported, because it would reach people
 //! verbatim, or nobody at all.
 //!
-//! One rule for all settings but profiles, whose fields are templates, and secrets, which may be any
-//! text: a place that is not a template's must not contain one.
+//! One rule for all settings but profiles, whose fields are templates, and secrets, which may be
+//! any text: a place that is not a template's must not contain one.
 
 use std::collections::BTreeSet;
 

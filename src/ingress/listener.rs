@@ -208,15 +208,15 @@ impl Listener {
                                 sessions.spawn(session);
                             }
                             Err(why) => {
-                                let reception = Arc::clone(&reception);
-                                let words = move |said: &[u8]| {
-                                    reception.turn_away(peer.ip(), why, said)
+                                let turned = TurnedAway {
+                                    reception: Arc::clone(&reception),
+                                    stream,
+                                    peer: peer.ip(),
+                                    why,
                                 };
                                 match Arc::clone(&turned_away).try_acquire_owned() {
-                                    Ok(permit) => drop(tokio::spawn(hear_out(stream, words, permit))),
-                                    // The buffer of a new socket has space; if it has not, closing
-                                    // says enough.
-                                    Err(_) => drop(stream.try_write(&words(&said_so_far(&stream)))),
+                                    Ok(permit) => drop(tokio::spawn(turned.hear_out(permit))),
+                                    Err(_) => turned.leave(),
                                 }
                             }
                         }
@@ -272,26 +272,43 @@ fn said_so_far(stream: &TcpStream) -> Vec<u8> {
     said
 }
 
-/// Hears what a client without a place wants, replies, and reads the rest of its input: input after
-/// a close would make it discard the reply unread.
-async fn hear_out(
-    mut stream: TcpStream,
-    words: impl FnOnce(&[u8]) -> Vec<u8>,
-    permit: OwnedSemaphorePermit,
-) {
-    // A request may come a moment after its connection; what never speaks is told all the same.
-    let _ = timeout(FIRST_WORDS, stream.readable()).await;
-    let words = words(&said_so_far(&stream));
+/// A client without a place.
+struct TurnedAway<R> {
+    reception: Arc<R>,
+    stream: TcpStream,
+    peer: IpAddr,
+    why: TooMany,
+}
 
-    if !words.is_empty() && stream.try_write(&words).is_ok() {
-        let heard_out = timeout(HEARD_OUT, async {
-            stream.shutdown().await?;
-            tokio::io::copy(&mut stream.take(HEARD), &mut tokio::io::sink()).await
-        });
-        // In either case the reply was sent.
-        let _ = heard_out.await;
+impl<R: Reception> TurnedAway<R> {
+    /// Replies to what it has said by now; returns false if there is nothing to read.
+    fn reply(&self) -> bool {
+        let said = said_so_far(&self.stream);
+        let words = self.reception.turn_away(self.peer, self.why, &said);
+        // The buffer of a new socket has space; if it has not, closing says enough.
+        !words.is_empty() && self.stream.try_write(&words).is_ok()
     }
-    drop(permit);
+
+    fn leave(self) {
+        self.reply();
+    }
+
+    /// Hears what it wants, replies, and reads the rest of its input: input after a close would
+    /// make it discard the reply unread.
+    async fn hear_out(mut self, permit: OwnedSemaphorePermit) {
+        // A request may come a moment after its connection; who says nothing is told as well.
+        let _ = timeout(FIRST_WORDS, self.stream.readable()).await;
+
+        if self.reply() {
+            let heard_out = timeout(HEARD_OUT, async {
+                self.stream.shutdown().await?;
+                tokio::io::copy(&mut self.stream.take(HEARD), &mut tokio::io::sink()).await
+            });
+            // In either case the reply was sent.
+            let _ = heard_out.await;
+        }
+        drop(permit);
+    }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Listener> {

@@ -646,7 +646,7 @@ fn an_encoding_that_the_part_does_not_name_is_told_and_a_copy_that_is_hidden_is_
     }
 }
 
-/// The ways to make text fit for transport, of which a gateway may put a second on top of the first.
+/// The ways to make text fit for transport; a gateway may put a second one on top of the first.
 fn packed(bytes: &[u8], way: u32) -> Vec<u8> {
     match way {
         0 => STANDARD.encode(bytes).into_bytes(),
