@@ -295,14 +295,15 @@ impl<R: Reception> TurnedAway<R> {
 
     /// Hears what it wants, replies, and reads the rest of its input: input after a close would
     /// make it discard the reply unread.
-    async fn hear_out(mut self, permit: OwnedSemaphorePermit) {
+    async fn hear_out(self, permit: OwnedSemaphorePermit) {
         // A request may come a moment after its connection; who says nothing is told as well.
         let _ = timeout(FIRST_WORDS, self.stream.readable()).await;
 
         if self.reply() {
+            let mut stream = self.stream;
             let heard_out = timeout(HEARD_OUT, async {
-                self.stream.shutdown().await?;
-                tokio::io::copy(&mut self.stream.take(HEARD), &mut tokio::io::sink()).await
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream.take(HEARD), &mut tokio::io::sink()).await
             });
             // In either case the reply was sent.
             let _ = heard_out.await;
