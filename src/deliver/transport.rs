@@ -178,12 +178,12 @@ impl Surroundings {
         Self {
             https,
             http,
-            direct: format!("{},{LOOPBACK}", text("NO_PROXY").unwrap_or_default()),
+            direct: without_proxy(&text("NO_PROXY").unwrap_or_default()),
         }
     }
 
     fn proxies(&self) -> reqwest::Result<Vec<Proxy>> {
-        let direct = || NoProxy::from_string(self.direct.trim_start_matches(','));
+        let direct = || NoProxy::from_string(&self.direct);
         let https = self
             .https
             .as_ref()
@@ -196,6 +196,34 @@ impl Surroundings {
 
         https.into_iter().chain(http).collect()
     }
+}
+
+/// `NO_PROXY` in the client's notation, and loopback. It is written in many ways: with spaces, with
+/// `*.` before a domain, with a port or a dot behind it.
+fn without_proxy(written: &str) -> String {
+    let host = |one: &str| {
+        let one = one.strip_prefix("*.").unwrap_or(one);
+        let one = match one.rsplit_once(':') {
+            Some((host, port))
+                if port.bytes().all(|byte| byte.is_ascii_digit())
+                    && (!host.contains(':') || host.ends_with(']')) =>
+            {
+                host
+            }
+            _ => one,
+        };
+        one.trim_start_matches('[')
+            .trim_end_matches([']', '.'])
+            .to_owned()
+    };
+
+    written
+        .split([',', ';', ' ', '\t'])
+        .map(host)
+        .filter(|host| !host.is_empty())
+        .chain([LOOPBACK.to_owned()])
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 impl Way {
@@ -293,7 +321,29 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
 
 #[cfg(test)]
 mod tests {
-    use super::Surroundings;
+    use super::{LOOPBACK, Surroundings, without_proxy};
+
+    #[test]
+    fn who_is_asked_without_a_proxy_is_read_in_every_notation() {
+        for (written, read) in [
+            ("", ""),
+            ("*", "*,"),
+            ("a.example,.b.example", "a.example,.b.example,"),
+            (
+                "*.a.example; b.example. c.example:8443",
+                "a.example,b.example,c.example,",
+            ),
+            ("10.0.0.0/8 [2001:db8::1]:80", "10.0.0.0/8,2001:db8::1,"),
+            ("2001:db8::1,::1", "2001:db8::1,::1,"),
+            (" , ,", ""),
+        ] {
+            assert_eq!(
+                without_proxy(written),
+                format!("{read}{LOOPBACK}"),
+                "{written}"
+            );
+        }
+    }
 
     #[test]
     fn a_proxy_that_is_empty_in_one_spelling_is_read_in_the_other() {
