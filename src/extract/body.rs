@@ -19,7 +19,7 @@ use super::{
     json,
     mime::{
         Disposition, Kind, Line, boundary, boundary_line, differs, disposition, is_contradictory,
-        kind, trim_line_end,
+        is_packed, kind, trim_line_end,
     },
     quoted_printable,
     structured::Structured,
@@ -73,7 +73,7 @@ impl<'a> Body<'a> {
         let content = content.unwrap_or_default();
 
         match disposition(header) {
-            _ if matches!(kind, Kind::Packed) => {
+            _ if matches!(kind, Kind::Packed) || is_packed(header, &content) => {
                 return self.obstructed(body, || {
                     format!("the mail is packed as {}, which is not read", content.token)
                 });
@@ -234,10 +234,17 @@ impl<'a> Body<'a> {
             });
         }
 
-        if self.found.len() == before && is_encoded(encoding, body) {
-            self.obstructed(body, || {
-                "an HTML part of the mail is encoded, and does not say how".to_owned()
-            });
+        if self.found.len() == before {
+            let decoded = encoding.decode(body).bytes;
+            if is_encoded(encoding, &decoded) {
+                self.obstructed(body, || {
+                    "an HTML part of the mail is encoded, and does not say how".to_owned()
+                });
+            } else if is_cut(&decoded) {
+                self.obstructed(body, || {
+                    "the mail's HTML ends before it is closed: it looks cut off".to_owned()
+                });
+            }
         }
     }
 
@@ -306,20 +313,30 @@ impl<'a> Body<'a> {
 }
 
 /// Whether a part holds the element in an encoding that it does not name, or in one more.
-fn is_encoded(encoding: Encoding, body: &[u8]) -> bool {
-    let decoded = encoding.decode(body).bytes;
-    if !trace::is_plain(&decoded) {
+fn is_encoded(encoding: Encoding, decoded: &[u8]) -> bool {
+    /// The first bytes of gzip (RFC 1952, 2.3.1).
+    const GZIP: &[u8] = b"\x1f\x8b";
+
+    if !trace::is_plain(decoded) {
         return match encoding {
-            Encoding::Identity => trace::is_there(&decoded),
-            _ => trace::is_encoded(&decoded),
+            _ if decoded.starts_with(GZIP) => true,
+            Encoding::Identity => trace::is_there(decoded),
+            _ => trace::is_encoded(decoded),
         };
     }
     // Its id needs no escape, but the equals sign before it does.
-    memmem::find(&decoded, b"=3D").is_some()
+    memmem::find(decoded, b"=3D").is_some()
         && element::find(&String::from_utf8_lossy(
-            &quoted_printable::decode(&decoded).0,
+            &quoted_printable::decode(decoded).0,
         ))
         .is_ok_and(|found| !found.is_empty())
+}
+
+/// Whether HTML is begun and not closed.
+fn is_cut(html: &[u8]) -> bool {
+    let lower = html.to_ascii_lowercase();
+    let has = |tag: &str| memmem::find(&lower, tag.as_bytes()).is_some();
+    (has("<html") || has("<body")) && !has("</html") && !has("</body")
 }
 
 fn unknown_charset(name: &str) -> String {

@@ -20,7 +20,8 @@ const MAIN_TYPES: [&str; 9] = [
 ];
 
 /// Types in which a whole mail may be packed so that its HTML cannot be seen.
-const PACKED: [&str; 7] = [
+const PACKED: [&str; 8] = [
+    "application/pgp-encrypted",
     "application/pkcs7-mime",
     "application/x-pkcs7-mime",
     "application/ms-tnef",
@@ -29,6 +30,9 @@ const PACKED: [&str; 7] = [
     "message/partial",
     "message/external-body",
 ];
+
+/// The names of such files where gateways call them any bytes.
+const PACKED_FILES: [&str; 4] = ["smime.p7m", "smime.p7z", "winmail.dat", "encrypted.asc"];
 
 /// What a part is for us.
 pub(super) enum Kind {
@@ -62,6 +66,19 @@ pub(super) fn kind(content: &Structured) -> Kind {
         }
         _ => Kind::Other,
     }
+}
+
+/// Whether a part is a file in which a whole mail may be packed.
+pub(super) fn is_packed(header: &[u8], content: &Structured) -> bool {
+    let disposition = first(header, b"Content-Disposition").map(Structured::parse);
+    let names = [
+        content.first("name"),
+        disposition.and_then(|disposition| disposition.first("filename")),
+    ];
+    names
+        .into_iter()
+        .flatten()
+        .any(|name| PACKED_FILES.contains(&name.trim().to_ascii_lowercase().as_str()))
 }
 
 /// Whether a field names a type, and says something of another one beside it.

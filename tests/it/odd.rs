@@ -731,6 +731,39 @@ fn what_is_encoded_twice_or_in_another_way_than_it_says_is_never_lost() {
 }
 
 #[test]
+fn an_alert_that_is_packed_or_cut_off_before_its_element_is_never_lost() {
+    let packed = [
+        "application/octet-stream; name=smime.p7m",
+        "application/octet-stream; name=\"SMIME.P7M\"",
+        "application/x-unknown; name=winmail.dat",
+        "application/octet-stream; name=encrypted.asc",
+        "application/pgp-encrypted",
+    ];
+    for kind in packed {
+        for disposition in ["", "Content-Disposition: attachment\r\n"] {
+            let part = format!("Content-Type: {kind}\r\n{disposition}\r\nMIIB\r\n");
+            assert_not_lost(format!("From: {SENDER}\r\n{part}").as_bytes(), kind);
+            let whole = format!(
+                "From: {SENDER}\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+                 Content-Type: text/plain\r\n\r\nx\r\n--b\r\n{part}--b--\r\n"
+            );
+            assert_not_lost(whole.as_bytes(), kind);
+        }
+    }
+    for seed in 0..100 {
+        let mut draw = draw(seed);
+        let html = page(&mut draw, "cut");
+        let opened = html.find("<html>").unwrap() + 6;
+        let cut = &html[..draw.rng.usize(opened..html.find("incident-data").unwrap())];
+        let header = format!("From: {SENDER}\r\nContent-Type: text/html\r\n");
+        assert_not_lost(format!("{header}\r\n{cut}").as_bytes(), "");
+        let encoded = STANDARD.encode(cut);
+        let eml = format!("{header}Content-Transfer-Encoding: base64\r\n\r\n{encoded}");
+        assert_not_lost(eml.as_bytes(), "");
+    }
+}
+
+#[test]
 fn an_alert_outside_of_all_parts_or_in_one_that_says_two_things_is_never_lost() {
     let dispositions = [
         "body",
