@@ -179,6 +179,8 @@ pub fn reader_is_gone(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -186,6 +188,24 @@ mod tests {
     #[test]
     fn the_definitions_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    /// The doc comment of a group of options would be the help of each command that has them.
+    #[test]
+    fn every_command_has_a_help_of_its_own() {
+        fn walk(command: &clap::Command, seen: &mut BTreeSet<String>) {
+            for command in command.get_subcommands() {
+                let about = command.get_about().map(ToString::to_string);
+                let about = about.unwrap_or_default();
+                assert!(
+                    seen.insert(about.clone()),
+                    "{}: {about}",
+                    command.get_name()
+                );
+                walk(command, seen);
+            }
+        }
+        walk(&Cli::command(), &mut BTreeSet::new());
     }
 
     #[test]

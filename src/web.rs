@@ -169,7 +169,8 @@ impl Reception for Server {
     }
 
     fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8> {
-        let reply = |status, text| listener::http::reply(status, "text/plain; charset=utf-8", text);
+        let plain = [("content-type", "text/plain; charset=utf-8")];
+        let reply = |status, text| listener::http::reply(status, &plain, text);
 
         // A crowd at this door is no reason to restart the process, or to keep mail from it.
         if said.starts_with(b"GET /-/healthy ") {
