@@ -198,7 +198,7 @@ impl Fetched {
             }
             // RFC822 is its name in IMAP2.
             b"BODY[]" | b"BODY.PEEK[]" | b"RFC822" => {
-                self.body = text().filter(|text| !text.is_empty())
+                self.body = text().filter(|text| !text.is_empty());
             }
             name if name.starts_with(b"BODY[HEADER]") => self.header = text(),
             // There is nothing beyond the end of a mail.
