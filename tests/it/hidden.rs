@@ -30,7 +30,7 @@ receivers:
     discord_configs: [{ webhook_url: 'https://discord.com/api/webhooks/1/x' }]
     stdout_configs: [{}]
     webhook_configs: [\
-      { url: 'https://a.example/', body: '{{ metric }} {{ incident.metricName }}' }, \
+      { url: 'https://a.example/', body: '{{ metric }} {{ incident.metricName | default('') }}' }, \
       { url: 'https://b.example/', body: '{ \"a\": {{ metric | tojson }}, \
         \"b\": {{ incident | tojson }} }' }]
 ";

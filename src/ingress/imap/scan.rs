@@ -108,9 +108,13 @@ impl<'a> Scan<'a> {
                 return Ok(Scanned::Stopped);
             };
             // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8).
-            let found: Vec<u32> = found
+            let fresh: Vec<u32> = found
                 .into_iter()
                 .filter(|uid| *uid > after || !self.backlog.recent.is_known(*uid))
+                .collect();
+            let found: Vec<u32> = fresh
+                .iter()
+                .copied()
                 .filter(|uid| !self.backlog.is_wanted(*uid))
                 .collect();
             new += found.len();
@@ -120,7 +124,7 @@ impl<'a> Scan<'a> {
                     None => return Ok(Scanned::Stopped),
                 }
             }
-            self.backlog.recent.found(&found);
+            self.backlog.recent.found(&fresh);
             after = after.max(read);
         }
 
