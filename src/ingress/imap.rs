@@ -43,7 +43,6 @@ pub mod oauth;
 mod patience;
 mod plain;
 mod reach;
-mod recent;
 mod sasl;
 mod scan;
 mod server;

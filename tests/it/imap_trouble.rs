@@ -342,27 +342,6 @@ async fn a_search_that_lags_behind_the_announcement_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_mail_that_a_search_leaves_out_while_it_finds_a_later_one_is_found_by_the_next() {
-    let mailbox = Mailbox::start().await;
-    let running = run(&mailbox);
-    running.is_well().await;
-    for first in [0, 3, 6] {
-        {
-            let mut state = mailbox.state();
-            state.unfound = Some((state.uid_next, 2));
-        }
-        for number in first..first + 3 {
-            mailbox.deliver(&mail(number));
-        }
-        running.has(first + 3).await;
-    }
-    running.is_well().await;
-    let inbox = running.end().await;
-    assert_whole(&inbox, (0..9).map(mail).collect());
-    mailbox.assert_kept_to_the_protocol();
-}
-
-#[tokio::test]
 async fn a_folder_of_few_mails_is_looked_through_at_once_however_high_their_uids() {
     let mailbox = Mailbox::start().await;
     mailbox.deliver(&mail(1));

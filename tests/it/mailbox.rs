@@ -92,8 +92,6 @@ pub struct State {
     pub refuses_expunge: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
-    /// A mail that SEARCH does not find yet, and for how many times.
-    pub unfound: Option<(u32, usize)>,
     /// What stands between two numbers in the answer to a SEARCH.
     pub between: &'static str,
     /// Everything it was asked.
@@ -131,7 +129,6 @@ impl Mailbox {
             storm: 0,
             refuses_expunge: false,
             stale_searches: 0,
-            unfound: None,
             between: " ",
             commands: Vec::new(),
             violations: Vec::new(),
@@ -458,13 +455,6 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
     if state.stale_searches > 0 && found.last() == Some(&last) {
         state.stale_searches -= 1;
         found.pop();
-    }
-    if let Some((uid, times)) = &mut state.unfound
-        && *times > 0
-        && let Some(place) = found.iter().position(|found| found == uid)
-    {
-        *times -= 1;
-        found.remove(place);
     }
     if state.capabilities.contains("IMAP4rev1") {
         let found: Vec<String> = found.iter().map(u32::to_string).collect();

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -101,19 +102,14 @@ impl<'a> Scan<'a> {
 
         let since = start.not_before.map(calendar_day);
         let (mut after, mut new, mut read) = (start.after, 0, start.after);
-        let from = self.backlog.recent.begin(start.after);
 
-        for questions in walk::stretches(from, &self.folder) {
+        for questions in walk::stretches(start.after, &self.folder) {
             let Some(found) = self.find(&questions, since).await? else {
                 return Ok(Scanned::Stopped);
             };
             // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8).
-            let fresh: Vec<u32> = found
-                .into_iter()
-                .filter(|uid| *uid > after || !self.backlog.recent.is_known(*uid))
-                .collect();
-            let found: Vec<u32> = fresh
-                .iter()
+            let found: Vec<u32> = found
+                .range((Bound::Excluded(after), Bound::Unbounded))
                 .copied()
                 .filter(|uid| !self.backlog.is_wanted(*uid))
                 .collect();
@@ -124,7 +120,6 @@ impl<'a> Scan<'a> {
                     None => return Ok(Scanned::Stopped),
                 }
             }
-            self.backlog.recent.found(&fresh);
             after = after.max(read);
         }
 
@@ -132,8 +127,6 @@ impl<'a> Scan<'a> {
         if since.is_some() {
             self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1)))
                 .await?;
-        } else {
-            self.backlog.recent.end(self.last_uid);
         }
 
         Ok(Scanned::New(new))

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{fault::Fault, recent::Recent};
+use super::fault::Fault;
 use crate::message::Wanted;
 
 /// The tries after which a mail is announced, if the server returns other mails,
@@ -41,8 +41,6 @@ pub(super) struct Backlog {
     last_given: Option<u32>,
     /// How often announced mails are looked for.
     rescan: Duration,
-    /// What was found lately.
-    pub(super) recent: Recent,
 }
 
 /// A wanted mail.
