@@ -6,6 +6,7 @@
 use super::{
     markup::{Name, Piece, Pieces, attribute, decode},
     pairs::{self, LONGEST_LABEL, MAX_PAIRS, Pairs},
+    spaced,
 };
 
 /// How much of a cell is kept to make a pair of, in bytes.
@@ -96,6 +97,40 @@ struct Cell {
     nests: bool,
 }
 
+impl Row {
+    /// The labels with their values: two cells, with nothing but a colon between them, or several
+    /// such pairs whose labels all end in one.
+    fn said(&self) -> Vec<[&Cell; 2]> {
+        let said = match self.cells.as_slice() {
+            [label, value] => vec![[label, value]],
+            [label, between, value] if between.parts() => vec![[label, value]],
+            cells => {
+                let (pairs, rest) = cells.as_chunks::<2>();
+                let are_labelled = rest.is_empty() && pairs.iter().all(|[label, _]| label.leads());
+                let pairs = pairs
+                    .iter()
+                    .filter(|[label, _]| are_labelled && !label.text.trim().is_empty());
+                pairs.map(|[label, value]| [label, value]).collect()
+            }
+        };
+        let lays_out = said.iter().flatten().any(|cell| cell.nests);
+        if lays_out { Vec::new() } else { said }
+    }
+}
+
+impl Cell {
+    /// Whether it only keeps a label from its value.
+    fn parts(&self) -> bool {
+        !self.nests && matches!(self.text.trim(), "" | ":" | "=")
+    }
+
+    /// Whether it says itself that its value follows; one that says nothing fills a row.
+    fn leads(&self) -> bool {
+        let text = self.text.trim();
+        text.is_empty() || text.ends_with([':', '：'])
+    }
+}
+
 /// Reads a document; `longest` bytes of text are enough.
 pub(super) fn render(html: &str, longest: usize) -> Rendered {
     let mut page = Page {
@@ -152,8 +187,7 @@ impl Page {
                 }
                 '\n' => self.new_line(),
                 '\0' | '\r' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => {}
-                '\u{a0}' => self.put(' '),
-                c => self.put(c),
+                c => self.put(spaced(c)),
             }
         }
     }
@@ -370,19 +404,23 @@ impl Page {
         };
         self.flush_line();
 
-        let [label, value] = row.cells.as_slice() else {
-            return;
-        };
-        if label.nests || value.nests || self.pairs.len() >= MAX_PAIRS {
+        let said = row.said();
+        if said.is_empty() || self.pairs.len() >= MAX_PAIRS {
             return;
         }
-        let Some(pair) = pairs::made(&one_line(&label.text), &one_line(&value.text)) else {
-            return;
+        let made: Vec<_> = said
+            .iter()
+            .filter_map(|[label, value]| {
+                pairs::made(&one_line(&label.text), &one_line(&value.text))
+            })
+            .collect();
+        let is_a_line = |[label, value]: &[&Cell; 2]| {
+            label.lines <= 1 && value.text.trim().lines().count() <= 1
         };
-        if label.lines <= 1 && value.text.trim().lines().count() <= 1 {
+        if made.len() == said.len() && said.iter().all(is_a_line) {
             self.pairs.truncate(row.first_pair);
         }
-        self.pairs.push(pair);
+        self.pairs.extend(made);
     }
 
     fn end_description(&mut self) {
@@ -497,6 +535,8 @@ mod tests {
             "<p><b>Status</b>: OPEN</p>",
             "<ul><li>Status = OPEN</li></ul>",
             "<table><tr><td>Status: OPEN</td></tr></table>",
+            "<table><tr><td>Status<td>:<td>OPEN</table>",
+            "<table><tr><td>Status<td>&nbsp;<td>OPEN</table>",
             "<table><tr><td><table><tr><td>Status</td><td>OPEN</td></tr></table></td></tr></table>",
         ] {
             assert_eq!(
@@ -514,6 +554,21 @@ mod tests {
         let rendered = render(html, 1 << 20);
         assert_eq!(rendered.pairs.get("Status"), Some("OPEN"));
         assert_eq!(rendered.pairs.get("Message"), Some("Status: down"));
+    }
+
+    #[test]
+    fn a_row_may_hold_several_pairs() {
+        let html = "<table><tr><td>ID:<td>7<td>Status:<td>OPEN</tr>\
+                    <tr><td>Host:<td>web1<td><td></tr></table>";
+        let rendered = render(html, 1 << 20);
+        for (label, value) in [("ID", "7"), ("Status", "OPEN"), ("Host", "web1")] {
+            assert_eq!(rendered.pairs.get(label), Some(value), "{label}");
+        }
+        assert_eq!(rendered.pairs.len(), 3);
+
+        let columns = "<table><tr><th>ID<th>Host<th>Status<th>Note</tr>\
+                       <tr><td>7<td>web1<td>OPEN<td>x</table>";
+        assert_eq!(pairs(columns), []);
     }
 
     #[test]

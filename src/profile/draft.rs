@@ -110,23 +110,30 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
                 .is_some_and(|other| other.text == value.text)
         })
     };
-    let of = |labels: &[&str]| -> Vec<String> {
+    // A field of the header that is called an id may be the mail's own, unless two mails share it.
+    let is_known = |(expression, _): &(&String, &Value)| {
+        over.is_some() || !expression.starts_with("header[") || !expression.ends_with("-id']")
+    };
+    let of = |labels: &[&str], says: fn(&str) -> bool| -> Vec<String> {
         labels
             .iter()
             .flat_map(|label| {
                 on.values
                     .iter()
-                    .filter(move |(_, value)| value.label == *label)
+                    .filter(move |(_, value)| value.label == *label && says(&value.text))
             })
+            .filter(is_known)
             .filter(|(expression, value)| shared(expression, value))
             .map(|(expression, _)| format!("{{{{ {expression} }}}}"))
             .collect()
     };
 
-    if let Some(id) = of(&words::IDENTITY).into_iter().next() {
+    let ids = of(&words::IDENTITY, |_| true);
+    let ids = ids.into_iter().chain(of(&words::NUMBERED, is_number));
+    if let Some(id) = ids.into_iter().next() {
         return id;
     }
-    let parts = of(&words::PARTS);
+    let parts = of(&words::PARTS, |_| true);
     if !parts.is_empty() {
         return parts.join("/");
     }
@@ -137,6 +144,11 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
         (false, true) => "{{ re.after }}".to_owned(),
         (false, false) => what_stays(on, over).unwrap_or_else(|| "{{ subject }}".to_owned()),
     }
+}
+
+/// Whether a text is a number or a name with one, as those of tickets are.
+fn is_number(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit()) && !text.contains(char::is_whitespace)
 }
 
 /// How many pairs of unknown meaning make a key.

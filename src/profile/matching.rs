@@ -50,7 +50,8 @@ impl Matching {
     pub fn compile(key: &str, settings: &Match, problems: &mut Vec<Problem>) -> Self {
         for (index, from) in settings.from.iter().enumerate() {
             let bare = from.strip_prefix('@').map(|domain| format!("x@{domain}"));
-            if !is_address(bare.as_deref().unwrap_or(from)) {
+            // A star is no wild card here, and in no sender's address.
+            if !is_address(bare.as_deref().unwrap_or(from)) || from.contains('*') {
                 problems.push(Problem::new(
                     format!("{key}.from[{index}]"),
                     format!("`{from}` is neither a mail address nor a domain"),
@@ -63,7 +64,11 @@ impl Matching {
         let matchers = matcher::compile(&format!("{key}.matchers"), &settings.matchers, problems);
         for matcher in &matchers {
             let name = matcher.name();
-            if !matches!(name, "subject" | "to" | "list_id") && !name.starts_with("header_") {
+            let is_field = name.strip_prefix("header_").is_some_and(|field| {
+                // A dash is written `_`, so that a name with one is never found.
+                !field.is_empty() && !field.contains('-')
+            });
+            if !is_field && !matches!(name, "subject" | "to" | "list_id") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
                     format!("`{name}` is nothing that a mail is matched by"),

@@ -38,11 +38,9 @@ pub(super) fn sight(raw: &[u8]) -> Sight {
 
     for field in fields(header).flatten() {
         let name = String::from_utf8_lossy(field.name.trim_ascii_end()).to_ascii_lowercase();
-        let own = name.starts_with("x-")
-            && words::STATUS
-                .iter()
-                .chain(&words::PARTS)
-                .any(|word| name.ends_with(word));
+        let mut telling = words::STATUS.iter().chain(&words::PARTS);
+        let is_id = name.ends_with("-id") && words::ALERTS.iter().any(|word| name.contains(word));
+        let own = name.starts_with("x-") && (is_id || telling.any(|word| name.ends_with(word)));
         if own
             && name
                 .bytes()

@@ -89,6 +89,26 @@ pub const IDENTITY: [&str; 12] = [
     "reference",
 ];
 
+/// Labels that identify an alert alone, where they hold its number.
+pub const NUMBERED: [&str; 11] = [
+    "incident",
+    "incident number",
+    "alert",
+    "alert number",
+    "alarm",
+    "problem",
+    "ticket",
+    "ticket number",
+    "case",
+    "case number",
+    "number",
+];
+
+/// What a field of the header is about whose id is an alert's, and no account's or mail's.
+pub const ALERTS: [&str; 8] = [
+    "alarm", "alert", "case", "dedup", "event", "incident", "problem", "ticket",
+];
+
 /// Labels that identify an alert together.
 pub const PARTS: [&str; 20] = [
     "host",
