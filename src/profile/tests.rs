@@ -185,6 +185,28 @@ const SEVERAL: &str = r"
 ";
 
 #[test]
+fn a_list_is_known_by_its_id_and_by_the_whole_field() {
+    let taken = |matcher: &str, list: &str| {
+        let profile = only(&format!(
+            "  match: {{ matchers: ['{matcher}'] }}\n  fields: {{ key: k, status: s }}\n"
+        ));
+        profile.matching.miss(format!("List-Id: {list}\r\n").as_bytes()) == None
+    };
+    for list in ["The alerts <alerts.example.com>", "<alerts.example.com>"] {
+        for (matcher, expected) in [
+            ("list_id=\"alerts.example.com\"", true),
+            ("list_id!=\"alerts.example.com\"", false),
+            ("list_id=~\".*<alerts[.]example[.]com>\"", true),
+            ("list_id!~\"alerts.*\"", false),
+            ("list_id=\"example.com\"", false),
+        ] {
+            assert_eq!(taken(matcher, list), expected, "{matcher} {list}");
+        }
+    }
+    assert!(taken("list_id=\"ops\"", "ops"));
+}
+
+#[test]
 fn a_mail_of_several_alerts_is_read_item_by_item() {
     let profile = only(SEVERAL);
     let mail = "From: am@example.com\n\n[2] Firing\nLabels\nalertname = A\ninstance = a:1\n\
