@@ -79,6 +79,17 @@ enum Gap {
     Tab,
 }
 
+/// A table that is open.
+#[derive(Default)]
+struct Table {
+    /// None before its first row.
+    row: Option<Row>,
+    /// How many cells of the rows before say something.
+    speaking: usize,
+    /// The last of them.
+    last: Cell,
+}
+
 /// A row of a table that is open.
 #[derive(Default)]
 struct Row {
@@ -93,8 +104,10 @@ struct Cell {
     /// Whether it says anything yet.
     speaks: bool,
     lines: usize,
-    /// It holds a table of its own.
-    nests: bool,
+    /// How many tables it holds whose cells are more than one.
+    nests: usize,
+    /// What it says stands in a table of one cell.
+    framed: bool,
 }
 
 impl Row {
@@ -113,7 +126,7 @@ impl Row {
                 pairs.map(|[label, value]| [label, value]).collect()
             }
         };
-        let lays_out = said.iter().flatten().any(|cell| cell.nests);
+        let lays_out = said.iter().flatten().any(|cell| cell.nests > 0);
         if lays_out { Vec::new() } else { said }
     }
 }
@@ -121,7 +134,7 @@ impl Row {
 impl Cell {
     /// Whether it only keeps a label from its value.
     fn parts(&self) -> bool {
-        !self.nests && matches!(self.text.trim(), "" | ":" | "=")
+        self.nests == 0 && matches!(self.text.trim(), "" | ":" | "=")
     }
 
     /// Whether it says itself that its value follows; one that says nothing fills a row.
@@ -161,8 +174,7 @@ struct Page {
     line: usize,
     preformatted: usize,
     pairs: Vec<(String, String)>,
-    /// A row for each table that is open; none in a table before its first row.
-    tables: Vec<Option<Row>>,
+    tables: Vec<Table>,
     /// The `dt` before: whether it is open, and its label.
     term: Option<(bool, String)>,
     /// Where its pairs begin among those found so far.
@@ -271,7 +283,7 @@ impl Page {
     }
 
     fn cell(&mut self) -> Option<&mut Cell> {
-        self.tables.last_mut()?.as_mut()?.cells.last_mut()
+        self.tables.last_mut()?.row.as_mut()?.cells.last_mut()
     }
 
     /// What is said next begins a line.
@@ -324,7 +336,7 @@ impl Page {
         match name.as_str() {
             "table" => {
                 self.end_row();
-                self.tables.pop();
+                self.end_table();
                 self.break_line();
             }
             "tr" => {
@@ -353,11 +365,29 @@ impl Page {
 
     fn table(&mut self) {
         if let Some(cell) = self.cell() {
-            cell.nests = true;
+            cell.nests += 1;
         }
         self.break_line();
         if self.tables.len() < MAX_TABLES {
-            self.tables.push(None);
+            self.tables.push(Table::default());
+        }
+    }
+
+    /// A table of one cell is that cell, however many frames stand around it.
+    fn end_table(&mut self) {
+        let Some(Table { speaking, last, .. }) = self.tables.pop() else {
+            return;
+        };
+        if let Some(cell) = self.cell()
+            && speaking <= 1
+            && last.nests == 0
+            && cell.text.len() < LONGEST_CELL
+        {
+            cell.nests = cell.nests.saturating_sub(1);
+            cell.framed = true;
+            cell.text += &last.text;
+            cell.speaks |= last.speaks;
+            cell.lines += last.lines;
         }
     }
 
@@ -370,16 +400,19 @@ impl Page {
             first_pair: self.pairs.len(),
         };
         match self.tables.last_mut() {
-            Some(open) => *open = Some(row),
-            None => self.tables.push(Some(row)),
+            Some(open) => open.row = Some(row),
+            None => self.tables.push(Table {
+                row: Some(row),
+                ..Table::default()
+            }),
         }
     }
 
     fn next_cell(&mut self) {
-        if !matches!(self.tables.last(), Some(Some(_))) {
+        if self.tables.last().is_none_or(|table| table.row.is_none()) {
             self.row();
         }
-        let Some(Some(row)) = self.tables.last_mut() else {
+        let Some(row) = self.tables.last_mut().and_then(|table| table.row.as_mut()) else {
             return;
         };
         self.gap = if row.cells.is_empty() {
@@ -399,11 +432,22 @@ impl Page {
 
     /// Two cells are a pair; where they are one and a line each, it is all that they say.
     fn end_row(&mut self) {
-        let Some(row) = self.tables.last_mut().and_then(Option::take) else {
+        let Some(row) = self.tables.last_mut().and_then(|table| table.row.take()) else {
             return;
         };
         self.flush_line();
+        self.row_pairs(&row);
 
+        let speaking = row.cells.into_iter().filter(|cell| cell.speaks || cell.nests > 0);
+        if let Some(table) = self.tables.last_mut() {
+            for cell in speaking {
+                table.speaking += 1;
+                table.last = cell;
+            }
+        }
+    }
+
+    fn row_pairs(&mut self, row: &Row) {
         let said = row.said();
         if said.is_empty() || self.pairs.len() >= MAX_PAIRS {
             return;
@@ -415,7 +459,8 @@ impl Page {
             })
             .collect();
         let is_a_line = |[label, value]: &[&Cell; 2]| {
-            label.lines <= 1 && value.text.trim().lines().count() <= 1
+            let framed = label.framed || value.framed;
+            !framed && label.lines <= 1 && value.text.trim().lines().count() <= 1
         };
         if made.len() == said.len() && said.iter().all(is_a_line) {
             self.pairs.truncate(row.first_pair);
@@ -536,6 +581,9 @@ mod tests {
             "<ul><li>Status = OPEN</li></ul>",
             "<table><tr><td>Status: OPEN</td></tr></table>",
             "<table><tr><td>Status<td>:<td>OPEN</table>",
+            "<table><tr><td><table><tr><td>Status</td></tr></table></td>\
+             <td><table><tr><td></td><td><table><tr><td>OPEN</td></tr></table></td></tr></table>\
+             </td></tr></table>",
             "<table><tr><td>Status<td>&nbsp;<td>OPEN</table>",
             "<table><tr><td><table><tr><td>Status</td><td>OPEN</td></tr></table></td></tr></table>",
         ] {
@@ -569,6 +617,12 @@ mod tests {
         let columns = "<table><tr><th>ID<th>Host<th>Status<th>Note</tr>\
                        <tr><td>7<td>web1<td>OPEN<td>x</table>";
         assert_eq!(pairs(columns), []);
+    }
+
+    #[test]
+    fn a_frame_around_a_line_hides_no_pair() {
+        let html = "<table><tr><td>Acme<td><table><tr><td>Status: OPEN</table></table>";
+        assert_eq!(render(html, 1 << 20).pairs.get("Status"), Some("OPEN"));
     }
 
     #[test]
