@@ -17,8 +17,11 @@ pub use read::{Read, Tried, tried};
 
 /// A `profiles:` document for an opening mail and, where there is one, its closing one.
 pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
-    let on = sight(opening);
+    let mut on = sight(opening);
     let over = closing.map(sight);
+    if over.as_ref().is_some_and(|over| over.json != on.json) {
+        on.values.retain(|expression, _| !is_of_json(expression));
+    }
     let (status, around) = status(&on, over.as_ref());
     let key = key(&on, over.as_ref(), around);
 
@@ -44,24 +47,25 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
         let _ = writeln!(out, "    regex:\n      subject: {}", quoted(regex));
     }
 
+    let mut fields = vec![("key", key), ("status", status.expression)];
+    fields.extend(time(&on, over.as_ref()).map(|time| ("time", time)));
+    let title = labelled(&on, &words::TITLE);
+    let title = title.map(|(title, _)| format!("{{{{ {title} | default(subject) }}}}"));
+    fields.push(("title", title.unwrap_or_else(|| "{{ subject }}".to_owned())));
+    let severity = labelled(&on, &words::SEVERITY);
+    fields.extend(severity.map(|(severity, _)| {
+        let severity = format!("{{{{ {severity} | default('') | lower }}}}");
+        ("severity", severity)
+    }));
+
+    if let Some(place) = on.json
+        && fields.iter().any(|(_, template)| template.contains(JSON))
+    {
+        let _ = writeln!(out, "    json: {{ {place} }}");
+    }
     let _ = writeln!(out, "    fields:");
-    let mut field = |name: &str, template: &str| {
-        let _ = writeln!(out, "      {name}: {}", quoted(template));
-    };
-    field("key", &key);
-    field("status", &status.expression);
-    if let Some(time) = time(&on, over.as_ref()) {
-        field("time", &time);
-    }
-    match labelled(&on, &words::TITLE) {
-        Some((title, _)) => field("title", &format!("{{{{ {title} | default(subject) }}}}")),
-        None => field("title", "{{ subject }}"),
-    }
-    if let Some((severity, _)) = labelled(&on, &words::SEVERITY) {
-        field(
-            "severity",
-            &format!("{{{{ {severity} | default('') | lower }}}}"),
-        );
+    for (name, template) in fields {
+        let _ = writeln!(out, "      {name}: {}", quoted(&template));
     }
 
     let list = |texts: &[String]| {
@@ -80,6 +84,13 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
         );
     }
     out
+}
+
+/// What expressions begin with that speak of JSON.
+const JSON: &str = "json.";
+
+fn is_of_json(expression: &str) -> bool {
+    expression.starts_with(JSON)
 }
 
 /// A name out of the sender's domain.

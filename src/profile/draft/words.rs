@@ -74,11 +74,12 @@ pub const STATUS: [&str; 12] = [
 ];
 
 /// Labels that identify an alert alone.
-pub const IDENTITY: [&str; 12] = [
+pub const IDENTITY: [&str; 13] = [
     "alert id",
     "alertid",
     "alarm arn",
     "incident id",
+    "incidentid",
     "original problem id",
     "problem id",
     "event id",

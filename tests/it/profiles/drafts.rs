@@ -139,6 +139,16 @@ fn mail_of(header: &str, text: &str) -> Vec<u8> {
     format!("From: mon@example.com\r\n{header}\r\n\r\n{text}\r\n").into_bytes()
 }
 
+fn attached(json: &str) -> Vec<u8> {
+    mail_of(
+        "Subject: Alarm\r\nContent-Type: multipart/mixed; boundary=b",
+        &format!(
+            "--b\r\n\r\nSee it.\r\n--b\r\nContent-Type: application/json; name=ALARM.json\r\n\
+             Content-Disposition: attachment\r\n\r\n{json}\r\n--b--"
+        ),
+    )
+}
+
 #[test]
 fn a_draft_goes_by_what_both_mails_share() {
     for (on, over, key) in [
@@ -164,6 +174,17 @@ fn a_draft_goes_by_what_both_mails_share() {
             mail_of("Subject: [FIRING] web1 unreachable", "x"),
             mail_of("Subject: [OK] web1 unreachable", "x"),
             "web1 unreachable",
+        ),
+        // JSON, wherever it lies.
+        (
+            mail_of("Subject: Alarm", r#"{"alert": {"alert_id": "a-7"}, "state": "ALARM"}"#),
+            mail_of("Subject: Alarm", r#"{"alert": {"alert_id": "a-7"}, "state": "OK"}"#),
+            "a-7",
+        ),
+        (
+            attached(r#"{"incidentId": 12, "status": "open"}"#),
+            attached(r#"{"incidentId": 12, "status": "closed"}"#),
+            "12",
         ),
         // What carriers add says nothing of an alert.
         (
