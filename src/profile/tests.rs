@@ -601,6 +601,20 @@ fn a_page_may_say_itself_what_it_is_written_in() {
 }
 
 #[test]
+fn a_field_of_a_starter_that_is_written_empty_is_dropped() {
+    let profile = only(
+        "  use: nagios\n  match: { from: [a@b.c] }\n  fields: { severity: ~, summary: }\n",
+    );
+    let names: Vec<_> = profile.settings().fields.keys().collect();
+    assert_eq!(names, ["key", "status", "title", "host", "service"]);
+
+    let said = refused("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { rack: ~ }\n");
+    assert!(said.contains("profiles[0].fields.rack: found nothing"), "{said}");
+    let said = refused("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { key: ~ }\n");
+    assert!(said.contains("the field `key` is missing"), "{said}");
+}
+
+#[test]
 fn what_json_calls_null_is_nothing() {
     let profile = only(
         "  match: { from: [a@example.com] }\n  json: { text: true }\n  \
