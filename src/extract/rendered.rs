@@ -123,7 +123,8 @@ impl Row {
                 let pairs = pairs
                     .iter()
                     .filter(|[label, _]| are_labelled && !label.text.trim().is_empty());
-                pairs.map(|[label, value]| [label, value]).collect()
+                let pairs = pairs.map(|[label, value]| [label, value]);
+                pairs.take(MAX_PAIRS).collect()
             }
         };
         let lays_out = said.iter().flatten().any(|cell| cell.nests > 0);
