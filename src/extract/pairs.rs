@@ -271,12 +271,12 @@ mod tests {
             ("Status........: OPEN", "Status", "OPEN"),
             ("Status ... : OPEN", "Status", "OPEN"),
             ("Ticket no.: 5", "Ticket no.", "5"),
+            ("\u{200f}الحالة: \u{200f}معطل\u{200e}", "الحالة", "معطل"),
             (
-                "\u{200f}الحالة: \u{200f}معطل\u{200e}",
-                "الحالة",
-                "معطل",
+                "\u{feff}Status\u{200b}: \u{2068}OPEN\u{2069}",
+                "Status",
+                "OPEN",
             ),
-            ("\u{feff}Status\u{200b}: \u{2068}OPEN\u{2069}", "Status", "OPEN"),
             ("状態：異常", "状態", "異常"),
         ] {
             assert_eq!(

@@ -439,7 +439,10 @@ impl Page {
         self.flush_line();
         self.row_pairs(&row);
 
-        let speaking = row.cells.into_iter().filter(|cell| cell.speaks || cell.nests > 0);
+        let speaking = row
+            .cells
+            .into_iter()
+            .filter(|cell| cell.speaks || cell.nests > 0);
         if let Some(table) = self.tables.last_mut() {
             for cell in speaking {
                 table.speaking += 1;

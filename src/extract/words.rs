@@ -79,7 +79,9 @@ impl Run<'_> {
             [one] => out.extend_from_slice(one),
             // Each word of base64 may be padded.
             many if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") => {
-                let bytes = many.iter().flat_map(|text| base64_decode(text).unwrap_or_default());
+                let bytes = many
+                    .iter()
+                    .flat_map(|text| base64_decode(text).unwrap_or_default());
                 out.extend_from_slice(STANDARD.encode(bytes.collect::<Vec<u8>>()).as_bytes());
             }
             many => out.extend(many.concat()),

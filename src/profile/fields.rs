@@ -246,7 +246,9 @@ impl Speakable<'_> {
         match (first, second) {
             ("item", Some("section"))
                 if self.item.is_some()
-                    && names.next().is_some_and(|group| !self.section.contains(group)) =>
+                    && names
+                        .next()
+                        .is_some_and(|group| !self.section.contains(group)) =>
             {
                 Some("name the group in `each.section`: `(?<name>…)`")
             }

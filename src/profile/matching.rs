@@ -136,9 +136,8 @@ impl Matching {
                 (Some(id), _) => matcher.holds_for(&value) || matcher.holds_for(id),
                 (None, _) => matcher.holds_for(&value),
             };
-            (!holds).then(|| {
-                format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`")
-            })
+            (!holds)
+                .then(|| format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`"))
         })
     }
 }

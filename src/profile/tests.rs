@@ -190,7 +190,10 @@ fn a_list_is_known_by_its_id_and_by_the_whole_field() {
         let profile = only(&format!(
             "  match: {{ matchers: ['{matcher}'] }}\n  fields: {{ key: k, status: s }}\n"
         ));
-        profile.matching.miss(format!("List-Id: {list}\r\n").as_bytes()) == None
+        profile
+            .matching
+            .miss(format!("List-Id: {list}\r\n").as_bytes())
+            == None
     };
     for list in ["The alerts <alerts.example.com>", "<alerts.example.com>"] {
         for (matcher, expected) in [
@@ -602,14 +605,16 @@ fn a_page_may_say_itself_what_it_is_written_in() {
 
 #[test]
 fn a_field_of_a_starter_that_is_written_empty_is_dropped() {
-    let profile = only(
-        "  use: nagios\n  match: { from: [a@b.c] }\n  fields: { severity: ~, summary: }\n",
-    );
+    let profile =
+        only("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { severity: ~, summary: }\n");
     let names: Vec<_> = profile.settings().fields.keys().collect();
     assert_eq!(names, ["key", "status", "title", "host", "service"]);
 
     let said = refused("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { rack: ~ }\n");
-    assert!(said.contains("profiles[0].fields.rack: found nothing"), "{said}");
+    assert!(
+        said.contains("profiles[0].fields.rack: found nothing"),
+        "{said}"
+    );
     let said = refused("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { key: ~ }\n");
     assert!(said.contains("the field `key` is missing"), "{said}");
 }

@@ -157,7 +157,9 @@ mod tests {
     #[test]
     fn no_page_is_without_a_name() {
         let title = |notification: &Notification| {
-            let title = sample::parcel(notification, context).get_attr("title").unwrap();
+            let title = sample::parcel(notification, context)
+                .get_attr("title")
+                .unwrap();
             title.to_string()
         };
         let [(_, trigger), _, (_, unparsed)] = sample::notifications();
@@ -181,8 +183,13 @@ mod tests {
     #[test]
     fn who_asks_for_all_labels_gets_those_that_are_set() {
         let [(_, trigger), ..] = sample::notifications();
-        let labels = sample::parcel(&trigger, context).get_attr("labels").unwrap();
-        assert_eq!(labels.get_attr("partner_of_nobody").unwrap().to_string(), "");
+        let labels = sample::parcel(&trigger, context)
+            .get_attr("labels")
+            .unwrap();
+        assert_eq!(
+            labels.get_attr("partner_of_nobody").unwrap().to_string(),
+            ""
+        );
         for name in labels.try_iter().unwrap() {
             assert_ne!(labels.get_item(&name).unwrap().to_string(), "", "{name}");
         }

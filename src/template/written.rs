@@ -125,7 +125,9 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
     let date = time.to_date().map_err(|error| wrong(error.to_string()))?;
     let clock = time.to_time().unwrap_or_default();
     let place = time.iana_time_zone().map(TimeZone::get);
-    let place = place.transpose().map_err(|error| wrong(error.to_string()))?;
+    let place = place
+        .transpose()
+        .map_err(|error| wrong(error.to_string()))?;
     let said = abbreviated.map(TimeZone::fixed).or(place);
     said.as_ref()
         .unwrap_or(zone)

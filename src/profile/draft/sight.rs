@@ -91,7 +91,10 @@ pub(super) fn sight(raw: &[u8]) -> Sight {
 fn json(contents: &Contents) -> Option<(&'static str, Json)> {
     let object = |text: &str| parse_json(text).ok().filter(Json::is_object);
     let is_named = |name: &str| name.to_ascii_lowercase().ends_with(".json");
-    let attached = contents.attachments.iter().filter(|file| is_named(&file.name));
+    let attached = contents
+        .attachments
+        .iter()
+        .filter(|file| is_named(&file.name));
     let elements = Selector::parse(ELEMENT).and_then(|selector| contents.elements(&selector));
 
     for (place, texts) in [
@@ -125,7 +128,9 @@ const MAX_DEPTH: usize = 4;
 fn scalars(path: &str, json: &Json, depth: usize, values: &mut BTreeMap<String, Value>) {
     for (key, json) in json.as_object().into_iter().flatten() {
         let is_plain = !key.starts_with(|c: char| c.is_ascii_digit())
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_plain {
             continue;
         }

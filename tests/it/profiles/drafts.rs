@@ -134,19 +134,31 @@ fn a_draft_goes_by_what_both_mails_share() {
     for (on, over, key) in [
         // An id that the header alone holds.
         (
-            mail_of("Subject: Maintenance\r\nX-SM-TYPE: OPEN\r\nX-SM-DEDUPING-ID: a-1", "x"),
-            mail_of("Subject: Maintenance is over\r\nX-SM-TYPE: CLOSED\r\nX-SM-DEDUPING-ID: a-1", "x"),
+            mail_of(
+                "Subject: Maintenance\r\nX-SM-TYPE: OPEN\r\nX-SM-DEDUPING-ID: a-1",
+                "x",
+            ),
+            mail_of(
+                "Subject: Maintenance is over\r\nX-SM-TYPE: CLOSED\r\nX-SM-DEDUPING-ID: a-1",
+                "x",
+            ),
             "a-1",
         ),
         // A number says more than the service that it is about.
         (
             mail_of("Subject: x", "Incident: 4711\nService: Shop\nStatus: Open"),
-            mail_of("Subject: x", "Incident: 4711\nService: Shop\nStatus: Closed"),
+            mail_of(
+                "Subject: x",
+                "Incident: 4711\nService: Shop\nStatus: Closed",
+            ),
             "4711",
         ),
         (
             mail_of("Subject: x", "Incident: Disk full\nHost: db1\nStatus: Open"),
-            mail_of("Subject: x", "Incident: Disk full\nHost: db1\nStatus: Closed"),
+            mail_of(
+                "Subject: x",
+                "Incident: Disk full\nHost: db1\nStatus: Closed",
+            ),
             "db1",
         ),
         // What stands around the status, without its brackets.
@@ -157,8 +169,14 @@ fn a_draft_goes_by_what_both_mails_share() {
         ),
         // JSON, wherever it lies.
         (
-            mail_of("Subject: Alarm", r#"{"alert": {"alert_id": "a-7"}, "state": "ALARM"}"#),
-            mail_of("Subject: Alarm", r#"{"alert": {"alert_id": "a-7"}, "state": "OK"}"#),
+            mail_of(
+                "Subject: Alarm",
+                r#"{"alert": {"alert_id": "a-7"}, "state": "ALARM"}"#,
+            ),
+            mail_of(
+                "Subject: Alarm",
+                r#"{"alert": {"alert_id": "a-7"}, "state": "OK"}"#,
+            ),
             "a-7",
         ),
         (
