@@ -62,7 +62,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
                 column: error.marker().col() + 1,
             },
             what: format!("this is not YAML: {}", error.info()),
-            mend: mend(error.info()),
+            mend: mend(&error.info()),
         })?;
         builder.take(&event, span.into())?;
     }
