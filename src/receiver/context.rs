@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The variables besides the labels.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "labels",
     "incident",
     "action",
@@ -24,6 +24,7 @@ pub const NAMES: [&str; 14] = [
     "time",
     "alias",
     "external_url",
+    "incident_url",
     "mail",
     "headline",
     "details",
@@ -70,6 +71,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         ),
         ("alias", Value::from(parcel.alias)),
         ("external_url", text(parcel.external_url)),
+        ("incident_url", text(parcel.incident_url().as_deref())),
         (
             "mail",
             notification
