@@ -246,9 +246,9 @@ impl Speakable<'_> {
         match (first, second) {
             ("item", Some("section"))
                 if self.item.is_some()
-                    && names
-                        .next()
-                        .is_some_and(|group| !self.section.contains(group)) =>
+                    && names.next().is_some_and(|group| {
+                        !self.section.contains(group) && !filters::OF_MAPS.contains(&group)
+                    }) =>
             {
                 Some("name the group in `each.section`: `(?<name>…)`")
             }
