@@ -216,6 +216,14 @@ mod tests {
                 help.lines().all(|line| line.len() <= 100),
                 "a line is too long:\n{help}"
             );
+            let after = command.get_after_help().map(ToString::to_string);
+            assert!(
+                after
+                    .iter()
+                    .flat_map(|after| after.lines())
+                    .all(|line| line.len() <= 80),
+                "a line is wider than a terminal:\n{help}"
+            );
             assert!(
                 command.get_about().is_some(),
                 "nothing says what it is:\n{help}"

@@ -72,7 +72,14 @@ pub fn files(tree: &Node) -> Vec<Problem> {
             Problem::new(
                 &key,
                 format!("others can read or change the secret in {path} (its mode is {mode:04o})"),
-                format!("`chmod 600 {path}`"),
+                // The program must own what nobody else may read.
+                match metadata.uid() {
+                    0 if own == 0 => {
+                        format!("`chmod 600 {path}`, and let the user that runs alertbridge own it")
+                    }
+                    user if user == own => format!("`chmod 600 {path}`"),
+                    _ => format!("as root, `chown {own} {path}` and `chmod 600 {path}`"),
+                },
             )
         })
     };

@@ -106,4 +106,3 @@ fn address(path: &str, query: &[(&str, &str)]) -> String {
         .finish();
     format!("{path}?{query}")
 }
-
