@@ -7,7 +7,7 @@ use minijinja::{
     value::{Enumerator, Object, Serde},
 };
 
-use super::{Parcel, text, wording};
+use super::{Parcel, wording};
 use crate::{
     delivery::{Action, Notification},
     label,
@@ -46,17 +46,14 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
             notification
                 .labels
                 .iter()
-                .map(|(name, text)| (name.to_string(), typed(name, &text::seen(text)))),
+                .map(|(name, text)| (name.to_string(), typed(name, text))),
         )
         .collect();
 
-    let text = |text: Option<&str>| Value::from(text::seen(text.unwrap_or_default()).as_ref());
+    let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
         ("labels", Value::from_object(Labels(labels.clone()))),
-        (
-            "incident",
-            Value::from(Serde(&seen(&notification.incident))),
-        ),
+        ("incident", Value::from(Serde(&notification.incident))),
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
         (
@@ -101,20 +98,6 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
             .chain(title)
             .chain(receipt),
     )
-}
-
-/// What a mail said, as far as it is seen.
-fn seen(json: &serde_json::Value) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match json {
-        Json::String(said) => Json::String(text::seen(said).into_owned()),
-        Json::Array(items) => items.iter().map(seen).collect(),
-        Json::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (text::seen(name).into_owned(), seen(value)))
-            .collect(),
-        other => other.clone(),
-    }
 }
 
 /// What an alert is called that has no title of its own: no page is without a name. Atlassian's

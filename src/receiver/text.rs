@@ -81,16 +81,6 @@ pub fn clean(text: &str) -> String {
         .to_owned()
 }
 
-/// A value without hidden characters other than line ends and tabs.
-pub fn seen(value: &str) -> Cow<'_, str> {
-    let is_unseen = |c: char| !matches!(c, '\n' | '\r' | '\t') && is_hidden(c);
-    if value.contains(is_unseen) {
-        value.replace(is_unseen, "").into()
-    } else {
-        value.into()
-    }
-}
-
 /// The same on one line: every run of white space becomes one space.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());

@@ -29,10 +29,6 @@ receivers:
     teams_configs: [{ webhook_url: 'https://x.webhook.office.com/y' }]
     discord_configs: [{ webhook_url: 'https://discord.com/api/webhooks/1/x' }]
     stdout_configs: [{}]
-    webhook_configs: [\
-      { url: 'https://a.example/', body: '{{ metric }} {{ incident.metricName | default('') }}' }, \
-      { url: 'https://b.example/', body: '{ \"a\": {{ metric | tojson }}, \
-        \"b\": {{ incident | tojson }} }' }]
 ";
 
 /// A mail that puts it wherever it can.
@@ -105,7 +101,7 @@ fn no_page_that_people_read_holds_a_hidden_character() {
     );
     let explained: Value = serde_json::from_str(&all_safe("explain --json", &explained)).unwrap();
     let requests = explained["requests"].as_array().unwrap();
-    assert_eq!(requests.len(), 9);
+    assert_eq!(requests.len(), 7);
     assert_eq!(
         explained["incident"]["appName"], HOSTILE,
         "JSON means what the mail said"
