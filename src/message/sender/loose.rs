@@ -110,7 +110,7 @@ pub fn names(text: &[u8], configured: &[String]) -> bool {
     // White space may be left out of an address, or stand before one.
     has(&said.to_ascii_lowercase())
         || has(&plain(&said))
-        || decoded(text).is_some_and(|text| has(&self::plain(&text)))
+        || decoded(text).is_some_and(|text| has(&plain(&text)))
 }
 
 /// Lower case, without white space, invisible characters and escapes.
