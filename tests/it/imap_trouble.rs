@@ -683,7 +683,6 @@ async fn generated_trouble_costs_no_mail(seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mailbox = Mailbox::start().await;
     mailbox.state().storm = rng.usize(..4);
-    mailbox.state().between = [" ", " ", "  ", " \t", ","][rng.usize(..5)];
     let running = run(&mailbox);
     let mut number = 0;
     for _ in 0..3 {

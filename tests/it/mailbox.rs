@@ -92,8 +92,6 @@ pub struct State {
     pub refuses_expunge: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
-    /// What stands between two numbers in the answer to a SEARCH.
-    pub between: &'static str,
     /// Everything it was asked.
     pub commands: Vec<String>,
     /// What a client must not do.
@@ -129,7 +127,6 @@ impl Mailbox {
             storm: 0,
             refuses_expunge: false,
             stale_searches: 0,
-            between: " ",
             commands: Vec::new(),
             violations: Vec::new(),
             connections: 0,
@@ -457,8 +454,13 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
         found.pop();
     }
     if state.capabilities.contains("IMAP4rev1") {
-        let found: Vec<String> = found.iter().map(u32::to_string).collect();
-        return format!("* SEARCH {}\r\n", found.join(state.between));
+        return format!(
+            "* SEARCH{}\r\n",
+            found
+                .iter()
+                .map(|uid| format!(" {uid}"))
+                .collect::<String>()
+        );
     }
     let all = found
         .iter()
