@@ -56,11 +56,12 @@ mod pages;
 pub mod problem;
 mod repeat;
 pub mod sign_in;
+pub mod turns;
 pub mod views;
 pub mod who;
 pub mod workbench;
 
-use access::Peer;
+use access::{Peer, Secure};
 pub use guard::Hosts;
 use live::Live;
 use problem::Problem;
@@ -216,14 +217,18 @@ async fn nowhere() -> Problem {
 async fn by_its_own_name(
     State(admin): State<Arc<Admin>>,
     Extension(Here(here)): Extension<Here>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match admin
         .hosts
         .check(here, request.version(), request.uri(), request.headers())
     {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let secure = admin.hosts.are_secure(here.ip(), request.headers());
+            request.extensions_mut().insert(Secure(secure));
+            next.run(request).await
+        }
         Err(stranger) => {
             let (status, error) = stranger.answer();
             (status, Json(json!({ "error": error }))).into_response()
@@ -278,6 +283,7 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
 /// told to who is signed in.
 async fn ready(
     State(admin): State<Arc<Admin>>,
+    Extension(Secure(secure)): Extension<Secure>,
     Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Response {
@@ -309,8 +315,12 @@ async fn ready(
         return "ready\n".into_response();
     }
 
-    let headers = request.headers();
-    let known = sign_in::identify(&admin, &Bearing { headers, peer }).await;
+    let bearing = Bearing {
+        headers: request.headers(),
+        peer,
+        secure,
+    };
+    let known = sign_in::identify(&admin, &bearing).await;
     let canary = canary.filter(|_| known.is_ok()).unwrap_or_default();
     if failing.is_empty() {
         return format!("ready\n{canary}").into_response();

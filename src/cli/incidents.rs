@@ -23,6 +23,7 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Files},
+    label::title_of,
     pipeline::resolve_by_hand,
     store::{Desk, IncidentRow, Kind},
 };
@@ -150,7 +151,7 @@ async fn list(
             incident.kind.as_str().to_owned(),
             label(incident, "severity"),
             label(incident, "app_key"),
-            label(incident, "metric"),
+            title_of(&incident.labels).unwrap_or_default().to_owned(),
             incident.opened_at.strftime("%F %T").to_string(),
             incident.changed_at.strftime("%F %T").to_string(),
         ]
@@ -162,11 +163,11 @@ async fn list(
         "KIND",
         "SEVERITY",
         "APP",
-        "METRIC",
+        "TITLE",
         "OPENED (UTC)",
         "CHANGED (UTC)",
     ];
 
-    let least = ["INCIDENT", "STATE", "SEVERITY", "METRIC", "OPENED (UTC)"];
+    let least = ["INCIDENT", "STATE", "SEVERITY", "TITLE", "OPENED (UTC)"];
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }

@@ -168,7 +168,11 @@ impl List {
                 profile.settings().tests.len().to_string(),
             ]
         });
-        let listed = table::of(&["NAME", "USE", "FROM", "TESTS"], rows);
+        let listed = table::list(
+            &["NAME", "USE", "FROM", "TESTS"],
+            rows,
+            &["NAME", "USE", "FROM"],
+        );
         let names: Vec<&str> = starters::STARTERS.iter().map(|(name, _)| *name).collect();
         writeln!(out, "{listed}\n\nstarters: {}", names.join(" ")).context("cannot write")?;
         Ok(ExitCode::SUCCESS)

@@ -2,7 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use url::Host;
+
 use super::Problem;
+
+/// A domain as DNS has it: in ASCII and in lower case.
+pub fn in_ascii(domain: &str) -> String {
+    match Host::parse(domain) {
+        Ok(Host::Domain(ascii)) if !domain.is_ascii() => ascii,
+        _ => domain.to_ascii_lowercase(),
+    }
+}
 
 pub fn is_address(text: &str) -> bool {
     text.len() <= 254

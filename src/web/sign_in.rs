@@ -13,11 +13,11 @@ use argon2::{
 };
 use axum::http::{HeaderMap, HeaderName, StatusCode, header::AUTHORIZATION};
 use jiff::SignedDuration;
-use tokio::sync::Semaphore;
 
 use super::{
     Admin,
     problem::Problem,
+    turns::Turns,
     who::{Known, Role, Who},
 };
 use crate::{
@@ -54,7 +54,7 @@ pub struct SignIn {
     /// How people sign in.
     pub login: Option<Login>,
     attempts: Attempts,
-    checking: Arc<Semaphore>,
+    checking: Turns,
 }
 
 /// How people sign in (`admin.login`).
@@ -74,7 +74,7 @@ impl SignIn {
             token,
             login,
             attempts: Attempts::default(),
-            checking: Arc::new(Semaphore::new(CHECKED_AT_ONCE)),
+            checking: Turns::new(CHECKED_AT_ONCE),
         }
     }
 
@@ -119,11 +119,17 @@ impl Unknown {
 pub struct Bearing<'a> {
     pub headers: &'a HeaderMap,
     pub peer: IpAddr,
+    /// Whether its cookies travel over TLS alone.
+    pub secure: bool,
 }
 
 /// Finds out who a request is from.
 pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unknown> {
-    let Bearing { headers, peer } = *bearing;
+    let Bearing {
+        headers,
+        peer,
+        secure,
+    } = *bearing;
     let by_browser = ["origin", "sec-fetch-site"]
         .iter()
         .any(|name| headers.contains_key(*name));
@@ -141,7 +147,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         return Ok(who("token", Role::Operator, Known::Token, String::new()));
     }
 
-    let csrf = || cookie::csrf(headers).map(|held| cookie::token_of(&held));
+    let csrf = || cookie::csrf(headers, secure).map(|held| cookie::token_of(&held));
     if let Some(Login::Proxy { header, from }) = &admin.sign_in.login
         && from.name(peer)
         && let Some(name) = proxied(headers, header)?
@@ -150,7 +156,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         return Ok(who(&name, Role::Operator, Known::Proxy, csrf));
     }
 
-    if let Some(key) = cookie::session(headers) {
+    if let Some(key) = cookie::session(headers, secure) {
         let session = by_session(admin, &key).await?;
         let role = session.role.parse().map_err(Unknown::Unable)?;
         return Ok(who(
@@ -283,21 +289,15 @@ pub async fn by_password(
 }
 
 async fn is_right(admin: &Admin, password: String, hash: String) -> Result<bool, Unknown> {
-    let busy = |_| Unknown::Unable("the bridge is stopping".to_owned());
-    let turns = Arc::clone(&admin.sign_in.checking);
-    let turn = turns.acquire_owned().await.map_err(busy)?;
-    // The turn ends with the work: a client that hangs up makes no room for another.
     let check = move || {
-        let _turn = turn;
         PasswordHash::new(&hash).is_ok_and(|hash| {
             Argon2::default()
                 .verify_password(password.as_bytes(), &hash)
                 .is_ok()
         })
     };
-    tokio::task::spawn_blocking(check)
-        .await
-        .map_err(|_| Unknown::Unable("the password could not be checked".to_owned()))
+    let checked = admin.sign_in.checking.apart(check).await;
+    checked.map_err(|why| Unknown::Unable(format!("the password could not be checked: {why}")))
 }
 
 /// Begins a session under a new key, whatever the browser held before.
@@ -328,8 +328,8 @@ async fn begin(
 }
 
 /// Ends the session that a browser holds.
-pub async fn end(admin: &Admin, headers: &HeaderMap) -> Result<(), Problem> {
-    if let Some(key) = cookie::session(headers) {
+pub async fn end(admin: &Admin, headers: &HeaderMap, secure: bool) -> Result<(), Problem> {
+    if let Some(key) = cookie::session(headers, secure) {
         admin.ledger.end_session(sha256_hex(key.as_bytes())).await?;
     }
     Ok(())

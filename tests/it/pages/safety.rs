@@ -249,7 +249,7 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     assert!(tab.says().contains("open for") && !tab.says().contains("Resolve by hand"));
     tab.go(&bed.at("/incidents/BROKE/resolve"));
     assert!(
-        tab.says().contains("only an operator may act."),
+        tab.says().contains("Only an operator may act: vic is a viewer"),
         "{}",
         tab.says()
     );
