@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::Value;
 
 use super::{
@@ -23,9 +23,9 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Files},
-    label::title_of,
     pipeline::resolve_by_hand,
     store::{Desk, IncidentRow, Kind},
+    web::views::named::title,
 };
 
 mod moment;
@@ -61,6 +61,7 @@ Example:
   alertbridge incidents show FOotlQrY5ZQ")]
     Show {
         /// The incident's id, as `incidents list` shows it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
         #[command(flatten)]
         print: Json,
@@ -78,6 +79,7 @@ Example:
   alertbridge incidents resolve FOotlQrY5ZQ")]
     Resolve {
         /// The incident's id, as `incidents list` shows it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
 }
@@ -151,7 +153,7 @@ async fn list(
             incident.kind.as_str().to_owned(),
             label(incident, "severity"),
             label(incident, "app_key"),
-            title_of(&incident.labels).unwrap_or_default().to_owned(),
+            title(&incident.labels, &incident.incident_id),
             incident.opened_at.strftime("%F %T").to_string(),
             incident.changed_at.strftime("%F %T").to_string(),
         ]

@@ -136,7 +136,7 @@ fn rows(found: Vec<Objective>) -> String {
         "LADDER",
     ];
 
-    let least = ["APP", "SLI", "BREACHES", "FOR", "SPENT", "LADDER"];
+    let least = ["APP", "SLI", "BREACHES", "SPENT", "LADDER"];
     table::list(&heading, rows, &least)
 }
 

@@ -174,7 +174,8 @@ impl List {
             &["NAME", "USE", "FROM"],
         );
         let names: Vec<&str> = starters::STARTERS.iter().map(|(name, _)| *name).collect();
-        writeln!(out, "{listed}\n\nstarters: {}", names.join(" ")).context("cannot write")?;
+        let starters = table::line("starters:", &names.join(" "));
+        writeln!(out, "{listed}\n\n{starters}").context("cannot write")?;
         Ok(ExitCode::SUCCESS)
     }
 }

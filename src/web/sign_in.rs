@@ -80,7 +80,7 @@ impl SignIn {
 
     /// Whether whoever runs on this machine may do everything: nothing else is configured, which
     /// only loopback allows.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.token.is_none() && self.login.is_none()
     }
 }
