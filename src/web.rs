@@ -203,9 +203,9 @@ fn router(admin: Arc<Admin>) -> Router {
         .merge(pages::assets())
         .merge(guarded)
         .fallback(nowhere)
-        .layer(from_fn_with_state(Arc::clone(&admin), pages::in_words))
         .layer(from_fn(access::bounded))
         .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))
+        .layer(from_fn_with_state(Arc::clone(&admin), pages::in_words))
         .layer(from_fn(access::hardened))
         .with_state(admin)
 }
@@ -229,10 +229,7 @@ async fn by_its_own_name(
             request.extensions_mut().insert(Secure(secure));
             next.run(request).await
         }
-        Err(stranger) => {
-            let (status, error) = stranger.answer();
-            (status, Json(json!({ "error": error }))).into_response()
-        }
+        Err(stranger) => stranger.problem().into_response(),
     }
 }
 

@@ -12,6 +12,8 @@ use axum::http::{
     uri::{Authority, Uri},
 };
 
+use super::problem::Problem;
+
 /// The names the listener is called by, besides its own address.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
@@ -32,8 +34,8 @@ pub(super) enum Stranger {
 }
 
 impl Stranger {
-    pub(super) fn answer(self) -> (StatusCode, &'static str) {
-        match self {
+    pub(super) fn problem(self) -> Problem {
+        let (status, detail) = match self {
             Self::NoHost => (
                 StatusCode::BAD_REQUEST,
                 "the request needs one Host header that names this listener",
@@ -47,7 +49,8 @@ impl Stranger {
                 StatusCode::FORBIDDEN,
                 "the page that sent this is of another origin: add its name to admin.hosts",
             ),
-        }
+        };
+        Problem::new(status, detail)
     }
 }
 
