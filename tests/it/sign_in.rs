@@ -193,6 +193,37 @@ fn line_of(people: &str, name: &str) -> String {
     format!("{line}\n")
 }
 
+/// A neighbour below the same domain can plant a cookie, but none whose name has the prefix.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_people_come_by_https_no_planted_cookie_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = line("ann", "operator", "open sesame");
+    fs::write(folder.path().join("users"), users).unwrap();
+    let admin = "admin: { listen: '127.0.0.1:0', token: s3cret, login: { users_file: users } }\n\
+                 global: { external_url: 'https://alerts.example.test' }";
+    let config = CONFIG.replace("admin: { listen: '127.0.0.1:0' }", admin);
+    let bridge = Bridge::start(folder.path(), &config);
+
+    let signed_in = sign_in(&bridge, "ann", "open sesame", "").await;
+    let said = signed_in.headers()["set-cookie"].to_str().unwrap();
+    assert!(
+        said.starts_with("__Host-alertbridge_session=")
+            && said.contains("; Path=/;")
+            && said.contains("; Secure"),
+        "{said}"
+    );
+    let own = given(&signed_in);
+    let bare = own.trim_start_matches("__Host-").to_owned();
+    let mails = "/api/v1/mails";
+    for host in ["127.0.0.1", "alerts.example.test"] {
+        for (cookie, status) in [(&own, 200), (&bare, 401)] {
+            let headers = [("host", host), ("cookie", cookie)];
+            assert_eq!(asks(&bridge, mails, &headers).await, status, "{cookie}");
+        }
+    }
+    assert_eq!(acts(&bridge, &own, &token_of(&own), &[]).await, 201);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_is_slowed_down() {
     let folder = tempfile::tempdir().unwrap();
