@@ -66,7 +66,7 @@ impl Attempts {
     /// In how many seconds the next attempt may come; none where it may come now.
     pub fn pause(&self, peer: IpAddr, name: Option<&str>, now: Timestamp) -> Option<u64> {
         let by_address = self.by_address.get(&network(peer));
-        let by_name = name.and_then(|name| self.by_name.get(name));
+        let by_name = name.and_then(|name| self.by_name.get(&shortened(name)));
         let of_address = by_address.map_or(0, |failed| failed.pause(LONGEST_FOR_ADDRESS, now));
         let of_name = by_name.map_or(0, |failed| failed.pause(LONGEST_FOR_NAME, now));
         u64::try_from(of_address.max(of_name))
