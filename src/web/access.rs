@@ -8,7 +8,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Extension, Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderValue, Method, StatusCode,
         header::{ACCEPT, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE},
     },
     middleware::Next,

@@ -248,10 +248,48 @@ async fn whoever_guesses_is_slowed_down() {
     assert!(slowed);
     // The right password waits too, and programs do not.
     assert_eq!(sign_in(&bridge, "ann", "right", "").await.status(), 429);
+    for forged in ["A".repeat(43), String::new()] {
+        let known = format!("alertbridge_known={forged}");
+        assert_eq!(sign_in(&bridge, "ann", "right", &known).await.status(), 429);
+    }
     assert_eq!(
         asks(&bridge, "/metrics", &[("authorization", "Bearer s3cret")]).await,
         200
     );
+}
+
+/// Behind a proxy all people come from one address.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_locks_nobody_out_of_a_browser_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    let people = line("ann", "operator", "right") + &line("bob", "viewer", "let me look");
+    fs::write(&users, &people).unwrap();
+    let bridge = start(folder.path(), "{ users_file: users }");
+    let known = async |name: &str, password: &str| {
+        let signed_in = sign_in(&bridge, name, password, "").await;
+        let given = signed_in.headers().get_all("set-cookie");
+        let mut given = given.iter().map(|cookie| cookie.to_str().unwrap());
+        let known = given.find(|cookie| cookie.starts_with("alertbridge_known="));
+        known.unwrap().split(';').next().unwrap().to_owned()
+    };
+    let (ann, bob) = (known("ann", "right").await, known("bob", "let me look").await);
+    assert_ne!(ann, bob);
+
+    while sign_in(&bridge, "ann", "guess", "").await.status() != 429 {}
+    assert_eq!(sign_in(&bridge, "ann", "right", &bob).await.status(), 429);
+    assert_eq!(sign_in(&bridge, "ann", "right", &ann).await.status(), 303);
+
+    // It signs nobody in, gets no more guesses than others, and ends with the password.
+    assert_eq!(asks(&bridge, "/api/v1/mails", &[("cookie", &ann)]).await, 401);
+    let mut guesses = 0;
+    while sign_in(&bridge, "ann", "guess", &ann).await.status() != 429 {
+        guesses += 1;
+    }
+    assert_eq!(guesses, 6);
+    let changed = people.replace(&line_of(&people, "bob"), &line("bob", "viewer", "new"));
+    fs::write(&users, changed).unwrap();
+    assert_eq!(sign_in(&bridge, "bob", "new", &bob).await.status(), 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]

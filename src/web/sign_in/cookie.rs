@@ -15,6 +15,7 @@ use crate::delivery::sha256_hex;
 const SESSION: &str = "alertbridge_session";
 const CSRF: &str = "alertbridge_csrf";
 const TICKET: &str = "alertbridge_oidc";
+const KNOWN: &str = "alertbridge_known";
 /// The length of a key: 32 bytes in base64.
 const LENGTH: usize = 43;
 
@@ -38,6 +39,11 @@ pub fn csrf(headers: &HeaderMap, secure: bool) -> Option<String> {
 /// The key of a sign-in that is under way at an identity provider.
 pub fn ticket(headers: &HeaderMap, secure: bool) -> Option<String> {
     held(headers, TICKET, secure)
+}
+
+/// What tells a browser in which somebody has signed in before.
+pub fn known(headers: &HeaderMap, secure: bool) -> Option<String> {
+    held(headers, KNOWN, secure)
 }
 
 /// A cookie's value. The bare name counts where the other cannot be had.
@@ -92,6 +98,11 @@ pub fn give_ticket(key: &str, secure: bool) -> HeaderValue {
 /// Takes it back.
 pub fn take_ticket(secure: bool) -> HeaderValue {
     set(TICKET, "", secure, "; Max-Age=0")
+}
+
+/// Gives a browser what it is known by, for 90 days.
+pub fn give_known(mark: &str, secure: bool) -> HeaderValue {
+    set(KNOWN, mark, secure, "; Max-Age=7776000")
 }
 
 fn named(name: &str, secure: bool) -> String {

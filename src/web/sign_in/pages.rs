@@ -9,7 +9,7 @@ use axum::{
         HeaderMap, HeaderValue, StatusCode,
         header::{LOCATION, RETRY_AFTER, SET_COOKIE},
     },
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use serde::Deserialize;
 
@@ -58,14 +58,20 @@ pub(in crate::web) async fn sign_in(
     State(admin): State<Arc<Admin>>,
     Extension(Secure(secure)): Extension<Secure>,
     Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
     Form(given): Form<Credentials>,
 ) -> Response {
     let next = own_path(&given.next);
-    match by_password(&admin, peer, &given.name, &given.password).await {
-        Ok(key) => {
-            let cookie = cookie::give_session(&key, secure);
+    let known = cookie::known(&headers, secure);
+    let credentials = (given.name.as_str(), given.password.as_str());
+    match by_password(&admin, peer, credentials, known.as_deref()).await {
+        Ok((key, mark)) => {
             let to = HeaderValue::try_from(next).unwrap_or(HeaderValue::from_static("/"));
-            let said = [(SET_COOKIE, cookie), (LOCATION, to)];
+            let said = AppendHeaders([
+                (SET_COOKIE, cookie::give_session(&key, secure)),
+                (SET_COOKIE, cookie::give_known(&mark, secure)),
+                (LOCATION, to),
+            ]);
             (StatusCode::SEE_OTHER, said).into_response()
         }
         Err(unknown) => {

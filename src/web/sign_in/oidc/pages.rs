@@ -21,7 +21,9 @@ use crate::{
         pages::sign_in::page,
         problem::Problem,
         sign_in::{
-            Login, Unknown, begin as begin_session, cookie,
+            Login, Unknown,
+            attempts::By,
+            begin as begin_session, cookie,
             pages::{Back, own_path},
         },
     },
@@ -81,14 +83,14 @@ pub(in crate::web) async fn callback(
         return nobody_by_it();
     };
     let now = admin.clock.now();
-    if let Some(seconds) = admin.sign_in.attempts.pause(peer, None, now) {
+    if let Some(seconds) = admin.sign_in.attempts.pause(By::Address(peer), now) {
         return refused(&admin, "/", &Unknown::TooMany(seconds).into());
     }
 
     let held = cookie::ticket(&headers, secure);
     match finish(&admin, oidc, held.as_deref(), brought).await {
         Ok((key, name, ticket)) => {
-            admin.sign_in.attempts.succeeded(peer, &name);
+            admin.sign_in.attempts.succeeded(By::Name(peer, &name));
             let cookies = [
                 cookie::give_session(&key, secure),
                 cookie::take_ticket(secure),
@@ -98,7 +100,7 @@ pub(in crate::web) async fn callback(
         Err(refusal) => {
             // What makes this bridge ask the provider may not be had for nothing.
             if refusal.had_the_provider_asked() {
-                admin.sign_in.attempts.failed(peer, None, now);
+                admin.sign_in.attempts.failed(By::Address(peer), now);
             }
             telemetry::sign_in_refused(peer, &refusal.to_string());
             refused(&admin, "/", &refusal)
