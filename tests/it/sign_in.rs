@@ -262,9 +262,8 @@ async fn whoever_guesses_is_slowed_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_locks_nobody_out_of_a_browser_that_is_known() {
     let folder = tempfile::tempdir().unwrap();
-    let users = folder.path().join("users");
     let people = line("ann", "operator", "right") + &line("bob", "viewer", "let me look");
-    fs::write(&users, &people).unwrap();
+    fs::write(folder.path().join("users"), people).unwrap();
     let bridge = start(folder.path(), "{ users_file: users }");
     let known = async |name: &str, password: &str| {
         let signed_in = sign_in(&bridge, name, password, "").await;
@@ -280,16 +279,13 @@ async fn whoever_guesses_locks_nobody_out_of_a_browser_that_is_known() {
     assert_eq!(sign_in(&bridge, "ann", "right", &bob).await.status(), 429);
     assert_eq!(sign_in(&bridge, "ann", "right", &ann).await.status(), 303);
 
-    // It signs nobody in, gets no more guesses than others, and ends with the password.
+    // It signs nobody in, and gets no more guesses than others.
     assert_eq!(asks(&bridge, "/api/v1/mails", &[("cookie", &ann)]).await, 401);
     let mut guesses = 0;
     while sign_in(&bridge, "ann", "guess", &ann).await.status() != 429 {
         guesses += 1;
     }
     assert_eq!(guesses, 6);
-    let changed = people.replace(&line_of(&people, "bob"), &line("bob", "viewer", "new"));
-    fs::write(&users, changed).unwrap();
-    assert_eq!(sign_in(&bridge, "bob", "new", &bob).await.status(), 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
