@@ -48,6 +48,32 @@ pub const NAMES: [&str; 21] = [
     "url",
 ];
 
+/// Those whose values are numbers.
+pub const NUMBERS: [&str; 5] = [
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+];
+
+/// Those that the mails of one incident may give different values. The others make an alert's
+/// identity where a receiver knows an alert by its labels.
+pub const CHANGING: [&str; 12] = [
+    "unit",
+    "status",
+    "state",
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+    "authenticity",
+    "ingress",
+    "title",
+    "url",
+];
+
 /// The additional label of a missing canary's page: the stage where it stopped.
 pub const STAGE: &str = "stage";
 

@@ -62,7 +62,7 @@ pub use self::{
     credential::Credential,
     keys::{Keys, Texts},
     options::Options,
-    table::Settings,
+    table::{KINDS, Settings},
     transport::Transport,
 };
 

@@ -112,8 +112,8 @@ impl Routes {
         })
     }
 
-    /// The same where `is_held` names receivers who are owed the page already: `on_mute: drop` is of
-    /// what comes while the mute is on, and what was held stays so until its end.
+    /// The same where `is_held` names receivers who are owed the page already: `on_mute: drop` is
+    /// of what comes while the mute is on, and what was held stays so until its end.
     pub fn reach_held(
         &self,
         labels: &Labels,

@@ -203,7 +203,8 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
     Ok(writeln!(
         out,
         "{}: restored from {}\nDeliveries that were pending at the time of the backup are sent \
-         when `serve` starts: review them first with `alertbridge deliveries list --state pending`.",
+         when `serve` starts: review them first with \
+         `alertbridge deliveries list --state pending`.",
         to.display(),
         from.display()
     )?)

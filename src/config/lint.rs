@@ -56,8 +56,8 @@ fn unchecked(config: &Config, found: &mut Vec<String>) {
         if required.as_ref().is_some_and(Vec::is_empty) {
             found.push(format!(
                 "profiles[{index}].authenticity.require is empty: mail that the profile `{}` takes \
-                 is not checked to be its sender's, so whoever can write to an ingress can page and \
-                 resolve; list what counts as evidence",
+                 is not checked to be its sender's, so whoever can write to an ingress can page \
+                 and resolve; list what counts as evidence",
                 profile.name
             ));
         }

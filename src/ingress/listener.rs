@@ -115,7 +115,8 @@ pub trait Reception: Send + Sync + 'static {
         peer.to_canonical().is_loopback()
     }
 
-    /// The reply to a client without a place, which has said so much. The operator is notified, too.
+    /// The reply to a client without a place, which has said so much. The operator is notified,
+    /// too.
     fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8>;
 
     /// It still listens.

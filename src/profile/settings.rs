@@ -143,8 +143,8 @@ pub struct Expect {
     pub every: Duration,
     #[serde(default = "no_grace")]
     pub grace: Duration,
-    /// The key of the incident that its absence is: a text, and `missing` where it is not given. Any
-    /// mail of the profile that is proven counts as come, whatever its own key.
+    /// The key of the incident that its absence is: a text, and `missing` where it is not given.
+    /// Any mail of the profile that is proven counts as come, whatever its own key.
     #[serde(default)]
     pub key: Option<String>,
 }

@@ -1,53 +1,31 @@
 //! Profiles for well-known senders, off until a configuration names one by `use`. Each is a file of
 //! the configuration's own grammar under `schema/profiles/`, with its mails beside it.
 
-/// Name and file of each.
-pub const STARTERS: [(&str, &str); 14] = [
-    (
-        "forge-alert",
-        include_str!("../../schema/profiles/forge-alert.yaml"),
-    ),
-    (
-        "cloudwatch",
-        include_str!("../../schema/profiles/cloudwatch.yaml"),
-    ),
-    (
-        "alertmanager",
-        include_str!("../../schema/profiles/alertmanager.yaml"),
-    ),
-    (
-        "grafana",
-        include_str!("../../schema/profiles/grafana.yaml"),
-    ),
-    ("nagios", include_str!("../../schema/profiles/nagios.yaml")),
-    ("icinga", include_str!("../../schema/profiles/icinga.yaml")),
-    ("zabbix", include_str!("../../schema/profiles/zabbix.yaml")),
-    (
-        "librenms",
-        include_str!("../../schema/profiles/librenms.yaml"),
-    ),
-    (
-        "healthchecks",
-        include_str!("../../schema/profiles/healthchecks.yaml"),
-    ),
-    (
-        "uptime-kuma",
-        include_str!("../../schema/profiles/uptime-kuma.yaml"),
-    ),
-    (
-        "jenkins",
-        include_str!("../../schema/profiles/jenkins.yaml"),
-    ),
-    (
-        "github-actions",
-        include_str!("../../schema/profiles/github-actions.yaml"),
-    ),
-    (
-        "azure-monitor",
-        include_str!("../../schema/profiles/azure-monitor.yaml"),
-    ),
-    ("smartd", include_str!("../../schema/profiles/smartd.yaml")),
-];
+macro_rules! starters {
+    ($($name:literal,)*) => {
+        /// Name and file of each.
+        pub const STARTERS: [(&str, &str); [$($name),*].len()] = [
+            $(($name, include_str!(concat!("../../schema/profiles/", $name, ".yaml"))),)*
+        ];
+    };
+}
+
+starters! {
+    "forge-alert",
+    "cloudwatch",
+    "alertmanager",
+    "grafana",
+    "nagios",
+    "icinga",
+    "zabbix",
+    "librenms",
+    "healthchecks",
+    "uptime-kuma",
+    "jenkins",
+    "github-actions",
+    "azure-monitor",
+    "smartd",
+}
 
 /// Atlassian's own mail, whose settings are `alerts:`. It is read by code, since it is what the
 /// bridge reads most of; this says the same, and a test holds both equal.

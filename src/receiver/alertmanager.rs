@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, Notification, Verdict},
+    label,
     settings::{self, DefaultOn, SecretText, bounds},
 };
 
@@ -36,25 +37,8 @@ const OUTLIVES: SignedDuration = SignedDuration::from_mins(30);
 const LABEL: usize = 1024;
 const ANNOTATION: usize = 8192;
 
-/// What changes while an incident is the same, and what is told in the annotations. The rest makes
-/// the alert's identity.
-const NO_IDENTITY: [&str; 15] = [
-    "sli_value",
-    "slo_value",
-    "sli_gap",
-    "window_seconds",
-    "recurrence_28d",
-    "unit",
-    "status",
-    "state",
-    "authenticity",
-    "ingress",
-    "title",
-    "url",
-    "summary",
-    "stage",
-    "alertname",
-];
+/// What is told in the annotations, or given here. Like [`label::CHANGING`] it makes no identity.
+const NO_IDENTITY: [&str; 3] = ["summary", label::STAGE, "alertname"];
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -243,7 +227,9 @@ fn identity(parcel: &Parcel<'_>) -> Identity {
     let mut labels: Identity = notification
         .labels
         .iter()
-        .filter(|(name, _)| !NO_IDENTITY.contains(&name.as_ref()))
+        .filter(|(name, _)| {
+            !label::CHANGING.contains(&name.as_ref()) && !NO_IDENTITY.contains(&name.as_ref())
+        })
         .map(|(name, value)| (label_name(name), cut(&one_line(value), LABEL)))
         .filter(|(_, value)| !value.is_empty())
         .collect();

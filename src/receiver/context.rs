@@ -31,15 +31,6 @@ pub const NAMES: [&str; 14] = [
 /// The longest headline.
 const HEADLINE: usize = 1024;
 
-/// The labels that templates get as numbers, to compare and round.
-const NUMBERS: [&str; 5] = [
-    "sli_value",
-    "slo_value",
-    "sli_gap",
-    "window_seconds",
-    "recurrence_28d",
-];
-
 /// The variables of a template. A label that is not set reads as empty.
 pub fn context(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
@@ -122,9 +113,9 @@ impl Object for Labels {
     }
 }
 
-/// A numeric label as a number, if that prints the same.
+/// A numeric label as a number to compare and round, if that prints the same.
 fn typed(name: &str, text: &str) -> Value {
-    if NUMBERS.contains(&name) {
+    if label::NUMBERS.contains(&name) {
         if let Ok(number) = text.parse::<i64>() {
             return Value::from(number);
         }

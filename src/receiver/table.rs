@@ -42,7 +42,8 @@ macro_rules! integrations {
             }
         }
 
-        const KINDS: &[&str] = &[$(stringify!($kind)),*];
+        /// Every kind, in this order.
+        pub const KINDS: &[&str] = &[$(stringify!($kind)),*];
 
         #[cfg(test)]
         const CONFIGS: &[&str] = &[$(stringify!($configs)),*];

@@ -1,6 +1,6 @@
-//! Nights and days of three replicas in a moment: everything of the bridge that needs no socket runs on one
-//! thread, on a clock that jumps from one event to the next, while whatever can fail fails at
-//! random. The same seed is the same day, to the last event.
+//! Nights and days of three replicas in a moment: everything of the bridge that needs no socket
+//! runs on one thread, on a clock that jumps from one event to the next, while whatever can fail
+//! fails at random. The same seed is the same day, to the last event.
 //!
 //! Real are the pipeline, the store (a SQLite file), delivery, the receivers, the watch and the
 //! right to read a mailbox. Values stand in for what is outside: vendors that keep to their rules
@@ -19,8 +19,10 @@ use jiff::SignedDuration;
 
 mod audit;
 mod blocking;
+mod life;
 mod mail;
 mod replica;
+mod shared;
 mod vendors;
 mod view;
 mod weather;

@@ -5,7 +5,9 @@ macro_rules! as_text {
     ($type:ty, $name:literal, $about:literal, $pattern:literal) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<str> as serde::Deserialize>::deserialize(deserializer)?;
+                use std::borrow::Cow;
+
+                let text = <Cow<str> as serde::Deserialize>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }

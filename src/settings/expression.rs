@@ -2,8 +2,8 @@
 
 use regex::Error;
 
-/// The last line of the parser's message: the lines above it draw the pattern, which may be one that
-/// nobody wrote.
+/// The last line of the parser's message: the lines above it draw the pattern, which may be one
+/// that nobody wrote.
 pub fn reason(error: &Error) -> String {
     match error {
         Error::CompiledTooBig(_) => "it is too large".to_owned(),

@@ -179,3 +179,33 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
         counter!("alertbridge_spans_dropped_total", "reason" => reason).increment(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_described_and_nothing_else() {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry");
+        let (mut folders, mut texts) = (vec![src], String::new());
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.ends_with("describe.rs") {
+                    texts += &fs::read_to_string(path).unwrap();
+                }
+            }
+        }
+
+        let is_name = |word: &str| word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+        let is_metric = |word: &&str| word.starts_with("alertbridge_") && is_name(word);
+        let counted: BTreeSet<_> = texts.split('"').filter(is_metric).collect();
+        let described = COUNTERS.iter().chain(&GAUGES).map(|(name, _)| *name);
+        let described = described.chain(HISTOGRAMS.map(|(name, ..)| name));
+        assert_eq!(described.collect::<BTreeSet<_>>(), counted);
+    }
+}

@@ -89,7 +89,8 @@ fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Err
     Ok(regex)
 }
 
-/// `$1` ends with its digits, whatever stands behind it: to the crate `$1st` is a group of that name.
+/// `$1` ends with its digits, whatever stands behind it: to the crate `$1st` is a group of that
+/// name.
 fn parted(with: &str) -> Cow<'_, str> {
     if !with.contains('$') {
         return Cow::Borrowed(with);

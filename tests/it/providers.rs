@@ -55,6 +55,15 @@ fn provider(fixture: &str) -> &str {
     fixture.split('-').next().unwrap()
 }
 
+#[test]
+fn every_provider_has_a_recorded_request() {
+    let of_their_own = |one: &&Provider| **one != Provider::Raw;
+    for one in Provider::ALL.iter().filter(of_their_own) {
+        let mut recorded = FIXTURES.iter().map(|fixture| provider(fixture));
+        assert!(recorded.any(|name| name == one.name()), "{one:?}");
+    }
+}
+
 fn webhooks() -> Vec<Settings> {
     let basic = BasicAuth {
         username: "alertbridge".into(),

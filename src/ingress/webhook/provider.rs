@@ -16,8 +16,10 @@ macro_rules! providers {
         }
 
         impl Provider {
+            pub const ALL: &[Self] = &[$(Self::$provider),*];
+
             /// Its name in the configuration.
-            pub(super) fn name(self) -> &'static str {
+            pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$provider => stringify!($module),)*
                 }
@@ -29,9 +31,6 @@ macro_rules! providers {
                 }
             }
         }
-
-        #[cfg(test)]
-        const ALL: &[Provider] = &[$(Provider::$provider),*];
     };
 }
 
@@ -51,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_provider_is_named_as_its_file_is() {
-        for provider in ALL {
+        for provider in Provider::ALL {
             let read: Provider = serde_json::from_str(&format!("\"{}\"", provider.name())).unwrap();
             assert_eq!(read, *provider);
         }

@@ -48,7 +48,8 @@ impl Tried {
             Some(Found::Alert(alert)) => {
                 if alert.meaning != expected {
                     self.doubts.push(format!(
-                        "of the {which} mail the status is `{}`, which is not told apart: mend `status`",
+                        "of the {which} mail the status is `{}`, which is not told \
+                         apart: mend `status`",
                         alert.status
                     ));
                 }

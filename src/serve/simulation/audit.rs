@@ -6,8 +6,8 @@ use super::{
     blocking::block_on,
     mail::{Mails, Told},
     replica::Fleet,
-    view::{About, lock},
-    world::World,
+    shared::About,
+    world::{World, lock},
 };
 use crate::{
     delivery::{DeliveryState, Target, alias, sha256_hex},

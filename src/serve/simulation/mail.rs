@@ -1,8 +1,8 @@
 //! The mails of a day and those who send them: mail servers that try again until somebody takes a
 //! mail, and a mailbox that one replica reads.
 //!
-//! Of an incident the next mail is sent when the last was acknowledged. Copies come late, and forged
-//! mails come between.
+//! Of an incident the next mail is sent when the last was acknowledged. Copies come late, and
+//! forged mails come between.
 
 use std::{
     collections::BTreeSet,
@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    view::{View, lock},
+    view::View,
     weather::Trouble,
-    world::World,
+    world::{World, lock},
 };
 use crate::{
     clock::Clock,

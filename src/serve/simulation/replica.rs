@@ -18,11 +18,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     blocking::block_on,
+    life::Life,
     mail::{Doors, Mailbox, judged},
+    shared::Shared,
     vendors::{Network, Vendors},
-    view::{Life, Shared, View, lock},
+    view::View,
     weather::REPLICAS,
-    world::World,
+    world::{World, lock},
 };
 use crate::{
     authenticate::Authenticator,
@@ -55,7 +57,9 @@ delivery: { give_up_after: 2h, backoff: { initial: 1s, max: 1m } }
 receivers:
   - name: oncall
     fallback: { receiver: backup, after: 5m }
-    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: 'https://pagerduty.example/v2/enqueue' }]
+    pagerduty_configs:
+      - routing_key: 0123456789abcdef0123456789abcdef
+        url: 'https://pagerduty.example/v2/enqueue'
     webhook_configs: [{ url: 'https://hook.example' }]
   - { name: muted, webhook_configs: [{ url: 'https://hook.example' }] }
   - { name: team, opsgenie_configs: [{ api_key: key, api_url: 'https://opsgenie.example' }] }
@@ -229,8 +233,8 @@ impl Fleet {
         self.world.set_clocks(SignedDuration::from_secs(by));
     }
 
-    /// Waits until the bridge has nothing to tell of itself: of a flood of unproven mail for an hour
-    /// after it.
+    /// Waits until the bridge has nothing to tell of itself: of a flood of unproven mail for an
+    /// hour after it.
     pub(super) async fn is_well(&self) {
         let deadline = Instant::now() + Duration::from_hours(3);
         loop {

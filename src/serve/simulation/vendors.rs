@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    view::{About, Life, lock},
+    life::Life,
+    shared::About,
     weather::Trouble,
-    world::World,
+    world::{World, lock},
 };
 use crate::{
     deliver::{Failure, Wire},

@@ -37,7 +37,7 @@ struct Record {
     lines: Option<Vec<String>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -184,7 +184,8 @@ impl World {
             );
         }
         panic!(
-            "seed {}: {what}\nSIMULATION=1 SEED={0} cargo test --lib simulation::nights tells that night again, event by event",
+            "seed {}: {what}\nSIMULATION=1 SEED={0} cargo test --lib simulation::nights tells that \
+             night again, event by event",
             self.seed
         );
     }

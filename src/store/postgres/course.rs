@@ -15,7 +15,8 @@ use crate::{
 
 const CHANGED: &str = "
 SELECT id, incident_id, labels, phase, changed_at FROM incidents
-WHERE kind = 'incident' AND changed_at >= $1 AND (changed_at > $1 OR id > $2) ORDER BY changed_at, id LIMIT $3";
+WHERE kind = 'incident' AND changed_at >= $1 AND (changed_at > $1 OR id > $2)
+ORDER BY changed_at, id LIMIT $3";
 
 const OPEN: &str = "
 SELECT id, incident_id, labels, phase, changed_at FROM incidents
@@ -24,11 +25,13 @@ WHERE kind = 'incident' AND phase = 'firing' AND changed_at < $1 AND id > $2 ORD
 const SAID: &str = "SELECT incident, time, status FROM applied WHERE incident = ANY ($1)";
 
 const HEARD: &str = r#"
-SELECT incident, arrived_at, coalesce(strpos(labels, '"state":"resolved"'), 0) = 0 AS is_on FROM mails
+SELECT incident, arrived_at, coalesce(strpos(labels, '"state":"resolved"'), 0) = 0 AS is_on
+FROM mails
 WHERE incident = ANY ($1) AND outcome IN
     ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')
 UNION ALL
-SELECT mail_items.incident, arrived_at, coalesce(strpos(mail_items.labels, '"state":"resolved"'), 0) = 0
+SELECT mail_items.incident, arrived_at,
+       coalesce(strpos(mail_items.labels, '"state":"resolved"'), 0) = 0
 FROM mail_items JOIN mails ON mails.id = mail
 WHERE mail_items.incident = ANY ($1) AND mail_items.outcome IN
     ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')"#;

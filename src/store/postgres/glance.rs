@@ -13,7 +13,8 @@ use crate::{
 };
 
 const LATELY: &str = "
-SELECT ingress, profile, outcome = 'unparsed' AS unparsed, count(*) AS mails, max(arrived_at) AS last
+SELECT ingress, profile, outcome = 'unparsed' AS unparsed, count(*) AS mails,
+       max(arrived_at) AS last
 FROM (SELECT ingress, profile, outcome, arrived_at FROM mails ORDER BY id DESC LIMIT $1) AS newest
 GROUP BY 1, 2, 3";
 
@@ -33,7 +34,8 @@ pub(super) async fn lately(database: &Database, most: u32) -> Result<Vec<Lately>
 
 const TAKEN: &str = "
 SELECT receiver, integration, max(settled_at) AS at
-FROM (SELECT receiver, integration, state, settled_at FROM deliveries ORDER BY id DESC LIMIT $1) AS newest
+FROM (SELECT receiver, integration, state, settled_at FROM deliveries
+      ORDER BY id DESC LIMIT $1) AS newest
 WHERE state = 'delivered' GROUP BY 1, 2";
 
 pub(super) async fn taken(database: &Database, most: u32) -> Result<Vec<Taken>, StoreError> {
@@ -96,12 +98,16 @@ const BACKLOGS: &str = "
 SELECT receiver, integration, pending, held, dead, oldest,
        (SELECT detail FROM deliveries AS one WHERE one.id = failed) AS failure
 FROM (SELECT receiver, integration,
-       count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
-       count(*) FILTER (WHERE state = 'dead') AS dead, min(created_at) FILTER (WHERE state = 'pending') AS oldest,
+       count(*) FILTER (WHERE state = 'pending') AS pending,
+       count(*) FILTER (WHERE state = 'held') AS held,
+       count(*) FILTER (WHERE state = 'dead') AS dead,
+       min(created_at) FILTER (WHERE state = 'pending') AS oldest,
        max(id) FILTER (WHERE failures > 0) AS failed
-FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
+FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+      WHERE settled_at IS NULL
       UNION ALL
-      SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead') AS owed
+      SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+      WHERE state = 'dead') AS owed
 GROUP BY receiver, integration) AS lanes ORDER BY receiver, integration";
 
 fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
@@ -133,6 +139,7 @@ pub(super) async fn pulse(database: &Database) -> Result<Pulse, StoreError> {
 const PULSE: &str = "
 SELECT (SELECT coalesce(max(id), 0) FROM mails) AS mails,
        (SELECT coalesce(max(changed_at), 0) FROM incidents) AS incidents,
-       (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0) FROM deliveries) AS deliveries,
+       (SELECT coalesce(max(id), 0) FROM attempts)
+           + (SELECT coalesce(max(id), 0) FROM deliveries) AS deliveries,
        (SELECT coalesce(max(id), 0) FROM silences) AS silences,
        (SELECT coalesce(max(id), 0) FROM deeds) AS deeds";

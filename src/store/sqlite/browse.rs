@@ -115,7 +115,8 @@ fn scan(
     connection
         .prepare_cached(&format!(
             "SELECT coalesce(min(id), 0), count(*) FROM
-                 (SELECT id FROM {table} WHERE {number} < ?1 {indexed} ORDER BY {number} DESC LIMIT ?2)"
+                 (SELECT id FROM {table} WHERE {number} < ?1 {indexed}
+                  ORDER BY {number} DESC LIMIT ?2)"
         ))?
         .query_row([span.before, i64::from(SCANNED)], |row| {
             Ok((row.get(0)?, row.get::<_, u32>(1)? == SCANNED))

@@ -368,8 +368,8 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
 #[test]
 fn what_a_page_asks_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
     const TOLD: &str = "
-        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
-                                settled_at, created_at)
+        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias,
+                                notification, state, step, settled_at, created_at)
         SELECT i, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'delivered', '{}', i, i FROM n;
         UPDATE mails SET outcome = 'opened', hold = NULL, authenticity = '{\"verdict\":\"off\"}';
         UPDATE mails SET outcome = 'unparsed' WHERE id <= 3;

@@ -70,7 +70,8 @@ fn said(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<(Timesta
 fn heard(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<(Timestamp, bool)>> {
     connection
         .prepare_cached(
-            "SELECT arrived_at, coalesce(instr(labels, '\"state\":\"resolved\"'), 0) = 0 AS is_on FROM mails
+            "SELECT arrived_at, coalesce(instr(labels, '\"state\":\"resolved\"'), 0) = 0 AS is_on
+             FROM mails
              WHERE incident = ?1 AND outcome IN
                  ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')
              UNION ALL

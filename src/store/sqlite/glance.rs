@@ -15,8 +15,10 @@ use crate::{
 pub(super) fn lately(connection: &Connection, most: u32) -> rusqlite::Result<Vec<Lately>> {
     connection
         .prepare_cached(
-            "SELECT ingress, profile, outcome = 'unparsed' AS unparsed, count(*) AS mails, max(arrived_at) AS last
-             FROM (SELECT ingress, profile, outcome, arrived_at FROM mails ORDER BY id DESC LIMIT ?1)
+            "SELECT ingress, profile, outcome = 'unparsed' AS unparsed, count(*) AS mails,
+                    max(arrived_at) AS last
+             FROM (SELECT ingress, profile, outcome, arrived_at FROM mails
+                   ORDER BY id DESC LIMIT ?1)
              GROUP BY 1, 2, 3",
         )?
         .query_map([most], |row| {
@@ -35,7 +37,8 @@ pub(super) fn taken(connection: &Connection, most: u32) -> rusqlite::Result<Vec<
     connection
         .prepare_cached(
             "SELECT receiver, integration, max(settled_at) AS at
-             FROM (SELECT receiver, integration, state, settled_at FROM deliveries ORDER BY id DESC LIMIT ?1)
+             FROM (SELECT receiver, integration, state, settled_at FROM deliveries
+                   ORDER BY id DESC LIMIT ?1)
              WHERE state = 'delivered' GROUP BY 1, 2",
         )?
         .query_map([most], |row| {
@@ -71,13 +74,15 @@ pub(super) fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>
         .prepare_cached(
             "SELECT *, (SELECT detail FROM deliveries WHERE id = failed) AS failure FROM (
              SELECT receiver, integration,
-                    sum(state = 'pending') AS pending, sum(state = 'held') AS held, sum(state = 'dead') AS dead,
+                    sum(state = 'pending') AS pending, sum(state = 'held') AS held,
+                    sum(state = 'dead') AS dead,
                     min(CASE WHEN state = 'pending' THEN created_at END) AS oldest,
                     max(CASE WHEN failures > 0 THEN id END) AS failed
-             FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
+             FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+                   WHERE settled_at IS NULL
                    UNION ALL
-                   SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead')
-                   AS owed
+                   SELECT id, receiver, integration, state, failures, created_at FROM deliveries
+                   WHERE state = 'dead') AS owed
              GROUP BY receiver, integration) ORDER BY receiver, integration",
         )?
         .query_map([], |row| {
@@ -97,9 +102,12 @@ pub(super) fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>
 pub(super) fn pulse(connection: &Connection) -> rusqlite::Result<Pulse> {
     connection
         .prepare_cached(
-            "SELECT (SELECT coalesce(max(id), 0) FROM mails), (SELECT coalesce(max(changed_at), 0) FROM incidents),
-                    (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0) FROM deliveries),
-                    (SELECT coalesce(max(id), 0) FROM silences), (SELECT coalesce(max(id), 0) FROM deeds)",
+            "SELECT (SELECT coalesce(max(id), 0) FROM mails),
+                    (SELECT coalesce(max(changed_at), 0) FROM incidents),
+                    (SELECT coalesce(max(id), 0) FROM attempts)
+                        + (SELECT coalesce(max(id), 0) FROM deliveries),
+                    (SELECT coalesce(max(id), 0) FROM silences),
+                    (SELECT coalesce(max(id), 0) FROM deeds)",
         )?
         .query_row([], |row| {
             Ok(Pulse {

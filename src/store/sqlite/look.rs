@@ -133,7 +133,8 @@ fn closed_by_hand(
     connection
         .prepare_cached(
             "SELECT * FROM deeds
-             WHERE at >= MIN(?2, COALESCE((SELECT MIN(arrived_at) FROM mails WHERE incident = ?1), ?2))
+             WHERE at >= MIN(?2, COALESCE((SELECT MIN(arrived_at) FROM mails WHERE incident = ?1),
+                                          ?2))
                AND action = 'incidents.resolve' AND subject = ?3 AND outcome = 'done'",
         )?
         .query_map(params![number, micros(opened_at), incident_id], deed_row)?

@@ -57,7 +57,8 @@ impl Attempted {
         })))
     }
 
-    /// It sends a request, or a mail. Of its address, which may be a secret, the host alone is told.
+    /// It sends a request, or a mail. Of its address, which may be a secret, the host alone is
+    /// told.
     pub fn asks(&mut self, method: &'static str, url: &str) {
         let Some(open) = &mut self.0 else {
             return;

@@ -41,9 +41,9 @@ macro_rules! templates {
 
 const TEMPLATES: [(&str, &str); 22] = templates! {
     "audit.html" "base.html" "confirm.html" "deliveries.html" "draft.html" "drawings.html"
-    "incident.html" "incidents.html" "mail.html" "mail_body.html" "mails.html" "now.html" "parts.html"
-    "objectives.html" "problem.html" "profiles.html" "rules.html" "sign_in.html" "silence.html"
-    "silence_keeps.html" "silence_new.html" "silences.html"
+    "incident.html" "incidents.html" "mail.html" "mail_body.html" "mails.html" "now.html"
+    "objectives.html" "parts.html" "problem.html" "profiles.html" "rules.html" "sign_in.html"
+    "silence.html" "silence_keeps.html" "silence_new.html" "silences.html"
 };
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =

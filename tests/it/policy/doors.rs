@@ -1,5 +1,6 @@
 //! Every way in: raw HTTP, the providers' formats, SMTP, IMAP.
 
+use alertbridge::ingress::webhook::Provider;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -21,6 +22,14 @@ pub const DOORS: [&str; 8] = [
     "smtp",
     "imap",
 ];
+
+#[test]
+fn every_provider_is_a_door() {
+    let of_their_own = |one: &&Provider| **one != Provider::Raw;
+    for one in Provider::ALL.iter().filter(of_their_own) {
+        assert!(DOORS.contains(&one.name()), "{one:?}");
+    }
+}
 
 pub fn webhooks() -> String {
     format!(

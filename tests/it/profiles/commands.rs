@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use alertbridge::profile::starters::STARTERS;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -48,7 +49,7 @@ fn profiles_are_listed_and_shown() {
     let (_, out, _) = run(here.path(), &["profiles", "list", "--json"]);
     let json: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(json["profiles"][0]["from"][0], "no-reply@sns.amazonaws.com");
-    assert_eq!(json["starters"].as_array().unwrap().len(), 14);
+    assert_eq!(json["starters"].as_array().unwrap().len(), STARTERS.len());
 
     let (_, out, _) = run(here.path(), &["profiles", "show", "aws"]);
     assert!(

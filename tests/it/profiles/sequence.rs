@@ -13,7 +13,7 @@ use crate::{
 };
 
 mod letter;
-mod sender;
+pub(super) mod sender;
 
 use letter::{ENCODINGS, Letter};
 use sender::{SENDERS, Sender};

@@ -2,7 +2,7 @@
 
 use std::{fs, num::NonZeroU32, time::Duration};
 
-use alertbridge::receiver::{RateLimit, Receivers};
+use alertbridge::receiver::{KINDS, RateLimit, Receivers};
 use serde_json::{Value, json};
 
 use super::{compile, every_kind, json_of, only, request, trigger};
@@ -341,26 +341,12 @@ fn integrations_come_in_the_order_they_are_written() {
         .chain((0..12).map(|n| format!("stdout/{n}")))
         .collect();
     assert_eq!(names, expected);
-    let kinds: Vec<_> = every_kind()
+    let mut kinds: Vec<_> = every_kind()
         .of("oncall")
         .map(|(target, _)| target.kind().to_owned())
         .collect();
-    assert_eq!(
-        kinds,
-        [
-            "opsgenie",
-            "jsm",
-            "pagerduty",
-            "slack",
-            "slack",
-            "webhook",
-            "teams",
-            "discord",
-            "alertmanager",
-            "email",
-            "stdout"
-        ]
-    );
+    kinds.dedup();
+    assert_eq!(kinds, KINDS, "`every_kind` has no such receiver");
 }
 
 #[test]

@@ -78,6 +78,8 @@ fn an_incident_has_every_label_of_the_contract() {
     assert_eq!(labels, expected);
     assert_eq!(label::complete(Labels::new()).len(), label::NAMES.len());
     assert!(label::NAMES.iter().all(|name| expected.contains_key(*name)));
+    let mut told_apart = label::NUMBERS.iter().chain(&label::CHANGING);
+    assert!(told_apart.all(|name| label::NAMES.contains(name)));
 }
 
 #[test]

@@ -50,7 +50,9 @@ pub async fn ask_resolve(
             title(&story.incident.row.labels, &id)
         ),
         lines: vec![
-            "It is closed without a mail that says so. A mail that reports it later opens it again.".to_owned(),
+            "It is closed without a mail that says so. A mail that reports it later opens it \
+             again."
+                .to_owned(),
             follows,
         ],
         action: format!("{}/resolve", incident_at(&id)),

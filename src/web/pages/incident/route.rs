@@ -75,7 +75,8 @@ mod tests {
         let tree = json!({
             "path": "route", "matchers": [], "routes": [
                 { "path": "route.routes[0]", "matchers": ["a=\"1\""], "routes": [
-                    { "path": "route.routes[0].routes[1]", "matchers": ["b=\"2\""], "routes": [] }] },
+                    { "path": "route.routes[0].routes[1]", "matchers": ["b=\"2\""],
+                      "routes": [] }] },
                 { "path": "route.routes[1]", "matchers": ["c=\"3\""], "routes": [] },
                 { "path": "route.routes[10]", "matchers": ["d=\"4\""], "routes": [] }]
         });

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use alertbridge::profile::starters::STARTERS;
 use mail_parser::MessageParser;
 
 use super::letter::{Letter, Transport};
@@ -39,7 +40,7 @@ const PLAIN: Sender = Sender {
     lost: None,
 };
 
-pub static SENDERS: [Sender; 14] = [
+pub static SENDERS: [Sender; STARTERS.len()] = [
     Sender {
         name: "forge-alert",
         on: "open",
