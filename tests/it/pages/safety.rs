@@ -297,6 +297,20 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     assert_eq!(tab.path(), "/incidents/BROKE/resolve");
     tab.choose("Leave it");
     assert!(tab.says().contains("open for"), "{}", tab.says());
+
+    // A page that stays open says that it is no longer what is.
+    let kept = Tab::open(Look::default());
+    kept.go(&bed.at("/sign-in"));
+    kept.fill("#name", "ann");
+    kept.fill("#password", "correct horse");
+    kept.choose("Sign in");
+    let says = |text: &str| format!("document.querySelector('#live').innerText.startsWith('{text}')");
+    kept.until(&says("Live: "));
+    write(&HASH.replace("v=19$m=256", "v=19$m=257"));
+    let more = Alert::new("MORE").mail();
+    assert_eq!(bed.bridge.post(&more).await.unwrap(), 202);
+    kept.until(&says("Not live: you are signed out."));
+    write(HASH);
     tab.follow("footer button");
 
     // Who may look may not act.
