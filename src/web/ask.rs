@@ -36,7 +36,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             .map_err(|error| {
                 let error = error.body_text();
                 let what = error.strip_prefix("Failed to deserialize query string: ");
-                Problem::bad(format!("the query is not valid: {}", what.unwrap_or(&error)))
+                Problem::bad(format!(
+                    "the query is not valid: {}",
+                    what.unwrap_or(&error)
+                ))
             })
     }
 }

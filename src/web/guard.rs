@@ -293,8 +293,18 @@ mod tests {
             (None, "127.0.0.1", "alerts.example.com", true),
             (None, "192.0.2.7", "localhost", true),
             (None, "192.0.2.7", "192.0.2.7:8026", true),
-            (Some("http://127.0.0.1:8026"), "127.0.0.1", "127.0.0.1", false),
-            (Some("https://alerts.example.com"), "127.0.0.1", "localhost", true),
+            (
+                Some("http://127.0.0.1:8026"),
+                "127.0.0.1",
+                "127.0.0.1",
+                false,
+            ),
+            (
+                Some("https://alerts.example.com"),
+                "127.0.0.1",
+                "localhost",
+                true,
+            ),
         ] {
             assert_eq!(secure(external, here, host), expected, "{host} at {here}");
         }

@@ -272,7 +272,10 @@ async fn whoever_guesses_locks_nobody_out_of_a_browser_that_is_known() {
         let known = given.find(|cookie| cookie.starts_with("alertbridge_known="));
         known.unwrap().split(';').next().unwrap().to_owned()
     };
-    let (ann, bob) = (known("ann", "right").await, known("bob", "let me look").await);
+    let (ann, bob) = (
+        known("ann", "right").await,
+        known("bob", "let me look").await,
+    );
     assert_ne!(ann, bob);
 
     while sign_in(&bridge, "ann", "guess", "").await.status() != 429 {}
@@ -280,7 +283,10 @@ async fn whoever_guesses_locks_nobody_out_of_a_browser_that_is_known() {
     assert_eq!(sign_in(&bridge, "ann", "right", &ann).await.status(), 303);
 
     // It signs nobody in, and gets no more guesses than others.
-    assert_eq!(asks(&bridge, "/api/v1/mails", &[("cookie", &ann)]).await, 401);
+    assert_eq!(
+        asks(&bridge, "/api/v1/mails", &[("cookie", &ann)]).await,
+        401
+    );
     let mut guesses = 0;
     while sign_in(&bridge, "ann", "guess", &ann).await.status() != 429 {
         guesses += 1;

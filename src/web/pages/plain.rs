@@ -39,7 +39,13 @@ pub fn sentence(text: &str) -> String {
     let word = word.trim_end_matches([',', ':', ';', '.']);
     let is_word = word.chars().all(char::is_alphabetic);
     let mut chars = text.chars();
-    let begin = |c: char| if is_word { c.to_uppercase().collect() } else { c.to_string() };
+    let begin = |c: char| {
+        if is_word {
+            c.to_uppercase().collect()
+        } else {
+            c.to_string()
+        }
+    };
     let first = chars.next().map(begin).unwrap_or_default();
     let end = if text.ends_with(|c: char| c.is_alphanumeric() || "`)\"'".contains(c)) {
         "."

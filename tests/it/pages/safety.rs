@@ -136,18 +136,8 @@ async fn every_page_forbids_what_it_does_not_need() {
 async fn what_cannot_be_shown_is_said_in_a_sentence() {
     let bed = Bed::new();
     for (page, more, status, said) in [
-        (
-            "/mails/99",
-            None,
-            404,
-            "There is no mail 99.",
-        ),
-        (
-            "/no/such/page",
-            None,
-            404,
-            "There is no such page.",
-        ),
+        ("/mails/99", None, 404, "There is no mail 99."),
+        ("/no/such/page", None, 404, "There is no such page."),
         (
             "/objectives?at=yesterday",
             None,
@@ -304,7 +294,8 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     kept.fill("#name", "ann");
     kept.fill("#password", "correct horse");
     kept.choose("Sign in");
-    let says = |text: &str| format!("document.querySelector('#live').innerText.startsWith('{text}')");
+    let says =
+        |text: &str| format!("document.querySelector('#live').innerText.startsWith('{text}')");
     kept.until(&says("Live: "));
     write(&HASH.replace("v=19$m=256", "v=19$m=257"));
     let more = Alert::new("MORE").mail();
@@ -319,7 +310,8 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     assert!(tab.says().contains("open for") && !tab.says().contains("Resolve by hand"));
     tab.go(&bed.at("/incidents/BROKE/resolve"));
     assert!(
-        tab.says().contains("Only an operator may act: vic is a viewer"),
+        tab.says()
+            .contains("Only an operator may act: vic is a viewer"),
         "{}",
         tab.says()
     );

@@ -72,7 +72,10 @@ impl Item {
         fact("Why", text(&item["reason"]));
         fact("Profile", text(&item["profile"]));
         let authenticity = serde_json::from_value(item["authenticity"].clone());
-        fact("Its sender", authenticity.ok().map(|one| words::proof(&one)));
+        fact(
+            "Its sender",
+            authenticity.ok().map(|one| words::proof(&one)),
+        );
         fact("Evidence", text(&item["authenticity"]["detail"]));
         fact("Incident", text(&item["labels"]["incident_id"]));
         fact("Severity", text(&item["labels"]["severity"]));
