@@ -179,6 +179,8 @@ pub fn reader_is_gone(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -188,6 +190,24 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The doc comment of a group of options would be the help of each command that has them.
+    #[test]
+    fn every_command_has_a_help_of_its_own() {
+        fn walk(command: &clap::Command, seen: &mut BTreeSet<String>) {
+            for command in command.get_subcommands() {
+                let about = command.get_about().map(ToString::to_string);
+                let about = about.unwrap_or_default();
+                assert!(
+                    seen.insert(about.clone()),
+                    "{}: {about}",
+                    command.get_name()
+                );
+                walk(command, seen);
+            }
+        }
+        walk(&Cli::command(), &mut BTreeSet::new());
+    }
+
     #[test]
     fn every_command_teaches_with_an_example_and_its_exit_status() {
         fn walk(command: &clap::Command) {
@@ -195,6 +215,14 @@ mod tests {
             assert!(
                 help.lines().all(|line| line.len() <= 100),
                 "a line is too long:\n{help}"
+            );
+            let after = command.get_after_help().map(ToString::to_string);
+            assert!(
+                after
+                    .iter()
+                    .flat_map(|after| after.lines())
+                    .all(|line| line.len() <= 80),
+                "a line is wider than a terminal:\n{help}"
             );
             assert!(
                 command.get_about().is_some(),

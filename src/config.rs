@@ -115,6 +115,24 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The problem of a name given to `--ingress` that no ingress has.
+    pub fn misnamed_ingress(&self, name: Option<&str>) -> Option<Problem> {
+        let name = name?;
+        let ingress = &self.config.ingress;
+        let imap = ingress.imap.iter().map(|one| &*one.name);
+        let smtp = ingress.smtp.iter().map(|one| &*one.name);
+        let webhook = ingress.webhook.iter().map(|one| &*one.name);
+        let known: Vec<&str> = imap.chain(smtp).chain(webhook).collect();
+        let mend = if known.is_empty() {
+            "leave the option out".to_owned()
+        } else {
+            format!("there are {}", known.join(", "))
+        };
+        let what = format!("`{name}` is not an ingress of {}", self.source);
+
+        (!known.contains(&name)).then(|| Problem::new("--ingress", what, mend))
+    }
+
     /// The same where one profile alone reads mail, and says how its authenticity is judged.
     pub fn alone(&self, profile: &str) -> Result<(Config, Rules), Vec<Problem>> {
         let given = values::given(&self.tree, &|name| env::var(name).ok());

@@ -4,6 +4,7 @@
 //! are the contract's "What counts as the same".
 
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +14,17 @@ use crate::{label::Labels, settings::Problem};
 mod transition;
 
 pub use transition::{Known, Observation, Phase, State, Transition, Values, transition};
+
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
+
+/// The path of an incident's page, below the address of the bridge's pages.
+pub fn page_of(id: &str) -> String {
+    format!("/incidents/{}", utf8_percent_encode(id, IN_A_PATH))
+}
 
 /// One alert, read and checked: the result of every profile.
 #[derive(Debug, Clone, PartialEq)]

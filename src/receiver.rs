@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
+    incident::page_of,
     message::sender,
     settings::{
         self, Problem,
@@ -150,6 +151,19 @@ pub struct Parcel<'a> {
     pub now: Timestamp,
     /// `global.external_url`: the address of the bridge's own pages.
     pub external_url: Option<&'a str>,
+}
+
+impl Parcel<'_> {
+    /// The address of the incident's page, or of the bridge's first page for a test, which has no
+    /// page of its own.
+    pub fn incident_url(&self) -> Option<String> {
+        let mut url = self.external_url?.trim_end_matches('/').to_owned();
+        let is_test = wording::label(self.notification, "kind") == "test";
+        if !is_test {
+            url += &page_of(&self.notification.incident_id);
+        }
+        Some(url)
+    }
 }
 
 /// Whether a header of this name is likely to contain a credential.

@@ -45,7 +45,10 @@ pub use browse::{
 };
 pub use canary::Canaries;
 pub use claim::{Agenda, Claim, Standing};
-pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
+pub use concern::{
+    Alarm, Concerns, DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
+    SILENT_INGRESS, STORE_SPACE, UNEXPECTED_APP,
+};
 pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;
 pub use error::StoreError;

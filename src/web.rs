@@ -154,7 +154,8 @@ impl Reception for Server {
     fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8> {
         // A crowd is no reason for whoever watches the process to restart it.
         if said.starts_with(b"GET /-/healthy ") {
-            return listener::http::reply("200 OK", "text/plain; charset=utf-8", HEALTHY);
+            let headers = [("content-type", "text/plain; charset=utf-8")];
+            return listener::http::reply("200 OK", &headers, HEALTHY);
         }
         telemetry::connection_refused("admin", peer, why.reason());
         listener::http::busy(why)

@@ -21,8 +21,8 @@ use crate::{
 /// Validate the configuration, its templates, routes and secrets' files
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every problem is reported with its file, line, key and fix. Warnings are reported
-too, and do not change the exit status.
+Every problem is reported with its file, line, key and fix. Warnings are
+reported too, and do not change the exit status.
 
 Exit status: 0 it is right, 1 it is wrong, 2 wrong usage.
 

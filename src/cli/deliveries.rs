@@ -23,9 +23,9 @@ use crate::{
 /// Look at deliveries to receivers; retry dead ones, or discard them
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-A delivery is one page to one integration of a receiver. It is tried until it is
-delivered, refused for good, or too old (`delivery.give_up_after`). In the last
-two cases it is dead, and the bridge pages about that.")]
+A delivery is one page to one integration of a receiver. It is tried until it
+is delivered, refused for good, or too old (`delivery.give_up_after`). In the
+last two cases it is dead, and the bridge pages about that.")]
 pub enum Deliveries {
     /// List deliveries, the newest first
     #[command(after_help = "\

@@ -29,7 +29,7 @@ pub struct At<C: Subcommand> {
     pub server: Server,
 }
 
-/// A running bridge to use instead of the store.
+// Nor is there one here: it would be the help of every command with these options.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Server {
     /// Use a running bridge, by the address of its admin listener, instead of the store

@@ -49,10 +49,10 @@ use finding::{Checked, Finding, State};
 /// store
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It looks up names, logs in to mailboxes and opens their folders, sends receivers a
-request that pages nobody, and writes to the store. It changes nothing and
-notifies nobody. Each finding is printed with its fix. Run it as the user that
-alertbridge runs as.
+It looks up names, logs in to mailboxes and opens their folders, sends
+receivers a request that pages nobody, and writes to the store. It changes
+nothing and notifies nobody. Each finding is printed with its fix. Run it as
+the user that alertbridge runs as.
 
 Exit status: 0 nothing is wrong, 1 something is wrong, 2 wrong usage.
 

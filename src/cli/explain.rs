@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    exit,
+    WRONG_USAGE, exit,
     options::{Json, time},
 };
 use crate::{
@@ -36,12 +36,13 @@ mod sight;
 #[command(after_help = "\
 The mail counts as arrived at its own Date, unless --at is given. No mail came
 before it, so a resolve alone notifies nobody; `replay` takes it together with
-its trigger. Silences belong to the store and are ignored here; `replay --stored`
-applies them. Secrets are shown as <secret> and need not exist.
+its trigger. Silences belong to the store and are ignored here;
+`replay --stored` applies them. Secrets are shown as <secret> and need not
+exist.
 --json prints one object for each alert: mail, item, profile, outcome, reason,
-authenticity, incident, labels, receivers, requests; the first also has what was found
-in the mail (pairs, groups, json, items, attachments, text) and why no profile
-took it (misses).
+authenticity, incident, labels, receivers, requests; the first also has what
+was found in the mail (pairs, groups, json, items, attachments, text) and why
+no profile took it (misses).
 
 Exit status: 0 done, whoever is notified; 1 an alert cannot be read, or the
 configuration is wrong; 2 wrong usage.
@@ -71,6 +72,10 @@ pub struct Explain {
 impl Explain {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let loaded = Config::load(config, Files::Unneeded)?;
+        if let Some(problem) = loaded.misnamed_ingress(self.ingress.as_deref()) {
+            eprintln!("error: {problem}");
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
         let now = Clock::system().now();
         let all_read = explain(&loaded, self, now, &mut io::stdout()).await?;
         Ok(exit(all_read))
@@ -212,12 +217,15 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
 
     line(out, "decide", &format!("{}{reason}", explained.outcome))?;
 
-    let receivers = match explained.receivers.as_slice() {
-        [] => "nobody is told".to_owned(),
-        receivers => receivers.join(", "),
-    };
-
-    line(out, "route", &receivers)?;
+    let held = explained.held.iter();
+    let held = held.map(|(receiver, until)| format!("{receiver}, held until {until:.0}"));
+    let now = Some(explained.receivers.join(", ")).filter(|told| !told.is_empty());
+    let receivers: Vec<String> = now.into_iter().chain(held).collect();
+    if receivers.is_empty() {
+        line(out, "route", "nobody is told")?;
+    } else {
+        line(out, "route", &receivers.join("; "))?;
+    }
     for request in &explained.requests {
         writeln!(out)?;
         writeln!(

@@ -27,10 +27,10 @@ pub enum Imap {
 /// Get the refresh token of a mailbox with `oauth2`, by giving consent in a browser
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It uses a code that is typed into any browser (RFC 8628) if the provider supports
-that, otherwise a browser on this machine. On a terminal it asks before it writes
-`refresh_token_file`; without a terminal, or if that file is not configured, it
-prints the token.
+It uses a code that is typed into any browser (RFC 8628) if the provider
+supports that, otherwise a browser on this machine. On a terminal it asks
+before it writes `refresh_token_file`; without a terminal, or if that file is
+not configured, it prints the token.
 
 Exit status: 0 there is a token, 1 there is none, 2 wrong usage.
 

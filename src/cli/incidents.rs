@@ -68,9 +68,9 @@ Example:
     },
     /// Resolve an incident by hand that no mail will resolve
     #[command(after_help = "\
-Everybody who was notified of its trigger is notified that it is resolved, and by
-whom. A running `serve` does so within seconds; otherwise, the next one does. A
-newer trigger reopens it.
+Everybody who was notified of its trigger is notified that it is resolved, and
+by whom. A running `serve` does so within seconds; otherwise, the next one
+does. A newer trigger reopens it.
 
 Exit status: 0 it is resolved; 1 there is no such incident, or it is already
 over; 2 wrong usage.

@@ -35,8 +35,8 @@ use discard::Discard;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Every accepted mail is stored with its outcome and the reason. Mail that is not
-proven to be genuine, and may not act, is quarantined until somebody releases or
-discards it.")]
+proven to be genuine, and may not act, is quarantined until somebody releases
+or discards it.")]
 pub enum Mails {
     /// List stored mails, the newest first
     #[command(after_help = "\
@@ -74,8 +74,8 @@ Examples:
     },
     /// Release a quarantined mail, which is then decided as genuine
     #[command(after_help = "\
-A running `serve` decides it within seconds; otherwise, the next one does. It may
-page, or resolve. The record says who released it, and when.
+A running `serve` decides it within seconds; otherwise, the next one does. It
+may page, or resolve. The record says who released it, and when.
 
 Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
 

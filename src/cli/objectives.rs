@@ -28,10 +28,10 @@ use crate::{
 /// Show how long each objective was breached, and how much of its error budget is spent
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The table is by app and SLI, over the 28 days before now or --at. A breach lasts
-from its trigger to its resolve; overlapping time counts once, and time within a
-silence spends nothing. LADDER is the consequence at Atlassian: incident,
-remediation, demotion.
+The table is by app and SLI, over the 28 days before now or --at. A breach
+lasts from its trigger to its resolve; overlapping time counts once, and time
+within a silence spends nothing. LADDER is the consequence at Atlassian:
+incident, remediation, demotion.
 
 Exit status: 0 done, 1 there is no store, 2 wrong usage.
 

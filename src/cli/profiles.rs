@@ -81,10 +81,11 @@ pub struct Test {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What identifies the alert is equal in both mails, and what gives its status
-differs. The document can be put into the configuration as it is, or into a file
-that it includes.
+differs. The document can be put into the configuration as it is, or into a
+file that it includes.
 
-Exit status: 0 the draft reads the mails, 1 it needs manual work, 2 wrong usage.
+Exit status: 0 the draft reads the mails, 1 it needs manual work, 2 wrong
+usage.
 
 Examples:
   alertbridge profiles draft alarm.eml ok.eml > conf.d/cloudwatch.yaml

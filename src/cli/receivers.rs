@@ -32,8 +32,8 @@ use crate::{
 pub enum Receivers {
     /// Send a `[TEST]` trigger and its resolve to one receiver
     #[command(after_help = "\
-Both are real: the person on call is notified. A page that cannot be delivered in
-20 s has failed. It needs neither a running `serve` nor a store.
+Both are real: the person on call is notified. A page that cannot be delivered
+in 20 s has failed. It needs neither a running `serve` nor a store.
 
 Exit status: 0 both are delivered, 1 one is not or the configuration is
 wrong, 2 wrong usage.

@@ -44,18 +44,22 @@ use send::{agreed, owed, send};
 /// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
 #[derive(Debug, Args)]
 #[command(after_help = "\
-No mail came before the first, and the resulting state is discarded at the end. A
-mail counts as arrived at its stored time, or at its own Date, unless --at is
-given. With --stored, the store's silences apply, each to the mails of its time;
-for files there are none. Nothing is sent without --send. --json prints a line for
-each mail, as `explain` does.
+No mail came before the first, and the resulting state is discarded at the end.
+A mail counts as arrived at its stored time, or at its own Date, unless --at is
+given. With --stored, the store's silences apply, each to the mails of its
+time; for files there are none. --json prints a line for each mail, as `explain`
+does.
 
---diff compares: each mail passes through the present configuration (--config) and
-through OTHER.yaml. Only mails that differ are shown: by their outcome, or by
-pages that are added, dropped, moved to another receiver, or changed (what is
-sent, with which key, and until when it is held). Settings that only matter when a
-receiver fails, such as `fallback`, are not compared. With --json each such mail
-is a line:
+Nothing is sent without --send. The store does not know of pages that --send
+delivers, so the bridge resolves none of them: to have lost mail paged and
+resolved, hand it to a running bridge as its senders would.
+
+--diff compares: each mail passes through the present configuration (--config)
+and through OTHER.yaml. Only mails that differ are shown: by their outcome, or
+by pages that are added, dropped, moved to another receiver, or changed (what
+is sent, with which key, and until when it is held). Settings that only matter
+when a receiver fails, such as `fallback`, are not compared. With --json each
+such mail is a line:
   {\"mail\", \"incident_id\", \"outcome\": {\"before\", \"after\"},
    \"reason\": {\"before\", \"after\"}, \"changes\": [
      {\"change\": \"added|dropped|moved|changed\",
@@ -161,6 +165,10 @@ impl Replay {
         };
 
         let loaded = Config::load(config, files)?;
+        if let Some(problem) = loaded.misnamed_ingress(ingress.as_deref()) {
+            eprintln!("error: {problem}");
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
         let other = diff
             .map(|other| Config::load(Some(&other), Files::Unneeded))
             .transpose()?;

@@ -16,9 +16,9 @@ use crate::clock::Clock;
 /// Print a mail like Atlassian's, dated now, to try things with
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The mail is not signed: a bridge that checks authenticity announces the trigger as
-unverified and holds the resolve; `explain --trust` and `replay --trust` treat
-both as genuine. A resolve needs the --incident of its trigger.
+The mail is not signed: a bridge that checks authenticity announces the trigger
+as unverified and holds the resolve; `explain --trust` and `replay --trust`
+treat both as genuine. A resolve needs the --incident of its trigger.
 
 Exit status: 0 done, 2 wrong usage.
 

@@ -14,11 +14,11 @@ use crate::{
 /// Run the bridge
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without a configuration it listens on loopback (HTTP 8025, SMTP 2525,
-admin 8026), keeps its state in alertbridge.db and prints pages to stdout.
-SIGTERM and SIGINT let it finish work in progress; no accepted mail is lost. A
-second one stops it at once: interrupted work is repeated at the next start.
-SIGHUP reloads the configuration; if that is wrong, the old one remains in force.
+Without a configuration it listens on loopback (HTTP 8025, SMTP 2525, admin
+8026), keeps its state in alertbridge.db and prints pages to stdout. SIGTERM
+and SIGINT let it finish work in progress; no accepted mail is lost. A second
+one stops it at once: interrupted work is repeated at the next start. SIGHUP
+reloads the configuration; if that is wrong, the old one remains in force.
 RUST_LOG sets how much is logged (RUST_LOG=debug).
 
 Exit status: 0 stopped as asked, 1 it cannot start, 2 wrong usage.

@@ -38,7 +38,7 @@ Examples:
   alertbridge silences list
   alertbridge silences list --json | jq -r '.[] | select(.state == \"active\").id'")]
     List {
-        /// Those that are over instead, the last to end first
+        /// List those that are over instead, the last to end first
         #[arg(long)]
         expired: bool,
         /// Show at most this many

@@ -38,9 +38,10 @@ The store is what `store.url` names: a SQLite file, or a PostgreSQL database.")]
 pub enum Store {
     /// Migrate the store to this version's schema, or create it if there is none, without serving
     #[command(after_help = "\
-It prints the versions before and after, or that there was nothing to do. `serve`
-does the same when it starts: use this command to migrate separately, for example
-before new replicas start. It may run beside a bridge of this version.
+It prints the versions before and after, or that there was nothing to do.
+`serve` does the same when it starts: use this command to migrate separately,
+for example before new replicas start. It may run beside a bridge of this
+version.
 
 Exit status: 0 it is at this version's schema; 1 it cannot be migrated, for
 example because a newer alertbridge created it; 2 wrong usage.
@@ -50,9 +51,9 @@ Example:
     Migrate,
     /// Copy the store to a new file; a running `serve` continues
     #[command(after_help = "\
-The copy is a consistent snapshot, which is verified and then renamed into place.
-It contains every mail that was acknowledged before. For a PostgreSQL database the
-command prints how to use pg_dump.
+The copy is a consistent snapshot, which is verified and then renamed into
+place. It contains every mail that was acknowledged before. For a PostgreSQL
+database the command prints how to use pg_dump.
 
 Exit status: 0 there is a copy, 1 there is none, 2 wrong usage.
 
@@ -82,10 +83,11 @@ Example:
     },
     /// Look for damage and for broken promises; a running `serve` continues
     #[command(after_help = "\
-It reads every page and every mail, and changes nothing. Each finding is one line.
+It reads every page and every mail, and changes nothing. Each finding is one
+line.
 
-Exit status: 0 nothing was found; 1 something was found, or there is no store; 2
-wrong usage.
+Exit status: 0 nothing was found; 1 something was found, or there is no store;
+2 wrong usage.
 
 Examples:
   alertbridge store check

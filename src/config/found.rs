@@ -20,7 +20,8 @@ impl Found {
             .iter()
             .map(|(_, problem)| problem.key.clone())
             .collect();
-        // Nor what is missing only since that is, over which the rest was to be laid.
+        // What is missing is not told of either where the base that `use` names, which may have
+        // it, was not found.
         let lacks_its_base = |key: &str| {
             let mut bases = told.iter().filter_map(|told| told.strip_suffix(".use"));
             bases.any(|of| within(key, of))

@@ -70,7 +70,8 @@ impl de::Error for Misfit {
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::new(
             format!("`{variant}` is not one of {}", listed(expected)),
-            refused::did_you_mean(variant, expected),
+            refused::did_you_mean(variant, expected)
+                .unwrap_or_else(|| "write one of them".to_owned()),
         )
     }
 

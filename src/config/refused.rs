@@ -1,5 +1,6 @@
 //! Unknown keys: the nearest known one, or why a key that has a meaning elsewhere is refused.
 
+use super::misfit::listed;
 use crate::settings::Problem;
 
 /// Alertmanager's keys with a meaning that is not implemented: ignoring them would page differently
@@ -89,25 +90,14 @@ pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
     Problem::new(
         path,
         format!("there is no key `{key}` here"),
-        did_you_mean(key, known),
+        did_you_mean(key, known).unwrap_or_else(|| format!("the keys are {}", listed(known))),
     )
 }
 
-/// Names the nearest of the words, or all of them if none is near.
-pub fn did_you_mean(word: &str, known: &[&str]) -> String {
-    nearest(word, known.iter().copied()).map_or_else(
-        || {
-            format!(
-                "the keys are {}",
-                known
-                    .iter()
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )
-        },
-        |near| format!("did you mean `{near}`?"),
-    )
+/// Names the nearest of the words, if one is near.
+pub fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
+    let near = nearest(word, known.iter().copied())?;
+    Some(format!("did you mean `{near}`?"))
 }
 
 /// The word at a distance of one typing mistake, or of two if it is long.

@@ -14,8 +14,8 @@ use crate::{
     store::{Decision, IncidentRow, Intake, Item, Memory, StoreError, Subject},
 };
 
-/// Its status from then on.
-const STATUS: &str = "RESOLVED_BY_HAND";
+/// The status of an incident that a person has resolved.
+pub const RESOLVED_BY_HAND: &str = "RESOLVED_BY_HAND";
 
 /// Resolves an open incident on a person's word. Everybody notified of its trigger is notified that
 /// it is over, and by whom. An earlier trigger does not reopen it.
@@ -33,7 +33,7 @@ pub async fn resolve_by_hand(
     let subject = Subject {
         kind: incident.kind,
         incident_id: incident.incident_id.clone(),
-        status: STATUS.to_owned(),
+        status: RESOLVED_BY_HAND.to_owned(),
         time: Some(now),
         profile: profile.map_or(ATLASSIAN_SLI, String::as_str).into(),
         // Nothing is opened that would be counted.
@@ -69,7 +69,7 @@ impl Rules {
             return Decision::nothing(Outcome::Duplicate, "it is over already", page.labels);
         }
 
-        let mut decision = self.announce(page, STATUS, memory, now);
+        let mut decision = self.announce(page, RESOLVED_BY_HAND, memory, now);
         decision.applied = true;
         if let Some(state) = &mut decision.state {
             state.newest = state.newest.max(Some(now));
@@ -82,7 +82,7 @@ impl Rules {
 fn page(incident: &IncidentRow, by: &str, now: Timestamp) -> Notification {
     let mut labels: Labels = incident.labels.clone();
     labels.insert("state".into(), Phase::Resolved.as_str().to_owned());
-    labels.insert("status".into(), STATUS.to_owned());
+    labels.insert("status".into(), RESOLVED_BY_HAND.to_owned());
 
     Notification {
         action: Action::Resolve,

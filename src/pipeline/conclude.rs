@@ -241,7 +241,7 @@ impl Rules {
             None => &mail.authenticity,
         };
 
-        // The opening that this mail is about is none before it.
+        // The opening that this mail is about is not one of those before it.
         let signal = incident.map_or(Signal::Trigger, |incident| incident.signal);
         let its_own = memory.known.state.as_ref().is_some_and(|state| {
             state.verified && (state.phase == Phase::Firing || signal == Signal::Resolve)

@@ -246,6 +246,9 @@ impl Speakable<'_> {
                 "a template may use from, to, subject, date, header, text, pairs, pairs_all, \
                  links, re, json, attachments and item",
             ),
+            // What is called is named as what is looked up: `re.get('host')`.
+            ("item", Some(method)) if self.each && filters::OF_MAPS.contains(&method) => None,
+            ("re", Some(method)) if filters::OF_MAPS.contains(&method) => None,
             ("re", Some(group)) if !self.groups.contains(group) => {
                 Some("name the group in an expression of `regex`: `(?<name>…)`")
             }

@@ -293,8 +293,8 @@ fn annotations(parcel: &Parcel<'_>) -> Value {
 
 /// Where more is known: the sender's own page, or the bridge's.
 fn link(alert: &mut Value, parcel: &Parcel<'_>) {
-    let own = wording::label(parcel.notification, "url");
-    let link = [Some(own), parcel.external_url]
+    let own = wording::label(parcel.notification, "url").to_owned();
+    let link = [Some(own), parcel.incident_url()]
         .into_iter()
         .flatten()
         .find(|link| super::http_url::parse(link).is_ok());

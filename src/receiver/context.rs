@@ -11,7 +11,7 @@ use super::{Parcel, wording};
 use crate::{delivery::Action, label};
 
 /// The variables besides the labels.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "labels",
     "incident",
     "action",
@@ -21,6 +21,7 @@ pub const NAMES: [&str; 14] = [
     "time",
     "alias",
     "external_url",
+    "incident_url",
     "mail",
     "headline",
     "details",
@@ -67,6 +68,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         ),
         ("alias", Value::from(parcel.alias)),
         ("external_url", text(parcel.external_url)),
+        ("incident_url", text(parcel.incident_url().as_deref())),
         (
             "mail",
             notification

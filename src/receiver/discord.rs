@@ -20,7 +20,7 @@ use super::{
     site::Site,
     status,
     template::Template,
-    text::{below, cut},
+    text::{self, below, cut},
     transport::Tls,
     wording::{self, Severity},
 };
@@ -88,11 +88,15 @@ impl Discord {
         let text = page.text(self.message.as_ref());
         let text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
         let text = below(&title, TITLE, text, "\n");
+        // An embed's own `url` may be refused, and the page with it: of a host without a dot.
+        let link = parcel.incident_url().map(|url| format!("\n{url}"));
+        let link = link.unwrap_or_default();
+        let room = DESCRIPTION.saturating_sub(text::units(&link));
 
         // A backslash that a cut leaves before the "…" escapes that, and is not shown.
         let mut embed = json!({
             "title": cut(&title, TITLE),
-            "description": cut(&text, DESCRIPTION),
+            "description": cut(&text, room) + &link,
             "color": color(notification),
             "timestamp": notification.time.unwrap_or(notification.arrived_at).to_string(),
         });

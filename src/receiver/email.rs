@@ -158,7 +158,7 @@ impl Email {
 
     fn body(&self, page: &Page<'_>, subject: &str, parcel: &Parcel<'_>) -> String {
         let mut text = page.text(self.text.as_ref()).unwrap_or_else(|| {
-            let link = parcel.external_url.map(|url| format!("\n\n{url}"));
+            let link = parcel.incident_url().map(|url| format!("\n\n{url}"));
             wording::body(parcel.notification) + &link.unwrap_or_default()
         });
         let mark = wording::mark(parcel.notification);

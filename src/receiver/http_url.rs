@@ -21,13 +21,3 @@ pub fn parse(text: &str) -> Result<Url, String> {
         )),
     }
 }
-
-/// Whether it leads to this host.
-pub(super) fn loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}

@@ -239,6 +239,9 @@ impl Opsgenie {
             .filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?)))
             .collect();
 
+        if let Some(url) = parcel.incident_url() {
+            details.insert(0, ("alertbridge_url".into(), url));
+        }
         if let Some(notes) = page.notes() {
             details.insert(0, ("alertbridge_note".into(), notes));
         }

@@ -206,11 +206,13 @@ impl PagerDuty {
             "payload": payload,
         });
 
-        if let Some(external) = parcel
-            .external_url
-            .filter(|url| url.len() <= HREF && http_url::parse(url).is_ok())
+        let pages = [parcel.incident_url(), parcel.external_url.map(Into::into)];
+        if let Some(page) = pages
+            .into_iter()
+            .flatten()
+            .find(|url| url.len() <= HREF && http_url::parse(url).is_ok())
         {
-            event["client_url"] = external.into();
+            event["client_url"] = page.into();
         }
         if !links.is_empty() {
             event["links"] = links.into();

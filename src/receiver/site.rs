@@ -7,10 +7,10 @@ use super::{
     address::Address,
     credential::{Credential, Shape},
     escape::Escape,
-    http_url::{self, loopback},
+    http_url,
     template::{Extent, Occasion, Shelf, Template},
 };
-use crate::settings::{Problem, Secret};
+use crate::settings::{Problem, Secret, host::is_loopback};
 
 /// The integration being compiled, and the list of its problems.
 pub(super) struct Site<'a> {
@@ -182,7 +182,7 @@ impl<'a> Site<'a> {
                 None
             }
             Ok(url) => {
-                if url.scheme() == "http" && !loopback(&url) {
+                if url.scheme() == "http" && !is_loopback(&url) {
                     self.found.warnings.push(Problem::new(
                         self.at(field),
                         "the address is plain http: pages and credentials travel unencrypted",

@@ -18,9 +18,9 @@ use super::{
     page::Page,
     site::Site,
     template::Template,
-    text::{below, cut_markup},
+    text::{self, below, cut_markup},
     transport::Tls,
-    wording,
+    wording::{self, OPEN},
 };
 use crate::{
     delivery::{Action, Step, Verdict},
@@ -117,6 +117,15 @@ impl Slack {
             blocks.push(
                 json!({ "type": "context", "elements": [{ "type": "plain_text", "text": notes }] }),
             );
+        }
+
+        if let Some(url) = parcel.incident_url() {
+            let link = format!("<{}|{OPEN}>", escape_slack(&url));
+            if text::units(&link) <= CONTEXT {
+                blocks.push(
+                    json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": link }] }),
+                );
+            }
         }
 
         json!({ "text": cut_markup(&title, SECTION), "blocks": blocks })

@@ -25,7 +25,7 @@ use super::{
     template::Template,
     text::{below, cut},
     transport::Tls,
-    wording::{self, Severity},
+    wording::{self, OPEN, Severity},
 };
 use crate::{
     delivery::{Action, Notification, Verdict},
@@ -107,8 +107,11 @@ impl Teams {
 
         body.extend(page.notes().map(|notes| line(&notes)));
 
-        let room = MESSAGE.saturating_sub(message(&title, &body).to_string().len() + 1);
+        let link = parcel.incident_url().map(|url| link(&url));
+        let taken = link.as_ref().map_or(0, |link| link.to_string().len() + 1);
+        let room = MESSAGE.saturating_sub(message(&title, &body).to_string().len() + 1 + taken);
         body.extend(lines(&text, room));
+        body.extend(link);
 
         message(&title, &body)
     }
@@ -159,6 +162,12 @@ fn line(text: &str) -> Value {
         "spacing": "Small",
         "inlines": [{ "type": "TextRun", "text": text }],
     })
+}
+
+fn link(url: &str) -> Value {
+    let mut link = line(OPEN);
+    link["inlines"][0]["selectAction"] = json!({ "type": "Action.OpenUrl", "url": url });
+    link
 }
 
 /// The colour of the headline, in the terms of Adaptive Cards.

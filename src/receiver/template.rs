@@ -18,7 +18,7 @@ use crate::{
     delivery::{Action, Notification},
     label,
     settings::Problem,
-    template::{self, Bounded, described},
+    template::{self, Bounded, described, filters},
 };
 
 /// The most instructions of one rendering: an endless loop fails instead of delaying the page.
@@ -288,6 +288,7 @@ impl Template {
                     ("labels", Some(label)) => {
                         !label::NAMES.contains(&label)
                             && label != label::STAGE
+                            && !filters::OF_MAPS.contains(&label)
                             && !globals.contains(label)
                     }
                     (name, _) => {

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use super::text;
 use crate::delivery::{Action, Notification};
 
+/// The words of the link to an incident's page.
+pub const OPEN: &str = "Open in alertbridge";
+
 /// The severity, in the terms that the pagers share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {

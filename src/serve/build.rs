@@ -217,8 +217,11 @@ async fn open_store(
         .await
         .with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
-    // It may be another configuration than the last.
-    store.look_at_held(clock.now()).await?;
+    // It may be another configuration than the last. What is held is looked at when its time comes
+    // in any case.
+    if let Err(error) = store.look_at_held(clock.now()).await {
+        telemetry::store_failed("what is held stays held by the mutes of before", &error);
+    }
     Ok((store, owned))
 }
 

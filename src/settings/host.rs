@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use url::Host;
+use url::{Host, Url};
 
 use super::Problem;
 
@@ -42,6 +42,17 @@ pub fn is_host(text: &str) -> bool {
                 .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
     text.parse::<IpAddr>().is_ok() || text.strip_suffix('.').unwrap_or(text).split('.').all(label)
+}
+
+/// Whether a web address leads to this machine. Of names `localhost` alone does: those below it are
+/// not kept on the machine by every resolver (RFC 6761, section 6.3).
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// The problem of an address to listen on.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     Problem, Secret, SecretText,
-    host::{in_ascii, is_address, is_domain},
+    host::{in_ascii, is_address, is_domain, is_loopback},
     users::Role,
 };
 
@@ -125,15 +125,9 @@ fn issuer(text: &str) -> Result<(), String> {
     }
 
     let url = Url::parse(text).map_err(|_| format!("`{text}` is not a web address"))?;
-    let is_local = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
     match url.scheme() {
         "https" => {}
-        "http" if is_local => {}
+        "http" if is_loopback(&url) => {}
         "http" => {
             return Err("whoever stands in between could let anybody in: it is http".to_owned());
         }

@@ -111,6 +111,8 @@ pub struct Course {
     pub said: Vec<(Timestamp, String)>,
     /// When each mail came that moved it, and whether that said that it is on; of all others.
     pub heard: Vec<(Timestamp, bool)>,
+    /// When its end was decided, as far as anybody was to be told of it; of all others.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What the newest mails of one way in and one profile were.

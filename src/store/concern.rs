@@ -7,6 +7,15 @@ pub const DEAD_LETTERS: &str = "self:dead-letters";
 /// The prefix of the incident that reports mail of an unexpected app; the app's key follows.
 pub const UNEXPECTED_APP: &str = "self:app-key:";
 
+/// The prefix of the incident that reports an ingress without mail; the ingress follows.
+pub const SILENT_INGRESS: &str = "self:ingress:";
+/// The incidents that report what unproven mail is kept back.
+pub const HELD_RESOLVES: &str = "self:held-resolves";
+pub const HELD_TRIGGERS: &str = "self:held-triggers";
+pub const QUARANTINE_FULL: &str = "self:quarantine-full";
+/// The incident that reports a lack of disk space.
+pub const STORE_SPACE: &str = "self:store-space";
+
 /// Everything that may be an alarm, read at each look. Every list is bounded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Concerns {

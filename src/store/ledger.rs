@@ -72,7 +72,7 @@ pub struct Session {
     pub role: String,
     /// The method of the sign-in: `users_file` or `oidc`.
     pub how: String,
-    /// Changes with the password, which ends the session.
+    /// Changes with the password, or with who may sign in by the provider, which ends the session.
     pub stamp: String,
     pub begun_at: Timestamp,
     pub ends_at: Timestamp,

@@ -17,6 +17,9 @@ use crate::{delivery::sha256_hex, settings::expression::reason};
 /// Those that whoever writes a template is told of.
 pub const OURS: &str = "`time`, `hash`, `regex_replace`, `datetime`, `duration` and `truncate`";
 
+/// The methods that a map has, as in Python: they are no keys of it.
+pub const OF_MAPS: [&str; 4] = ["get", "items", "keys", "values"];
+
 /// Adds them. `urlencode` and `tojson` are minijinja's own.
 pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("truncate", truncate);

@@ -97,12 +97,7 @@ fn epoch(text: &str) -> Option<Timestamp> {
 }
 
 fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    let wrong = |why: String| {
-        format!(
-            "`{text:.80}` is not a time in the format `{format}` has it: \
-                                       {why}"
-        )
-    };
+    let wrong = |why: String| format!("`{text:.80}` is not a time in the format `{format}`: {why}");
     let (format_left, named) = without_abbreviation(format);
 
     let (text_left, offset) = if named {

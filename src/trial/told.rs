@@ -1,6 +1,6 @@
 //! The result of trying a mail: its outcome, and the requests that would be made.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -36,7 +36,9 @@ pub struct Explained {
     /// About the mail as a whole: present with its first alert, if one mail is explained.
     #[serde(flatten)]
     pub sight: Option<Sight>,
-    /// For the walk in words.
+    /// The receivers whose page is held, and until when; for the walk in words.
+    #[serde(skip)]
+    pub held: BTreeMap<String, Timestamp>,
     #[serde(skip)]
     pub reading: Arc<Reading>,
 }
@@ -103,6 +105,11 @@ impl Trial {
             .deliveries
             .iter()
             .filter(|delivery| delivery.held_until.is_none());
+        let held = decision.deliveries.iter().filter_map(|delivery| {
+            let receiver = delivery.target.receiver.clone();
+            Some((receiver, delivery.held_until?))
+        });
+        let held = held.collect();
 
         let (incident, labels) = match &reading.findings[place] {
             Finding::Incident { incident, .. } => (incident.json.clone(), decision.labels),
@@ -125,6 +132,7 @@ impl Trial {
             reason: decision.reason,
             receivers: decision.receivers,
             sight: None,
+            held,
             reading,
         }
     }

@@ -7,15 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     canary,
     ingress::{Condition, OVERDUE},
-    store::{Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP},
+    store::{
+        Concerns, DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
+        SILENT_INGRESS, STORE_SPACE, UNEXPECTED_APP,
+    },
 };
-
-// The ids of the bridge's own incidents, from which the alias at a receiver is made.
-const INGRESS: &str = "self:ingress:";
-const HELD_RESOLVES: &str = "self:held-resolves";
-const HELD_TRIGGERS: &str = "self:held-triggers";
-const QUARANTINE: &str = "self:quarantine-full";
-const STORE: &str = "self:store-space";
 
 /// The most unexpected apps that are reported at a time: an attacker who invents apps must not
 /// flood a pager.
@@ -36,7 +32,7 @@ impl Complaint {
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
         let ingress = self
             .incident_id
-            .strip_prefix(INGRESS)
+            .strip_prefix(SILENT_INGRESS)
             .map(|name| ("ingress", name));
 
         ingress.or_else(|| {
@@ -49,7 +45,7 @@ impl Complaint {
 
 /// A trouble is critical if it may keep a page from somebody.
 pub(super) fn severity(incident_id: &str) -> &'static str {
-    let harmless = [HELD_RESOLVES, QUARANTINE].contains(&incident_id)
+    let harmless = [HELD_RESOLVES, QUARANTINE_FULL].contains(&incident_id)
         || incident_id.starts_with(UNEXPECTED_APP);
     if harmless { "warning" } else { "critical" }
 }
@@ -73,7 +69,7 @@ pub(super) fn complaints(
 
     for (name, condition) in health {
         if let Some(text) = trouble(name, condition, since, now) {
-            complain(format!("{INGRESS}{name}"), text);
+            complain(format!("{SILENT_INGRESS}{name}"), text);
         }
     }
 
@@ -109,11 +105,11 @@ pub(super) fn complaints(
 
     if concerns
         .room
-        .is_some_and(|room| is_scarce(room, is_open(STORE)))
+        .is_some_and(|room| is_scarce(room, is_open(STORE_SPACE)))
     {
         let free = concerns.room.map_or(0, |room| room.free >> 20);
         complain(
-            STORE.into(),
+            STORE_SPACE.into(),
             format!(
                 "the store has {free} MiB left: mail of other senders is refused first, alerts \
                  once it is full; free some space on its file system, or shorten \
@@ -171,7 +167,7 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
 
     if is_recent(concerns.quarantine_cut_at) {
         found.push((
-            QUARANTINE,
+            QUARANTINE_FULL,
             "unproven mail takes more than store.quarantine.max_size, so the oldest mails in the \
              quarantine are cut to their headers and can no longer be released: see `alertbridge \
              mails list --outcome quarantined`, and discard unwanted mail, for example with \
@@ -240,7 +236,7 @@ pub(super) fn over(
     incident_id: &str,
     ingresses: &BTreeMap<&str, Option<&Condition>>,
 ) -> Option<String> {
-    if let Some(name) = incident_id.strip_prefix(INGRESS) {
+    if let Some(name) = incident_id.strip_prefix(SILENT_INGRESS) {
         return match ingresses.get(name) {
             None => Some(format!("ingress {name} is no longer configured")),
             Some(condition) => {
@@ -261,8 +257,8 @@ pub(super) fn over(
         DEAD_LETTERS => "there are no more dead letters".into(),
         HELD_RESOLVES => "no resolve of an open incident is held".into(),
         HELD_TRIGGERS => "no unverified trigger was held for an hour".into(),
-        QUARANTINE => "no mail in the quarantine was cut to its header for an hour".into(),
-        STORE => "the store has enough space again".into(),
+        QUARANTINE_FULL => "no mail in the quarantine was cut to its header for an hour".into(),
+        STORE_SPACE => "the store has enough space again".into(),
         _ => match incident_id.strip_prefix(UNEXPECTED_APP) {
             Some(key) => format!("no more mail of the app {key} is held"),
             None => "it is over".into(),

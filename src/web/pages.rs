@@ -14,9 +14,9 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Admin, access::wants_a_page, problem::Problem, who::Who};
+use crate::incident::page_of as incident_at;
 
 mod asset;
 mod audit;
@@ -104,15 +104,4 @@ fn address(path: &str, query: &[(&str, &str)]) -> String {
         .extend_pairs(query)
         .finish();
     format!("{path}?{query}")
-}
-
-const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b':');
-
-/// The address of an incident.
-fn incident_at(id: &str) -> String {
-    format!("/incidents/{}", utf8_percent_encode(id, IN_A_PATH))
 }

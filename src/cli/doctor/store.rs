@@ -137,9 +137,17 @@ fn unusable(place: &Place, error: &StoreError) -> Finding {
             "let the user that runs alertbridge write to the store, its folder and its lock file"
         }
         (StoreError::Locked, _) => "find the other process that holds the store, and stop it",
-        (_, Place::File(_)) => {
+        (StoreError::Damaged(_), _) => {
             "`alertbridge store check` reports what is damaged; `alertbridge store restore` \
              restores a backup"
+        }
+        (StoreError::Newer { .. }, _) => {
+            "start the version of alertbridge that made it, or a later"
+        }
+        (StoreError::Refused(_), _) => "correct store.url, or what it names",
+        (_, Place::File(_)) => {
+            "let the user that runs alertbridge read and write the file and its folder; \
+             `alertbridge store check` says whether it is whole"
         }
         (_, Place::Database(_)) => {
             "check that PostgreSQL runs and accepts this user: `psql` with the same address"

@@ -101,6 +101,7 @@ pub fn moments(event: &Event) -> Vec<Moment> {
                 "delivered" => ("told", with(Some(&attempt.detail))),
                 "accepted" => ("accepted", with(Some(&attempt.detail))),
                 "waiting" => ("waiting", with(Some(&attempt.detail))),
+                "partly" => ("partly", with(Some(&attempt.detail))),
                 _ => ("failed", with(Some(&attempt.detail))),
             };
             vec![Moment {

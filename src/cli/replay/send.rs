@@ -35,7 +35,7 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
 /// Asks a person before real pages are sent.
 pub fn agreed(owed: u64) -> anyhow::Result<bool> {
     eprint!(
-        "send {} to the receivers for real? [y/N] ",
+        "send {} to the receivers for real, which the bridge will not resolve later? [y/N] ",
         table::count(owed, "request")
     );
 

@@ -49,8 +49,8 @@ pub struct When {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A running `serve` applies it from the next mail on. A silenced trigger notifies
-nobody; it is recorded as `silenced`. Incidents announced before are resolved as
-usual. An incident that is still open when the silence ends pages then. The
+nobody; it is recorded as `silenced`. Incidents announced before are resolved
+as usual. An incident that is still open when the silence ends pages then. The
 bridge's own alarms are silenced only if a matcher names their kind:
 'kind=\"self\"'.
 

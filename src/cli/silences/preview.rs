@@ -20,7 +20,8 @@ use crate::{
 
 /// Show what a silence would keep from paging, and add none
 ///
-/// The open incidents that it covers, and the triggers of the last 28 days that it would have kept.
+/// It lists the open incidents that the silence covers, and the triggers of the last 28 days that
+/// it would have kept.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 done; 1 there is no store; 2 wrong usage, such as an invalid

@@ -3,6 +3,7 @@
 use super::{
     Settings, Timeouts,
     fault::Fault,
+    oauth::NoToken,
     server::Server,
     session::{Folder, Session},
 };
@@ -94,9 +95,17 @@ fn unreadable(fault: &Fault) -> Unreadable {
             "correct `username` and the secret; where the provider wants an app password or OAuth, \
              deploy/guides/mailboxes.md walks through it",
         ),
-        Fault::NoToken(_) => (
+        Fault::NoToken(NoToken::Unanswered { .. }) => (
+            Stopped::Login,
+            "let this machine reach the identity provider: its name, the firewall, a proxy",
+        ),
+        Fault::NoToken(NoToken::Refused { code, .. }) if code == "invalid_grant" => (
             Stopped::Login,
             "get a new refresh token with `alertbridge imap login NAME --write`",
+        ),
+        Fault::NoToken(_) => (
+            Stopped::Login,
+            "correct `client_id`, its secret and the addresses of `oauth2`",
         ),
         Fault::Folder { .. } => (
             Stopped::Folder,

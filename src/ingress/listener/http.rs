@@ -62,16 +62,20 @@ pub fn busy(why: TooMany) -> Vec<u8> {
         TooMany::OfClient => "Too many connections from your address; come again later.",
     };
     let body = format!("{{\"error\":\"{error}\"}}");
-    let status = "503 Service Unavailable\r\nretry-after: 30";
-    reply(status, "application/json", &body)
+    let headers = [("content-type", "application/json"), ("retry-after", "30")];
+    reply("503 Service Unavailable", &headers, &body)
 }
 
 /// A whole reply without a connection of hyper's, which is closed after it.
-pub fn reply(status: &str, content_type: &str, body: &str) -> Vec<u8> {
+pub fn reply(status: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let length = body.len();
     format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
-         content-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n\
+         {body}"
     )
     .into_bytes()
 }

@@ -195,7 +195,7 @@ fn by_difference(on: &Sight, over: &Sight) -> Option<(Status, Around)> {
     is_told_apart.then(|| told_by(on, over, word, end))
 }
 
-/// Whether a text may be a state: a word or two, and no number.
+/// Whether a text may be a state: one to three words, and no digit.
 fn is_state(text: &str) -> bool {
     let words = text.split_whitespace().count();
     (1..=3).contains(&words) && !text.contains(|c: char| c.is_numeric())

@@ -30,6 +30,7 @@ use crate::{
 
 /// The default of `bot_api_url`.
 const SLACK: &str = "https://slack.com/api";
+
 /// How a bot posts.
 pub struct Bot {
     token: Credential,

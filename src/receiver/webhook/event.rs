@@ -31,6 +31,7 @@ pub(super) fn event(parcel: &Parcel<'_>) -> Value {
             "arrived_at": notification.arrived_at.to_string(),
             "mail": notification.mail,
             "external_url": parcel.external_url,
+            "incident_url": parcel.incident_url(),
         },
     });
 

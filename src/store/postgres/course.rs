@@ -36,6 +36,11 @@ FROM mail_items JOIN mails ON mails.id = mail
 WHERE mail_items.incident = ANY ($1) AND mail_items.outcome IN
     ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')"#;
 
+const ENDED: &str = "
+SELECT deliveries.incident, min(created_at) AS ended_at
+FROM deliveries JOIN incidents ON incidents.id = incident AND incidents.episode = deliveries.episode
+WHERE incident = ANY ($1) AND action = 'resolve' GROUP BY 1";
+
 pub(super) async fn courses(
     database: &Database,
     of: Courses,
@@ -77,6 +82,11 @@ pub(super) async fn courses(
             course.heard.push(heard);
         }
     }
+    for row in &ask(database, ENDED, &others).await? {
+        if let Some(course) = places.get_mut(&at(row, "incident")?) {
+            course.ended_at = Some(time_at(row, "ended_at")?);
+        }
+    }
 
     Ok(courses)
 }
@@ -102,5 +112,6 @@ fn course(row: &Row) -> Result<Course, StoreError> {
         changed_at: time_at(row, "changed_at")?,
         said: Vec::new(),
         heard: Vec::new(),
+        ended_at: None,
     })
 }

@@ -132,8 +132,11 @@ fn add_to<'a>(flight: &mut Flight<'a>, decided: &'a Decided) {
     }
 }
 
-const LOOK_AT_ALL: &str =
-    "UPDATE deliveries SET next_at = $1 WHERE state = 'held' AND next_at > $1";
+/// In an order: replicas that start at once wait for each other, and end in no deadlock.
+const LOOK_AT_ALL: &str = "
+UPDATE deliveries SET next_at = $1 WHERE id = ANY (ARRAY(
+    SELECT id FROM deliveries WHERE state = 'held' AND next_at > $1
+    ORDER BY id FOR NO KEY UPDATE))";
 
 /// Everything that is held is looked at now: other mutes may be in force.
 pub(super) async fn look_at_all(database: &Database, now: Timestamp) -> Result<(), StoreError> {

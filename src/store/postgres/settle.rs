@@ -209,8 +209,8 @@ SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents
 AND action = 'trigger' AND receiver = $3 AND integration = $4
 AND state IN ('pending', 'delivered', 'dead')";
 
-/// Creates the deliveries to the fallback receiver in place of this one. Returns false if there are
-/// none, or if it was already notified.
+/// Creates the deliveries to the fallback receiver beside this one, but for those that it has
+/// already. Returns false if it was done before, or the incident is over.
 async fn owe_fallback(
     transaction: &Transaction,
     id: DeliveryId,

@@ -169,7 +169,9 @@ const LOOK_AT_PAGES: &str = "UPDATE silenced SET until = least(until, $2) WHERE 
 const LOOK_AT_HELD: &str = "
 UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN $2::bigint END, held_until = $2,
        fallback_at = fallback_at - (held_until - $2)
-WHERE silence = ANY ($1) AND state = 'held' AND held_until > $2";
+WHERE id = ANY (ARRAY(
+    SELECT id FROM deliveries WHERE silence = ANY ($1) AND state = 'held' AND held_until > $2
+    ORDER BY id FOR NO KEY UPDATE))";
 
 pub(super) async fn expire(
     database: &Database,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::row::{json_at, time_at, word_at};
+use super::row::{json_at, optional_time_at, time_at, word_at};
 use crate::{
     label::Labels,
     store::{Course, Courses, kept::micros},
@@ -41,10 +41,11 @@ fn course(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Course> {
     let number = row.get("id")?;
     let labels: Labels = json_at(row, "labels")?;
     let has_app = labels.get("app_key").is_some_and(|app| !app.is_empty());
-    let (said, heard) = if has_app {
-        (said(connection, number)?, Vec::new())
+    let (said, heard, ended_at) = if has_app {
+        (said(connection, number)?, Vec::new(), None)
     } else {
-        (Vec::new(), heard(connection, number)?)
+        let ended_at = ended_at(connection, number)?;
+        (Vec::new(), heard(connection, number)?, ended_at)
     };
 
     Ok(Course {
@@ -55,6 +56,7 @@ fn course(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Course> {
         labels,
         said,
         heard,
+        ended_at,
     })
 }
 
@@ -84,4 +86,14 @@ fn heard(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<(Timest
             Ok((time_at(row, "arrived_at")?, row.get("is_on")?))
         })?
         .collect()
+}
+
+fn ended_at(connection: &Connection, incident: i64) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached(
+            "SELECT min(created_at) AS ended_at FROM deliveries
+             WHERE incident = ?1 AND action = 'resolve'
+               AND episode = (SELECT episode FROM incidents WHERE id = ?1)",
+        )?
+        .query_row([incident], |row| optional_time_at(row, "ended_at"))
 }

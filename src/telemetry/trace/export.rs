@@ -18,10 +18,10 @@ use reqwest::{
 };
 use tokio::{sync::mpsc::Receiver, time::timeout};
 use tokio_util::sync::CancellationToken;
-use url::{Host, Url};
+use url::Url;
 
 use super::{Settings, dropped};
-use crate::settings::{Problem, cause::innermost};
+use crate::settings::{Problem, cause::innermost, host::is_loopback};
 
 /// Spans sent together, and how long the first waits for the last.
 const MOST_TOGETHER: usize = 512;
@@ -117,6 +117,7 @@ impl Settings {
             .retry(reqwest::retry::never())
             .default_headers(headers)
             .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")));
+        // This machine is not asked through a proxy.
         let builder = if is_loopback(endpoint) {
             builder.no_proxy()
         } else {
@@ -127,16 +128,6 @@ impl Settings {
             let what = "the client cannot be made";
             Problem::new(format!("{key}.otlp_endpoint"), what, "report this as a bug")
         })
-    }
-}
-
-/// What is never asked through a proxy.
-fn is_loopback(endpoint: &Url) -> bool {
-    match endpoint.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

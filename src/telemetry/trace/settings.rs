@@ -65,7 +65,7 @@ impl Settings {
             .filter(|(_, line)| !line.trim().is_empty())
             .map(|(place, line)| {
                 header(line).ok_or_else(|| {
-                    let what = format!("line {} of {} is no header", place + 1, path.display());
+                    let what = format!("line {} of {} is not a header", place + 1, path.display());
                     Problem::new(&at, what, "write `NAME: VALUE`, one to a line")
                 })
             })
@@ -86,7 +86,7 @@ fn header(line: &str) -> Option<(String, String)> {
 fn posted_to(text: &str) -> Result<Url, (String, &'static str)> {
     const MEND: &str = "write http://HOST:4318 or https://HOST";
 
-    let mut url = Url::parse(text).map_err(|_| ("it is no address".to_owned(), MEND))?;
+    let mut url = Url::parse(text).map_err(|_| ("it is not a valid address".to_owned(), MEND))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err((
             format!("`{}` is neither http nor https", url.scheme()),

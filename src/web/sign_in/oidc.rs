@@ -42,6 +42,7 @@ use ticket::Ticket;
 
 /// Where browsers come back to, below `global.external_url`.
 pub const CALLBACK: &str = "/sign-in/oidc/callback";
+
 /// The identity provider of `admin.login.oidc`.
 #[derive(Debug)]
 pub struct Oidc {
@@ -180,11 +181,12 @@ impl Oidc {
         let Settings {
             issuer,
             client_id,
+            groups_claim,
             allowed,
             ..
         } = &self.settings;
         let allowed = serde_json::to_string(allowed).unwrap_or_default();
-        sha256_hex(format!("{issuer}\n{client_id}\n{allowed}").as_bytes())
+        sha256_hex(format!("{issuer}\n{client_id}\n{groups_claim}\n{allowed}").as_bytes())
     }
 
     async fn provider(&self, clock: &Clock) -> Result<Arc<Provider>, Refusal> {

@@ -127,6 +127,17 @@ pub async fn raw(admin: &Admin, id: MailId) -> Result<Bytes, Problem> {
     Ok(found(admin, id).await?.1.message.raw)
 }
 
+/// The same of a mail that is kept whole.
+pub async fn whole(admin: &Admin, id: MailId) -> Result<Bytes, Problem> {
+    let message = found(admin, id).await?.1.message;
+    if message.cut_from.is_some() {
+        return Err(Problem::unprocessable(format!(
+            "of mail {id} only the header is kept (`store.ignored_mail`): take a newer one"
+        )));
+    }
+    Ok(message.raw)
+}
+
 async fn found(admin: &Admin, id: MailId) -> Result<(MailRow, StoredMail), Problem> {
     let found = admin.desk.mail(id).await?;
     found.ok_or_else(|| Problem::not_found(format!("there is no mail {id}")))

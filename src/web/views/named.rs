@@ -6,7 +6,10 @@ use std::borrow::Cow;
 use crate::{
     canary,
     label::{Labels, title_of},
-    store::{DEAD_LETTERS, UNEXPECTED_APP},
+    store::{
+        DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, SILENT_INGRESS, STORE_SPACE,
+        UNEXPECTED_APP,
+    },
 };
 
 /// So much of a hash tells two of them apart.
@@ -26,15 +29,15 @@ pub fn named(id: &str) -> Cow<'_, str> {
     if let Some(app) = id.strip_prefix(UNEXPECTED_APP) {
         return format!("Mail of an app that is not expected is held: {app}").into();
     }
-    if let Some(ingress) = id.strip_prefix("self:ingress:") {
+    if let Some(ingress) = id.strip_prefix(SILENT_INGRESS) {
         return format!("No mail comes through {ingress}").into();
     }
     match id {
         DEAD_LETTERS => "Pages did not arrive".into(),
-        "self:held-resolves" => "Unproven ends of open incidents are held".into(),
-        "self:held-triggers" => "Too many unproven alerts: further ones are held".into(),
-        "self:quarantine-full" => "The quarantine is full".into(),
-        "self:store-space" => "The store has little space left".into(),
+        HELD_RESOLVES => "Unproven ends of open incidents are held".into(),
+        HELD_TRIGGERS => "Too many unproven alerts: further ones are held".into(),
+        QUARANTINE_FULL => "The quarantine is full".into(),
+        STORE_SPACE => "The store has little space left".into(),
         canary::INCIDENT => "A canary did not come through".into(),
         _ => id.into(),
     }

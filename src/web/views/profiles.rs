@@ -22,9 +22,9 @@ pub struct DraftFrom {
 
 /// Drafts a profile, and tries it on its mails; stores nothing.
 pub async fn draft(admin: &Admin, from: DraftFrom) -> Result<Draft, Problem> {
-    let opening = mails::raw(admin, from.opening).await?;
+    let opening = mails::whole(admin, from.opening).await?;
     let closing = match from.closing {
-        Some(closing) => Some(mails::raw(admin, closing).await?),
+        Some(closing) => Some(mails::whole(admin, closing).await?),
         None => None,
     };
     admin.workbench.draft(opening, closing).await

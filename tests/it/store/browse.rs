@@ -13,6 +13,7 @@ use super::*;
 both!(
     a_list_is_browsed_by_what_fits_and_says_where_it_goes_on,
     what_belongs_to_incidents_is_browsed_too,
+    an_end_is_when_it_was_decided_whatever_is_heard_later,
     it_is_kept_who_did_what_was_answered_and_is_signed_in,
     of_a_hundred_thousand_incidents_every_list_answers_at_once,
 );
@@ -170,6 +171,47 @@ async fn what_belongs_to_incidents_is_browsed_too(home: Home) {
     let before = store.pulse().await.unwrap();
     recorded(store).await;
     assert_ne!(store.pulse().await.unwrap().mails, before.mails);
+}
+
+/// A sender's incident is closed without a mail; its own mail says the same, later.
+async fn an_end_is_when_it_was_decided_whatever_is_heard_later(home: Home) {
+    let store = &*home.open().await;
+    let moved = async |status: &str, told: Decision, at: Timestamp| {
+        let mail = recorded(store).await;
+        let subject = Subject {
+            time: Some(at),
+            ..subject("a", status)
+        };
+        store
+            .decide(mail, Some(subject), at, Box::new(|_| told))
+            .await
+            .unwrap();
+    };
+    let opened = page("a", Action::Trigger, "one");
+    let firing = state(Phase::Firing, 1);
+    moved(
+        "DOWN",
+        decision(Outcome::Opened, firing, vec![opened]),
+        noon(),
+    )
+    .await;
+    let over = page("a", Action::Resolve, "one");
+    let resolved = || state(Phase::Resolved, 1);
+    let closed_at = noon() + MINUTE;
+    let closed = decision(Outcome::Resolved, resolved(), vec![over]);
+    moved("CLOSED", closed, closed_at).await;
+    let heard_at = noon() + MINUTE * 60;
+    let heard = decision(Outcome::Duplicate, resolved(), vec![]);
+    moved("UP", heard, heard_at).await;
+
+    let since = noon() - MINUTE;
+    let changed = Courses::Changed { since, after: 0 };
+    let courses = store.courses(changed, 10).await.unwrap();
+    let [course] = &courses[..] else {
+        panic!("{courses:?}")
+    };
+    assert_eq!(course.changed_at, heard_at);
+    assert_eq!(course.ended_at, Some(closed_at));
 }
 
 async fn it_is_kept_who_did_what_was_answered_and_is_signed_in(home: Home) {

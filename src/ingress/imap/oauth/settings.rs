@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-use crate::settings::{Problem, Secret, SecretText};
+use crate::settings::{Problem, Secret, SecretText, host::is_loopback};
 
 /// How access tokens are obtained, in place of a password.
 ///
@@ -230,15 +230,6 @@ impl Oauth2 {
         ];
         all.into_iter()
             .filter_map(|(name, url)| Some((name, url.as_deref()?)))
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

@@ -262,6 +262,11 @@ fn tried(
             format!("{page} is accepted by {to}, and not yet confirmed"),
         ),
         "waiting" => ("wait", "wait", format!("{to} has not yet confirmed it")),
+        "partly" => (
+            "wait",
+            "wait",
+            format!("{page} is in part at {to}, the rest follows"),
+        ),
         _ => ("bad", "bad", format!("{page} did not arrive at {to}")),
     };
     let vendor = vendor::link(integration, &attempt.detail);

@@ -1,5 +1,5 @@
 //! How every incident went: in a few bytes each, and brought up to date by what has changed since,
-//! for to read all of them anew takes seconds where there are many.
+//! since reading all of them anew takes seconds where there are many.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,18 @@ use crate::{
     incident::{Phase, Signal, Statuses},
     label::{Labels, alert_name},
     objective::{Breach, Span, breaches},
+    pipeline::RESOLVED_BY_HAND,
     silence::Silence,
     store::{Browse, Course, Courses, Desk, StoreError},
 };
 
 /// So many incidents are read at a time.
 const CHUNK: u32 = 2_000;
-/// What was decided just before the last look may have been committed after it, and other replicas
-/// have clocks of their own.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
+/// What was decided before the last look may have been committed after it, and the clocks of
+/// replicas differ by some seconds: both are far less than this.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
 /// So often what is too old is let go.
 const SWEEP: SignedDuration = SignedDuration::from_hours(1);
-/// The status of what a person has closed.
-const BY_HAND: &str = "RESOLVED_BY_HAND";
 
 /// How all incidents went since a time.
 #[derive(Debug, Default)]
@@ -225,16 +224,18 @@ impl History {
     }
 
     fn said(&self, course: &Course) -> Box<[(Timestamp, bool)]> {
-        let is_on =
-            |status: &str| status != BY_HAND && self.statuses.signal(status) != Signal::Resolve;
+        let is_on = |status: &str| {
+            status != RESOLVED_BY_HAND && self.statuses.signal(status) != Signal::Resolve
+        };
         let said = course.said.iter();
         let mut said: Vec<_> = said.map(|(time, status)| (*time, is_on(status))).collect();
         said.extend(&course.heard);
 
-        // It may end without a mail, by its age or by a person.
+        // It may end without a mail, by its age or by a person; where nobody was to be told of
+        // that, its last change is the nearest there is.
         let last = course.heard.iter().max_by_key(|(time, on)| (*time, !on));
         if course.phase == Phase::Resolved && last.is_some_and(|(_, on)| *on) {
-            said.push((course.changed_at, false));
+            said.push((course.ended_at.unwrap_or(course.changed_at), false));
         }
 
         said.into_boxed_slice()

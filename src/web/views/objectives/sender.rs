@@ -126,6 +126,7 @@ mod tests {
                 .iter()
                 .map(|(minute, on)| (at(minute), *on))
                 .collect(),
+            ended_at: None,
         }
     }
 
