@@ -49,6 +49,9 @@ pub struct Incident {
     pub json: Value,
 }
 
+/// The status of an incident that a person has resolved.
+pub const RESOLVED_BY_HAND: &str = "RESOLVED_BY_HAND";
+
 /// The built-in profile of `alerts:`: Atlassian's own SLI mail. The ids of its incidents are those
 /// of the mail; all others' are `PROFILE:KEY`.
 pub const ATLASSIAN_SLI: &str = "atlassian-sli";

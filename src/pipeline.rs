@@ -62,7 +62,7 @@ mod unsilence;
 use ahead::Ahead;
 #[cfg(test)]
 pub(crate) use apart::AT_ONCE;
-pub use by_hand::{RESOLVED_BY_HAND, resolve_by_hand};
+pub use by_hand::resolve_by_hand;
 use canaries::Canaries;
 pub use case::{Case, end_quiet, unsilence};
 pub use finding::Finding;

@@ -13,7 +13,8 @@ use clap::Args;
 Exit status: 0 done, 2 wrong usage.
 
 Examples:
-  alertbridge completion bash > ~/.local/share/bash-completion/completions/alertbridge
+  alertbridge completion bash \\
+      > ~/.local/share/bash-completion/completions/alertbridge
   alertbridge completion zsh > \"${fpath[1]}/_alertbridge\"")]
 pub struct Completion {
     /// The shell

@@ -56,7 +56,7 @@ fn is_loopback(place: &str) -> bool {
 }
 
 /// The secrets' files that users other than this program's may read. A group may, if the program
-/// needs it to read the file itself; root cannot tell, because it needs none.
+/// needs it to read the file itself.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {
@@ -66,21 +66,19 @@ pub fn files(tree: &Node) -> Vec<Problem> {
             .filter(|_| !PUBLIC.contains(&name))?;
         let (mode, group) = (
             metadata.mode() & 0o777,
-            if metadata.uid() == own && own != 0 {
-                0o060
-            } else {
-                0
-            },
+            if metadata.uid() == own { 0o060 } else { 0 },
         );
         (mode & (group | 0o006) != 0).then(|| {
             Problem::new(
                 &key,
                 format!("others can read or change the secret in {path} (its mode is {mode:04o})"),
-                // Without its owner's rights the program could not read it any more.
-                if metadata.uid() == own {
-                    format!("`chmod 600 {path}`")
-                } else {
-                    format!("as root, `chown {own} {path}` and `chmod 600 {path}`")
+                // The program must own what nobody else may read.
+                match metadata.uid() {
+                    0 if own == 0 => {
+                        format!("`chmod 600 {path}`, and let the user that runs alertbridge own it")
+                    }
+                    user if user == own => format!("`chmod 600 {path}`"),
+                    _ => format!("as root, `chown {own} {path}` and `chmod 600 {path}`"),
                 },
             )
         })

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de;
 
-use super::refused;
+use super::refused::{did_you_mean, listed};
 use crate::settings::Problem;
 
 /// A value that does not fit.
@@ -70,21 +70,11 @@ impl de::Error for Misfit {
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::new(
             format!("`{variant}` is not one of {}", listed(expected)),
-            refused::did_you_mean(variant, expected)
-                .unwrap_or_else(|| "write one of them".to_owned()),
+            did_you_mean(variant, expected).unwrap_or_else(|| "write one of them".to_owned()),
         )
     }
 
     fn missing_field(field: &'static str) -> Self {
         Self::new(format!("`{field}` is missing"), format!("add `{field}: …`"))
     }
-}
-
-/// Names as part of a sentence.
-pub fn listed(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

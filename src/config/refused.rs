@@ -1,6 +1,5 @@
 //! Unknown keys: the nearest known one, or why a key that has a meaning elsewhere is refused.
 
-use super::misfit::listed;
 use crate::settings::Problem;
 
 /// Alertmanager's keys with a meaning that is not implemented: ignoring them would page differently
@@ -92,6 +91,15 @@ pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
         format!("there is no key `{key}` here"),
         did_you_mean(key, known).unwrap_or_else(|| format!("the keys are {}", listed(known))),
     )
+}
+
+/// Names as part of a sentence.
+pub fn listed(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Names the nearest of the words, if one is near.

@@ -10,7 +10,8 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 
 use super::{
     access::{Choice, Fields, Items},
-    misfit::{Misfit, listed},
+    misfit::Misfit,
+    refused::listed,
     yaml::{Node, Scalar, Value},
 };
 use crate::settings::Problem;

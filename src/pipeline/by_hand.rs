@@ -8,14 +8,11 @@ use serde_json::Value;
 use super::rules::Rules;
 use crate::{
     delivery::{Action, Notification},
-    incident::{ATLASSIAN_SLI, Phase, Series},
+    incident::{ATLASSIAN_SLI, Phase, RESOLVED_BY_HAND, Series},
     label::Labels,
     message::Outcome,
     store::{Decision, IncidentRow, Intake, Item, Memory, StoreError, Subject},
 };
-
-/// The status of an incident that a person has resolved.
-pub const RESOLVED_BY_HAND: &str = "RESOLVED_BY_HAND";
 
 /// Resolves an open incident on a person's word. Everybody notified of its trigger is notified that
 /// it is over, and by whom. An earlier trigger does not reopen it.

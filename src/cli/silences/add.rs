@@ -58,7 +58,8 @@ Exit status: 0 it is silenced; 1 there is no store; 2 wrong usage, such as an
 invalid matcher.
 
 Examples:
-  alertbridge silences add 'app_key=\"com.example.app\"' --duration 2h --comment 'database moves'
+  alertbridge silences add 'app_key=\"com.example.app\"' \\
+      --duration 2h --comment 'database moves'
   alertbridge silences add 'sli=~\"iframe_load|webhook_delivery\"' 'sli_gap<20' \\
       --start 2026-03-01T22:00:00Z --end 2026-03-02T02:00:00Z --comment CHG-17")]
 pub struct Add {

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use alertbridge::{
     delivery::{Action, Doubt, Notification, Step},
+    incident::page_of,
     label,
     receiver::{Body, Keys, Parcel, Receivers, Request, sample},
 };
@@ -257,9 +258,13 @@ fn what_an_alert_says_is_text_to_discord_and_what_the_template_says_is_markdown(
     let own = json!({ "title": "**{{ app_name }}**", "message": "[{{ app_name \
         }}](https://a.example){{ app_name }}" });
     assert_eq!(embed(own.clone())["title"], json!(format!("**{inert}**")));
+    let page = format!(
+        "https://alerts.example.com{}",
+        page_of(&notification.incident_id)
+    );
     assert_eq!(
         embed(own)["description"],
-        json!(format!("[{inert}](https://a.example){inert}"))
+        json!(format!("[{inert}](https://a.example){inert}\n{page}"))
     );
 }
 

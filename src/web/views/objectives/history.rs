@@ -6,10 +6,9 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    incident::{Phase, Signal, Statuses},
+    incident::{Phase, RESOLVED_BY_HAND, Signal, Statuses},
     label::{Labels, alert_name},
     objective::{Breach, Span, breaches},
-    pipeline::RESOLVED_BY_HAND,
     silence::Silence,
     store::{Browse, Course, Courses, Desk, StoreError},
 };
