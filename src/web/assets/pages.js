@@ -83,7 +83,7 @@
       if (reply.ok) {
         exchange(new DOMParser().parseFromString(await reply.text(), "text/html"));
         say(LIVE);
-      } else if (reply.type === "opaqueredirect") {
+      } else if (reply.status === 401 || reply.type === "opaqueredirect") {
         say("Not live: you are signed out. Reload the page to sign in again.");
       } else {
         say("Not live: the bridge cannot answer. What is shown may be old.");

@@ -36,7 +36,7 @@ pub fn lines(text: Option<&str>) -> Value {
 /// is no word stays as it is: an address, a domain, a vendor's id.
 pub fn sentence(text: &str) -> String {
     let word = text.split_whitespace().next().unwrap_or_default();
-    let word = word.trim_end_matches([',', ':', ';', '.']);
+    let word = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
     let is_word = word.chars().all(char::is_alphabetic);
     let mut chars = text.chars();
     let begin = |c: char| {
