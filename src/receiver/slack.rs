@@ -103,7 +103,7 @@ impl Slack {
         let title = page.headline(self.title.as_ref());
         let title = title.unwrap_or_else(|| escape_slack(&wording::title(notification, HEADER)));
         let text = page.text(self.text.as_ref());
-        let text = text.unwrap_or_else(|| escape_slack(&wording::body(notification)));
+        let text = text.unwrap_or_else(|| escape_slack(&wording::below(notification)));
         let text = below(&title, HEADER, text, "\n");
         let mut blocks = vec![
             json!({ "type": "header", "text":

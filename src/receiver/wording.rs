@@ -243,7 +243,7 @@ pub fn details(notification: &Notification) -> Vec<(String, String)> {
         add("time", &time.to_string());
     }
 
-    add("arrived_at", &notification.arrived_at.to_string());
+    add("arrived_at", &format!("{:.0}", notification.arrived_at));
     if let Some(mail) = notification.mail {
         add("mail", &mail.to_string());
     }
