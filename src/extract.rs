@@ -16,7 +16,6 @@
 //! the payload lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
 
 use jiff::Timestamp;
-use mail_parser::parsers::MessageStream;
 use serde_json::Value;
 
 use crate::{
@@ -45,6 +44,7 @@ mod stand_in;
 mod structured;
 mod trace;
 mod transfer;
+mod words;
 
 pub use contents::Contents;
 
@@ -244,25 +244,15 @@ pub fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
 
 /// A Subject as a person reads it.
 fn subject(value: &[u8]) -> Option<String> {
-    // Longer ones are cut before decoding: RFC 2047 grows a text to three times its length at most.
-    let cut = value.get(..MAX_SUBJECT * 16).unwrap_or(value);
-    let mut line = cut.to_vec();
-    line.push(b'\n');
+    Some(contents::decoded(value, MAX_SUBJECT)).filter(|text| !text.is_empty())
+}
 
-    let decoded = MessageStream::new(&line)
-        .parse_unstructured()
-        .into_text()?
-        .into_owned();
-
-    let text: String = decoded
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_SUBJECT)
-        .collect();
-
-    let text = text.trim();
-
-    (!text.is_empty()).then(|| text.to_owned())
+/// A space that breaks no line is a space to whoever reads it, and to whoever writes an expression.
+fn spaced(c: char) -> char {
+    match c {
+        '\u{a0}' | '\u{2007}' | '\u{202f}' => ' ',
+        c => c,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use regex::Regex;
+
 use super::{Config, nearest};
 use crate::{
     label::{self, Matcher},
@@ -21,6 +23,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     severities(config, &known, &mut found);
     changes(config, &known, &mut found);
     senders(config, &mut found);
+    groups(config, &mut found);
     unchecked(config, &mut found);
 
     let mut reached = Reached {
@@ -46,6 +49,28 @@ fn senders(config: &Config, found: &mut Vec<String>) {
              such a mail can page and resolve; name the address that its alerts come from",
             profile.name
         ));
+    }
+}
+
+/// An expression without a named group gives templates nothing.
+fn groups(config: &Config, found: &mut Vec<String>) {
+    for (index, profile) in config.profiles.iter().enumerate() {
+        let section = profile.each.as_ref().and_then(|each| each.section.as_ref());
+        let expressions = [
+            ("regex.subject", profile.regex.subject.as_ref()),
+            ("regex.text", profile.regex.text.as_ref()),
+            ("each.section", section),
+        ];
+        let nameless = expressions.into_iter().filter(|(_, text)| {
+            let regex = text.and_then(|text| Regex::new(text).ok());
+            regex.is_some_and(|regex| regex.capture_names().flatten().next().is_none())
+        });
+        for (key, _) in nameless {
+            found.push(format!(
+                "profiles[{index}].{key} names no group, so that nothing comes of it; name what is \
+                 meant: `(?<name>…)`"
+            ));
+        }
     }
 }
 

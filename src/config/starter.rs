@@ -55,10 +55,27 @@ fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
             if let Value::Map(entries) = &mut starter.value {
                 entries.retain(|entry| entry.key != "tests");
             }
+            let fields = names(&mut starter);
             lay_over(profile, starter, "", excludes);
+            without_dropped(profile, &fields);
             None
         }
         Err(error) => Some(Problem::new(key, error.what, error.mend)),
+    }
+}
+
+/// The names of the fields of a profile.
+fn names(profile: &mut Node) -> Vec<String> {
+    match below(profile, "fields").map(|node| &node.value) {
+        Some(Value::Map(fields)) => fields.iter().map(|field| field.key.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A field of the starter that is written empty is dropped.
+fn without_dropped(profile: &mut Node, fields: &[String]) {
+    if let Some(Value::Map(own)) = below(profile, "fields").map(|node| &mut node.value) {
+        own.retain(|field| !(field.value.is_nothing() && fields.contains(&field.key)));
     }
 }
 

@@ -62,12 +62,24 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
                 column: error.marker().col() + 1,
             },
             what: format!("this is not YAML: {}", error.info()),
-            mend: "look at the indentation, quotes and brackets of this line and the one before",
+            mend: mend(&error.info()),
         })?;
         builder.take(&event, span.into())?;
     }
 
     Ok(builder.root.unwrap_or_else(|| Node::nothing(start)))
+}
+
+/// What most likely is meant by a text that is no YAML.
+fn mend(info: &str) -> &'static str {
+    if info.contains("escape character") {
+        "between double quotes a backslash begins an escape: write expressions between single \
+         quotes, '…'"
+    } else if info.starts_with("unexpected character") {
+        "put quotes around a text that begins with a sign: \"@example.com\""
+    } else {
+        "look at the indentation, quotes and brackets of this line and the one before"
+    }
 }
 
 /// A collection being read, its anchor (0: none) and, in a map, the key in hand.
@@ -219,7 +231,10 @@ impl Builder {
                 }),
                 (None, Value::Scalar(scalar)) => *key = Some((scalar.text, at)),
                 (None, _) => {
-                    return refuse("a list or map cannot be a key", "keys are plain words");
+                    return refuse(
+                        "a list or map cannot be a key",
+                        "keys are plain words; a template stands in quotes: \"{{ … }}\"",
+                    );
                 }
             },
             Some(_) => {}

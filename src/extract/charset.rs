@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use mail_parser::decoders::charsets::map::charset_decoder;
+use memchr::memmem;
 
 /// What the names of character sets hold in which bytes below 128 are not ASCII.
 const HIDING: [&str; 16] = [
@@ -80,6 +81,21 @@ pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
         Some(text) => text.to_owned(),
         None => text,
     }
+}
+
+/// What a page says itself that it is written in, near its begin. In UTF-16 it could not say so.
+pub(super) fn declared(html: &[u8]) -> Option<String> {
+    let head = html.get(..1024).unwrap_or(html).to_ascii_lowercase();
+    let meta = head.get(memmem::find(&head, b"<meta")?..)?;
+    let behind = meta.get(memmem::find(meta, b"charset")? + "charset".len()..)?;
+    let named = behind.trim_ascii_start().strip_prefix(b"=")?;
+    let name: String = named
+        .iter()
+        .map(|byte| char::from(*byte))
+        .skip_while(|c| matches!(c, ' ' | '\t' | '"' | '\''))
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))
+        .collect();
+    (!name.is_empty() && !name.starts_with("utf-16")).then_some(name)
 }
 
 /// The byte order of a text that is called `utf-16` alone. Its mark says so; without one the zeros

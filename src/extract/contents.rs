@@ -10,7 +10,9 @@ use super::{
     parts::{self, Part},
     rendered::{self, Rendered},
     selected::{self, Selector},
+    spaced,
     structured::Structured,
+    words,
 };
 use crate::message::header::first;
 
@@ -117,7 +119,8 @@ impl Contents {
             value.is_some_and(|value| value.eq_ignore_ascii_case(word))
         };
         if self.text.len() < LONGEST_TEXT {
-            self.text += &flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
+            let plain = flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
+            self.text.extend(plain.chars().map(spaced));
         }
     }
 
@@ -138,8 +141,8 @@ pub fn parse_json(text: &str) -> Result<serde_json::Value, String> {
 
 /// A field of the header as a person reads it: unfolded and decoded, at most `longest` characters.
 pub fn decoded(value: &[u8], longest: usize) -> String {
-    let cut = value.get(..longest * 16).unwrap_or(value);
-    let mut line = cut.to_vec();
+    // Longer ones are cut before decoding: RFC 2047 grows a text to three times its length at most.
+    let mut line = words::joined(value.get(..longest * 16).unwrap_or(value));
     line.push(b'\n');
 
     let mut stream = MessageStream::new(&line);
@@ -147,7 +150,7 @@ pub fn decoded(value: &[u8], longest: usize) -> String {
 
     let text: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if c.is_control() { ' ' } else { spaced(c) })
         .take(longest)
         .collect();
     text.trim().to_owned()

@@ -128,22 +128,40 @@ fn looked_up(label: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.extend(word.chars().flat_map(char::to_lowercase));
+        let seen = word.chars().filter(|c| !is_unseen(*c));
+        out.extend(seen.flat_map(char::to_lowercase));
     }
     out
 }
 
-/// A label without bullets before it and a colon behind.
+/// A label without bullets before it, and without a colon or dots that lead to it behind.
 fn undressed(label: &str) -> &str {
-    label
-        .trim_start_matches(|c: char| c.is_whitespace() || BULLETS.contains(&c))
-        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '*'))
+    let label = label.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
+    let label = label.trim_end_matches(|c: char| is_blank(c) || matches!(c, ':' | '：' | '*'));
+    match label.trim_end_matches(['.', '…']) {
+        led if label.len() - led.len() > 1 => led.trim_end_matches(is_blank),
+        _ => label,
+    }
+}
+
+/// White space, and what nobody sees at all.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || is_unseen(c)
+}
+
+/// The marks by which texts of both directions stand beside each other, and what may break a word.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 /// The pair of a line: `Label: value`, `Label = value`, and, where `tab` says so, label TAB value.
 /// The first of these marks decides.
 pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
-    let line = line.trim();
+    let line = line.trim_matches(is_blank);
     let (label, value) = split(line, tab)?;
     let emphasised = label.starts_with('*');
     let value = match value.trim_start().strip_prefix("**") {
@@ -165,7 +183,8 @@ pub(super) fn made(label: &str, value: &str) -> Option<(String, String)> {
         return None;
     }
 
-    Some((label.to_owned(), cut(value.trim()).to_owned()))
+    let value = value.trim_matches(is_blank);
+    Some((label.to_owned(), cut(value).trim_end().to_owned()))
 }
 
 /// At most [`LONGEST_VALUE`] bytes of a value.
@@ -249,6 +268,15 @@ mod tests {
                 "Sat Nov 28 04:10:00",
             ),
             ("Größe\u{a0}: 5", "Größe", "5"),
+            ("Status........: OPEN", "Status", "OPEN"),
+            ("Status ... : OPEN", "Status", "OPEN"),
+            ("Ticket no.: 5", "Ticket no.", "5"),
+            ("\u{200f}الحالة: \u{200f}معطل\u{200e}", "الحالة", "معطل"),
+            (
+                "\u{feff}Status\u{200b}: \u{2068}OPEN\u{2069}",
+                "Status",
+                "OPEN",
+            ),
             ("状態：異常", "状態", "異常"),
         ] {
             assert_eq!(
@@ -272,6 +300,13 @@ mod tests {
         ] {
             assert_eq!(pair(line, true), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_sees_in_a_label_is_not_looked_up() {
+        let pairs = Pairs::of("Alert\u{200b} ID\u{200e}: 7\n");
+        assert_eq!(pairs.get("alert id"), Some("7"));
+        assert_eq!(pairs.get("\u{200f}Alert ID:"), Some("7"));
     }
 
     #[test]

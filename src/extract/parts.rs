@@ -117,7 +117,13 @@ impl Part<'_> {
     pub fn text(&self) -> String {
         let encoding = Encoding::named(first(self.header, b"Content-Transfer-Encoding"));
         let decoded = encoding.decode(self.body).bytes;
-        charset::decode_all(&decoded, self.content.first("charset").as_deref())
+        let charset = self.content.first("charset");
+        let charset = charset.filter(|charset| !charset.trim().is_empty());
+        let charset = charset.or_else(|| match self.kind {
+            Kind::Html => charset::declared(&decoded),
+            _ => None,
+        });
+        charset::decode_all(&decoded, charset.as_deref())
     }
 
     /// The bytes of the part.

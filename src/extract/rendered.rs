@@ -6,6 +6,7 @@
 use super::{
     markup::{Name, Piece, Pieces, attribute, decode},
     pairs::{self, LONGEST_LABEL, MAX_PAIRS, Pairs},
+    spaced,
 };
 
 /// How much of a cell is kept to make a pair of, in bytes.
@@ -78,6 +79,17 @@ enum Gap {
     Tab,
 }
 
+/// A table that is open.
+#[derive(Default)]
+struct Table {
+    /// None before its first row.
+    row: Option<Row>,
+    /// How many cells of the rows before say something.
+    speaking: usize,
+    /// The last of them.
+    last: Cell,
+}
+
 /// A row of a table that is open.
 #[derive(Default)]
 struct Row {
@@ -92,8 +104,45 @@ struct Cell {
     /// Whether it says anything yet.
     speaks: bool,
     lines: usize,
-    /// It holds a table of its own.
-    nests: bool,
+    /// How many tables it holds whose cells are more than one.
+    nests: usize,
+    /// What it says stands in a table of one cell.
+    framed: bool,
+}
+
+impl Row {
+    /// The labels with their values: two cells, with nothing but a colon between them, or several
+    /// such pairs whose labels all end in one.
+    fn said(&self) -> Vec<[&Cell; 2]> {
+        let said = match self.cells.as_slice() {
+            [label, value] => vec![[label, value]],
+            [label, between, value] if between.parts() => vec![[label, value]],
+            cells => {
+                let (pairs, rest) = cells.as_chunks::<2>();
+                let are_labelled = rest.is_empty() && pairs.iter().all(|[label, _]| label.leads());
+                let pairs = pairs
+                    .iter()
+                    .filter(|[label, _]| are_labelled && !label.text.trim().is_empty());
+                let pairs = pairs.map(|[label, value]| [label, value]);
+                pairs.take(MAX_PAIRS).collect()
+            }
+        };
+        let lays_out = said.iter().flatten().any(|cell| cell.nests > 0);
+        if lays_out { Vec::new() } else { said }
+    }
+}
+
+impl Cell {
+    /// Whether it only keeps a label from its value.
+    fn parts(&self) -> bool {
+        self.nests == 0 && matches!(self.text.trim(), "" | ":" | "=")
+    }
+
+    /// Whether it says itself that its value follows; one that says nothing fills a row.
+    fn leads(&self) -> bool {
+        let text = self.text.trim();
+        text.is_empty() || text.ends_with([':', '：'])
+    }
 }
 
 /// Reads a document; `longest` bytes of text are enough.
@@ -126,8 +175,7 @@ struct Page {
     line: usize,
     preformatted: usize,
     pairs: Vec<(String, String)>,
-    /// A row for each table that is open; none in a table before its first row.
-    tables: Vec<Option<Row>>,
+    tables: Vec<Table>,
     /// The `dt` before: whether it is open, and its label.
     term: Option<(bool, String)>,
     /// Where its pairs begin among those found so far.
@@ -152,8 +200,7 @@ impl Page {
                 }
                 '\n' => self.new_line(),
                 '\0' | '\r' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => {}
-                '\u{a0}' => self.put(' '),
-                c => self.put(c),
+                c => self.put(spaced(c)),
             }
         }
     }
@@ -237,7 +284,7 @@ impl Page {
     }
 
     fn cell(&mut self) -> Option<&mut Cell> {
-        self.tables.last_mut()?.as_mut()?.cells.last_mut()
+        self.tables.last_mut()?.row.as_mut()?.cells.last_mut()
     }
 
     /// What is said next begins a line.
@@ -290,7 +337,7 @@ impl Page {
         match name.as_str() {
             "table" => {
                 self.end_row();
-                self.tables.pop();
+                self.end_table();
                 self.break_line();
             }
             "tr" => {
@@ -319,11 +366,29 @@ impl Page {
 
     fn table(&mut self) {
         if let Some(cell) = self.cell() {
-            cell.nests = true;
+            cell.nests += 1;
         }
         self.break_line();
         if self.tables.len() < MAX_TABLES {
-            self.tables.push(None);
+            self.tables.push(Table::default());
+        }
+    }
+
+    /// A table of one cell is that cell, however many frames stand around it.
+    fn end_table(&mut self) {
+        let Some(Table { speaking, last, .. }) = self.tables.pop() else {
+            return;
+        };
+        if let Some(cell) = self.cell()
+            && speaking <= 1
+            && last.nests == 0
+            && cell.text.len() < LONGEST_CELL
+        {
+            cell.nests = cell.nests.saturating_sub(1);
+            cell.framed = true;
+            cell.text += &last.text;
+            cell.speaks |= last.speaks;
+            cell.lines += last.lines;
         }
     }
 
@@ -336,16 +401,19 @@ impl Page {
             first_pair: self.pairs.len(),
         };
         match self.tables.last_mut() {
-            Some(open) => *open = Some(row),
-            None => self.tables.push(Some(row)),
+            Some(open) => open.row = Some(row),
+            None => self.tables.push(Table {
+                row: Some(row),
+                ..Table::default()
+            }),
         }
     }
 
     fn next_cell(&mut self) {
-        if !matches!(self.tables.last(), Some(Some(_))) {
+        if self.tables.last().is_none_or(|table| table.row.is_none()) {
             self.row();
         }
-        let Some(Some(row)) = self.tables.last_mut() else {
+        let Some(row) = self.tables.last_mut().and_then(|table| table.row.as_mut()) else {
             return;
         };
         self.gap = if row.cells.is_empty() {
@@ -365,24 +433,43 @@ impl Page {
 
     /// Two cells are a pair; where they are one and a line each, it is all that they say.
     fn end_row(&mut self) {
-        let Some(row) = self.tables.last_mut().and_then(Option::take) else {
+        let Some(row) = self.tables.last_mut().and_then(|table| table.row.take()) else {
             return;
         };
         self.flush_line();
+        self.row_pairs(&row);
 
-        let [label, value] = row.cells.as_slice() else {
-            return;
-        };
-        if label.nests || value.nests || self.pairs.len() >= MAX_PAIRS {
+        let speaking = row
+            .cells
+            .into_iter()
+            .filter(|cell| cell.speaks || cell.nests > 0);
+        if let Some(table) = self.tables.last_mut() {
+            for cell in speaking {
+                table.speaking += 1;
+                table.last = cell;
+            }
+        }
+    }
+
+    fn row_pairs(&mut self, row: &Row) {
+        let said = row.said();
+        if said.is_empty() || self.pairs.len() >= MAX_PAIRS {
             return;
         }
-        let Some(pair) = pairs::made(&one_line(&label.text), &one_line(&value.text)) else {
-            return;
+        let made: Vec<_> = said
+            .iter()
+            .filter_map(|[label, value]| {
+                pairs::made(&one_line(&label.text), &one_line(&value.text))
+            })
+            .collect();
+        let is_a_line = |[label, value]: &[&Cell; 2]| {
+            let framed = label.framed || value.framed;
+            !framed && label.lines <= 1 && value.text.trim().lines().count() <= 1
         };
-        if label.lines <= 1 && value.text.trim().lines().count() <= 1 {
+        if made.len() == said.len() && said.iter().all(is_a_line) {
             self.pairs.truncate(row.first_pair);
         }
-        self.pairs.push(pair);
+        self.pairs.extend(made);
     }
 
     fn end_description(&mut self) {
@@ -497,6 +584,11 @@ mod tests {
             "<p><b>Status</b>: OPEN</p>",
             "<ul><li>Status = OPEN</li></ul>",
             "<table><tr><td>Status: OPEN</td></tr></table>",
+            "<table><tr><td>Status<td>:<td>OPEN</table>",
+            "<table><tr><td><table><tr><td>Status</td></tr></table></td>\
+             <td><table><tr><td></td><td><table><tr><td>OPEN</td></tr></table></td></tr></table>\
+             </td></tr></table>",
+            "<table><tr><td>Status<td>&nbsp;<td>OPEN</table>",
             "<table><tr><td><table><tr><td>Status</td><td>OPEN</td></tr></table></td></tr></table>",
         ] {
             assert_eq!(
@@ -514,6 +606,27 @@ mod tests {
         let rendered = render(html, 1 << 20);
         assert_eq!(rendered.pairs.get("Status"), Some("OPEN"));
         assert_eq!(rendered.pairs.get("Message"), Some("Status: down"));
+    }
+
+    #[test]
+    fn a_row_may_hold_several_pairs() {
+        let html = "<table><tr><td>ID:<td>7<td>Status:<td>OPEN</tr>\
+                    <tr><td>Host:<td>web1<td><td></tr></table>";
+        let rendered = render(html, 1 << 20);
+        for (label, value) in [("ID", "7"), ("Status", "OPEN"), ("Host", "web1")] {
+            assert_eq!(rendered.pairs.get(label), Some(value), "{label}");
+        }
+        assert_eq!(rendered.pairs.len(), 3);
+
+        let columns = "<table><tr><th>ID<th>Host<th>Status<th>Note</tr>\
+                       <tr><td>7<td>web1<td>OPEN<td>x</table>";
+        assert_eq!(pairs(columns), []);
+    }
+
+    #[test]
+    fn a_frame_around_a_line_hides_no_pair() {
+        let html = "<table><tr><td>Acme<td><table><tr><td>Status: OPEN</table></table>";
+        assert_eq!(render(html, 1 << 20).pairs.get("Status"), Some("OPEN"));
     }
 
     #[test]

@@ -107,13 +107,17 @@ fn profile(
     });
 
     let groups = subject.iter().chain(&text).flat_map(names).collect();
-    let item = match &each {
-        Some(Each::Text { item, .. }) => Some(item_names(item)),
-        _ => None,
+    let (item, section) = match &each {
+        Some(Each::Text { item, section }) => (
+            Some(item_names(item)),
+            section.as_ref().map(names).unwrap_or_default(),
+        ),
+        _ => (None, BTreeSet::new()),
     };
     let speakable = Speakable {
         groups: &groups,
         item: item.as_ref(),
+        section: &section,
         json: settings.json.is_some(),
         each: settings.each.is_some(),
         built_in,

@@ -17,8 +17,11 @@ pub use read::{Read, Tried, tried};
 
 /// A `profiles:` document for an opening mail and, where there is one, its closing one.
 pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
-    let on = sight(opening);
+    let mut on = sight(opening);
     let over = closing.map(sight);
+    if over.as_ref().is_some_and(|over| over.json != on.json) {
+        on.values.retain(|expression, _| !is_of_json(expression));
+    }
     let (status, around) = status(&on, over.as_ref());
     let key = key(&on, over.as_ref(), around);
 
@@ -44,24 +47,25 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
         let _ = writeln!(out, "    regex:\n      subject: {}", quoted(regex));
     }
 
+    let mut fields = vec![("key", key), ("status", status.expression)];
+    fields.extend(time(&on, over.as_ref()).map(|time| ("time", time)));
+    let title = labelled(&on, &words::TITLE);
+    let title = title.map(|(title, _)| format!("{{{{ {title} | default(subject) }}}}"));
+    fields.push(("title", title.unwrap_or_else(|| "{{ subject }}".to_owned())));
+    let severity = labelled(&on, &words::SEVERITY);
+    fields.extend(severity.map(|(severity, _)| {
+        let severity = format!("{{{{ {severity} | default('') | lower }}}}");
+        ("severity", severity)
+    }));
+
+    if let Some(place) = on.json
+        && fields.iter().any(|(_, template)| template.contains(JSON))
+    {
+        let _ = writeln!(out, "    json: {{ {place} }}");
+    }
     let _ = writeln!(out, "    fields:");
-    let mut field = |name: &str, template: &str| {
-        let _ = writeln!(out, "      {name}: {}", quoted(template));
-    };
-    field("key", &key);
-    field("status", &status.expression);
-    if let Some(time) = time(&on, over.as_ref()) {
-        field("time", &time);
-    }
-    match labelled(&on, &words::TITLE) {
-        Some((title, _)) => field("title", &format!("{{{{ {title} | default(subject) }}}}")),
-        None => field("title", "{{ subject }}"),
-    }
-    if let Some((severity, _)) = labelled(&on, &words::SEVERITY) {
-        field(
-            "severity",
-            &format!("{{{{ {severity} | default('') | lower }}}}"),
-        );
+    for (name, template) in fields {
+        let _ = writeln!(out, "      {name}: {}", quoted(&template));
     }
 
     let list = |texts: &[String]| {
@@ -80,6 +84,13 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
         );
     }
     out
+}
+
+/// What expressions begin with that speak of JSON.
+const JSON: &str = "json.";
+
+fn is_of_json(expression: &str) -> bool {
+    expression.starts_with(JSON)
 }
 
 /// A name out of the sender's domain.
@@ -110,23 +121,30 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
                 .is_some_and(|other| other.text == value.text)
         })
     };
-    let of = |labels: &[&str]| -> Vec<String> {
+    // A field of the header that is called an id may be the mail's own, unless two mails share it.
+    let is_known = |(expression, _): &(&String, &Value)| {
+        over.is_some() || !expression.starts_with("header[") || !expression.ends_with("-id']")
+    };
+    let of = |labels: &[&str], says: fn(&str) -> bool| -> Vec<String> {
         labels
             .iter()
             .flat_map(|label| {
                 on.values
                     .iter()
-                    .filter(move |(_, value)| value.label == *label)
+                    .filter(move |(_, value)| value.label == *label && says(&value.text))
             })
+            .filter(is_known)
             .filter(|(expression, value)| shared(expression, value))
             .map(|(expression, _)| format!("{{{{ {expression} }}}}"))
             .collect()
     };
 
-    if let Some(id) = of(&words::IDENTITY).into_iter().next() {
+    let ids = of(&words::IDENTITY, |_| true);
+    let ids = ids.into_iter().chain(of(&words::NUMBERED, is_number));
+    if let Some(id) = ids.into_iter().next() {
         return id;
     }
-    let parts = of(&words::PARTS);
+    let parts = of(&words::PARTS, |_| true);
     if !parts.is_empty() {
         return parts.join("/");
     }
@@ -137,6 +155,11 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
         (false, true) => "{{ re.after }}".to_owned(),
         (false, false) => what_stays(on, over).unwrap_or_else(|| "{{ subject }}".to_owned()),
     }
+}
+
+/// Whether a text is a number or a name with one, as those of tickets are.
+fn is_number(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit()) && !text.contains(char::is_whitespace)
 }
 
 /// How many pairs of unknown meaning make a key.

@@ -115,11 +115,15 @@ fn judge(profile: &Profile, test: &Test, raw: &[u8]) -> Outcome {
     };
 
     let Some(item) = test.item.checked_sub(1).and_then(|item| found.get(item)) else {
-        let what = match found.len() {
-            1 => "the mail tells of one incident".to_owned(),
-            many => format!("the mail tells of {many} incidents"),
+        let there = match found.len() {
+            1 => "one incident".to_owned(),
+            many => format!("{many} incidents"),
         };
-        return Err(wrong("item", what));
+        let item = test.item;
+        return Err(wrong(
+            "item",
+            format!("the mail tells of {there}, and of no item {item}"),
+        ));
     };
 
     let mut all = Vec::new();

@@ -31,6 +31,8 @@ pub(super) struct Speakable<'a> {
     pub groups: &'a BTreeSet<String>,
     /// None where an item has whatever its JSON has.
     pub item: Option<&'a BTreeSet<String>>,
+    /// The groups of a heading.
+    pub section: &'a BTreeSet<String>,
     pub json: bool,
     pub each: bool,
     /// The bridge's own labels may be given.
@@ -242,6 +244,14 @@ impl Speakable<'_> {
         let mut names = path.split('.');
         let (first, second) = (names.next().unwrap_or_default(), names.next());
         match (first, second) {
+            ("item", Some("section"))
+                if self.item.is_some()
+                    && names.next().is_some_and(|group| {
+                        !self.section.contains(group) && !filters::OF_MAPS.contains(&group)
+                    }) =>
+            {
+                Some("name the group in `each.section`: `(?<name>…)`")
+            }
             (first, _) if !context::NAMES.contains(&first) => Some(
                 "a template may use from, to, subject, date, header, text, pairs, pairs_all, \
                  links, re, json, attachments and item",

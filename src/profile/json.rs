@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glob::Pattern;
+use glob::{MatchOptions, Pattern};
 use serde_json::Value;
 
 use super::settings::Json as Settings;
@@ -10,6 +10,13 @@ use crate::{
     extract::{Contents, contents::parse_json, selected::Selector},
     settings::Problem,
     validate::Validator,
+};
+
+/// Names of files are called so by systems to which case is nothing.
+const ANY_CASE: MatchOptions = MatchOptions {
+    case_sensitive: false,
+    require_literal_separator: false,
+    require_literal_leading_dot: false,
 };
 
 /// `json`, compiled.
@@ -88,7 +95,7 @@ impl Source {
             Place::Attachment(pattern) => contents
                 .attachments
                 .iter()
-                .filter(|attachment| pattern.matches(&attachment.name))
+                .filter(|attachment| pattern.matches_with(&attachment.name, ANY_CASE))
                 .map(|attachment| attachment.text.clone())
                 .collect(),
             Place::Text if contents.text.trim().is_empty() => Vec::new(),

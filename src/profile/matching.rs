@@ -1,11 +1,14 @@
 //! Whose mail it is, by the header alone.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use super::{Profile, settings::Match, trace::Miss};
 use crate::{
     extract::contents::decoded,
-    label::{Labels, Matcher, matcher},
+    label::{
+        Matcher,
+        matcher::{self, Operator},
+    },
     message::{
         header::{fields, first},
         sender::{self, Sender},
@@ -50,7 +53,8 @@ impl Matching {
     pub fn compile(key: &str, settings: &Match, problems: &mut Vec<Problem>) -> Self {
         for (index, from) in settings.from.iter().enumerate() {
             let bare = from.strip_prefix('@').map(|domain| format!("x@{domain}"));
-            if !is_address(bare.as_deref().unwrap_or(from)) {
+            // A star is no wild card here, and in no sender's address.
+            if !is_address(bare.as_deref().unwrap_or(from)) || from.contains('*') {
                 problems.push(Problem::new(
                     format!("{key}.from[{index}]"),
                     format!("`{from}` is neither a mail address nor a domain"),
@@ -63,7 +67,11 @@ impl Matching {
         let matchers = matcher::compile(&format!("{key}.matchers"), &settings.matchers, problems);
         for matcher in &matchers {
             let name = matcher.name();
-            if !matches!(name, "subject" | "to" | "list_id") && !name.starts_with("header_") {
+            let is_field = name.strip_prefix("header_").is_some_and(|field| {
+                // A dash is written `_`, so that a name with one is never found.
+                !field.is_empty() && !field.contains('-')
+            });
+            if !is_field && !matches!(name, "subject" | "to" | "list_id") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
                     format!("`{name}` is nothing that a mail is matched by"),
@@ -117,28 +125,27 @@ impl Matching {
 
     /// The matcher that does not hold, if one does not.
     fn unfulfilled(&self, header: &[u8]) -> Option<String> {
-        if self.matchers.is_empty() {
-            return None;
-        }
-
-        let mut labels = Labels::new();
-        for matcher in &self.matchers {
+        self.matchers.iter().find_map(|matcher| {
             let name = matcher.name();
-            if !labels.contains_key(name) {
-                labels.insert(Cow::Owned(name.to_owned()), value(header, name));
-            }
-        }
-
-        let unfulfilled = self
-            .matchers
-            .iter()
-            .find(|matcher| !matcher.holds(&labels))?;
-        let value = labels.get(unfulfilled.name()).map_or("", String::as_str);
-        Some(format!(
-            "`match.matchers` wants {unfulfilled}, and {} is `{value:.200}`",
-            unfulfilled.name()
-        ))
+            let value = value(header, name);
+            let id = (name == "list_id").then(|| id(&value)).flatten();
+            let holds = match (id, matcher.operator()) {
+                (Some(id), Operator::NotEqual | Operator::NotMatches) => {
+                    matcher.holds_for(&value) && matcher.holds_for(id)
+                }
+                (Some(id), _) => matcher.holds_for(&value) || matcher.holds_for(id),
+                (None, _) => matcher.holds_for(&value),
+            };
+            (!holds)
+                .then(|| format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`"))
+        })
     }
+}
+
+/// The id of a List-Id (RFC 2919), which stands in brackets behind what the list is called.
+fn id(list: &str) -> Option<&str> {
+    let (_, id) = list.rsplit_once('<')?;
+    id.split_once('>').map(|(id, _)| id.trim())
 }
 
 /// What a matcher sees of the header; empty where there is no such field.

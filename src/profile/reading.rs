@@ -141,6 +141,12 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
             let alone = matches!(piece.item, Item::Mail);
             let context = sheet.context.with(&piece.item);
             item(recipe, &sheet, &piece.item, &context).unwrap_or_else(|reason| {
+                let reason = match (&recipe.json, &sheet.json, &sheet.obstacle) {
+                    (Some(source), None, None) => {
+                        format!("{reason}; the mail holds no JSON {source}")
+                    }
+                    _ => reason,
+                };
                 let evidence = if alone {
                     evidence(&mail)
                 } else {
@@ -325,6 +331,7 @@ fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<
         ("key".to_owned(), key.clone()),
         ("status".to_owned(), status.clone()),
     ]);
+    made.extend(time.map(|time| ("time".to_owned(), time.to_string())));
     let mut labels = Labels::from([(Cow::Borrowed("status"), status.clone())]);
 
     for name in ["title", "severity", "url", "summary"] {

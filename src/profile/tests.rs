@@ -185,6 +185,31 @@ const SEVERAL: &str = r"
 ";
 
 #[test]
+fn a_list_is_known_by_its_id_and_by_the_whole_field() {
+    let taken = |matcher: &str, list: &str| {
+        let profile = only(&format!(
+            "  match: {{ matchers: ['{matcher}'] }}\n  fields: {{ key: k, status: s }}\n"
+        ));
+        profile
+            .matching
+            .miss(format!("List-Id: {list}\r\n").as_bytes())
+            == None
+    };
+    for list in ["The alerts <alerts.example.com>", "<alerts.example.com>"] {
+        for (matcher, expected) in [
+            ("list_id=\"alerts.example.com\"", true),
+            ("list_id!=\"alerts.example.com\"", false),
+            ("list_id=~\".*<alerts[.]example[.]com>\"", true),
+            ("list_id!~\"alerts.*\"", false),
+            ("list_id=\"example.com\"", false),
+        ] {
+            assert_eq!(taken(matcher, list), expected, "{matcher} {list}");
+        }
+    }
+    assert!(taken("list_id=\"ops\"", "ops"));
+}
+
+#[test]
 fn a_mail_of_several_alerts_is_read_item_by_item() {
     let profile = only(SEVERAL);
     let mail = "From: am@example.com\n\n[2] Firing\nLabels\nalertname = A\ninstance = a:1\n\
@@ -409,6 +434,22 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
             "either",
         ),
         (
+            format!(
+                "{rest}  each: {{ text: '(?<a>x)' }}\n  fields: {{ key: k, status: '{{{{ \
+                 item.section.state }}}}' }}\n"
+            ),
+            "fields.status",
+            "name the group in `each.section`",
+        ),
+        (
+            format!(
+                "{rest}  each: {{ text: '(?<a>x)', section: '(?<b>y)' }}\n  fields: {{ key: k, \
+                 status: '{{{{ item.section.c }}}}' }}\n"
+            ),
+            "fields.status",
+            "`item.section.c`",
+        ),
+        (
             format!("{rest}  json: {{ }}\n{fields}"),
             "json",
             "one place",
@@ -434,9 +475,19 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
             "neither a mail address",
         ),
         (
+            format!("  match: {{ from: ['*@example.com'] }}\n{fields}"),
+            "match.from[0]",
+            "`@example.com` for every address",
+        ),
+        (
             format!("  match: {{ matchers: ['body=x'] }}\n{fields}"),
             "match.matchers",
             "`body`",
+        ),
+        (
+            format!("  match: {{ matchers: ['header_X-Job=x'] }}\n{fields}"),
+            "match.matchers",
+            "`header_X-Job`",
         ),
         (
             format!("{rest}{fields}  use: nothing\n"),
@@ -473,6 +524,99 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         .unwrap_err()
         .contains("not a valid profile name")
     );
+}
+
+#[test]
+fn a_mail_without_the_json_that_it_should_hold_is_told_so() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  json: { attachment: '*.json' }\n  \
+         fields: { key: '{{ json.id }}', status: '{{ json.state }}' }\n",
+    );
+    let mail = |name: &str| {
+        format!(
+            "From: a@b.c\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\
+             Content-Type: application/octet-stream; name={name}\n\n\
+             {{\"id\": 7, \"state\": \"on\"}}\n--b--\n"
+        )
+    };
+    let found = profile.read(mail("x.txt").as_bytes());
+    assert!(
+        reason(&found).ends_with("the mail holds no JSON in an attachment `*.json`"),
+        "{found:?}"
+    );
+    let found = profile.read(mail("ALARM.JSON").as_bytes());
+    assert_eq!(alert(&found[0]).key, "7");
+}
+
+#[test]
+fn what_looks_like_a_space_is_one_to_expressions() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  \
+         regex: { subject: '^\\[(?<state>\\w+)\\] (?<host>.+)$', text: '^Code (?<code>\\d+)' }\n  \
+         fields: { key: '{{ re.host }}/{{ re.code }}', status: '{{ re.state }}', \
+         time: \"{{ pairs.at | time('%m/%d/%Y, %I:%M %p') }}\" }\n",
+    );
+    let mail = "From: a@b.c\nSubject: [down]\u{a0}web1\n\
+                Content-Type: text/plain; charset=utf-8\n\n\
+                Code\u{a0}42\nAt: 11/28/2026, 4:10\u{202f}AM\n";
+    let found = profile.read(mail.as_bytes());
+    let alert = alert(&found[0]);
+    assert_eq!(alert.key, "web1/42");
+    assert_eq!(alert.json["fields"]["time"], "2026-11-28T04:10:00Z");
+}
+
+#[test]
+fn a_subject_that_is_cut_within_a_character_is_read() {
+    let profile = only(
+        "  match: { from: [a@b.c], matchers: ['subject=~\"【障害】.*\"'] }\n  \
+         fields: { key: '{{ subject }}', status: on }\n",
+    );
+    // What a mailer makes of it that folds at a number of bytes.
+    let mail = "From: a@b.c\nSubject: =?UTF-8?B?44CQ6Zqc5a4=?=\n =?UTF-8?B?s+OAkSB3ZWIx?=\n\nx";
+    let found = profile.read(mail.as_bytes());
+    assert_eq!(alert(&found[0]).key, "【障害】 web1");
+    let (header, _) = mail.split_once("\n\n").unwrap();
+    assert_eq!(profile.matching.miss(header.as_bytes()), None);
+}
+
+#[test]
+fn a_page_may_say_itself_what_it_is_written_in() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  fields: { key: \"{{ pairs['Rechner'] }}\", status: on }\n",
+    );
+    let mail = |content: &str, meta: &str| {
+        let mut mail = format!(
+            "From: a@b.c\nContent-Type: {content}\n\n<html><head>{meta}</head><p>Rechner: "
+        )
+        .into_bytes();
+        mail.extend(b"B\xfcro</p>");
+        mail
+    };
+    let latin = "<meta http-equiv=Content-Type content=\"text/html; charset=iso-8859-1\">";
+    for (content, meta) in [
+        ("text/html", latin),
+        ("text/html", "<META charset='windows-1252'>"),
+        ("text/html; charset=iso-8859-1", "<meta charset=utf-8>"),
+    ] {
+        let found = profile.read(&mail(content, meta));
+        assert_eq!(alert(&found[0]).key, "Büro", "{content} {meta}");
+    }
+}
+
+#[test]
+fn a_field_of_a_starter_that_is_written_empty_is_dropped() {
+    let profile =
+        only("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { severity: ~, summary: }\n");
+    let names: Vec<_> = profile.settings().fields.keys().collect();
+    assert_eq!(names, ["key", "status", "title", "host", "service"]);
+
+    let said = refused("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { rack: ~ }\n");
+    assert!(
+        said.contains("profiles[0].fields.rack: found nothing"),
+        "{said}"
+    );
+    let said = refused("  use: nagios\n  match: { from: [a@b.c] }\n  fields: { key: ~ }\n");
+    assert!(said.contains("the field `key` is missing"), "{said}");
 }
 
 #[test]

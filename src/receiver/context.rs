@@ -8,7 +8,10 @@ use minijinja::{
 };
 
 use super::{Parcel, wording};
-use crate::{delivery::Action, label};
+use crate::{
+    delivery::{Action, Notification},
+    label,
+};
 
 /// The variables besides the labels.
 pub const NAMES: [&str; 15] = [
@@ -82,6 +85,8 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         ("details", Value::from(wording::below(notification))),
     ];
 
+    let title = called(notification).map(|title| ("title".to_owned(), Value::from(title)));
+
     // It is undefined for a resolve whose trigger has none, and what needs it fails.
     let needs_none = parcel.receipt.is_none() && notification.action == Action::Resolve;
     let receipt = (!needs_none).then(|| ("receipt".to_owned(), text(parcel.receipt)));
@@ -90,11 +95,25 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         labels
             .into_iter()
             .chain(own.map(|(name, value)| (name.to_owned(), value)))
+            .chain(title)
             .chain(receipt),
     )
 }
 
-/// The labels by name. A label that is not set reads as empty, as in Alertmanager.
+/// What an alert is called that has no title of its own: no page is without a name. Atlassian's
+/// alerts are named by their metric.
+fn called(notification: &Notification) -> Option<String> {
+    if !wording::label(notification, "title").is_empty() {
+        return None;
+    }
+    match wording::label(notification, "kind") {
+        "unparsed" | "self" | "canary" => Some(wording::title(notification, HEADLINE)),
+        _ => wording::declared(notification),
+    }
+}
+
+/// The labels by name. A label that is not set reads as empty, as in Alertmanager; who asks for all
+/// gets those that are set.
 #[derive(Debug)]
 struct Labels(Vec<(String, Value)>);
 
@@ -109,6 +128,7 @@ impl Object for Labels {
         Enumerator::Values(
             self.0
                 .iter()
+                .filter(|(_, value)| value.as_str() != Some(""))
                 .map(|(name, _)| Value::from(name.as_str()))
                 .collect(),
         )
@@ -129,4 +149,51 @@ fn typed(name: &str, text: &str) -> Value {
     }
 
     Value::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::sample;
+
+    #[test]
+    fn no_page_is_without_a_name() {
+        let title = |notification: &Notification| {
+            let title = sample::parcel(notification, context)
+                .get_attr("title")
+                .unwrap();
+            title.to_string()
+        };
+        let [(_, trigger), _, (_, unparsed)] = sample::notifications();
+        assert_eq!(title(&trigger), "", "it has its metric");
+        assert!(title(&unparsed).starts_with("An alert mail could not be read"));
+
+        let mut of_a_profile = trigger;
+        of_a_profile.labels = [
+            ("kind", "incident"),
+            ("profile", "backups"),
+            ("status", "failed"),
+        ]
+        .map(|(name, value)| (name.into(), value.to_owned()))
+        .into();
+        of_a_profile.incident_id = "backups:db1".into();
+        assert_eq!(title(&of_a_profile), "backups: db1 (failed)");
+        of_a_profile.labels.insert("title".into(), "Own".to_owned());
+        assert_eq!(title(&of_a_profile), "Own");
+    }
+
+    #[test]
+    fn who_asks_for_all_labels_gets_those_that_are_set() {
+        let [(_, trigger), ..] = sample::notifications();
+        let labels = sample::parcel(&trigger, context)
+            .get_attr("labels")
+            .unwrap();
+        assert_eq!(
+            labels.get_attr("partner_of_nobody").unwrap().to_string(),
+            ""
+        );
+        for name in labels.try_iter().unwrap() {
+            assert_ne!(labels.get_item(&name).unwrap().to_string(), "", "{name}");
+        }
+    }
 }

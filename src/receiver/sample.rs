@@ -59,8 +59,8 @@ pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
 const ODD: &str =
     "a \"quoted\" word,\nanother line, a \\ and {{ braces }} {% if %} </script> \u{1}'";
 
-/// The receipt of a sample's trigger.
-const RECEIPT: &str = "4711";
+/// The receipt of a sample's trigger: digits, which are a number to an API that wants one.
+pub(super) const RECEIPT: &str = "4711";
 
 /// A parcel with a sample.
 pub fn parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> T) -> T {

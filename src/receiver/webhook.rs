@@ -15,6 +15,7 @@ use super::{
     denial,
     options::{Options, compile_options},
     page::Page,
+    sample,
     signature::{sign, signing_key},
     site::Site,
     status,
@@ -344,7 +345,7 @@ impl Receiver for Webhook {
         self.receipt
             .as_ref()
             .filter(|_| action != Action::Trigger)
-            .map(|_| "RECEIPT")
+            .map(|_| sample::RECEIPT)
     }
 
     fn options(&self) -> &Options {

@@ -98,7 +98,7 @@ pub fn mark(notification: &Notification) -> String {
 
 /// The name that a profile gives its alert: the title, else the summary, else `PROFILE: KEY
 /// (STATUS)`. `None` if the mail names an app or a metric instead, or if no profile took it.
-fn declared(notification: &Notification) -> Option<String> {
+pub fn declared(notification: &Notification) -> Option<String> {
     if first_of(notification, &["app_name", "app_key", "metric", "sli"]).is_some() {
         return None;
     }

@@ -78,9 +78,9 @@ fn plainly(text: &str, zone: &TimeZone) -> Option<Timestamp> {
         return Some(time);
     }
 
-    let (rest, offset) = zone_behind(text);
+    let (rest, named) = zone_behind(text);
     let civil: DateTime = rest.parse().ok()?;
-    in_zone(civil, offset, zone)
+    named.as_ref().unwrap_or(zone).to_timestamp(civil).ok()
 }
 
 /// Seconds, or milliseconds if seconds would lead out of this age.
@@ -100,7 +100,7 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
     let wrong = |why: String| format!("`{text:.80}` is not a time in the format `{format}`: {why}");
     let (format_left, named) = without_abbreviation(format);
 
-    let (text_left, offset) = if named {
+    let (text_left, abbreviated) = if named {
         abbreviation_taken(text)
             .ok_or_else(|| wrong("it names no time zone that is known".to_owned()))?
     } else {
@@ -119,15 +119,15 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
 
     let date = time.to_date().map_err(|error| wrong(error.to_string()))?;
     let clock = time.to_time().unwrap_or_default();
-    in_zone(date.to_datetime(clock), offset, zone)
-        .ok_or_else(|| wrong("it is out of range".to_owned()))
-}
-
-fn in_zone(civil: DateTime, offset: Option<Offset>, zone: &TimeZone) -> Option<Timestamp> {
-    match offset {
-        Some(offset) => offset.to_timestamp(civil).ok(),
-        None => zone.to_timestamp(civil).ok(),
-    }
+    let place = time.iana_time_zone().map(TimeZone::get);
+    let place = place
+        .transpose()
+        .map_err(|error| wrong(error.to_string()))?;
+    let said = abbreviated.map(TimeZone::fixed).or(place);
+    said.as_ref()
+        .unwrap_or(zone)
+        .to_timestamp(date.to_datetime(clock))
+        .map_err(|_| wrong("it is out of range".to_owned()))
 }
 
 /// The format without `%Z`, which the parser does not know, and whether it has one.
@@ -153,11 +153,23 @@ fn abbreviation_taken(text: &str) -> Option<(String, Option<Offset>)> {
     Some((format!("{before}{after}"), Some(offset)))
 }
 
-/// The text before an abbreviation at its end.
-fn zone_behind(text: &str) -> (&str, Option<Offset>) {
+/// The text before the zone that its last word is: `CET`, `+0100`, `Europe/Berlin`.
+fn zone_behind(text: &str) -> (&str, Option<TimeZone>) {
     text.rsplit_once(' ')
-        .and_then(|(rest, word)| Some((rest, Some(offset_of(word)?))))
+        .and_then(|(rest, word)| {
+            let word = word.trim_matches(['(', ')']);
+            let offset = offset_of(word).or_else(|| numbered(word));
+            let place = || TimeZone::get(word).ok().filter(|_| word.contains('/'));
+            Some((rest, Some(offset.map(TimeZone::fixed).or_else(place)?)))
+        })
         .unwrap_or((text, None))
+}
+
+/// An offset in hours and minutes.
+fn numbered(word: &str) -> Option<Offset> {
+    ["%z", "%:z"]
+        .iter()
+        .find_map(|format| BrokenDownTime::parse(format, word).ok()?.offset())
 }
 
 fn offset_of(word: &str) -> Option<Offset> {
@@ -184,6 +196,11 @@ mod tests {
             ("2026-11-28 04:10:00", None),
             ("2026-11-28 04:10:00 UTC", None),
             ("2026-11-28 05:10:00 CET", None),
+            ("2026-11-28 05:10:00 (CET)", None),
+            ("2026-11-28 04:10:00 +0000", None),
+            ("2026-11-28 05:10:00 +01:00", None),
+            ("2026-11-28 05:10:00 Europe/Berlin", None),
+            ("2026-11-28 05:10 Europe/Berlin", Some("%Y-%m-%d %H:%M %Q")),
             ("Sat, 28 Nov 2026 04:10:00 +0000", None),
             ("Sat, 28 Nov 2026 05:10:00 +0100", None),
             ("1795839000", None),

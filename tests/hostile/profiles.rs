@@ -37,6 +37,21 @@ fn dear() -> Vec<(&'static str, String)> {
             "cells of one row",
             html(format!("<table><tr>{}", fill("<td>a"))),
         ),
+        (
+            "labels of one row",
+            html(format!("<table><tr>{}", fill("<td>a:"))),
+        ),
+        (
+            "tables of one cell",
+            html(format!(
+                "<table><tr><td>{}",
+                fill("<table><tr><td>a</table>")
+            )),
+        ),
+        (
+            "encoded words",
+            format!("{HEADER}Subject: {}\r\n\r\n", fill("=?utf-8?B?YQ==?= ")),
+        ),
         ("a list of terms", html(fill("<dt>a<dd>b"))),
         ("links", html(fill("<a href=x>y</a>"))),
         ("links that never end", html(fill("<a href=x>y"))),

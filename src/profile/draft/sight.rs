@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
 use super::words;
 use crate::{
-    extract::Contents,
+    extract::{Contents, contents::parse_json, selected::Selector},
     message::{
         Mended,
         header::{fields, first},
@@ -16,11 +18,13 @@ use crate::{
 pub(super) struct Sight {
     pub(super) from: Option<String>,
     pub(super) subject: String,
+    /// Where its JSON lies, as a profile says it.
+    pub(super) json: Option<&'static str>,
     /// Every value that an expression gives, by the expression.
     pub(super) values: BTreeMap<String, Value>,
 }
 
-/// A value of a pair or of a field of the header.
+/// A value of a pair, of a field of the header or of JSON.
 #[derive(Clone)]
 pub(super) struct Value {
     /// What it is called, in lower case.
@@ -38,11 +42,9 @@ pub(super) fn sight(raw: &[u8]) -> Sight {
 
     for field in fields(header).flatten() {
         let name = String::from_utf8_lossy(field.name.trim_ascii_end()).to_ascii_lowercase();
-        let own = name.starts_with("x-")
-            && words::STATUS
-                .iter()
-                .chain(&words::PARTS)
-                .any(|word| name.ends_with(word));
+        let mut telling = words::STATUS.iter().chain(&words::PARTS);
+        let is_id = name.ends_with("-id") && words::ALERTS.iter().any(|word| name.contains(word));
+        let own = name.starts_with("x-") && (is_id || telling.any(|word| name.ends_with(word)));
         if own
             && name
                 .bytes()
@@ -69,13 +71,83 @@ pub(super) fn sight(raw: &[u8]) -> Sight {
         });
     }
 
+    let json = json(&contents);
+    if let Some((_, json)) = &json {
+        scalars("json", json, 1, &mut values);
+    }
+
     Sight {
+        json: json.map(|(place, _)| place),
         from: first(header, b"From")
             .map(subject)
             .as_deref()
             .and_then(address),
         subject: first(header, b"Subject").map(subject).unwrap_or_default(),
         values,
+    }
+}
+
+/// An object of JSON, and where it lies.
+fn json(contents: &Contents) -> Option<(&'static str, Json)> {
+    let object = |text: &str| parse_json(text).ok().filter(Json::is_object);
+    let is_named = |name: &str| name.to_ascii_lowercase().ends_with(".json");
+    let attached = contents
+        .attachments
+        .iter()
+        .filter(|file| is_named(&file.name));
+    let elements = Selector::parse(ELEMENT).and_then(|selector| contents.elements(&selector));
+
+    for (place, texts) in [
+        (
+            "attachment: '*.json'",
+            attached.map(|file| file.text.clone()).collect(),
+        ),
+        ("text: true", vec![contents.text.clone()]),
+        (
+            "element: 'script[type=\"application/json\"]'",
+            elements.unwrap_or_default(),
+        ),
+    ] {
+        // Where there are two, no profile could tell which is meant.
+        if let [text] = texts.as_slice()
+            && let Some(json) = object(text)
+        {
+            return Some((place, json));
+        }
+    }
+    None
+}
+
+/// What a page's JSON stands in.
+const ELEMENT: &str = "script[type=\"application/json\"]";
+
+/// How deep in JSON values are looked for.
+const MAX_DEPTH: usize = 4;
+
+/// The texts and numbers of an object, by the expressions that give them.
+fn scalars(path: &str, json: &Json, depth: usize, values: &mut BTreeMap<String, Value>) {
+    for (key, json) in json.as_object().into_iter().flatten() {
+        let is_plain = !key.starts_with(|c: char| c.is_ascii_digit())
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_plain {
+            continue;
+        }
+        let path = format!("{path}.{key}");
+        let text = match json {
+            Json::String(text) => text.trim().to_owned(),
+            Json::Number(number) => number.to_string(),
+            Json::Object(_) if depth < MAX_DEPTH => {
+                scalars(&path, json, depth + 1, values);
+                continue;
+            }
+            _ => continue,
+        };
+        if !text.is_empty() {
+            let (label, place) = (key.to_lowercase().replace('_', " "), values.len());
+            values.insert(path, Value { label, text, place });
+        }
     }
 }
 

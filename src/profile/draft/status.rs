@@ -64,6 +64,11 @@ fn in_values(on: &Sight, over: Option<&Sight>) -> Option<Status> {
             None if words::among(text, &words::ON).is_empty() => continue,
             None => None,
         };
+        // Carriers add fields to the header that are other in every mail.
+        let is_of_header = expression.starts_with("header[");
+        if is_of_header && !(is_state(text) && closing.is_none_or(is_state)) {
+            continue;
+        }
         return Some(Status {
             expression: format!("{{{{ {expression} }}}}"),
             trigger: vec![pattern(text)],
@@ -107,7 +112,7 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
     let Some(over) = over else {
         let all: Vec<String> = all_over();
         let regex = format!(
-            r"(?i)^(?<before>.*?)\W*\b(?<state>{word}|{})\b(?<after>.*)$",
+            r"(?i)^(?<before>.*?)\W*\b(?<state>{word}|{})\b\W*(?<after>.*)$",
             all.join("|")
         );
         let status = Status {
@@ -150,7 +155,7 @@ fn told_by(on: &Sight, over: &Sight, word: &str, end: &str) -> (Status, Around) 
         trigger: vec![word.to_owned()],
         resolve: vec![end.to_owned()],
         subject: Some(format!(
-            r"^(?<before>.*?)\W*\b(?<state>{word}|{end})\b{after}{tail}$"
+            r"^(?<before>.*?)\W*\b(?<state>{word}|{end})\b\W*{after}{tail}$"
         )),
     };
     (status, around)

@@ -74,11 +74,12 @@ pub const STATUS: [&str; 12] = [
 ];
 
 /// Labels that identify an alert alone.
-pub const IDENTITY: [&str; 12] = [
+pub const IDENTITY: [&str; 13] = [
     "alert id",
     "alertid",
     "alarm arn",
     "incident id",
+    "incidentid",
     "original problem id",
     "problem id",
     "event id",
@@ -87,6 +88,26 @@ pub const IDENTITY: [&str; 12] = [
     "id",
     "fingerprint",
     "reference",
+];
+
+/// Labels that identify an alert alone, where they hold its number.
+pub const NUMBERED: [&str; 11] = [
+    "incident",
+    "incident number",
+    "alert",
+    "alert number",
+    "alarm",
+    "problem",
+    "ticket",
+    "ticket number",
+    "case",
+    "case number",
+    "number",
+];
+
+/// What a field of the header is about whose id is an alert's, and no account's or mail's.
+pub const ALERTS: [&str; 8] = [
+    "alarm", "alert", "case", "dedup", "event", "incident", "problem", "ticket",
 ];
 
 /// Labels that identify an alert together.

@@ -113,3 +113,92 @@ fn rows_of_a_digest_are_incidents() {
         [("Lead import is running again".to_owned(), Meaning::Resolve)]
     );
 }
+
+/// A mail with these fields of the header and this text.
+fn mail_of(header: &str, text: &str) -> Vec<u8> {
+    format!("From: mon@example.com\r\n{header}\r\n\r\n{text}\r\n").into_bytes()
+}
+
+fn attached(json: &str) -> Vec<u8> {
+    mail_of(
+        "Subject: Alarm\r\nContent-Type: multipart/mixed; boundary=b",
+        &format!(
+            "--b\r\n\r\nSee it.\r\n--b\r\nContent-Type: application/json; name=ALARM.json\r\n\
+             Content-Disposition: attachment\r\n\r\n{json}\r\n--b--"
+        ),
+    )
+}
+
+#[test]
+fn a_draft_goes_by_what_both_mails_share() {
+    for (on, over, key) in [
+        // An id that the header alone holds.
+        (
+            mail_of(
+                "Subject: Maintenance\r\nX-SM-TYPE: OPEN\r\nX-SM-DEDUPING-ID: a-1",
+                "x",
+            ),
+            mail_of(
+                "Subject: Maintenance is over\r\nX-SM-TYPE: CLOSED\r\nX-SM-DEDUPING-ID: a-1",
+                "x",
+            ),
+            "a-1",
+        ),
+        // A number says more than the service that it is about.
+        (
+            mail_of("Subject: x", "Incident: 4711\nService: Shop\nStatus: Open"),
+            mail_of(
+                "Subject: x",
+                "Incident: 4711\nService: Shop\nStatus: Closed",
+            ),
+            "4711",
+        ),
+        (
+            mail_of("Subject: x", "Incident: Disk full\nHost: db1\nStatus: Open"),
+            mail_of(
+                "Subject: x",
+                "Incident: Disk full\nHost: db1\nStatus: Closed",
+            ),
+            "db1",
+        ),
+        // What stands around the status, without its brackets.
+        (
+            mail_of("Subject: [FIRING] web1 unreachable", "x"),
+            mail_of("Subject: [OK] web1 unreachable", "x"),
+            "web1 unreachable",
+        ),
+        // JSON, wherever it lies.
+        (
+            mail_of(
+                "Subject: Alarm",
+                r#"{"alert": {"alert_id": "a-7"}, "state": "ALARM"}"#,
+            ),
+            mail_of(
+                "Subject: Alarm",
+                r#"{"alert": {"alert_id": "a-7"}, "state": "OK"}"#,
+            ),
+            "a-7",
+        ),
+        (
+            attached(r#"{"incidentId": 12, "status": "open"}"#),
+            attached(r#"{"incidentId": 12, "status": "closed"}"#),
+            "12",
+        ),
+        // What carriers add says nothing of an alert.
+        (
+            mail_of(
+                "Subject: DOWN: web1\r\nX-Gm-Message-State: AOJu0Yx\r\n\
+                 X-MS-Exchange-CrossTenant-id: 7",
+                "x",
+            ),
+            mail_of(
+                "Subject: UP: web1\r\nX-Gm-Message-State: AOJu0Zq\r\n\
+                 X-MS-Exchange-CrossTenant-id: 7",
+                "x",
+            ),
+            "web1",
+        ),
+    ] {
+        assert_eq!(tried(&on, &over).as_deref(), Ok(key));
+    }
+}

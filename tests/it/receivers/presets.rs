@@ -145,6 +145,21 @@ fn every_preset_shows_no_credential_and_marks_what_may_not_be_genuine() {
 }
 
 #[test]
+fn the_resolve_of_every_preset_can_be_shown_before_anything_was_told() {
+    for (name, _) in PRESETS {
+        let receivers = using(name, "").unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        let (_, receiver) = receivers.of("oncall").next().unwrap();
+        let notification = resolve();
+        let shown = Parcel {
+            receipt: receiver.example_receipt(Action::Resolve),
+            ..parcel(&notification, &Step::Send)
+        };
+        let request = receiver.request(&shown, &Keys::Hidden);
+        assert!(request.is_ok(), "{name}: {request:?}");
+    }
+}
+
+#[test]
 fn what_is_written_beside_a_preset_is_laid_over_it() {
     let own = "headers: { Tags: mine, X-Own: '{{ app_key }}' }";
     let receivers = using("ntfy", &format!(", {own}, success: [200]")).unwrap();

@@ -1,0 +1,121 @@
+//! Encoded words of a header field (RFC 2047) that follow each other are one text: many mailers cut
+//! it at a number of bytes, through the middle of a character.
+
+use std::sync::LazyLock;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use mail_parser::decoders::base64::base64_decode;
+use regex::bytes::{Captures, Regex};
+
+/// An encoded word: character set and encoding, and what is encoded.
+static WORD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?-u)(=\?[^?\s]{2,60}\?[BbQq]\?)([^?\s]*)\?=").ok());
+
+/// Words of one character set and one encoding, of which white space alone stood between.
+struct Run<'a> {
+    head: &'a [u8],
+    texts: Vec<&'a [u8]>,
+}
+
+/// A field's value whose runs of encoded words are one word each.
+pub(super) fn joined(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
+    let mut run: Option<Run<'_>> = None;
+    let mut done = 0;
+
+    let words = WORD.iter().flat_map(|word| word.captures_iter(value));
+    for word in words.filter_map(|found| Word::of(&found)) {
+        let gap = &value[done..word.start];
+        done = word.end;
+        match &mut run {
+            Some(run)
+                if run.head.eq_ignore_ascii_case(word.head) && gap.trim_ascii().is_empty() =>
+            {
+                run.texts.push(word.text);
+            }
+            _ => {
+                if let Some(run) = run.take() {
+                    run.write(&mut out);
+                }
+                out.extend_from_slice(gap);
+                run = Some(Run {
+                    head: word.head,
+                    texts: vec![word.text],
+                });
+            }
+        }
+    }
+
+    if let Some(run) = run {
+        run.write(&mut out);
+    }
+    out.extend_from_slice(&value[done..]);
+    out
+}
+
+struct Word<'a> {
+    head: &'a [u8],
+    text: &'a [u8],
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Word<'a> {
+    fn of(found: &Captures<'a>) -> Option<Self> {
+        let whole = found.get(0)?;
+        Some(Self {
+            head: found.get(1)?.as_bytes(),
+            text: found.get(2)?.as_bytes(),
+            start: whole.start(),
+            end: whole.end(),
+        })
+    }
+}
+
+impl Run<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head);
+        match self.texts.as_slice() {
+            [one] => out.extend_from_slice(one),
+            // Each word of base64 may be padded.
+            many if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") => {
+                let bytes = many
+                    .iter()
+                    .flat_map(|text| base64_decode(text).unwrap_or_default());
+                out.extend_from_slice(STANDARD.encode(bytes.collect::<Vec<u8>>()).as_bytes());
+            }
+            many => out.extend(many.concat()),
+        }
+        out.extend_from_slice(b"?=");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_follow_each_other_are_one() {
+        for (value, expected) in [
+            ("no word at all", "no word at all"),
+            ("=?utf-8?Q?one?= two", "=?utf-8?Q?one?= two"),
+            (
+                "a =?utf-8?Q?=E9=9A?=\r\n =?UTF-8?q?=9C?= b",
+                "a =?utf-8?Q?=E9=9A=9C?= b",
+            ),
+            ("=?utf-8?B?6Q==?= =?utf-8?B?mpw=?=", "=?utf-8?B?6Zqc?="),
+            (
+                "=?utf-8?Q?a?= and =?utf-8?Q?b?=",
+                "=?utf-8?Q?a?= and =?utf-8?Q?b?=",
+            ),
+            (
+                "=?utf-8?Q?a?= =?iso-8859-1?Q?b?=",
+                "=?utf-8?Q?a?= =?iso-8859-1?Q?b?=",
+            ),
+            ("=?utf-8?Q?a?= =?utf-8?Q?b", "=?utf-8?Q?a?= =?utf-8?Q?b"),
+        ] {
+            let joined = joined(value.as_bytes());
+            assert_eq!(String::from_utf8(joined).unwrap(), expected, "{value}");
+        }
+    }
+}
