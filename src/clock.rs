@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit, civil, tz::TimeZone};
 
 /// A time as sentences have it: in whole milliseconds, and without a fraction where it has none.
 pub fn in_words(at: Timestamp) -> Timestamp {
@@ -11,6 +11,17 @@ pub fn in_words(at: Timestamp) -> Timestamp {
         .smallest(Unit::Millisecond)
         .mode(RoundMode::Trunc);
     at.round(whole).unwrap_or(at)
+}
+
+/// A time as people write it: `now`, RFC 3339, or a day or local time in UTC.
+pub fn read(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if text == "now" {
+        return Ok(now);
+    }
+    let utc = |time: civil::DateTime| time.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    text.parse::<Timestamp>()
+        .or_else(|_| text.parse::<civil::DateTime>().and_then(utc))
+        .map_err(|_| "write it like 2026-03-01T03:00:00Z or 2026-03-01".into())
 }
 
 /// A component's source of the time.
@@ -54,7 +65,21 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use super::{in_words, read};
+
+    #[test]
+    fn a_day_is_utcs() {
+        let now = "2026-11-29T01:02:03Z".parse().unwrap();
+        for (text, at) in [
+            ("now", "2026-11-29T01:02:03Z"),
+            ("2026-03-01", "2026-03-01T00:00:00Z"),
+            ("2026-03-01 04:30", "2026-03-01T04:30:00Z"),
+            ("2026-03-01T04:30:00+01:00", "2026-03-01T03:30:00Z"),
+        ] {
+            assert_eq!(read(text, now), Ok(at.parse().unwrap()), "{text}");
+        }
+        assert!(read("yesterday", now).is_err());
+    }
 
     #[test]
     fn no_sentence_counts_nanoseconds() {

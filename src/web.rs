@@ -7,10 +7,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -59,11 +56,12 @@ mod pages;
 pub mod problem;
 mod repeat;
 pub mod sign_in;
+pub mod turns;
 pub mod views;
 pub mod who;
 pub mod workbench;
 
-use access::Peer;
+use access::{Peer, Secure};
 pub use guard::Hosts;
 use live::Live;
 use problem::Problem;
@@ -76,8 +74,6 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does
 /// not answer is to show.
 const PROBE: Duration = Duration::from_secs(3);
-/// How often readiness is looked at for who finds no place.
-const BEAT: Duration = Duration::from_secs(5);
 
 /// What the pages are made from.
 pub struct Admin {
@@ -122,16 +118,10 @@ pub async fn run(listener: Listener, capacity: Capacity, admin: Admin, stop: Can
     let admin = Arc::new(admin);
     let server = Server {
         router: TowerToHyperService::new(router(Arc::clone(&admin))),
-        admin: Arc::clone(&admin),
-        is_ready: Arc::default(),
         stop: stop.clone(),
     };
-    let bounds = Bounds {
-        heartbeat: BEAT,
-        ..Bounds::default()
-    };
     tokio::join!(
-        listener.serve(bounds, &capacity, Arc::new(server), &stop),
+        listener.serve(Bounds::default(), &capacity, Arc::new(server), &stop),
         admin.live.run(&*admin.browse, stop.clone()),
     );
 }
@@ -144,15 +134,8 @@ pub fn bind(listen: &str) -> Result<Listener, BindError> {
 /// The answer of a process that is alive.
 const HEALTHY: &str = "ok\n";
 
-/// The answers of `/-/ready` to who is not signed in.
-const READY: &str = "ready\n";
-const NOT_READY: &str = "not ready\n";
-
 struct Server {
     router: TowerToHyperService<Router>,
-    admin: Arc<Admin>,
-    /// Whether it was ready at the last beat, for who asks while there is no place.
-    is_ready: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -169,29 +152,13 @@ impl Reception for Server {
     }
 
     fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8> {
-        let plain = [("content-type", "text/plain; charset=utf-8")];
-        let reply = |status, text| listener::http::reply(status, &plain, text);
-
-        // A crowd at this door is no reason to restart the process, or to keep mail from it.
+        // A crowd is no reason for whoever watches the process to restart it.
         if said.starts_with(b"GET /-/healthy ") {
-            return reply("200 OK", HEALTHY);
-        }
-        if said.starts_with(b"GET /-/ready ") {
-            return if self.is_ready.load(Relaxed) {
-                reply("200 OK", READY)
-            } else {
-                reply("503 Service Unavailable", NOT_READY)
-            };
+            let headers = [("content-type", "text/plain; charset=utf-8")];
+            return listener::http::reply("200 OK", &headers, HEALTHY);
         }
         telemetry::connection_refused("admin", peer, why.reason());
         listener::http::busy(why)
-    }
-
-    fn beat(&self) {
-        let (admin, is_ready) = (Arc::clone(&self.admin), Arc::clone(&self.is_ready));
-        tokio::spawn(async move {
-            is_ready.store(failing(&admin).await.is_empty(), Relaxed);
-        });
     }
 
     async fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
@@ -237,9 +204,9 @@ fn router(admin: Arc<Admin>) -> Router {
         .merge(pages::assets())
         .merge(guarded)
         .fallback(nowhere)
-        .layer(from_fn_with_state(Arc::clone(&admin), pages::in_words))
         .layer(from_fn(access::bounded))
         .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))
+        .layer(from_fn_with_state(Arc::clone(&admin), pages::in_words))
         .layer(from_fn(access::hardened))
         .with_state(admin)
 }
@@ -251,18 +218,19 @@ async fn nowhere() -> Problem {
 async fn by_its_own_name(
     State(admin): State<Arc<Admin>>,
     Extension(Here(here)): Extension<Here>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match admin
         .hosts
         .check(here, request.version(), request.uri(), request.headers())
     {
-        Ok(()) => next.run(request).await,
-        Err(stranger) => {
-            let (status, error) = stranger.answer();
-            (status, Json(json!({ "error": error }))).into_response()
+        Ok(()) => {
+            let secure = admin.hosts.are_secure(here.ip(), request.headers());
+            request.extensions_mut().insert(Secure(secure));
+            next.run(request).await
         }
+        Err(stranger) => stranger.problem().into_response(),
     }
 }
 
@@ -309,9 +277,14 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// What keeps the bridge from doing its work: a store that cannot be written, and every ingress
-/// that has not done its work lately.
-async fn failing(admin: &Admin) -> Vec<String> {
+/// Ready while the store can be written and every ingress has done its work lately. What fails is
+/// told to who is signed in.
+async fn ready(
+    State(admin): State<Arc<Admin>>,
+    Extension(Secure(secure)): Extension<Secure>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
     let mut failing = Vec::new();
     match timeout(PROBE, admin.store.ping()).await {
         Ok(Ok(())) => {}
@@ -335,32 +308,26 @@ async fn failing(admin: &Admin) -> Vec<String> {
         }
     }
 
-    failing
-}
-
-/// Ready while nothing fails. What fails is told to who is signed in.
-async fn ready(
-    State(admin): State<Arc<Admin>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
-    let failing = failing(&admin).await;
     let canary = canary(&admin.canary.borrow());
     if failing.is_empty() && canary.is_none() {
-        return READY.into_response();
+        return "ready\n".into_response();
     }
 
-    let headers = request.headers();
-    let known = sign_in::identify(&admin, &Bearing { headers, peer }).await;
+    let bearing = Bearing {
+        headers: request.headers(),
+        peer,
+        secure,
+    };
+    let known = sign_in::identify(&admin, &bearing).await;
     let canary = canary.filter(|_| known.is_ok()).unwrap_or_default();
     if failing.is_empty() {
-        return format!("{READY}{canary}").into_response();
+        return format!("ready\n{canary}").into_response();
     }
 
     let text = if known.is_ok() {
         failing.join("\n") + "\n" + &canary
     } else {
-        NOT_READY.to_owned()
+        "not ready\n".to_owned()
     };
 
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::Value;
 
 use super::{
@@ -25,6 +25,7 @@ use crate::{
     config::{Config, Files},
     pipeline::resolve_by_hand,
     store::{Desk, IncidentRow, Kind},
+    web::views::named::title,
 };
 
 mod moment;
@@ -60,6 +61,7 @@ Example:
   alertbridge incidents show FOotlQrY5ZQ")]
     Show {
         /// The incident's id, as `incidents list` shows it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
         #[command(flatten)]
         print: Json,
@@ -77,6 +79,7 @@ Example:
   alertbridge incidents resolve FOotlQrY5ZQ")]
     Resolve {
         /// The incident's id, as `incidents list` shows it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
 }
@@ -150,7 +153,7 @@ async fn list(
             incident.kind.as_str().to_owned(),
             label(incident, "severity"),
             label(incident, "app_key"),
-            label(incident, "metric"),
+            title(&incident.labels, &incident.incident_id),
             incident.opened_at.strftime("%F %T").to_string(),
             incident.changed_at.strftime("%F %T").to_string(),
         ]
@@ -162,11 +165,11 @@ async fn list(
         "KIND",
         "SEVERITY",
         "APP",
-        "METRIC",
+        "TITLE",
         "OPENED (UTC)",
         "CHANGED (UTC)",
     ];
 
-    let least = ["INCIDENT", "STATE", "SEVERITY", "METRIC", "OPENED (UTC)"];
+    let least = ["INCIDENT", "STATE", "SEVERITY", "TITLE", "OPENED (UTC)"];
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }

@@ -22,6 +22,7 @@ use crate::{
         table,
     },
     clock::Clock,
+    label::title_of,
     message::{Envelope, MailId, Message, Outcome, Release},
     store::{Desk, MailRow},
 };
@@ -139,6 +140,7 @@ async fn list(
             mail.ingress,
             mail.outcome.to_string(),
             mail.incident_id.unwrap_or_default(),
+            title_of(&mail.labels).unwrap_or_default().to_owned(),
             mail.reason.unwrap_or_default(),
         ]
     });
@@ -149,10 +151,11 @@ async fn list(
         "INGRESS",
         "OUTCOME",
         "INCIDENT",
+        "TITLE",
         "REASON",
     ];
 
-    let least = ["ID", "ARRIVED (UTC)", "OUTCOME", "INCIDENT", "REASON"];
+    let least = ["ID", "ARRIVED (UTC)", "OUTCOME", "TITLE", "REASON"];
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 

@@ -136,7 +136,8 @@ fn rows(found: Vec<Objective>) -> String {
         "LADDER",
     ];
 
-    table::of(&heading, rows)
+    let least = ["APP", "SLI", "BREACHES", "SPENT", "LADDER"];
+    table::list(&heading, rows, &least)
 }
 
 /// A duration for people.

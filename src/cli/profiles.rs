@@ -169,9 +169,14 @@ impl List {
                 profile.settings().tests.len().to_string(),
             ]
         });
-        let listed = table::of(&["NAME", "USE", "FROM", "TESTS"], rows);
+        let listed = table::list(
+            &["NAME", "USE", "FROM", "TESTS"],
+            rows,
+            &["NAME", "USE", "FROM"],
+        );
         let names: Vec<&str> = starters::STARTERS.iter().map(|(name, _)| *name).collect();
-        writeln!(out, "{listed}\n\nstarters: {}", names.join(" ")).context("cannot write")?;
+        let starters = table::line("starters:", &names.join(" "));
+        writeln!(out, "{listed}\n\n{starters}").context("cannot write")?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -75,6 +75,15 @@ pub fn within(width: u16, heading: &[&str], rows: impl IntoIterator<Item = Vec<S
     lines(&table)
 }
 
+/// A line, whole in a pipe or a file; in a window that is too narrow for it, it goes on below.
+pub fn line(name: &str, text: &str) -> String {
+    if io::stdout().is_terminal() {
+        facts(width(), vec![(name, text.to_owned())])
+    } else {
+        format!("{name} {}", plain(text))
+    }
+}
+
 /// What is known of one thing: its name, and beside it the text.
 pub fn facts(width: u16, facts: Vec<(&str, String)>) -> String {
     let rows = facts.into_iter();

@@ -90,12 +90,12 @@ impl Rules {
     ) -> Decision {
         let alert = match (finding, Alert::of(finding)) {
             (Finding::Ignored { reason }, _) => {
-                return Decision::nothing(Outcome::Ignored, reason, Labels::new());
+                return Decision::nothing(Outcome::Ignored, reason, called(reading));
             }
             (Finding::Quarantined { reason }, _) => {
-                return Decision::nothing(Outcome::Quarantined, reason, Labels::new());
+                return Decision::nothing(Outcome::Quarantined, reason, called(reading));
             }
-            (_, None) => return Decision::nothing(Outcome::Ignored, "no alert", Labels::new()),
+            (_, None) => return Decision::nothing(Outcome::Ignored, "no alert", called(reading)),
             (_, Some(alert)) => alert,
         };
 
@@ -287,6 +287,14 @@ fn standing(
 ) -> Standing {
     let app = alert.incident.and_then(|incident| incident.app.as_deref());
     treatment.policy.standing(mail, alert.signal(), app, now)
+}
+
+/// What a mail without an alert is listed by: its subject.
+fn called(reading: &Reading) -> Labels {
+    let subject = reading.subject_line.as_deref().unwrap_or_default();
+    let subject = subject.trim();
+    let title = (!subject.is_empty()).then(|| ("title".into(), subject.to_owned()));
+    title.into_iter().collect()
 }
 
 fn held_back(held: Standing, labels: Labels) -> Decision {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use mail_parser::MessageParser;
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch::Receiver},
+    sync::{Notify, watch::Receiver},
     task::spawn_blocking,
 };
 
@@ -35,6 +35,7 @@ use crate::{
     },
     web::{
         problem::Problem,
+        turns::Turns,
         workbench::{
             Diff, Draft, Integration, Meaning, Muted, Objectives, Options, Reach, Read, Tested,
             Workbench,
@@ -58,19 +59,12 @@ pub(super) struct Bench {
     pub(super) deliverer: Arc<Deliverer>,
     pub(super) owed: Arc<Notify>,
     pub(super) clock: Clock,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
 }
 
 impl Bench {
-    pub(super) fn turns() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(AT_ONCE))
-    }
-
-    /// A turn goes along with the work, and ends with it: a client that hangs up makes no room for
-    /// another.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let turns = Arc::clone(&self.turns);
-        turns.acquire_owned().await.map_err(failed)
+    pub(super) fn turns() -> Turns {
+        Turns::new(AT_ONCE)
     }
 
     fn loaded(&self) -> Arc<Loaded> {
@@ -182,7 +176,6 @@ impl Workbench for Bench {
     }
 
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem> {
-        let turn = self.turn().await?;
         let loaded = self.loaded();
         let date = MessageParser::new()
             .with_date_headers()
@@ -207,26 +200,24 @@ impl Workbench for Bench {
             now,
         };
 
-        let trial = match &options.profile {
-            Some(profile) => trial_alone(&loaded, profile, options.trust)?,
-            None => trial(&loaded, options.trust)?,
+        let (profile, trust) = (options.profile, options.trust);
+        let explained = async move {
+            let trial = match &profile {
+                Some(profile) => trial_alone(&loaded, profile, trust)?,
+                None => trial(&loaded, trust)?,
+            };
+            trial.run(specimen).await.map_err(failed)
         };
-        let explained = tokio::spawn(async move {
-            let _turn = turn;
-            trial.run(specimen).await
-        });
-        let explained = explained.await.map_err(failed)?;
-        let alerts = explained.map_err(failed)?.into_iter();
+        let explained = self.turns.run(explained).await.map_err(failed)??;
 
-        alerts
+        explained
+            .into_iter()
             .map(|alert| serde_json::to_value(alert).map_err(failed))
             .collect()
     }
 
     async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem> {
-        let turn = self.turn().await?;
         let work = move || -> Result<Draft, Problem> {
-            let _turn = turn;
             let document = draft::document(&opening, closing.as_deref());
             let settings = Config::profiles_of(&document).map_err(failed)?;
             let profiles = Profiles::compile(&settings).map_err(|problems| {
@@ -246,7 +237,7 @@ impl Workbench for Bench {
                 doubts: tried.doubts,
             })
         };
-        spawn_blocking(work).await.map_err(failed)?
+        self.turns.apart(work).await.map_err(failed)?
     }
 
     async fn diff(
@@ -255,7 +246,7 @@ impl Workbench for Bench {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Result<Diff, Problem> {
-        let _turn = self.turn().await?;
+        let turn = self.turns.turn().await.map_err(failed)?;
         let in_force = self.loaded();
         let source = match &in_force.source {
             Source::File(path) => Source::File(path.clone()),
@@ -263,9 +254,11 @@ impl Workbench for Bench {
         };
         let parse = move || {
             let environment = |name: &str| std::env::var(name).ok();
-            Config::parse(source, &configuration, Files::Unneeded, &environment)
+            let parsed = Config::parse(source, &configuration, Files::Unneeded, &environment);
+            (turn, parsed)
         };
-        let other = spawn_blocking(parse).await.map_err(failed)?;
+        // What follows ends by itself where the client hangs up.
+        let (_turn, other) = spawn_blocking(parse).await.map_err(failed)?;
         let other = other.map_err(|errors| {
             let problems = errors.problems.iter().map(ToString::to_string);
             Problem::unprocessable(problems.collect::<Vec<_>>().join("\n"))

@@ -6,6 +6,14 @@ use url::{Host, Url};
 
 use super::Problem;
 
+/// A domain as DNS has it: in ASCII and in lower case.
+pub fn in_ascii(domain: &str) -> String {
+    match Host::parse(domain) {
+        Ok(Host::Domain(ascii)) if !domain.is_ascii() => ascii,
+        _ => domain.to_ascii_lowercase(),
+    }
+}
+
 pub fn is_address(text: &str) -> bool {
     text.len() <= 254
         && text.rsplit_once('@').is_some_and(|(local, domain)| {

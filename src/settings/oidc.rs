@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     Problem, Secret, SecretText,
-    host::{is_address, is_domain, is_loopback},
+    host::{in_ascii, is_address, is_domain, is_loopback},
     users::Role,
 };
 
@@ -152,13 +152,17 @@ impl Allowed {
             ));
         }
 
+        let in_ascii_after_at = |email: &str| match email.rsplit_once('@') {
+            Some((local, domain)) => format!("{local}@{}", in_ascii(domain)),
+            None => email.to_owned(),
+        };
         match (&self.email, &self.email_domain) {
-            (Some(email), _) if !is_address(email) => Some(Problem::new(
+            (Some(email), _) if !is_address(&in_ascii_after_at(email)) => Some(Problem::new(
                 format!("{key}.email"),
                 format!("`{email}` is not a mail address"),
                 "write one address; for all of a domain `email_domain: example.com`",
             )),
-            (_, Some(domain)) if !is_domain(domain) => Some(Problem::new(
+            (_, Some(domain)) if !is_domain(&in_ascii(domain)) => Some(Problem::new(
                 format!("{key}.email_domain"),
                 format!("`{domain}` is not a domain"),
                 "write the domain alone, without `@`: `email_domain: example.com`",
@@ -233,6 +237,15 @@ mod tests {
         for domain in ["@example.com", "ann@example.com", "example"] {
             let found = entry(&|entry| entry.email_domain = some(domain));
             assert_eq!(found, ["o.allowed[0].email_domain"], "{domain}");
+        }
+        for domain in ["bücher.example", "例え.テスト"] {
+            let found = entry(&|entry| entry.email_domain = some(domain));
+            assert!(found.is_empty(), "{domain}");
+            let found = entry(&|entry| {
+                entry.email_domain = None;
+                entry.email = some(&format!("ann@{domain}"));
+            });
+            assert!(found.is_empty(), "{domain}");
         }
         let found = entry(&|entry| {
             entry.email_domain = None;

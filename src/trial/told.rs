@@ -111,22 +111,25 @@ impl Trial {
         });
         let held = held.collect();
 
+        let (incident, labels) = match &reading.findings[place] {
+            Finding::Incident { incident, .. } => (incident.json.clone(), decision.labels),
+            Finding::Unreadable { json, .. } => (json.clone(), decision.labels),
+            // What it is listed by is no alert's.
+            Finding::Quarantined { .. } | Finding::Ignored { .. } => (Value::Null, Labels::new()),
+        };
+
         Explained {
             mail: name,
             item: place + 1,
             profile: reading.profile.as_deref().map(ToOwned::to_owned),
             outcome: decision.outcome,
             authenticity,
-            incident: match &reading.findings[place] {
-                Finding::Incident { incident, .. } => incident.json.clone(),
-                Finding::Unreadable { json, .. } => json.clone(),
-                Finding::Quarantined { .. } | Finding::Ignored { .. } => Value::Null,
-            },
+            incident,
+            labels,
             requests: due
                 .flat_map(|delivery| self.all_rendered(delivery, now))
                 .collect(),
             reason: decision.reason,
-            labels: decision.labels,
             receivers: decision.receivers,
             sight: None,
             held,

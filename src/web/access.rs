@@ -8,7 +8,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Extension, Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderValue, Method, StatusCode,
         header::{ACCEPT, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE},
     },
     middleware::Next,
@@ -19,7 +19,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
 use super::{
-    Admin, Here,
+    Admin,
     form::Posted,
     problem::Problem,
     sign_in::{self, Bearing, Unknown, cookie},
@@ -37,17 +37,24 @@ const LARGEST_MAIL: usize = 10 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub IpAddr);
 
+/// Whether the cookies of a request travel over TLS alone.
+#[derive(Clone, Copy)]
+pub(super) struct Secure(pub bool);
+
 /// Lets through who is known, and says to everybody else how to sign in.
 pub(super) async fn signed_in(
     State(admin): State<Arc<Admin>>,
-    Extension(Here(here)): Extension<Here>,
+    Extension(Secure(secure)): Extension<Secure>,
     Extension(Peer(peer)): Extension<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let headers = request.headers();
-    let known = sign_in::identify(&admin, &Bearing { headers, peer }).await;
-    let mut who = match known {
+    let bearing = Bearing {
+        headers: request.headers(),
+        peer,
+        secure,
+    };
+    let mut who = match sign_in::identify(&admin, &bearing).await {
         Ok(who) => who,
         Err(unknown) => return turned_away(&request, &unknown),
     };
@@ -67,7 +74,6 @@ pub(super) async fn signed_in(
         && let Ok(key) = cookie::new_key()
     {
         who.csrf = cookie::token_of(&key);
-        let secure = is_secure(here.ip(), request.headers());
         given = Some(cookie::give_csrf(&key, secure));
     }
 
@@ -109,22 +115,6 @@ pub(super) fn wants_a_page(request: &Request) -> bool {
     let accepts = accepts.and_then(|accepts| accepts.to_str().ok());
     !request.uri().path().starts_with("/api/")
         && accepts.is_some_and(|accepts| accepts.contains("text/html"))
-}
-
-/// Whether a cookie may travel over TLS alone: wherever others than this machine are asked by.
-pub(super) fn is_secure(here: IpAddr, headers: &HeaderMap) -> bool {
-    let host = headers.get(axum::http::header::HOST);
-    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let local = name == "localhost"
-        || name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.to_canonical().is_loopback());
-    !(here.to_canonical().is_loopback() && local)
 }
 
 /// Any page that a person looks at can have their browser send a request here, with the cookies it

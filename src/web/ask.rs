@@ -33,7 +33,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         axum::extract::Query::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| Problem::bad(error.body_text()))
+            .map_err(|error| {
+                let error = error.body_text();
+                let what = error.strip_prefix("Failed to deserialize query string: ");
+                Problem::bad(format!(
+                    "the query is not valid: {}",
+                    what.unwrap_or(&error)
+                ))
+            })
     }
 }
 

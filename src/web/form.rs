@@ -7,9 +7,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
 };
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value::Error};
 
 use super::problem::Problem;
+use crate::clock;
 
 /// The fields of a form or of an address; what is left empty is not there.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +56,14 @@ impl Fields {
     ) -> Result<Option<T>, Problem> {
         let text = self.get(name).map(str::trim);
         text.map(str::parse)
+            .transpose()
+            .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
+    }
+
+    /// A time as people write it.
+    pub fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        let text = self.get(name).map(str::trim);
+        text.map(|text| clock::read(text, now))
             .transpose()
             .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
     }

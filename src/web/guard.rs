@@ -12,9 +12,15 @@ use axum::http::{
     uri::{Authority, Uri},
 };
 
+use super::problem::Problem;
+
 /// The names the listener is called by, besides its own address.
 #[derive(Debug, Clone, Default)]
-pub struct Hosts(Vec<String>);
+pub struct Hosts {
+    names: Vec<String>,
+    /// Whether people come by `https`, to whatever stands in front.
+    is_https: bool,
+}
 
 /// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +34,8 @@ pub(super) enum Stranger {
 }
 
 impl Stranger {
-    pub(super) fn answer(self) -> (StatusCode, &'static str) {
-        match self {
+    pub(super) fn problem(self) -> Problem {
+        let (status, detail) = match self {
             Self::NoHost => (
                 StatusCode::BAD_REQUEST,
                 "the request needs one Host header that names this listener",
@@ -43,21 +49,33 @@ impl Stranger {
                 StatusCode::FORBIDDEN,
                 "the page that sent this is of another origin: add its name to admin.hosts",
             ),
-        }
+        };
+        Problem::new(status, detail)
     }
 }
 
 impl Hosts {
     /// By these names, and by that of `external_url`.
     pub fn new(names: &[String], external_url: Option<&str>) -> Self {
-        let external = external_url.and_then(|url| url.parse::<Uri>().ok()?.host().map(normal));
-        Self(
-            names
-                .iter()
-                .map(|name| normal(name))
-                .chain(external)
-                .collect(),
-        )
+        let external = external_url.and_then(|url| url.parse::<Uri>().ok());
+        let host = external.as_ref().and_then(Uri::host).map(normal);
+        Self {
+            names: names.iter().map(|name| normal(name)).chain(host).collect(),
+            is_https: external.is_some_and(|url| url.scheme_str() == Some("https")),
+        }
+    }
+
+    /// Whether the cookies of a request travel over TLS alone: wherever others than this machine
+    /// are asked by, and wherever people come by `https`. A browser takes such cookies from its own
+    /// machine, too.
+    pub(super) fn are_secure(&self, here: IpAddr, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(authority);
+        let name = host.as_ref().map(|host| normal(host.host()));
+        let is_local = name.is_some_and(|name| {
+            let address = name.parse::<IpAddr>();
+            name == "localhost" || address.is_ok_and(|one| one.to_canonical().is_loopback())
+        });
+        self.is_https || !is_local || !here.to_canonical().is_loopback()
     }
 
     /// Checks a request that has reached the address `here`.
@@ -97,7 +115,7 @@ impl Hosts {
         match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
             Ok(address) if address == here || address.is_loopback() && here.is_loopback() => true,
             Err(_) if here.is_loopback() && host == "localhost" => true,
-            _ => self.0.contains(&host),
+            _ => self.names.contains(&host),
         }
     }
 
@@ -126,7 +144,7 @@ impl Hosts {
         };
 
         matches!(scheme, "http" | "https")
-            && (host.is_some_and(same) || self.0.contains(&normal(page.host())))
+            && (host.is_some_and(same) || self.names.contains(&normal(page.host())))
     }
 }
 
@@ -259,6 +277,36 @@ mod tests {
                 expected,
                 "{origin} at {host}"
             );
+        }
+    }
+
+    #[test]
+    fn cookies_travel_in_the_clear_on_this_machine_alone() {
+        let secure = |external, here: &str, host| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            Hosts::new(&[], external).are_secure(here.parse().unwrap(), &headers)
+        };
+        for (external, here, host, expected) in [
+            (None, "127.0.0.1", "127.0.0.1:8026", false),
+            (None, "127.0.0.1", "LOCALHOST:8026", false),
+            (None, "::1", "[::1]:8026", false),
+            (None, "127.0.0.1", "alerts.example.com", true),
+            (None, "192.0.2.7", "localhost", true),
+            (None, "192.0.2.7", "192.0.2.7:8026", true),
+            (
+                Some("http://127.0.0.1:8026"),
+                "127.0.0.1",
+                "127.0.0.1",
+                false,
+            ),
+            (
+                Some("https://alerts.example.com"),
+                "127.0.0.1",
+                "localhost",
+                true,
+            ),
+        ] {
+            assert_eq!(secure(external, here, host), expected, "{host} at {here}");
         }
     }
 

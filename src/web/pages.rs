@@ -30,7 +30,6 @@ mod incident;
 mod incidents;
 mod mail;
 mod mails;
-mod named;
 mod now;
 mod objectives;
 mod once;

@@ -5,19 +5,21 @@
 //! on this machine is an operator. The session stands in the store, so that a restart and another
 //! replica know it; the browser holds its only key.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf};
 
 use argon2::{
     Argon2,
     password_hash::{PasswordVerifier as _, phc::PasswordHash},
 };
+use aws_lc_rs::{constant_time, hmac};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header::AUTHORIZATION};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
-use tokio::sync::Semaphore;
 
 use super::{
     Admin,
     problem::Problem,
+    turns::Turns,
     who::{Known, Role, Who},
 };
 use crate::{
@@ -36,7 +38,7 @@ pub(super) mod cookie;
 pub mod oidc;
 pub(super) mod pages;
 
-use attempts::Attempts;
+use attempts::{Attempts, By};
 use oidc::Oidc;
 
 /// How long a session lasts.
@@ -54,7 +56,7 @@ pub struct SignIn {
     /// How people sign in.
     pub login: Option<Login>,
     attempts: Attempts,
-    checking: Arc<Semaphore>,
+    checking: Turns,
 }
 
 /// How people sign in (`admin.login`).
@@ -74,13 +76,13 @@ impl SignIn {
             token,
             login,
             attempts: Attempts::default(),
-            checking: Arc::new(Semaphore::new(CHECKED_AT_ONCE)),
+            checking: Turns::new(CHECKED_AT_ONCE),
         }
     }
 
     /// Whether whoever runs on this machine may do everything: nothing else is configured, which
     /// only loopback allows.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.token.is_none() && self.login.is_none()
     }
 }
@@ -119,11 +121,17 @@ impl Unknown {
 pub struct Bearing<'a> {
     pub headers: &'a HeaderMap,
     pub peer: IpAddr,
+    /// Whether its cookies travel over TLS alone.
+    pub secure: bool,
 }
 
 /// Finds out who a request is from.
 pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unknown> {
-    let Bearing { headers, peer } = *bearing;
+    let Bearing {
+        headers,
+        peer,
+        secure,
+    } = *bearing;
     let by_browser = ["origin", "sec-fetch-site"]
         .iter()
         .any(|name| headers.contains_key(*name));
@@ -141,7 +149,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         return Ok(who("token", Role::Operator, Known::Token, String::new()));
     }
 
-    let csrf = || cookie::csrf(headers).map(|held| cookie::token_of(&held));
+    let csrf = || cookie::csrf(headers, secure).map(|held| cookie::token_of(&held));
     if let Some(Login::Proxy { header, from }) = &admin.sign_in.login
         && from.name(peer)
         && let Some(name) = proxied(headers, header)?
@@ -150,7 +158,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         return Ok(who(&name, Role::Operator, Known::Proxy, csrf));
     }
 
-    if let Some(key) = cookie::session(headers) {
+    if let Some(key) = cookie::session(headers, secure) {
         let session = by_session(admin, &key).await?;
         let role = session.role.parse().map_err(Unknown::Unable)?;
         return Ok(who(
@@ -182,10 +190,10 @@ fn by_token(admin: &Admin, headers: &HeaderMap, peer: IpAddr) -> Result<(), Unkn
         // Whoever has the token is let in, whatever others at the same address have tried.
         Ok(true) => Ok(()),
         Ok(false) => {
-            if let Some(seconds) = attempts.pause(peer, None, now) {
+            if let Some(seconds) = attempts.pause(By::Address(peer), now) {
                 return Err(Unknown::TooMany(seconds));
             }
-            attempts.failed(peer, None, now);
+            attempts.failed(By::Address(peer), now);
             Err(Unknown::Wrong(
                 "this is not the bearer token of admin.token_file".to_owned(),
             ))
@@ -245,59 +253,70 @@ fn stamp(user: &User) -> String {
     sha256_hex(format!("{}:{}", user.role.as_str(), user.hash).as_bytes())
 }
 
-/// Begins a session by name and password; the key that the browser is to hold.
+/// What a browser is known by in which a user has signed in: it ends with the password.
+fn mark(user: &User) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, user.hash.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"known"))
+}
+
+/// Begins a session by name and password; the key that the browser is to hold, and what it is known
+/// by from then on. `known` is what it was known by before.
 pub async fn by_password(
-    admin: &Arc<Admin>,
+    admin: &Admin,
     peer: IpAddr,
-    name: &str,
-    password: &str,
-) -> Result<String, Unknown> {
+    (name, password): (&str, &str),
+    known: Option<&str>,
+) -> Result<(String, String), Unknown> {
     let Some(Login::Users(path)) = &admin.sign_in.login else {
         return Err(Unknown::Wrong(
             "nobody can sign in with a password here: admin.login has no users_file".to_owned(),
         ));
     };
 
-    let (now, attempts) = (admin.clock.now(), &admin.sign_in.attempts);
-    if let Some(seconds) = attempts.pause(peer, Some(name), now) {
-        return Err(Unknown::TooMany(seconds));
-    }
-
     let users = users::read(path)
         .map_err(|error| Unknown::Unable(format!("admin.login.users_file: {error}")))?;
     let user = users.into_iter().find(|user| user.name == name);
     let hash = user.as_ref().map_or(NOBODY, |user| &user.hash).to_owned();
 
+    let mark = user.as_ref().map(mark).unwrap_or_default();
+    let is_known = |held: &str| {
+        let same = constant_time::verify_slices_are_equal(held.as_bytes(), mark.as_bytes());
+        same.is_ok()
+    };
+    let by = match known.filter(|held| is_known(held)) {
+        Some(held) => By::Browser(held),
+        None => By::Name(peer, name),
+    };
+    let (now, attempts) = (admin.clock.now(), &admin.sign_in.attempts);
+    if let Some(seconds) = attempts.pause(by, now) {
+        return Err(Unknown::TooMany(seconds));
+    }
+
     // Counted before it is known: many at once are not cheaper than one after the other.
-    attempts.failed(peer, Some(name), now);
+    attempts.failed(by, now);
     let right = is_right(admin, password.to_owned(), hash).await?;
     let Some(user) = user.filter(|_| right) else {
         return Err(Unknown::Wrong(
             "the name or the password is wrong".to_owned(),
         ));
     };
-    attempts.succeeded(peer, name);
+    attempts.succeeded(by);
 
     let role = user.role.as_str();
-    begin(admin, &user.name, role, "users_file", stamp(&user)).await
+    let key = begin(admin, &user.name, role, "users_file", stamp(&user)).await?;
+    Ok((key, mark))
 }
 
 async fn is_right(admin: &Admin, password: String, hash: String) -> Result<bool, Unknown> {
-    let busy = |_| Unknown::Unable("the bridge is stopping".to_owned());
-    let turns = Arc::clone(&admin.sign_in.checking);
-    let turn = turns.acquire_owned().await.map_err(busy)?;
-    // The turn ends with the work: a client that hangs up makes no room for another.
     let check = move || {
-        let _turn = turn;
         PasswordHash::new(&hash).is_ok_and(|hash| {
             Argon2::default()
                 .verify_password(password.as_bytes(), &hash)
                 .is_ok()
         })
     };
-    tokio::task::spawn_blocking(check)
-        .await
-        .map_err(|_| Unknown::Unable("the password could not be checked".to_owned()))
+    let checked = admin.sign_in.checking.apart(check).await;
+    checked.map_err(|why| Unknown::Unable(format!("the password could not be checked: {why}")))
 }
 
 /// Begins a session under a new key, whatever the browser held before.
@@ -328,8 +347,8 @@ async fn begin(
 }
 
 /// Ends the session that a browser holds.
-pub async fn end(admin: &Admin, headers: &HeaderMap) -> Result<(), Problem> {
-    if let Some(key) = cookie::session(headers) {
+pub async fn end(admin: &Admin, headers: &HeaderMap, secure: bool) -> Result<(), Problem> {
+    if let Some(key) = cookie::session(headers, secure) {
         admin.ledger.end_session(sha256_hex(key.as_bytes())).await?;
     }
     Ok(())

@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod deliveries;
 pub mod incidents;
 pub mod mails;
+pub mod named;
 pub mod objectives;
 pub mod profiles;
 pub mod silences;

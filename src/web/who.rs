@@ -53,7 +53,7 @@ impl Who {
         Err(Problem::new(
             StatusCode::FORBIDDEN,
             format!(
-                "{} is a viewer, who may see everything: only an operator may act",
+                "only an operator may act: {} is a viewer, who may see everything",
                 self.name
             ),
         ))

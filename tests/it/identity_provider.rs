@@ -51,6 +51,8 @@ pub enum Mischief {
     NoNonce,
     OtherAudience,
     MoreAudiences,
+    /// The token is for others too, and says that it was issued to us.
+    MoreAudiencesThanTheParty,
     OtherParty,
     OtherIssuer,
     Expired,
@@ -423,6 +425,10 @@ fn id_token(issuer: &str, rules: &mut Rules, grant: &Grant, access_token: &str) 
         Mischief::NoNonce => change("nonce", Value::Null),
         Mischief::OtherAudience => change("aud", json!("another")),
         Mischief::MoreAudiences => change("aud", json!([CLIENT_ID, "another"])),
+        Mischief::MoreAudiencesThanTheParty => {
+            change("aud", json!(["another", CLIENT_ID]));
+            change("azp", json!(CLIENT_ID));
+        }
         Mischief::OtherParty => change("azp", json!("another")),
         Mischief::OtherIssuer => change("iss", json!("https://login.evil.test")),
         Mischief::Expired => change("exp", json!(now - 120)),

@@ -78,4 +78,5 @@ mod upgrade;
 mod vendors;
 mod ways;
 mod webhook;
+mod window;
 mod worker;

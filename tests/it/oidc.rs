@@ -28,7 +28,7 @@ const NAME: &str = "alerts.example.test";
 const REDIRECT: &str = "http://alerts.example.test/sign-in/oidc/callback";
 const ALLOWED: &str = "[{ group: oncall, role: operator }, { email_domain: example.com, role: viewer }, \
                        { subject: '4711', role: viewer }]";
-const SESSION: &str = "alertbridge_session";
+const SESSION: &str = "__Host-alertbridge_session";
 
 fn config(provider: &IdentityProvider, external_url: &str, allowed: &str) -> String {
     let login = format!(
@@ -270,6 +270,7 @@ async fn a_token_that_breaks_a_rule_signs_nobody_in() {
         (Mischief::NoToken, 502),
         (Mischief::HalfAMinuteAhead, 303),
         (Mischief::OtherAlgorithm, 303),
+        (Mischief::MoreAudiencesThanTheParty, 303),
         (Mischief::NewKey, 303),
         (Mischief::NewKey, 303),
         (Mischief::None, 303),
@@ -280,6 +281,9 @@ async fn a_token_that_breaks_a_rule_signs_nobody_in() {
         let told = (answer.status().as_u16(), answer.text().await.unwrap());
         assert_eq!(told.0, status, "{mischief:?}: {}\n{}", told.1, bridge.log());
         assert_eq!(person.is_signed_in(), status == 303, "{mischief:?}");
+        if mischief == Mischief::MoreAudiences {
+            assert!(told.1.contains("(`azp`)"), "{}", told.1);
+        }
         // Whoever signs in is slowed down no more for what went wrong before.
         provider.set(|rules| rules.mischief = Mischief::None);
         assert_eq!(

@@ -188,7 +188,7 @@ async fn what_an_on_call_engineer_asks_at_night_is_answered() {
         "Opened as critical",
         "Nothing new",
         "The page arrived: chat (stdout) has confirmed it",
-        "not asked for",
+        "Its sender: no proof is asked for.",
         "Measured: 60% at first, 72.5% at last, by 2 mails; the objective is 99%",
         "severity=\"critical\"",
         "route.routes[0]",

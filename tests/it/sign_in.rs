@@ -193,6 +193,37 @@ fn line_of(people: &str, name: &str) -> String {
     format!("{line}\n")
 }
 
+/// A neighbour below the same domain can plant a cookie, but none whose name has the prefix.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_people_come_by_https_no_planted_cookie_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = line("ann", "operator", "open sesame");
+    fs::write(folder.path().join("users"), users).unwrap();
+    let admin = "admin: { listen: '127.0.0.1:0', token: s3cret, login: { users_file: users } }\n\
+                 global: { external_url: 'https://alerts.example.test' }";
+    let config = CONFIG.replace("admin: { listen: '127.0.0.1:0' }", admin);
+    let bridge = Bridge::start(folder.path(), &config);
+
+    let signed_in = sign_in(&bridge, "ann", "open sesame", "").await;
+    let said = signed_in.headers()["set-cookie"].to_str().unwrap();
+    assert!(
+        said.starts_with("__Host-alertbridge_session=")
+            && said.contains("; Path=/;")
+            && said.contains("; Secure"),
+        "{said}"
+    );
+    let own = given(&signed_in);
+    let bare = own.trim_start_matches("__Host-").to_owned();
+    let mails = "/api/v1/mails";
+    for host in ["127.0.0.1", "alerts.example.test"] {
+        for (cookie, status) in [(&own, 200), (&bare, 401)] {
+            let headers = [("host", host), ("cookie", cookie)];
+            assert_eq!(asks(&bridge, mails, &headers).await, status, "{cookie}");
+        }
+    }
+    assert_eq!(acts(&bridge, &own, &token_of(&own), &[]).await, 201);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_is_slowed_down() {
     let folder = tempfile::tempdir().unwrap();
@@ -217,10 +248,50 @@ async fn whoever_guesses_is_slowed_down() {
     assert!(slowed);
     // The right password waits too, and programs do not.
     assert_eq!(sign_in(&bridge, "ann", "right", "").await.status(), 429);
+    for forged in ["A".repeat(43), String::new()] {
+        let known = format!("alertbridge_known={forged}");
+        assert_eq!(sign_in(&bridge, "ann", "right", &known).await.status(), 429);
+    }
     assert_eq!(
         asks(&bridge, "/metrics", &[("authorization", "Bearer s3cret")]).await,
         200
     );
+}
+
+/// Behind a proxy all people come from one address.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_locks_nobody_out_of_a_browser_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = line("ann", "operator", "right") + &line("bob", "viewer", "let me look");
+    fs::write(folder.path().join("users"), people).unwrap();
+    let bridge = start(folder.path(), "{ users_file: users }");
+    let known = async |name: &str, password: &str| {
+        let signed_in = sign_in(&bridge, name, password, "").await;
+        let given = signed_in.headers().get_all("set-cookie");
+        let mut given = given.iter().map(|cookie| cookie.to_str().unwrap());
+        let known = given.find(|cookie| cookie.starts_with("alertbridge_known="));
+        known.unwrap().split(';').next().unwrap().to_owned()
+    };
+    let (ann, bob) = (
+        known("ann", "right").await,
+        known("bob", "let me look").await,
+    );
+    assert_ne!(ann, bob);
+
+    while sign_in(&bridge, "ann", "guess", "").await.status() != 429 {}
+    assert_eq!(sign_in(&bridge, "ann", "right", &bob).await.status(), 429);
+    assert_eq!(sign_in(&bridge, "ann", "right", &ann).await.status(), 303);
+
+    // It signs nobody in, and gets no more guesses than others.
+    assert_eq!(
+        asks(&bridge, "/api/v1/mails", &[("cookie", &ann)]).await,
+        401
+    );
+    let mut guesses = 0;
+    while sign_in(&bridge, "ann", "guess", &ann).await.status() != 429 {
+        guesses += 1;
+    }
+    assert_eq!(guesses, 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

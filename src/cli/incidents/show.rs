@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::bail;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::moment::moments;
@@ -77,12 +78,17 @@ fn facts(incident: &IncidentRow) -> Vec<(&'static str, String)> {
         None => unit(value),
     });
     let owned = |name| label(name).map(ToOwned::to_owned);
+    let metric = label("metric").filter(|metric| label("title") != Some(metric));
+    let time = |at: Timestamp| format!("{} UTC", at.strftime("%F %T"));
+    let over = (incident.phase == Phase::Resolved).then(|| time(incident.changed_at));
     let known = [
         ("incident", Some(incident.incident_id.clone())),
         ("state", Some(state)),
+        ("opened", Some(time(incident.opened_at))),
+        ("over", over),
         ("title", owned("title")),
         ("app", app),
-        ("metric", owned("metric")),
+        ("metric", metric.map(ToOwned::to_owned)),
         ("measured", measured),
         ("summary", owned("summary")),
         ("page", owned("url")),

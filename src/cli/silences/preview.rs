@@ -90,7 +90,7 @@ fn show(found: &Found, out: &mut impl Write) -> anyhow::Result<()> {
     });
     if !found.incidents.is_empty() {
         let heading = ["INCIDENT", "SEVERITY", "OPENED (UTC)"];
-        writeln!(out, "{}", table::of(&heading, rows))?;
+        writeln!(out, "{}", table::list(&heading, rows, &heading))?;
     }
 
     let triggers = table::count(found.triggers.len() as u64, "trigger");
@@ -104,7 +104,7 @@ fn show(found: &Found, out: &mut impl Write) -> anyhow::Result<()> {
     });
     if !found.triggers.is_empty() {
         let heading = ["ARRIVED (UTC)", "OUTCOME", "INCIDENT"];
-        writeln!(out, "{}", table::of(&heading, rows))?;
+        writeln!(out, "{}", table::list(&heading, rows, &heading))?;
     }
     if found.truncated {
         writeln!(out, "and more")?;

@@ -71,14 +71,23 @@
     if (said) announce.textContent = said;
   };
 
+  const say = (text) => { live.textContent = text; };
+  const LIVE = "Live: changes show by themselves";
+
   let waiting = false, again = false;
   const refresh = async () => {
     if (waiting) { again = true; return; }
     waiting = true;
     try {
       const reply = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
-      // Signed out in the meantime: the next click says so.
-      if (reply.ok) exchange(new DOMParser().parseFromString(await reply.text(), "text/html"));
+      if (reply.ok) {
+        exchange(new DOMParser().parseFromString(await reply.text(), "text/html"));
+        say(LIVE);
+      } else if (reply.status === 401 || reply.type === "opaqueredirect") {
+        say("Not live: you are signed out. Reload the page to sign in again.");
+      } else {
+        say("Not live: the bridge cannot answer. What is shown may be old.");
+      }
     } catch { /* The connection's own event says so. */ }
     waiting = false;
     if (again) { again = false; setTimeout(refresh, 250); }
@@ -107,11 +116,10 @@
   }
 
   if (parts(document).length && new URLSearchParams(location.search).get("live") !== "no") {
-    const say = (text) => { live.textContent = text; };
     const events = new EventSource("/api/v1/events");
     let soon = 0;
     const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, 150); };
-    events.onopen = () => { say("Live: changes show by themselves"); changed(); };
+    events.onopen = () => { say(LIVE); changed(); };
     events.onerror = () => say("Not live: the connection is lost. What is shown may be old.");
     events.addEventListener("changed", changed);
   }

@@ -17,7 +17,6 @@ use super::{
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
-    named::named,
     when::{When, clock},
     words,
 };
@@ -31,6 +30,7 @@ use crate::{
         views::{
             conditions,
             deliveries::{self, DeliveryQuery},
+            named::named,
         },
         who::Who,
     },

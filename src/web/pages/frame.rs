@@ -184,8 +184,8 @@ impl<'a> View<'a> {
 /// What is wrong, as a page.
 pub async fn problem(admin: &Admin, who: Option<&Who>, problem: &Problem) -> Response {
     let status = problem.status();
-    let data =
-        context! { problem => context! { title => &*problem.title, detail => &*problem.detail } };
+    let (heading, detail) = (heading(status), &*problem.detail);
+    let data = context! { problem => context! { heading, detail } };
 
     // Where the store is away, nothing more is known.
     let known = match who {
@@ -200,6 +200,19 @@ pub async fn problem(admin: &Admin, who: Option<&Who>, problem: &Problem) -> Res
         View::new(admin, who, "", &Fields::default()).with(&trust, "problem.html", data);
     *response.status_mut() = status;
     response
+}
+
+/// What the page of a problem begins with.
+fn heading(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => "There is nothing here",
+        StatusCode::UNAUTHORIZED => "You are not signed in",
+        StatusCode::FORBIDDEN => "You may not do this",
+        StatusCode::CONFLICT => "This cannot be done now",
+        StatusCode::TOO_MANY_REQUESTS => "You have to wait a little",
+        status if status.is_client_error() => "This request cannot be answered",
+        _ => "The bridge cannot answer now",
+    }
 }
 
 /// A page for who is not signed in: without the way to the others.

@@ -16,7 +16,6 @@ use super::{
     incident_at,
     incidents::doubt,
     mail::Body,
-    named::title,
     when::span,
     words::{Fact, Label, Severity, labels},
 };
@@ -28,7 +27,10 @@ use crate::{
         ask::Path,
         form::Fields,
         problem::Problem,
-        views::incidents::{self, IncidentState, Story},
+        views::{
+            incidents::{self, IncidentState, Story},
+            named::title,
+        },
         who::Who,
     },
 };

@@ -14,7 +14,6 @@ use super::{
     Answer,
     frame::View,
     incident_at,
-    named::title,
     when::{When, clock, span},
     words::{self, Severity, label},
 };
@@ -30,6 +29,7 @@ use crate::{
         views::{
             conditions,
             incidents::{Incident, IncidentQuery, IncidentState, Told, list},
+            named::title,
         },
         who::Who,
     },

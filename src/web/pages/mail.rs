@@ -19,14 +19,20 @@ use super::{
     frame::View,
     hops::Hops,
     incident_at,
-    named::named,
     when::When,
     words::{self, Fact, Label, labels},
 };
 use crate::{
     message::{MailId, Outcome},
     store::{MailRow, StoredMail},
-    web::{Admin, ask::Path, form::Fields, problem::Problem, views::mails, who::Who},
+    web::{
+        Admin,
+        ask::Path,
+        form::Fields,
+        problem::Problem,
+        views::{mails, named::named},
+        who::Who,
+    },
 };
 
 /// So much of a text is shown; all of it is in the raw mail.

@@ -17,7 +17,6 @@ use super::{
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
-    named::named,
     now::First,
     when::When,
     words,
@@ -32,6 +31,7 @@ use crate::{
         views::{
             conditions,
             mails::{self, DiscardFilter, MailQuery},
+            named::named,
         },
         who::Who,
     },

@@ -105,7 +105,7 @@ struct Breach {
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let asked = asked(&fields)?;
+    let asked = asked(&fields, admin.clock.now())?;
     let now = admin.clock.now();
     let at = asked.at.unwrap_or(now);
 
@@ -158,16 +158,16 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
 /// What a vendor is shown who asks.
 async fn evidence(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let found = objectives::list(&admin, &asked(&fields)?).await?;
+    let found = objectives::list(&admin, &asked(&fields, admin.clock.now())?).await?;
     Ok(objectives::file(&found.items))
 }
 
-fn asked(fields: &Fields) -> Result<ObjectiveQuery, Problem> {
+fn asked(fields: &Fields, now: Timestamp) -> Result<ObjectiveQuery, Problem> {
     let text = |name| fields.get(name).map(ToOwned::to_owned);
     Ok(ObjectiveQuery {
         app: text("app"),
         sli: text("sli"),
-        at: fields.read("at")?,
+        at: fields.time("at", now)?,
     })
 }
 

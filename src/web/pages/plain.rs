@@ -32,16 +32,27 @@ pub fn lines(text: Option<&str>) -> Value {
     Value::from_safe_string(escaped(&told))
 }
 
-/// What errors and reasons say, as a sentence of a page: it begins with a capital, and ends.
+/// What errors and reasons say, as a sentence of a page: it begins with a capital, and ends. What
+/// is no word stays as it is: an address, a domain, a vendor's id.
 pub fn sentence(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let word = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+    let is_word = word.chars().all(char::is_alphabetic);
     let mut chars = text.chars();
-    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    let begin = |c: char| {
+        if is_word {
+            c.to_uppercase().collect()
+        } else {
+            c.to_string()
+        }
+    };
+    let first = chars.next().map(begin).unwrap_or_default();
     let end = if text.ends_with(|c: char| c.is_alphanumeric() || "`)\"'".contains(c)) {
         "."
     } else {
         ""
     };
-    first.chain(chars).chain(end.chars()).collect()
+    first + chars.as_str() + end
 }
 
 /// Text that is sent back as it is and shown nowhere: a hidden field.
@@ -116,6 +127,9 @@ mod tests {
             ("`state` is unknown", "`state` is unknown."),
             ("It is tried at once.", "It is tried at once."),
             ("öffnet (zu)", "Öffnet (zu)."),
+            ("ann@example.com wrote it", "ann@example.com wrote it."),
+            ("example.com: no key", "example.com: no key."),
+            ("r4nd0m-receipt", "r4nd0m-receipt."),
             ("why?", "Why?"),
             ("", ""),
         ] {

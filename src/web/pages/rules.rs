@@ -137,7 +137,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     rules.labels = fields.text("labels");
     rules.at = fields.text("at");
 
-    let at = fields.read::<Timestamp>("at");
+    let at = fields.time("at", admin.clock.now());
     if fields.get("labels").is_some() || fields.get("at").is_some() {
         match read(&rules.labels).and_then(|labels| Ok((labels, at?))) {
             Ok((labels, at)) => rules.lead(&admin, &labels, at),

@@ -19,6 +19,8 @@ struct SignIn<'a> {
     next: &'a str,
     error: Option<&'a str>,
     password: bool,
+    /// Whether nobody has to.
+    is_open: bool,
     oidc_href: Option<String>,
     issuer: Option<String>,
 }
@@ -34,6 +36,7 @@ pub fn page(admin: &Admin, status: StatusCode, next: &str, error: Option<&str>) 
     let sign_in = SignIn {
         next,
         error,
+        is_open: admin.sign_in.is_open(),
         password: matches!(login, Some(Login::Users(_))),
         oidc_href: provider
             .as_ref()

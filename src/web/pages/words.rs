@@ -211,7 +211,7 @@ pub fn proof(authenticity: &Authenticity) -> String {
         (Verdict::Fail, ..) => "refuted: it is not its sender's".to_owned(),
         (Verdict::None, ..) => "not proven".to_owned(),
         (Verdict::TempError, ..) => "not checked yet: DNS does not answer".to_owned(),
-        (Verdict::Off, ..) => "not asked for".to_owned(),
+        (Verdict::Off, ..) => "no proof is asked for".to_owned(),
     }
 }
 

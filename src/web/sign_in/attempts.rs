@@ -1,7 +1,8 @@
 //! Wrong attempts to sign in, which the next one has to wait for: by address and by name.
 //!
 //! An address is kept waiting long, since many names can be tried from it. A name is kept waiting
-//! shortly: somebody else's attempts must not lock its owner out.
+//! shortly: somebody else's attempts must not lock its owner out. Behind a proxy all come from one
+//! address; a browser in which somebody has signed in before waits for its own attempts alone.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -21,6 +22,27 @@ const LONGEST_FOR_NAME: i64 = 30;
 pub struct Attempts {
     by_address: Cache<IpAddr, Failed>,
     by_name: Cache<String, Failed>,
+}
+
+/// Whom an attempt counts against.
+#[derive(Debug, Clone, Copy)]
+pub enum By<'a> {
+    /// An address.
+    Address(IpAddr),
+    /// An address, and the name that is tried from it.
+    Name(IpAddr, &'a str),
+    /// A browser that is known.
+    Browser(&'a str),
+}
+
+impl<'a> By<'a> {
+    fn counted(self) -> (Option<IpAddr>, Option<&'a str>) {
+        match self {
+            Self::Address(peer) => (Some(peer), None),
+            Self::Name(peer, name) => (Some(peer), Some(name)),
+            Self::Browser(mark) => (None, Some(mark)),
+        }
+    }
 }
 
 /// So many in a row, and when the last one was.
@@ -64,9 +86,10 @@ impl Failed {
 
 impl Attempts {
     /// In how many seconds the next attempt may come; none where it may come now.
-    pub fn pause(&self, peer: IpAddr, name: Option<&str>, now: Timestamp) -> Option<u64> {
-        let by_address = self.by_address.get(&network(peer));
-        let by_name = name.and_then(|name| self.by_name.get(name));
+    pub fn pause(&self, by: By<'_>, now: Timestamp) -> Option<u64> {
+        let (peer, name) = by.counted();
+        let by_address = peer.and_then(|peer| self.by_address.get(&network(peer)));
+        let by_name = name.and_then(|name| self.by_name.get(&shortened(name)));
         let of_address = by_address.map_or(0, |failed| failed.pause(LONGEST_FOR_ADDRESS, now));
         let of_name = by_name.map_or(0, |failed| failed.pause(LONGEST_FOR_NAME, now));
         u64::try_from(of_address.max(of_name))
@@ -74,14 +97,17 @@ impl Attempts {
             .filter(|seconds| *seconds > 0)
     }
 
-    pub fn failed(&self, peer: IpAddr, name: Option<&str>, now: Timestamp) {
+    pub fn failed(&self, by: By<'_>, now: Timestamp) {
+        let (peer, name) = by.counted();
         let again = |before: Option<Failed>| Failed {
             times: before.map_or(0, |failed| failed.times).saturating_add(1),
             last: now,
         };
-        self.by_address
-            .entry(network(peer))
-            .and_upsert_with(|entry| again(entry.map(moka::Entry::into_value)));
+        if let Some(peer) = peer {
+            self.by_address
+                .entry(network(peer))
+                .and_upsert_with(|entry| again(entry.map(moka::Entry::into_value)));
+        }
         if let Some(name) = name {
             self.by_name
                 .entry(shortened(name))
@@ -89,9 +115,14 @@ impl Attempts {
         }
     }
 
-    pub fn succeeded(&self, peer: IpAddr, name: &str) {
-        self.by_address.invalidate(&network(peer));
-        self.by_name.invalidate(&shortened(name));
+    pub fn succeeded(&self, by: By<'_>) {
+        let (peer, name) = by.counted();
+        if let Some(peer) = peer {
+            self.by_address.invalidate(&network(peer));
+        }
+        if let Some(name) = name {
+            self.by_name.invalidate(&shortened(name));
+        }
     }
 }
 
@@ -123,27 +154,29 @@ mod tests {
         let mut waited = Vec::new();
         for name in 0..12 {
             let name = format!("name-{name}");
-            let pause = attempts.pause(peer, Some(&name), at(now)).unwrap_or(0);
+            let by = By::Name(peer, &name);
+            let pause = attempts.pause(by, at(now)).unwrap_or(0);
             waited.push(pause);
             now += i64::try_from(pause).unwrap();
-            attempts.failed(peer, Some(&name), at(now));
+            attempts.failed(by, at(now));
         }
         assert_eq!(waited, [0, 0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64]);
         let other = "192.0.2.2".parse().unwrap();
-        assert_eq!(attempts.pause(other, Some("name-1"), at(now)), None);
+        assert_eq!(attempts.pause(By::Name(other, "name-1"), at(now)), None);
+        assert_eq!(attempts.pause(By::Browser("known"), at(now)), None);
     }
 
     #[test]
     fn a_name_is_kept_from_its_owner_for_half_a_minute_at_most() {
         let attempts = Attempts::default();
         for guess in 0..200_u8 {
-            attempts.failed([198, 51, 100, guess].into(), Some("ann"), at(1000));
+            attempts.failed(By::Name([198, 51, 100, guess].into(), "ann"), at(1000));
         }
-        let owner = "192.0.2.9".parse().unwrap();
-        assert_eq!(attempts.pause(owner, Some("ann"), at(1000)), Some(30));
-        assert_eq!(attempts.pause(owner, Some("ann"), at(1030)), None);
-        attempts.succeeded(owner, "ann");
-        assert_eq!(attempts.pause(owner, Some("ann"), at(1000)), None);
+        let owner = By::Name("192.0.2.9".parse().unwrap(), "ann");
+        assert_eq!(attempts.pause(owner, at(1000)), Some(30));
+        assert_eq!(attempts.pause(owner, at(1030)), None);
+        attempts.succeeded(owner);
+        assert_eq!(attempts.pause(owner, at(1000)), None);
     }
 
     #[test]
@@ -151,17 +184,11 @@ mod tests {
         let attempts = Attempts::default();
         for guess in 0..10_u16 {
             let peer: IpAddr = format!("2001:db8::{guess:x}").parse().unwrap();
-            attempts.failed(peer, None, at(1000));
+            attempts.failed(By::Address(peer), at(1000));
         }
-        assert!(
-            attempts
-                .pause("2001:db8::ffff".parse().unwrap(), None, at(1000))
-                .is_some()
-        );
-        assert!(
-            attempts
-                .pause("2001:db8:0:1::1".parse().unwrap(), None, at(1000))
-                .is_none()
-        );
+        for (peer, waits) in [("2001:db8::ffff", true), ("2001:db8:0:1::1", false)] {
+            let by = By::Address(peer.parse().unwrap());
+            assert_eq!(attempts.pause(by, at(1000)).is_some(), waits, "{peer}");
+        }
     }
 }

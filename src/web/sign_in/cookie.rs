@@ -1,4 +1,7 @@
 //! What a browser holds: the key of its session, and a secret that tells our pages from others'.
+//!
+//! Where they travel over TLS their names begin with `__Host-`: a browser then takes them from this
+//! host alone, and no neighbour below the same domain can plant one.
 
 use aws_lc_rs::{
     error::Unspecified,
@@ -12,6 +15,7 @@ use crate::delivery::sha256_hex;
 const SESSION: &str = "alertbridge_session";
 const CSRF: &str = "alertbridge_csrf";
 const TICKET: &str = "alertbridge_oidc";
+const KNOWN: &str = "alertbridge_known";
 /// The length of a key: 32 bytes in base64.
 const LENGTH: usize = 43;
 
@@ -23,22 +27,33 @@ pub fn new_key() -> Result<String, Unspecified> {
 }
 
 /// The key of the session that a request bears.
-pub fn session(headers: &HeaderMap) -> Option<String> {
-    held(headers, SESSION)
+pub fn session(headers: &HeaderMap, secure: bool) -> Option<String> {
+    held(headers, SESSION, secure)
 }
 
 /// The secret of a browser that has no session.
-pub fn csrf(headers: &HeaderMap) -> Option<String> {
-    held(headers, CSRF)
+pub fn csrf(headers: &HeaderMap, secure: bool) -> Option<String> {
+    held(headers, CSRF, secure)
 }
 
 /// The key of a sign-in that is under way at an identity provider.
-pub fn ticket(headers: &HeaderMap) -> Option<String> {
-    held(headers, TICKET)
+pub fn ticket(headers: &HeaderMap, secure: bool) -> Option<String> {
+    held(headers, TICKET, secure)
 }
 
-/// A cookie's value; none where it is none of ours, or there are two.
-fn held(headers: &HeaderMap, name: &str) -> Option<String> {
+/// What tells a browser in which somebody has signed in before.
+pub fn known(headers: &HeaderMap, secure: bool) -> Option<String> {
+    held(headers, KNOWN, secure)
+}
+
+/// A cookie's value. The bare name counts where the other cannot be had.
+fn held(headers: &HeaderMap, name: &str, secure: bool) -> Option<String> {
+    let bare = || only(headers, name).filter(|_| !secure);
+    only(headers, &named(name, true)).or_else(bare)
+}
+
+/// The value under a name; none where it is none of ours, or there are two.
+fn only(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = headers
         .get_all(COOKIE)
         .iter()
@@ -85,7 +100,18 @@ pub fn take_ticket(secure: bool) -> HeaderValue {
     set(TICKET, "", secure, "; Max-Age=0")
 }
 
+/// Gives a browser what it is known by, for 90 days.
+pub fn give_known(mark: &str, secure: bool) -> HeaderValue {
+    set(KNOWN, mark, secure, "; Max-Age=7776000")
+}
+
+fn named(name: &str, secure: bool) -> String {
+    let prefix = if secure { "__Host-" } else { "" };
+    format!("{prefix}{name}")
+}
+
 fn set(name: &str, value: &str, secure: bool, more: &str) -> HeaderValue {
+    let name = named(name, secure);
     let secure = if secure { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}");
     // Names and keys are plain ASCII.
@@ -96,16 +122,17 @@ fn set(name: &str, value: &str, secure: bool, more: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
+    fn bearing(cookie: &str) -> HeaderMap {
+        [(COOKIE, HeaderValue::try_from(cookie).unwrap())]
+            .into_iter()
+            .collect()
+    }
+
     #[test]
     fn a_key_is_held_once_and_read_whole() {
         let key = new_key().unwrap();
         assert_eq!(key.len(), LENGTH);
-        let bears = |cookie: String| {
-            session(&HeaderMap::from_iter([(
-                COOKIE,
-                HeaderValue::try_from(cookie).unwrap(),
-            )]))
-        };
+        let bears = |cookie: String| session(&bearing(&cookie), false);
         assert_eq!(
             bears(format!("a=b; {SESSION}={key}; c=d")),
             Some(key.clone())
@@ -116,17 +143,31 @@ mod tests {
     }
 
     #[test]
+    fn over_tls_nobody_elses_cookie_counts() {
+        let (own, planted) = (new_key().unwrap(), new_key().unwrap());
+        let both = format!("{SESSION}={planted}; __Host-{SESSION}={own}");
+        for secure in [true, false] {
+            assert_eq!(session(&bearing(&both), secure), Some(own.clone()));
+        }
+        let bare = bearing(&format!("{SESSION}={planted}"));
+        assert_eq!(session(&bare, true), None);
+        assert_eq!(session(&bare, false), Some(planted));
+    }
+
+    #[test]
     fn no_script_reads_it_and_no_other_site_sends_it() {
         let given = give_session("key", true);
         let given = given.to_str().unwrap();
         for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
             assert!(given.split("; ").any(|part| part == attribute), "{given}");
         }
-        assert!(
-            !give_session("key", false)
-                .to_str()
-                .unwrap()
-                .contains("Secure")
-        );
+        // What a browser asks of the prefix: Secure, this path, and no Domain.
+        assert!(given.starts_with("__Host-alertbridge_session=key;"));
+        assert!(!given.contains("Domain"), "{given}");
+
+        let given = give_session("key", false);
+        let given = given.to_str().unwrap();
+        assert!(given.starts_with("alertbridge_session=key;"), "{given}");
+        assert!(!given.contains("Secure"), "{given}");
     }
 }

@@ -99,11 +99,6 @@ impl Oidc {
         host.to_owned()
     }
 
-    /// Whether browsers come back over TLS.
-    pub(super) fn is_secure(&self) -> bool {
-        self.redirect.url().scheme() == "https"
-    }
-
     /// Where a browser that holds `key` is sent; it is led to the path `next` in the end.
     pub(super) async fn begin(&self, key: &str, next: &str, clock: &Clock) -> Result<Url, Refusal> {
         let provider = self.provider(clock).await?;

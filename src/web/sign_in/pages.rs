@@ -9,14 +9,14 @@ use axum::{
         HeaderMap, HeaderValue, StatusCode,
         header::{LOCATION, RETRY_AFTER, SET_COOKIE},
     },
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use serde::Deserialize;
 
 use super::{Unknown, by_password, cookie, end};
 use crate::web::{
-    Admin, Here,
-    access::{Peer, is_secure},
+    Admin,
+    access::{Peer, Secure},
     ask::Query,
     pages::sign_in::page,
 };
@@ -56,17 +56,22 @@ pub(in crate::web) async fn form(
 
 pub(in crate::web) async fn sign_in(
     State(admin): State<Arc<Admin>>,
-    Extension(Here(here)): Extension<Here>,
+    Extension(Secure(secure)): Extension<Secure>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     Form(given): Form<Credentials>,
 ) -> Response {
     let next = own_path(&given.next);
-    match by_password(&admin, peer, &given.name, &given.password).await {
-        Ok(key) => {
-            let cookie = cookie::give_session(&key, is_secure(here.ip(), &headers));
+    let known = cookie::known(&headers, secure);
+    let credentials = (given.name.as_str(), given.password.as_str());
+    match by_password(&admin, peer, credentials, known.as_deref()).await {
+        Ok((key, mark)) => {
             let to = HeaderValue::try_from(next).unwrap_or(HeaderValue::from_static("/"));
-            let said = [(SET_COOKIE, cookie), (LOCATION, to)];
+            let said = AppendHeaders([
+                (SET_COOKIE, cookie::give_session(&key, secure)),
+                (SET_COOKIE, cookie::give_known(&mark, secure)),
+                (LOCATION, to),
+            ]);
             (StatusCode::SEE_OTHER, said).into_response()
         }
         Err(unknown) => {
@@ -83,13 +88,13 @@ pub(in crate::web) async fn sign_in(
 
 pub(in crate::web) async fn sign_out(
     State(admin): State<Arc<Admin>>,
-    Extension(Here(here)): Extension<Here>,
+    Extension(Secure(secure)): Extension<Secure>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(problem) = end(&admin, &headers).await {
+    if let Err(problem) = end(&admin, &headers, secure).await {
         return problem.into_response();
     }
-    let cookie = cookie::take_session(is_secure(here.ip(), &headers));
+    let cookie = cookie::take_session(secure);
     let to = HeaderValue::from_static("/");
     (
         StatusCode::SEE_OTHER,

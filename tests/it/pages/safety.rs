@@ -133,6 +133,52 @@ async fn every_page_forbids_what_it_does_not_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_shown_is_said_in_a_sentence() {
+    let bed = Bed::new();
+    for (page, more, status, said) in [
+        ("/mails/99", None, 404, "There is no mail 99."),
+        ("/no/such/page", None, 404, "There is no such page."),
+        (
+            "/objectives?at=yesterday",
+            None,
+            400,
+            "`at`: write it like 2026-03-01T03:00:00Z or 2026-03-01.",
+        ),
+        (
+            "/",
+            Some(("host", "evil.test")),
+            421,
+            "This listener is not known by the name in Host: use its address, or add the name to \
+             admin.hosts.",
+        ),
+        (
+            "/",
+            Some(("origin", "https://evil.test")),
+            403,
+            "The page that sent this is of another origin: add its name to admin.hosts.",
+        ),
+    ] {
+        let mut request = client().get(bed.at(page)).header("accept", "text/html");
+        if let Some((name, value)) = more {
+            request = request.header(name, value);
+        }
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), status, "{page}");
+        let text = reply.text().await.unwrap().replace("&#x2f;", "/");
+        assert!(text.contains(said), "{page}: {text}");
+        for jargon in ["Not Found", "Bad Request", "Forbidden", "Misdirected"] {
+            assert!(!text.contains(jargon), "{page}: {text}");
+        }
+    }
+    let api = client().get(bed.at("/api/v1/mails"));
+    let reply = api.header("host", "evil.test").send().await.unwrap();
+    assert_eq!(
+        reply.headers()[header::CONTENT_TYPE],
+        "application/problem+json"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_site_can_do_nothing_by_a_form_of_its_own() {
     let bed = Bed::new();
     bed.send(&Alert::new("BROKE")).await;
@@ -241,6 +287,21 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     assert_eq!(tab.path(), "/incidents/BROKE/resolve");
     tab.choose("Leave it");
     assert!(tab.says().contains("open for"), "{}", tab.says());
+
+    // A page that stays open says that it is no longer what is.
+    let kept = Tab::open(Look::default());
+    kept.go(&bed.at("/sign-in"));
+    kept.fill("#name", "ann");
+    kept.fill("#password", "correct horse");
+    kept.choose("Sign in");
+    let says =
+        |text: &str| format!("document.querySelector('#live').innerText.startsWith('{text}')");
+    kept.until(&says("Live: "));
+    write(&HASH.replace("v=19$m=256", "v=19$m=257"));
+    let more = Alert::new("MORE").mail();
+    assert_eq!(bed.bridge.post(&more).await.unwrap(), 202);
+    kept.until(&says("Not live: you are signed out."));
+    write(HASH);
     tab.follow("footer button");
 
     // Who may look may not act.
@@ -249,7 +310,8 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     assert!(tab.says().contains("open for") && !tab.says().contains("Resolve by hand"));
     tab.go(&bed.at("/incidents/BROKE/resolve"));
     assert!(
-        tab.says().contains("only an operator may act."),
+        tab.says()
+            .contains("Only an operator may act: vic is a viewer"),
         "{}",
         tab.says()
     );

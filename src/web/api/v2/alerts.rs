@@ -18,7 +18,10 @@ use crate::{
         Admin,
         list::Walk,
         problem::Problem,
-        views::incidents::{self, Incident, IncidentQuery, IncidentState},
+        views::{
+            incidents::{self, Incident, IncidentQuery, IncidentState},
+            named::title,
+        },
     },
 };
 
@@ -143,8 +146,8 @@ fn alert(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp
     labels.retain(|_, value| !value.is_empty());
     labels.insert("alertname".into(), alert_name(&labels).to_owned());
 
-    let summary = labels.get("summary").or(labels.get("title"));
-    let annotations = summary.map(|summary| ("summary", summary.clone()));
+    let summary = labels.get("summary").cloned();
+    let summary = summary.unwrap_or_else(|| title(&labels, &incident.row.incident_id));
     let id = format!(
         "{}\n{}",
         incident.row.kind.as_str(),
@@ -152,7 +155,7 @@ fn alert(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp
     );
 
     Alert {
-        annotations: annotations.into_iter().collect(),
+        annotations: [("summary", summary)].into(),
         ends_at: now.saturating_add(OPEN_FOR).unwrap_or(now),
         fingerprint: sha256_hex(id.as_bytes())[..16].to_owned(),
         receivers: receivers

@@ -12,11 +12,12 @@ use crate::{
         Admin,
         ask::Path,
         form::Fields,
-        pages::{Answer, confirm::Question, done, frame::View, incident_at, named::title, words},
+        pages::{Answer, confirm::Question, done, frame::View, incident_at, words},
         problem::Problem,
         views::{
             deliveries,
             incidents::{self, Story},
+            named::title,
         },
         who::Who,
     },

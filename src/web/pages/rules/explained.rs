@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::pages::words::{Fact, Label, integration};
+use crate::web::pages::words::{self, Fact, Label, integration};
 
 /// A mail, explained.
 #[derive(Debug, Serialize)]
@@ -44,13 +44,16 @@ impl Explained {
         };
         Self {
             heading,
-            items: items.iter().map(Item::new).collect(),
+            items: items
+                .iter()
+                .map(|item| Item::new(item, items.len() > 1))
+                .collect(),
         }
     }
 }
 
 impl Item {
-    fn new(item: &Value) -> Self {
+    fn new(item: &Value, is_one_of_several: bool) -> Self {
         let text = |value: &Value| {
             value
                 .as_str()
@@ -59,8 +62,8 @@ impl Item {
         };
         let outcome = text(&item["outcome"]).unwrap_or_default();
         let heading = match item["item"].as_u64() {
-            Some(number) => format!("{number}. {outcome}"),
-            None => outcome,
+            Some(number) if is_one_of_several => format!("{number}. {outcome}"),
+            _ => outcome,
         };
 
         let mut facts = Vec::new();
@@ -68,7 +71,11 @@ impl Item {
             |name, value: Option<String>| facts.extend(value.map(|text| Fact::new(name, text)));
         fact("Why", text(&item["reason"]));
         fact("Profile", text(&item["profile"]));
-        fact("Its sender", text(&item["authenticity"]["verdict"]));
+        let authenticity = serde_json::from_value(item["authenticity"].clone());
+        fact(
+            "Its sender",
+            authenticity.ok().map(|one| words::proof(&one)),
+        );
         fact("Evidence", text(&item["authenticity"]["detail"]));
         fact("Incident", text(&item["labels"]["incident_id"]));
         fact("Severity", text(&item["labels"]["severity"]));

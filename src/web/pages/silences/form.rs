@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    clock,
     delivery::sha256_hex,
     settings::Duration,
     web::{
@@ -87,11 +88,7 @@ impl Form {
             .map_err(|error| wrong("For how long", &error))?;
         let starts_at = match self.start.trim() {
             "" => None,
-            start => Some(
-                start
-                    .parse::<Timestamp>()
-                    .map_err(|error| wrong("From", &error))?,
-            ),
+            start => Some(clock::read(start, now).map_err(|error| wrong("From", &error))?),
         };
         let ends_at = starts_at.unwrap_or(now).saturating_add(length.as_signed());
 

@@ -15,13 +15,15 @@ use super::{Brought, Oidc, Refusal, Ticket, no_randomness};
 use crate::{
     telemetry,
     web::{
-        Admin, Here,
-        access::{Peer, is_secure},
+        Admin,
+        access::{Peer, Secure},
         ask::Query,
         pages::sign_in::page,
         problem::Problem,
         sign_in::{
-            Login, Unknown, begin as begin_session, cookie,
+            Login, Unknown,
+            attempts::By,
+            begin as begin_session, cookie,
             pages::{Back, own_path},
         },
     },
@@ -43,7 +45,7 @@ fn nobody_by_it() -> Response {
 /// ends no sign-in of the first.
 pub(in crate::web) async fn begin(
     State(admin): State<Arc<Admin>>,
-    Extension(Here(here)): Extension<Here>,
+    Extension(Secure(secure)): Extension<Secure>,
     headers: HeaderMap,
     Query(Back { next }): Query<Back>,
 ) -> Response {
@@ -51,7 +53,7 @@ pub(in crate::web) async fn begin(
         return nobody_by_it();
     };
     let next = own_path(&next);
-    let key = cookie::ticket(&headers).map_or_else(cookie::new_key, Ok);
+    let key = cookie::ticket(&headers, secure).map_or_else(cookie::new_key, Ok);
     let begun = match key {
         Ok(key) => {
             let url = oidc.begin(&key, next, &admin.clock).await;
@@ -62,7 +64,6 @@ pub(in crate::web) async fn begin(
 
     match begun {
         Ok((key, url)) => {
-            let secure = oidc.is_secure() || is_secure(here.ip(), &headers);
             let cookie = cookie::give_ticket(&key, secure);
             away(url.as_str(), [cookie])
         }
@@ -73,7 +74,7 @@ pub(in crate::web) async fn begin(
 /// Takes back a browser that comes from the provider, and begins its session.
 pub(in crate::web) async fn callback(
     State(admin): State<Arc<Admin>>,
-    Extension(Here(here)): Extension<Here>,
+    Extension(Secure(secure)): Extension<Secure>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     Query(brought): Query<Brought>,
@@ -82,14 +83,14 @@ pub(in crate::web) async fn callback(
         return nobody_by_it();
     };
     let now = admin.clock.now();
-    if let Some(seconds) = admin.sign_in.attempts.pause(peer, None, now) {
+    if let Some(seconds) = admin.sign_in.attempts.pause(By::Address(peer), now) {
         return refused(&admin, "/", &Unknown::TooMany(seconds).into());
     }
 
-    let secure = oidc.is_secure() || is_secure(here.ip(), &headers);
-    match finish(&admin, oidc, &headers, brought).await {
+    let held = cookie::ticket(&headers, secure);
+    match finish(&admin, oidc, held.as_deref(), brought).await {
         Ok((key, name, ticket)) => {
-            admin.sign_in.attempts.succeeded(peer, &name);
+            admin.sign_in.attempts.succeeded(By::Name(peer, &name));
             let cookies = [
                 cookie::give_session(&key, secure),
                 cookie::take_ticket(secure),
@@ -99,7 +100,7 @@ pub(in crate::web) async fn callback(
         Err(refusal) => {
             // What makes this bridge ask the provider may not be had for nothing.
             if refusal.had_the_provider_asked() {
-                admin.sign_in.attempts.failed(peer, None, now);
+                admin.sign_in.attempts.failed(By::Address(peer), now);
             }
             telemetry::sign_in_refused(peer, &refusal.to_string());
             refused(&admin, "/", &refusal)
@@ -110,12 +111,11 @@ pub(in crate::web) async fn callback(
 async fn finish(
     admin: &Admin,
     oidc: &Oidc,
-    headers: &HeaderMap,
+    held: Option<&str>,
     brought: Brought,
 ) -> Result<(String, String, Ticket), Refusal> {
-    let held = cookie::ticket(headers);
     let (admitted, ticket) = oidc
-        .finish(held.as_deref(), brought, &*admin.ledger, &admin.clock)
+        .finish(held, brought, &*admin.ledger, &admin.clock)
         .await?;
     let role = admitted.role.as_str();
     let key = begin_session(admin, &admitted.name, role, "oidc", oidc.stamp()).await?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::settings::{
+    host::in_ascii,
     oidc::{Allowed, Oidc},
     users::Role,
 };
@@ -30,6 +31,8 @@ pub struct Person {
     is_unverified: bool,
     /// None: the provider says nothing of groups.
     groups: Option<Vec<String>>,
+    /// Whether it says that they are in more groups than its token holds.
+    has_too_many_groups: bool,
 }
 
 impl Person {
@@ -59,6 +62,7 @@ impl Person {
         Self {
             subject: self.subject,
             is_unverified: self.is_unverified || told.is_unverified,
+            has_too_many_groups: self.has_too_many_groups || told.has_too_many_groups,
             email: self.email.or(told.email),
             groups: self.groups.or(told.groups),
         }
@@ -72,11 +76,16 @@ impl Person {
         groups_claim: &str,
     ) -> Self {
         let is_verified = verified == Some(true);
+        // Claims that stand elsewhere (OpenID Connect Core, 5.6.2): Entra writes more than 200
+        // groups there, where none of its own services is asked here.
+        let elsewhere = more.claims.get("_claim_names");
+        let elsewhere = elsewhere.and_then(|names| names.get(groups_claim));
         Self {
             subject: subject.as_str().to_owned(),
             email: email.filter(|_| is_verified).map(ToOwned::to_owned),
             is_unverified: email.is_some() && !is_verified,
             groups: more.claims.get(groups_claim).map(listed),
+            has_too_many_groups: elsewhere.is_some(),
         }
     }
 
@@ -95,15 +104,17 @@ impl Person {
     }
 
     fn is_named(&self, one: &Allowed) -> bool {
-        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-        let email = self.email.as_deref();
-        let domain = email
-            .and_then(|email| email.rsplit_once('@'))
-            .map(|(_, domain)| domain);
+        let parts = |email: &str| {
+            let (local, domain) = email.rsplit_once('@')?;
+            Some((local.to_ascii_lowercase(), in_ascii(domain)))
+        };
+        let email = self.email.as_deref().and_then(parts);
 
         match (&one.email, &one.email_domain, &one.group, &one.subject) {
-            (Some(named), None, None, None) => email.is_some_and(|email| same(email, named)),
-            (None, Some(named), None, None) => domain.is_some_and(|domain| same(domain, named)),
+            (Some(named), None, None, None) => email.is_some() && email == parts(named),
+            (None, Some(named), None, None) => {
+                email.is_some_and(|(_, domain)| domain == in_ascii(named))
+            }
             (None, None, Some(named), None) => {
                 self.groups.iter().flatten().any(|group| group == named)
             }
@@ -117,6 +128,9 @@ impl Person {
     pub fn left_unsaid(&self) -> &'static str {
         if self.email.is_none() && self.is_unverified {
             ". The provider does not say that their mail address is verified"
+        } else if self.groups.is_none() && self.has_too_many_groups {
+            ". They are in more groups than the provider's token holds: have it name the groups \
+             alone that this application is assigned, or its own roles (`groups_claim: roles`)"
         } else {
             ""
         }
@@ -186,6 +200,33 @@ mod tests {
             let role = ann(json!(["dev", "oncall"])).role(&allowed);
             assert_eq!(role.is_some(), named, "{how} {who}");
         }
+    }
+
+    #[test]
+    fn a_domain_is_the_same_in_either_alphabet() {
+        for said in ["ann@BÜCHER.example", "Ann@xn--bcher-kva.example"] {
+            let ann = person(Some(said), Some(true), Value::Null);
+            for named in ["bücher.example", "XN--BCHER-KVA.example"] {
+                let domain = [allowed("email_domain", named, Role::Viewer)];
+                assert_eq!(ann.role(&domain), Some(Role::Viewer), "{said} {named}");
+                let email = [allowed("email", &format!("ann@{named}"), Role::Viewer)];
+                assert_eq!(ann.role(&email), Some(Role::Viewer), "{said} {named}");
+            }
+            let other = [allowed("email_domain", "bucher.example", Role::Viewer)];
+            assert_eq!(ann.role(&other), None, "{said}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_in_too_many_groups_is_told_so() {
+        let mut more = More::default();
+        let elsewhere = json!({ "groups": "src1" });
+        more.claims.insert("_claim_names".to_owned(), elsewhere);
+        let subject = SubjectIdentifier::new("42".to_owned());
+        let person = |claim| Person::new(&subject, None, None, &more, claim);
+        let hint = person("groups").left_unsaid();
+        assert!(hint.contains("`groups_claim: roles`"), "{hint}");
+        assert_eq!(person("roles").left_unsaid(), "");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Refusal {
     #[error("what the identity provider says of you cannot be believed: {0}")]
     Untrue(String),
     #[error(
-        "{name} may not sign in here: no entry of `admin.login.oidc.allowed` names them{unsaid}"
+        "no entry of `admin.login.oidc.allowed` names {name}, who may not sign in here{unsaid}"
     )]
     NotAllowed { name: String, unsaid: &'static str },
     #[error("{}", .0.problem().detail)]

@@ -34,6 +34,8 @@ pub fn believe(
         .id_token_verifier()
         .set_allowed_algs(provider.signatures())
         .set_time_fn(move || early)
+        // Of several audiences the authorized party says whose the token is: see below.
+        .set_other_audience_verifier_fn(|_| true)
         .set_issue_time_verifier_fn(move |at| {
             if at <= late {
                 return Ok(());
@@ -43,11 +45,18 @@ pub fn believe(
 
     let claims: &IdTokenClaims<More, CoreGenderClaim> =
         token.claims(&verifier, &Nonce::new(ticket.nonce()))?;
-    if claims
-        .authorized_party()
-        .is_some_and(|party| party != ours.client_id())
-    {
-        return Err(other("it is another application's"));
+    match claims.authorized_party() {
+        Some(party) if party != ours.client_id() => {
+            return Err(other("it is another application's"));
+        }
+        None if claims.audiences().len() > 1 => {
+            return Err(other(
+                "it is for several applications (`aud`), and does not say that it was issued to \
+                 this one (`azp`): have the provider name this application's `client_id` alone in \
+                 `aud`, or in `azp` too",
+            ));
+        }
+        _ => {}
     }
     let not_before = claims.additional_claims().claims.get("nbf");
     if not_before
