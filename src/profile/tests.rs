@@ -193,7 +193,7 @@ fn a_list_is_known_by_its_id_and_by_the_whole_field() {
         profile
             .matching
             .miss(format!("List-Id: {list}\r\n").as_bytes())
-            == None
+            .is_none()
     };
     for list in ["The alerts <alerts.example.com>", "<alerts.example.com>"] {
         for (matcher, expected) in [
