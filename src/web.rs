@@ -7,7 +7,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -74,6 +77,8 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does
 /// not answer is to show.
 const PROBE: Duration = Duration::from_secs(3);
+/// How often readiness is looked at for who finds no place.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// What the pages are made from.
 pub struct Admin {
@@ -118,10 +123,16 @@ pub async fn run(listener: Listener, capacity: Capacity, admin: Admin, stop: Can
     let admin = Arc::new(admin);
     let server = Server {
         router: TowerToHyperService::new(router(Arc::clone(&admin))),
+        admin: Arc::clone(&admin),
+        is_ready: Arc::default(),
         stop: stop.clone(),
     };
+    let bounds = Bounds {
+        heartbeat: BEAT,
+        ..Bounds::default()
+    };
     tokio::join!(
-        listener.serve(Bounds::default(), &capacity, Arc::new(server), &stop),
+        listener.serve(bounds, &capacity, Arc::new(server), &stop),
         admin.live.run(&*admin.browse, stop.clone()),
     );
 }
@@ -134,8 +145,15 @@ pub fn bind(listen: &str) -> Result<Listener, BindError> {
 /// The answer of a process that is alive.
 const HEALTHY: &str = "ok\n";
 
+/// The answers of `/-/ready` to who is not signed in.
+const READY: &str = "ready\n";
+const NOT_READY: &str = "not ready\n";
+
 struct Server {
     router: TowerToHyperService<Router>,
+    admin: Arc<Admin>,
+    /// Whether it was ready at the last beat, for who asks while there is no place.
+    is_ready: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -152,13 +170,29 @@ impl Reception for Server {
     }
 
     fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8> {
-        // A crowd is no reason for whoever watches the process to restart it.
+        let plain = [("content-type", "text/plain; charset=utf-8")];
+        let reply = |status, text| listener::http::reply(status, &plain, text);
+
+        // A crowd at this door is no reason to restart the process, or to keep mail from it.
         if said.starts_with(b"GET /-/healthy ") {
-            let headers = [("content-type", "text/plain; charset=utf-8")];
-            return listener::http::reply("200 OK", &headers, HEALTHY);
+            return reply("200 OK", HEALTHY);
+        }
+        if said.starts_with(b"GET /-/ready ") {
+            return if self.is_ready.load(Relaxed) {
+                reply("200 OK", READY)
+            } else {
+                reply("503 Service Unavailable", NOT_READY)
+            };
         }
         telemetry::connection_refused("admin", peer, why.reason());
         listener::http::busy(why)
+    }
+
+    fn beat(&self) {
+        let (admin, is_ready) = (Arc::clone(&self.admin), Arc::clone(&self.is_ready));
+        tokio::spawn(async move {
+            is_ready.store(failing(&admin).await.is_empty(), Relaxed);
+        });
     }
 
     async fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
@@ -277,14 +311,9 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// Ready while the store can be written and every ingress has done its work lately. What fails is
-/// told to who is signed in.
-async fn ready(
-    State(admin): State<Arc<Admin>>,
-    Extension(Secure(secure)): Extension<Secure>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
+/// What keeps the bridge from doing its work: a store that cannot be written, and every ingress
+/// that has not done its work lately.
+async fn failing(admin: &Admin) -> Vec<String> {
     let mut failing = Vec::new();
     match timeout(PROBE, admin.store.ping()).await {
         Ok(Ok(())) => {}
@@ -308,9 +337,20 @@ async fn ready(
         }
     }
 
+    failing
+}
+
+/// Ready while nothing fails. What fails is told to who is signed in.
+async fn ready(
+    State(admin): State<Arc<Admin>>,
+    Extension(Secure(secure)): Extension<Secure>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let failing = failing(&admin).await;
     let canary = canary(&admin.canary.borrow());
     if failing.is_empty() && canary.is_none() {
-        return "ready\n".into_response();
+        return READY.into_response();
     }
 
     let bearing = Bearing {
@@ -321,13 +361,13 @@ async fn ready(
     let known = sign_in::identify(&admin, &bearing).await;
     let canary = canary.filter(|_| known.is_ok()).unwrap_or_default();
     if failing.is_empty() {
-        return format!("ready\n{canary}").into_response();
+        return format!("{READY}{canary}").into_response();
     }
 
     let text = if known.is_ok() {
         failing.join("\n") + "\n" + &canary
     } else {
-        "not ready\n".to_owned()
+        NOT_READY.to_owned()
     };
 
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()

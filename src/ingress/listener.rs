@@ -57,8 +57,10 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long a client that has lost its place may take to leave.
 const PARTING: Duration = Duration::from_secs(1);
-/// The clients without a place that are served the reason, and for how long; more are disconnected.
-const TURNED_AWAY: usize = 16;
+/// The clients without a place that are heard before they are told the reason, and until they have
+/// read it; more are told at once and disconnected.
+const TURNED_AWAY: usize = 32;
+const FIRST_WORDS: Duration = Duration::from_millis(100);
 const HEARD_OUT: Duration = Duration::from_secs(1);
 const HEARD: u64 = 64 << 10;
 /// How much tells what a client without a place wants.
@@ -206,10 +208,16 @@ impl Listener {
                                 sessions.spawn(session);
                             }
                             Err(why) => {
-                                let said = said_so_far(&stream);
-                                let words = reception.turn_away(peer.ip(), why, &said);
-                                let permit = Arc::clone(&turned_away).try_acquire_owned().ok();
-                                turn_away(stream, &words, permit);
+                                let turned = TurnedAway {
+                                    reception: Arc::clone(&reception),
+                                    stream,
+                                    peer: peer.ip(),
+                                    why,
+                                };
+                                match Arc::clone(&turned_away).try_acquire_owned() {
+                                    Ok(permit) => drop(tokio::spawn(turned.hear_out(permit))),
+                                    Err(_) => turned.leave(),
+                                }
                             }
                         }
                     }
@@ -264,21 +272,43 @@ fn said_so_far(stream: &TcpStream) -> Vec<u8> {
     said
 }
 
-/// Replies why there is no place, and reads the client's input if few are turned away: input after
-/// a close would make it discard the reply unread.
-fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphorePermit>) {
-    // The buffer of a new socket has space; if it has not, closing says enough.
-    let said = stream.try_write(words);
-    if let Some(permit) = permit.filter(|_| said.is_ok() && !words.is_empty()) {
-        tokio::spawn(async move {
+/// A client without a place.
+struct TurnedAway<R> {
+    reception: Arc<R>,
+    stream: TcpStream,
+    peer: IpAddr,
+    why: TooMany,
+}
+
+impl<R: Reception> TurnedAway<R> {
+    /// Replies to what it has said by now; returns false if there is nothing to read.
+    fn reply(&self) -> bool {
+        let said = said_so_far(&self.stream);
+        let words = self.reception.turn_away(self.peer, self.why, &said);
+        // The buffer of a new socket has space; if it has not, closing says enough.
+        !words.is_empty() && self.stream.try_write(&words).is_ok()
+    }
+
+    fn leave(self) {
+        self.reply();
+    }
+
+    /// Hears what it wants, replies, and reads the rest of its input: input after a close would
+    /// make it discard the reply unread.
+    async fn hear_out(self, permit: OwnedSemaphorePermit) {
+        // A request may come a moment after its connection; who says nothing is told as well.
+        let _ = timeout(FIRST_WORDS, self.stream.readable()).await;
+
+        if self.reply() {
+            let mut stream = self.stream;
             let heard_out = timeout(HEARD_OUT, async {
                 stream.shutdown().await?;
                 tokio::io::copy(&mut stream.take(HEARD), &mut tokio::io::sink()).await
             });
             // In either case the reply was sent.
             let _ = heard_out.await;
-            drop(permit);
-        });
+        }
+        drop(permit);
     }
 }
 

@@ -221,22 +221,23 @@ async fn honest_mail_goes_through(bridge: &Bridge, folder: &std::path::Path) {
 /// How long whoever watches the bridge waits for an answer.
 const PROBED_WITHIN: Duration = Duration::from_secs(3);
 
-/// Asks for health over and over, as an orchestrator does: each answer comes in its time. Ends when
-/// it is dropped.
+/// Asks for health and readiness over and over, as an orchestrator does: each answer comes in its
+/// time. Ends when it is dropped.
 async fn probed(bridge: &Bridge) -> std::convert::Infallible {
-    loop {
+    for path in ["/-/healthy", "/-/ready"].into_iter().cycle() {
         let begun = Instant::now();
         let mut answered = false;
         while !answered {
             let probe = harness::client()
-                .get(format!("{}/-/healthy", bridge.admin))
+                .get(format!("{}{path}", bridge.admin))
                 .timeout(PROBED_WITHIN);
             let answer = probe.send().await;
             answered = answer.as_ref().is_ok_and(|reply| reply.status() == 200);
-            assert!(begun.elapsed() < PROBED_WITHIN, "{answer:?}");
+            assert!(begun.elapsed() < PROBED_WITHIN, "{path}: {answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+    unreachable!("the paths go round")
 }
 
 /// Senders of genuine mail, each as fast as it is acknowledged, until the set is dropped.

@@ -823,6 +823,52 @@ fn an_alert_outside_of_all_parts_or_in_one_that_says_two_things_is_never_lost() 
 }
 
 #[test]
+fn a_sender_in_any_brackets_or_misspelt_is_never_taken_for_another() {
+    let around = [
+        ("\u{ff1c}", "\u{ff1e}"),
+        ("\u{300c}", "\u{300d}"),
+        ("\u{2039}", "\u{203a}"),
+        ("\u{201c}", "\u{201d}"),
+        ("\u{ab}", "\u{bb}"),
+        ("\u{a0}", "\u{a0}"),
+        ("{", "}"),
+        ("`", "`"),
+        ("*", "*"),
+        ("_", "_"),
+        ("|", "|"),
+        ("~", "~"),
+        ("//", ""),
+        ("", "/"),
+        ("\u{2192}", ""),
+    ];
+    let misspelt = [
+        "no-reply@@am.atlassian.com",
+        "no-reply@am..atlassian.com",
+        "no-reply@.am.atlassian.com",
+        "no-reply@[am.atlassian.com]",
+        "no-reply@",
+    ];
+    for seed in 0..600 {
+        let mut draw = draw(seed);
+        let (before, after) = around[draw.rng.usize(..around.len())];
+        let address = if draw.rng.u32(..4) == 0 {
+            draw.one(&misspelt).to_owned()
+        } else {
+            format!("{before}{SENDER}{after}")
+        };
+        let from = match draw.rng.u32(..4) {
+            0 => format!("Atlassian {address}"),
+            1 => format!("<{address}>"),
+            2 => format!("Atlassian <{address}>"),
+            _ => address,
+        };
+        let html = page(&mut draw, "disguised");
+        let eml = format!("From: {from}\r\nContent-Type: text/html\r\n\r\n{html}");
+        assert_not_lost(eml.as_bytes(), &from);
+    }
+}
+
+#[test]
 fn a_note_in_place_of_a_mail_is_told_in_any_encoding_and_language() {
     let subjects = [
         "Retrieval using the IMAP4 protocol failed for the following message: 7",

@@ -106,8 +106,11 @@ pub fn names(text: &[u8], configured: &[String]) -> bool {
             .iter()
             .any(|address| holds(text, &address.to_ascii_lowercase()))
     };
-    let plain = plain(&String::from_utf8_lossy(text));
-    has(&plain) || decoded(text).is_some_and(|text| has(&self::plain(&text)))
+    let said = String::from_utf8_lossy(text);
+    // White space may be left out of an address, or stand before one.
+    has(&said.to_ascii_lowercase())
+        || has(&plain(&said))
+        || decoded(text).is_some_and(|text| has(&plain(&text)))
 }
 
 /// Lower case, without white space, invisible characters and escapes.
