@@ -117,7 +117,7 @@ pub fn escalated(late: &Escalated) {
         delivery = late.delivery,
         receiver = target.receiver,
         integration = target.kind(),
-        "not delivered in time: the fallback is notified, unless it was already"
+        "not delivered in time: the fallback is notified"
     );
 }
 
