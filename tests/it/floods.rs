@@ -220,11 +220,14 @@ async fn honest_mail_goes_through(bridge: &Bridge, folder: &std::path::Path) {
 
 /// How long whoever watches the bridge waits for an answer.
 const PROBED_WITHIN: Duration = Duration::from_secs(3);
+/// Readiness is asked for several times before it is believed to be gone.
+const READY_WITHIN: Duration = Duration::from_secs(15);
 
 /// Asks for health and readiness over and over, as an orchestrator does: each answer comes in its
 /// time. Ends when it is dropped.
 async fn probed(bridge: &Bridge) -> std::convert::Infallible {
-    for path in ["/-/healthy", "/-/ready"].into_iter().cycle() {
+    let probes = [("/-/healthy", PROBED_WITHIN), ("/-/ready", READY_WITHIN)];
+    for (path, within) in probes.into_iter().cycle() {
         let begun = Instant::now();
         let mut answered = false;
         while !answered {
@@ -233,7 +236,7 @@ async fn probed(bridge: &Bridge) -> std::convert::Infallible {
                 .timeout(PROBED_WITHIN);
             let answer = probe.send().await;
             answered = answer.as_ref().is_ok_and(|reply| reply.status() == 200);
-            assert!(begun.elapsed() < PROBED_WITHIN, "{path}: {answer:?}");
+            assert!(begun.elapsed() < within, "{path}: {answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
