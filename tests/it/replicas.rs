@@ -156,6 +156,16 @@ impl Fleet {
     /// Sends the mails, a third of them to two replicas at once; returns the numbers HTTP
     /// acknowledged.
     pub fn send(&self, mails: &[Generated], seed: u64) -> JoinHandle<Vec<i64>> {
+        self.send_released(mails, seed, &Arc::new(AtomicUsize::new(usize::MAX)))
+    }
+
+    /// Sends the mails likewise, each sender as many of its own as are released by then.
+    fn send_released(
+        &self,
+        mails: &[Generated],
+        seed: u64,
+        released: &Arc<AtomicUsize>,
+    ) -> JoinHandle<Vec<i64>> {
         const SENDERS: usize = 8;
         let mut shares = vec![Vec::new(); SENDERS];
         for mail in mails {
@@ -172,12 +182,14 @@ impl Fleet {
             shares[share].push(eml);
         }
         let (replicas, database) = (self.replicas.clone(), Arc::clone(&self.database));
+        let released = Arc::clone(released);
         tokio::spawn(async move {
             let senders = shares.into_iter().enumerate().map(|(number, mails)| {
                 let rng = fastrand::Rng::with_seed(seed + number as u64);
                 Sender {
                     replicas: &replicas,
                     database: &database,
+                    released: &released,
                     rng,
                 }
                 .send(mails)
@@ -225,13 +237,18 @@ impl Fleet {
 struct Sender<'a> {
     replicas: &'a [Arc<Replica>],
     database: &'a Database,
+    /// How many of its mails may be on their way by now.
+    released: &'a AtomicUsize,
     rng: fastrand::Rng,
 }
 
 impl Sender<'_> {
     async fn send(mut self, mails: Vec<Vec<u8>>) -> Vec<i64> {
         let mut numbers = Vec::new();
-        for mail in mails {
+        for (index, mail) in mails.into_iter().enumerate() {
+            while self.released.load(Ordering::SeqCst) <= index {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             let [first, second] = [self.rng.fork(), self.rng.fork()];
             if self.rng.u8(..3) == 0 {
                 let (one, two) = tokio::join!(
@@ -318,14 +335,18 @@ impl Sender<'_> {
     }
 }
 
+/// How long a round waits for its crash before each sender has one more mail.
+const MORE: Duration = Duration::from_millis(400);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
     let begun = Instant::now();
     let database = Database::create().await;
     let urls = [database.url(), database.url(), database.url()];
     let fleet = Fleet::start(database, urls).await;
-    let mails = generator::generate(4711, 240);
-    let sending = fleet.send(&mails, 1);
+    let mails = generator::generate(4711, 400);
+    let released = Arc::new(AtomicUsize::new(2));
+    let sending = fleet.send_released(&mails, 1, &released);
     let mut rng = fastrand::Rng::with_seed(4711);
     let mut crashes = 0;
     // One dies between any two steps that matter, over and over; another at any time.
@@ -345,23 +366,30 @@ async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
         );
         planned.kill();
         planned.start(point).await;
+        released.fetch_add(2, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(rng.u64(50..400))).await;
         killed.kill();
         crashes += 2;
         let deadline = Instant::now() + PATIENCE;
-        while !planned.ended() && !sending.is_finished() {
+        let mut more = Instant::now();
+        while !planned.ended() {
             assert!(
                 Instant::now() < deadline,
                 "{point} was not reached:\n{}",
                 tail(&planned.log())
             );
+            // Mails that the others take while this one starts bring it no nearer to its point.
+            if Instant::now() > more {
+                released.fetch_add(1, Ordering::SeqCst);
+                more += MORE;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert!(planned.ended(), "the mails were too few to reach {point}");
         crashes += 1;
         planned.kill();
         join_all([planned.start(""), killed.start("")]).await;
     }
+    released.store(usize::MAX, Ordering::SeqCst);
     let numbers = tokio::time::timeout(2 * PATIENCE, sending)
         .await
         .expect("the senders hang")
