@@ -160,7 +160,7 @@ impl Fleet {
     }
 
     /// Sends the mails likewise, each sender as many of its own as are released by then.
-    fn send_released(
+    pub fn send_released(
         &self,
         mails: &[Generated],
         seed: u64,

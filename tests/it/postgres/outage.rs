@@ -1,7 +1,13 @@
 //! The server crashes and comes back, again and again, while mail comes in: the bridges go on by
 //! themselves.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use super::{Database, Server};
 use crate::{
@@ -39,10 +45,13 @@ async fn a_server_that_crashes_and_comes_back_costs_no_mail_and_no_second_alert(
     let urls = [(); REPLICAS].map(|()| database.url());
     let fleet = Fleet::start(database, urls).await;
     let server = fleet.database.server();
-    let mails = generator::generate(1815, 160);
-    let sending = fleet.send(&mails, 3);
+    let mails = generator::generate(1815, 240);
+    let released = Arc::new(AtomicUsize::new(0));
+    let sending = fleet.send_released(&mails, 3, &released);
     let mut rng = fastrand::Rng::with_seed(1815);
     for _ in 0..OUTAGES {
+        // The rest waits, however long the replicas take to come back.
+        released.fetch_add(6, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(rng.u64(200..1500))).await;
         assert!(!sending.is_finished(), "the mails were too few");
         server.stop_at_once().await;
@@ -63,6 +72,7 @@ async fn a_server_that_crashes_and_comes_back_costs_no_mail_and_no_second_alert(
         server.start_again().await;
         until_ready(&fleet, 200, "ready").await;
     }
+    released.store(usize::MAX, Ordering::SeqCst);
     let numbers = tokio::time::timeout(2 * PATIENCE, sending)
         .await
         .expect("the senders hang")
