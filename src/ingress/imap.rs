@@ -40,6 +40,7 @@ mod fetched;
 mod framing;
 mod notation;
 pub mod oauth;
+mod passed;
 mod patience;
 mod plain;
 mod reach;

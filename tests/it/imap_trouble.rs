@@ -342,6 +342,60 @@ async fn a_search_that_lags_behind_the_announcement_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_mail_that_is_found_after_a_later_one_is_read_once() {
+    let mailbox = Mailbox::start().await;
+    let running = run(&mailbox);
+    running.is_well().await;
+    // Each is hidden behind later ones for a while, the first behind the very first looks.
+    let (mut hidden, mut read) = (Vec::new(), 0);
+    for number in 0..12 {
+        let mut state = mailbox.state();
+        let uid = state.uid_next;
+        if number % 3 == 0 {
+            state.unindexed.insert(uid);
+            hidden.push(uid);
+        } else {
+            read += 1;
+        }
+        drop(state);
+        mailbox.deliver(&mail(number));
+        running.has(read).await;
+        if hidden.len() == 2 {
+            for uid in hidden.drain(..) {
+                mailbox.state().unindexed.remove(&uid);
+                read += 1;
+                running.has(read).await;
+            }
+        }
+    }
+    let looks = mailbox.asked("SEARCH");
+    eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (0..12).map(mail).collect());
+    mailbox.assert_kept_to_the_protocol();
+}
+
+#[tokio::test]
+async fn mail_of_before_is_not_new_because_it_lies_behind_the_bookmark() {
+    let mailbox = Mailbox::start().await;
+    for number in 0..3 {
+        mailbox.deliver(&mail(number));
+    }
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(0),
+        ..settings(&mailbox)
+    };
+    let running = Running::with(&settings, Arc::default(), hasty());
+    running.is_well().await;
+    mailbox.deliver(&mail(3));
+    running.has(1).await;
+    let looks = mailbox.asked("SEARCH");
+    eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, vec![mail(3)]);
+}
+
+#[tokio::test]
 async fn a_folder_of_few_mails_is_looked_through_at_once_however_high_their_uids() {
     let mailbox = Mailbox::start().await;
     mailbox.deliver(&mail(1));

@@ -92,6 +92,8 @@ pub struct State {
     pub refuses_expunge: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
+    /// SEARCH does not find these.
+    pub unindexed: BTreeSet<u32>,
     /// Everything it was asked.
     pub commands: Vec<String>,
     /// What a client must not do.
@@ -127,6 +129,7 @@ impl Mailbox {
             storm: 0,
             refuses_expunge: false,
             stale_searches: 0,
+            unindexed: BTreeSet::new(),
             commands: Vec::new(),
             violations: Vec::new(),
             connections: 0,
@@ -447,7 +450,7 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
         .zip(state.mails.keys())
         .filter(|(number, _)| is_in(numbers, count, *number))
         .map(|(_, uid)| *uid)
-        .filter(|uid| is_in(uids, last.max(1), *uid))
+        .filter(|uid| is_in(uids, last.max(1), *uid) && !state.unindexed.contains(uid))
         .collect();
     if state.stale_searches > 0 && found.last() == Some(&last) {
         state.stale_searches -= 1;

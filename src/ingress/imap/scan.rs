@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    ops::Bound,
     sync::Arc,
 };
 
@@ -102,15 +101,19 @@ impl<'a> Scan<'a> {
 
         let since = start.not_before.map(calendar_day);
         let (mut after, mut new, mut read) = (start.after, 0, start.after);
+        let above = self.backlog.passed.look_above(start.after);
+        if since.is_some() {
+            self.backlog.passed.leave_out_old();
+        }
 
-        for questions in walk::stretches(start.after, &self.folder) {
+        for questions in walk::stretches(above, &self.folder) {
             let Some(found) = self.find(&questions, since).await? else {
                 return Ok(Scanned::Stopped);
             };
             // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8).
             let found: Vec<u32> = found
-                .range((Bound::Excluded(after), Bound::Unbounded))
-                .copied()
+                .into_iter()
+                .filter(|uid| self.backlog.passed.is_new(*uid, after))
                 .filter(|uid| !self.backlog.is_wanted(*uid))
                 .collect();
             new += found.len();
@@ -276,6 +279,7 @@ impl<'a> Scan<'a> {
         // If the store refuses them, they are new, or known as wanted, to the next scan.
         came().for_each(|uid| self.backlog.forget(uid));
         self.commit_with(mails, last_uid, given, None).await?;
+        came().for_each(|uid| self.backlog.passed.add(uid));
 
         after::settle(self.session, &self.imap.settings, &uids, &cut).await
     }
@@ -310,6 +314,7 @@ impl<'a> Scan<'a> {
 
         self.inbox.accept(mails, Some(bookmark)).await?;
         self.backlog.kept(&wanted);
+        self.backlog.passed.moved_to(last_uid);
         (self.last_uid, self.rewound) = (last_uid, false);
 
         Ok(())

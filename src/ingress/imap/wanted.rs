@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::fault::Fault;
+use super::{fault::Fault, passed::Passed};
 use crate::message::Wanted;
 
 /// The tries after which a mail is announced, if the server returns other mails,
@@ -41,6 +41,7 @@ pub(super) struct Backlog {
     last_given: Option<u32>,
     /// How often announced mails are looked for.
     rescan: Duration,
+    pub(super) passed: Passed,
 }
 
 /// A wanted mail.

@@ -59,6 +59,7 @@ impl Scan<'_> {
 
         if elsewhere {
             self.backlog.forget(uid);
+            self.backlog.passed.add(uid);
         }
 
         Ok(elsewhere)
@@ -70,6 +71,7 @@ impl Scan<'_> {
         if self.backlog.is_given_up(uid, self.imap.clock.now()) {
             self.backlog.forget(uid);
             self.commit_with(Vec::new(), 0, vec![uid], None).await?;
+            self.backlog.passed.add(uid);
             return Ok(true);
         }
 
