@@ -79,30 +79,25 @@ pub const STAGE: &str = "stage";
 
 /// The labels of a mail's alert; if the alert could not be read, those that are known anyway.
 ///
-/// `said` is what the mail states about its incident, and `None` if it could not be read.
+/// `said` is what the mail states about its incident or, if that could not be read, what the mail
+/// itself is called.
 /// `recurrence_28d` counts the earlier openings of its series within 28 days; `None` means unknown.
 pub fn labels_of(
     profile: &str,
-    said: Option<&Labels>,
+    said: Result<&Labels, &Labels>,
     signal: Signal,
     severities: &Severities,
     authenticity: &Authenticity,
     ingress: &str,
     recurrence_28d: Option<u64>,
 ) -> Labels {
-    let mut labels = said.cloned().unwrap_or_default();
+    let (Ok(labels) | Err(labels)) = said;
+    let mut labels = labels.clone();
     let mut set = |name: &'static str, value: &str| {
         labels.insert(Cow::Borrowed(name), value.to_owned());
     };
 
-    set(
-        "kind",
-        if said.is_some() {
-            "incident"
-        } else {
-            "unparsed"
-        },
-    );
+    set("kind", if said.is_ok() { "incident" } else { "unparsed" });
 
     let phase = if signal == Signal::Resolve {
         Phase::Resolved
@@ -113,7 +108,7 @@ pub fn labels_of(
     set("profile", profile);
     set("ingress", ingress);
     set("authenticity", authenticity.verdict.as_str());
-    if said.is_some() {
+    if said.is_ok() {
         let recurrence = recurrence_28d.map(|times| times.to_string());
         set("recurrence_28d", recurrence.as_deref().unwrap_or_default());
     }

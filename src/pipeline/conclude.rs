@@ -248,9 +248,10 @@ impl Rules {
         });
         let earlier = memory.recurrence_28d.saturating_sub(its_own.into());
 
+        let unread = called(reading);
         labels_of(
             reading.profile.as_deref().unwrap_or_default(),
-            incident.map(|incident| &incident.labels),
+            incident.map_or(Err(&unread), |incident| Ok(&incident.labels)),
             signal,
             &treatment.severities,
             authenticity,
@@ -289,7 +290,7 @@ fn standing(
     treatment.policy.standing(mail, alert.signal(), app, now)
 }
 
-/// What a mail without an alert is listed by: its subject.
+/// What a mail is called whose alert, if it has one, could not be read: its subject.
 fn called(reading: &Reading) -> Labels {
     let subject = reading.subject_line.as_deref().unwrap_or_default();
     let subject = subject.trim();

@@ -101,13 +101,13 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
 }
 
 /// What an alert is called that has no title of its own: no page is without a name. Atlassian's
-/// alerts are named by their metric.
+/// alerts are named by their metric. The title of a mail that could not be read is its subject
+/// alone, which must not pass for an alert's.
 fn called(notification: &Notification) -> Option<String> {
-    if !wording::label(notification, "title").is_empty() {
-        return None;
-    }
     match wording::label(notification, "kind") {
-        "unparsed" | "self" | "canary" => Some(wording::title(notification, HEADLINE)),
+        "unparsed" => Some(wording::title(notification, HEADLINE)),
+        _ if !wording::label(notification, "title").is_empty() => None,
+        "self" | "canary" => Some(wording::title(notification, HEADLINE)),
         _ => wording::declared(notification),
     }
 }

@@ -187,9 +187,11 @@ pub fn below(notification: &Notification) -> String {
         .flatten()
         .filter(|paragraph| !paragraph.is_empty());
 
+    // The headline of an alert that could not be read does not have its subject.
+    let is_unread = label(notification, "kind") == "unparsed";
     let details = details(notification)
         .into_iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "title" | "summary"))
+        .filter(|(name, _)| name != "summary" && (name != "title" || is_unread))
         .map(|(name, value)| format!("{name}: {value}"));
     paragraphs.chain(details).collect::<Vec<_>>().join("\n")
 }

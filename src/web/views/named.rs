@@ -15,9 +15,16 @@ use crate::{
 /// So much of a hash tells two of them apart.
 const SHORT: usize = 8;
 
-/// An incident's title, else its metric, else its id in words.
+/// An incident's title, else its metric, else its id in words; the subject of an alert that could
+/// not be read is marked as such.
 pub fn title(labels: &Labels, id: &str) -> String {
-    title_of(labels).map_or_else(|| named(id).into_owned(), ToOwned::to_owned)
+    match title_of(labels) {
+        Some(title) if labels.get("kind").is_some_and(|kind| kind == "unparsed") => {
+            format!("Cannot be read: {title}")
+        }
+        Some(title) => title.to_owned(),
+        None => named(id).into_owned(),
+    }
 }
 
 /// An id in words, where it is one that the bridge has made.
@@ -68,6 +75,12 @@ mod tests {
         }
         let labels = Labels::from([("metric".into(), "App Availability".to_owned())]);
         assert_eq!(title(&labels, "x"), "App Availability");
+        let unread = [("kind", "unparsed"), ("title", "Disk full")]
+            .map(|(name, value)| (name.into(), value.to_owned()));
+        assert_eq!(
+            title(&Labels::from(unread), &hash),
+            "Cannot be read: Disk full"
+        );
         assert_eq!(
             title(&Labels::new(), "self:store-space"),
             "The store has little space left"

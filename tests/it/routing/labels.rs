@@ -38,7 +38,7 @@ fn rules(rules: &[(&[&str], &str)]) -> Vec<SeverityRule> {
 fn of(incident: &SliAlert, severities: &Severities) -> Labels {
     labels_of(
         ATLASSIAN_SLI,
-        Some(&incident.labels()),
+        Ok(&incident.labels()),
         Signal::Trigger,
         severities,
         &Authenticity::off(),
@@ -94,7 +94,7 @@ fn what_a_mail_does_not_say_is_an_empty_label() {
     };
     let labels = labels_of(
         ATLASSIAN_SLI,
-        Some(&sparse.labels()),
+        Ok(&sparse.labels()),
         Signal::Resolve,
         &Severities::default(),
         &Authenticity::off(),
@@ -117,10 +117,12 @@ fn what_a_mail_does_not_say_is_an_empty_label() {
 
 #[test]
 fn an_alert_that_could_not_be_read_has_the_labels_that_are_known() {
-    let severities = Severities::compile(&rules(&[(&["kind=unparsed"], "info")])).unwrap();
+    let rule = ["kind=unparsed", "title=~\"Weekly.*\""];
+    let severities = Severities::compile(&rules(&[(&rule, "info")])).unwrap();
+    let called = super::labels(&[("title", "Weekly report")]);
     let labels = labels_of(
         "",
-        None,
+        Err(&called),
         Signal::Trigger,
         &severities,
         &Authenticity::off(),
@@ -129,6 +131,7 @@ fn an_alert_that_could_not_be_read_has_the_labels_that_are_known() {
     );
     let expected = [
         ("kind", "unparsed"),
+        ("title", "Weekly report"),
         ("state", "firing"),
         ("ingress", "mailbox"),
         ("authenticity", "off"),
