@@ -12,7 +12,7 @@ pub fn looks_like(its: &Labels) -> String {
             .map(|(name, value)| matcher(name, value))
             .collect::<Vec<_>>()
     };
-    let kind = label(its, "kind").filter(|kind| !matches!(*kind, "incident" | "unparsed"));
+    let kind = label(its, "kind").filter(|kind| *kind != "incident");
 
     let mut lines = by(&["app_key", "metric"]);
     if lines.is_empty() {
