@@ -15,9 +15,13 @@ use crate::{
 
 /// So many incidents are read at a time.
 const CHUNK: u32 = 2_000;
-/// What was decided before the last look may have been committed after it, and the clocks of
-/// replicas differ by some seconds: both are far less than this.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
+/// What was decided before the last look may have been committed after it: every look reads again
+/// what changed so shortly before.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
+/// The clocks of replicas differ by far less than this, which after a flood takes a second to read:
+/// it is read again once a minute.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
+const LOOKED_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// So often what is too old is let go.
 const SWEEP: SignedDuration = SignedDuration::from_hours(1);
 
@@ -27,6 +31,8 @@ pub struct History {
     since: Timestamp,
     /// Up to when it was read; none before the first look is done.
     read_to: Option<Timestamp>,
+    /// When it was last read for what replicas whose clocks are behind have changed.
+    looked_back_at: Timestamp,
     swept_at: Timestamp,
     /// What is kept of an incident depends on both.
     statuses: Statuses,
@@ -119,6 +125,7 @@ impl History {
         if !is_of_use {
             *self = Self {
                 since,
+                looked_back_at: now,
                 swept_at: now,
                 statuses: statuses.clone(),
                 silences,
@@ -134,8 +141,13 @@ impl History {
             .await?;
         }
 
+        let looks_back = now.duration_since(self.looked_back_at).abs() >= LOOKED_BACK;
+        if looks_back {
+            self.looked_back_at = now;
+        }
+        let again = if looks_back { CLOCKS_DIFFER } else { OVERLAP };
         let from = self.read_to.map_or(since, |read_to| {
-            let overlap = read_to.min(now).saturating_sub(OVERLAP);
+            let overlap = read_to.min(now).saturating_sub(again);
             overlap.unwrap_or(Timestamp::MIN)
         });
         let last = self
