@@ -58,9 +58,10 @@ struct Arguments {
     /// Mails with their truth, as the example `corpus` writes them.
     #[arg(long, value_name = "FOLDER")]
     corpus: Option<PathBuf>,
-    /// Instead: a text with @KEY@ where a fresh id belongs. The default is an alert mail of 1 KB.
+    /// Instead: a text with @KEY@ where a fresh id belongs; several take turns. The default is an
+    /// alert mail of 1 KB.
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
-    template: Option<PathBuf>,
+    template: Vec<PathBuf>,
     /// What stands before the id in a webhook's body.
     #[arg(long, value_name = "TEXT", default_value = "\"incidentId\":\"")]
     find: String,

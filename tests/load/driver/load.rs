@@ -11,9 +11,9 @@ use super::Arguments;
 pub enum Load {
     /// Mails from files.
     Corpus(Vec<Mail>),
-    /// The same text again and again under fresh keys; all of them page.
-    Template {
-        text: String,
+    /// The same texts again and again, in turn, under fresh keys; all of them page.
+    Templates {
+        texts: Vec<String>,
         run: u64,
         count: usize,
         form: Form,
@@ -61,12 +61,13 @@ impl Load {
             });
             return Self::Corpus(mails.collect());
         }
-        let text = arguments
-            .template
-            .as_ref()
-            .map_or_else(small_mail, |path| fs::read_to_string(path).unwrap());
-        Self::Template {
-            text,
+        let read = |path| fs::read_to_string(path).unwrap();
+        let mut texts: Vec<_> = arguments.template.iter().map(read).collect();
+        if texts.is_empty() {
+            texts.push(small_mail());
+        }
+        Self::Templates {
+            texts,
             run: fastrand::u64(..1 << 32),
             count: arguments.mails,
             form,
@@ -76,7 +77,7 @@ impl Load {
     pub fn len(&self) -> usize {
         match self {
             Self::Corpus(mails) => mails.len(),
-            Self::Template { count, .. } => *count,
+            Self::Templates { count, .. } => *count,
         }
     }
 
@@ -86,24 +87,25 @@ impl Load {
             Self::Corpus(mails) => mails
                 .get(index)
                 .map(|mail| Cow::Borrowed(mail.wire.as_slice())),
-            Self::Template { count, .. } if index >= *count => None,
-            Self::Template { text, form, .. } => Some(Cow::Owned(
-                form.of(text.replace("@KEY@", &self.key(index)).into_bytes()),
-            )),
+            Self::Templates { count, .. } if index >= *count => None,
+            Self::Templates { texts, form, .. } => {
+                let text = texts[index % texts.len()].replace("@KEY@", &self.key(index));
+                Some(Cow::Owned(form.of(text.into_bytes())))
+            }
         }
     }
 
     pub fn key(&self, index: usize) -> String {
         match self {
             Self::Corpus(mails) => mails[index].key.clone(),
-            Self::Template { run, .. } => format!("load-{run:08x}-{index:08}"),
+            Self::Templates { run, .. } => format!("{run:08x}-{index:08}"),
         }
     }
 
     pub fn pages(&self, index: usize) -> bool {
         match self {
             Self::Corpus(mails) => mails[index].pages,
-            Self::Template { .. } => true,
+            Self::Templates { .. } => true,
         }
     }
 
@@ -115,7 +117,7 @@ impl Load {
     pub fn known(&self) -> Option<HashSet<String>> {
         match self {
             Self::Corpus(mails) => Some(mails.iter().map(|mail| mail.key.clone()).collect()),
-            Self::Template { .. } => None,
+            Self::Templates { .. } => None,
         }
     }
 }

@@ -46,10 +46,10 @@ impl Sender {
             };
         }
         let url = arguments.post.clone().expect("--smtp or --post is needed");
-        let kind = if arguments.template.is_some() {
-            "application/json"
-        } else {
+        let kind = if arguments.template.is_empty() {
             "message/rfc822"
+        } else {
+            "application/json"
         };
         Self::Http {
             client: reqwest::Client::new(),
