@@ -349,15 +349,13 @@ async fn a_mail_that_is_found_after_a_later_one_is_read_once() {
     // Each is hidden behind later ones for a while, the first behind the very first looks.
     let (mut hidden, mut read) = (Vec::new(), 0);
     for number in 0..12 {
-        let mut state = mailbox.state();
-        let uid = state.uid_next;
+        let uid = mailbox.state().uid_next;
         if number % 3 == 0 {
-            state.unindexed.insert(uid);
+            mailbox.state().unindexed.insert(uid);
             hidden.push(uid);
         } else {
             read += 1;
         }
-        drop(state);
         mailbox.deliver(&mail(number));
         running.has(read).await;
         if hidden.len() == 2 {
