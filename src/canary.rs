@@ -130,7 +130,8 @@ fn signed(text: &str) -> String {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
+    // A number may have a sign; a byte has two digits.
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     digits
@@ -242,6 +243,12 @@ mod tests {
         let body = format!("Subject: x\r\n\r\n{HEADER}: {token}\r\n");
         assert_eq!(key.recognise(body.as_bytes()), None);
         assert_eq!(Key::new(&[2; 32]).recognise(&mail(&token)), None);
+
+        // A sign in place of a zero leaves a number the same.
+        for (at, _) in token.match_indices('0') {
+            let forged = format!("{}+{}", &token[..at], &token[at + 1..]);
+            assert_eq!(key.recognise(&mail(&forged)), None, "{forged}");
+        }
     }
 
     proptest! {
