@@ -259,7 +259,7 @@ pub fn measure(breaches: &[Breach], slo: f64, window: Duration, at: Timestamp) -
         recurrence: began,
         announced: spans
             .iter()
-            .flat_map(|span| without(*span, &counted))
+            .flat_map(|span| without(*span, those_within(*span, &counted)))
             .collect(),
         spans,
     }
@@ -320,6 +320,13 @@ fn without(span: Span, others: &[Span]) -> Vec<Span> {
         left.push(Span { from, to: span.to });
     }
     left
+}
+
+/// Those of a union that overlap a period.
+fn those_within(span: Span, union: &[Span]) -> &[Span] {
+    let first = union.partition_point(|one| one.to <= span.from);
+    let end = union.partition_point(|one| one.from < span.to);
+    union.get(first..end).unwrap_or_default()
 }
 
 fn length(spans: &[Span]) -> SignedDuration {

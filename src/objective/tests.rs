@@ -191,3 +191,45 @@ fn what_is_measured_is_set_or_the_alerts_own_or_the_published() {
     assert_eq!(fraction(&labels(&[("sli", "iframe_load")])), "0.950");
     assert_eq!(fraction(&labels(&[("sli", "unknown")])), "0.999");
 }
+
+proptest::proptest! {
+    /// Minute by minute: a breach that a silence covers is announced, unless another counts.
+    #[test]
+    fn what_is_announced_is_what_breaches_and_does_not_count(
+        breaches in proptest::collection::vec(
+            (-400_i64..0, 1_i64..90, proptest::collection::vec((-400_i64..0, 1_i64..90), 0..3)),
+            0..30,
+        )
+    ) {
+        let within = |minute: i64, (from, long): &(i64, i64)| {
+            (*from..from + long).contains(&minute)
+        };
+        let breaches: Vec<_> = breaches
+            .into_iter()
+            .map(|(from, long, silences)| ((from, long.min(-from)), silences))
+            .collect();
+        let is_announced = |minute: i64| {
+            let mut on = breaches.iter().filter(|(on, _)| within(minute, on)).peekable();
+            on.peek().is_some()
+                && on.all(|(_, silences)| silences.iter().any(|one| within(minute, one)))
+        };
+        let found: Vec<Breach> = breaches
+            .iter()
+            .map(|((from, long), silences)| {
+                let silences: Vec<_> =
+                    silences.iter().map(|(from, long)| span(*from, from + long)).collect();
+                breach(*from, Some(from + long), &silences)
+            })
+            .collect();
+
+        let found = measured(&found);
+        let announced: Vec<i64> = (-400..0).filter(|minute| is_announced(*minute)).collect();
+        let drawn = found.announced.iter();
+        let drawn: Vec<i64> = (-400..0)
+            .filter(|minute| drawn.clone().any(|one| one.holds(at(*minute))))
+            .collect();
+        proptest::prop_assert_eq!(&drawn, &announced);
+        let minutes = i64::try_from(announced.len()).unwrap();
+        proptest::prop_assert_eq!(found.maintenance_seconds, 60 * minutes);
+    }
+}
