@@ -290,7 +290,7 @@ fn standing(
     treatment.policy.standing(mail, alert.signal(), app, now)
 }
 
-/// What a mail is called whose alert, if it has one, could not be read: its subject.
+/// The title of a mail without a readable alert: its subject.
 fn called(reading: &Reading) -> Labels {
     let subject = reading.subject_line.as_deref().unwrap_or_default();
     let subject = subject.trim();

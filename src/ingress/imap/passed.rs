@@ -1,4 +1,4 @@
-//! What the bookmark has passed since this process began to read the folder. Pure.
+//! Remembers which mails the bookmark has passed since this process began to read the folder. Pure.
 //!
 //! A server may show a mail only after it has shown a later one: its index lags behind, or two
 //! deliveries end in another order than they began. Every look therefore begins somewhat below the
@@ -13,8 +13,8 @@ const BEHIND: u32 = 500;
 pub(super) struct Passed {
     /// The bookmark as this process knows it.
     bookmark: Option<u32>,
-    /// What lies up to here was passed before this process looked; `None` if nothing is known of
-    /// what lies below the bookmark.
+    /// The UID up to which mails were passed before this process looked; `None` if nothing is known
+    /// about the mails below the bookmark.
     from: Option<u32>,
     /// The mails above that were read, or are no longer wanted.
     known: BTreeSet<u32>,
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(passed.look_above(9), 9);
         assert!(!passed.is_new(8, 9) && passed.is_new(10, 9));
 
-        // Where nothing is read at first, either.
+        // The same holds if nothing is read at first.
         let mut passed = Passed::default();
         passed.moved_to(9);
         assert_eq!(passed.look_above(9), 9);

@@ -15,8 +15,8 @@ use crate::{
 
 /// So many incidents are read at a time.
 const CHUNK: u32 = 2_000;
-/// What was decided before the last look may have been committed after it: every look reads again
-/// what changed so shortly before.
+/// A decision made before the last look may have been committed after it, so every look reads the
+/// changes of this span again.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
 /// The clocks of replicas differ by far less than this, which after a flood takes a second to read:
 /// it is read again once a minute.
