@@ -73,12 +73,14 @@ pub fn clean(text: &str) -> String {
         text.into()
     };
 
-    unified
-        .chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c))
-        .collect::<String>()
-        .trim()
-        .to_owned()
+    visible(&unified).trim().to_owned()
+}
+
+/// Text without hidden characters other than tabs and the ends of lines.
+pub fn visible(text: &str) -> String {
+    text.chars()
+        .filter(|c| matches!(c, '\n' | '\r' | '\t') || !is_hidden(*c))
+        .collect()
 }
 
 /// The same on one line: every run of white space becomes one space.

@@ -12,7 +12,7 @@ use crate::receiver::{
     sample,
     site::Site,
     template::{Extent, Occasion, Template},
-    wording,
+    text, wording,
 };
 
 pub(super) enum Content {
@@ -87,7 +87,7 @@ impl Content {
             Self::Event => Ok(Body::Json(event(parcel))),
             Self::Nothing => Ok(Body::Empty),
             Self::Text(template) => {
-                let text = template.render(&page.context())?;
+                let text = text::visible(&template.render(&page.context())?);
                 let marked = text.contains(mark.trim());
                 Ok(Body::Text(if marked { text } else { mark + &text }))
             }
@@ -96,6 +96,7 @@ impl Content {
                 let mut json = serde_json::from_str(&text).map_err(|error| {
                     RenderError::Impossible(format!("the body is not valid JSON: {error}"))
                 })?;
+                show_all(&mut json);
                 if !text.contains(mark.trim()) {
                     mark_first(&mut json, &mark);
                 }
@@ -151,6 +152,16 @@ fn is_json(
         rendered()
     } else {
         begin.starts_with(['{', '['])
+    }
+}
+
+/// What the texts of a body show is what is there, see [`text::visible`].
+fn show_all(json: &mut Value) {
+    match json {
+        Value::String(text) => *text = text::visible(text),
+        Value::Array(items) => items.iter_mut().for_each(show_all),
+        Value::Object(fields) => fields.values_mut().for_each(show_all),
+        _ => {}
     }
 }
 

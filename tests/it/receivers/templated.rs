@@ -223,10 +223,43 @@ fn a_value_between_quotes_stays_between_them() {
                  \"d\": \"{% if title %}{{ title ~ metric }}{% endif %}\" }",
     }));
     let request = asked(&receivers, &notification, None, None).unwrap();
+    let shown = odd.replace('\u{1}', "");
     let expected = json!({
-        "a": format!("<{odd}>"), "b": odd, "c": "incident", "d": format!("{odd}{odd}"),
+        "a": format!("<{shown}>"), "b": shown, "c": "incident", "d": format!("{shown}{shown}"),
     });
     assert_eq!(request.body, Body::Json(expected));
+}
+
+#[test]
+fn no_hidden_character_reaches_a_page_in_a_body_of_ones_own() {
+    let bodies = [
+        "{ \"a\": \"at {{ title }}\", \"b\": [{{ title | tojson }}] }",
+        "at {{ title }}\r\n\tso",
+    ];
+    for hidden in [
+        '\0',
+        '\u{1b}',
+        '\u{9b}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{200b}',
+        '\u{feff}',
+        '\u{e0041}',
+    ] {
+        let mut notification = trigger();
+        let odd = format!("down{hidden}town");
+        notification.labels.insert("title".into(), odd.into());
+        for body in bodies {
+            let receivers = webhook(&json!({ "url": "https://api.example/x", "body": body }));
+            let request = asked(&receivers, &notification, None, None).unwrap();
+            let expected = if body.starts_with('{') {
+                Body::Json(json!({ "a": "at downtown", "b": ["downtown"] }))
+            } else {
+                Body::Text("at downtown\r\n\tso".into())
+            };
+            assert_eq!(request.body, expected, "{hidden:?}");
+        }
+    }
 }
 
 #[test]
