@@ -248,7 +248,7 @@ fn no_hidden_character_reaches_a_page_in_a_body_of_ones_own() {
     ] {
         let mut notification = trigger();
         let odd = format!("down{hidden}town");
-        notification.labels.insert("title".into(), odd.into());
+        notification.labels.insert("title".into(), odd);
         for body in bodies {
             let receivers = webhook(&json!({ "url": "https://api.example/x", "body": body }));
             let request = asked(&receivers, &notification, None, None).unwrap();
