@@ -1,6 +1,7 @@
 //! 6. Notification → request, reply → verdict. No I/O: `deliver` sends.
 //!
-//! Adding a receiver is one file in `receiver/` and one line in `receiver/table.rs`.
+//! Adding a receiver takes one file in `receiver/`, its `mod` line here, and its line in
+//! `receiver/table.rs`.
 
 use std::{
     borrow::Cow,

@@ -1,20 +1,17 @@
 //! The kinds of integration, one line each: their names, the order in which a receiver's are
-//! notified, their settings and their compilation.
+//! notified, and what compiles the `Settings` of their module.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    Fallback, Receiver, alertmanager, discord, email, opsgenie, pagerduty, site::Site, slack,
-    stdout, teams, webhook,
-};
+use super::{Fallback, Receiver, site::Site};
 use crate::delivery::Target;
 
 /// Compiles one integration's settings; `None` if they are wrong.
 type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Box<dyn Receiver>>;
 
 macro_rules! integrations {
-    ($($kind:ident, $configs:ident: $settings:ty => $compile:path;)*) => {
+    ($($kind:ident, $configs:ident => $module:ident::$($compile:ident)::+;)*) => {
         /// `receivers[]` of the configuration.
         #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
@@ -22,7 +19,7 @@ macro_rules! integrations {
             pub name: String,
             /// The receiver that is notified instead if this one cannot be reached.
             pub fallback: Option<Fallback>,
-            $(pub $configs: Vec<$settings>,)*
+            $(pub $configs: Vec<super::$module::Settings>,)*
         }
 
         impl Settings {
@@ -36,7 +33,7 @@ macro_rules! integrations {
             pub(super) fn each(&self, mut take: impl FnMut(&'static str, usize, Compile<'_>)) {
                 $(for (index, settings) in self.$configs.iter().enumerate() {
                     take(stringify!($kind), index, &|site| {
-                        Some(Box::new($compile(settings, site)?))
+                        Some(Box::new(super::$module::$($compile)::+(settings, site)?))
                     });
                 })*
             }
@@ -51,17 +48,16 @@ macro_rules! integrations {
 }
 
 integrations! {
-    opsgenie, opsgenie_configs: opsgenie::Settings => opsgenie::compile;
-    jsm, jsm_configs: opsgenie::Settings => opsgenie::compile_jsm;
-    pagerduty, pagerduty_configs: pagerduty::Settings => pagerduty::PagerDuty::compile;
-    slack, slack_configs: slack::Settings => slack::Slack::compile;
-    webhook, webhook_configs: webhook::Settings => webhook::Webhook::compile;
-    teams, teams_configs: teams::Settings => teams::Teams::compile;
-    discord, discord_configs: discord::Settings => discord::Discord::compile;
-    alertmanager, alertmanager_configs:
-        alertmanager::Settings => alertmanager::Alertmanager::compile;
-    email, email_configs: email::Settings => email::Email::compile;
-    stdout, stdout_configs: stdout::Settings => stdout::Stdout::compile;
+    opsgenie, opsgenie_configs => opsgenie::compile;
+    jsm, jsm_configs => opsgenie::compile_jsm;
+    pagerduty, pagerduty_configs => pagerduty::PagerDuty::compile;
+    slack, slack_configs => slack::Slack::compile;
+    webhook, webhook_configs => webhook::Webhook::compile;
+    teams, teams_configs => teams::Teams::compile;
+    discord, discord_configs => discord::Discord::compile;
+    alertmanager, alertmanager_configs => alertmanager::Alertmanager::compile;
+    email, email_configs => email::Email::compile;
+    stdout, stdout_configs => stdout::Stdout::compile;
 }
 
 /// The position of an integration within its receiver: the index of its kind, and its own index

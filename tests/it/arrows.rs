@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
+
+use regex::Regex;
 
 const WORDS: [&str; 10] = [
     "canary",
@@ -148,12 +151,15 @@ const PAIRS: [[&str; 2]; 2] = [
     ["ingress/listener/crowd", "ingress/listener/place"],
 ];
 
-/// The names that follow `super::` in a file's imports, without those of its tests.
+/// The names that follow `super::` in a file's imports and paths, without those of its tests.
 fn siblings_used(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut parts = text.split("\nuse super::");
+    let mut code = parts.next().unwrap().to_owned();
     let mut names = Vec::new();
-    for import in text.split("\nuse super::").skip(1) {
-        let import = import.split(';').next().unwrap();
+    for part in parts {
+        let (import, rest) = part.split_once(';').unwrap();
+        code += rest;
         let (mut depth, mut name) = (0, String::new());
         // At each comma of the outermost braces another name begins.
         for c in import.chars().chain([',']) {
@@ -167,10 +173,33 @@ fn siblings_used(text: &str) -> Vec<String> {
         }
     }
 
+    let first = |name: &String| name.split("::").next().unwrap().to_owned();
+    names.iter().map(first).chain(called(&code)).collect()
+}
+
+/// The modules in the paths of code that begin with `super::`. Where a macro writes `super::$module`,
+/// they are those that its lines name after `=>`.
+fn called(code: &str) -> Vec<String> {
+    // `super::super::` leads out of the room.
+    static PATH: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?:^|[^:])\bsuper::([a-z0-9_]+)::").unwrap());
+    static LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new("=> ([a-z0-9_]+)").unwrap());
+    let code: Vec<_> = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    let code = code.join("\n");
+
+    let of = |names: &Regex| -> Vec<String> {
+        let found = names.captures_iter(&code);
+        found.map(|name| name[1].to_owned()).collect()
+    };
+    let mut names = of(&PATH);
+    if code.contains("super::$") {
+        names.extend(of(&LINE));
+    }
+
     names
-        .iter()
-        .map(|name| name.split("::").next().unwrap().to_owned())
-        .collect()
 }
 
 /// What of `from` is reached, `from` itself only where something leads back to it.

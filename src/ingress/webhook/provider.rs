@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{cloudmailin, mailgun, postmark, protocol::Kind, raw, sendgrid, ses};
+use super::protocol::Kind;
 
 macro_rules! providers {
     ($($(#[$attribute:meta])* $provider:ident => $module:ident;)*) => {
@@ -27,7 +27,7 @@ macro_rules! providers {
 
             pub(super) fn kind(self) -> &'static Kind {
                 match self {
-                    $(Self::$provider => &$module::KIND,)*
+                    $(Self::$provider => &super::$module::KIND,)*
                 }
             }
         }
