@@ -6,7 +6,7 @@ use alertbridge::{
     delivery::{Action, Doubt, Notification, Step},
     incident::page_of,
     label,
-    receiver::{Body, Keys, Parcel, Receivers, Request, sample},
+    receiver::{Body, KINDS, Keys, Parcel, Receivers, Request, sample},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -647,26 +647,21 @@ fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templ
             doubt: Some(doubt),
             ..trigger()
         };
-        for (kind, own) in [
-            (
-                "opsgenie",
-                json!({ "message": "all is {{ labels.state }}" }),
-            ),
-            (
-                "pagerduty",
-                json!({ "summary": "all is {{ labels.state }}" }),
-            ),
-            ("slack", json!({ "title": "all is {{ labels.state }}" })),
-            ("teams", json!({ "title": "all is {{ labels.state }}" })),
-            ("discord", json!({ "title": "all is {{ labels.state }}" })),
-            ("stdout", json!({ "text": "all is {{ labels.state }}" })),
+        let said = "all is {{ labels.state }}";
+        let every = [
+            ("opsgenie", json!({ "message": said })),
+            ("jsm", json!({ "message": said })),
+            ("pagerduty", json!({ "summary": said })),
+            ("slack", json!({ "title": said })),
             ("webhook", json!({})),
+            ("teams", json!({ "title": said })),
+            ("discord", json!({ "title": said })),
             ("alertmanager", json!({})),
-            (
-                "email",
-                json!({ "subject": "all is {{ labels.state }}", "text": "well" }),
-            ),
-        ] {
+            ("email", json!({ "subject": said, "text": "well" })),
+            ("stdout", json!({ "text": said })),
+        ];
+        assert_eq!(every.each_ref().map(|(kind, _)| *kind), KINDS);
+        for (kind, own) in every {
             for settings in [json!({}), own] {
                 let request = request(&only(kind, settings.clone()), &notification);
                 let subject = request.headers.iter().find(|(name, _)| name == "Subject");
@@ -681,7 +676,7 @@ fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templ
                     Body::Empty => panic!("{kind} says nothing"),
                 };
                 let headline = match kind {
-                    "opsgenie" => &body["message"],
+                    "opsgenie" | "jsm" => &body["message"],
                     "pagerduty" => &body["payload"]["summary"],
                     "slack" => &body["blocks"][0]["text"]["text"],
                     "webhook" => &body["data"]["title"],
