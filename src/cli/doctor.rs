@@ -37,7 +37,7 @@ mod exposure;
 mod finding;
 mod listening;
 mod mailbox;
-mod provider;
+mod oidc;
 mod receiver;
 mod resolver;
 mod store;
@@ -127,7 +127,7 @@ fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
 
     checks.push(("canary".into(), canary::check(deployment).boxed()));
     checks.push(("telemetry".into(), traces::check(deployment).boxed()));
-    checks.push((provider::ABOUT.into(), provider::check(deployment).boxed()));
+    checks.push((oidc::ABOUT.into(), oidc::check(deployment).boxed()));
     for place in 0..deployment.config.ingress.imap.len() {
         let about = format!("ingress.imap[{place}]");
         checks.push((about, mailbox::check(deployment, place).boxed()));
