@@ -77,27 +77,36 @@ pub const CHANGING: [&str; 12] = [
 /// The additional label of a missing canary's page: the stage where it stopped.
 pub const STAGE: &str = "stage";
 
+/// The labels that a mail itself gives its alert.
+#[derive(Debug, Clone, Copy)]
+pub enum Said<'a> {
+    /// What it states about its incident.
+    Incident(&'a Labels),
+    /// The incident could not be read: what the mail is called.
+    Unread(&'a Labels),
+}
+
 /// The labels of a mail's alert; if the alert could not be read, those that are known anyway.
 ///
-/// `said` is what the mail states about its incident or, if that could not be read, what the mail
-/// itself is called.
 /// `recurrence_28d` counts the earlier openings of its series within 28 days; `None` means unknown.
 pub fn labels_of(
     profile: &str,
-    said: Result<&Labels, &Labels>,
+    said: Said<'_>,
     signal: Signal,
     severities: &Severities,
     authenticity: &Authenticity,
     ingress: &str,
     recurrence_28d: Option<u64>,
 ) -> Labels {
-    let (Ok(labels) | Err(labels)) = said;
-    let mut labels = labels.clone();
+    let (kind, mut labels) = match said {
+        Said::Incident(labels) => ("incident", labels.clone()),
+        Said::Unread(labels) => ("unparsed", labels.clone()),
+    };
     let mut set = |name: &'static str, value: &str| {
         labels.insert(Cow::Borrowed(name), value.to_owned());
     };
 
-    set("kind", if said.is_ok() { "incident" } else { "unparsed" });
+    set("kind", kind);
 
     let phase = if signal == Signal::Resolve {
         Phase::Resolved
@@ -108,7 +117,7 @@ pub fn labels_of(
     set("profile", profile);
     set("ingress", ingress);
     set("authenticity", authenticity.verdict.as_str());
-    if said.is_ok() {
+    if matches!(said, Said::Incident(_)) {
         let recurrence = recurrence_28d.map(|times| times.to_string());
         set("recurrence_28d", recurrence.as_deref().unwrap_or_default());
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     delivery::{Action, NewDelivery, Notification, sha256_hex},
     incident::{Observation, Phase, Signal, State, Values, transition},
-    label::{Labels, labels_of},
+    label::{Labels, Said, labels_of},
     message::{Authenticity, Outcome, Verdict},
     store::{Decision, Kind, Memory, Silencing, StoredMail, Subject},
 };
@@ -248,10 +248,15 @@ impl Rules {
         });
         let earlier = memory.recurrence_28d.saturating_sub(its_own.into());
 
-        let unread = called(reading);
+        let title = called(reading);
+        let said = match incident {
+            Some(incident) => Said::Incident(&incident.labels),
+            None => Said::Unread(&title),
+        };
+
         labels_of(
             reading.profile.as_deref().unwrap_or_default(),
-            incident.map_or(Err(&unread), |incident| Ok(&incident.labels)),
+            said,
             signal,
             &treatment.severities,
             authenticity,

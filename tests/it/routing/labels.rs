@@ -2,7 +2,7 @@
 
 use alertbridge::{
     incident::{ATLASSIAN_SLI, Signal},
-    label::{self, Labels, Severities, SeverityRule, labels_of, sli},
+    label::{self, Labels, Said, Severities, SeverityRule, labels_of, sli},
     message::Authenticity,
     validate::SliAlert,
 };
@@ -38,7 +38,7 @@ fn rules(rules: &[(&[&str], &str)]) -> Vec<SeverityRule> {
 fn of(incident: &SliAlert, severities: &Severities) -> Labels {
     labels_of(
         ATLASSIAN_SLI,
-        Ok(&incident.labels()),
+        Said::Incident(&incident.labels()),
         Signal::Trigger,
         severities,
         &Authenticity::off(),
@@ -94,7 +94,7 @@ fn what_a_mail_does_not_say_is_an_empty_label() {
     };
     let labels = labels_of(
         ATLASSIAN_SLI,
-        Ok(&sparse.labels()),
+        Said::Incident(&sparse.labels()),
         Signal::Resolve,
         &Severities::default(),
         &Authenticity::off(),
@@ -122,7 +122,7 @@ fn an_alert_that_could_not_be_read_has_the_labels_that_are_known() {
     let called = super::labels(&[("title", "Weekly report")]);
     let labels = labels_of(
         "",
-        Err(&called),
+        Said::Unread(&called),
         Signal::Trigger,
         &severities,
         &Authenticity::off(),
