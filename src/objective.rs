@@ -322,7 +322,7 @@ fn without(span: Span, others: &[Span]) -> Vec<Span> {
     left
 }
 
-/// The periods of a union that overlap a period.
+/// Returns those periods of a union that overlap a given one.
 fn those_within(span: Span, union: &[Span]) -> &[Span] {
     let first = union.partition_point(|one| one.to <= span.from);
     let end = union.partition_point(|one| one.from < span.to);
