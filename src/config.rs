@@ -234,12 +234,18 @@ impl Config {
                 .flat_map(|(config, rules, profiles)| self::warnings(config, rules, profiles)),
         );
 
+        let placed = |warnings: Vec<String>| {
+            let place = |warning| errors::placed(warning, &included.sources, &tree);
+            warnings.into_iter().map(place).collect()
+        };
+
         match compiled {
             Some((config, rules, profiles)) if found.0.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
                     warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
                 }
+                let warnings = placed(warnings);
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
                 Ok(Loaded {
                     config,
@@ -252,7 +258,7 @@ impl Config {
                 })
             }
             _ => Err(ConfigErrors {
-                warnings,
+                warnings: placed(warnings),
                 ..ConfigErrors::new(&included.sources, &tree, found.0)
             }),
         }

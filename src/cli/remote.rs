@@ -265,7 +265,7 @@ impl Desk for Remote {
             match self.post::<Value>(&path, &Value::Null).await {
                 Ok(_) => retried.push(id),
                 Err(StoreError::Refused(_)) if all => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(midway(error, "pending again", &retried)),
             }
         }
         retried.sort_unstable();
@@ -381,10 +381,28 @@ impl Desk for Remote {
     }
 
     async fn expire_silences(&self, ids: Vec<SilenceId>, _: Timestamp) -> Result<(), StoreError> {
+        let mut expired = Vec::new();
         for id in ids.into_iter().collect::<BTreeSet<_>>() {
-            self.ask(Method::DELETE, &format!("silences/{id}"), None)
-                .await?;
+            let path = format!("silences/{id}");
+            if let Err(error) = self.ask(Method::DELETE, &path, None).await {
+                return Err(midway(error, "expired", &expired));
+            }
+            expired.push(id);
         }
         Ok(())
+    }
+}
+
+/// The error that ended a walk through several ids, with what was done before it: the API does one
+/// at a time.
+fn midway(error: StoreError, done: &str, ids: &[impl ToString]) -> StoreError {
+    if ids.is_empty() {
+        return error;
+    }
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let said = format!("{error}; before that, {} became {done}", ids.join(", "));
+    match error {
+        StoreError::Missing(_) => StoreError::Missing(said),
+        _ => StoreError::Refused(said),
     }
 }

@@ -125,6 +125,17 @@ fn one(source: &Source, at: Mark, Problem { key, what, mend }: Problem) -> Misco
     }
 }
 
+/// A warning with its file and line behind it, if the key that it begins with is written somewhere.
+pub(super) fn placed(warning: String, sources: &[Source], tree: &Node) -> String {
+    let key = warning.split([':', ' ']).next().unwrap_or_default();
+    let at = tree.locate(key);
+    if at == tree.locate("") {
+        return warning;
+    }
+    let source = sources.get(at.file).unwrap_or(&sources[0]);
+    format!("{warning} ({source}:{})", at.line)
+}
+
 /// Reads the file, up to slightly more than its maximal length.
 pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
     let fail = |what: String, mend: &str| {

@@ -1,26 +1,56 @@
 //! JSON read strictly: of a key given twice `serde_json` keeps the last silently, and an alert that
 //! says two things is no alert.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, sync::LazyLock};
 
+use regex::{Captures, Regex};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 
+/// The digits of the shortest integer that 64 bits may not hold.
+const SHORTEST_LONG: usize = 19;
+
 /// Reads one JSON text, a byte order mark and white space around it tolerated.
 ///
 /// The error says what is wrong and where. `serde_json` bounds the depth (127) and refuses numbers
-/// beyond a double.
+/// beyond a double. An integer beyond 64 bits is read as text, see [`long_integers_as_text`].
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err("the payload is empty".to_owned());
     }
-    serde_json::from_str::<Strict>(text)
+    serde_json::from_str::<Strict>(&long_integers_as_text(text))
         .map(|Strict(value)| value)
         .map_err(|error| format!("the payload is not valid JSON: {error}"))
+}
+
+/// Quotes each integer that 64 bits do not hold. `serde_json` would round it to a double, and two
+/// incidents whose ids differ in the last digits would be one.
+fn long_integers_as_text(text: &str) -> Cow<'_, str> {
+    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#""(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"#).unwrap()
+    });
+
+    let mut runs = text.as_bytes().split(|byte| !byte.is_ascii_digit());
+    if runs.all(|run| run.len() < SHORTEST_LONG) {
+        return text.into();
+    }
+
+    TOKEN.replace_all(text, |token: &Captures<'_>| {
+        let token = &token[0];
+        let digits = token.strip_prefix('-').unwrap_or(token);
+        let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_held = token.parse::<i64>().is_ok() || token.parse::<u64>().is_ok();
+        if is_integer && !is_held && !digits.starts_with('0') {
+            format!("\"{token}\"")
+        } else {
+            token.to_owned()
+        }
+    })
 }
 
 /// A JSON value without duplicate keys and NULs.
@@ -144,6 +174,35 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn no_integer_is_rounded() {
+        for text in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "340282366920938463463374607431768211455",
+        ] {
+            let read = parse(&format!(r#"{{"id": [{text}], "b": "\" {text}"}}"#)).unwrap();
+            assert_eq!(read["id"][0], text);
+            assert_eq!(read["b"], format!("\" {text}"));
+        }
+        // What 64 bits hold is a number, and so is what is none of integers.
+        for text in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "0.1234567890123456789012",
+            "1234567890123456789012.5",
+            "1234567890123456789012e-3",
+        ] {
+            let read = parse(&format!("[{text}]")).unwrap();
+            assert_eq!(
+                read,
+                serde_json::from_str::<Value>(&format!("[{text}]")).unwrap()
+            );
+            assert!(read[0].is_number(), "{text}");
+        }
+        assert!(parse("[00000000000000000000001]").is_err());
     }
 
     #[test]

@@ -162,6 +162,25 @@ fn included_files_are_joined_and_name_their_files_from_their_own_folder() {
 }
 
 #[test]
+fn a_warning_names_the_file_and_the_line_that_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alertbridge.yaml");
+    let minimal = include_str!("../config/good/minimal.yaml");
+    fs::write(&file, format!("{minimal}include: [more.yaml]\n")).unwrap();
+    let more = "# Of another team.\nreceivers:\n  - name: nobody\n    stdout_configs: [{}]\n";
+    fs::write(folder.path().join("more.yaml"), more).unwrap();
+    let loaded = Config::load(Some(&file), Files::Unneeded);
+    let warnings = loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings;
+    let expected = format!("({}:3)", folder.path().join("more.yaml").display());
+    let told = |warning: &&String| warning.starts_with("receivers[1]");
+    let told: Vec<_> = warnings.iter().filter(told).collect();
+    assert!(
+        matches!(&told[..], [one] if one.ends_with(&expected)),
+        "{expected} in {warnings:#?}"
+    );
+}
+
+#[test]
 fn log_lines_are_json_where_no_terminal_is_unless_the_configuration_or_an_option_says_text() {
     let folder = tempfile::tempdir().unwrap();
     let config = "route: { receiver: a }\nreceivers: [{ name: a }]\nadmin: { listen: '127.0.0.1:0' \

@@ -109,6 +109,14 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
     assert_eq!(told, expected, "{audit}");
     assert!(deeds[2]["by"].as_str().unwrap().contains('@'), "{audit}");
 
+    let midway = bridge.command(&[&["silences", "expire", "2", "99"], &server[..]].concat());
+    assert_eq!(midway.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&midway.stderr).into_owned();
+    assert!(
+        error.contains("99") && error.contains("before that, 2 became expired"),
+        "{error}"
+    );
+
     for (server, said) in [
         ("127.0.0.1:1", "is not an address"),
         ("http://127.0.0.1:1", "cannot be reached"),
