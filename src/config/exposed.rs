@@ -55,8 +55,9 @@ fn is_loopback(place: &str) -> bool {
     })
 }
 
-/// The secrets' files that users other than this program's may read. A group may, if the program
-/// needs it to read the file itself.
+/// The secrets' files that users other than this program's may read. A group may read one that is
+/// another user's, since the program needs that itself, and one that root gave to a group: root asks
+/// on behalf of the service, whose group it is.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {
@@ -64,10 +65,12 @@ pub fn files(tree: &Node) -> Vec<Problem> {
         let metadata = std::fs::metadata(&path)
             .ok()
             .filter(|_| !PUBLIC.contains(&name))?;
-        let (mode, group) = (
-            metadata.mode() & 0o777,
-            if metadata.uid() == own { 0o060 } else { 0 },
-        );
+        let mode = metadata.mode() & 0o777;
+        let group = match (metadata.uid() == own, own == 0 && metadata.gid() != 0) {
+            (true, false) => 0o060,
+            (true, true) => 0o020,
+            (false, _) => 0,
+        };
         (mode & (group | 0o006) != 0).then(|| {
             Problem::new(
                 &key,

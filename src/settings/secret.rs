@@ -114,12 +114,12 @@ impl PartialEq for Secret {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error("cannot read the secret's file {}: {source}", path.display())]
+    #[error("cannot read the file {}: {source}", path.display())]
     Unreadable {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("the secret's file {} is empty", path.display())]
+    #[error("the file {} is empty", path.display())]
     Empty { path: PathBuf },
 }
 

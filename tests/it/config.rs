@@ -328,6 +328,14 @@ fn a_secrets_file_that_others_can_read_is_warned_of() {
             "{warnings:?}"
         );
     }
+
+    // Root gives it to the service's group, as the package and the unit have it.
+    if std::os::unix::fs::chown(&file, None, Some(65_534)).is_ok() {
+        for (mode, exposed) in [(0o640, false), (0o660, true), (0o644, true)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(!warned(&text).is_empty(), exposed, "{mode:04o}");
+        }
+    }
 }
 
 #[test]

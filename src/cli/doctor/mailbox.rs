@@ -6,9 +6,12 @@ use super::{
     Deployment,
     finding::{Checked, Finding},
 };
-use crate::ingress::imap::{
-    Settings, Timeouts,
-    trial::{self, Opened, Stopped, Unreadable},
+use crate::{
+    cli::table,
+    ingress::imap::{
+        Settings, Timeouts,
+        trial::{self, Opened, Stopped, Unreadable},
+    },
 };
 
 pub async fn check(deployment: &Deployment, place: usize) -> Checked {
@@ -33,9 +36,9 @@ fn well(about: String, settings: &Settings, opened: Opened) -> Finding {
         ..
     } = settings;
 
-    let holds = opened
-        .mails
-        .map_or_else(String::new, |mails| format!(", which holds {mails} mails"));
+    let holds = opened.mails.map_or_else(String::new, |mails| {
+        format!(", which holds {}", table::count(u64::from(mails), "mail"))
+    });
 
     let what = format!("{username} is logged in at {host} and opened {folder}{holds}");
     if settings.idle && !opened.tells {
