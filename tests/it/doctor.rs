@@ -185,7 +185,7 @@ async fn a_sound_deployment_passes_and_nothing_in_it_changes() {
     for check in [
         "configuration: it is right",
         "dns: a name server answers for am.atlassian.com",
-        "mailbox: alerts is logged in at localhost and opened INBOX, which holds 1 mails",
+        "mailbox: alerts is logged in at localhost and opened INBOX, which holds 1 mail",
         "receiver: 127.0.0.1 accepts the credential",
         "receiver: 127.0.0.1 answers",
         "store: state.db is not there yet, and `serve` can make it",
