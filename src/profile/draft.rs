@@ -63,7 +63,10 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
     {
         let _ = writeln!(out, "    json: {{ {place} }}");
     }
-    let _ = writeln!(out, "    fields:");
+    let _ = writeln!(
+        out,
+        "    # Two different alerts of this sender must get two keys.\n    fields:"
+    );
     for (name, template) in fields {
         let _ = writeln!(out, "      {name}: {}", quoted(&template));
     }
@@ -144,7 +147,8 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
     if let Some(id) = ids.into_iter().next() {
         return id;
     }
-    let parts = of(&words::PARTS, |_| true);
+    let parts = [&words::PARTS[..], &words::PARTS_OF_TEXT].concat();
+    let parts = of(&parts, |_| true);
     if !parts.is_empty() {
         return parts.join("/");
     }

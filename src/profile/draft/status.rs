@@ -1,6 +1,9 @@
 //! How two mails tell the status: by a value that both name, by their Subjects, or by what differs.
 
-use super::{sight::Sight, words};
+use super::{
+    sight::{Sight, Value},
+    words,
+};
 
 /// How the status is told.
 pub(super) struct Status {
@@ -111,10 +114,10 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
 
     let Some(over) = over else {
         let all: Vec<String> = all_over();
-        let regex = format!(
-            r"(?i)^(?<before>.*?)\W*\b(?<state>{word}|{})\b\W*(?<after>.*)$",
-            all.join("|")
-        );
+        // What follows the word in the Subject is no part of it.
+        let one_word = all.join("|").replace(".*", r"\w*");
+        let regex =
+            format!(r"(?i)^(?<before>.*?)\W*\b(?<state>{word}|{one_word})\b\W*(?<after>.*)$");
         let status = Status {
             expression: "{{ re.state }}".to_owned(),
             trigger: vec![word],
@@ -164,8 +167,15 @@ fn told_by(on: &Sight, over: &Sight, word: &str, end: &str) -> (Status, Around) 
 /// In whatever language: a pair that says something else in the one mail than in the other, or the
 /// one word of the Subject that differs.
 fn by_difference(on: &Sight, over: &Sight) -> Option<(Status, Around)> {
-    let mut pairs: Vec<_> = on.values.iter().collect();
-    pairs.sort_by_key(|(_, value)| value.place);
+    let begins = |value: &Value, list: &[&str]| {
+        let first = value.label.split_whitespace().next();
+        first.is_some_and(|first| list.contains(&first))
+    };
+    let pairs = on.values.iter();
+    let mut pairs: Vec<_> = pairs
+        .filter(|(_, value)| !begins(value, &words::BEFORE))
+        .collect();
+    pairs.sort_by_key(|(_, value)| (!begins(value, &words::NOW), value.place));
     let differs = pairs.into_iter().find_map(|(expression, value)| {
         let other = over.values.get(expression)?;
         let are_states = is_state(&value.text) && is_state(&other.text);

@@ -74,7 +74,7 @@ pub const STATUS: [&str; 12] = [
 ];
 
 /// Labels that identify an alert alone.
-pub const IDENTITY: [&str; 13] = [
+pub const IDENTITY: [&str; 16] = [
     "alert id",
     "alertid",
     "alarm arn",
@@ -88,6 +88,9 @@ pub const IDENTITY: [&str; 13] = [
     "id",
     "fingerprint",
     "reference",
+    "dedupekey",
+    "dedup key",
+    "dedup_key",
 ];
 
 /// Labels that identify an alert alone, where they hold its number.
@@ -133,6 +136,29 @@ pub const PARTS: [&str; 20] = [
     "problem name",
     "name",
 ];
+
+/// Labels that do the same in a mail's text, and may mean anything in its header.
+pub const PARTS_OF_TEXT: [&str; 13] = [
+    "sensor",
+    "sensor name",
+    "target",
+    "network",
+    "interface",
+    "component",
+    "application",
+    "app name",
+    "database",
+    "volume",
+    "drive",
+    "alarm",
+    "message id",
+];
+
+/// What a label begins with that says how it was before.
+pub const BEFORE: [&str; 6] = ["previous", "prior", "old", "former", "last", "from"];
+
+/// What a label begins with that says how it is now.
+pub const NOW: [&str; 2] = ["new", "current"];
 
 /// Labels that say what it is about, the best first.
 pub const TITLE: [&str; 11] = [
