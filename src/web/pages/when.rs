@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::route::HORIZON;
+/// As far ahead the routes look for the end of a mute.
+const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// A time beside now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -110,6 +111,7 @@ mod tests {
     #[test]
     fn what_is_held_and_for_how_long_is_said_in_the_same_form() {
         let now: Timestamp = "2026-03-01T03:31:00Z".parse().unwrap();
+        assert_eq!(HORIZON, crate::route::HORIZON);
         let until = |until: &str| held_until(until.parse().unwrap(), now, now);
         assert_eq!(until("2026-03-01T06:00:00Z"), "until 06:00 UTC");
         assert_eq!(
