@@ -68,9 +68,12 @@ pub fn is_endless(until: Timestamp, since: Timestamp) -> bool {
 
 /// A text that the store keeps, its times as they are elsewhere on a page.
 pub fn with_clocks(text: &str, now: Timestamp) -> String {
-    let words = text.split(' ').map(|word| match word.parse() {
-        Ok(at) => clock(at, now),
-        Err(_) => word.to_owned(),
+    let words = text.split(' ').map(|word| {
+        let time = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+        match time.parse() {
+            Ok(at) => clock(at, now) + &word[time.len()..],
+            Err(_) => word.to_owned(),
+        }
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -119,8 +122,11 @@ mod tests {
             "as long as its route is muted"
         );
         assert_eq!(
-            with_clocks("silenced until 2026-03-02T06:00:00Z by silence 1", now),
-            "silenced until 2 Mar 06:00 UTC by silence 1"
+            with_clocks(
+                "silenced until 2026-03-02T06:00:00Z (ann: 2026-03-01T06:00:00Z)",
+                now
+            ),
+            "silenced until 2 Mar 06:00 UTC (ann: 06:00 UTC)"
         );
     }
 }
