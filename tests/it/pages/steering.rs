@@ -88,10 +88,12 @@ async fn an_incident_is_resolved_by_hand() {
         }
 
         // Another press, as from a page that was open meanwhile, finds it closed, and leads back.
+        meanwhile.front();
         meanwhile.choose("Resolve it");
         shown(&meanwhile, "is already over");
         meanwhile.choose("Back");
         assert_eq!(meanwhile.path(), "/incidents/BROKE");
+        tab.front();
         tab.go(&bed.at("/incidents/BROKE/resolve"));
         shown(
             &tab,
