@@ -38,12 +38,12 @@ pub enum PlanError {
          the label too; add what the maintenance is of, like 'app_key=\"com.example.calendar\"'"
     )]
     CoversWhateverLacksIt(String),
-    #[error("it would end at {ends_at}, which is not after its start, {starts_at}")]
+    #[error("it would end at {ends_at:.0}, which is not after its start, {starts_at:.0}")]
     Backwards {
         starts_at: Timestamp,
         ends_at: Timestamp,
     },
-    #[error("it would have ended already, at {0}: only what is to come can be silenced")]
+    #[error("it would have ended already, at {0:.0}: only what is to come can be silenced")]
     Over(Timestamp),
     #[error("the comment is empty: say what the maintenance is, for whoever is on call")]
     NoComment,

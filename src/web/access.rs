@@ -41,6 +41,10 @@ pub(super) struct Peer(pub IpAddr);
 #[derive(Clone, Copy)]
 pub(super) struct Secure(pub bool);
 
+/// What a request has done: the next page says so, once.
+#[derive(Clone, Copy)]
+pub(super) struct Done(pub &'static str);
+
 /// Lets through who is known, and says to everybody else how to sign in.
 pub(super) async fn signed_in(
     State(admin): State<Arc<Admin>>,
@@ -56,7 +60,7 @@ pub(super) async fn signed_in(
     };
     let mut who = match sign_in::identify(&admin, &bearing).await {
         Ok(who) => who,
-        Err(unknown) => return turned_away(&request, &unknown),
+        Err(unknown) => return turned_away(&admin, &request, &unknown),
     };
 
     if !request.method().is_safe()
@@ -65,36 +69,42 @@ pub(super) async fn signed_in(
         return problem.into_response();
     }
 
-    // A page of ours that is read now may act later.
-    let mut given = None;
-    if who.csrf.is_empty()
-        && who.known != Known::Token
-        && request.method() == Method::GET
-        && wants_a_page(&request)
-        && let Ok(key) = cookie::new_key()
-    {
-        who.csrf = cookie::token_of(&key);
-        given = Some(cookie::give_csrf(&key, secure));
+    let mut given = Vec::new();
+    if request.method() == Method::GET && wants_a_page(&request) {
+        // A page of ours that is read now may act later.
+        if who.csrf.is_empty()
+            && who.known != Known::Token
+            && let Ok(key) = cookie::new_key()
+        {
+            who.csrf = cookie::token_of(&key);
+            given.push(cookie::give_csrf(&key, secure));
+        }
+        who.done = cookie::done(request.headers(), secure);
+        given.extend(who.done.as_ref().map(|_| cookie::take_done(secure)));
     }
 
     request.extensions_mut().insert(who);
     let mut response = next.run(request).await;
-    if let Some(cookie) = given {
+    let done = response.extensions().get::<Done>();
+    given.extend(done.map(|Done(word)| cookie::give_done(word, secure)));
+    for cookie in given {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
 
     response
 }
 
-/// A program is told what it lacks; a person is led to the sign-in and back.
-fn turned_away(request: &Request, unknown: &Unknown) -> Response {
+/// A program is told what it lacks; a person is led to the sign-in and back: from what they wanted
+/// to do to the page where they had filled it in.
+fn turned_away(admin: &Admin, request: &Request, unknown: &Unknown) -> Response {
     if wants_a_page(request) && matches!(unknown, Unknown::Nobody | Unknown::Wrong(_)) {
-        let back = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
-        let back = utf8_percent_encode(back, NON_ALPHANUMERIC);
-        let to = HeaderValue::try_from(format!("/sign-in?next={back}"));
+        let acts = !request.method().is_safe();
+        let page = acts.then(|| admin.hosts.came_from(request)).flatten();
+        let asked = || request.uri().path_and_query().map(ToString::to_string);
+        let back = page.or_else(asked).unwrap_or_else(|| "/".to_owned());
+        let back = utf8_percent_encode(&back, NON_ALPHANUMERIC);
+        let acted = if acts { "&acted=yes" } else { "" };
+        let to = HeaderValue::try_from(format!("/sign-in?next={back}{acted}"));
         let to = to.unwrap_or(HeaderValue::from_static("/sign-in"));
         return (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();
     }

@@ -6,13 +6,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{
-    HeaderMap, HeaderValue, StatusCode, Version,
-    header::{HOST, ORIGIN},
-    uri::{Authority, Uri},
+use axum::{
+    extract::Request,
+    http::{
+        HeaderMap, HeaderValue, StatusCode, Version,
+        header::{HOST, ORIGIN, REFERER},
+        uri::{Authority, Uri},
+    },
 };
 
-use super::problem::Problem;
+use super::{problem::Problem, sign_in::pages::own_path};
 
 /// The names the listener is called by, besides its own address.
 #[derive(Debug, Clone, Default)]
@@ -105,6 +108,19 @@ impl Hosts {
             Some(origin) if !self.is_own(origin, host.as_ref()) => Err(Stranger::ForeignOrigin),
             _ => Ok(()),
         }
+    }
+
+    /// The page of this listener that a request came from, where its browser says so: its path and
+    /// query.
+    pub(super) fn came_from(&self, request: &Request) -> Option<String> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let host = uri.authority().cloned();
+        let host = host.or_else(|| headers.get(HOST).and_then(authority));
+        let referer = headers.get(REFERER)?;
+        let page: Uri = referer.to_str().ok()?.parse().ok()?;
+        let is_own = self.is_own(referer, host.as_ref());
+        let path = page.path_and_query()?.as_str();
+        (is_own && own_path(path) == path).then(|| path.to_owned())
     }
 
     /// Whether the listener goes by a name: the address it was reached at, `localhost` where that

@@ -8,14 +8,19 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::to_bytes,
-    extract::{Request, State},
+    extract::{Extension, Request, State},
     http::header::CONTENT_TYPE,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
 
-use super::{Admin, access::wants_a_page, problem::Problem, who::Who};
+use super::{
+    Admin,
+    access::{Done, wants_a_page},
+    problem::Problem,
+    who::Who,
+};
 use crate::incident::page_of as incident_at;
 
 mod asset;
@@ -76,6 +81,7 @@ pub(super) async fn in_words(
     next: Next,
 ) -> Response {
     let is_read = wants_a_page(&request);
+    let back = back(&admin, &request);
     let who = request.extensions().get::<Who>().cloned();
     let response = next.run(request).await;
     let kind = response.headers().get(CONTENT_TYPE);
@@ -89,13 +95,27 @@ pub(super) async fn in_words(
         .ok()
         .and_then(|told| serde_json::from_slice(&told).ok());
     let problem = told.unwrap_or_else(|| Problem::new(status, "what is wrong cannot be told"));
-    frame::problem(&admin, who.as_ref(), &problem).await
+    frame::problem(&admin, who.as_ref(), &problem, back).await
+}
+
+/// Where somebody came from who meets a problem. A question leads to what it is about: it stands
+/// at the address of its answer.
+fn back(admin: &Admin, request: &Request) -> Option<String> {
+    let page = admin.hosts.came_from(request)?;
+    let own = request.uri().path();
+    let back = match page.split('?').next() {
+        Some(path) if path != own => page,
+        _ if request.method().is_safe() => return None,
+        _ => own.rsplit_once('/')?.0.to_owned(),
+    };
+    (!back.is_empty() && !back.starts_with("/sign-in")).then_some(back)
 }
 
 /// Where somebody is led who has done something: the page says so.
-fn done(path: &str, word: &str) -> Response {
+fn done(path: &str, word: &'static str) -> Response {
     let between = if path.contains('?') { '&' } else { '?' };
-    Redirect::to(&format!("{path}{between}done={word}")).into_response()
+    let to = Redirect::to(&format!("{path}{between}done={word}"));
+    (Extension(Done(word)), to).into_response()
 }
 
 /// An address with a query.

@@ -142,6 +142,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         peer,
         csrf,
         by_browser,
+        done: None,
     };
 
     if headers.contains_key(AUTHORIZATION) && !admin.sign_in.is_open() {

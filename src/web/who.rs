@@ -37,6 +37,8 @@ pub struct Who {
     pub csrf: String,
     /// Whether a browser sent the request.
     pub by_browser: bool,
+    /// What they have done just before, and no page has told yet.
+    pub done: Option<String>,
 }
 
 impl Who {

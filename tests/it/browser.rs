@@ -57,6 +57,8 @@ pub struct Tab {
     browser: Arc<Browser>,
     session: String,
     context: String,
+    /// Whether its profile ends with it.
+    owns: bool,
 }
 
 impl Browser {
@@ -164,17 +166,28 @@ impl Tab {
     /// Opens one.
     pub fn open(look: Look) -> Self {
         let browser = Browser::get();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
         let context = browser.ask(None, "Target.createBrowserContext", &json!({}));
-        let context = text(&context["browserContextId"]);
+        let context = context["browserContextId"].as_str().unwrap().to_owned();
+        Self::within(browser, context, look)
+    }
+
+    /// Opens another one in the same profile, before this one.
+    pub fn beside(&self, look: Look) -> Self {
+        let mut tab = Self::within(Arc::clone(&self.browser), self.context.clone(), look);
+        tab.owns = false;
+        tab
+    }
+
+    fn within(browser: Arc<Browser>, context: String, look: Look) -> Self {
         let target = json!({ "url": "about:blank", "browserContextId": context });
         let target = browser.ask(None, "Target.createTarget", &target);
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let session = browser.ask(None, "Target.attachToTarget", &attach);
         let tab = Self {
-            session: text(&session["sessionId"]),
+            session: session["sessionId"].as_str().unwrap().to_owned(),
             browser,
             context,
+            owns: true,
         };
 
         for domain in ["Page", "Runtime", "Log", "Network", "DOM"] {
@@ -228,6 +241,29 @@ impl Tab {
             let gone = self.ask("Page.navigate", &json!({ "url": url }));
             assert!(gone["errorText"].is_null(), "{url}: {gone}");
         });
+    }
+
+    /// Goes back to the page before, which the browser may have kept as it was.
+    pub fn back(&self) {
+        let arrivals = |said: &Said| {
+            let events = said.events.get(&self.session).into_iter().flatten();
+            events
+                .filter(|event| event["method"] == "Page.frameNavigated")
+                .count()
+        };
+        let history = self.ask("Page.getNavigationHistory", &json!({}));
+        let at = history["currentIndex"].as_u64().unwrap() as usize;
+        let entry = &history["entries"][at - 1]["id"];
+        let before = arrivals(&self.browser.said.lock().unwrap());
+        self.ask("Page.navigateToHistoryEntry", &json!({ "entryId": entry }));
+        self.browser.wait("the page before", |said| {
+            (arrivals(said) > before).then_some(())
+        });
+    }
+
+    /// Looks at it again, after another.
+    pub fn front(&self) {
+        self.ask("Page.bringToFront", &json!({}));
     }
 
     /// What an expression comes to.
@@ -394,7 +430,7 @@ impl Tab {
 
 impl Drop for Tab {
     fn drop(&mut self) {
-        if !thread::panicking() {
+        if self.owns && !thread::panicking() {
             let context = json!({ "browserContextId": self.context });
             self.browser
                 .ask(None, "Target.disposeBrowserContext", &context);

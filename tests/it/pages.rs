@@ -2,6 +2,7 @@
 //! on them, with a script and without.
 
 mod data;
+mod live;
 mod safety;
 mod steering;
 
@@ -171,6 +172,11 @@ async fn what_an_on_call_engineer_asks_at_night_is_answered() {
         assert!(now.contains(expected), "{expected:?} in {now}");
     }
     assert!(!now.contains("OVER"), "what is over is not open: {now}");
+    let place = |words: &str| now.find(words).unwrap();
+    assert!(
+        place("What waits for a person") < place("Jira Installation Callback Success Rate"),
+        "what asks for somebody is seen before a list of any length: {now}"
+    );
 
     // Is it still on, by what, and why were they told?
     tab.go(&bed.at("/incidents/BROKE"));

@@ -188,6 +188,45 @@ async fn a_session_begins_with_a_password_and_ends_with_its_change() {
     );
 }
 
+/// Back to the page whose form was sent, if that is one of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_turned_away_from_an_action_is_led_back_to_its_page_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = line("ann", "operator", "open sesame");
+    fs::write(folder.path().join("users"), users).unwrap();
+    let bridge = start(folder.path(), "{ users_file: users }");
+    let own = bridge.admin.as_str();
+
+    let question = "%2Fincidents%2FX%2Fresolve";
+    for (referer, next) in [
+        (
+            format!("{own}/silences/new?comment=a+b"),
+            "%2Fsilences%2Fnew%3Fcomment%3Da%2Bb",
+        ),
+        ("https://evil.test/elsewhere".to_owned(), question),
+        (format!("{own}//evil.test/"), question),
+        (String::new(), question),
+    ] {
+        let answer = browser()
+            .post(format!("{own}/incidents/X/resolve"))
+            .header("accept", "text/html")
+            .header("referer", &referer)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.headers()["location"],
+            format!("/sign-in?next={next}&acted=yes"),
+            "{referer}"
+        );
+    }
+
+    // What an address claims is said to nobody who held no session.
+    let page = browser().get(format!("{own}/sign-in?acted=yes"));
+    let page = page.send().await.unwrap().text().await.unwrap();
+    assert!(!page.contains("session has ended"), "{page}");
+}
+
 fn line_of(people: &str, name: &str) -> String {
     let line = people.lines().find(|line| line.starts_with(name)).unwrap();
     format!("{line}\n")

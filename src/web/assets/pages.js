@@ -74,7 +74,7 @@
   const say = (text) => { live.textContent = text; };
   const LIVE = "Live: changes show by themselves";
 
-  let waiting = false, again = false;
+  let events = null, waiting = false, again = false;
   const refresh = async () => {
     if (waiting) { again = true; return; }
     waiting = true;
@@ -82,9 +82,11 @@
       const reply = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
       if (reply.ok) {
         exchange(new DOMParser().parseFromString(await reply.text(), "text/html"));
-        say(LIVE);
+        if (events?.readyState === EventSource.OPEN) say(LIVE);
       } else if (reply.status === 401 || reply.type === "opaqueredirect") {
         say("Not live: you are signed out. Reload the page to sign in again.");
+      } else if (reply.status < 500) {
+        say("Not live: this page cannot be loaded again. What is shown may be old.");
       } else {
         say("Not live: the bridge cannot answer. What is shown may be old.");
       }
@@ -115,12 +117,30 @@
     });
   }
 
-  if (parts(document).length && new URLSearchParams(location.search).get("live") !== "no") {
-    const events = new EventSource("/api/v1/events");
-    let soon = 0;
-    const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, 150); };
+  // A browser opens six connections to a host, for all its tabs and the pages behind them together:
+  // only a page that is looked at keeps one.
+  let soon = 0;
+  const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, 150); };
+  const leave = () => { events?.close(); events = null; };
+  const watch = () => {
+    if (document.visibilityState === "hidden") return leave();
+    if (events && events.readyState !== EventSource.CLOSED) return;
+    events = new EventSource("/api/v1/events");
     events.onopen = () => { say(LIVE); changed(); };
-    events.onerror = () => say("Not live: the connection is lost. What is shown may be old.");
+    events.onerror = () => {
+      say("Not live: the connection is lost. What is shown may be old.");
+      // It is not tried again where it was refused, and the page itself tells why.
+      if (events?.readyState === EventSource.CLOSED) changed();
+    };
     events.addEventListener("changed", changed);
+  };
+  if (parts(document).length && new URLSearchParams(location.search).get("live") !== "no") {
+    document.addEventListener("visibilitychange", watch);
+    addEventListener("pageshow", watch);
+    addEventListener("pagehide", leave);
+    watch();
   }
+
+  // What was done is told once, and not again to who comes back.
+  addEventListener("pagehide", () => document.querySelector("main > .notice[role=status]")?.remove());
 })();

@@ -46,19 +46,26 @@ impl Row {
     fn new(deed: DeedRow, now: Timestamp) -> Self {
         let number =
             deed.subject.bytes().all(|byte| byte.is_ascii_digit()) && !deed.subject.is_empty();
-        let (what, href) = match deed.action.as_str() {
-            "incidents.resolve" => ("resolved incident", Some(incident_at(&deed.subject))),
-            "mails.release" => ("released mail", Some(format!("/mails/{}", deed.subject))),
-            "mails.discard" if number => {
-                ("discarded mail", Some(format!("/mails/{}", deed.subject)))
-            }
-            "mails.discard" => ("discarded all mail of", None),
-            "deliveries.retry" => ("sent again page", None),
-            "deliveries.discard" => ("discarded page", None),
-            "silences.add" => ("silenced", Some("/silences?state=all".to_owned())),
-            "silences.expire" => ("ended silence", Some(format!("/silences/{}", deed.subject))),
-            "receivers.test" => ("sent a test page to", None),
-            other => (other, None),
+        let at = |list: &str| Some(format!("{list}/{}", deed.subject)).filter(|_| number);
+        let (act, acted, href) = match deed.action.as_str() {
+            "incidents.resolve" => (
+                "resolve incident",
+                "resolved incident",
+                Some(incident_at(&deed.subject)),
+            ),
+            "mails.release" => ("release mail", "released mail", at("/mails")),
+            "mails.discard" if number => ("discard mail", "discarded mail", at("/mails")),
+            "mails.discard" => ("discard all mail of", "discarded all mail of", None),
+            "deliveries.retry" => ("send again page", "sent again page", at("/deliveries")),
+            "deliveries.discard" => ("discard page", "discarded page", at("/deliveries")),
+            "silences.add" => (
+                "silence",
+                "silenced",
+                Some("/silences?state=all".to_owned()),
+            ),
+            "silences.expire" => ("end silence", "ended silence", at("/silences")),
+            "receivers.test" => ("send a test page to", "sent a test page to", None),
+            other => (other, other, None),
         };
         let (kind, outcome) = match deed.outcome.as_deref() {
             Some("done") => ("good", "done".to_owned()),
@@ -66,7 +73,11 @@ impl Row {
             None => ("wait", "begun, and nobody knows what came of it".to_owned()),
         };
         Self {
-            what: what.to_owned(),
+            what: if kind == "good" {
+                acted.to_owned()
+            } else {
+                format!("tried to {act}")
+            },
             href,
             via: match deed.via.as_str() {
                 "command" => "by a command",

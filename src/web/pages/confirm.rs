@@ -15,10 +15,11 @@ pub struct Question {
     pub hidden: Vec<Hidden>,
     /// What may be said besides.
     pub asked: Vec<Asked>,
+    /// What the yes says; empty where there is nothing left to ask.
     pub button: &'static str,
     /// Whether something is lost by it.
     pub danger: bool,
-    /// Where no leads.
+    /// Where no leads, or what was over before it was asked.
     pub back: String,
 }
 
@@ -57,6 +58,16 @@ impl From<(&'static str, &'static str, &'static str)> for Asked {
 }
 
 impl Question {
+    /// In place of a question whose answer is known.
+    pub fn moot(title: String, lines: Vec<String>, back: String) -> Self {
+        Self {
+            title,
+            lines,
+            back,
+            ..Self::default()
+        }
+    }
+
     /// Asks who may act.
     pub async fn ask(self, view: &View<'_>) -> Answer {
         #[derive(Serialize)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawQuery, State},
+    response::{IntoResponse as _, Redirect},
     routing::get,
 };
 use jiff::Timestamp;
@@ -17,7 +18,8 @@ use super::{
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
-    when::{When, clock},
+    plain::sentence,
+    when::{When, clock, held_until},
     words,
 };
 use crate::{
@@ -39,6 +41,7 @@ use crate::{
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
         .route("/deliveries", get(page))
+        .route("/deliveries/{id}", get(one))
         .route("/deliveries/{id}/retry", get(ask_retry).post(retry))
         .route("/deliveries/{id}/discard", get(ask_discard).post(discard))
 }
@@ -86,14 +89,14 @@ impl Row {
     fn new(row: DeliveryRow, now: Timestamp) -> Self {
         let (kind, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
         let until = row.next_at.map(|at| match row.state {
-            DeliveryState::Held => format!("held until {}", clock(at, now)),
+            DeliveryState::Held => format!("held {}", held_until(at, row.created_at, now)),
             _ => format!("next try at {}", clock(at, now)),
         });
         Self {
             id: row.id,
             kind,
             words,
-            href: format!("{}#delivery-{}", incident_at(&row.incident_id), row.id),
+            href: place(&row),
             incident: row
                 .title
                 .unwrap_or_else(|| named(&row.incident_id).into_owned()),
@@ -101,13 +104,21 @@ impl Row {
             detail: row.detail,
             until,
             at: When::new(row.settled_at.unwrap_or(row.created_at), now),
-            can_retry: row.state == DeliveryState::Dead,
-            can_discard: matches!(
-                row.state,
-                DeliveryState::Dead | DeliveryState::Pending | DeliveryState::Held
-            ),
+            can_retry: can_retry(row.state),
+            can_discard: can_discard(row.state),
         }
     }
+}
+
+fn can_retry(state: DeliveryState) -> bool {
+    state == DeliveryState::Dead
+}
+
+fn can_discard(state: DeliveryState) -> bool {
+    matches!(
+        state,
+        DeliveryState::Dead | DeliveryState::Pending | DeliveryState::Held
+    )
 }
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
@@ -165,11 +176,34 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     view.page("deliveries.html", Data { list: listed }).await
 }
 
+/// Where it stands in the story of its incident.
+async fn one(State(admin): State<Arc<Admin>>, Path(id): Path<DeliveryId>) -> Answer {
+    let row = deliveries::show(&admin, id).await?;
+    Ok(Redirect::to(&place(&row)).into_response())
+}
+
+fn place(row: &DeliveryRow) -> String {
+    format!("{}#delivery-{}", incident_at(&row.incident_id), row.id)
+}
+
+/// In place of a question about a delivery that has gone on since.
+fn moot(row: &DeliveryRow, what: &str) -> Question {
+    let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
+    let title = format!("There is nothing to {what} of page {}", row.id);
+    Question::moot(title, vec![sentence(&words)], place(row))
+}
+
 async fn ask_retry(
     State(admin): State<Arc<Admin>>,
     who: Who,
     Path(id): Path<DeliveryId>,
 ) -> Answer {
+    let view = View::new(&admin, &who, "Deliveries", &Fields::default());
+    let row = deliveries::show(&admin, id).await?;
+    if !can_retry(row.state) {
+        return moot(&row, "send again").ask(&view).await;
+    }
+
     Question {
         title: format!("Send page {id} again?"),
         lines: vec!["It is tried at once, and for as long as any other page.".to_owned()],
@@ -178,7 +212,7 @@ async fn ask_retry(
         back: "/deliveries?state=dead".to_owned(),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Deliveries", &Fields::default()))
+    .ask(&view)
     .await
 }
 
@@ -192,6 +226,12 @@ async fn ask_discard(
     who: Who,
     Path(id): Path<DeliveryId>,
 ) -> Answer {
+    let view = View::new(&admin, &who, "Deliveries", &Fields::default());
+    let row = deliveries::show(&admin, id).await?;
+    if !can_discard(row.state) {
+        return moot(&row, "discard").ask(&view).await;
+    }
+
     Question {
         title: format!("Discard page {id}?"),
         lines: vec!["Its receiver is never told.".to_owned()],
@@ -201,7 +241,7 @@ async fn ask_discard(
         back: "/deliveries".to_owned(),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Deliveries", &Fields::default()))
+    .ask(&view)
     .await
 }
 

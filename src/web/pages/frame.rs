@@ -125,18 +125,27 @@ const NOTICES: [(&str, &str); 10] = [
         "The silence is made, and holds from the next mail on.",
     ),
     (
+        "planned",
+        "The silence is planned, and holds from its start on.",
+    ),
+    (
+        "called-off",
+        "The silence is called off: it has held nothing.",
+    ),
+    (
         "expired",
         "The silence has ended: what it held and is still on is told now.",
     ),
-    ("signed-out", "You are signed out."),
-    ("tested", "A test page was sent, and its end."),
     ("nothing", "There was nothing left to do."),
 ];
 
 impl<'a> View<'a> {
-    /// Of a page at an address whose query may say what was done just before.
+    /// Of a page at an address whose query may say what was done just before. It is believed where
+    /// the browser says the same, which it does once: an address can be opened again, or be sent
+    /// to others.
     pub fn new(admin: &'a Admin, who: &'a Who, here: &'static str, fields: &Fields) -> Self {
         let done = fields.get("done");
+        let done = done.filter(|_| done == who.done.as_deref());
         let found = NOTICES.iter().find(|(word, _)| done == Some(word));
         Self {
             admin,
@@ -182,10 +191,15 @@ impl<'a> View<'a> {
 }
 
 /// What is wrong, as a page.
-pub async fn problem(admin: &Admin, who: Option<&Who>, problem: &Problem) -> Response {
+pub async fn problem(
+    admin: &Admin,
+    who: Option<&Who>,
+    problem: &Problem,
+    back: Option<String>,
+) -> Response {
     let status = problem.status();
     let (heading, detail) = (heading(status), &*problem.detail);
-    let data = context! { problem => context! { heading, detail } };
+    let data = context! { problem => context! { heading, detail, back } };
 
     // Where the store is away, nothing more is known.
     let known = match who {

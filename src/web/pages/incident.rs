@@ -16,7 +16,7 @@ use super::{
     incident_at,
     incidents::doubt,
     mail::Body,
-    when::span,
+    when::{span, with_clocks},
     words::{Fact, Label, Severity, labels},
 };
 use crate::{
@@ -146,7 +146,8 @@ impl Shown {
             nobody: mails
                 .iter()
                 .max_by_key(|mail| mail.id)
-                .and_then(|mail| mail.reason.clone()),
+                .and_then(|mail| mail.reason.as_deref())
+                .map(|why| with_clocks(why, now)),
             told,
             chart: drawing(&mails, its, (!open).then_some(row.changed_at), now),
             timeline: moments.into_iter().take(MOMENTS).collect(),

@@ -19,7 +19,7 @@ use super::{
     frame::View,
     hops::Hops,
     incident_at,
-    when::When,
+    when::{When, with_clocks},
     words::{self, Fact, Label, labels},
 };
 use crate::{
@@ -207,7 +207,7 @@ async fn page(
         outcome: row.outcome.as_str(),
         held: row.outcome == Outcome::Quarantined,
         subject: mail.subject.clone(),
-        reason: row.reason.clone(),
+        reason: row.reason.as_deref().map(|why| with_clocks(why, now)),
         facts,
         hops: Hops::new(&stored.message.raw, (&row.ingress, row.arrived_at), now),
         body: Body::new(row, &stored),

@@ -53,6 +53,8 @@ struct Now {
     open: Vec<Row>,
     rest: bool,
     piles: Vec<Pile>,
+    /// Whether anything does: that is seen before a long list of what is open.
+    waits: bool,
     ingresses: Vec<Health>,
     receivers: Vec<Health>,
     profiles: Vec<Health>,
@@ -140,6 +142,7 @@ impl Now {
         let profiles = conditions::profiles_by(admin, &lately).items;
         let heading = heading(&open.items, open.next.is_some());
 
+        let piles = piles(admin, &open.items, &receivers).await?;
         let facts = facts(&ingresses, &receivers, &admin.canary.borrow(), now);
         Ok(Self {
             title: match open.items.len() {
@@ -150,7 +153,8 @@ impl Now {
             heading,
             facts,
             rest: open.next.is_some(),
-            piles: piles(admin, &open.items, &receivers).await?,
+            waits: piles.iter().any(|pile| pile.count != "0"),
+            piles,
             open: rows(admin, &open.items).await?,
             ingresses: ingresses.into_iter().map(|one| way_in(one, now)).collect(),
             receivers: receivers

@@ -14,7 +14,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Answer, frame::View, when::clock, words::Label};
+use super::{
+    Answer,
+    frame::View,
+    when::{clock, is_endless},
+    words::Label,
+};
 use crate::{
     label::{Labels, Matcher, Operator},
     web::{
@@ -99,11 +104,11 @@ impl Rules {
             .chain(reach.muted.iter().map(|one| &one.route))
             .collect();
         self.tree = Node::of(&admin.workbench.routes(), &paths);
-        self.reached = Some(reached(reach, now));
+        self.reached = Some(reached(reach, at.unwrap_or(now), now));
     }
 }
 
-fn reached(reach: Reach, now: Timestamp) -> Vec<Reached> {
+fn reached(reach: Reach, at: Timestamp, now: Timestamp) -> Vec<Reached> {
     let Reach {
         receivers,
         routes,
@@ -121,6 +126,7 @@ fn reached(reach: Reach, now: Timestamp) -> Vec<Reached> {
         let by = one.intervals.join(", ");
         Reached {
             mute: Some(match one.until {
+                Some(until) if is_endless(until, at) => format!("held as long as {by} lasts"),
                 Some(until) => format!("held until {} by {by}", clock(until, now)),
                 None => format!("dropped by {by}"),
             }),

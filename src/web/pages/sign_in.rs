@@ -10,14 +10,26 @@ use crate::web::{Admin, sign_in::Login};
 
 #[derive(Serialize)]
 struct Data<'a> {
-    sign_in: SignIn<'a>,
+    sign_in: Shown<'a>,
+}
+
+/// The form, and what is said above it.
+#[derive(Default, Serialize)]
+pub struct SignIn<'a> {
+    /// Where somebody wanted to go.
+    pub next: &'a str,
+    /// Who they say they are.
+    pub name: &'a str,
+    /// Why it is shown again.
+    pub error: Option<&'a str>,
+    /// Why it is shown to somebody who has signed in before.
+    pub told: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct SignIn<'a> {
-    /// Where somebody wanted to go.
-    next: &'a str,
-    error: Option<&'a str>,
+struct Shown<'a> {
+    #[serde(flatten)]
+    form: &'a SignIn<'a>,
     password: bool,
     /// Whether nobody has to.
     is_open: bool,
@@ -25,23 +37,23 @@ struct SignIn<'a> {
     issuer: Option<String>,
 }
 
-/// The page of the form; `error` is why it is shown again.
-pub fn page(admin: &Admin, status: StatusCode, next: &str, error: Option<&str>) -> Response {
-    let login = admin.sign_in.login.as_ref();
-    let provider = match login {
-        Some(Login::Oidc(oidc)) => Some(oidc.host()),
-        _ => None,
-    };
-    let back = utf8_percent_encode(next, NON_ALPHANUMERIC);
-    let sign_in = SignIn {
-        next,
-        error,
-        is_open: admin.sign_in.is_open(),
-        password: matches!(login, Some(Login::Users(_))),
-        oidc_href: provider
-            .as_ref()
-            .map(|_| format!("/sign-in/oidc?next={back}")),
-        issuer: provider,
-    };
-    frame::bare(admin, status, "sign_in.html", Data { sign_in })
+impl SignIn<'_> {
+    pub fn page(&self, admin: &Admin, status: StatusCode) -> Response {
+        let login = admin.sign_in.login.as_ref();
+        let provider = match login {
+            Some(Login::Oidc(oidc)) => Some(oidc.host()),
+            _ => None,
+        };
+        let back = utf8_percent_encode(self.next, NON_ALPHANUMERIC);
+        let sign_in = Shown {
+            form: self,
+            is_open: admin.sign_in.is_open(),
+            password: matches!(login, Some(Login::Users(_))),
+            oidc_href: provider
+                .as_ref()
+                .map(|_| format!("/sign-in/oidc?next={back}")),
+            issuer: provider,
+        };
+        frame::bare(admin, status, "sign_in.html", Data { sign_in })
+    }
 }

@@ -3,6 +3,9 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
+/// As far ahead the routes look for the end of a mute.
+const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
+
 /// A time beside now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct When {
@@ -48,6 +51,33 @@ pub fn span(length: SignedDuration) -> String {
     }
 }
 
+/// Until when a mute that began to hold at a time does so. A mute that never ends has a time all the
+/// same, a year later, beyond which its end is not looked for.
+pub fn held_until(until: Timestamp, since: Timestamp, now: Timestamp) -> String {
+    if is_endless(until, since) {
+        "as long as its route is muted".to_owned()
+    } else {
+        format!("until {}", clock(until, now))
+    }
+}
+
+/// Whether a mute is one that never ends. Its mail may have waited a while.
+pub fn is_endless(until: Timestamp, since: Timestamp) -> bool {
+    until.duration_since(since) >= HORIZON - SignedDuration::from_hours(24)
+}
+
+/// A text that the store keeps, its times as they are elsewhere on a page.
+pub fn with_clocks(text: &str, now: Timestamp) -> String {
+    let words = text.split(' ').map(|word| {
+        let time = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+        match time.parse() {
+            Ok(at) => clock(at, now) + &word[time.len()..],
+            Err(_) => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The time of day, and the day where it is not today.
 pub fn clock(at: Timestamp, now: Timestamp) -> String {
     let [at, now] = [at, now].map(|time| time.to_zoned(TimeZone::UTC));
@@ -79,5 +109,24 @@ mod tests {
             let when = When::new(at.parse().unwrap(), now);
             assert_eq!((&*when.ago, &*when.clock), (ago, clock), "{at}");
         }
+    }
+
+    #[test]
+    fn what_is_held_and_for_how_long_is_said_in_the_same_form() {
+        let now: Timestamp = "2026-03-01T03:31:00Z".parse().unwrap();
+        assert_eq!(HORIZON, crate::route::HORIZON);
+        let until = |until: &str| held_until(until.parse().unwrap(), now, now);
+        assert_eq!(until("2026-03-01T06:00:00Z"), "until 06:00 UTC");
+        assert_eq!(
+            until("2027-03-02T03:30:00Z"),
+            "as long as its route is muted"
+        );
+        assert_eq!(
+            with_clocks(
+                "silenced until 2026-03-02T06:00:00Z (ann: 2026-03-01T06:00:00Z)",
+                now
+            ),
+            "silenced until 2 Mar 06:00 UTC (ann: 06:00 UTC)"
+        );
     }
 }

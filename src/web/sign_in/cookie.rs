@@ -16,6 +16,7 @@ const SESSION: &str = "alertbridge_session";
 const CSRF: &str = "alertbridge_csrf";
 const TICKET: &str = "alertbridge_oidc";
 const KNOWN: &str = "alertbridge_known";
+const DONE: &str = "alertbridge_done";
 /// The length of a key: 32 bytes in base64.
 const LENGTH: usize = 43;
 
@@ -28,22 +29,32 @@ pub fn new_key() -> Result<String, Unspecified> {
 
 /// The key of the session that a request bears.
 pub fn session(headers: &HeaderMap, secure: bool) -> Option<String> {
-    held(headers, SESSION, secure)
+    key(headers, SESSION, secure)
 }
 
 /// The secret of a browser that has no session.
 pub fn csrf(headers: &HeaderMap, secure: bool) -> Option<String> {
-    held(headers, CSRF, secure)
+    key(headers, CSRF, secure)
 }
 
 /// The key of a sign-in that is under way at an identity provider.
 pub fn ticket(headers: &HeaderMap, secure: bool) -> Option<String> {
-    held(headers, TICKET, secure)
+    key(headers, TICKET, secure)
 }
 
 /// What tells a browser in which somebody has signed in before.
 pub fn known(headers: &HeaderMap, secure: bool) -> Option<String> {
-    held(headers, KNOWN, secure)
+    key(headers, KNOWN, secure)
+}
+
+/// What was done just before, and is not told yet.
+pub fn done(headers: &HeaderMap, secure: bool) -> Option<String> {
+    held(headers, DONE, secure)
+}
+
+/// A cookie that is a key: none that is shorter or longer is ours.
+fn key(headers: &HeaderMap, name: &str, secure: bool) -> Option<String> {
+    held(headers, name, secure).filter(|key| key.len() == LENGTH)
 }
 
 /// A cookie's value. The bare name counts where the other cannot be had.
@@ -52,7 +63,7 @@ fn held(headers: &HeaderMap, name: &str, secure: bool) -> Option<String> {
     only(headers, &named(name, true)).or_else(bare)
 }
 
-/// The value under a name; none where it is none of ours, or there are two.
+/// The value under a name; none where there are two.
 fn only(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = headers
         .get_all(COOKIE)
@@ -63,7 +74,7 @@ fn only(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter(|(cookie, _)| *cookie == name)
         .map(|(_, value)| value);
     match (values.next(), values.next()) {
-        (Some(value), None) if value.len() == LENGTH => Some(value.to_owned()),
+        (Some(value), None) => Some(value.to_owned()),
         _ => None,
     }
 }
@@ -103,6 +114,16 @@ pub fn take_ticket(secure: bool) -> HeaderValue {
 /// Gives a browser what it is known by, for 90 days.
 pub fn give_known(mark: &str, secure: bool) -> HeaderValue {
     set(KNOWN, mark, secure, "; Max-Age=7776000")
+}
+
+/// Gives a browser the word for what was done, until the next page says so.
+pub fn give_done(word: &str, secure: bool) -> HeaderValue {
+    set(DONE, word, secure, "; Max-Age=60")
+}
+
+/// Takes it back.
+pub fn take_done(secure: bool) -> HeaderValue {
+    set(DONE, "", secure, "; Max-Age=0")
 }
 
 fn named(name: &str, secure: bool) -> String {

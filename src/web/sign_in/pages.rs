@@ -13,12 +13,12 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Unknown, by_password, cookie, end};
+use super::{Bearing, Unknown, by_password, cookie, end, identify};
 use crate::web::{
     Admin,
     access::{Peer, Secure},
     ask::Query,
-    pages::sign_in::page,
+    pages::sign_in::SignIn,
 };
 
 /// Where somebody wanted to go.
@@ -26,6 +26,8 @@ use crate::web::{
 #[serde(default)]
 pub(in crate::web) struct Back {
     pub(super) next: String,
+    /// Whether it was something to do that led here, and not something to look at.
+    acted: String,
 }
 
 /// What a person writes into the form.
@@ -49,9 +51,30 @@ pub(in crate::web) fn own_path(next: &str) -> &str {
 
 pub(in crate::web) async fn form(
     State(admin): State<Arc<Admin>>,
-    Query(Back { next }): Query<Back>,
+    Extension(Secure(secure)): Extension<Secure>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    Query(Back { next, acted }): Query<Back>,
 ) -> Response {
-    page(&admin, StatusCode::OK, own_path(&next), None)
+    let bearing = Bearing {
+        headers: &headers,
+        peer,
+        secure,
+    };
+    // Whoever held a session did not come to sign in.
+    let held = cookie::session(&headers, secure).is_some();
+    let ended = held && matches!(identify(&admin, &bearing).await, Err(Unknown::Wrong(_)));
+    let told = match (ended, acted.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some("Your session has ended. Sign in to go on."),
+        (true, false) => Some("Your session has ended; nothing was done. Sign in to go on."),
+    };
+    let form = SignIn {
+        next: own_path(&next),
+        told,
+        ..SignIn::default()
+    };
+    form.page(&admin, StatusCode::OK)
 }
 
 pub(in crate::web) async fn sign_in(
@@ -76,7 +99,13 @@ pub(in crate::web) async fn sign_in(
         }
         Err(unknown) => {
             let problem = unknown.problem();
-            let mut response = page(&admin, problem.status(), next, Some(&problem.detail));
+            let form = SignIn {
+                next,
+                name: &given.name,
+                error: Some(&problem.detail),
+                ..SignIn::default()
+            };
+            let mut response = form.page(&admin, problem.status());
             if let Unknown::TooMany(seconds) = unknown {
                 let headers = response.headers_mut();
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     delivery::{DeliveryId, DeliveryState},
-    store::{DeliveryFilter, DeliveryRow},
+    store::{DeliveryFilter, DeliveryRow, Span},
     web::{
         Admin,
         list::{List, Walk, page},
@@ -45,6 +45,18 @@ pub async fn list(
         admin.browse.browse_deliveries(filter.clone(), span)
     })
     .await
+}
+
+/// One of them.
+pub async fn show(admin: &Admin, id: DeliveryId) -> Result<DeliveryRow, Problem> {
+    let span = Span {
+        before: id.saturating_add(1),
+        limit: 1,
+    };
+    let all = DeliveryFilter::default();
+    let found = admin.browse.browse_deliveries(all, span).await?;
+    let found = found.items.into_iter().find(|row| row.id == id);
+    found.ok_or_else(|| Problem::not_found(format!("there is no delivery {id}")))
 }
 
 /// Sends a dead one again.

@@ -263,12 +263,20 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     };
     tab.go(&bed.at("/incidents/BROKE"));
     assert_eq!(tab.path(), "/sign-in?next=%2Fincidents%2FBROKE");
+    let focus = "document.activeElement.id";
+    assert_eq!(tab.text(focus), "name");
     sign_in("ann", "wrong");
     assert!(
         tab.says().contains("The name or the password is wrong."),
         "{}",
         tab.says()
     );
+    assert_eq!(tab.text("document.getElementById('name').value"), "ann");
+    assert_eq!(tab.text(focus), "password");
+    let described = "[...document.querySelectorAll('#name, #password')].map((e) => \
+                     document.getElementById(e.getAttribute('aria-describedby')).innerText)";
+    let why = "The name or the password is wrong.";
+    assert_eq!(tab.eval(described), json!([why, why]));
     sign_in("ann", "correct horse");
     assert_eq!(tab.path(), "/incidents/BROKE");
     assert!(
@@ -281,12 +289,34 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     tab.choose("Resolve by hand");
     write(&HASH.replace("v=19$m=256", "v=19$m=257"));
     tab.choose("Resolve it");
-    assert_eq!(tab.path(), "/sign-in?next=%2Fincidents%2FBROKE%2Fresolve");
+    assert_eq!(
+        tab.path(),
+        "/sign-in?next=%2Fincidents%2FBROKE%2Fresolve&acted=yes"
+    );
+    let ended = "Your session has ended; nothing was done. Sign in to go on.";
+    assert!(tab.says().contains(ended), "{}", tab.says());
     write(HASH);
     sign_in("ann", "correct horse");
     assert_eq!(tab.path(), "/incidents/BROKE/resolve");
     tab.choose("Leave it");
     assert!(tab.says().contains("open for"), "{}", tab.says());
+
+    // What was filled in is there again.
+    let form = "/silences/new?matchers=severity%3Dcritical&comment=the+database+moves";
+    tab.go(&bed.at(form));
+    write(&HASH.replace("v=19$m=256", "v=19$m=257"));
+    tab.choose("Make this silence");
+    assert!(tab.says().contains(ended), "{}", tab.says());
+    write(HASH);
+    sign_in("ann", "correct horse");
+    assert_eq!(tab.path(), form);
+    assert!(tab.says().contains("the database moves"), "{}", tab.says());
+    write(&HASH.replace("v=19$m=256", "v=19$m=257"));
+    tab.go(&bed.at("/silences"));
+    let ended = "Your session has ended. Sign in to go on.";
+    assert!(tab.says().contains(ended), "{}", tab.says());
+    write(HASH);
+    sign_in("ann", "correct horse");
 
     // A page that stays open says that it is no longer what is.
     let kept = Tab::open(Look::default());

@@ -73,14 +73,38 @@ async fn an_incident_is_resolved_by_hand() {
         tab.choose("Leave it");
         shown(&tab, "open for");
         tab.choose("Resolve by hand");
+        let meanwhile = tab.beside(look);
+        meanwhile.go(&bed.at("/incidents/BROKE/resolve"));
+        tab.front();
         tab.choose("Resolve it");
         shown(&tab, "It is closed: whoever was told of it is told so.");
         assert_eq!(tab.path(), "/incidents/BROKE?done=resolved");
         tab.until("document.querySelector('main').innerText.includes('Lasted')");
 
-        // Another press, as from a page that was open meanwhile, finds it closed.
+        // It is told once: the address may be opened again, when that is long over.
+        for path in ["/incidents/BROKE?done=resolved", "/?done=resolved"] {
+            tab.go(&bed.at(path));
+            assert!(!tab.says().contains("It is closed"), "{}", tab.says());
+        }
+
+        // Another press, as from a page that was open meanwhile, finds it closed, and leads back.
+        meanwhile.front();
+        meanwhile.choose("Resolve it");
+        shown(&meanwhile, "is already over");
+        meanwhile.choose("Back");
+        assert_eq!(meanwhile.path(), "/incidents/BROKE");
+        tab.front();
         tab.go(&bed.at("/incidents/BROKE/resolve"));
-        tab.choose("Resolve it");
+        shown(
+            &tab,
+            "Jira Installation Callback Success Rate is over already",
+        );
+        assert!(!tab.says().contains("Resolve it"), "{}", tab.says());
+        tab.choose("Back");
+        assert_eq!(tab.path(), "/incidents/BROKE");
+        tab.go(&bed.at("/audit"));
+        shown(&tab, "local\ntried to resolve incident\nBROKE");
+        shown(&tab, "local\nresolved incident\nBROKE");
         let deeds = deeds(&bed).await;
         assert_eq!(deeds.len(), 2, "{deeds:?}");
         assert_eq!(
@@ -124,6 +148,11 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
             "the database moves"
         );
         tab.fill("#matchers", &matchers);
+        tab.fill("#duration", "0s");
+        tab.choose("Show what it would keep");
+        shown(&tab, "It would end at 20");
+        let is_whole = "!/\\d[.]\\d/.test(document.querySelector('main').innerText)";
+        assert_eq!(tab.eval(is_whole), json!(true), "{}", tab.says());
         tab.fill("#duration", "3h");
         tab.choose("Show what it would keep");
         shown(&tab, "Of the last 28 days: 1");
@@ -141,7 +170,7 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         bed.send(&Alert::new("QUIET")).await;
         bed.bridge.settled(2).await;
         tab.go(&bed.at("/incidents/QUIET"));
-        shown(&tab, "by silence 1 (local: the database moves)");
+        shown(&tab, "UTC by silence 1 (local: the database moves)");
         assert_eq!(bed.bridge.pages().len(), 1);
 
         tab.go(&bed.at("/silences"));
@@ -156,6 +185,27 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         assert_eq!(done, ["silences.expire", "silences.add"]);
         tab.go(&bed.at("/silences"));
         shown(&tab, "Nothing is silenced now.");
+        tab.go(&bed.at("/silences/1/expire"));
+        shown(&tab, "Silence 1 is over already");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_that_is_planned_holds_nothing_yet() {
+    for look in LOOKS {
+        let bed = Bed::new();
+        let tab = Tab::open(look);
+        tab.go(&bed.at("/silences/new"));
+        tab.fill("#matchers", "severity=critical");
+        tab.fill("#start", "2099-01-01T00:00:00Z");
+        tab.fill("#comment", "the database moves");
+        tab.choose("Show what it would keep");
+        tab.choose("Make this silence");
+        shown(&tab, "The silence is planned, and holds from its start on.");
+        tab.choose("End it now");
+        shown(&tab, "It has not begun, and never holds anything.");
+        tab.choose("Call it off");
+        shown(&tab, "The silence is called off: it has held nothing.");
     }
 }
 
@@ -194,6 +244,32 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
             !tab.says().contains("Send again"),
             "there is nothing to send: {}",
             tab.says()
+        );
+        for (path, said) in [
+            (
+                "/incidents/FIRST/again",
+                "There is nothing to send again of ",
+            ),
+            (
+                "/deliveries/1/retry",
+                "There is nothing to send again of page 1",
+            ),
+            (
+                "/deliveries/1/discard",
+                "There is nothing to discard of page 1",
+            ),
+        ] {
+            tab.go(&bed.at(path));
+            shown(&tab, said);
+            tab.choose("Back");
+            assert_eq!(tab.path(), "/incidents/FIRST");
+        }
+        tab.go(&bed.at("/audit"));
+        shown(&tab, "local\ndiscarded page\n3");
+        tab.choose("3");
+        assert_eq!(
+            tab.text("location.pathname + location.hash"),
+            "/incidents/THIRD#delivery-3"
         );
         let done: Vec<_> = deeds(&bed)
             .await

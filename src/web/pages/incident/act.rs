@@ -16,7 +16,7 @@ use crate::{
         problem::Problem,
         views::{
             deliveries,
-            incidents::{self, Story},
+            incidents::{self, IncidentState, Story},
             named::title,
         },
         who::Who,
@@ -29,6 +29,16 @@ pub async fn ask_resolve(
     Path(id): Path<String>,
 ) -> Answer {
     let story = incidents::show(&admin, &id).await?;
+    let view = View::new(&admin, &who, "Incidents", &Fields::default());
+    let title = title(&story.incident.row.labels, &id);
+    if story.incident.state != IncidentState::Open {
+        let title = format!("{title} is over already");
+        let lines = vec!["There is nothing to resolve.".to_owned()];
+        return Question::moot(title, lines, incident_at(&id))
+            .ask(&view)
+            .await;
+    }
+
     let told: BTreeSet<_> = story
         .incident
         .told
@@ -45,10 +55,7 @@ pub async fn ask_resolve(
         )
     };
     Question {
-        title: format!(
-            "Resolve {} by hand?",
-            title(&story.incident.row.labels, &id)
-        ),
+        title: format!("Resolve {title} by hand?"),
         lines: vec![
             "It is closed without a mail that says so. A mail that reports it later opens it \
              again."
@@ -60,7 +67,7 @@ pub async fn ask_resolve(
         back: incident_at(&id),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Incidents", &Fields::default()))
+    .ask(&view)
     .await
 }
 
@@ -75,6 +82,8 @@ pub async fn ask_again(
     Path(id): Path<String>,
 ) -> Answer {
     let story = incidents::show(&admin, &id).await?;
+    let view = View::new(&admin, &who, "Incidents", &Fields::default());
+    let title = title(&story.incident.row.labels, &id);
     let lines = dead(&story).map(|one| {
         let why = one.detail.as_deref().unwrap_or_default();
         format!(
@@ -84,18 +93,23 @@ pub async fn ask_again(
             words::integration(&one.integration)
         )
     });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() {
+        let title = format!("There is nothing to send again of {title}");
+        return Question::moot(title, lines, incident_at(&id))
+            .ask(&view)
+            .await;
+    }
+
     Question {
-        title: format!(
-            "Send again what did not arrive of {}?",
-            title(&story.incident.row.labels, &id)
-        ),
-        lines: lines.collect(),
+        title: format!("Send again what did not arrive of {title}?"),
+        lines,
         action: format!("{}/again", incident_at(&id)),
         button: "Send again",
         back: incident_at(&id),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Incidents", &Fields::default()))
+    .ask(&view)
     .await
 }
 

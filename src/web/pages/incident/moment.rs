@@ -11,8 +11,9 @@ use crate::{
         Admin,
         pages::{
             hops::Hops,
+            plain::sentence,
             vendor,
-            when::{When, clock},
+            when::{When, clock, held_until, with_clocks},
             words,
         },
         problem::Problem,
@@ -189,7 +190,7 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     };
 
     let mut lines: Vec<_> = words::measured(&mail.labels).into_iter().collect();
-    lines.extend(mail.reason.clone());
+    lines.extend(mail.reason.as_deref().map(|why| with_clocks(why, now)));
     let kind = words::outcome(mail.outcome);
     let kind = if kind == "on" { "bad" } else { kind };
 
@@ -204,7 +205,8 @@ fn owed(delivery: &DeliveryRow, now: Timestamp) -> Vec<Moment> {
     let page = page(delivery.action);
     let (word, until) = match (delivery.state, delivery.next_at) {
         (DeliveryState::Held, Some(until)) => {
-            ("held back", Some(format!("Until {}", clock(until, now))))
+            let until = held_until(until, delivery.created_at, now);
+            ("held back", Some(sentence(&until)))
         }
         (DeliveryState::Pending, Some(next)) => {
             ("owed", Some(format!("Next try at {}", clock(next, now))))

@@ -6,7 +6,11 @@ use serde_json::Value;
 
 use crate::{
     label::Labels,
-    web::{Admin, pages::when::clock, workbench::Reach},
+    web::{
+        Admin,
+        pages::when::{clock, is_endless},
+        workbench::Reach,
+    },
 };
 
 /// A route that its labels lead along.
@@ -31,11 +35,12 @@ pub fn routes(admin: &Admin, its: &Labels, now: Timestamp) -> Vec<Route> {
         .zip(routes)
         .map(|(receiver, path)| (receiver, path, None));
     let muted = muted.into_iter().map(|one| {
-        let until = one
-            .until
-            .map(|until| format!("until {}", clock(until, now)));
-        let until = until.unwrap_or_else(|| "and dropped".to_owned());
-        let mute = format!("muted {until} ({})", one.intervals.join(", "));
+        let by = one.intervals.join(", ");
+        let mute = match one.until {
+            None => format!("muted and dropped ({by})"),
+            Some(until) if is_endless(until, now) => format!("muted as long as {by} lasts"),
+            Some(until) => format!("muted until {} ({by})", clock(until, now)),
+        };
         (one.receiver, one.route, Some(mute))
     });
 

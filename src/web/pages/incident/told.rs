@@ -7,7 +7,11 @@ use crate::{
     delivery::DeliveryState,
     store::DeliveryRow,
     web::{
-        pages::{vendor, when::When, words},
+        pages::{
+            vendor,
+            when::{When, is_endless},
+            words,
+        },
         views::incidents,
     },
 };
@@ -37,6 +41,7 @@ impl Told {
                 row.settled_at
             } else {
                 row.next_at
+                    .filter(|until| !is_endless(*until, row.created_at))
             }
         });
 

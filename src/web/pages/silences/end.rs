@@ -11,7 +11,7 @@ use crate::{
         ask::Path,
         form::Fields,
         pages::{Answer, confirm::Question, done, frame::View},
-        views::silences,
+        views::silences::{self, SilenceState},
         who::Who,
     },
 };
@@ -21,19 +21,35 @@ pub async fn ask_expire(
     who: Who,
     Path(id): Path<SilenceId>,
 ) -> Answer {
+    let view = View::new(&admin, &who, "Silences", &Fields::default());
     let silence = silences::show(&admin, id).await?;
+    let what = format!("{} ({})", silence.comment, silence.matchers.join(", "));
+    let (title, follows, button) = match silence.state {
+        SilenceState::Active => (
+            format!("End silence {id} now?"),
+            "What it held and is still on is told at once.",
+            "End it",
+        ),
+        SilenceState::Pending => (
+            format!("Call silence {id} off?"),
+            "It has not begun, and never holds anything.",
+            "Call it off",
+        ),
+        SilenceState::Expired => {
+            let title = format!("Silence {id} is over already");
+            let back = format!("/silences/{id}");
+            return Question::moot(title, vec![what], back).ask(&view).await;
+        }
+    };
     Question {
-        title: format!("End silence {id} now?"),
-        lines: vec![
-            format!("{} ({})", silence.comment, silence.matchers.join(", ")),
-            "What it held and is still on is told at once.".to_owned(),
-        ],
+        title,
+        lines: vec![what, follows.to_owned()],
         action: format!("/silences/{id}/expire"),
-        button: "End it",
+        button,
         back: "/silences".to_owned(),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Silences", &Fields::default()))
+    .ask(&view)
     .await
 }
 
@@ -42,6 +58,11 @@ pub async fn expire(
     who: Who,
     Path(id): Path<SilenceId>,
 ) -> Answer {
+    let before = silences::show(&admin, id).await?;
     silences::expire(&admin, &who, id).await?;
-    Ok(done(&format!("/silences/{id}"), "expired"))
+    let word = match before.state {
+        SilenceState::Pending => "called-off",
+        SilenceState::Active | SilenceState::Expired => "expired",
+    };
+    Ok(done(&format!("/silences/{id}"), word))
 }

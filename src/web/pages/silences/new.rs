@@ -54,8 +54,15 @@ pub async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> 
         let made = silences::add(&admin, &who, &silence).await?;
         Ok(format!("/silences/{}", made.id))
     };
-    match once::only(&admin, &who, &form.mark(), work).await {
-        Ok(path) => Ok(done(&path, "silenced")),
+    let made = once::only(&admin, &who, &form.mark(), work).await;
+    let now = admin.clock.now();
+    let starts_at = form.silence(now).ok().and_then(|silence| silence.starts_at);
+    let said = match starts_at {
+        Some(at) if at > now => "planned",
+        _ => "silenced",
+    };
+    match made {
+        Ok(path) => Ok(done(&path, said)),
         Err(problem) => form.show(&admin, &who, Err(problem)).await,
     }
 }

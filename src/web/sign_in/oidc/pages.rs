@@ -18,7 +18,7 @@ use crate::{
         Admin,
         access::{Peer, Secure},
         ask::Query,
-        pages::sign_in::page,
+        pages::sign_in::SignIn,
         problem::Problem,
         sign_in::{
             Login, Unknown,
@@ -47,7 +47,7 @@ pub(in crate::web) async fn begin(
     State(admin): State<Arc<Admin>>,
     Extension(Secure(secure)): Extension<Secure>,
     headers: HeaderMap,
-    Query(Back { next }): Query<Back>,
+    Query(Back { next, .. }): Query<Back>,
 ) -> Response {
     let Some(oidc) = oidc(&admin) else {
         return nobody_by_it();
@@ -135,7 +135,12 @@ fn away<const N: usize>(to: &str, cookies: [HeaderValue; N]) -> Response {
 }
 
 fn refused(admin: &Admin, next: &str, refusal: &Refusal) -> Response {
-    let mut response = page(admin, refusal.status(), next, Some(&refusal.to_string()));
+    let form = SignIn {
+        next,
+        error: Some(&refusal.to_string()),
+        ..SignIn::default()
+    };
+    let mut response = form.page(admin, refusal.status());
     let headers = response.headers_mut();
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Refusal::Unknown(Unknown::TooMany(seconds)) = refusal {
