@@ -133,6 +133,7 @@ fn reached(reach: Reach, now: Timestamp) -> Vec<Reached> {
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
+    fields.only(&["labels", "at", "mail", "trust"])?;
     let mut rules = Rules::new(&admin);
     rules.labels = fields.text("labels");
     rules.at = fields.text("at");
@@ -145,7 +146,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         }
     }
 
-    if let Some(id) = fields.read("mail")? {
+    if let Some(id) = fields.number("mail")? {
         let raw = mails::raw(&admin, id).await?;
         rules.take(&admin, raw, fields.get("trust").is_some()).await;
     }
@@ -229,7 +230,7 @@ async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> An
     }
 
     let mut rules = Rules::new(&admin);
-    rules.days = posted.fields.read("days")?.unwrap_or(7);
+    rules.days = posted.fields.number("days")?.unwrap_or(7);
     rules.config.clone_from(&config);
     let days = SignedDuration::from_hours(24 * i64::from(rules.days));
     let since = admin.clock.now().saturating_sub(days).ok();
