@@ -52,7 +52,7 @@ impl Row {
             "mails.discard" if number => {
                 ("discarded mail", Some(format!("/mails/{}", deed.subject)))
             }
-            "mails.discard" => ("discarded all mail of", None),
+            "mails.discard" => ("discarded", None),
             "deliveries.retry" => ("sent again page", None),
             "deliveries.discard" => ("discarded page", None),
             "silences.add" => ("silenced", Some("/silences?state=all".to_owned())),
