@@ -14,7 +14,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Answer, frame::View, when::clock, words::Label};
+use super::{
+    Answer,
+    frame::View,
+    when::{When, clock},
+    words::{Label, no_label},
+};
 use crate::{
     label::{Labels, Matcher, Operator},
     web::{
@@ -55,6 +60,7 @@ struct Rules {
     at: String,
     error: Option<String>,
     reached: Option<Vec<Reached>>,
+    remarks: Vec<String>,
     mail: String,
     trust: bool,
     explained: Option<Explained>,
@@ -80,6 +86,7 @@ impl Rules {
             at: String::new(),
             error: None,
             reached: None,
+            remarks: Vec::new(),
             mail: String::new(),
             trust: false,
             explained: None,
@@ -91,6 +98,10 @@ impl Rules {
 
     /// Shows where labels lead.
     fn lead(&mut self, admin: &Admin, labels: &Labels, at: Option<Timestamp>) {
+        let names = labels.keys().map(|name| &**name);
+        self.remarks = names
+            .filter_map(|name| no_label(name, &self.names))
+            .collect();
         let now = admin.clock.now();
         let reach = admin.workbench.reach(labels, Some(at.unwrap_or(now)));
         let paths: Vec<_> = reach
@@ -180,12 +191,14 @@ impl Rules {
             trust,
             ..Options::default()
         };
+        let now = admin.clock.now();
+        let at = When::new(options.arrival(&raw, now), now);
         match admin.workbench.explain(raw, options).await {
             Ok(items) => {
                 if let [one] = items.as_slice() {
                     self.lead(admin, &labels_of(one), None);
                 }
-                self.explained = Some(Explained::new(&items));
+                self.explained = Some(Explained::new(&items, at));
             }
             Err(problem) => self.error = Some(problem.detail),
         }
@@ -218,7 +231,7 @@ async fn explain(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
 async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
     let config = posted.content("file", "config").unwrap_or_default();
     let config = String::from_utf8_lossy(&config).into_owned();
-    if posted.fields.get("do") == Some("download") {
+    if posted.fields.get("do") == Some("download") && !config.trim().is_empty() {
         let headers = [
             (header::CONTENT_TYPE, "application/yaml; charset=utf-8"),
             (
@@ -236,7 +249,9 @@ async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> An
     let since = admin.clock.now().saturating_sub(days).ok();
 
     rules.diff = Some(if config.trim().is_empty() {
-        Diff::fault("There is no configuration: choose a file, or paste it.")
+        Diff::fault(
+            "There is no configuration: choose a file, or paste your whole alertbridge.yaml.",
+        )
     } else {
         match admin.workbench.diff(config, since, None).await {
             Ok(found) => Diff::new(&found, rules.days),
