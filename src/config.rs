@@ -60,7 +60,6 @@ pub use alerts::{Alerts, OnMissingPayload};
 pub use errors::{ConfigErrors, Misconfigured};
 use found::Found;
 pub use global::Global;
-pub use refused::nearest;
 pub use store::{IgnoredMail, Quarantine, Store};
 
 /// Used where no configuration file is named and none is in the working directory.

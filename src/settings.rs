@@ -12,6 +12,7 @@ pub mod cause;
 mod duration;
 pub mod expression;
 pub mod host;
+mod nearest;
 pub mod networks;
 pub mod oidc;
 mod secret;
@@ -20,6 +21,7 @@ pub mod users;
 use as_text::as_text;
 pub use byte_size::ByteSize;
 pub use duration::Duration;
+pub use nearest::nearest;
 pub use secret::{Secret, SecretError, SecretText};
 
 /// A switch that is on unless the configuration turns it off.

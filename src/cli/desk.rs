@@ -189,7 +189,8 @@ impl Desk for OnRecord {
     }
 
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
-        let subject = numbers(&ids);
+        let many = if ids.len() == 1 { "mail" } else { "mails" };
+        let subject = format!("{} {many}: {}", ids.len(), numbers(&ids));
         let work = self.store.discard_mails(ids, now);
         recorded(&*self.store, "mails.discard", subject, now, work).await
     }

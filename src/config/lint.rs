@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::{Config, nearest};
+use super::Config;
 use crate::{
     label::{self, Matcher, Operator},
     pipeline::Rules,
     profile::{Profiles, starters},
     route::Route,
+    settings::nearest,
 };
 
 /// Every such warning, as a sentence.

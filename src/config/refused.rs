@@ -1,6 +1,6 @@
 //! Unknown keys: the nearest known one, or why a key that has a meaning elsewhere is refused.
 
-use crate::settings::Problem;
+use crate::settings::{Problem, nearest};
 
 /// Alertmanager's keys with a meaning that is not implemented: ignoring them would page differently
 /// from what the file says.
@@ -106,19 +106,4 @@ pub fn listed(names: &[&str]) -> String {
 pub fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
     let near = nearest(word, known.iter().copied())?;
     Some(format!("did you mean `{near}`?"))
-}
-
-/// The word at a distance of one typing mistake, or of two if it is long.
-pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    known
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(&word, &name.to_lowercase()),
-                name,
-            )
-        })
-        .filter(|(distance, name)| *distance <= name.len().max(word.len()).div_ceil(3).min(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }

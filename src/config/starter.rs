@@ -3,11 +3,13 @@
 //! inherited.
 
 use super::{
-    nearest,
     overlay::{below, lay_over, stand},
     yaml::{self, Node, Value},
 };
-use crate::{profile::starters, settings::Problem};
+use crate::{
+    profile::starters,
+    settings::{Problem, nearest},
+};
 
 /// Lays every profile over the starter that it uses.
 pub fn merge(tree: &mut Node) -> Vec<Problem> {

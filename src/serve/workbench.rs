@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
-use mail_parser::MessageParser;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, watch::Receiver},
@@ -139,7 +138,15 @@ impl Workbench for Bench {
     }
 
     fn label_names(&self) -> Vec<String> {
-        label::NAMES.map(ToOwned::to_owned).to_vec()
+        let rules = Arc::clone(&self.loaded().rules);
+        let all = rules.profiles.labels().into_iter();
+        let own = all.chain([label::STAGE]);
+        let own = own.filter(|name| !label::NAMES.contains(name));
+        label::NAMES
+            .into_iter()
+            .chain(own)
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
     fn routes(&self) -> Value {
@@ -177,13 +184,7 @@ impl Workbench for Bench {
 
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem> {
         let loaded = self.loaded();
-        let date = MessageParser::new()
-            .with_date_headers()
-            .parse_headers(mail.as_ref())
-            .and_then(|header| header.date().map(mail_parser::DateTime::to_timestamp))
-            .and_then(|seconds| Timestamp::from_second(seconds).ok());
-
-        let now = options.at.or(date).unwrap_or_else(|| self.clock.now());
+        let now = options.arrival(&mail, self.clock.now());
         let specimen = Specimen {
             name: "-".to_owned(),
             number: 1,

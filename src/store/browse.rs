@@ -13,7 +13,7 @@ use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
     label::Labels,
-    message::Outcome,
+    message::{MailId, Outcome},
     silence::{Silence, SilenceId},
 };
 
@@ -67,6 +67,8 @@ pub struct MailFilter {
     pub ingress: Option<String>,
     /// Only mails whose labels, reason or incident contain this text, regardless of case.
     pub text: Option<String>,
+    /// Only mails whose labels are not of this kind.
+    pub without_kind: Option<&'static str>,
 }
 
 /// A filter for deliveries.
@@ -173,6 +175,9 @@ pub trait Browse: Send + Sync {
         filter: MailFilter,
         span: Span,
     ) -> Result<Stretch<MailRow>, StoreError>;
+
+    /// The beginning of mails as they came, in which their header stands.
+    async fn heads(&self, ids: Vec<MailId>) -> Result<Vec<(MailId, Vec<u8>)>, StoreError>;
 
     async fn browse_deliveries(
         &self,

@@ -1,7 +1,10 @@
 //! How values are stored in either database: times as microseconds, structured values as JSON,
 //! mails as zstd.
 
-use std::{cell::RefCell, io};
+use std::{
+    cell::RefCell,
+    io::{self, Read as _},
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -81,6 +84,22 @@ pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
         };
         decompressor.decompress(packed, capacity(packed))
     })
+}
+
+/// So much of a compressed mail holds its beginning: a block has at most 128 KiB.
+pub(super) const PACKED_HEAD: i32 = 160 << 10;
+/// So much of its beginning is read: a header that is longer is read in part.
+const HEAD: u64 = 64 << 10;
+
+/// Decompresses the beginning of a mail, from the beginning of what it was compressed to.
+pub(super) fn unpack_head(packed: &[u8]) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let unpacked = zstd::Decoder::with_buffer(packed)?;
+    match unpacked.take(HEAD).read_to_end(&mut head) {
+        // It ends in the middle, after what was asked for.
+        Err(error) if head.is_empty() => Err(error),
+        _ => Ok(head),
+    }
 }
 
 /// The decompressed size that the frame declares.
@@ -183,3 +202,22 @@ macro_rules! standing {
     };
 }
 pub(crate) use standing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mails_beginning_is_read_from_a_part_of_what_is_stored_of_it() {
+        // No compression makes it shorter: what is cut off is most of it.
+        let noise = (0_u32..20_000).map(|number| sha256_hex(&number.to_be_bytes()));
+        let noise: String = noise.collect();
+        for raw in [noise.as_bytes(), &noise.as_bytes()[..100]] {
+            let packed = compress(raw).unwrap();
+            let part = &packed[..packed.len().min(PACKED_HEAD as usize)];
+            let head = unpack_head(part).unwrap();
+            assert_eq!(head, raw[..raw.len().min(HEAD as usize)]);
+        }
+        assert!(unpack_head(b"no frame").is_err());
+    }
+}

@@ -1,13 +1,41 @@
 //! What stands in a request, or a problem that says what is wrong with it.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
     http::{StatusCode, request::Parts},
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::settings::nearest;
+
+/// A field that there is none of: what was probably meant, and all that there are.
+pub fn unknown(name: &str, known: &[&str]) -> Problem {
+    let meant = nearest(name, known.iter().copied());
+    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
+    let there = if known.is_empty() {
+        "nothing can be asked for here".to_owned()
+    } else {
+        format!("there are {}", known.join(", "))
+    };
+    Problem::bad(format!("there is no `{name}`; {meant}{there}"))
+}
+
+/// A field with a value that it does not take.
+pub fn unfit(name: &str, takes: &str, value: &str) -> Problem {
+    Problem::bad(format!("`{name}` is {takes}, not `{value}`"))
+}
+
+/// `open or resolved`.
+pub fn either(words: &[&str]) -> String {
+    match words {
+        [others @ .., last] if !others.is_empty() => {
+            format!("{} or {last}", others.join(", "))
+        }
+        _ => words.concat(),
+    }
+}
 
 /// The parts of a path that are no fixed words.
 pub struct Path<T>(pub T);
@@ -19,7 +47,23 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(path)| Self(path))
-            .map_err(|error| Problem::not_found(format!("the path is not valid: {error}")))
+            .map_err(|rejection| Problem::not_found(misplaced(&rejection)))
+    }
+}
+
+/// Why nothing is at a path.
+fn misplaced(rejection: &PathRejection) -> String {
+    let PathRejection::FailedToDeserializePathParams(failure) = rejection else {
+        return format!("the path is not valid: {rejection}");
+    };
+    match failure.kind() {
+        // All that is read from a path and is no text is a number.
+        ErrorKind::ParseError { value, .. }
+        | ErrorKind::ParseErrorAtKey { value, .. }
+        | ErrorKind::ParseErrorAtIndex { value, .. } => {
+            format!("there is nothing at `{value}`: a number stands there")
+        }
+        other => format!("the path is not valid: {other}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What stands in an address, and what a form sends.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{collections::BTreeMap, convert::Infallible, error::Error, fmt, str::FromStr};
 
 use axum::{
     extract::{FromRequest, Request},
@@ -8,9 +8,12 @@ use axum::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::de::{DeserializeOwned, IntoDeserializer as _, value::Error};
+use serde::de::{self, DeserializeOwned, IntoDeserializer as _};
 
-use super::problem::Problem;
+use super::{
+    ask::{either, unfit, unknown},
+    problem::Problem,
+};
 use crate::clock;
 
 /// The fields of a form or of an address; what is left empty is not there.
@@ -44,20 +47,26 @@ impl Fields {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        let word: Result<T, Error> = T::deserialize(text.into_deserializer());
+        let word: Result<T, NoWord> = T::deserialize(text.into_deserializer());
         word.map(Some)
-            .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
+            .map_err(|NoWord(words)| unfit(name, &either(words), text))
     }
 
-    /// A field that is read from its text.
-    pub fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
-        &self,
-        name: &str,
-    ) -> Result<Option<T>, Problem> {
-        let text = self.get(name).map(str::trim);
-        text.map(str::parse)
-            .transpose()
-            .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
+    /// A field that is a number.
+    pub fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name).map(str::trim) else {
+            return Ok(None);
+        };
+        let number = text.parse().map(Some);
+        number.map_err(|_| unfit(name, "a number", text))
+    }
+
+    /// Refuses what is none of these: a filter that is not understood would show everything. Every
+    /// page may be told what was done just before.
+    pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        let mut names = self.0.keys().map(String::as_str);
+        let stranger = names.find(|name| *name != "done" && !known.contains(name));
+        stranger.map_or(Ok(()), |name| Err(unknown(name, known)))
     }
 
     /// A time as people write it.
@@ -76,6 +85,28 @@ impl Fields {
         url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish()
+    }
+}
+
+/// A text that is none of several words, and those.
+#[derive(Debug, Default)]
+struct NoWord(&'static [&'static str]);
+
+impl fmt::Display for NoWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&either(self.0))
+    }
+}
+
+impl Error for NoWord {}
+
+impl de::Error for NoWord {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::default()
+    }
+
+    fn unknown_variant(_: &str, words: &'static [&'static str]) -> Self {
+        Self(words)
     }
 }
 

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -106,6 +107,19 @@ pub struct Options {
     pub trust: bool,
     /// The one profile to read it by.
     pub profile: Option<String>,
+}
+
+impl Options {
+    /// When a mail is taken to have arrived.
+    pub fn arrival(&self, mail: &[u8], now: Timestamp) -> Timestamp {
+        let date = || {
+            let header = MessageParser::new()
+                .with_date_headers()
+                .parse_headers(mail)?;
+            Timestamp::from_second(header.date()?.to_timestamp()).ok()
+        };
+        self.at.or_else(date).unwrap_or(now)
+    }
 }
 
 /// One integration of a receiver.

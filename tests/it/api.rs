@@ -143,6 +143,65 @@ async fn what_is_wrong_with_a_request_is_a_problem_with_its_mend() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_there_is_none_of_or_a_value_that_it_does_not_take_is_refused_with_its_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), CONFIG);
+    for (asked, said) in [
+        (
+            "incidents?sate=open",
+            "there is no `sate`; did you mean `state`? there are state, severity, profile, \
+             receiver, q, limit, cursor",
+        ),
+        ("audit?by=ann", "there is no `by`; there are limit, cursor"),
+        (
+            "objectives?window=x",
+            "there is no `window`; there are app, sli, at",
+        ),
+        (
+            "receivers?x=1",
+            "there is no `x`; nothing can be asked for here",
+        ),
+        (
+            "incidents?state=opne",
+            "`state` is open or resolved, not `opne`",
+        ),
+        (
+            "silences?state=on",
+            "`state` is pending, active or expired, not `on`",
+        ),
+        (
+            "mails?limit=-1",
+            "`limit` is a number from 1 to 1000, not `-1`",
+        ),
+        (
+            "objectives?at=noon",
+            "`at` is a time such as 2026-03-01T03:00:00Z, not `noon`",
+        ),
+        (
+            "mails/abc",
+            "there is nothing at `abc`: a number stands there",
+        ),
+    ] {
+        let path = format!("/api/v1/{asked}");
+        let problem = ask(&bridge, Method::GET, &path, None).await;
+        let problem: Value = problem.json().await.unwrap();
+        assert_eq!(problem["detail"], said, "{asked}");
+    }
+    let explain = ask(&bridge, Method::POST, "/api/v1/explain?trust=yes", None).await;
+    let problem: Value = explain.json().await.unwrap();
+    assert_eq!(problem["detail"], "`trust` is true or false, not `yes`");
+
+    // What speaks to Alertmanager sends fields that are Alertmanager's.
+    for tolerated in [
+        "alerts?active=true&x=1",
+        "silences?x=1",
+        "alerts/groups?x=1",
+    ] {
+        get(&bridge, &format!("/api/v2/{tolerated}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_by_whom() {
     let folder = tempfile::tempdir().unwrap();
     let bridge = Bridge::start(folder.path(), CONFIG);
@@ -204,6 +263,31 @@ async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_b
     }
     assert_eq!(deeds[1]["outcome"], "done");
     assert_eq!(deeds[0]["outcome"], "incident a/b is already over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_after_the_newest_mail_that_was_seen_stays_in_the_quarantine() {
+    let folder = tempfile::tempdir().unwrap();
+    let expecting = "alerts: { app_keys: [com.example.none] }\n";
+    let bridge = Bridge::start(folder.path(), &(CONFIG.to_owned() + expecting));
+    for incident in ["a", "b", "c"] {
+        let mail = sample(folder.path(), incident, &[]);
+        assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    }
+    bridge.settled_in_store(3).await;
+
+    let path = "/api/v1/mails/discard";
+    let seen = json!({ "ingress": "http", "up_to": 2 });
+    let gone = ask(&bridge, Method::POST, path, Some(seen)).await;
+    let gone: Value = gone.json().await.unwrap();
+    assert_eq!(gone, json!({ "discarded": 2, "newer": 1 }));
+    let left = get(&bridge, "/api/v1/mails?outcome=quarantined").await;
+    assert_eq!(ids(&left, "id"), ["3"]);
+    let audit = get(&bridge, "/api/v1/audit").await;
+    assert_eq!(
+        audit["items"][0]["subject"],
+        "2 mails: through http, up to mail 2"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -359,6 +359,13 @@ async fn each_stage_has_its_time_and_the_metrics_and_readiness_show_it() {
     let now = now.text().await.unwrap();
     assert!(now.contains("the last canary came through"), "{now}");
     assert_eq!(mine.begun(), 1);
+    for (asked, shown) in [("", false), ("&canary=1", true)] {
+        let mails = format!("{}/mails?outcome=ignored{asked}", mine.bridge.admin);
+        let mails = client().get(mails).send().await.unwrap();
+        let mails = mails.text().await.unwrap();
+        let is_listed = mails.contains("a canary of the bridge");
+        assert_eq!(is_listed, shown, "{asked}: {mails}");
+    }
 
     let listed = mine.bridge.command(&["incidents", "list", "--json"]);
     let listed = String::from_utf8(listed.stdout).unwrap();

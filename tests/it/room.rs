@@ -466,7 +466,11 @@ async fn what_a_stranger_filled_the_quarantine_with_is_discarded_by_filter() {
         (0, "1 mail is discarded\n".into())
     );
     assert_eq!(
+        discard(&["--outcome", "quarantined", "--up-to", "2", "--yes"]),
+        (0, "1 mail is discarded\n".into())
+    );
+    assert_eq!(
         discard(&["--outcome", "quarantined", "--yes"]),
-        (0, "2 mails are discarded\n".into())
+        (0, "1 mail is discarded\n".into())
     );
 }

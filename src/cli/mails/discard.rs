@@ -26,10 +26,10 @@ const STEP: u32 = 500;
 #[command(group = ArgGroup::new("which")
     .required(true)
     .multiple(true)
-    .args(["id", "outcome", "ingress", "from", "older"]))]
+    .args(["id", "outcome", "ingress", "from", "older", "up_to"]))]
 pub struct Discard {
     /// The mail's number, as `mails list --outcome quarantined` shows it
-    #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "yes"])]
+    #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "up_to", "yes"])]
     pub id: Option<i64>,
     /// All mails in the quarantine, the only outcome that can be discarded
     #[arg(long, value_parser = [Outcome::Quarantined.as_str()])]
@@ -43,6 +43,9 @@ pub struct Discard {
     /// Only mails that arrived longer ago, such as 7d
     #[arg(long, value_name = "AGE")]
     pub older: Option<Duration>,
+    /// No mail that came after this one
+    #[arg(long, value_name = "ID")]
+    pub up_to: Option<MailId>,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
@@ -82,9 +85,11 @@ impl Discard {
 
     fn fits(&self, mail: &StoredMail, now: Timestamp) -> bool {
         let message = &mail.message;
-        self.ingress
-            .as_ref()
-            .is_none_or(|ingress| message.ingress == *ingress)
+        self.up_to.is_none_or(|newest| mail.id <= newest)
+            && self
+                .ingress
+                .as_ref()
+                .is_none_or(|ingress| message.ingress == *ingress)
             && self
                 .older
                 .is_none_or(|age| now.duration_since(message.arrived_at) > age.as_signed())

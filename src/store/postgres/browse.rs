@@ -9,12 +9,13 @@ use super::{
     connection::Parameter,
     course, glance,
     look::{delivery_list, mail_list},
+    mail,
     row::{at, delivery_row, incident_row, mail_row, silence_row, text, word_at},
 };
 use crate::{
     delivery::DeliveryState,
     incident::Phase,
-    message::Outcome,
+    message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
         Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
@@ -64,6 +65,7 @@ macro_rules! mails {
                AND ($6::text IS NULL OR ingress = $6)
                AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7
                     OR incidents.incident_id ILIKE $7)
+               AND ($8::text IS NULL OR strpos(coalesce(mails.labels, ''), $8) = 0)
              ORDER BY mails.id DESC LIMIT $3"
         ))
     };
@@ -148,14 +150,20 @@ impl Browse for Postgres {
             .as_deref()
             .map(|words| kept_text(&pattern(words)));
 
+        let without = filter.without_kind.map(|kind| label("kind", kind));
+
         self.stretch(
             bounds,
             read,
             span,
-            &[&outcome, &profile, &ingress, &words],
+            &[&outcome, &profile, &ingress, &words, &without],
             mail_row,
         )
         .await
+    }
+
+    async fn heads(&self, ids: Vec<MailId>) -> Result<Vec<(MailId, Vec<u8>)>, StoreError> {
+        mail::heads(&self.database, &ids).await
     }
 
     async fn browse_deliveries(

@@ -13,7 +13,7 @@ use crate::{
     message::MailId,
     store::{
         FARTHEST_CHECK, READ_BACK, StoreError, StoredMail,
-        kept::{micros, signed},
+        kept::{PACKED_HEAD, micros, signed, unpack_head},
     },
 };
 
@@ -94,6 +94,22 @@ pub(super) async fn ahead(
 ) -> Result<Vec<MailId>, StoreError> {
     let rows = database.query(AHEAD, &[&holder, &mail]).await?;
     rows.iter().map(|row| at(row, "id")).collect()
+}
+
+/// The beginning of mails; one with damaged bytes has none.
+const HEADS: &str = "SELECT mail, substring(raw FROM 1 FOR $2) AS head FROM bodies
+WHERE mail = ANY ($1)";
+
+pub(super) async fn heads(
+    database: &Database,
+    mails: &[MailId],
+) -> Result<Vec<(MailId, Vec<u8>)>, StoreError> {
+    let rows = database.query(HEADS, &[&mails, &PACKED_HEAD]).await?;
+    let head = |row: &Row| {
+        let packed: &[u8] = at(row, "head")?;
+        Ok((at(row, "mail")?, unpack_head(packed).unwrap_or_default()))
+    };
+    rows.iter().map(head).collect()
 }
 
 /// They are not claimed: deciding a mail locks its row.

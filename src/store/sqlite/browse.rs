@@ -13,7 +13,7 @@ use super::{
 use crate::{
     delivery::DeliveryState,
     incident::Phase,
-    message::Outcome,
+    message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
         Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
@@ -39,6 +39,11 @@ impl Browse for Sqlite {
         span: Span,
     ) -> Result<Stretch<MailRow>, StoreError> {
         self.read(move |connection| mails(connection, &filter, span))
+            .await
+    }
+
+    async fn heads(&self, ids: Vec<MailId>) -> Result<Vec<(MailId, Vec<u8>)>, StoreError> {
+        self.read(move |connection| mail::heads(connection, &ids))
             .await
     }
 
@@ -208,6 +213,7 @@ pub(super) fn mails(
                AND (:text IS NULL OR mails.labels LIKE :text ESCAPE '\\'
                     OR reason LIKE :text ESCAPE '\\'
                     OR incidents.incident_id LIKE :text ESCAPE '\\')
+               AND (:without IS NULL OR coalesce(instr(mails.labels, :without), 0) = 0)
              ORDER BY mails.id DESC LIMIT :limit"
         ),
         named_params! {
@@ -217,6 +223,7 @@ pub(super) fn mails(
             ":profile": filter.profile,
             ":ingress": filter.ingress,
             ":text": filter.text.as_deref().map(pattern),
+            ":without": filter.without_kind.map(|kind| label("kind", kind)),
             ":limit": span.limit,
         },
         span.limit,

@@ -6,7 +6,10 @@ use rusqlite::{Connection, Row, named_params, params};
 use super::row::{json, stored_mail};
 use crate::{
     message::{MailId, Outcome},
-    store::{FARTHEST_CHECK, READ_BACK, StoredMail, kept::micros},
+    store::{
+        FARTHEST_CHECK, READ_BACK, StoredMail,
+        kept::{PACKED_HEAD, micros, unpack_head},
+    },
 };
 
 pub(super) fn undecided(
@@ -41,6 +44,23 @@ pub(super) fn undecided_among(
             .query_map([json(&mails)?], whole_mail)?
             .filter_map(Result::transpose),
     )
+}
+
+/// The beginning of mails; one with damaged bytes has none.
+pub(super) fn heads(
+    connection: &Connection,
+    mails: &[MailId],
+) -> rusqlite::Result<Vec<(MailId, Vec<u8>)>> {
+    connection
+        .prepare_cached(
+            "SELECT mail, substr(raw, 1, ?2) AS head FROM json_each(?1) AS given
+             JOIN bodies ON mail = given.value",
+        )?
+        .query_map(params![json(&mails)?, PACKED_HEAD], |row| {
+            let head = unpack_head(row.get_ref("head")?.as_blob()?);
+            Ok((row.get("mail")?, head.unwrap_or_default()))
+        })?
+        .collect()
 }
 
 /// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports

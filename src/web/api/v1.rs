@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Json, Router,
     http::{Method, StatusCode, header::CONTENT_TYPE},
+    middleware::from_fn,
     routing::{any, get, post},
 };
 use utoipa::{
@@ -14,6 +15,7 @@ use utoipa::{
 
 use super::super::{Admin, problem::Problem};
 
+mod asked;
 mod conditions;
 mod deliveries;
 mod events;
@@ -146,7 +148,7 @@ pub fn router() -> Router<Arc<Admin>> {
         );
 
     Router::new()
-        .nest(BASE, paths)
+        .nest(BASE, paths.layer(from_fn(asked::as_described)))
         .route(&format!("{BASE}/{{*rest}}"), any(nothing))
         .method_not_allowed_fallback(not_so)
 }

@@ -123,6 +123,7 @@ fn can_discard(state: DeliveryState) -> bool {
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
+    fields.only(&["state", "receiver", "cursor"])?;
     let state: Option<DeliveryState> = fields.word("state")?;
     let query = DeliveryQuery {
         state,

@@ -91,12 +91,12 @@ async fn made(
     admin: &Admin,
     fields: &Fields,
 ) -> Result<Option<(DraftFrom, workbench::Draft)>, Problem> {
-    let Some(opening) = fields.read("mail")? else {
+    let Some(opening) = fields.number("mail")? else {
         return Ok(None);
     };
     let from = DraftFrom {
         opening,
-        closing: fields.read("closing")?,
+        closing: fields.number("closing")?,
     };
     Ok(Some((from, profiles::draft(admin, from).await?)))
 }

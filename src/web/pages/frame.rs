@@ -1,6 +1,6 @@
 //! What is around every page: the way to the others, whether the bridge works, and who looks on.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use axum::{
     http::StatusCode,
@@ -95,7 +95,13 @@ struct Reader<'a> {
 /// What has just been done.
 #[derive(Debug, Clone, Serialize)]
 pub struct Notice {
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
+}
+
+impl<T: Into<Cow<'static, str>>> From<T> for Notice {
+    fn from(text: T) -> Self {
+        Self { text: text.into() }
+    }
 }
 
 /// Who looks at a page, and where they are.
@@ -151,7 +157,7 @@ impl<'a> View<'a> {
             admin,
             who,
             here,
-            notice: found.map(|(_, text)| Notice { text }),
+            notice: found.map(|(_, text)| Notice::from(*text)),
         }
     }
 

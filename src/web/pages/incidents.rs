@@ -224,13 +224,14 @@ struct Listed {
     profiles: Vec<Choice>,
     receivers: Vec<Choice>,
     items: Vec<Row>,
-    empty: &'static str,
+    empty: String,
     #[serde(flatten)]
     further: Further,
 }
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
+    fields.only(&FILTERS)?;
     let query = IncidentQuery {
         state: fields.word("state")?,
         severity: fields.get("severity").map(ToOwned::to_owned),
@@ -241,6 +242,8 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let found = list(&admin, &query, &walk(&fields)).await?;
     let receivers = conditions::receivers(&admin).await?;
 
+    let receivers: Vec<_> = receivers.items.into_iter().map(|one| one.name).collect();
+    let profiles = admin.workbench.profiles();
     let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     let listed = Listed {
         q: fields.text("q"),
@@ -250,21 +253,33 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             "severity",
             words(&["critical", "error", "warning", "info"]),
         ),
-        profiles: choices(&fields, "profile", admin.workbench.profiles()),
-        receivers: choices(
-            &fields,
-            "receiver",
-            receivers.items.into_iter().map(|one| one.name),
-        ),
         items: rows(&admin, &found.items).await?,
-        empty: if FILTERS.iter().any(|name| !fields.text(name).is_empty()) {
-            "No incident fits."
-        } else {
-            "There was no incident yet."
-        },
+        empty: empty(&fields, &profiles, &receivers),
+        profiles: choices(&fields, "profile", profiles),
+        receivers: choices(&fields, "receiver", receivers),
         further: Further::new("/incidents", &fields, found.next.as_deref()),
     };
 
     let view = View::new(&admin, &who, "Incidents", &fields);
     view.page("incidents.html", Data { list: listed }).await
+}
+
+/// Why there is nothing to list.
+fn empty(fields: &Fields, profiles: &[String], receivers: &[String]) -> String {
+    let nobody = [("profile", profiles), ("receiver", receivers)]
+        .into_iter()
+        .find_map(|(what, names)| {
+            let asked = fields.get(what)?;
+            let is_there = names.iter().any(|name| name == asked);
+            (!is_there).then(|| format!("No incident fits: no {what} is called {asked}."))
+        });
+    nobody.unwrap_or_else(|| {
+        let is_narrowed = FILTERS.iter().any(|name| fields.get(name).is_some());
+        let said = if is_narrowed {
+            "No incident fits."
+        } else {
+            "There was no incident yet."
+        };
+        said.to_owned()
+    })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawQuery, State},
+    response::{IntoResponse as _, Redirect},
     routing::get,
 };
 use jiff::Timestamp;
@@ -13,7 +14,6 @@ use serde::Serialize;
 use super::{
     Answer, address,
     confirm::Question,
-    done,
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
@@ -22,15 +22,16 @@ use super::{
     words,
 };
 use crate::{
-    message::Outcome,
+    message::{MailId, Outcome},
     store::MailRow,
     web::{
         Admin,
         form::{Fields, Posted},
+        list::Walk,
         problem::Problem,
         views::{
             conditions,
-            mails::{self, DiscardFilter, MailQuery},
+            mails::{self, DiscardFilter, Discarded, Head, MailQuery},
             named::named,
         },
         who::Who,
@@ -43,6 +44,11 @@ pub fn router() -> Router<Arc<Admin>> {
         .route("/mails/discard", get(ask_discard).post(discard))
 }
 
+/// What the list may be asked, and what it says of mails that were discarded just before.
+const FIELDS: [&str; 8] = [
+    "q", "outcome", "profile", "ingress", "canary", "cursor", "gone", "later",
+];
+
 #[derive(Serialize)]
 struct Data {
     list: Listed,
@@ -51,6 +57,7 @@ struct Data {
 #[derive(Serialize)]
 struct Listed {
     q: String,
+    canaries: bool,
     outcomes: Vec<Choice>,
     profiles: Vec<Choice>,
     ingresses: Vec<Choice>,
@@ -69,6 +76,9 @@ struct Row {
     outcome: &'static str,
     held: bool,
     title: String,
+    /// Whose it says that it is, and its subject, where somebody is to decide about it.
+    from: Option<String>,
+    subject: Option<String>,
     incident: Option<Incident>,
     reason: Option<String>,
     ingress: String,
@@ -84,11 +94,17 @@ struct Incident {
 }
 
 impl Row {
-    fn new(mail: MailRow, now: Timestamp) -> Self {
+    fn new(mail: MailRow, head: Option<Head>, now: Timestamp) -> Self {
         let title = ["title", "metric"]
             .iter()
             .find_map(|name| words::label(&mail.labels, name));
+        let from = head.as_ref().map(|head| match head.from.as_slice() {
+            [] => "nobody".to_owned(),
+            from => from.join(", "),
+        });
         Self {
+            from,
+            subject: head.and_then(|head| head.subject),
             title: title.map_or_else(|| format!("Mail {}", mail.id), ToOwned::to_owned),
             kind: words::outcome(mail.outcome),
             outcome: mail.outcome.as_str(),
@@ -109,12 +125,14 @@ impl Row {
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
+    fields.only(&FIELDS)?;
     let outcome: Option<Outcome> = fields.word("outcome")?;
     let query = MailQuery {
         outcome,
         profile: fields.get("profile").map(ToOwned::to_owned),
         ingress: fields.get("ingress").map(ToOwned::to_owned),
         q: fields.get("q").map(ToOwned::to_owned),
+        without_canaries: fields.get("canary").is_none(),
     };
     let found = mails::list(&admin, &query, &walk(&fields)).await?;
     let lately = conditions::lately(&admin).await?;
@@ -123,17 +141,21 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     // What is discarded by a filter is exactly what is listed by it.
     let by_filter =
         outcome == Some(Outcome::Quarantined) && query.profile.is_none() && query.q.is_none();
-    let discard_href = by_filter.then(|| {
-        address(
-            "/mails/discard",
-            &[("ingress", fields.get("ingress").unwrap_or_default())],
-        )
+    let newest = found.items.first().filter(|_| by_filter);
+    let discard_href = newest.map(|newest| {
+        let ingress = fields.get("ingress").unwrap_or_default();
+        let up_to = newest.id.to_string();
+        address("/mails/discard", &[("ingress", ingress), ("up_to", &up_to)])
     });
+    let held = found.items.iter();
+    let held = held.filter(|mail| mail.outcome == Outcome::Quarantined);
+    let mut heads = mails::heads(&admin, held.map(|mail| mail.id).collect()).await?;
     let now = admin.clock.now();
     let first = lately.is_empty().then(|| First::of(&admin));
 
     let listed = Listed {
         q: fields.text("q"),
+        canaries: fields.get("canary").is_some(),
         outcomes: choices(
             &fields,
             "outcome",
@@ -150,11 +172,17 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         items: found
             .items
             .into_iter()
-            .map(|mail| Row::new(mail, now))
+            .map(|mail| {
+                let head = heads.remove(&mail.id);
+                Row::new(mail, head, now)
+            })
             .collect(),
         first,
     };
-    let view = View::new(&admin, &who, "Mails", &fields);
+    let mut view = View::new(&admin, &who, "Mails", &fields);
+    if let Some(gone) = fields.number("gone")? {
+        view.notice = Some(gone_of(gone, fields.number("later")?.unwrap_or_default()).into());
+    }
     view.page("mails.html", Data { list: listed }).await
 }
 
@@ -164,19 +192,30 @@ async fn ask_discard(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let through = fields
-        .get("ingress")
-        .map(|name| format!(" that came through {name}"));
+    fields.only(&["ingress", "up_to"])?;
+    let ingress = fields.get("ingress");
+    let through = ingress.map(|name| format!(" that came through {name}"));
     let through = through.unwrap_or_default();
+    let up_to = match fields.number("up_to")? {
+        Some(up_to) => up_to,
+        None => newest_held(&admin).await?,
+    };
+    let mails = mails::count_up_to(&admin, Outcome::Quarantined, ingress, up_to).await?;
+    let mails = words::count(mails, "mail", "mails");
+
     Question {
-        title: format!("Discard all mail in the quarantine{through}?"),
+        title: format!("Discard {mails} in the quarantine{through}?"),
         lines: vec![
             "None of it is told to anybody. It stays stored, as ignored, with its reason."
                 .to_owned(),
+            "What has come since you looked, or comes meanwhile, is kept.".to_owned(),
             "To discard some of it only, say of whom, or how old it is.".to_owned(),
         ],
         action: "/mails/discard".to_owned(),
-        hidden: vec![("ingress", &*fields.text("ingress")).into()],
+        hidden: vec![
+            ("ingress", ingress.unwrap_or_default()).into(),
+            ("up_to", &*up_to.to_string()).into(),
+        ],
         asked: DISCARD_FIELDS.map(Into::into).to_vec(),
         button: "Discard them",
         danger: true,
@@ -186,6 +225,20 @@ async fn ask_discard(
     .await
 }
 
+/// The newest mail in the quarantine: none of what comes after the question is discarded by it.
+async fn newest_held(admin: &Admin) -> Result<MailId, Problem> {
+    let query = MailQuery {
+        outcome: Some(Outcome::Quarantined),
+        ..MailQuery::default()
+    };
+    let one = Walk {
+        limit: Some(1),
+        cursor: None,
+    };
+    let newest = mails::list(admin, &query, &one).await?;
+    Ok(newest.items.first().map_or(0, |mail| mail.id))
+}
+
 /// By what else the mails to discard may be chosen: the field, what it is, and an example.
 const DISCARD_FIELDS: [(&str, &str, &str); 2] = [
     ("from", "Only from", "ann@example.com or @example.com"),
@@ -193,18 +246,38 @@ const DISCARD_FIELDS: [(&str, &str, &str); 2] = [
 ];
 
 async fn discard(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
-    let some = |name: &str| posted.fields.get(name).map(ToOwned::to_owned);
+    let fields = &posted.fields;
+    let some = |name: &str| fields.get(name).map(ToOwned::to_owned);
     let filter = DiscardFilter {
         outcome: Some(Outcome::Quarantined),
         ingress: some("ingress"),
         from: some("from"),
         older: some("older"),
+        up_to: fields.number("up_to")?,
     };
-    let gone: Result<_, Problem> = mails::discard_all(&admin, &who, &filter).await;
-    let word = if gone?.discarded == 0 {
-        "nothing"
-    } else {
-        "discarded"
+    let Discarded { discarded, newer } = mails::discard_all(&admin, &who, &filter).await?;
+    let (gone, later) = (discarded.to_string(), newer.to_string());
+    let path = address(
+        "/mails",
+        &[
+            ("outcome", Outcome::Quarantined.as_str()),
+            ("gone", &gone),
+            ("later", &later),
+        ],
+    );
+    Ok(Redirect::to(&path).into_response())
+}
+
+/// `33 mails are discarded; 2 came meanwhile and wait.`
+fn gone_of(gone: u64, later: u64) -> String {
+    let gone = match gone {
+        0 => "Nothing was discarded".to_owned(),
+        1 => "1 mail is discarded".to_owned(),
+        _ => format!("{gone} mails are discarded"),
     };
-    Ok(done("/mails?outcome=quarantined", word))
+    match later {
+        0 => format!("{gone}."),
+        1 => format!("{gone}; 1 came meanwhile and waits."),
+        _ => format!("{gone}; {later} came meanwhile and wait."),
+    }
 }

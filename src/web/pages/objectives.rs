@@ -163,6 +163,7 @@ async fn evidence(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQ
 }
 
 fn asked(fields: &Fields, now: Timestamp) -> Result<ObjectiveQuery, Problem> {
+    fields.only(&["app", "sli", "at"])?;
     let text = |name| fields.get(name).map(ToOwned::to_owned);
     Ok(ObjectiveQuery {
         app: text("app"),

@@ -17,8 +17,8 @@ use serde_json::Value;
 use super::{
     Answer,
     frame::View,
-    when::{clock, is_endless},
-    words::Label,
+    when::{When, clock, is_endless},
+    words::{Label, no_label},
 };
 use crate::{
     label::{Labels, Matcher, Operator},
@@ -60,6 +60,7 @@ struct Rules {
     at: String,
     error: Option<String>,
     reached: Option<Vec<Reached>>,
+    remarks: Vec<String>,
     mail: String,
     trust: bool,
     explained: Option<Explained>,
@@ -85,6 +86,7 @@ impl Rules {
             at: String::new(),
             error: None,
             reached: None,
+            remarks: Vec::new(),
             mail: String::new(),
             trust: false,
             explained: None,
@@ -96,6 +98,10 @@ impl Rules {
 
     /// Shows where labels lead.
     fn lead(&mut self, admin: &Admin, labels: &Labels, at: Option<Timestamp>) {
+        let names = labels.keys().map(|name| &**name);
+        self.remarks = names
+            .filter_map(|name| no_label(name, &self.names))
+            .collect();
         let now = admin.clock.now();
         let reach = admin.workbench.reach(labels, Some(at.unwrap_or(now)));
         let paths: Vec<_> = reach
@@ -139,6 +145,7 @@ fn reached(reach: Reach, at: Timestamp, now: Timestamp) -> Vec<Reached> {
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
+    fields.only(&["labels", "at", "mail", "trust"])?;
     let mut rules = Rules::new(&admin);
     rules.labels = fields.text("labels");
     rules.at = fields.text("at");
@@ -151,7 +158,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         }
     }
 
-    if let Some(id) = fields.read("mail")? {
+    if let Some(id) = fields.number("mail")? {
         let raw = mails::raw(&admin, id).await?;
         rules.take(&admin, raw, fields.get("trust").is_some()).await;
     }
@@ -185,12 +192,14 @@ impl Rules {
             trust,
             ..Options::default()
         };
+        let now = admin.clock.now();
+        let at = When::new(options.arrival(&raw, now), now);
         match admin.workbench.explain(raw, options).await {
             Ok(items) => {
                 if let [one] = items.as_slice() {
                     self.lead(admin, &labels_of(one), None);
                 }
-                self.explained = Some(Explained::new(&items));
+                self.explained = Some(Explained::new(&items, at));
             }
             Err(problem) => self.error = Some(problem.detail),
         }
@@ -223,7 +232,7 @@ async fn explain(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
 async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
     let config = posted.content("file", "config").unwrap_or_default();
     let config = String::from_utf8_lossy(&config).into_owned();
-    if posted.fields.get("do") == Some("download") {
+    if posted.fields.get("do") == Some("download") && !config.trim().is_empty() {
         let headers = [
             (header::CONTENT_TYPE, "application/yaml; charset=utf-8"),
             (
@@ -235,13 +244,15 @@ async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> An
     }
 
     let mut rules = Rules::new(&admin);
-    rules.days = posted.fields.read("days")?.unwrap_or(7);
+    rules.days = posted.fields.number("days")?.unwrap_or(7);
     rules.config.clone_from(&config);
     let days = SignedDuration::from_hours(24 * i64::from(rules.days));
     let since = admin.clock.now().saturating_sub(days).ok();
 
     rules.diff = Some(if config.trim().is_empty() {
-        Diff::fault("There is no configuration: choose a file, or paste it.")
+        Diff::fault(
+            "There is no configuration: choose a file, or paste your whole alertbridge.yaml.",
+        )
     } else {
         match admin.workbench.diff(config, since, None).await {
             Ok(found) => Diff::new(&found, rules.days),

@@ -113,6 +113,7 @@ struct Listed {
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
+    fields.only(&["state", "cursor"])?;
     let state = fields.get("state").unwrap_or("active");
     let query = SilenceQuery {
         state: (state != "all").then(|| state.to_owned()),

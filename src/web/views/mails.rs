@@ -1,5 +1,7 @@
 //! Mails: what came, what became of it, and the quarantine.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
@@ -9,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     message::{Envelope, MailId, Outcome, Release},
     settings::Duration,
-    store::{MailFilter, MailRow, StoredMail},
+    store::{MailFilter, MailRow, SCANNED, Span, StoredMail},
     web::{
         Admin,
         list::{List, Walk, page},
@@ -31,6 +33,9 @@ pub struct MailQuery {
     pub ingress: Option<String>,
     /// Only those that hold this text in their labels, reason or incident's id.
     pub q: Option<String>,
+    /// Whether the bridge's own canaries are left out.
+    #[serde(skip)]
+    pub without_canaries: bool,
 }
 
 /// A mail, and what stands in its header.
@@ -52,6 +57,35 @@ pub struct Mail {
     pub items: Vec<MailRow>,
 }
 
+/// What stands in a mail's header.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Head {
+    /// The addresses of its From.
+    pub from: Vec<String>,
+    pub subject: Option<String>,
+    pub date: Option<String>,
+}
+
+impl Head {
+    fn of(raw: &[u8]) -> Self {
+        let header = MessageParser::new()
+            .with_minimal_headers()
+            .with_date_headers()
+            .parse_headers(raw);
+        let Some(header) = header else {
+            return Self::default();
+        };
+
+        let from = header.from().into_iter().flat_map(|from| from.iter());
+        let from = from.filter_map(|one| one.address().map(ToOwned::to_owned));
+        Self {
+            from: from.collect(),
+            subject: header.subject().map(ToOwned::to_owned),
+            date: header.date().map(mail_parser::DateTime::to_rfc3339),
+        }
+    }
+}
+
 /// Which mails to take out of the quarantine: those that fit all that is given.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -63,12 +97,16 @@ pub struct DiscardFilter {
     pub from: Option<String>,
     /// Those that arrived longer ago, such as `7d`.
     pub older: Option<String>,
+    /// None that came after this mail: the newest that whoever decides has seen.
+    pub up_to: Option<MailId>,
 }
 
 /// How many were taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Discarded {
     pub discarded: u64,
+    /// Those that fit as well, and stay in the quarantine: they came after `up_to`.
+    pub newer: u64,
 }
 
 /// Lists mails, the newest first.
@@ -78,6 +116,7 @@ pub async fn list(admin: &Admin, query: &MailQuery, walk: &Walk) -> Result<List<
         profile: query.profile.clone(),
         ingress: query.ingress.clone(),
         text: query.q.clone().filter(|text| !text.is_empty()),
+        without_kind: query.without_canaries.then_some("canary"),
     };
     page("mails", walk, |span| {
         admin.browse.browse_mails(filter.clone(), span)
@@ -95,31 +134,57 @@ pub async fn count(
     Ok(admin.browse.count_mails(outcome, since, most).await?)
 }
 
+/// How many mails with an outcome are no newer than `up_to`.
+pub async fn count_up_to(
+    admin: &Admin,
+    outcome: Outcome,
+    ingress: Option<&str>,
+    up_to: MailId,
+) -> Result<u64, Problem> {
+    let filter = MailFilter {
+        outcome: Some(outcome),
+        ingress: ingress.map(ToOwned::to_owned),
+        ..MailFilter::default()
+    };
+    let (mut found, mut before) = (0, up_to.saturating_add(1));
+    loop {
+        let span = Span {
+            before,
+            limit: SCANNED,
+        };
+        let stretch = admin.browse.browse_mails(filter.clone(), span).await?;
+        found += stretch.items.len() as u64;
+        match stretch.next {
+            Some(next) => before = next,
+            None => return Ok(found),
+        }
+    }
+}
+
 /// One mail with its header.
 pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
     let (row, stored) = found(admin, id).await?;
-    let header = MessageParser::new()
-        .with_minimal_headers()
-        .with_date_headers()
-        .parse_headers(stored.message.raw.as_ref());
-
-    let from = header.as_ref().and_then(|header| header.from());
-    let from = from.into_iter().flat_map(|from| from.iter());
-    let from = from.filter_map(|one| one.address().map(ToOwned::to_owned));
+    let head = Head::of(&stored.message.raw);
 
     Ok(Mail {
         items: admin.desk.items(id).await?,
-        from: from.collect(),
-        subject: header
-            .as_ref()
-            .and_then(|header| header.subject().map(ToOwned::to_owned)),
-        date: header
-            .as_ref()
-            .and_then(|header| header.date().map(mail_parser::DateTime::to_rfc3339)),
+        from: head.from,
+        subject: head.subject,
+        date: head.date,
         envelope: stored.message.envelope,
         cut_from: stored.message.cut_from,
         row,
     })
+}
+
+/// What stands in the header of several.
+pub async fn heads(admin: &Admin, ids: Vec<MailId>) -> Result<BTreeMap<MailId, Head>, Problem> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let heads = admin.browse.heads(ids).await?;
+    let heads = heads.into_iter().map(|(id, raw)| (id, Head::of(&raw)));
+    Ok(heads.collect())
 }
 
 /// The bytes as they came.
@@ -165,42 +230,74 @@ pub async fn discard(admin: &Admin, who: &Who, id: MailId) -> Result<Mail, Probl
     show(admin, id).await
 }
 
-/// Takes all that fit out of the quarantine.
+/// Takes all that fit out of the quarantine: those that are in it now.
 pub async fn discard_all(
     admin: &Admin,
     who: &Who,
     filter: &DiscardFilter,
 ) -> Result<Discarded, Problem> {
+    who.may_act()?;
     let now = admin.clock.now();
-    let older = filter.checked()?;
-    let subject = serde_json::to_string(filter).unwrap_or_default();
+    let (fit, newer) = filter.find(admin, now).await?;
+    let many = if fit.len() == 1 { "mail" } else { "mails" };
+    let subject = format!("{} {many}{}", fit.len(), filter.said());
 
     super::recorded(admin, who, "mails.discard", subject, async {
-        let (mut discarded, mut after) = (0, 0);
-        loop {
-            let mails = admin.desk.quarantined(after, STEP).await?;
-            let Some(last) = mails.last() else {
-                return Ok(Discarded { discarded });
-            };
-            after = last.id;
-            let fit = mails.iter().filter(|mail| filter.fits(mail, older, now));
-            let fit = fit.map(|mail| mail.id).collect();
-            discarded += admin.desk.discard_mails(fit, now).await?;
+        let mut discarded = 0;
+        for some in fit.chunks(STEP as usize) {
+            discarded += admin.desk.discard_mails(some.to_vec(), now).await?;
         }
+        Ok(Discarded { discarded, newer })
     })
     .await
 }
 
 impl DiscardFilter {
+    /// The mails that fit, and how many more came after the newest that may go.
+    async fn find(&self, admin: &Admin, now: Timestamp) -> Result<(Vec<MailId>, u64), Problem> {
+        let older = self.checked()?;
+        let (mut fit, mut newer, mut after) = (Vec::new(), 0, 0);
+        loop {
+            let mails = admin.desk.quarantined(after, STEP).await?;
+            let Some(last) = mails.last() else {
+                return Ok((fit, newer));
+            };
+            after = last.id;
+            for mail in mails.iter().filter(|mail| self.fits(mail, older, now)) {
+                if self.up_to.is_none_or(|newest| mail.id <= newest) {
+                    fit.push(mail.id);
+                } else {
+                    newer += 1;
+                }
+            }
+        }
+    }
+
+    /// Which mails these are, as the record says it.
+    fn said(&self) -> String {
+        let said = [
+            self.ingress.as_ref().map(|name| format!("through {name}")),
+            self.from.as_ref().map(|from| format!("from {from}")),
+            self.older.as_ref().map(|age| format!("older than {age}")),
+            self.up_to.map(|newest| format!("up to mail {newest}")),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        if said.is_empty() {
+            return ": all in the quarantine".to_owned();
+        }
+        format!(": {}", said.join(", "))
+    }
+
     /// Something must be said: an empty filter is a slip, and takes everything.
     fn checked(&self) -> Result<Option<Duration>, Problem> {
         if self.outcome.is_none()
             && self.ingress.is_none()
             && self.from.is_none()
             && self.older.is_none()
+            && self.up_to.is_none()
         {
             return Err(Problem::unprocessable(
-                "the filter is empty: give `outcome`, `ingress`, `from` or `older`",
+                "the filter is empty: give `outcome`, `ingress`, `from`, `older` or `up_to`",
             ));
         }
 

@@ -13,6 +13,7 @@ use crate::{
     store::{IncidentFilter, MailFilter, Span},
     web::{
         Admin,
+        ask::unfit,
         list::{List, Walk, page},
         problem::Problem,
         who::Who,
@@ -181,9 +182,7 @@ pub async fn list(
         Some("active") => Some(SilenceState::Active),
         Some("expired") => Some(SilenceState::Expired),
         Some(other) => {
-            return Err(Problem::bad(format!(
-                "`{other}` is not a state of a silence; the states are pending, active and expired"
-            )));
+            return Err(unfit("state", "pending, active or expired", other));
         }
     };
 

@@ -145,6 +145,36 @@ async fn what_cannot_be_shown_is_said_in_a_sentence() {
             "`at`: write it like 2026-03-01T03:00:00Z or 2026-03-01.",
         ),
         (
+            "/incidents?sate=open",
+            None,
+            400,
+            "There is no `sate`; did you mean `state`? there are q, state,",
+        ),
+        (
+            "/mails?outcome=opne",
+            None,
+            400,
+            "`outcome` is pending, opened, ",
+        ),
+        (
+            "/mails?limit=5",
+            None,
+            400,
+            "There is no `limit`; there are q, outcome,",
+        ),
+        (
+            "/mails?gone=many",
+            None,
+            400,
+            "`gone` is a number, not `many`.",
+        ),
+        (
+            "/incidents?profile=nosuch",
+            None,
+            200,
+            "No incident fits: no profile is called nosuch.",
+        ),
+        (
             "/",
             Some(("host", "evil.test")),
             421,

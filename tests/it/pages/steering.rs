@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::data::{Alert, Bed};
+use super::data::{Alert, Bed, starters_mail};
 use crate::{
     browser::{Look, Tab},
     harness::client,
@@ -210,6 +210,40 @@ async fn a_silence_that_is_planned_holds_nothing_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silence_begun_in_a_warning_or_after_the_end_covers_the_next_critical_of_the_check() {
+    for (before, after) in [
+        (&["warning"][..], &["recovery", "problem"][..]),
+        (&["warning", "recovery"], &["problem"]),
+    ] {
+        let bed = Bed::with("profiles: [{ name: nagios, use: nagios }]");
+        for (name, minutes) in before.iter().zip([30, 20]) {
+            bed.post(&starters_mail("nagios", name, minutes)).await;
+        }
+        let tab = Tab::open(LOOKS[1]);
+        tab.go(&bed.at("/incidents/nagios%3Aweb1%2FHTTP"));
+        tab.choose("Silence what looks like it");
+        let matchers = tab.text("document.getElementById('matchers').value");
+        assert_eq!(matchers, "incident_id=\"nagios:web1/HTTP\"");
+        tab.fill("#matchers", "host=web1");
+        tab.choose("Show what it would keep");
+        let says = tab.says();
+        assert!(!says.contains("no alert has a label"), "{says}");
+        tab.fill("#matchers", &matchers);
+        tab.fill("#comment", "the web server moves");
+        tab.choose("Show what it would keep");
+        tab.choose("Make this silence");
+        shown(&tab, "The silence is made");
+
+        for (name, minutes) in after.iter().zip([10, 5]) {
+            bed.post(&starters_mail("nagios", name, minutes)).await;
+        }
+        let mails = client().get(bed.at("/api/v1/mails")).send().await.unwrap();
+        let mails: Value = mails.json().await.unwrap();
+        assert_eq!(mails["items"][0]["outcome"], "silenced", "{mails}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_did_not_arrive_is_sent_again_or_discarded() {
     for look in LOOKS {
         let bed = Bed::new();
@@ -298,6 +332,8 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         let tab = Tab::open(look);
         tab.go(&bed.at("/"));
         tab.follow("a[href='/mails?outcome=quarantined']");
+        shown(&tab, "from no-reply@am.atlassian.com");
+        shown(&tab, "Cloud Fortified alert");
         tab.choose("Release");
         shown(&tab, "it may page people");
         tab.choose("Release it");
@@ -315,15 +351,24 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         tab.choose("Discard all of these");
         shown(
             &tab,
-            "Discard all mail in the quarantine that came through mail?",
+            "Discard 2 mails in the quarantine that came through mail?",
         );
         tab.fill("#from", "@elsewhere.example.com");
         tab.choose("Discard them");
-        shown(&tab, "There was nothing left to do.");
+        shown(&tab, "Nothing was discarded.");
+
+        // What comes while the question stands there is nobody's to discard yet.
         tab.choose("Discard all of these");
+        bed.send(&Alert {
+            app: ("com.example.other", "Another's"),
+            ..Alert::new("LATE")
+        })
+        .await;
         tab.fill("#from", "@am.atlassian.com");
         tab.choose("Discard them");
-        shown(&tab, "No mail fits.");
+        shown(&tab, "2 mails are discarded; 1 came meanwhile and waits.");
+        let left = "document.querySelectorAll('#list .row').length";
+        assert_eq!(tab.eval(left), json!(1), "{}", tab.says());
         let done: Vec<_> = deeds(&bed)
             .await
             .into_iter()
@@ -341,6 +386,7 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         tab.go(&bed.at("/audit"));
         shown(&tab, "local");
         shown(&tab, "released mail");
+        shown(&tab, "2 mails: from @am.atlassian.com, up to mail");
     }
 }
 
@@ -365,12 +411,16 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         tab.fill("#labels", "severity>3");
         tab.choose("Show the way");
         shown(&tab, "is not a valid label");
+        tab.fill("#labels", "severty=critical");
+        tab.choose("Show the way");
+        shown(&tab, "no alert has a label severty; did you mean severity?");
 
         let file = bed.folder.path().join("mail.eml");
         std::fs::write(&file, Alert::refused("NEW").mail()).unwrap();
         tab.choose_file("#file", &file);
         tab.choose("Explain it");
         shown(&tab, "chat, refusing would be told");
+        shown(&tab, "As if it arrived 10 min ago");
         tab.press("#explained details:last-of-type summary");
         shown(&tab, "\"alias\": \"NEW:refusing\"");
         tab.go(&bed.at("/mails/1"));
@@ -383,6 +433,8 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         let file = bed.folder.path().join("other.yaml");
         std::fs::write(&file, other).unwrap();
         tab.go(&bed.at("/rules"));
+        tab.choose("Download what was edited");
+        shown(&tab, "paste your whole alertbridge.yaml");
         tab.choose_file("#config-file", &file);
         tab.choose("Compare");
         shown(

@@ -160,6 +160,14 @@ async fn what_belongs_to_incidents_is_browsed_too(home: Home) {
         .map(|one| (one.receiver.as_str(), one.pending))
         .collect();
     assert_eq!(pending, [("one", 2), ("two", 1)]);
+    let ids: Vec<_> = mails.items.iter().map(|mail| mail.id).collect();
+    let mut heads = store.heads(ids.clone()).await.unwrap();
+    heads.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+    for ((id, head), mail) in heads.iter().zip(ids) {
+        let (_, stored) = store.mail(mail).await.unwrap().unwrap();
+        assert_eq!((*id, head.as_slice()), (mail, &*stored.message.raw));
+    }
+    assert_eq!(heads.len(), 3);
     let since = noon() - MINUTE;
     let changed = Courses::Changed { since, after: 0 };
     let courses = store.courses(changed, 10).await.unwrap();

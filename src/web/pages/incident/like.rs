@@ -1,8 +1,14 @@
 //! What looks like an incident, as matchers.
 
-use crate::{label::Labels, message::hidden::is_hidden, web::pages::words::label};
+use crate::{
+    label::{Labels, NAMES, STAGE},
+    message::hidden::is_hidden,
+    web::pages::words::label,
+};
 
-/// Matchers for what looks like it: the same app and metric, or the same of whatever it has.
+/// Matchers for what looks like it: the same app and metric; else the same incident, by the key that
+/// its sender has for it. Where a key is one episode's alone, its title and its sender's own labels
+/// are the same the next time.
 pub fn looks_like(its: &Labels) -> String {
     let by = |names: &[&str]| {
         let pairs = names
@@ -13,16 +19,45 @@ pub fn looks_like(its: &Labels) -> String {
             .collect::<Vec<_>>()
     };
     let kind = label(its, "kind").filter(|kind| *kind != "incident");
+    let own = || its.keys().map(|name| &**name).filter(|name| is_own(name));
+    let told: Vec<_> = ["profile", "title"].into_iter().chain(own()).collect();
 
     let mut lines = by(&["app_key", "metric"]);
-    if lines.is_empty() {
-        lines = by(&["profile", "title"]);
+    if lines.is_empty() && (kind == Some("unparsed") || is_one_episodes(its)) {
+        lines = by(&told);
     }
     if lines.is_empty() {
         lines = by(&["incident_id"]);
     }
     lines.extend(kind.map(|kind| matcher("kind", kind)));
     lines.join("\n")
+}
+
+/// Whether a label is one that a profile gives, and says what is wrong rather than how badly.
+fn is_own(name: &str) -> bool {
+    !NAMES.contains(&name) && !["summary", STAGE].contains(&name)
+}
+
+/// Whether its key is a number that the sender counts its alerts by, or random, such as
+/// `zabbix:48151` and `forge-alert:7f3c2a91-5d0e`.
+fn is_one_episodes(its: &Labels) -> bool {
+    let id = label(its, "incident_id").unwrap_or_default();
+    let profile = label(its, "profile").unwrap_or_default();
+    let key = id
+        .strip_prefix(profile)
+        .and_then(|key| key.strip_prefix(':'));
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return false;
+    };
+
+    let is_number = key.bytes().all(|byte| byte.is_ascii_digit());
+    let is_random = key
+        .split_once('-')
+        .is_some_and(|(first, _)| first.len() == 8)
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_number || is_random
 }
 
 /// A matcher of this value. What is not seen in it cannot be written into a field, and any
@@ -60,16 +95,71 @@ pub fn as_lines(its: &Labels) -> String {
 mod tests {
     use super::*;
 
+    fn labels(pairs: &[(&'static str, &str)]) -> Labels {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).into(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_key_that_lasts_is_silenced_and_else_what_is_the_same_the_next_time() {
+        for (its, expected) in [
+            (
+                labels(&[
+                    ("incident_id", "nagios:web1/HTTP"),
+                    ("profile", "nagios"),
+                    ("kind", "incident"),
+                    ("title", "HTTP on web1 is WARNING"),
+                    ("host", "web1"),
+                ]),
+                "incident_id=\"nagios:web1/HTTP\"",
+            ),
+            (
+                labels(&[
+                    ("incident_id", "zabbix:48151"),
+                    ("profile", "zabbix"),
+                    ("title", "Disk space is low on /"),
+                    ("host", "db1"),
+                    ("summary", "3 % free"),
+                    ("severity", "critical"),
+                ]),
+                "profile=\"zabbix\"\ntitle=\"Disk space is low on /\"\nhost=\"db1\"",
+            ),
+            (
+                labels(&[
+                    ("incident_id", "forge-alert:7f3c2a91-5d0e"),
+                    ("profile", "forge-alert"),
+                    ("title", "Invocation error rate"),
+                    ("app", "Planner for Jira"),
+                ]),
+                "profile=\"forge-alert\"\ntitle=\"Invocation error rate\"\napp=\"Planner for Jira\"",
+            ),
+            (
+                labels(&[
+                    ("incident_id", "unparsed-87c11e5e"),
+                    ("profile", "nagios"),
+                    ("kind", "unparsed"),
+                    ("title", "Disk full"),
+                ]),
+                "profile=\"nagios\"\ntitle=\"Disk full\"\nkind=\"unparsed\"",
+            ),
+            (
+                labels(&[("incident_id", "self:store-space"), ("kind", "self")]),
+                "incident_id=\"self:store-space\"\nkind=\"self\"",
+            ),
+        ] {
+            assert_eq!(looks_like(&its), expected);
+        }
+    }
+
     #[test]
     fn what_looks_like_it_is_silenced_by_matchers_that_can_be_read() {
-        let labels: Labels = [
+        let labels = labels(&[
             ("app_key", "a\"b\\c.d"),
             ("metric", "(Load)\n\u{202e}[x]\\"),
             ("severity", "critical"),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.into(), value.to_owned()))
-        .collect();
+        ]);
         let lines = looks_like(&labels);
         let read: Vec<_> = lines
             .lines()

@@ -3,12 +3,17 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::pages::words::{self, Fact, Label, integration};
+use crate::web::pages::{
+    when::When,
+    words::{self, Fact, Label, integration},
+};
 
 /// A mail, explained.
 #[derive(Debug, Serialize)]
 pub struct Explained {
     heading: String,
+    /// When it is taken to have arrived: one as old would expire if it came now.
+    at: When,
     items: Vec<Item>,
 }
 
@@ -32,7 +37,7 @@ struct Page {
 
 impl Explained {
     /// Of the objects that `explain --json` prints.
-    pub fn new(items: &[Value]) -> Self {
+    pub fn new(items: &[Value], at: When) -> Self {
         let told = items
             .iter()
             .flat_map(|item| item["receivers"].as_array().into_iter().flatten());
@@ -44,6 +49,7 @@ impl Explained {
         };
         Self {
             heading,
+            at,
             items: items
                 .iter()
                 .map(|item| Item::new(item, items.len() > 1))

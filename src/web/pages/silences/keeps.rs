@@ -10,7 +10,7 @@ use crate::{
         pages::{
             address, incident_at,
             when::When,
-            words::{Severity, label},
+            words::{Severity, label, no_label},
         },
         views::silences::{Preview, WINDOW},
     },
@@ -88,8 +88,7 @@ impl Keeps {
             Kept::new(&one.labels, href, named, when(one.arrived_at))
         });
         let named = matchers.iter().filter_map(|text| Matcher::parse(text).ok());
-        let unknown = named.map(|matcher| matcher.name().to_owned());
-        let unknown = unknown.filter(|name| !known.contains(name));
+        let remarks = named.filter_map(|matcher| no_label(matcher.name(), known));
 
         Self {
             open: open.collect(),
@@ -98,9 +97,7 @@ impl Keeps {
             since: is_cut.then(|| when(preview.since)),
             all_href: address("/silences/new", &all),
             rest: (number > LISTED).then(|| format!("and {} more", number - LISTED)),
-            remarks: unknown
-                .map(|name| format!("no alert has a label {name}"))
-                .collect(),
+            remarks: remarks.collect(),
         }
     }
 }
