@@ -16,6 +16,7 @@ use crate::{
     store::{Next, Settlement, Store, sqlite::Sqlite},
 };
 
+mod ends;
 mod model;
 mod nights;
 mod profiles;
@@ -155,7 +156,11 @@ impl Night {
     fn mail(&mut self, incident: &str, status: &str, severity: &str, app: &str) -> Vec<u8> {
         self.mails += 1;
         let time = midnight() + SignedDuration::from_secs(self.mails);
-        let measured = if severity == "critical" { 60.0 } else { 90.5 };
+        let measured = match (status, severity) {
+            ("OK", _) => 99.9,
+            (_, "critical") => 60.0,
+            _ => 90.5,
+        };
         let json = serde_json::json!({
             "appKey": app, "incidentId": incident, "incidentStatus": status, "metricName": "m",
             "metricUnit": "PERCENT", "time": time, "sliValue": measured, "sloValue": 99.0,

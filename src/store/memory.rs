@@ -3,12 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Silenced;
-use crate::{delivery::Target, incident::Known, message::Outcome, silence::Silence};
+use crate::{delivery::Target, incident::Known, label::Labels, message::Outcome, silence::Silence};
 
 /// What the store knows about an incident when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     pub known: Known,
+    /// The labels of the incident as they stand; none if it is new.
+    pub labels: Labels,
     /// Who was, or is about to be, notified of the current episode's trigger: a resolve goes to
     /// them.
     pub told: Vec<Told>,
