@@ -249,3 +249,20 @@ impl Night {
         }
     }
 }
+
+#[tokio::test]
+async fn an_incident_that_is_open_for_longer_than_is_counted_does_not_hide_one_that_came_since() {
+    let app = "com.example.known";
+    let mut night = Night::begin();
+    let long_ago = night.mail("a", "ANOMALOUS", "critical", app);
+    night.take(long_ago).await;
+    night.pass(29 * 24 * 60);
+
+    for (incident, status, earlier) in [("b", "ANOMALOUS", "0"), ("b", "OK", "0"), ("a", "OK", "1")]
+    {
+        let mail = night.mail(incident, status, "critical", app);
+        let id = night.take(mail).await;
+        let (row, _) = night.store.mail(id).await.unwrap().unwrap();
+        assert_eq!(row.labels["recurrence_28d"], earlier, "{incident} {status}");
+    }
+}

@@ -51,7 +51,8 @@ pub(super) fn recall(
 
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at, labels
+            "SELECT id, phase, status, newest, verified, untold, episode, told, opened_at, heard_at,
+                    labels
              FROM incidents
              WHERE incident_id = ?1 AND kind = ?2",
         )?
@@ -59,13 +60,13 @@ pub(super) fn recall(
             Ok((
                 row.get("id")?,
                 state(row)?,
-                time_at(row, "heard_at")?,
+                (time_at(row, "opened_at")?, time_at(row, "heard_at")?),
                 json_at(row, "labels")?,
             ))
         })
         .optional()?;
 
-    let Some((number, state, heard_at, labels)) = found else {
+    let Some((number, state, (opened_at, heard_at), labels)) = found else {
         return Ok((None, memory));
     };
     let applied = connection
@@ -107,6 +108,7 @@ pub(super) fn recall(
         Memory {
             known,
             labels,
+            opened_at: Some(opened_at),
             heard_at: Some(heard_at),
             told,
             held,
