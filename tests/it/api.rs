@@ -271,6 +271,48 @@ async fn an_incident_that_is_over_is_found_by_its_severity_and_called_what_broke
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), &format!("{CONFIG}{NAGIOS}"));
+    let mail = String::from_utf8(of_nagios("problem.eml")).unwrap();
+    let mail = mail.replace("Notification Type:", "Kind of notification:");
+    assert_eq!(bridge.post(mail.as_bytes()).await.unwrap(), 202);
+    bridge.settled_in_store(1).await;
+    bridge.printed("could not be read", 1).await;
+
+    let mails = get(&bridge, "/api/v1/mails?outcome=unparsed").await;
+    let id = mails["items"][0]["incident_id"].as_str().unwrap();
+    let one = get(&bridge, &format!("/api/v1/incidents/{id}")).await;
+    assert_eq!(
+        (&one["kind"], &one["state"], &one["phase"]),
+        (&json!("unparsed"), &json!("resolved"), &json!("resolved"))
+    );
+    for list in ["/api/v1/incidents", "/api/v1/incidents?state=open"] {
+        let listed = get(&bridge, list).await;
+        assert_eq!(ids(&listed, "incident_id"), Vec::<String>::new(), "{list}");
+    }
+
+    let page = client().get(format!("{}/incidents/{id}", bridge.admin));
+    let page = page.header("accept", "text/html").send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("told once: a mail that could not be read"),
+        "{page}"
+    );
+    assert!(page.contains("href=\"/mails/1\""), "{page}");
+    assert!(
+        !page.contains("open for") && !page.contains("Resolve by hand"),
+        "{page}"
+    );
+    let shown = bridge.command(&["incidents", "show", id]).stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(
+        shown.contains("told once") && !shown.contains("open ("),
+        "{shown}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_tried_is_what_the_commands_say_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let profile = |name: &str| {

@@ -182,3 +182,19 @@ async fn each_alert_of_a_mail_ends_as_severe_as_it_was() {
         assert_eq!(night.listed(incident).await, over);
     }
 }
+
+#[tokio::test]
+async fn an_alert_that_could_not_be_read_is_told_once_and_is_not_open() {
+    let night = Night::under(CONFIGURATION);
+    night.take(many(0, &[])).await;
+    let [page] = &night.delivered().await[..] else {
+        panic!("it is told");
+    };
+    let (phase, ..) = night.listed(&page.incident).await;
+    assert_eq!(phase, Phase::Resolved);
+    assert_eq!(night.store.incidents(false, 10).await.unwrap(), []);
+
+    // A copy is told to nobody.
+    night.take(many(0, &[])).await;
+    assert_eq!(night.severities().await, []);
+}
