@@ -149,7 +149,7 @@ async fn list(
     let rows = incidents.iter().map(|incident| {
         vec![
             incident.incident_id.clone(),
-            incident.phase.as_str().to_owned(),
+            incident.phase.in_words().to_owned(),
             incident.kind.as_str().to_owned(),
             label(incident, "severity"),
             label(incident, "app_key"),

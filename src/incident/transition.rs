@@ -24,6 +24,14 @@ impl Phase {
             Self::Resolved => "resolved",
         }
     }
+
+    /// What people call it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Firing => "open",
+            Self::Resolved => "resolved",
+        }
+    }
 }
 
 /// The state of an incident after the applied mails.
@@ -152,7 +160,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return duplicate(
             state,
             seen,
-            &format!("the incident is already {}", state.phase.as_str()),
+            &format!("the incident is already {}", state.phase.in_words()),
         );
     }
 

@@ -59,7 +59,7 @@ impl Rules {
         let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
 
         if bound && !rose {
-            let reason = "it is not proven, and the incident is already firing";
+            let reason = "it is not proven, and the incident is already open";
             return Decision {
                 applied: true,
                 ..Decision::nothing(Outcome::Duplicate, reason, page.labels)

@@ -100,7 +100,7 @@ impl Rules {
         };
 
         let treatment = self.treatment(reading.profile.as_deref());
-        let labels = self.labels(reading, finding, mail, memory);
+        let labels = self.labels(reading, finding, mail, (memory, now));
 
         if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
             let reason = "a page held by a silence until now is sent first";
@@ -224,7 +224,7 @@ impl Rules {
         reading: &Reading,
         finding: &Finding,
         mail: &StoredMail,
-        memory: &Memory,
+        (memory, now): (&Memory, Timestamp),
     ) -> Labels {
         let treatment = self.treatment(reading.profile.as_deref());
         let incident = match finding {
@@ -245,7 +245,7 @@ impl Rules {
         let signal = incident.map_or(Signal::Trigger, |incident| incident.signal);
         let its_own = memory.known.state.as_ref().is_some_and(|state| {
             state.verified && (state.phase == Phase::Firing || signal == Signal::Resolve)
-        });
+        }) && memory.counts_its_own(now);
         let earlier = memory.recurrence_28d.saturating_sub(its_own.into());
 
         let title = called(reading);

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{reason::and, rules::Rules, tell::silenced};
+use super::{reason::and, rules::Rules, tell::silenced, treatment::SEVERITY};
 use crate::{
-    delivery::Notification,
+    delivery::{Action, Notification},
     incident::{Phase, State, Transition},
     label::Labels,
     message::Outcome,
@@ -20,6 +20,7 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
+        let page = as_bad_as_it_was(page, memory);
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
             // The opening before was never announced: to people this is the first.
@@ -121,4 +122,13 @@ impl Rules {
             ..decision
         }
     }
+}
+
+/// An end is as severe as what it ends, whatever is measured now that all is well again. One that
+/// comes before its trigger has nothing but its own labels.
+fn as_bad_as_it_was(mut page: Notification, memory: &Memory) -> Notification {
+    if let (Action::Resolve, Some(severity)) = (page.action, memory.labels.get(SEVERITY)) {
+        page.labels.insert(SEVERITY.into(), severity.clone());
+    }
+    page
 }

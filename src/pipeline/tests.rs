@@ -16,6 +16,7 @@ use crate::{
     store::{Next, Settlement, Store, sqlite::Sqlite},
 };
 
+mod ends;
 mod model;
 mod nights;
 mod profiles;
@@ -155,7 +156,11 @@ impl Night {
     fn mail(&mut self, incident: &str, status: &str, severity: &str, app: &str) -> Vec<u8> {
         self.mails += 1;
         let time = midnight() + SignedDuration::from_secs(self.mails);
-        let measured = if severity == "critical" { 60.0 } else { 90.5 };
+        let measured = match (status, severity) {
+            ("OK", _) => 99.9,
+            (_, "critical") => 60.0,
+            _ => 90.5,
+        };
         let json = serde_json::json!({
             "appKey": app, "incidentId": incident, "incidentStatus": status, "metricName": "m",
             "metricUnit": "PERCENT", "time": time, "sliValue": measured, "sloValue": 99.0,
@@ -242,5 +247,22 @@ impl Night {
                 });
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn an_incident_that_is_open_for_longer_than_is_counted_does_not_hide_one_that_came_since() {
+    let app = "com.example.known";
+    let mut night = Night::begin();
+    let long_ago = night.mail("a", "ANOMALOUS", "critical", app);
+    night.take(long_ago).await;
+    night.pass(29 * 24 * 60);
+
+    for (incident, status, earlier) in [("b", "ANOMALOUS", "0"), ("b", "OK", "0"), ("a", "OK", "1")]
+    {
+        let mail = night.mail(incident, status, "critical", app);
+        let id = night.take(mail).await;
+        let (row, _) = night.store.mail(id).await.unwrap().unwrap();
+        assert_eq!(row.labels["recurrence_28d"], earlier, "{incident} {status}");
     }
 }

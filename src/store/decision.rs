@@ -1,6 +1,6 @@
 //! What follows from a mail's content: everything that its second commit writes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -113,6 +113,23 @@ impl Decision {
         self.state.as_ref().is_some_and(|state| {
             state.phase == Phase::Firing && state.verified && (state.episode > before || !proven)
         }) && self.outcome != Outcome::Duplicate
+    }
+
+    /// The labels that its incident has from now on. One that is over keeps what it was while it
+    /// was open: lists say what broke and how badly, not that it is well again.
+    pub(super) fn labels_of_incident(&self, memory: &Memory) -> Cow<'_, Labels> {
+        let is_over = |state: &State| state.phase == Phase::Resolved;
+        if !self.state.as_ref().is_some_and(is_over) {
+            return Cow::Borrowed(&self.labels);
+        }
+
+        let mut labels = self.labels.clone();
+        for name in ["title", "severity"] {
+            if let Some(was) = memory.labels.get(name) {
+                labels.insert(name.into(), was.clone());
+            }
+        }
+        Cow::Owned(labels)
     }
 
     /// Why the held pages of the incident are never sent; `None` if they stay held.

@@ -3,17 +3,21 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Silenced;
-use crate::{delivery::Target, incident::Known, message::Outcome, silence::Silence};
+use crate::{delivery::Target, incident::Known, label::Labels, message::Outcome, silence::Silence};
 
 /// What the store knows about an incident when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     pub known: Known,
+    /// The labels of the incident as they stand; none if it is new.
+    pub labels: Labels,
     /// Who was, or is about to be, notified of the current episode's trigger: a resolve goes to
     /// them.
     pub told: Vec<Told>,
     /// Whose page a mute still holds.
     pub held: Vec<Told>,
+    /// When its current episode began.
+    pub opened_at: Option<Timestamp>,
     /// When the last mail about the incident arrived.
     pub heard_at: Option<Timestamp>,
     /// The page of the incident that a silence holds.
@@ -33,6 +37,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Whether the incident's own opening is among those that are counted: it may be longer ago.
+    pub(crate) fn counts_its_own(&self, now: Timestamp) -> bool {
+        let since = hour(now.saturating_sub(RECURRENCE).unwrap_or(now));
+        self.opened_at.is_some_and(|at| hour(at) > since)
+    }
+
     /// Whether a silence has ended that holds a page of the incident which nobody has received yet.
     pub(crate) fn owes_what_was_silenced(&self, now: Timestamp) -> bool {
         let held = self.silenced.as_ref();

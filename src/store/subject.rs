@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::kept;
-use crate::incident::{ATLASSIAN_SLI, Series};
+use crate::incident::{ATLASSIAN_SLI, Phase, Series};
 
 /// What the store must know about an alert to remember it.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +71,15 @@ impl Kind {
             Self::Unparsed => "unparsed",
             Self::Missing => "missing",
             Self::Own => "self",
+        }
+    }
+
+    /// The phase that an incident of this kind has for whoever looks at it. An alert that could not
+    /// be read is told once and no mail ends it: where it counted as open, it would be so for ever.
+    pub(super) fn looked_at(self, phase: Phase) -> Phase {
+        match self {
+            Self::Unparsed => Phase::Resolved,
+            Self::Incident | Self::Missing | Self::Own => phase,
         }
     }
 }

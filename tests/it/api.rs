@@ -1,6 +1,6 @@
 //! The API of the real program: what it lists, what it does, and who may ask.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -16,6 +16,13 @@ ingress:
   webhook: [{ name: http }]
 route: { receiver: stdout }
 receivers: [{ name: stdout, stdout_configs: [{}] }]
+";
+
+/// Believes Nagios' own mails, however old they are.
+const NAGIOS: &str = "
+global: { max_age: 0s }
+alerts: { authenticity: { require: [] } }
+profiles: [{ name: nagios, use: nagios, match: { from: [nagios@mon.example.com] } }]
 ";
 
 pub fn sample(folder: &Path, incident: &str, more: &[&str]) -> Vec<u8> {
@@ -263,6 +270,105 @@ async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_b
     }
     assert_eq!(deeds[1]["outcome"], "done");
     assert_eq!(deeds[0]["outcome"], "incident a/b is already over");
+}
+
+/// One of Nagios' own mails.
+fn of_nagios(name: &str) -> Vec<u8> {
+    let mails = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/profiles/nagios");
+    fs::read(mails.join(name)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_that_is_over_is_found_by_its_severity_and_called_what_broke() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), &format!("{CONFIG}{NAGIOS}"));
+    let id = "nagios:web1/HTTP";
+    for (number, (mail, state)) in [("problem.eml", "open"), ("recovery.eml", "resolved")]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(bridge.post(&of_nagios(mail)).await.unwrap(), 202);
+        bridge
+            .settled_in_store(u32::try_from(number).unwrap() + 1)
+            .await;
+
+        let found = get(
+            &bridge,
+            &format!("/api/v1/incidents?state={state}&severity=critical"),
+        );
+        let found = found.await;
+        assert_eq!(ids(&found, "incident_id"), [id], "{found}");
+        let one = &found["items"][0];
+        assert_eq!(
+            (&one["title"], &one["severity"], &one["labels"]["state"]),
+            (
+                &json!("HTTP on web1 is CRITICAL"),
+                &json!("critical"),
+                &json!(if state == "open" {
+                    "firing"
+                } else {
+                    "resolved"
+                })
+            )
+        );
+
+        let listed = bridge.command(&["incidents", "list"]).stdout;
+        let listed = String::from_utf8(listed).unwrap();
+        let row = listed.lines().find(|line| line.starts_with(id)).unwrap();
+        let words: Vec<_> = row.split_whitespace().collect();
+        assert_eq!(words[1..4], [state, "incident", "critical"], "{listed}");
+        let shown = bridge.command(&["incidents", "show", id]).stdout;
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains(&format!("{state} (")), "{shown}");
+    }
+
+    let told = bridge.printed("[critical]", 2).await;
+    assert!(
+        told[1].contains("[critical] [RESOLVED] HTTP on web1 is OK"),
+        "the page says what the mail says: {told:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), &format!("{CONFIG}{NAGIOS}"));
+    let mail = String::from_utf8(of_nagios("problem.eml")).unwrap();
+    let mail = mail.replace("Notification Type:", "Kind of notification:");
+    assert_eq!(bridge.post(mail.as_bytes()).await.unwrap(), 202);
+    bridge.settled_in_store(1).await;
+    bridge.printed("could not be read", 1).await;
+
+    let mails = get(&bridge, "/api/v1/mails?outcome=unparsed").await;
+    let id = mails["items"][0]["incident_id"].as_str().unwrap();
+    let one = get(&bridge, &format!("/api/v1/incidents/{id}")).await;
+    assert_eq!(
+        (&one["kind"], &one["state"], &one["phase"]),
+        (&json!("unparsed"), &json!("resolved"), &json!("resolved"))
+    );
+    for list in ["/api/v1/incidents", "/api/v1/incidents?state=open"] {
+        let listed = get(&bridge, list).await;
+        assert_eq!(ids(&listed, "incident_id"), Vec::<String>::new(), "{list}");
+    }
+
+    let page = client().get(format!("{}/incidents/{id}", bridge.admin));
+    let page = page.header("accept", "text/html").send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("told once: a mail that could not be read"),
+        "{page}"
+    );
+    assert!(page.contains("href=\"/mails/1\""), "{page}");
+    assert!(
+        !page.contains("open for") && !page.contains("Resolve by hand"),
+        "{page}"
+    );
+    let shown = bridge.command(&["incidents", "show", id]).stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(
+        shown.contains("told once") && !shown.contains("open ("),
+        "{shown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use super::moment::moments;
 use crate::{
     cli::{plain, table},
     incident::Phase,
-    store::{Desk, IncidentRow},
+    store::{Desk, IncidentRow, Kind},
 };
 
 pub async fn show(
@@ -56,9 +56,11 @@ fn facts(incident: &IncidentRow) -> Vec<(&'static str, String)> {
         let value = incident.labels.get(name).map(String::as_str);
         value.filter(|value| !value.is_empty())
     };
-    let state = match incident.phase {
-        Phase::Firing => "open",
-        Phase::Resolved => "over",
+    let is_unread = incident.kind == Kind::Unparsed;
+    let state = if is_unread {
+        "told once, since it could not be read"
+    } else {
+        incident.phase.in_words()
     };
     let state = match label("severity") {
         Some(severity) => format!("{state} ({}), {severity}", incident.status),
@@ -80,12 +82,13 @@ fn facts(incident: &IncidentRow) -> Vec<(&'static str, String)> {
     let owned = |name| label(name).map(ToOwned::to_owned);
     let metric = label("metric").filter(|metric| label("title") != Some(metric));
     let time = |at: Timestamp| format!("{} UTC", at.strftime("%F %T"));
-    let over = (incident.phase == Phase::Resolved).then(|| time(incident.changed_at));
+    let is_over = incident.phase == Phase::Resolved && !is_unread;
+    let resolved = is_over.then(|| time(incident.changed_at));
     let known = [
         ("incident", Some(incident.incident_id.clone())),
         ("state", Some(state)),
         ("opened", Some(time(incident.opened_at))),
-        ("over", over),
+        ("resolved", resolved),
         ("title", owned("title")),
         ("app", app),
         ("metric", metric.map(ToOwned::to_owned)),

@@ -140,7 +140,13 @@ impl Model {
             if !resolves && !changes && self.is_asleep(receiver, now) {
                 return Err(format!("told while muted: {page:?}"));
             }
-            let told = &mut self.incidents.get_mut(id.as_str()).unwrap().told;
+            let incident = self.incidents.get_mut(id.as_str()).unwrap();
+            // All is well again, and the end is as severe as what it ends.
+            if resolves && severity != incident.severity {
+                let was = incident.severity;
+                return Err(format!("it was {was} while it was open: {page:?}"));
+            }
+            let told = &mut incident.told;
             let before = match action {
                 Action::Trigger | Action::Change => told.insert(receiver.clone(), severity.clone()),
                 Action::Resolve => told.remove(receiver),

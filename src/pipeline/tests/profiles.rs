@@ -41,7 +41,7 @@ receivers:
 ";
 
 /// A mail of a sender at a second after midnight.
-fn from(sender: &str, subject: &str, second: i64, body: &str) -> Vec<u8> {
+pub(super) fn from(sender: &str, subject: &str, second: i64, body: &str) -> Vec<u8> {
     let date = (midnight() + SignedDuration::from_secs(second)).strftime("%a, %d %b %Y %T +0000");
     let id = crate::delivery::sha256_hex(format!("{sender}{subject}{second}{body}").as_bytes());
     format!(

@@ -14,7 +14,7 @@ use crate::{
     message::Message,
     silence::Silence,
     store::{
-        Attempt, Claim, DeliveryRow, Event, IncidentRow, MailRow, StoreError, StoredMail,
+        Attempt, Claim, DeliveryRow, Event, IncidentRow, Kind, MailRow, StoreError, StoredMail,
         kept::{time, unpack},
     },
 };
@@ -119,10 +119,11 @@ pub(super) fn claim_row(row: &Row) -> Result<Claim, StoreError> {
 }
 
 pub(super) fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
+    let kind: Kind = word_at(row, "kind")?;
     Ok(IncidentRow {
         incident_id: at(row, "incident_id")?,
-        kind: word_at(row, "kind")?,
-        phase: word_at(row, "phase")?,
+        kind,
+        phase: kind.looked_at(word_at(row, "phase")?),
         status: at(row, "status")?,
         newest: optional_time_at(row, "newest")?,
         episode: at(row, "episode")?,

@@ -12,7 +12,7 @@ use crate::{
     message::Message,
     silence::Silence,
     store::{
-        Attempt, Claim, DeliveryRow, IncidentRow, MailRow, StoredMail,
+        Attempt, Claim, DeliveryRow, IncidentRow, Kind, MailRow, StoredMail,
         kept::{time, unpack},
     },
 };
@@ -94,10 +94,11 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
 }
 
 pub(super) fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
+    let kind: Kind = word_at(row, "kind")?;
     Ok(IncidentRow {
         incident_id: row.get("incident_id")?,
-        kind: word_at(row, "kind")?,
-        phase: word_at(row, "phase")?,
+        kind,
+        phase: kind.looked_at(word_at(row, "phase")?),
         status: row.get("status")?,
         newest: optional_time_at(row, "newest")?,
         episode: row.get("episode")?,

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     delivery::DeliveryState,
-    store::{DeliveryRow, Event, MailRow},
+    store::{DeliveryRow, Event, Kind, MailRow},
     web::{
         Admin,
         ask::Path,
@@ -73,6 +73,8 @@ struct Shown {
     href: String,
     severity: Severity,
     open: bool,
+    /// Of a mail that could not be read, which is neither open nor resolved: what it is.
+    unread: Option<&'static str>,
     age: String,
     doubt: Option<&'static str>,
     facts: Vec<Fact>,
@@ -128,17 +130,23 @@ impl Shown {
         let earlier = moments.len().saturating_sub(MOMENTS);
         let age = span(now.duration_since(row.opened_at));
         let title = title(its, &row.incident_id);
+        let unread = (row.kind == Kind::Unparsed).then_some(if told.is_empty() {
+            "a mail that could not be read"
+        } else {
+            "told once: a mail that could not be read"
+        });
 
         Ok(Self {
-            announce: if open {
-                format!("{title}: open for {age}")
-            } else {
-                format!("{title}: over")
+            announce: match unread {
+                Some(unread) => format!("{title}: {unread}"),
+                None if open => format!("{title}: open for {age}"),
+                None => format!("{title}: resolved"),
             },
             title,
             href: incident_at(&row.incident_id),
             severity: Severity::new(&incident.severity),
             open,
+            unread,
             doubt: doubt(its),
             facts: facts(&incident, now),
             silence_href: address("/silences/new", &[("matchers", &looks_like(its))]),

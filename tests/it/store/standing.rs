@@ -15,6 +15,7 @@ both!(
     what_was_told_before_it_could_be_checked_keeps_its_outcome_and_joins_its_opening,
     what_unverified_mail_applied_is_known_to_unverified_mail_alone,
     unverified_triggers_are_counted_by_the_hour,
+    an_incident_that_is_over_keeps_its_title_and_severity_and_its_mail_says_its_own,
     a_released_mail_is_due_before_all_others_and_says_who_let_it_through,
     a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_cannot,
     a_held_resolve_concerns_somebody_while_its_incident_is_open,
@@ -299,6 +300,52 @@ async fn unverified_triggers_are_counted_by_the_hour(home: Home) {
         0,
         "each ingress has an account of its own"
     );
+}
+
+async fn an_incident_that_is_over_keeps_its_title_and_severity_and_its_mail_says_its_own(
+    home: Home,
+) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let said = |outcome, phase, labels: [(&'static str, &str); 3]| Decision {
+        labels: labels
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.to_owned()))
+            .collect(),
+        ..decision(outcome, state(phase, 1), vec![])
+    };
+    let broke = [
+        ("title", "HTTP is CRITICAL"),
+        ("severity", "critical"),
+        ("summary", "no answer"),
+    ];
+    let well = [
+        ("title", "HTTP is OK"),
+        ("severity", "warning"),
+        ("summary", "200"),
+    ];
+
+    let opening = said(Outcome::Opened, Phase::Firing, broke);
+    let labels = opening.labels.clone();
+    decided(store, subject("a", "ANOMALOUS"), noon(), opening).await;
+    let known = memory(store, subject("a", "OK"), noon()).await;
+    assert_eq!(known.labels, labels, "as they stand");
+
+    let end = said(Outcome::Resolved, Phase::Resolved, well);
+    let its_own = end.labels.clone();
+    let mail = decided(store, subject("a", "OK"), noon(), end).await;
+    let (row, _) = store.timeline("a").await.unwrap().unwrap();
+    let kept = ["title", "severity", "summary"].map(|name| row.labels[name].as_str());
+    assert_eq!(kept, ["HTTP is CRITICAL", "critical", "200"]);
+    let (mail, _) = store.mail(mail).await.unwrap().unwrap();
+    assert_eq!(mail.labels, its_own);
+
+    // One that comes before its trigger ends nothing that would be kept.
+    let end = said(Outcome::Resolved, Phase::Resolved, well);
+    let mail = decided(store, subject("b", "OK"), noon(), end).await;
+    let (row, _) = store.timeline("b").await.unwrap().unwrap();
+    let (mail, _) = store.mail(mail).await.unwrap().unwrap();
+    assert_eq!(row.labels, mail.labels);
 }
 
 async fn a_released_mail_is_due_before_all_others_and_says_who_let_it_through(home: Home) {

@@ -8,7 +8,7 @@ use super::{
         connection::{Flight, Transaction},
         held, lane,
         mail::absurd,
-        row::{at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
+        row::{at, json_at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
         silence::{Active, Held},
     },
     Matter, Named,
@@ -68,7 +68,7 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
           CROSS JOIN LATERAL (SELECT ingress FROM mails WHERE id = items.mail OFFSET 0) AS its
           WHERE its.ingress = $10) AS marked,
        phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
-         heard_at,
+         opened_at, heard_at, labels,
        (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text
         FROM silenced
         WHERE incident = incidents.id) AS silenced,
@@ -362,6 +362,8 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
             state: Some(state),
             applied_before,
         },
+        labels: json_at(row, "labels")?,
+        opened_at: Some(time_at(row, "opened_at")?),
         heard_at: Some(time_at(row, "heard_at")?),
         told: whom(told),
         held: whom(held),

@@ -76,7 +76,7 @@ WITH known AS (
 }
 /// A mail that was released while it was being read is decided again with that in mind.
 const WRITE: &str = write_and!(
-    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $10,
+    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $30,
        incident = (SELECT id FROM incident),
             decided_at = CASE WHEN $23::text <> 'pending' THEN $9::bigint END, hold = $25,
               marked = $26, owed = $27,
@@ -87,7 +87,7 @@ const WRITE: &str = write_and!(
 );
 /// For a mail that has already notified somebody: its outcome stays,
 const KEEP: &str = write_and!(
-    "UPDATE mails SET reason = coalesce($23, reason), labels = $10,
+    "UPDATE mails SET reason = coalesce($23, reason), labels = $26,
        profile = coalesce(profile, $21), check_at = $24
      WHERE id = $25"
 );
@@ -98,7 +98,7 @@ const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
 const WRITE_PART: &str = write_and!(
     "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold,
                              marked, profile)
-     SELECT $27, $28, $23, $24, (SELECT id FROM incident), $10, $9, $25, $26, $21
+     SELECT $27, $28, $23, $24, (SELECT id FROM incident), $29, $9, $25, $26, $21
      ON CONFLICT (mail, item) DO UPDATE SET
          outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident,
            labels = excluded.labels,
@@ -106,7 +106,7 @@ const WRITE_PART: &str = write_and!(
 );
 /// and for one that has already notified somebody.
 const KEEP_PART: &str = write_and!(
-    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $10
+    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $26
      WHERE mail = $24 AND item = $25"
 );
 const REASSIGN_PART: &str = "
@@ -155,7 +155,7 @@ pub(super) async fn write(
     let told_before = memory.told_before.is_some();
     let state = decision.state.as_ref().or(memory.known.state.as_ref());
     let change = Change::new(subject, memory, decision, now)?;
-    let conclusion = Conclusion::new(&matter, decision);
+    let conclusion = Conclusion::new(&matter, decision)?;
     let owed = match state {
         Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
         None => Owed::default(),
@@ -288,7 +288,7 @@ impl<'a> Change<'a> {
             episode: new.map(|state| state.episode),
             untold: new.map(|state| state.untold),
             at: micros(now),
-            labels: json(&decision.labels)?,
+            labels: json(&decision.labels_of_incident(memory))?,
             applied: decision.applied && (new.is_some() || memory.known.state.is_some()),
             applied_status: subject.map(|subject| &*subject.status),
             applied_at: subject.map(|subject| subject.applied_at),
@@ -348,11 +348,12 @@ struct Conclusion<'a> {
     marked: bool,
     owed: i64,
     check_at: Option<i64>,
+    labels: String,
 }
 
 impl<'a> Conclusion<'a> {
-    fn new(matter: &Matter<'_>, decision: &'a Decision) -> Self {
-        Self {
+    fn new(matter: &Matter<'_>, decision: &'a Decision) -> Result<Self, StoreError> {
+        Ok(Self {
             outcome: decision.outcome.as_str(),
             reason: decision.reason.as_deref().map(text),
             hold: decision
@@ -365,7 +366,8 @@ impl<'a> Conclusion<'a> {
                 Matter::Part(..) | Matter::Own => 0,
             },
             check_at: decision.check_at.map(micros),
-        }
+            labels: json(&decision.labels)?,
+        })
     }
 
     /// The remaining parameters of `WRITE`.
@@ -378,6 +380,7 @@ impl<'a> Conclusion<'a> {
             &self.owed,
             &self.check_at,
             mail,
+            &self.labels,
         ]
     }
 
@@ -390,16 +393,17 @@ impl<'a> Conclusion<'a> {
             &self.marked,
             &part.mail,
             &part.item,
+            &self.labels,
         ]
     }
 
     /// The remaining parameters of `KEEP_PART`.
     fn kept_of<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
-        vec![&self.reason, &part.mail, &part.item]
+        vec![&self.reason, &part.mail, &part.item, &self.labels]
     }
 
     /// The remaining parameters of `KEEP`.
     fn kept<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
-        vec![&self.reason, &self.check_at, mail]
+        vec![&self.reason, &self.check_at, mail, &self.labels]
     }
 }

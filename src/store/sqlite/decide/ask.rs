@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::{
     held,
-    row::{state, target, time_at},
+    row::{json_at, state, target, time_at},
     silence,
 };
 use crate::{
@@ -51,16 +51,22 @@ pub(super) fn recall(
 
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at
+            "SELECT id, phase, status, newest, verified, untold, episode, told, opened_at, heard_at,
+                    labels
              FROM incidents
              WHERE incident_id = ?1 AND kind = ?2",
         )?
         .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
-            Ok((row.get("id")?, state(row)?, time_at(row, "heard_at")?))
+            Ok((
+                row.get("id")?,
+                state(row)?,
+                (time_at(row, "opened_at")?, time_at(row, "heard_at")?),
+                json_at(row, "labels")?,
+            ))
         })
         .optional()?;
 
-    let Some((number, state, heard_at)) = found else {
+    let Some((number, state, (opened_at, heard_at), labels)) = found else {
         return Ok((None, memory));
     };
     let applied = connection
@@ -101,6 +107,8 @@ pub(super) fn recall(
         Some(number),
         Memory {
             known,
+            labels,
+            opened_at: Some(opened_at),
             heard_at: Some(heard_at),
             told,
             held,

@@ -90,7 +90,7 @@ pub(super) fn remember(
         (None, None) => None,
         (Some(state), None) => Some(insert(connection, subject, state, decision, now)?),
         (Some(state), Some(number)) => {
-            update(connection, number, state, decision, now)?;
+            update(connection, number, state, (memory, decision), now)?;
             Some(number)
         }
     };
@@ -206,7 +206,7 @@ fn update(
     connection: &Connection,
     number: i64,
     state: &State,
-    decision: &Decision,
+    (memory, decision): (&Memory, &Decision),
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
@@ -226,7 +226,7 @@ fn update(
             state.untold,
             state.episode,
             micros(now),
-            json(&decision.labels)?,
+            json(&decision.labels_of_incident(memory))?,
             last_told(state)?,
             micros(decision.heard_at.unwrap_or(now)),
         ])

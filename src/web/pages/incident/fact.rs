@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 
-use crate::web::{
-    pages::{
-        incidents::whose,
-        when::{When, span},
-        words::{self, Fact, label, measured},
+use crate::{
+    store::Kind,
+    web::{
+        pages::{
+            incidents::whose,
+            when::{When, span},
+            words::{self, Fact, label, measured},
+        },
+        views::incidents::{Incident, IncidentState},
     },
-    views::incidents::{Incident, IncidentState},
 };
 
 pub fn facts(incident: &Incident, now: Timestamp) -> Vec<Fact> {
@@ -25,9 +28,11 @@ pub fn facts(incident: &Incident, now: Timestamp) -> Vec<Fact> {
         measured(its).map(|said| Fact::new("Measured", said + &window.unwrap_or_default())),
     );
     facts.extend(label(its, "summary").map(|said| Fact::new("Summary", said)));
-    facts.push(Fact::time("Opened", when(row.opened_at)));
-    if !open {
-        facts.push(Fact::time("Over", when(row.changed_at)));
+    let is_unread = row.kind == Kind::Unparsed;
+    let began = if is_unread { "Arrived" } else { "Opened" };
+    facts.push(Fact::time(began, when(row.opened_at)));
+    if !open && !is_unread {
+        facts.push(Fact::time("Resolved", when(row.changed_at)));
         let length = row.changed_at.duration_since(row.opened_at);
         facts.push(Fact::new("Lasted", span(length)));
     }
