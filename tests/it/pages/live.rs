@@ -7,7 +7,7 @@ use serde_json::json;
 use super::data::{Alert, Bed};
 use crate::browser::{Look, Tab};
 
-const IS_LIVE: &str = "document.getElementById('live').innerText.startsWith('Live: ')";
+const IS_LIVE: &str = "document.getElementById('live')?.innerText.startsWith('Live: ') === true";
 
 /// A browser opens six connections to a host. One that a page keeps which nobody looks at is lacking
 /// to the others.

@@ -285,12 +285,12 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
                 "There is nothing to send again of ",
             ),
             (
-                "/deliveries/1/retry",
-                "There is nothing to send again of page 1",
+                "/deliveries/2/retry",
+                "There is nothing to send again of page 2",
             ),
             (
-                "/deliveries/1/discard",
-                "There is nothing to discard of page 1",
+                "/deliveries/2/discard",
+                "There is nothing to discard of page 2",
             ),
         ] {
             tab.go(&bed.at(path));
@@ -299,11 +299,11 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
             assert_eq!(tab.path(), "/incidents/FIRST");
         }
         tab.go(&bed.at("/audit"));
-        shown(&tab, "local\ndiscarded page\n3");
-        tab.choose("3");
+        shown(&tab, "local\ndiscarded page\n6");
+        tab.choose("6");
         assert_eq!(
             tab.text("location.pathname + location.hash"),
-            "/incidents/THIRD#delivery-3"
+            "/incidents/THIRD#delivery-6"
         );
         let done: Vec<_> = deeds(&bed)
             .await
