@@ -195,6 +195,13 @@ pub enum Step {
     Reply,
     /// The trigger's message is gone: send a new one.
     Apart,
+    /// A newer alert of the incident is over: the one with this receipt is next. `failed` is the
+    /// first that could not be ended, and why.
+    Earlier {
+        receipt: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
     /// Some recipients have it: these do not.
     Rest { to: Vec<String> },
 }

@@ -100,6 +100,12 @@ pub trait Receiver: Send + Sync {
         false
     }
 
+    /// Whether the end of an incident is told for every receipt of it: an alert that the vendor knows
+    /// by its receipt alone is ended by no other.
+    fn ends_each(&self, _parcel: &Parcel<'_>) -> bool {
+        false
+    }
+
     /// How often an open alert is repeated; `None` if it stays without repetition.
     fn resend_delay(&self) -> Option<Duration> {
         None
@@ -146,7 +152,7 @@ pub struct Parcel<'a> {
     pub alias: &'a str,
     pub notification: &'a Notification,
     pub step: &'a Step,
-    /// For a resolve: the vendor's id of the trigger's alert, if it returned one.
+    /// The vendor's id of the alert that the incident already has there, if it returned one.
     pub receipt: Option<&'a str>,
     /// The time of this attempt.
     pub now: Timestamp,

@@ -11,7 +11,7 @@ use crate::{
     label::{self, Matcher, Operator},
     pipeline::Rules,
     profile::{Profiles, starters},
-    route::Route,
+    route::{self, Route},
     settings::nearest,
 };
 
@@ -32,7 +32,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
         known,
         ..Reached::default()
     };
-    reached.route(rules.routes.root(), &[], &mut found);
+    reached.route(rules.routes.root(), &config.route, &[], &mut found);
     receivers(config, &mut reached, &mut found);
     intervals(config, &reached, &mut found);
     found
@@ -57,7 +57,9 @@ fn senders(config: &Config, found: &mut Vec<String>) {
 /// An expression without a named group gives templates nothing.
 fn groups(config: &Config, found: &mut Vec<String>) {
     for (index, profile) in config.profiles.iter().enumerate() {
-        let section = profile.each.as_ref().and_then(|each| each.section.as_ref());
+        // Without the text that its incidents match it is a mistake of another kind.
+        let each = profile.each.as_ref().filter(|each| each.text.is_some());
+        let section = each.and_then(|each| each.section.as_ref());
         let expressions = [
             ("regex.subject", profile.regex.subject.as_ref()),
             ("regex.text", profile.regex.text.as_ref()),
@@ -99,13 +101,8 @@ fn severities(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>
 
     for (key, rules) in std::iter::once(of_alerts).chain(of_profiles) {
         for (index, rule) in rules.iter().enumerate() {
-            let matchers = rule
-                .matchers
-                .iter()
-                .filter_map(|text| Matcher::parse_list(text).ok());
             let key = format!("{key}.severity[{index}].matchers");
-            let matchers: Vec<_> = matchers.flatten().collect();
-            labels(&key, matchers.iter(), known, found);
+            labels(&key, &rule.matchers, known, found);
         }
     }
 }
@@ -126,24 +123,18 @@ fn changes(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
 /// An objective for a label that no alert has measures nothing.
 fn objectives(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
     for (index, objective) in config.objectives.iter().enumerate() {
-        let matchers = objective
-            .matchers
-            .iter()
-            .filter_map(|text| Matcher::parse_list(text).ok());
-        let matchers: Vec<_> = matchers.flatten().collect();
         let key = format!("objectives[{index}].matchers");
-        labels(&key, matchers.iter(), known, found);
+        labels(&key, &objective.matchers, known, found);
     }
 }
 
 /// A matcher of such a label sees it as empty, whatever the mail.
-fn labels<'a>(
-    key: &str,
-    matchers: impl Iterator<Item = &'a Matcher>,
-    known: &BTreeSet<String>,
-    found: &mut Vec<String>,
-) {
-    unknown(key, matchers.map(Matcher::name), known, found);
+fn labels(key: &str, matchers: &[String], known: &BTreeSet<String>, found: &mut Vec<String>) {
+    for (index, text) in matchers.iter().enumerate() {
+        let parsed = Matcher::parse_list(text).unwrap_or_default();
+        let names = parsed.iter().map(Matcher::name);
+        unknown(&format!("{key}[{index}]"), names, known, found);
+    }
 }
 
 fn unknown<'a>(
@@ -173,14 +164,17 @@ struct Reached {
 }
 
 impl Reached {
-    /// `above` are the matchers of the routes that lead to this one.
-    fn route<'r>(&mut self, route: &'r Route, above: &[&'r Matcher], found: &mut Vec<String>) {
-        labels(
-            &format!("{}.matchers", route.path),
-            route.matchers.iter(),
-            &self.known,
-            found,
-        );
+    /// `written` is the route as it is written, and `above` are the matchers of the routes that
+    /// lead to this one.
+    fn route<'r>(
+        &mut self,
+        route: &'r Route,
+        written: &route::Settings,
+        above: &[&'r Matcher],
+        found: &mut Vec<String>,
+    ) {
+        let key = format!("{}.matchers", route.path);
+        labels(&key, &written.matchers, &self.known, found);
 
         let intervals = route.mute.iter().chain(&route.active);
         self.intervals
@@ -220,7 +214,7 @@ impl Reached {
                      this one would; move this route up, or give the other one `continue: true`",
                     child.path, other.path
                 )),
-                None => self.route(child, above, found),
+                None => self.route(child, &written.routes[index], above, found),
             }
         }
     }
@@ -325,7 +319,7 @@ mod tests {
         assert!(
             told(
                 &said,
-                "route.routes[0].routes[0].matchers: no alert has a label `severty`; did you mean \
+                "route.routes[0].routes[0].matchers[1]: no alert has a label `severty`; did you mean \
                  `severity`?"
             ),
             "{said:?}"
@@ -333,12 +327,34 @@ mod tests {
         assert!(
             told(
                 &said,
-                "alerts.severity[0].matchers: no alert has a label `sli_gab`; did you mean \
+                "alerts.severity[0].matchers[0]: no alert has a label `sli_gab`; did you mean \
                  `sli_gap`?"
             ),
             "{said:?}"
         );
         assert!(!told(&said, "`kind`"), "{said:?}");
+    }
+
+    #[test]
+    fn the_matcher_of_a_label_that_no_alert_has_is_named_by_its_place() {
+        for place in 0..4 {
+            let mut matchers = vec!["'kind=incident, sli=x'"; 4];
+            matchers[place] = "'state=firing, severty=critical'";
+            let list = matchers.join(", ");
+            let said = warnings(
+                &format!("{{ receiver: b, matchers: [{list}] }}"),
+                &format!(
+                    "alerts: {{ severity: [{{ matchers: [{list}], severity: critical }}] }}\n\
+                     objectives: [{{ matchers: [{list}], slo: 99.9 }}]"
+                ),
+            );
+            for key in ["route.routes[0]", "alerts.severity[0]", "objectives[0]"] {
+                let what = format!("{key}.matchers[{place}]: no alert has a label `severty`");
+                assert!(told(&said, &what), "{what}: {said:?}");
+            }
+            let named = said.iter().filter(|one| one.contains("`severty`"));
+            assert_eq!(named.count(), 3, "{said:?}");
+        }
     }
 
     #[test]
@@ -469,7 +485,7 @@ mod tests {
         assert!(
             told(
                 &said,
-                "objectives[0].matchers: no alert has a label `severty`"
+                "objectives[0].matchers[0]: no alert has a label `severty`"
             ),
             "{said:?}"
         );

@@ -3,7 +3,7 @@
 
 use super::{
     overlay::{below, lay_over, stand},
-    yaml::{self, Node, Value},
+    yaml::{self, Node, Scalar, Value},
 };
 use crate::{
     receiver::webhook::preset::{PRESETS, named},
@@ -47,11 +47,41 @@ fn over_its_preset(webhook: &mut Node, key: &str) -> Option<Problem> {
     match yaml::parse(text) {
         Ok(mut preset) => {
             stand(&mut preset, at);
+            follow(webhook, &mut preset);
             lay_over(webhook, preset, "", stands_in_for);
             None
         }
         Err(error) => Some(Problem::new(key, error.what, error.mend)),
     }
+}
+
+/// Where the end goes below the preset's address, it goes below the one that is written in its
+/// place: a proxy that is told of an alert is told of its end.
+fn follow(webhook: &mut Node, preset: &mut Node) {
+    let Some(Value::Scalar(own)) = below(webhook, "url").map(|node| node.value.clone()) else {
+        return;
+    };
+    let Some(Value::Scalar(base)) = below(preset, "url").map(|node| node.value.clone()) else {
+        return;
+    };
+    let end = below(preset, "resolved").and_then(|resolved| below(resolved, "url"));
+    let Some(Value::Scalar(end)) = end.map(|node| &mut node.value) else {
+        return;
+    };
+    let Some(way) = end.text.strip_prefix(&base.text) else {
+        return;
+    };
+
+    let under = |address: &str| {
+        let address = address.trim();
+        let (path, query) = address.split_at(address.find('?').unwrap_or(address.len()));
+        format!("{}{way}{query}", path.trim_end_matches('/'))
+    };
+    *end = Scalar {
+        text: under(&own.text),
+        written: own.written.as_deref().map(under),
+        plain: false,
+    };
 }
 
 /// Whether the alternative is given: the file of a secret, or its text.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Deliverer, Terms, breaker::Change, next};
 use crate::{
     crash,
-    delivery::{Action, FailureReason, Target, Verdict},
+    delivery::{Action, FailureReason, Step, Target, Verdict},
     receiver::{Keys, Parcel, Receiver, RenderError},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
@@ -198,7 +198,30 @@ impl Deliverer {
             };
         };
 
-        let verdict = sent(terms, receiver.as_ref(), claim, now, span).await;
+        let mut parcel = Parcel {
+            delivery: claim.id,
+            alias: &claim.alias,
+            notification: &claim.notification,
+            step: &claim.step,
+            receipt: claim.receipt.as_deref(),
+            now,
+            external_url: terms.external_url.as_deref(),
+        };
+
+        let receipts = if receiver.ends_each(&parcel) {
+            match self.store.receipts(claim.id).await {
+                Ok(receipts) => receipts,
+                Err(error) => return unusable(error.to_string()),
+            }
+        } else {
+            Vec::new()
+        };
+        if let Step::Earlier { receipt, .. } = &claim.step {
+            parcel.receipt = Some(receipt);
+        }
+
+        let verdict = sent(terms, receiver.as_ref(), claim, &parcel, span).await;
+        let verdict = next::of_each(verdict, &claim.step, &receipts);
         next::matured(
             verdict,
             &claim.step,
@@ -208,36 +231,29 @@ impl Deliverer {
     }
 }
 
+/// It could not be sent for a reason of the bridge's own.
+fn unusable(detail: String) -> Verdict {
+    Verdict::Retry {
+        reason: FailureReason::Configuration,
+        detail,
+        after: None,
+    }
+}
+
 /// Renders, sends and judges.
 async fn sent(
     terms: &Terms,
     receiver: &dyn Receiver,
     claim: &Claim,
-    now: Timestamp,
+    parcel: &Parcel<'_>,
     span: &mut telemetry::Attempted,
 ) -> Verdict {
-    let unusable = |detail: String| Verdict::Retry {
-        reason: FailureReason::Configuration,
-        detail,
-        after: None,
-    };
-
     let keys = match Keys::read(receiver) {
         Ok(keys) => keys,
         Err(error) => return unusable(error.to_string()),
     };
 
-    let parcel = Parcel {
-        delivery: claim.id,
-        alias: &claim.alias,
-        notification: &claim.notification,
-        step: &claim.step,
-        receipt: claim.receipt.as_deref(),
-        now,
-        external_url: terms.external_url.as_deref(),
-    };
-
-    let mut request = match receiver.request(&parcel, &keys) {
+    let mut request = match receiver.request(parcel, &keys) {
         Ok(request) => request,
         Err(error @ RenderError::Impossible(_)) => {
             return Verdict::Permanent {
@@ -266,7 +282,7 @@ async fn sent(
     let verdict = match sent {
         // It is scrubbed before it is judged, because a verdict quotes it, and half a credential
         // would not be recognised any more.
-        Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
+        Ok(reply) => receiver.judge(parcel, &next::scrubbed_reply(reply, &keys)),
         Err(failure) => Verdict::Retry {
             reason: failure.reason,
             detail: failure.detail,

@@ -44,6 +44,43 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
     }
 }
 
+/// The verdict on one of several alerts that a resolve ends by their receipts: the next is ended
+/// whatever became of this one, and the first that could not be ended fails the delivery when all
+/// were tried.
+pub(super) fn of_each(verdict: Verdict, step: &Step, receipts: &[String]) -> Verdict {
+    let (this, before) = match step {
+        Step::Earlier { receipt, failed } => (Some(receipt), failed.clone()),
+        _ => (receipts.first(), None),
+    };
+    let next = receipts.iter().skip_while(|one| Some(*one) != this).nth(1);
+    let (failed, became) = match (&verdict, this) {
+        (Verdict::Delivered { .. }, Some(this)) => (before, format!("{this} is ended")),
+        (Verdict::Permanent { detail, .. }, Some(this)) => {
+            let became = format!("{this} could not be ended: {detail}");
+            (before.or_else(|| Some(became.clone())), became)
+        }
+        _ => return verdict,
+    };
+
+    match (next, failed, verdict) {
+        (Some(next), failed, _) => Verdict::Partly {
+            detail: format!("{became}; {next} is next"),
+            next: Step::Earlier {
+                receipt: next.clone(),
+                failed,
+            },
+        },
+        (None, Some(detail), Verdict::Permanent { reason, .. }) => {
+            Verdict::Permanent { reason, detail }
+        }
+        (None, Some(detail), _) => Verdict::Permanent {
+            reason: FailureReason::Rejected,
+            detail,
+        },
+        (None, None, verdict) => verdict,
+    }
+}
+
 /// `probe_at`: when the integration is tried next, while it does not answer. Nothing waits longer
 /// than that for it.
 pub(super) fn step(
@@ -69,9 +106,7 @@ pub(super) fn step(
         Verdict::NotYet => {
             let waited = match &claim.step {
                 Step::Confirm { since, .. } => waited(*since, now),
-                Step::Send | Step::Message | Step::Reply | Step::Apart | Step::Rest { .. } => {
-                    Duration::ZERO
-                }
+                _ => Duration::ZERO,
             };
             let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
             Next::Again {
@@ -199,9 +234,7 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
             Step::Confirm { request_id, .. } => {
                 format!("accepted as request {request_id}, not confirmed yet")
             }
-            Step::Send | Step::Message | Step::Reply | Step::Apart | Step::Rest { .. } => {
-                "not confirmed yet".to_owned()
-            }
+            _ => "not confirmed yet".to_owned(),
         },
         Verdict::Retry { detail, .. }
         | Verdict::Permanent { detail, .. }
@@ -255,5 +288,82 @@ pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
         status: reply.status,
         headers,
         body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every list of up to four receipts, and of each whether it is ended, refused, or refused
+    /// after another try.
+    #[test]
+    fn each_of_several_alerts_is_ended_once_in_order_and_one_that_is_refused_fails_the_whole() {
+        for length in 0..=4_u32 {
+            let receipts: Vec<String> = (1..=length).rev().map(|id| id.to_string()).collect();
+            for fates in 0..3_u32.pow(length) {
+                let fate = |at: usize| fates / 3_u32.pow(u32::try_from(at).unwrap_or(0)) % 3;
+                let (mut step, mut asked, mut tried) = (Step::Send, Vec::new(), 0);
+                let end = loop {
+                    let this = match &step {
+                        Step::Earlier { receipt, .. } => Some(receipt.clone()),
+                        _ => receipts.first().cloned(),
+                    };
+                    let at = asked.len();
+                    let refused = length > 0 && fate(at) > 0;
+                    let again = length > 0 && fate(at) == 2 && tried == 0;
+                    let verdict = if again {
+                        Verdict::Retry {
+                            reason: FailureReason::Timeout,
+                            detail: "slow".to_owned(),
+                            after: None,
+                        }
+                    } else if refused {
+                        Verdict::Permanent {
+                            reason: FailureReason::Rejected,
+                            detail: "gone".to_owned(),
+                        }
+                    } else {
+                        Verdict::Delivered { receipt: None }
+                    };
+                    match of_each(verdict, &step, &receipts) {
+                        Verdict::Retry { .. } => tried += 1,
+                        Verdict::Partly { next, .. } => {
+                            asked.extend(this);
+                            (step, tried) = (next, 0);
+                        }
+                        end => {
+                            asked.extend(this);
+                            break end;
+                        }
+                    }
+                };
+
+                assert_eq!(asked, receipts, "{fates}");
+                let refused = (0..receipts.len()).find(|at| fate(*at) > 0);
+                match (refused, end) {
+                    (None, Verdict::Delivered { .. }) => {}
+                    (Some(at), Verdict::Permanent { detail, .. }) => {
+                        let first = format!("{} could not be ended: gone", receipts[at]);
+                        assert_eq!(detail, first);
+                    }
+                    (_, end) => panic!("{fates} of {length}: {end:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_nothing_by_its_receipt_stays_as_it_is() {
+        for verdict in [
+            Verdict::NotYet,
+            Verdict::Delivered { receipt: None },
+            Verdict::Permanent {
+                reason: FailureReason::Rejected,
+                detail: "no".to_owned(),
+            },
+        ] {
+            assert_eq!(of_each(verdict.clone(), &Step::Send, &[]), verdict);
+        }
     }
 }

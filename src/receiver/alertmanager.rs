@@ -2,7 +2,7 @@
 //! <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>
 //!
 //! Alertmanager knows an alert by its labels, so the end of an incident carries those that its
-//! trigger had: they are the trigger's receipt. It forgets an alert whose `endsAt` passes, and all
+//! last page had: they are that page's receipt. It forgets an alert whose `endsAt` passes, and all
 //! of them when it is restarted, so an alert that stands is posted again and again.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -24,7 +24,7 @@ use super::{
     wording,
 };
 use crate::{
-    delivery::{Action, Notification, Verdict},
+    delivery::{Action, Doubt, Notification, Verdict},
     label,
     settings::{self, DefaultOn, SecretText, bounds},
 };
@@ -159,8 +159,7 @@ impl Receiver for Alertmanager {
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
         let before = parcel.receipt.and_then(read);
         let alerts = match parcel.notification.action {
-            Action::Trigger => vec![standing(parcel, &identity(parcel))],
-            Action::Change => {
+            Action::Trigger | Action::Change => {
                 // Of other labels it is another alert to Alertmanager: the one before is over.
                 let now = identity(parcel);
                 let replaced = before.filter(|before| *before != now);
@@ -216,14 +215,20 @@ impl Receiver for Alertmanager {
     }
 }
 
-/// The labels that the trigger was posted with.
+/// The labels that the page before was posted with.
 fn read(receipt: &str) -> Option<Identity> {
     serde_json::from_str(receipt).ok()
 }
 
-/// The labels that stay the same as long as it is the same alert, and the name.
+/// The labels that stay the same as long as it is the same alert, and the name that it had first: a
+/// title may say how it is now, and another name would be another alert.
 fn identity(parcel: &Parcel<'_>) -> Identity {
     let notification = parcel.notification;
+    let first = parcel.receipt.and_then(read);
+    let first = first.and_then(|mut before| before.remove("alertname"));
+    let name = first
+        .filter(|name| mark_of(name) == wording::mark(notification))
+        .unwrap_or_else(|| cut(&alertname(notification), LABEL));
     let mut labels: Identity = notification
         .labels
         .iter()
@@ -234,7 +239,7 @@ fn identity(parcel: &Parcel<'_>) -> Identity {
         .filter(|(_, value)| !value.is_empty())
         .collect();
 
-    labels.insert("alertname".to_owned(), cut(&alertname(notification), LABEL));
+    labels.insert("alertname".to_owned(), name);
     labels.insert("alias".to_owned(), parcel.alias.to_owned());
     labels
 }
@@ -246,6 +251,15 @@ fn alertname(notification: &Notification) -> String {
         .map(|name| wording::one(notification, name))
         .find(|name| !name.is_empty());
     wording::mark(notification) + &named.unwrap_or_else(|| "alert".to_owned())
+}
+
+/// How such a name is marked.
+fn mark_of(name: &str) -> String {
+    [Doubt::Unverified, Doubt::Unchecked]
+        .map(|doubt| format!("[{}] ", doubt.mark()))
+        .into_iter()
+        .find(|mark| name.starts_with(mark))
+        .unwrap_or_default()
 }
 
 /// A name that every version takes: `[a-zA-Z_][a-zA-Z0-9_]*`.

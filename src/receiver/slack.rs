@@ -54,8 +54,8 @@ pub struct Settings {
     pub channel: Option<String>,
     /// `https://slack.com/api`.
     pub bot_api_url: Option<String>,
-    /// Whether the bot edits the trigger's message when its incident is resolved, and replies in
-    /// its thread.
+    /// Whether the bot edits the trigger's message when its incident is updated or resolved, and
+    /// replies to a resolve in its thread.
     pub update_message: Option<bool>,
     /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,

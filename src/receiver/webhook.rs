@@ -92,6 +92,7 @@ impl Webhook {
         let resolved = ResolvedCall::compile(settings, media_type, site);
         let url = destination(settings, site);
         check_receipt(settings, site);
+        check_end_of_preset(settings, site);
 
         let webhook = Self {
             url: url?,
@@ -115,7 +116,37 @@ impl Webhook {
             );
         }
 
+        if webhook.begins_by_receipt() {
+            site.warn(
+                "url",
+                "the address of the trigger holds `receipt`, which nobody knows before the reply \
+                 to it: its place stays empty",
+                "write the resolve's address as `resolved: { url: … }`",
+            );
+        }
+
         Some(webhook)
+    }
+
+    /// Whether the address of the trigger has a place for what only its reply says. One that is
+    /// left out while it is unknown is none.
+    fn begins_by_receipt(&self) -> bool {
+        const RECEIPT: &str = "4711081547110815";
+        let [(_, trigger), ..] = sample::notifications();
+        let with = |receipt| {
+            sample::parcel(&trigger, |parcel| {
+                let parcel = Parcel {
+                    receipt: Some(receipt),
+                    ..*parcel
+                };
+                let context = Page::new(&parcel).context();
+                self.url.render(&context, &Keys::Hidden).ok()
+            })
+        };
+        self.url.speaks_of("receipt")
+            && with(RECEIPT).is_some_and(|url| {
+                url.contains(RECEIPT) && Some(url.replace(RECEIPT, "")) == with("")
+            })
     }
 
     fn url(&self, action: Action) -> &Destination {
@@ -341,6 +372,18 @@ impl Receiver for Webhook {
         }
     }
 
+    /// Where the resolve cannot be made without a receipt.
+    fn ends_each(&self, parcel: &Parcel<'_>) -> bool {
+        let without = Parcel {
+            receipt: None,
+            ..*parcel
+        };
+        parcel.notification.action == Action::Resolve
+            && self.receipt.is_some()
+            && self.speaks_of_receipt(Action::Resolve)
+            && self.rendered(&without, &Keys::Hidden).is_err()
+    }
+
     fn example_receipt(&self, action: Action) -> Option<&'static str> {
         self.receipt
             .as_ref()
@@ -402,6 +445,19 @@ fn check_receipt(settings: &Settings, site: &mut Site<'_>) {
             "receipt",
             "it is not a valid JSON pointer (RFC 6901)",
             "write the way to it like /data/id",
+        );
+    }
+}
+
+/// What is in a file is read as it is needed: the end does not follow it.
+fn check_end_of_preset(settings: &Settings, site: &mut Site<'_>) {
+    let is_a_preset_s = |url| preset::PRESETS.iter().any(|(_, yaml)| yaml.contains(url));
+    if settings.url_file.is_some() && settings.resolved.url.as_deref().is_some_and(is_a_preset_s) {
+        site.warn(
+            "url_file",
+            "the end of an incident goes to the address of the preset, whatever the file holds",
+            "write the address as `url`, which the end follows, or that of the end as `resolved: { \
+             url: … }`",
         );
     }
 }

@@ -14,8 +14,8 @@ pub struct Claim {
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
-    /// For a resolve: the receipt of the trigger in the same opening ([`super::Next::Delivered`]),
-    /// if there is one.
+    /// The receipt of the target's last page of the same opening ([`super::Next::Delivered`]), if
+    /// there is one.
     pub receipt: Option<String>,
     /// The number of consecutive failures.
     pub failures: u32,

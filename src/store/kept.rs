@@ -162,20 +162,37 @@ pub(super) fn pattern(text: &str) -> String {
     pattern
 }
 
-/// For a change or a resolve: the receipt of its trigger, or of the last change that has one, which
-/// is the `detail` of a delivered page. A column of `deliveries`, in SQL for both databases.
+/// The receipt of the last page before it in its episode that has one, which is the `detail` of a
+/// delivered page. A trigger has one where its target was already told, as of an update. A column of
+/// `deliveries`, in SQL for both databases.
 macro_rules! receipt {
     () => {
-        "CASE WHEN deliveries.action <> 'trigger' THEN (
-             SELECT told.detail FROM deliveries AS told
+        "(SELECT told.detail FROM deliveries AS told
              WHERE told.incident = deliveries.incident AND told.episode = deliveries.episode
                AND told.receiver = deliveries.receiver AND told.integration = deliveries.integration
                AND told.action <> 'resolve' AND told.state = 'delivered' AND told.id < deliveries.id
                AND told.detail IS NOT NULL
-             ORDER BY told.id DESC LIMIT 1) END AS receipt"
+             ORDER BY told.id DESC LIMIT 1) AS receipt"
     };
 }
 pub(crate) use receipt;
+
+/// Every receipt of that kind, each once, the newest first; the argument is the placeholder of the
+/// delivery's number.
+macro_rules! receipts {
+    ($id:literal) => {
+        concat!(
+            "SELECT told.detail AS receipt FROM deliveries AS this JOIN deliveries AS told
+                 USING (incident, episode, receiver, integration)
+             WHERE this.id = ",
+            $id,
+            " AND told.action <> 'resolve' AND told.state = 'delivered' AND told.id < this.id
+               AND told.detail IS NOT NULL
+             GROUP BY told.detail ORDER BY max(told.id) DESC"
+        )
+    };
+}
+pub(crate) use receipts;
 
 /// The last page delivered to a target for each incident that is open and can end, after the
 /// incident with that number. The arguments are the placeholders of the parameters.

@@ -40,6 +40,10 @@ pub trait Lanes: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Standing>, StoreError>;
 
+    /// The receipts of the pages that a delivery's target had before it in the same opening, each
+    /// once, the newest first.
+    async fn receipts(&self, id: DeliveryId) -> Result<Vec<String>, StoreError>;
+
     /// Undelivered triggers whose `fallback_at` has passed, each once. `fallback` makes the
     /// deliveries to the fallback receiver, which are written in the same commit unless that
     /// receiver was already notified of the incident. Returns those that escalated.

@@ -1,15 +1,18 @@
 //! Incidents that get worse, or better, while they are open.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use jiff::SignedDuration;
+use serde_json::json;
 
 use crate::{
-    delivery::{aged, hook, listed, pagerduty, post, resolve},
+    delivery::{aged, delivery, hook, listed, pagerduty, post, resolve, said},
     e2e::{DOORS, HOOK_SECRET},
-    harness::Bridge,
+    harness::{Bridge, PATIENCE, tail},
     postgres::Database,
-    vendors::{Hook, Opsgenie, PagerDuty, SlackBot},
+    vendors::{
+        Alertmanager, Answer, Call, Fake, Hook, Memory, Opsgenie, PagerDuty, SlackBot, Vendor,
+    },
 };
 
 /// A warning.
@@ -242,4 +245,255 @@ async fn a_change_under_a_silence_is_told_as_it_is_at_its_end() {
     take(resolve("back")).await;
     assert_eq!(chat.next_page().await.key, "back:chat");
     chat.assert_quiet();
+}
+
+/// An API that numbers whatever it is told of, and ends nothing but by that number.
+#[derive(Default)]
+struct Numbered {
+    /// By number: whether it is open, and under which `webhook-id` it was ended.
+    alerts: BTreeMap<usize, Option<String>>,
+}
+
+impl Vendor for Numbered {
+    fn answer(&mut self, call: &Call, memory: &mut Memory) -> Answer {
+        let Some(number) = call.target.strip_prefix("/close/") else {
+            let number = self.alerts.len() + 1;
+            self.alerts.insert(number, None);
+            return Answer::json(201, &json!({ "data": { "id": number } }));
+        };
+        let id = call.header("webhook-id").to_owned();
+        let alert = number.parse().ok();
+        match alert.and_then(|number| self.alerts.get_mut(&number)) {
+            None => {
+                memory.violations.push(format!("there is no {number}"));
+                return Answer::new(404, "");
+            }
+            Some(Some(before)) if *before == id => memory.repeats.push(number.to_owned()),
+            Some(Some(_)) => memory.violations.push(format!("{number} is ended twice")),
+            Some(alert @ None) => *alert = Some(id),
+        }
+        Answer::new(200, "")
+    }
+
+    fn open(&self) -> Vec<String> {
+        let open = self.alerts.iter().filter(|(_, ended)| ended.is_none());
+        open.map(|(number, _)| number.to_string()).collect()
+    }
+}
+
+/// A mail of a sender whose titles say how it is.
+fn says(host: &str, status: &str, severity: &str) -> Vec<u8> {
+    let now = jiff::fmt::rfc2822::to_string(&crate::delivery::now().in_tz("UTC").unwrap());
+    format!(
+        "From: alerts@vendor.example\r\nTo: bridge@example.com\r\nSubject: {host}\r\nDate: \
+         {}\r\nMessage-ID: <{}@vendor.example>\r\n\r\nHost: {host}\r\nStatus: \
+         {status}\r\nSev: {severity}\r\n",
+        now.unwrap(),
+        fastrand::u64(..)
+    )
+    .into_bytes()
+}
+
+/// A profile that reads them, and a receiver `all` of an API by number and of what more is given.
+fn by_number(numbered: &Fake<Numbered>, more: &str) -> String {
+    let origin = numbered.origin();
+    format!(
+        "alerts: {{ authenticity: {{ require: [] }} }}
+profiles:
+  - name: p
+    match: {{ from: [alerts@vendor.example] }}
+    fields: {{ key: \"{{{{ pairs['Host'] }}}}\", status: \"{{{{ pairs['Status'] }}}}\", severity: \
+         \"{{{{ pairs['Sev'] }}}}\", title: \"{{{{ pairs['Host'] }}}} is {{{{ pairs['Status'] }}}} \
+         {{{{ pairs['Sev'] }}}}\" }}
+    status: {{ trigger: [down], resolve: [up], update: [ack, worked] }}
+delivery: {{ backoff: {{ initial: 1s, max: 1s }} }}
+route: {{ receiver: all }}
+receivers:
+  - name: all
+    webhook_configs:
+      - url: '{origin}/open'
+        body: '{{ \"title\": {{{{ title | tojson }}}} }}'
+        receipt: /data/id
+        resolved: {{ url: '{origin}/close/{{{{ receipt }}}}' }}
+    {more}"
+    )
+}
+
+/// What a mail can say of what is open: another severity, or a status that is an update.
+const NEWS: [(&str, &str); 4] = [
+    ("down", "critical"),
+    ("down", "info"),
+    ("ack", "warning"),
+    ("worked", "critical"),
+];
+
+async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end(store: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let numbered = Fake::serve(Numbered::default(), "").await;
+    let (manager, slack) = (Alertmanager::start().await, SlackBot::start().await);
+    fs::write(folder.path().join("slack"), slack.key()).unwrap();
+    let more = format!(
+        "alertmanager_configs: [{{ url: '{}' }}]\n    slack_configs: [{{ bot_token_file: slack, \
+         channel: alerts, bot_api_url: '{}', update_message: true }}]",
+        manager.origin(),
+        slack.url()
+    );
+    let bridge = started(folder.path(), store, &by_number(&numbered, &more));
+
+    // Every pair of news, one after the other, and each news alone.
+    let words: Vec<(String, Vec<usize>)> = (0..NEWS.len())
+        .flat_map(|first| {
+            let pairs = (0..NEWS.len()).map(move |second| vec![first, second]);
+            pairs.chain([vec![first]])
+        })
+        .map(|word| {
+            (
+                format!("h{}", word.iter().map(usize::to_string).collect::<String>()),
+                word,
+            )
+        })
+        .collect();
+    let hosts = words.len();
+    let mut sent = 0;
+    for step in 0..4 {
+        for (host, word) in &words {
+            let mail = match (step, word.get(step.saturating_sub(1))) {
+                (0, _) => says(host, "down", "warning"),
+                (3, _) => says(host, "up", "warning"),
+                (_, Some(news)) => says(host, NEWS[*news].0, NEWS[*news].1),
+                (_, None) => continue,
+            };
+            post(&bridge, &mail).await;
+            sent += 1;
+        }
+        bridge.settled(sent).await;
+
+        let open = if step < 3 { hosts } else { 0 };
+        let mut keys = manager.open_alerts();
+        assert_eq!(keys.len(), open, "after {step}: {keys:?}");
+        keys.dedup();
+        assert_eq!(keys.len(), open, "after {step}: {keys:?}");
+        if step < 3 {
+            assert!(numbered.open_alerts().len() >= hosts);
+            let messages = slack.messages();
+            assert_eq!(messages.len(), hosts, "after {step}: {messages:#?}");
+        }
+    }
+
+    assert_eq!(numbered.open_alerts(), [""; 0]);
+    let messages = slack.messages();
+    let (posted, replies): (Vec<_>, Vec<_>) = messages
+        .iter()
+        .partition(|message| message.thread.is_none());
+    assert_eq!(
+        (posted.len(), replies.len()),
+        (hosts, hosts),
+        "{messages:#?}"
+    );
+    for message in messages {
+        assert!(message.text.starts_with("[RESOLVED] "), "{message:?}");
+    }
+    for violations in [
+        numbered.violations(),
+        manager.violations(),
+        slack.violations(),
+    ] {
+        assert_eq!(violations, [""; 0]);
+    }
+    assert_eq!(numbered.repeats(), [""; 0]);
+    let again = manager.repeats();
+    assert!(
+        !again.iter().any(|one| one.starts_with("resolve")),
+        "{again:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end_in_a_file() {
+    whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end("sqlite:alertbridge.db")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end_in_postgres() {
+    let database = Database::create().await;
+    whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end(&database.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_step_of_an_end_leaves_no_alert_open_and_ends_the_newest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbered = Fake::serve(Numbered::default(), "").await;
+    let config = format!(
+        "{DOORS}\ningress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}\n{}",
+        by_number(&numbered, "")
+    );
+    for (round, plan) in ["claimed", "sent", "settled"]
+        .into_iter()
+        .flat_map(|point| (1..=3).map(move |time| format!("{point}:{time}")))
+        .enumerate()
+    {
+        let host = format!("h{round}");
+        let bridge = Bridge::start(folder.path(), &config);
+        for (told, severity) in (1..).zip(["info", "warning", "critical"]) {
+            post(&bridge, &says(&host, "down", severity)).await;
+            bridge.settled(told).await;
+        }
+        let open = numbered.open_alerts();
+        assert_eq!(open.len(), 3, "{plan}: {open:?}");
+        assert!(bridge.stop().success());
+
+        let before = numbered.history().len();
+        let mut bridge =
+            Bridge::start_with(folder.path(), &config, &[("ALERTBRIDGE_CRASH", &plan)]);
+        let _cut_short = bridge.post(&says(&host, "up", "info")).await;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !bridge.ended() {
+            let waits = std::time::Instant::now() < deadline;
+            assert!(waits, "{plan} was never reached:\n{}", tail(&bridge.log()));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let bridge = Bridge::start(folder.path(), &config);
+        numbered
+            .wait_until("the end of all", |numbered| {
+                numbered.open_alerts().is_empty()
+            })
+            .await;
+        bridge.settled(0).await;
+
+        let mut ended: Vec<String> = numbered.history()[before..]
+            .iter()
+            .map(|call| call.target.replace("/close/", ""))
+            .collect();
+        ended.dedup();
+        let newest_first: Vec<String> = open.iter().rev().cloned().collect();
+        assert_eq!(ended, newest_first, "{plan}");
+        assert_eq!(numbered.violations(), [""; 0], "{plan}");
+        assert!(bridge.stop().success());
+    }
+    let rounds = numbered.repeats().len();
+    assert_eq!(rounds, 3, "what was sent and not settled is sent again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_that_cannot_be_ended_is_a_dead_letter_and_keeps_no_other_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbered = Fake::serve(Numbered::default(), "").await;
+    let bridge = started(
+        folder.path(),
+        "sqlite:alertbridge.db",
+        &by_number(&numbered, ""),
+    );
+    for (told, severity) in (1..).zip(["info", "warning", "critical"]) {
+        post(&bridge, &says("h", "down", severity)).await;
+        bridge.settled(told).await;
+    }
+    numbered.fail_next(1, 404, &[]);
+    post(&bridge, &says("h", "up", "info")).await;
+    let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
+    assert!(
+        said(&dead, "3 could not be ended: ") && said(&dead, "404"),
+        "{dead}"
+    );
+    assert_eq!(numbered.open_alerts(), ["3"]);
 }

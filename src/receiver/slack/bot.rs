@@ -1,8 +1,8 @@
 //! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>,
 //! `chat.update`.
 //!
-//! With `update_message`, an incident is one message: its resolve edits the trigger's message and
-//! is a reply in its thread. If that message is not known (an incoming webhook posted it) or no
+//! With `update_message`, an incident is one message: an update edits the trigger's message, and its
+//! resolve does so and is a reply in its thread. If that message is not known (an incoming webhook posted it) or no
 //! longer exists, the resolve is a message of its own.
 
 use serde_json::Value;
@@ -184,9 +184,9 @@ impl Bot {
 
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
         let edits = match parcel.notification.action {
-            Action::Trigger => false,
+            // It has no message to edit, but for an update of what was told.
+            Action::Trigger | Action::Resolve => self.update_message,
             Action::Change => true,
-            Action::Resolve => self.update_message,
         };
 
         match (

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    delivery::{Action, sha256_hex},
+    delivery::{Action, Step, sha256_hex},
     receiver::{Parcel, wording},
 };
 
@@ -42,14 +42,17 @@ pub(super) fn event(parcel: &Parcel<'_>) -> Value {
     body
 }
 
-/// The message's id: the same across retries, and different for another delivery. It contains no
-/// full stop, which the signature uses as a separator.
+/// The message's id: the same across retries, and different for another delivery and for another
+/// alert that a resolve ends. It contains no full stop, which the signature uses as a separator.
 pub(super) fn id(parcel: &Parcel<'_>) -> String {
-    let unique = format!(
+    let mut unique = format!(
         "{}\n{}\n{}",
         parcel.alias,
         parcel.notification.action.as_str(),
         parcel.delivery
     );
+    if let Step::Earlier { receipt, .. } = parcel.step {
+        unique += &format!("\n{receipt}");
+    }
     format!("msg_{}", &sha256_hex(unique.as_bytes())[..32])
 }

@@ -15,10 +15,10 @@ use super::{
     row::{at, claim_row, json_at, target_at, time_at},
 };
 use crate::{
-    delivery::Target,
+    delivery::{DeliveryId, Target},
     store::{
         Agenda, Claim, Standing, StoreError,
-        kept::{micros, receipt, standing, time},
+        kept::{micros, receipt, receipts, standing, time},
     },
 };
 
@@ -277,4 +277,12 @@ pub(super) async fn standing(
         })
     };
     rows.iter().map(standing).collect()
+}
+
+pub(super) async fn receipts(
+    database: &Database,
+    id: DeliveryId,
+) -> Result<Vec<String>, StoreError> {
+    let rows = database.query(receipts!("$1"), &[&id]).await?;
+    rows.iter().map(|row| at(row, "receipt")).collect()
 }

@@ -47,6 +47,10 @@ impl Lanes for Postgres {
         lane::standing(&self.database, target, after, limit).await
     }
 
+    async fn receipts(&self, id: DeliveryId) -> Result<Vec<String>, StoreError> {
+        lane::receipts(&self.database, id).await
+    }
+
     async fn escalate(
         &self,
         now: Timestamp,

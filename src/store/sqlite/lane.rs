@@ -15,7 +15,7 @@ use crate::{
     delivery::{DeliveryId, Target},
     store::{
         Agenda, Claim, Standing,
-        kept::{micros, receipt, standing, time},
+        kept::{micros, receipt, receipts, standing, time},
     },
 };
 
@@ -179,6 +179,13 @@ pub(super) fn standing(
                 })
             },
         )?
+        .collect()
+}
+
+pub(super) fn receipts(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(receipts!("?1"))?
+        .query_map([id], |row| row.get("receipt"))?
         .collect()
 }
 

@@ -58,6 +58,11 @@ impl Lanes for Sqlite {
             .await
     }
 
+    async fn receipts(&self, id: DeliveryId) -> Result<Vec<String>, StoreError> {
+        self.read(move |connection| lane::receipts(connection, id))
+            .await
+    }
+
     async fn escalate(
         &self,
         now: Timestamp,

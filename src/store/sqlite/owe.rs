@@ -6,7 +6,7 @@ use rusqlite::{Connection, named_params, params};
 
 use super::row::json;
 use crate::{
-    delivery::{Action, Step, Target},
+    delivery::{Step, Target},
     store::{
         Claim, NewDelivery,
         kept::{micros, receipt},
@@ -44,16 +44,19 @@ pub(super) fn owe(
 
     let leased_until = leased_until.filter(|_| !waits && held_until.is_none());
     let lease = leased_until.map(|_| fastrand::i64(1..));
-    let id = connection
-        .prepare_cached(
+    let (id, receipt) = connection
+        .prepare_cached(concat!(
             "INSERT INTO deliveries (mail, incident, episode, receiver, integration, action,
                                      alias, notification, state,
                                      step, next_at, held_until, lease, fallback_at, created_at)
              VALUES (:mail, :incident, :episode, :receiver, :integration, :action, :alias,
                      :notification, :state,
-                     :step, :next_at, :held_until, :lease, :fallback_at, :now)",
-        )?
-        .insert(named_params! {
+                     :step, :next_at, :held_until, :lease, :fallback_at, :now)
+             RETURNING id, ",
+            receipt!()
+        ))?
+        .query_row(
+            named_params! {
             ":mail": notification.mail, ":incident": incident, ":episode": episode,
             ":receiver": target.receiver, ":integration": target.integration,
             ":action": notification.action.as_str(), ":alias": alias,
@@ -64,23 +67,11 @@ pub(super) fn owe(
             ":held_until": held_until.map(micros), ":lease": lease,
             ":fallback_at": fallback_at.map(micros),
             ":now": micros(now),
-        })?;
+            },
+            |row| Ok((row.get("id")?, row.get("receipt")?)),
+        )?;
 
-    let Some(lease) = lease else { return Ok(None) };
-    let receipt = match notification.action {
-        Action::Trigger => None,
-        Action::Change | Action::Resolve => connection
-            .prepare_cached(concat!(
-                "SELECT ",
-                receipt!(),
-                " FROM deliveries WHERE id = ?1"
-            ))?
-            .query_row([id], |row| row.get("receipt"))?,
-    };
-
-    Ok(Some(Claim::with_decision(
-        delivery, id, lease, receipt, now,
-    )))
+    Ok(lease.map(|lease| Claim::with_decision(delivery, id, lease, receipt, now)))
 }
 
 /// A new page must not wait for the end of a mute that holds an older one: the older one is

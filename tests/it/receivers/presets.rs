@@ -67,12 +67,18 @@ fn vendor(name: &str) -> Box<dyn Vendor> {
 
 /// A configuration whose receiver `oncall` uses one preset.
 fn using(name: &str, more: &str) -> Result<Receivers, String> {
+    loaded(&format!("use: {name}, {}{more}", given(name)))
+}
+
+/// A configuration whose receiver `oncall` has this webhook.
+fn loaded(webhook: &str) -> Result<Receivers, String> {
     let text = format!(
         "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    webhook_configs: [{{ \
-         use: {name}, {}{more} }}]\n",
-        given(name)
+         {webhook} }}]\n"
     );
-    Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None)
+    let place = "http://127.0.0.1:9/of/the/environment";
+    let environment = |name: &str| (name == "PLACE").then(|| place.to_owned());
+    Config::parse(Source::Embedded, &text, Files::Unneeded, &environment)
         .map(|loaded| std::sync::Arc::into_inner(loaded.rules).unwrap())
         .map(|rules| std::sync::Arc::into_inner(rules.receivers).unwrap())
         .map_err(|errors| errors.to_string())
@@ -179,6 +185,91 @@ fn what_is_written_beside_a_preset_is_laid_over_it() {
     assert_eq!(header("X-Own"), Some("com.example.appkey"));
     assert_eq!(header("Priority"), Some("urgent"), "the preset's own stays");
     assert!(matches!(&request.body, Body::Text(text) if text.contains("incident_id")));
+}
+
+#[test]
+fn what_is_told_at_another_address_than_the_preset_s_ends_there_too() {
+    let addresses = [
+        ("http://127.0.0.1:9/fake", "http://127.0.0.1:9/fake"),
+        ("'http://127.0.0.1:9/fake/'", "http://127.0.0.1:9/fake"),
+        ("'http://127.0.0.1:9/fake?a=b'", "http://127.0.0.1:9/fake"),
+        (
+            "' http://127.0.0.1:9/fake/?a=b '",
+            "http://127.0.0.1:9/fake",
+        ),
+        (
+            "'http://127.0.0.1:9/{{ app_key }}'",
+            "http://127.0.0.1:9/com.example.appkey",
+        ),
+        ("'${PLACE}'", "http://127.0.0.1:9/of/the/environment"),
+        (
+            "'${PLACE}/below'",
+            "http://127.0.0.1:9/of/the/environment/below",
+        ),
+    ];
+    for (name, yaml) in PRESETS {
+        for (url, expected) in addresses {
+            let own = format!("use: {name}, url: {url}, bearer: {TOKEN}");
+            let [opens, ends] = addresses_of(&own).unwrap();
+            assert!(opens.starts_with(expected), "{name} {url}: {opens}");
+            assert!(ends.starts_with(expected), "{name} {url}: {ends}");
+            assert_eq!(
+                opens.contains("a=b"),
+                ends.contains("a=b"),
+                "{name}: {ends}"
+            );
+            assert_eq!(ends == opens, *name != "rootly", "{name}: {ends}");
+
+            let own = format!("{own}, resolved: {{ url: 'https://end.example/x' }}");
+            let [_, ends] = addresses_of(&own).unwrap();
+            assert_eq!(
+                ends, "https://end.example/x",
+                "{name}: what is written stays"
+            );
+        }
+        let hosts = yaml
+            .lines()
+            .filter(|line| line.contains("url: ") && !line.starts_with('#'));
+        assert_eq!(
+            hosts.count(),
+            if *name == "rootly" { 2 } else { 0 },
+            "{name}"
+        );
+    }
+    let [opens, ends] = addresses_of(&format!("use: rootly, bearer: {TOKEN}")).unwrap();
+    assert_eq!(opens, "https://api.rootly.com/v1/alerts");
+    assert_eq!(ends, "https://api.rootly.com/v1/alerts/4711/resolve");
+}
+
+/// Where a webhook's trigger and resolve go.
+fn addresses_of(own: &str) -> Result<[String; 2], String> {
+    let receivers = loaded(own)?;
+    let (_, receiver) = receivers.of("oncall").next().unwrap();
+    let keys = Keys::read(receiver).unwrap();
+    Ok([trigger(), resolve()].map(|page| {
+        let parcel = Parcel {
+            receipt: Some("4711"),
+            ..parcel(&page, &Step::Send)
+        };
+        receiver.request(&parcel, &keys).unwrap().url
+    }))
+}
+
+#[test]
+fn who_hides_the_address_of_a_preset_whose_end_goes_elsewhere_is_told() {
+    for (name, _) in PRESETS {
+        for (more, warns) in [
+            ("", *name == "rootly"),
+            (
+                ", resolved: { url: 'https://end.example/{{ alias }}' }",
+                false,
+            ),
+        ] {
+            let own = format!("use: {name}, url_file: place, bearer: {TOKEN}{more}");
+            let said = format!("{:?}", loaded(&own).unwrap().warnings);
+            assert_eq!(said.contains("url_file"), warns, "{name}: {said}");
+        }
+    }
 }
 
 #[test]

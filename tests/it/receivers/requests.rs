@@ -349,7 +349,12 @@ fn the_end_of_an_incident_edits_its_message_at_slack_where_that_is_known_and_ans
     assert_eq!(asked(&trigger(), Step::Send, None), posted);
     assert_eq!(
         asked(&resolve(), Step::Send, known),
-        (update, channel.clone(), ts.clone(), Value::Null)
+        (update.clone(), channel.clone(), ts.clone(), Value::Null)
+    );
+    assert_eq!(
+        asked(&trigger(), Step::Send, known),
+        (update, channel.clone(), ts.clone(), Value::Null),
+        "an update of what was told"
     );
     assert_eq!(
         asked(&resolve(), Step::Reply, known),

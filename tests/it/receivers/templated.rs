@@ -11,7 +11,7 @@ use alertbridge::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{compile, parcel, requests::notifications, resolve, trigger};
+use super::{compile, only, parcel, requests::notifications, resolve, trigger};
 use crate::{
     delivery::{delivery, post, resolve as over, said, start, trigger as opened},
     harness::PATIENCE,
@@ -105,6 +105,129 @@ fn a_resolve_that_needs_a_receipt_and_has_none_is_given_up_and_says_why() {
     assert!(
         error.to_string().contains("held nothing at /data/id"),
         "{error}"
+    );
+}
+
+#[test]
+fn who_begins_an_alert_by_a_receipt_is_told_that_nobody_knows_it_yet() {
+    for (url, warns) in [
+        ("https://a.example/{{ receipt }}", true),
+        ("https://a.example/{{ receipt }}/open", true),
+        (
+            "https://a.example/{{ receipt | upper }}/x?y={{ alias }}",
+            true,
+        ),
+        ("https://a.example/x?id={{ receipt or '' }}", true),
+        (
+            "https://a.example/x?id={{ receipt | default('') }}&b=c",
+            true,
+        ),
+        (
+            "https://a.example/{{ app_key }}/{{ receipt }}/{{ metric }}",
+            true,
+        ),
+        ("https://a.example/{{ receipt or 'new' }}", false),
+        (
+            "https://a.example/x{% if receipt %}/{{ receipt }}{% endif %}",
+            false,
+        ),
+        (
+            "https://a.example/x{% if action == 'resolve' %}/{{ receipt }}{% endif %}",
+            false,
+        ),
+        ("https://a.example/{{ alias }}", false),
+        ("https://a.example/receipt", false),
+    ] {
+        for resolved in [
+            json!({}),
+            json!({ "url": "https://a.example/{{ receipt }}/end" }),
+        ] {
+            let settings = json!({ "url": url, "receipt": "/id", "resolved": resolved });
+            let warnings = only("webhook", json!({})).warnings.len();
+            assert_eq!(warnings, 0);
+            let said = format!("{:?}", webhook(&settings).warnings);
+            assert_eq!(
+                said.contains("webhook_configs[0].url") && said.contains("resolved: { url"),
+                warns,
+                "{url}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_end_that_needs_its_receipt_is_told_of_each_and_one_that_does_not_once() {
+    let ends = |settings: &Value, page: &Notification| {
+        let receivers = webhook(settings);
+        let (_, receiver) = receivers.of("oncall").next().unwrap();
+        receiver.ends_each(&Parcel {
+            receipt: Some("7"),
+            ..parcel(page, &Step::Send)
+        })
+    };
+    let resolved = |what: &str, text: &str| {
+        json!({ "url": "https://a.example/x", "receipt": "/id", "body": "x",
+                "headers": { "X-Id": "{{ receipt }}" },
+                "resolved": { (what): text } })
+    };
+    let optional = "{% if receipt is defined %}{{ receipt }}{% endif %}";
+    for (text, each) in [
+        ("{{ receipt }}", true),
+        ("{% if receipt %}{{ receipt }}{% endif %}", true),
+        (optional, false),
+        ("{{ receipt | default(alias) }}", false),
+        ("{{ alias }}", false),
+    ] {
+        for (what, text) in [
+            ("url", format!("https://a.example/{text}")),
+            ("body", format!("id {text}")),
+        ] {
+            let mut settings = resolved(what, &text);
+            settings["headers"] = json!({});
+            assert_eq!(ends(&settings, &resolve()), each, "{what}: {text}");
+            assert!(!ends(&settings, &trigger()), "{what}: {text}");
+        }
+    }
+    assert!(ends(&resolved("body", "x"), &resolve()), "by a header");
+    assert!(!ends(&json!({ "url": "https://a.example" }), &resolve()));
+    assert!(ends(&two_calls(), &resolve()));
+}
+
+#[test]
+fn every_alert_that_a_resolve_ends_is_told_under_an_id_of_its_own() {
+    let receivers = webhook(&two_calls());
+    let (_, receiver) = receivers.of("oncall").next().unwrap();
+    let id = |step: &Step| {
+        let resolve = resolve();
+        let parcel = Parcel {
+            receipt: Some("7"),
+            ..parcel(&resolve, step)
+        };
+        let request = receiver.request(&parcel, &Keys::read(receiver).unwrap());
+        let headers = request.unwrap().headers;
+        headers
+            .into_iter()
+            .find(|(name, _)| name == "webhook-id")
+            .unwrap()
+            .1
+    };
+    let earlier = |receipt: &str, failed: Option<&str>| Step::Earlier {
+        receipt: receipt.into(),
+        failed: failed.map(ToOwned::to_owned),
+    };
+    let ids = [
+        id(&Step::Send),
+        id(&earlier("1", None)),
+        id(&earlier("2", None)),
+    ];
+    assert!(
+        ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2],
+        "{ids:?}"
+    );
+    assert_eq!(
+        ids[1],
+        id(&earlier("1", Some("why"))),
+        "it is the same when it is sent again"
     );
 }
 

@@ -7,6 +7,7 @@ both!(
     a_resolve_is_claimed_with_what_its_trigger_came_to,
     a_resolve_leased_with_its_decision_has_it_too,
     the_receipt_of_another_opening_or_another_receiver_is_nobody_elses,
+    every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them_all,
 );
 
 async fn who_was_told_of_an_older_opening_alone_hears_nothing_of_the_end_of_this_one(home: Home) {
@@ -151,4 +152,80 @@ async fn the_receipt_of_another_opening_or_another_receiver_is_nobody_elses(home
         .unwrap();
     let resolve = claim(store, "one", noon()).await;
     assert_eq!((resolve.len(), resolve[0].receipt.as_deref()), (1, None));
+}
+
+/// Of every order of pages, whether a receiver names what it made each time, twice the same or not
+/// at all; each is leased as it is owed or claimed later.
+async fn every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them_all(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let choices = [None, Some("r1"), Some("r2")];
+    for number in 0..27_usize {
+        let incident = format!("i{number}");
+        let told = [number % 3, number / 3 % 3, number / 9].map(|choice| choices[choice]);
+        let mut known: Vec<&str> = Vec::new();
+        for (place, said) in told.into_iter().enumerate() {
+            let action = if (number + place) % 2 == 0 || place == 0 {
+                Action::Trigger
+            } else {
+                Action::Change
+            };
+            let page = owed(store, &incident, action, number % 2 == 0).await;
+            assert_eq!(page.receipt.as_deref(), known.first().copied(), "{told:?}");
+            let next = Next::Delivered {
+                receipt: said.map(ToOwned::to_owned),
+            };
+            assert!(settle(store, &page, next, noon()).await);
+            if let Some(said) = said {
+                known.retain(|one| *one != said);
+                known.insert(0, said);
+            }
+        }
+
+        let end = owed(store, &incident, Action::Resolve, number % 2 == 1).await;
+        assert_eq!(end.receipt.as_deref(), known.first().copied(), "{told:?}");
+        assert_eq!(store.receipts(end.id).await.unwrap(), known, "{told:?}");
+        let step = Step::Earlier {
+            receipt: "r1".into(),
+            failed: Some("why".into()),
+        };
+        let again = Next::Again {
+            step: step.clone(),
+            at: noon(),
+            failures: 0,
+        };
+        assert!(settle(store, &end, again, noon()).await);
+        let end = claim(store, "one", noon()).await.remove(0);
+        assert_eq!(end.step, step);
+        assert!(settle(store, &end, delivered(), noon()).await);
+    }
+}
+
+/// The claim of a page that is decided now.
+async fn owed(store: &dyn Store, incident: &str, action: Action, at_once: bool) -> Claim {
+    let page = NewDelivery {
+        leased_until: at_once.then(|| noon() + MINUTE),
+        ..page(incident, action, "one")
+    };
+    let (outcome, phase) = if action == Action::Resolve {
+        (Outcome::Resolved, Phase::Resolved)
+    } else {
+        (Outcome::Updated, Phase::Firing)
+    };
+    let decision = decision(outcome, state(phase, 1), vec![page]);
+    let id = recorded(store).await;
+    let decided = store
+        .decide(
+            id,
+            Some(subject(incident, "S")),
+            noon(),
+            Box::new(|_| decision),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    match decided.claims.into_iter().next() {
+        Some(claim) => claim,
+        None => claim(store, "one", noon()).await.remove(0),
+    }
 }

@@ -83,6 +83,10 @@ impl Lanes for View {
             .await
     }
 
+    async fn receipts(&self, id: DeliveryId) -> Result<Vec<String>, StoreError> {
+        self.asks(self.shared.sqlite.receipts(id)).await
+    }
+
     async fn escalate(
         &self,
         now: Timestamp,
