@@ -167,7 +167,7 @@ impl Profile {
 
     /// An alert that is told though the header's sender is in doubt.
     pub fn doubtful(&self, raw: &[u8], reason: &str) -> Found {
-        reading::doubtful(&self.name, raw, reason)
+        reading::doubtful(&self.name, &self.recipe, raw, reason)
     }
 
     /// How mail must prove that it is the sender's. `from_domain` is the domain of its From.

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{
+    DecoderResult, Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252,
+};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
 
@@ -40,20 +42,47 @@ pub(super) fn decode<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<Text<'a
                 "an HTML part of the mail is in the character set {name:?}, which is not read"
             ));
         }
-        Known::Unknown => {
-            let encoding = if std::str::from_utf8(bytes).is_ok() {
-                UTF_8
-            } else {
-                WINDOWS_1252
-            };
-            (encoding, Some(name))
-        }
+        Known::Unknown => (UTF_8, Some(name)),
     };
 
-    // A byte order mark must not make it UTF-16.
-    let (text, _) = encoding.decode_without_bom_handling(bytes);
+    Ok(Text {
+        text: whole(bytes, encoding),
+        unknown,
+    })
+}
 
-    Ok(Text { text, unknown })
+/// Decodes a text and loses nothing of it: bytes that are not of its character set are read as
+/// windows-1252, as mail programs read them, since two hosts whose names all become replacement
+/// characters are one.
+///
+/// Mail programs read the whole text so. Here only those bytes are: a log that is cut within a
+/// character must not cost the labels beside it, and text that is Latin-1 throughout comes out the
+/// same. ASCII is what it was in any case, so that no markup appears.
+fn whole<'a>(bytes: &'a [u8], encoding: &'static Encoding) -> Cow<'a, str> {
+    // A byte order mark must not make it UTF-16.
+    if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes) {
+        return text;
+    }
+
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 2);
+    let mut at = 0;
+    loop {
+        let rest = &bytes[at..];
+        let (result, read) = decoder.decode_to_string_without_replacement(rest, &mut text, true);
+        at += read;
+        match result {
+            DecoderResult::InputEmpty => return text.into(),
+            DecoderResult::OutputFull => text.reserve(rest.len() + 16),
+            DecoderResult::Malformed(length, after) => {
+                let end = at.saturating_sub(usize::from(after));
+                let start = end.saturating_sub(usize::from(length));
+                text += &WINDOWS_1252
+                    .decode_without_bom_handling(&bytes[start..end])
+                    .0;
+            }
+        }
+    }
 }
 
 /// Decodes a text that nothing is looked for in which somebody could hide: in any character set, as
@@ -67,11 +96,12 @@ pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
     };
 
     let text = match hiding {
+        Some(encoding) if encoding == ISO_2022_JP => whole(bytes, encoding).into_owned(),
         Some(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
         None => match decode(bytes, label) {
             Ok(read) => read.text.into_owned(),
             Err(_) => charset_decoder(name.as_bytes()).map_or_else(
-                || String::from_utf8_lossy(bytes).into_owned(),
+                || whole(bytes, UTF_8).into_owned(),
                 |decoder| decoder(bytes),
             ),
         },
@@ -297,6 +327,63 @@ mod tests {
         }
         assert_eq!(text(b"\xc3\xbc", "us-ascii"), "ü");
         assert_eq!(text(b"\xc3\xbc", ""), "ü");
+    }
+
+    #[test]
+    fn what_is_not_of_its_character_set_is_read_as_windows_1252() {
+        for (label, bytes, expected) in [
+            ("", &b"K\xf6ln \x80"[..], "Köln €"),
+            ("us-ascii", b"K\xe4ln", "Käln"),
+            ("utf-8", b"\xf6", "ö"),
+            ("x-unknown", b"K\xf6ln", "Köln"),
+            // Cut within a character.
+            ("utf-8", b"Gr\xc3\xb6\xc3\x9fe: \xe6\x97", "Größe: æ—"),
+            ("euc-jp", b"\xc6\xfc K\xf6ln", "日 Köln"),
+            ("big5", b"\xa4\xa4 \xff<b>", "中 ÿ<b>"),
+            ("windows-1253", b"\xe1\xaa", "αª"),
+        ] {
+            assert_eq!(text(bytes, label), expected, "{label} {bytes:02x?}");
+            assert_eq!(decode_all(bytes, Some(label)), expected, "{label}");
+        }
+        assert_eq!(
+            decode_all(b"\x1b$BF|\x1b(B K\xf6ln", Some("iso-2022-jp")),
+            "日 Köln"
+        );
+    }
+
+    /// However bytes are read, ASCII is what it was, and two of them never are one.
+    #[test]
+    fn no_markup_appears_and_no_byte_is_lost() {
+        let markup = |text: &str| text.matches(|c: char| c.is_ascii()).collect::<String>();
+        for label in [
+            "",
+            "utf-8",
+            "x-unknown",
+            "windows-1252",
+            "koi8-r",
+            "windows-1253",
+        ] {
+            let mut seen = std::collections::HashSet::new();
+            for byte in 0x80..=0xff_u8 {
+                let read = text(&[b'<', byte, b'b', b'>'], label);
+                assert_eq!(markup(&read), "<b>", "{label} {byte:x}");
+                assert!(seen.insert(read), "{label} {byte:x}");
+            }
+        }
+        for label in ["gbk", "gb18030", "big5", "shift_jis", "euc-kr", "euc-jp"] {
+            let encoding = Encoding::for_label(label.as_bytes()).unwrap();
+            for high in 0x80..=0xff_u8 {
+                for low in [b'<', b'-', b'"', 0x80, 0xff] {
+                    let bytes = [high, low, b'<', b'b', b'>'];
+                    let before = encoding.decode_without_bom_handling(&bytes).0;
+                    assert_eq!(
+                        markup(&text(&bytes, label)),
+                        markup(&before),
+                        "{label} {bytes:x?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

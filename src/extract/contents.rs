@@ -4,7 +4,7 @@ use mail_parser::parsers::MessageStream;
 use serde::Serialize;
 
 use super::{
-    flowed, json,
+    charset, flowed, json,
     mime::Kind,
     pairs::Pairs,
     parts::{self, Part},
@@ -40,7 +40,10 @@ pub struct Contents {
     pub attachments: Vec<Attachment>,
     /// What kept a part from being read.
     pub obstacle: Option<String>,
+    /// What there is more of than of what was read of the text.
+    pub cut: Option<String>,
     html: Vec<String>,
+    html_is_cut: bool,
 }
 
 /// One attachment.
@@ -52,6 +55,9 @@ pub struct Attachment {
     pub kind: String,
     /// Empty where it is no text.
     pub text: String,
+    /// Whether there is more of it than `text`.
+    #[serde(skip)]
+    pub is_cut: bool,
 }
 
 impl Contents {
@@ -67,19 +73,26 @@ impl Contents {
             contents.take(&part);
         }
 
-        let mut pages = Rendered::default();
+        let mut pages = Rendered {
+            is_cut: contents.html_is_cut,
+            ..Rendered::default()
+        };
         for html in &contents.html {
             let page = rendered::render(html, LONGEST_TEXT.saturating_sub(pages.text.len()));
             pages.text += &page.text;
             pages.pairs.append(page.pairs);
             pages.links.extend(page.links);
+            pages.is_cut |= page.is_cut;
         }
 
-        cut(&mut contents.text, LONGEST_TEXT);
+        let mut is_cut = cut(&mut contents.text, LONGEST_TEXT);
         contents.pairs = Pairs::of(&contents.text);
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
+            is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
         }
+        contents.cut =
+            is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
         contents.pairs.join(pages.pairs);
         contents.links = pages.links;
         contents
@@ -95,7 +108,7 @@ impl Contents {
             if is_html || begins_as_html(&text) {
                 let room = LONGEST_HTML.saturating_sub(self.html.iter().map(String::len).sum());
                 let mut html = text;
-                cut(&mut html, room);
+                self.html_is_cut |= cut(&mut html, room);
                 self.html.push(html);
             } else {
                 self.append(part, &text);
@@ -118,7 +131,8 @@ impl Contents {
             let value = part.content.first(name);
             value.is_some_and(|value| value.eq_ignore_ascii_case(word))
         };
-        if self.text.len() < LONGEST_TEXT {
+        // One byte more says that it is too long.
+        if self.text.len() <= LONGEST_TEXT {
             let plain = flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
             self.text.extend(plain.chars().map(spaced));
         }
@@ -142,10 +156,10 @@ pub fn parse_json(text: &str) -> Result<serde_json::Value, String> {
 /// A field of the header as a person reads it: unfolded and decoded, at most `longest` characters.
 pub fn decoded(value: &[u8], longest: usize) -> String {
     // Longer ones are cut before decoding: RFC 2047 grows a text to three times its length at most.
-    let mut line = words::joined(value.get(..longest * 16).unwrap_or(value));
-    line.push(b'\n');
+    let line = words::joined(value.get(..longest * 16).unwrap_or(value));
+    let line = charset::decode_all(&line, None) + "\n";
 
-    let mut stream = MessageStream::new(&line);
+    let mut stream = MessageStream::new(line.as_bytes());
     let text = stream.parse_unstructured().into_text().unwrap_or_default();
 
     let text: String = text
@@ -175,12 +189,13 @@ fn attachment(part: &Part<'_>, name: Option<String>) -> Attachment {
     let is_text =
         kind.starts_with("text/") || (!bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok());
     let mut text = if is_text { part.text() } else { String::new() };
-    cut(&mut text, LONGEST_ATTACHMENT);
+    let is_cut = cut(&mut text, LONGEST_ATTACHMENT);
 
     Attachment {
         name: name.unwrap_or_default(),
         kind,
         text,
+        is_cut,
     }
 }
 
@@ -191,12 +206,15 @@ fn begins_as_html(text: &str) -> bool {
     })
 }
 
-fn cut(text: &mut String, longest: usize) {
-    if text.len() > longest {
+/// Whether there was more.
+fn cut(text: &mut String, longest: usize) -> bool {
+    let is_longer = text.len() > longest;
+    if is_longer {
         let mut end = longest;
         while !text.is_char_boundary(end) {
             end -= 1;
         }
         text.truncate(end);
     }
+    is_longer
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Serialize, Serializer};
+use unicode_normalization::UnicodeNormalization;
 
 /// The longest label, in characters.
 pub const LONGEST_LABEL: usize = 60;
@@ -14,7 +15,9 @@ const LONGEST_VALUE: usize = 4 << 10;
 pub(super) const MAX_PAIRS: usize = 2_000;
 
 /// What leads a line of a list, and belongs to no label.
-const BULLETS: [char; 7] = ['-', '*', '•', '·', '‣', '–', '▪'];
+const BULLETS: [char; 14] = [
+    '-', '*', '•', '·', '‣', '–', '▪', '■', '□', '●', '○', '◆', '◇', '・',
+];
 
 /// The pairs of a mail, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,7 +123,8 @@ impl Serialize for Pairs {
     }
 }
 
-/// A label as it is compared: in lower case, without what dresses it up.
+/// A label as it is compared: in upper case, in which `ß` is `SS` as well, its accents composed
+/// (NFC), and without what dresses it up.
 fn looked_up(label: &str) -> String {
     let bare = undressed(label);
     let mut out = String::with_capacity(bare.len());
@@ -129,9 +133,12 @@ fn looked_up(label: &str) -> String {
             out.push(' ');
         }
         let seen = word.chars().filter(|c| !is_unseen(*c));
-        out.extend(seen.flat_map(char::to_lowercase));
+        out.extend(seen.flat_map(char::to_uppercase));
     }
-    out
+    if out.is_ascii() {
+        return out;
+    }
+    out.nfc().collect()
 }
 
 /// A label without bullets before it, and without a colon or dots that lead to it behind.
@@ -162,6 +169,11 @@ fn is_unseen(c: char) -> bool {
 /// The first of these marks decides.
 pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
     let line = line.trim_matches(is_blank);
+    if let Some((label, value)) = bracketed(line)
+        && let Some(pair) = laid_out(label, value)
+    {
+        return Some(pair);
+    }
     let (label, value) = split(line, tab)?;
     let emphasised = label.starts_with('*');
     let value = match value.trim_start().strip_prefix("**") {
@@ -175,8 +187,28 @@ pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
     made(label, value)
 }
 
+/// `【label】value`, as Japanese mails have it.
+fn bracketed(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
+    line.strip_prefix('【')?.split_once('】')
+}
+
+/// A pair of a label and a value that stand in cells of their own.
+pub(super) fn laid_out(label: &str, value: &str) -> Option<(String, String)> {
+    made(label, unmarked(value))
+}
+
+/// A value without the mark that stands before it though a tab or a cell parts it from its label;
+/// `::1` is an address.
+fn unmarked(value: &str) -> &str {
+    let value = value.trim_start_matches(is_blank);
+    let rest = value.strip_prefix([':', '：', '=']);
+    rest.filter(|rest| !rest.starts_with([':', '=']))
+        .unwrap_or(value)
+}
+
 /// A pair of a label and a value that are known to be such.
-pub(super) fn made(label: &str, value: &str) -> Option<(String, String)> {
+fn made(label: &str, value: &str) -> Option<(String, String)> {
     let label = undressed(label);
     let said = label.chars().any(char::is_alphanumeric);
     if !said || label.chars().nth(LONGEST_LABEL).is_some() {
@@ -209,11 +241,17 @@ fn split(line: &str, tab: bool) -> Option<(&str, &str)> {
             // An address of the web, and a time of the day, are no label with its value.
             ':' if next == Some(&b'/') && bytes.get(at + 2) == Some(&b'/') => return None,
             ':' if next.is_some_and(u8::is_ascii_digit) && ends_in_digit(&line[..at]) => {}
+            ':' if line[at + 1..]
+                .strip_prefix(':')
+                .is_some_and(|rest| !rest.starts_with(|c| !is_blank(c))) =>
+            {
+                return Some((&line[..at], &line[at + 2..]));
+            }
             ':' | '：' => return Some((&line[..at], &line[at + c.len_utf8()..])),
             '=' if !compares(&line[..at], next) => {
                 return Some((&line[..at], &line[at + 1..]));
             }
-            '\t' if tab => return Some((&line[..at], &line[at + 1..])),
+            '\t' if tab => return Some((&line[..at], unmarked(&line[at + 1..]))),
             _ => {}
         }
     }
@@ -245,6 +283,14 @@ mod tests {
             ("Status=OPEN", "Status", "OPEN"),
             ("Status\tOPEN", "Status", "OPEN"),
             ("Status:\t\tOPEN  ", "Status", "OPEN"),
+            ("Status\t\t: OPEN", "Status", "OPEN"),
+            ("Status\t:OPEN", "Status", "OPEN"),
+            ("Status \t ： OPEN", "Status", "OPEN"),
+            ("Status\t= OPEN", "Status", "OPEN"),
+            ("Status:: OPEN", "Status", "OPEN"),
+            ("Status::", "Status", ""),
+            ("Address\t::1", "Address", "::1"),
+            ("std::path: x", "std", ":path: x"),
             (
                 "- State Change:        OK -> ALARM",
                 "State Change",
@@ -278,6 +324,12 @@ mod tests {
                 "OPEN",
             ),
             ("状態：異常", "状態", "異常"),
+            ("・状態：異常", "状態", "異常"),
+            ("■ 状態: 異常", "状態", "異常"),
+            ("● Status: OPEN", "Status", "OPEN"),
+            ("【状態】異常", "状態", "異常"),
+            ("■【状態】：異常", "状態", "異常"),
+            ("【状態】", "状態", ""),
         ] {
             assert_eq!(
                 pair(line, true),
@@ -307,6 +359,23 @@ mod tests {
         let pairs = Pairs::of("Alert\u{200b} ID\u{200e}: 7\n");
         assert_eq!(pairs.get("alert id"), Some("7"));
         assert_eq!(pairs.get("\u{200f}Alert ID:"), Some("7"));
+    }
+
+    #[test]
+    fn a_label_is_the_same_in_any_case_and_however_its_accents_are_written() {
+        for (written, looked_up) in [
+            ("Größe", "GRÖSSE"),
+            ("GRÖSSE", "größe"),
+            ("Große", "GROSSE"),
+            ("Gro\u{308}ße", "Größe"),
+            ("Größe", "GRO\u{308}SSE"),
+            ("Κατάστασις", "ΚΑΤΆΣΤΑΣΙΣ"),
+            ("État", "e\u{301}tat"),
+            ("ＳＴＡＴＵＳ", "ｓｔａｔｕｓ"),
+        ] {
+            let pairs = Pairs::of(&format!("{written}: 5\n"));
+            assert_eq!(pairs.get(looked_up), Some("5"), "{written} {looked_up}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Block elements break lines, cells of a row are parted by tabs, and white space is one space, as
 //! mail programs show it.
 
+use std::iter::repeat_n;
+
 use super::{
     markup::{Name, Piece, Pieces, attribute, decode},
     pairs::{self, LONGEST_LABEL, MAX_PAIRS, Pairs},
@@ -66,6 +68,8 @@ pub(super) struct Rendered {
     pub pairs: Pairs,
     /// Where links lead, by their words.
     pub links: Vec<(String, String)>,
+    /// Whether the document says more.
+    pub is_cut: bool,
 }
 
 /// What stands between two texts.
@@ -154,6 +158,7 @@ pub(super) fn render(html: &str, longest: usize) -> Rendered {
 
     for piece in Pieces::of(html) {
         if page.text.len() >= longest {
+            page.is_cut = true;
             break;
         }
         match piece {
@@ -170,7 +175,10 @@ pub(super) fn render(html: &str, longest: usize) -> Rendered {
 struct Page {
     text: String,
     longest: usize,
+    is_cut: bool,
     gap: Gap,
+    /// How many cells a gap between two leads past, and one: the empty ones are cells too.
+    tabs: usize,
     /// Where the line in hand begins.
     line: usize,
     preformatted: usize,
@@ -210,7 +218,10 @@ impl Page {
             Gap::None => {}
             Gap::Space if self.is_line_empty() => {}
             Gap::Space => self.append(' '),
-            Gap::Tab => self.append('\t'),
+            Gap::Tab => {
+                let room = self.longest.saturating_sub(self.text.len());
+                self.text.extend(repeat_n('\t', self.tabs.min(room)));
+            }
             Gap::Line => {
                 if !self.is_line_empty() {
                     self.new_line();
@@ -223,9 +234,6 @@ impl Page {
 
     fn append(&mut self, c: char) {
         self.text.push(c);
-        if c == '\t' {
-            return;
-        }
         if let Some(cell) = self.cell()
             && cell.text.len() < LONGEST_CELL
         {
@@ -296,6 +304,8 @@ impl Page {
 
     fn start(&mut self, name: Name, attributes: &str) {
         match name.as_str() {
+            // It breaks no row before its cell says something.
+            "br" if self.gap == Gap::Tab => {}
             "br" => {
                 // One empty line is enough.
                 if self.gap == Gap::Line && !self.is_line_empty() {
@@ -416,11 +426,16 @@ impl Page {
         let Some(row) = self.tables.last_mut().and_then(|table| table.row.as_mut()) else {
             return;
         };
-        self.gap = if row.cells.is_empty() {
-            Gap::Line
+        if row.cells.is_empty() {
+            self.gap = Gap::Line;
         } else {
-            Gap::Tab
-        };
+            self.tabs = if self.gap == Gap::Tab {
+                self.tabs + 1
+            } else {
+                1
+            };
+            self.gap = Gap::Tab;
+        }
         row.cells.push(Cell::default());
     }
 
@@ -459,7 +474,7 @@ impl Page {
         let made: Vec<_> = said
             .iter()
             .filter_map(|[label, value]| {
-                pairs::made(&one_line(&label.text), &one_line(&value.text))
+                pairs::laid_out(&one_line(&label.text), &one_line(&value.text))
             })
             .collect();
         let is_a_line = |[label, value]: &[&Cell; 2]| {
@@ -485,7 +500,7 @@ impl Page {
         }
 
         let term: String = term.chars().take(LONGEST_LABEL + 8).collect();
-        if let Some(pair) = pairs::made(&one_line(&term), &one_line(&value)) {
+        if let Some(pair) = pairs::laid_out(&one_line(&term), &one_line(&value)) {
             self.pairs.truncate(self.term_pair);
             self.pairs.push(pair);
         }
@@ -520,6 +535,7 @@ impl Page {
             text,
             pairs: self.pairs.into_iter().collect(),
             links: self.links,
+            is_cut: self.is_cut,
         }
     }
 }
@@ -621,6 +637,59 @@ mod tests {
         let columns = "<table><tr><th>ID<th>Host<th>Status<th>Note</tr>\
                        <tr><td>7<td>web1<td>OPEN<td>x</table>";
         assert_eq!(pairs(columns), []);
+    }
+
+    #[test]
+    fn an_empty_cell_keeps_its_column() {
+        let empty = [
+            "<td></td>",
+            "<td>",
+            "<td> \n </td>",
+            "<th/>",
+            "<td><img src=x></td>",
+            "<td><br></td>",
+            "<td><br/><br></td>",
+            "<td><p></p></td>",
+            "<td><div><span></span></div></td>",
+            "<td>\u{200b}</td>",
+        ];
+        for cell in empty {
+            for count in 0..4 {
+                let between = cell.repeat(count);
+                let tabs = "\t".repeat(count + 1);
+                for row in [
+                    format!("<tr><td>INC2</td>{between}<td>closed</td></tr>"),
+                    format!("<tr><td><p>INC2</p>{between}<td><p>closed</p>{between}</tr>"),
+                ] {
+                    let html = format!("<table>{row}{row}</table>x");
+                    let line = format!("INC2{tabs}closed\n");
+                    assert_eq!(text(&html), format!("{line}{line}x\n"), "{html}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_colon_may_stand_in_the_next_cell() {
+        for (before, after) in [
+            ("<table><tr><td>Status</td><td>", "</td></tr></table>"),
+            ("<table><tr><td>Status:</td><td>", "</td></tr></table>"),
+            ("<dl><dt>Status<dd>", "</dl>"),
+        ] {
+            for (value, expected) in [
+                (": up", "up"),
+                (":up", "up"),
+                ("：up", "up"),
+                ("= up", "up"),
+                (":", ""),
+                ("::1", "::1"),
+                ("up: 5", "up: 5"),
+            ] {
+                let html = format!("{before}{value}{after}");
+                let read = render(&html, 1 << 20).pairs;
+                assert_eq!(read.get("Status"), Some(expected), "{html}");
+            }
+        }
     }
 
     #[test]

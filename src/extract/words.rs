@@ -1,5 +1,6 @@
 //! Encoded words of a header field (RFC 2047) that follow each other are one text: many mailers cut
-//! it at a number of bytes, through the middle of a character.
+//! it at a number of bytes, through the middle of a character. They are read in any character set
+//! in which a body is, and handed to mail-parser in UTF-8.
 
 use std::sync::LazyLock;
 
@@ -7,9 +8,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mail_parser::decoders::base64::base64_decode;
 use regex::bytes::{Captures, Regex};
 
+use super::{charset, quoted_printable};
+
 /// An encoded word: character set and encoding, and what is encoded.
 static WORD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?-u)(=\?[^?\s]{2,60}\?[BbQq]\?)([^?\s]*)\?=").ok());
+    LazyLock::new(|| Regex::new(r"(?-u)(=\?[^?\s]{2,60}\?[BbQq]\?)([^?\r\n]*)\?=").ok());
 
 /// Words of one character set and one encoding, of which white space alone stood between.
 struct Run<'a> {
@@ -17,7 +20,7 @@ struct Run<'a> {
     texts: Vec<&'a [u8]>,
 }
 
-/// A field's value whose runs of encoded words are one word each.
+/// A field's value whose runs of encoded words are one word each, in UTF-8.
 pub(super) fn joined(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut run: Option<Run<'_>> = None;
@@ -74,19 +77,27 @@ impl<'a> Word<'a> {
 
 impl Run<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.head);
-        match self.texts.as_slice() {
-            [one] => out.extend_from_slice(one),
-            // Each word of base64 may be padded.
-            many if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") => {
-                let bytes = many
-                    .iter()
-                    .flat_map(|text| base64_decode(text).unwrap_or_default());
-                out.extend_from_slice(STANDARD.encode(bytes.collect::<Vec<u8>>()).as_bytes());
+        match self.bytes() {
+            Some(bytes) => {
+                let head = String::from_utf8_lossy(self.head);
+                let text = charset::decode_all(&bytes, head.split(['?', '*']).nth(1));
+                out.extend_from_slice(format!("=?utf-8?B?{}?=", STANDARD.encode(text)).as_bytes());
             }
-            many => out.extend(many.concat()),
+            None => out.extend([self.head, &self.texts.concat(), b"?="].concat()),
         }
-        out.extend_from_slice(b"?=");
+    }
+
+    /// What is encoded; none where it is no base64.
+    fn bytes(&self) -> Option<Vec<u8>> {
+        if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") {
+            // Each word of base64 may be padded.
+            let decoded: Option<Vec<_>> =
+                self.texts.iter().map(|text| base64_decode(text)).collect();
+            return Some(decoded?.concat());
+        }
+        let spaced = |byte: &u8| if *byte == b'_' { b' ' } else { *byte };
+        let text: Vec<u8> = self.texts.iter().copied().flatten().map(spaced).collect();
+        Some(quoted_printable::decode(&text).0)
     }
 }
 
@@ -98,21 +109,23 @@ mod tests {
     fn words_that_follow_each_other_are_one() {
         for (value, expected) in [
             ("no word at all", "no word at all"),
-            ("=?utf-8?Q?one?= two", "=?utf-8?Q?one?= two"),
+            ("=?utf-8?Q?one?= two", "=?utf-8?B?b25l?= two"),
             (
                 "a =?utf-8?Q?=E9=9A?=\r\n =?UTF-8?q?=9C?= b",
-                "a =?utf-8?Q?=E9=9A=9C?= b",
+                "a =?utf-8?B?6Zqc?= b",
             ),
             ("=?utf-8?B?6Q==?= =?utf-8?B?mpw=?=", "=?utf-8?B?6Zqc?="),
             (
                 "=?utf-8?Q?a?= and =?utf-8?Q?b?=",
-                "=?utf-8?Q?a?= and =?utf-8?Q?b?=",
+                "=?utf-8?B?YQ==?= and =?utf-8?B?Yg==?=",
             ),
             (
-                "=?utf-8?Q?a?= =?iso-8859-1?Q?b?=",
-                "=?utf-8?Q?a?= =?iso-8859-1?Q?b?=",
+                "=?utf-8?Q?=C3=BC?= =?iso-8859-1?Q?=FC?=",
+                "=?utf-8?B?w7w=?= =?utf-8?B?w7w=?=",
             ),
-            ("=?utf-8?Q?a?= =?utf-8?Q?b", "=?utf-8?Q?a?= =?utf-8?Q?b"),
+            ("=?utf-8?Q?a?= =?utf-8?Q?b", "=?utf-8?B?YQ==?= =?utf-8?Q?b"),
+            ("=?x-none*de?Q?a_b c=FC?=", "=?utf-8?B?YSBiIGPDvA==?="),
+            ("=?utf-8?B?!?=", "=?utf-8?B?!?="),
         ] {
             let joined = joined(value.as_bytes());
             assert_eq!(String::from_utf8(joined).unwrap(), expected, "{value}");

@@ -42,6 +42,8 @@ pub(super) struct Speakable<'a> {
 /// The templates, compiled.
 pub(super) struct Fields {
     environment: Environment<'static>,
+    /// The same, to which what is undefined is empty.
+    lenient: Environment<'static>,
     /// In order, as they are written.
     sources: IndexMap<String, String>,
 }
@@ -85,18 +87,25 @@ impl Fields {
         for (name, source) in settings {
             let at = format!("{key}.{name}");
             problems.extend(misnamed(&at, name).filter(|_| !speakable.built_in));
-            match environment.add_template_owned(name.clone(), source.clone()) {
-                Ok(()) => problems.extend(mistaken(&at, name, &environment, speakable)),
-                Err(error) => problems.push(Problem::new(
+            if let Err(error) = environment.add_template_owned(name.clone(), source.clone()) {
+                problems.push(Problem::new(
                     at,
                     format!("the template cannot be read: {}", described(&error)),
                     "correct the template; `alertbridge profiles test` tries it",
-                )),
+                ));
             }
+        }
+
+        let mut lenient = environment.clone();
+        lenient.set_undefined_behavior(UndefinedBehavior::Chainable);
+        for name in settings.keys() {
+            let at = format!("{key}.{name}");
+            problems.extend(mistaken(&at, name, &lenient, speakable));
         }
 
         Self {
             environment,
+            lenient,
             sources: settings.clone(),
         }
     }
@@ -115,7 +124,8 @@ impl Fields {
         let Some(source) = self.sources.get(name) else {
             return Ok(None);
         };
-        let made = self.rendered(name, context).map_err(|error| {
+        let (made, done) = rendered(&self.environment, name, context);
+        done.map_err(|error| {
             format!(
                 "the field `{name}` cannot be made by `{}`: {}",
                 source.trim(),
@@ -130,21 +140,37 @@ impl Fields {
         }))
     }
 
-    fn rendered(&self, name: &str, context: &Value) -> Result<String, Error> {
-        let mut out = Bounded::to(LONGEST);
-        let done = self
-            .environment
-            .get_template(name)?
-            .render_captured_to(context.clone(), &mut out);
-
-        match done {
-            Err(error) if !out.is_full() => Err(error),
-            _ => Ok(out.into_text()),
+    /// What the fields make of a mail, as far as each can be made: it tells apart what cannot be
+    /// read, by all that the profile looks at. The time does not, since it is another in a repeat.
+    pub fn traces(&self, context: &Value) -> String {
+        let mut traces = String::new();
+        for name in self.sources.keys().filter(|name| *name != "time") {
+            let (made, _) = rendered(&self.lenient, name, context);
+            traces += &made;
+            traces.push('\0');
         }
+        traces
     }
 
     pub fn source(&self, name: &str) -> &str {
         self.sources.get(name).map_or("", |source| source.trim())
+    }
+}
+
+/// What a template makes, and whether it makes it to the end, or as much as is kept.
+fn rendered(
+    environment: &Environment<'static>,
+    name: &str,
+    context: &Value,
+) -> (String, Result<(), Error>) {
+    let mut out = Bounded::to(LONGEST);
+    let done = environment
+        .get_template(name)
+        .and_then(|template| template.render_captured_to(context.clone(), &mut out));
+
+    match done {
+        Err(error) if !out.is_full() => (out.into_text(), Err(error)),
+        _ => (out.into_text(), Ok(())),
     }
 }
 
@@ -191,17 +217,19 @@ fn misnamed(key: &str, name: &str) -> Option<Problem> {
 
 /// What is wrong with a template whatever the mail: a name that nothing gives, or a filter that
 /// there is not.
+///
+/// Whatever is undefined reads as empty here: what fails all the same fails for every mail.
 fn mistaken(
     key: &str,
     name: &str,
-    environment: &Environment<'static>,
+    lenient: &Environment<'static>,
     speakable: &Speakable<'_>,
 ) -> Option<Problem> {
-    let template = environment.get_template(name).ok()?;
+    let template = lenient.get_template(name).ok()?;
     let mut unknown: Vec<(String, &str)> = template
         .undeclared_variables(true)
         .into_iter()
-        .filter(|path| environment.globals().all(|(global, _)| global != path))
+        .filter(|path| lenient.globals().all(|(global, _)| global != path))
         .filter_map(|path| speakable.mend(&path).map(|mend| (path, mend)))
         .collect();
     unknown.sort();
@@ -213,13 +241,7 @@ fn mistaken(
         ));
     }
 
-    // Whatever is undefined reads as empty here: what fails all the same fails for every mail.
-    let mut lenient = environment.clone();
-    lenient.set_undefined_behavior(UndefinedBehavior::Chainable);
-    let error = lenient
-        .get_template(name)
-        .and_then(|template| template.render(()))
-        .err()?;
+    let error = template.render(()).err()?;
     let is_of_template = matches!(
         error.kind(),
         ErrorKind::UnknownFilter

@@ -1,6 +1,6 @@
 //! The JSON that a mail holds, by where the profile says that it lies.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use glob::{MatchOptions, Pattern};
 use serde_json::Value;
@@ -90,21 +90,32 @@ impl Source {
 
     /// The JSON; none where the mail has none there. The error says why it cannot be read.
     pub fn read(&self, contents: &Contents) -> Result<Option<Value>, String> {
-        let texts: Vec<String> = match &self.place {
-            Place::Element(selector, _) => contents.elements(selector)?,
+        // Each with whether it was cut.
+        let texts: Vec<(Cow<'_, str>, bool)> = match &self.place {
+            Place::Element(selector, _) => contents
+                .elements(selector)?
+                .into_iter()
+                .map(|text| (text.into(), false))
+                .collect(),
             Place::Attachment(pattern) => contents
                 .attachments
                 .iter()
                 .filter(|attachment| pattern.matches_with(&attachment.name, ANY_CASE))
-                .map(|attachment| attachment.text.clone())
+                .map(|attachment| (attachment.text.as_str().into(), attachment.is_cut))
                 .collect(),
-            Place::Text if contents.text.trim().is_empty() => Vec::new(),
-            Place::Text => vec![contents.text.clone()],
+            Place::Text => Some(before_footer(&contents.text))
+                .filter(|text| !text.trim().is_empty())
+                .map(|text| (text.into(), contents.cut.is_some()))
+                .into_iter()
+                .collect(),
         };
 
         let mut agreed: Option<Value> = None;
-        for text in &texts {
-            let json = parse_json(text)?;
+        for (text, is_cut) in &texts {
+            let json = parse_json(text).map_err(|why| match is_cut {
+                true => format!("{why}; it is longer than what is read of it, and was cut"),
+                false => why,
+            })?;
             if agreed.as_ref().is_some_and(|first| *first != json) {
                 return Err(format!(
                     "the mail holds JSON {} times {self}, and they differ",
@@ -119,6 +130,17 @@ impl Source {
         }
         Ok(agreed)
     }
+}
+
+/// The text before the line that parts a footer from it (RFC 3676, 4.3), which no JSON holds:
+/// behind it, SNS says how to unsubscribe.
+fn before_footer(text: &str) -> &str {
+    let lines = text.split_inclusive('\n');
+    let length: usize = lines
+        .take_while(|line| line.trim_end() != "--")
+        .map(str::len)
+        .sum();
+    &text[..length]
 }
 
 impl std::fmt::Display for Source {

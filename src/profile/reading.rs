@@ -29,6 +29,9 @@ const LONGEST_LABEL: usize = 1_000;
 /// How many headings of sections are looked at.
 const MAX_SECTIONS: usize = 1_000;
 
+/// How far ahead a match is looked for, in bytes: further where it is another in twice as much.
+const AHEAD: usize = 8 << 10;
+
 /// How a profile's mail is read.
 #[derive(Debug)]
 pub(super) struct Recipe {
@@ -55,6 +58,7 @@ impl Recipe {
 
 /// What a mail holds, as far as it is the same for all items.
 struct Sheet {
+    subject: String,
     contents: Contents,
     groups: Groups,
     json: Option<Value>,
@@ -63,21 +67,41 @@ struct Sheet {
     context: Context,
 }
 
-/// One item, with what its key is made of where it cannot be read.
-struct Piece {
+/// One item, with the text that it is.
+struct Piece<'a> {
     item: Item,
-    evidence: String,
+    text: &'a str,
+}
+
+/// The items of a mail.
+struct Pieces<'a> {
+    all: Vec<Piece<'a>>,
+    /// Why there may be more.
+    rest: Option<String>,
+}
+
+impl Piece<'_> {
+    /// What the item says, and the heading before it.
+    fn said(&self) -> String {
+        match &self.item {
+            Item::Mail => String::new(),
+            Item::Json(json) => json.to_string(),
+            Item::Text { section, .. } => {
+                let heading: Vec<&str> = section.values().map(String::as_str).collect();
+                format!("{}\0{}", heading.join("\0"), self.text)
+            }
+        }
+    }
 }
 
 fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
     let (header, body) = (mail.header(), mail.body());
     let contents = Contents::of(header, body);
+    let subject = first(header, b"Subject").map(subject).unwrap_or_default();
 
     let mut groups = Groups::new();
-    if let Some(regex) = &recipe.subject
-        && let Some(found) = first(header, b"Subject").map(subject)
-    {
-        add_groups(&mut groups, regex, regex.captures(&found).as_ref());
+    if let Some(regex) = &recipe.subject {
+        add_groups(&mut groups, regex, regex.captures(&subject).as_ref());
     }
     if let Some(regex) = &recipe.text {
         add_groups(&mut groups, regex, regex.captures(&contents.text).as_ref());
@@ -91,6 +115,7 @@ fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
 
     let context = Context::of(header, &contents, &groups, json.as_ref());
     Sheet {
+        subject,
         contents,
         groups,
         json,
@@ -114,9 +139,9 @@ fn add_groups(groups: &mut Groups, regex: &Regex, captures: Option<&Captures<'_>
 pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
     let mail = Mended::of(raw);
     let sheet = sheet(recipe, &mail);
-    let unparsed = |reason: &str, evidence: &[u8], json: Value| Found::Unparsed {
+    let unparsed = |reason: &str, key: String, json: Value| Found::Unparsed {
         reason: format!("profile `{profile}`: {reason}"),
-        key: key_of(profile, evidence),
+        key,
         json,
     };
 
@@ -129,16 +154,17 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
                 return vec![Found::Ignored { reason }];
             }
             let json = sheet.json.clone().unwrap_or_default();
-            return vec![unparsed(&reason, evidence(&mail), json)];
+            let key = key_of_mail(profile, recipe, &sheet, &mail);
+            return vec![unparsed(&reason, key, json)];
         }
     };
 
-    let more = pieces.len() > MAX_ITEMS;
+    let rest = pieces.rest;
     let mut found: Vec<Found> = pieces
+        .all
         .into_iter()
-        .take(MAX_ITEMS)
-        .map(|piece| {
-            let alone = matches!(piece.item, Item::Mail);
+        .enumerate()
+        .map(|(place, piece)| {
             let context = sheet.context.with(&piece.item);
             item(recipe, &sheet, &piece.item, &context).unwrap_or_else(|reason| {
                 let reason = match (&recipe.json, &sheet.json, &sheet.obstacle) {
@@ -147,48 +173,76 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
                     }
                     _ => reason,
                 };
-                let evidence = if alone {
-                    evidence(&mail)
-                } else {
-                    piece.evidence.as_bytes()
+                let reason = match &piece.item {
+                    Item::Mail => with_rest(reason, sheet.contents.cut.as_deref()),
+                    _ => reason,
+                };
+                let key = match &piece.item {
+                    Item::Mail => key_of_mail(profile, recipe, &sheet, &mail),
+                    _ => {
+                        let said = format!("{place}\0{}", piece.said());
+                        key_of(profile, recipe, &sheet, &context, said.as_bytes())
+                    }
                 };
                 let json = incident(&sheet, &piece.item, &IndexMap::new());
-                unparsed(&reason, evidence, json)
+                unparsed(&reason, key, json)
             })
         })
         .collect();
 
-    if more {
-        let reason =
-            format!("the mail tells of more than {MAX_ITEMS} incidents, and the rest is not read");
-        found.push(unparsed(&reason, mail.body(), Value::Null));
+    if let Some(rest) = rest {
+        let key = key_of_mail(profile, recipe, &sheet, &mail);
+        found.push(unparsed(&unread(&rest), key, Value::Null));
     }
     found
 }
 
-/// What the key of a mail that cannot be read is made of: its body, and its Subject where that is
-/// all.
-fn evidence<'a>(mail: &'a Mended<'_>) -> &'a [u8] {
-    if mail.body().trim_ascii().is_empty() {
-        first(mail.header(), b"Subject").unwrap_or_default()
-    } else {
-        mail.body()
+/// Says that not all was looked at, where it was not.
+fn with_rest(reason: String, rest: Option<&str>) -> String {
+    match rest {
+        Some(rest) => format!("{reason}; {}", unread(rest)),
+        None => reason,
     }
 }
 
-/// Two profiles' mails never share a key.
-fn key_of(profile: &str, evidence: &[u8]) -> String {
-    extract::key([profile.as_bytes(), b"\0", evidence])
+fn unread(rest: &str) -> String {
+    format!("{rest}, and the rest is not read")
 }
 
-pub(super) fn doubtful(profile: &str, raw: &[u8], reason: &str) -> Found {
+/// The key of a mail that cannot be read: copies of the mail share it.
+fn key_of_mail(profile: &str, recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> String {
+    let context = sheet.context.with(&Item::Mail);
+    key_of(profile, recipe, sheet, &context, mail.body())
+}
+
+/// A key of what a mail says: its Subject, what the fields make of it, since they may look at any
+/// field of the header, and the text that cannot be read. What else a header holds differs between
+/// copies of one mail. Two profiles' mails never share a key.
+fn key_of(
+    profile: &str,
+    recipe: &Recipe,
+    sheet: &Sheet,
+    context: &Jinja,
+    evidence: &[u8],
+) -> String {
+    let traces = recipe.fields.traces(context);
+    let parts = [
+        profile.as_bytes(),
+        sheet.subject.as_bytes(),
+        traces.as_bytes(),
+        evidence,
+    ];
+    extract::key(parts.into_iter().flat_map(|part| [part, b"\0"]))
+}
+
+pub(super) fn doubtful(profile: &str, recipe: &Recipe, raw: &[u8], reason: &str) -> Found {
     let mail = Mended::of(raw);
     Found::Unparsed {
         reason: format!(
             "profile `{profile}`: programs would not agree whether this mail is from a sender of \
              `match.from`: {reason}"
         ),
-        key: key_of(profile, evidence(&mail)),
+        key: key_of_mail(profile, recipe, &sheet(recipe, &mail), &mail),
         json: Value::Null,
     }
 }
@@ -200,17 +254,21 @@ enum NoItem {
     Missing(String),
 }
 
-fn pieces(recipe: &Recipe, sheet: &Sheet) -> Result<Vec<Piece>, NoItem> {
+fn pieces<'a>(recipe: &Recipe, sheet: &'a Sheet) -> Result<Pieces<'a>, NoItem> {
     match &recipe.each {
-        None => Ok(vec![Piece {
-            item: Item::Mail,
-            evidence: String::new(),
-        }]),
+        None => Ok(Pieces {
+            all: vec![Piece {
+                item: Item::Mail,
+                text: "",
+            }],
+            rest: None,
+        }),
         Some(Each::Text { item, section }) => {
-            let found = in_text(&sheet.contents.text, item, section.as_ref());
-            if found.is_empty() {
+            let mut found = in_text(&sheet.contents.text, item, section.as_ref());
+            found.rest = found.rest.or_else(|| sheet.contents.cut.clone());
+            if found.all.is_empty() {
                 let reason = format!("`each.text` finds nothing in the text: `{}`", item.as_str());
-                return Err(NoItem::Missing(reason));
+                return Err(NoItem::Missing(with_rest(reason, found.rest.as_deref())));
             }
             Ok(found)
         }
@@ -218,7 +276,7 @@ fn pieces(recipe: &Recipe, sheet: &Sheet) -> Result<Vec<Piece>, NoItem> {
     }
 }
 
-fn in_json(sheet: &Sheet, pointer: &str) -> Result<Vec<Piece>, NoItem> {
+fn in_json<'a>(sheet: &'a Sheet, pointer: &str) -> Result<Pieces<'a>, NoItem> {
     if let Some(why) = &sheet.obstacle {
         return Err(NoItem::Missing(why.clone()));
     }
@@ -226,14 +284,16 @@ fn in_json(sheet: &Sheet, pointer: &str) -> Result<Vec<Piece>, NoItem> {
         Some(Value::Array(items)) if items.is_empty() => Err(NoItem::Empty(format!(
             "the list at `{pointer}` of its JSON is empty"
         ))),
-        Some(Value::Array(items)) => Ok(items
-            .iter()
-            .take(MAX_ITEMS + 1)
-            .map(|item| Piece {
-                evidence: item.to_string(),
+        Some(Value::Array(items)) => {
+            let piece = |item: &Value| Piece {
                 item: Item::Json(item.clone()),
+                text: "",
+            };
+            Ok(Pieces {
+                all: items.iter().take(MAX_ITEMS).map(piece).collect(),
+                rest: (items.len() > MAX_ITEMS).then(too_many),
             })
-            .collect()),
+        }
         Some(_) => Err(NoItem::Missing(format!(
             "what `each.json` points to, `{pointer}`, is not a list"
         ))),
@@ -243,14 +303,18 @@ fn in_json(sheet: &Sheet, pointer: &str) -> Result<Vec<Piece>, NoItem> {
     }
 }
 
-/// Each match is an item; the heading before it is its section.
-fn in_text(text: &str, item: &Regex, section: Option<&Regex>) -> Vec<Piece> {
+fn too_many() -> String {
+    format!("the mail tells of more than {MAX_ITEMS} incidents")
+}
+
+/// Each match is an item; the heading before it is its section. Behind the last heading that is
+/// looked at, it is not known whose an item is.
+fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'a> {
     let headings: Vec<(usize, Groups)> = section
         .into_iter()
         .flat_map(|regex| {
-            regex
-                .captures_iter(text)
-                .take(MAX_SECTIONS)
+            matches(regex, text)
+                .take(MAX_SECTIONS + 1)
                 .map(move |captures| {
                     let mut groups = Groups::new();
                     add_groups(&mut groups, regex, Some(&captures));
@@ -260,30 +324,73 @@ fn in_text(text: &str, item: &Regex, section: Option<&Regex>) -> Vec<Piece> {
         })
         .collect();
 
-    item.captures_iter(text)
-        .filter(|captures| captures.get(0).is_some_and(|whole| !whole.is_empty()))
-        .take(MAX_ITEMS + 1)
-        .map(|captures| {
-            let (start, matched) = captures
-                .get(0)
-                .map_or((0, ""), |whole| (whole.start(), whole.as_str()));
-            let mut groups = Groups::new();
-            add_groups(&mut groups, item, Some(&captures));
-            let before = headings.partition_point(|(at, _)| *at <= start);
-            let section = before
-                .checked_sub(1)
-                .map(|last| headings[last].1.clone())
-                .unwrap_or_default();
-            Piece {
-                item: Item::Text {
-                    groups,
-                    pairs: Pairs::of(matched),
-                    section,
-                },
-                evidence: matched.to_owned(),
-            }
-        })
-        .collect()
+    let mut all = Vec::new();
+    let mut rest = None;
+    for captures in matches(item, text) {
+        let whole = captures.get_match();
+        if whole.is_empty() {
+            continue;
+        }
+        let before = headings.partition_point(|(at, _)| *at <= whole.start());
+        if before > MAX_SECTIONS {
+            rest = Some(format!(
+                "the mail has more than {MAX_SECTIONS} headings of sections"
+            ));
+            break;
+        }
+        if all.len() == MAX_ITEMS {
+            rest = Some(too_many());
+            break;
+        }
+
+        let mut groups = Groups::new();
+        add_groups(&mut groups, item, Some(&captures));
+        let section = before
+            .checked_sub(1)
+            .map(|last| headings[last].1.clone())
+            .unwrap_or_default();
+        all.push(Piece {
+            text: whole.as_str(),
+            item: Item::Text {
+                groups,
+                pairs: Pairs::of(whole.as_str()),
+                section,
+            },
+        });
+    }
+    Pieces { all, rest }
+}
+
+/// The matches of an expression, each looked for where the one before ends.
+fn matches<'a>(regex: &Regex, text: &'a str) -> impl Iterator<Item = Captures<'a>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let found = next_match(regex, text, from)?;
+        let whole = found.get_match();
+        from = whole.end();
+        if whole.is_empty() {
+            from += text[from..].chars().next().map_or(1, char::len_utf8);
+        }
+        Some(found)
+    })
+}
+
+/// The next match. Whether a longer one begins there is asked of the text nearby alone: each of
+/// many that are short could have the rest of the text looked through.
+fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<'a>> {
+    let mut ahead = AHEAD;
+    let mut shorter = None;
+    while from <= text.len() {
+        let end = text.floor_char_boundary(from + ahead);
+        let found = regex.captures_at(&text[..end], from);
+        let span = found.as_ref().map(|found| found.get_match().range());
+        if end == text.len() || (span.is_some() && span == shorter) {
+            return found;
+        }
+        shorter = span;
+        ahead *= 2;
+    }
+    None
 }
 
 /// The sentence where the status can be read, and is one that is ignored.
@@ -421,8 +528,8 @@ pub(super) fn trace(recipe: &Recipe, raw: &[u8]) -> Trace {
     let sheet = sheet(recipe, &Mended::of(raw));
     let items = match pieces(recipe, &sheet) {
         Ok(pieces) if recipe.each.is_some() => pieces
+            .all
             .into_iter()
-            .take(MAX_ITEMS)
             .map(|piece| match piece.item {
                 Item::Mail => Value::Null,
                 Item::Json(json) => json,

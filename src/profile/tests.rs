@@ -647,3 +647,265 @@ fn a_group_is_what_was_matched() {
     assert_eq!(alert(&found[0]).key, crate::delivery::sha256_hex(b" a\nb "));
     assert_eq!(alert(&found[0]).status, "a b");
 }
+
+/// Reads a mail of which one thing cannot be read, for its key.
+fn unparsed_keys(profile: &Profile, mail: &[u8]) -> Vec<String> {
+    let key = |found| match found {
+        Found::Unparsed { key, .. } => Some(key),
+        _ => None,
+    };
+    profile.read(mail).into_iter().filter_map(key).collect()
+}
+
+#[test]
+fn what_cannot_be_read_is_told_apart_by_all_that_a_profile_looks_at() {
+    let fields = |key: &str, status: &str| {
+        format!(
+            "  match: {{ from: [a@b.c] }}\n  fields: {{ key: \"{key}\", status: \"{status}\" }}\n  \
+             status: {{ trigger: [down], resolve: [up], otherwise: unparsed }}\n"
+        )
+    };
+    let json = "  json: { text: true }\n  each: { json: /a }\n";
+    let sections = "  each: { text: '(?m)^ (?<p>\\w+): (?<s>\\w+)$', section: \
+                    '(?m)^\\[(?<h>\\w+)\\]$' }\n";
+    for (what, profile, mail) in [
+        (
+            "the Subject, of which nothing is made",
+            fields("{{ pairs.Id }}", "down"),
+            "From: a@b.c\nSubject: HOST is down\n\nSee more.\n",
+        ),
+        (
+            "the Subject in another word",
+            fields("{{ pairs.Id }}", "down"),
+            "From: a@b.c\nSubject: =?utf-8?Q?HOST?= is down\n\nSee more.\n",
+        ),
+        (
+            "a status that is not known",
+            fields("{{ subject }}", "flapping"),
+            "From: a@b.c\nSubject: HOST\n\nSee more.\n",
+        ),
+        (
+            "a field of the header",
+            fields("{{ header['x-job'] }}", "new"),
+            "From: a@b.c\nSubject: s\nX-Job: HOST\n\nSee more.\n",
+        ),
+        (
+            "a field of the header beside what is missing",
+            fields("{{ header['x-job'] }}/{{ pairs.Id }}", "down"),
+            "From: a@b.c\nSubject: s\nX-Job: HOST\n\nSee more.\n",
+        ),
+        (
+            "JSON outside the item",
+            fields("{{ json.host }}/{{ item.c }}", "{{ item.s }}") + json,
+            "From: a@b.c\n\n{\"host\": \"HOST\", \"a\": [{\"c\": 1, \"s\": \"?\"}]}",
+        ),
+        (
+            "JSON outside an item without a key",
+            fields("{{ json.host }}/{{ item.c }}", "down") + json,
+            "From: a@b.c\n\n{\"host\": \"HOST\", \"a\": [{\"s\": \"down\"}]}",
+        ),
+        (
+            "the section",
+            fields("{{ item.p }}", "{{ item.s }}") + sections,
+            "From: a@b.c\n\n[HOST]\n cpu: high\n",
+        ),
+        (
+            "the body",
+            fields("{{ pairs.Id }}", "down"),
+            "From: a@b.c\n\nHOST\n",
+        ),
+    ] {
+        let profile = only(&profile);
+        let of = |mail: &str| unparsed_keys(&profile, mail.as_bytes());
+        let (web, db) = (mail.replace("HOST", "web1"), mail.replace("HOST", "db7"));
+        assert_eq!(of(&web).len(), 1, "{what}");
+        assert_ne!(of(&web), of(&db), "{what}");
+
+        // Delivered twice, or by two ways in, a mail is one.
+        for copy in [
+            web.clone(),
+            web.replace('\n', "\r\n"),
+            format!("Received: by mx2\nMessage-ID: <2@x>\n{web}"),
+            format!("Date: Sat, 28 Nov 2026 04:10:00 +0000\n{web}"),
+            web.replace("web1", "web1\n ")
+                .replace("[web1\n ]", "[web1]")
+                .replace("\n \"", "\""),
+            web.replacen("Subject: web1", "Subject: =?utf-8?B?d2ViMQ==?=", 1),
+        ] {
+            assert_eq!(of(&web), of(&copy), "{what}\n{copy}");
+        }
+    }
+}
+
+#[test]
+fn items_that_read_alike_are_told_one_by_one() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  json: { text: true }\n  each: { json: /a }\n  \
+         fields: { key: '{{ item.id }}', status: on }\n",
+    );
+    let keys = unparsed_keys(
+        &profile,
+        b"From: a@b.c\n\n{\"a\": [{}, {}, {\"id\": 1}, {}]}",
+    );
+    let different: BTreeSet<_> = keys.iter().collect();
+    assert_eq!((keys.len(), different.len()), (3, 3));
+}
+
+#[test]
+fn bytes_that_are_of_no_character_set_still_tell_two_hosts_apart() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  regex: { subject: '^Host: (?<host>.+)$' }\n  \
+         fields: { key: \"{{ re.host | default(pairs.Host) }}\", status: down }\n",
+    );
+    let read = |mail: &[u8]| match &profile.read(mail)[0] {
+        Found::Alert(alert) => alert.key.clone(),
+        other => panic!("{other:?}"),
+    };
+    let charsets = [
+        None,
+        Some("\"\""),
+        Some("us-ascii"),
+        Some("utf-8"),
+        Some("UTF8"),
+        Some("x-unknown"),
+        Some("iso-2022-jp"),
+        Some("euc-jp"),
+        Some("windows-1252"),
+    ];
+    for charset in charsets {
+        let typed = |kind: &str, before: &str, host: &[u8], after: &str| {
+            let charset = charset.map(|charset| format!("; charset={charset}"));
+            let charset = charset.unwrap_or_default();
+            let head = format!("From: a@b.c\nContent-Type: {kind}{charset}\n\n{before}Host: ");
+            [head.as_bytes(), host, after.as_bytes()].concat()
+        };
+        for (host, expected) in [(&b"K\xf6ln"[..], "Köln"), (b"K\xe4ln", "Käln")] {
+            assert_eq!(
+                read(&typed("text/plain", "", host, "\n")),
+                expected,
+                "{charset:?}"
+            );
+            let html = typed("text/html", "<p>", host, "</p>");
+            assert_eq!(read(&html), expected, "{charset:?}");
+
+            let raw = [b"From: a@b.c\nSubject: Host: ", host, b"\n\nx"].concat();
+            assert_eq!(read(&raw), expected);
+            let Some(charset) = charset.filter(|charset| charset.len() > 2) else {
+                continue;
+            };
+            let hex = if host[1] == 0xf6 { "=F6" } else { "=E4" };
+            for word in [
+                format!("=?{charset}?Q?Host:_K{hex}ln?="),
+                format!("Host: =?{charset}?Q?K?=\n =?{charset}?q?{hex}ln?="),
+            ] {
+                let mail = format!("From: a@b.c\nSubject: {word}\n\nx");
+                assert_eq!(read(mail.as_bytes()), expected, "{word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mail_of_which_not_all_is_read_says_so() {
+    const FILL: &str = "nothing that matters here at all\n";
+    let last = |found: &[Found]| match found.last() {
+        Some(Found::Unparsed { reason, .. }) => reason.clone(),
+        other => panic!("{other:?}"),
+    };
+    let item = only(
+        "  match: { from: [a@b.c] }\n  each: { text: '(?m)^down (?<host>\\w+)$', section: \
+         '(?m)^= (?<s>\\w+)$' }\n  fields: { key: '{{ item.host }}', status: down }\n",
+    );
+    let long = FILL.repeat((513 << 10) / FILL.len());
+    let text = format!("From: a@b.c\n\ndown a\n{long}down b\n");
+    let html = format!(
+        "From: a@b.c\nContent-Type: text/html\n\n<p>down a</p><pre>{long}</pre><p>down b</p>"
+    );
+    for mail in [&text, &html] {
+        let found = item.read(mail.as_bytes());
+        assert_eq!(found.len(), 2);
+        assert!(last(&found).contains("512 KiB"), "{found:?}");
+        let none = item.read(mail.replace("down a", "").as_bytes());
+        assert!(reason(&none).contains("finds nothing") && reason(&none).contains("512 KiB"));
+    }
+    let short = text.replace(&long, &FILL.repeat(10_000));
+    assert_eq!(item.read(short.as_bytes()).len(), 2);
+    assert_eq!(alert(&item.read(short.as_bytes())[1]).key, "b");
+
+    let headings: String = (0..1_001).map(|n| format!("= s{n}\ndown h{n}\n")).collect();
+    let found = item.read(format!("From: a@b.c\n\n{headings}").as_bytes());
+    assert!(last(&found).contains("500 incidents"), "{found:?}");
+    let headings: String = (0..1_001).map(|n| format!("= s{n}\n")).collect();
+    let found = item.read(format!("From: a@b.c\n\ndown a\n{headings}down b\n").as_bytes());
+    assert!(last(&found).contains("1000 headings"), "{found:?}");
+    assert_eq!(found.len(), 2);
+
+    let pairs =
+        only("  match: { from: [a@b.c] }\n  fields: { key: '{{ pairs.Host }}', status: x }\n");
+    let found = pairs.read(format!("From: a@b.c\n\n{long}Host: a\n").as_bytes());
+    assert!(reason(&found).contains("512 KiB"), "{found:?}");
+
+    let attached = only(
+        "  match: { from: [a@b.c] }\n  json: { attachment: '*.json' }\n  \
+         fields: { key: '{{ json.id }}', status: x }\n",
+    );
+    let mail = format!(
+        "From: a@b.c\nContent-Type: application/json; name=x.json\nContent-Disposition: \
+         attachment\n\n{{\"id\": 1, \"log\": \"{}\"}}",
+        "x".repeat(300 << 10)
+    );
+    let found = attached.read(mail.as_bytes());
+    assert!(reason(&found).contains("was cut"), "{found:?}");
+}
+
+#[test]
+fn an_item_is_the_same_wherever_it_stands_in_a_long_text() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  each: { text: '(?ms)^Item (?<id>\\d+)\\n(?<rest>.*?)(?:^End$|\\z)' }\n  \
+         fields: { key: '{{ item.id }}', status: on, size: '{{ item.rest | length }}' }\n",
+    );
+    for size in [0, 10, 8_000, 8_191, 8_192, 16_384, 20_000, 100_000] {
+        let between = "ü\n".repeat(size / 3);
+        let mail =
+            format!("From: a@b.c\n\n{between}Item 1\n{between}End\n{between}Item 2\n{between}");
+        let found = profile.read(mail.as_bytes());
+        let told: Vec<_> = found.iter().map(alert).collect();
+        let told: Vec<_> = told
+            .iter()
+            .map(|alert| (alert.key.as_str(), alert.labels["size"].as_str()))
+            .collect();
+        let size = (size / 3 * 2).to_string();
+        assert_eq!(told, [("1", size.as_str()), ("2", size.as_str())]);
+    }
+}
+
+#[test]
+fn json_may_have_a_footer() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  json: { text: true }\n  \
+         fields: { key: '{{ json.AlarmName }}', status: '{{ json.NewStateValue }}' }\n",
+    );
+    // Amazon SNS, as its documentation shows a message without a template.
+    let footer = "If you wish to stop receiving notifications from this topic, please click or \
+                  visit the link below to unsubscribe:\n\
+                  https://sns.us-east-1.amazonaws.com/unsubscribe.html?SubscriptionArn=arn\n\n\
+                  Please do not reply directly to this email.\n";
+    let json = "{\"AlarmName\": \"api -- 5xx\",\n \"NewStateValue\": \"ALARM\"}";
+    for line in ["--", "-- ", "--\r"] {
+        let mail = format!("From: a@b.c\n\n{json}\n\n{line}\n{footer}");
+        assert_eq!(
+            alert(&profile.read(mail.as_bytes())[0]).key,
+            "api -- 5xx",
+            "{line:?}"
+        );
+    }
+    for parted in ["", "-", "---", "--x", "see --"] {
+        let mail = format!("From: a@b.c\n\n{json}\n{parted}\n{footer}");
+        assert!(
+            reason(&profile.read(mail.as_bytes())).contains("JSON"),
+            "{parted:?}"
+        );
+    }
+    let twice = format!("From: a@b.c\n\n{json}\n{json}\n--\n{footer}");
+    assert!(reason(&profile.read(twice.as_bytes())).contains("JSON"));
+}
