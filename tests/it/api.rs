@@ -292,11 +292,8 @@ async fn an_incident_that_is_over_is_found_by_its_severity_and_called_what_broke
             .settled_in_store(u32::try_from(number).unwrap() + 1)
             .await;
 
-        let found = get(
-            &bridge,
-            &format!("/api/v1/incidents?state={state}&severity=critical"),
-        );
-        let found = found.await;
+        let path = format!("/api/v1/incidents?state={state}&severity=critical");
+        let found = get(&bridge, &path).await;
         assert_eq!(ids(&found, "incident_id"), [id], "{found}");
         let one = &found["items"][0];
         assert_eq!(
