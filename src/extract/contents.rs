@@ -40,7 +40,7 @@ pub struct Contents {
     pub attachments: Vec<Attachment>,
     /// What kept a part from being read.
     pub obstacle: Option<String>,
-    /// What there is more of than of what was read of the text.
+    /// That the text is longer than what was read of it.
     pub cut: Option<String>,
     html: Vec<String>,
     html_is_cut: bool,

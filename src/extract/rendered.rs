@@ -177,7 +177,7 @@ struct Page {
     longest: usize,
     is_cut: bool,
     gap: Gap,
-    /// How many cells a gap between two leads past, and one: the empty ones are cells too.
+    /// How many cells further it is that a gap between two leads: empty ones are cells too.
     tabs: usize,
     /// Where the line in hand begins.
     line: usize,

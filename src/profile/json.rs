@@ -112,9 +112,12 @@ impl Source {
 
         let mut agreed: Option<Value> = None;
         for (text, is_cut) in &texts {
-            let json = parse_json(text).map_err(|why| match is_cut {
-                true => format!("{why}; it is longer than what is read of it, and was cut"),
-                false => why,
+            let json = parse_json(text).map_err(|why| {
+                if *is_cut {
+                    format!("{why}; it is longer than what is read of it, and was cut")
+                } else {
+                    why
+                }
             })?;
             if agreed.as_ref().is_some_and(|first| *first != json) {
                 return Err(format!(

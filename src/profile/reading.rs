@@ -97,11 +97,11 @@ impl Piece<'_> {
 fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
     let (header, body) = (mail.header(), mail.body());
     let contents = Contents::of(header, body);
-    let subject = first(header, b"Subject").map(subject).unwrap_or_default();
+    let subject = first(header, b"Subject").map(subject);
 
     let mut groups = Groups::new();
-    if let Some(regex) = &recipe.subject {
-        add_groups(&mut groups, regex, regex.captures(&subject).as_ref());
+    if let (Some(regex), Some(subject)) = (&recipe.subject, &subject) {
+        add_groups(&mut groups, regex, regex.captures(subject).as_ref());
     }
     if let Some(regex) = &recipe.text {
         add_groups(&mut groups, regex, regex.captures(&contents.text).as_ref());
@@ -115,7 +115,7 @@ fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
 
     let context = Context::of(header, &contents, &groups, json.as_ref());
     Sheet {
-        subject,
+        subject: subject.unwrap_or_default(),
         contents,
         groups,
         json,
@@ -375,8 +375,9 @@ fn matches<'a>(regex: &Regex, text: &'a str) -> impl Iterator<Item = Captures<'a
     })
 }
 
-/// The next match. Whether a longer one begins there is asked of the text nearby alone: each of
-/// many that are short could have the rest of the text looked through.
+/// The next match, however far it is. Where one is found, whether there is a longer one is asked of
+/// the text nearby alone: each of many that are short could have the rest of the text looked
+/// through.
 fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<'a>> {
     let mut ahead = AHEAD;
     let mut shorter = None;
