@@ -371,20 +371,28 @@ async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_after_the_newest_mail_that_was_seen_stays_in_the_quarantine() {
     let folder = tempfile::tempdir().unwrap();
-    let expecting = "alerts: { app_keys: [com.example.none] }\n";
+    let expecting = "alerts: { app_keys: [com.example.none], authenticity: { require: [] } }\n";
     let bridge = Bridge::start(folder.path(), &(CONFIG.to_owned() + expecting));
     for incident in ["a", "b", "c"] {
         let mail = sample(folder.path(), incident, &[]);
         assert_eq!(bridge.post(&mail).await.unwrap(), 202);
     }
-    bridge.settled_in_store(3).await;
+    let held = "/api/v1/mails?outcome=quarantined";
+    let all_held = async {
+        while ids(&get(&bridge, held).await, "id").len() < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::harness::PATIENCE, all_held)
+        .await
+        .unwrap();
 
     let path = "/api/v1/mails/discard";
     let seen = json!({ "ingress": "http", "up_to": 2 });
     let gone = ask(&bridge, Method::POST, path, Some(seen)).await;
     let gone: Value = gone.json().await.unwrap();
     assert_eq!(gone, json!({ "discarded": 2, "newer": 1 }));
-    let left = get(&bridge, "/api/v1/mails?outcome=quarantined").await;
+    let left = get(&bridge, held).await;
     assert_eq!(ids(&left, "id"), ["3"]);
     let audit = get(&bridge, "/api/v1/audit").await;
     assert_eq!(

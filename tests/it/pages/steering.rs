@@ -225,11 +225,11 @@ async fn a_silence_begun_in_a_warning_or_after_the_end_covers_the_next_critical_
         let matchers = tab.text("document.getElementById('matchers').value");
         assert_eq!(matchers, "incident_id=\"nagios:web1/HTTP\"");
         tab.fill("#matchers", "host=web1");
+        tab.fill("#comment", "the web server moves");
         tab.choose("Show what it would keep");
         let says = tab.says();
         assert!(!says.contains("no alert has a label"), "{says}");
         tab.fill("#matchers", &matchers);
-        tab.fill("#comment", "the web server moves");
         tab.choose("Show what it would keep");
         tab.choose("Make this silence");
         shown(&tab, "The silence is made");

@@ -6,9 +6,9 @@ use crate::{
     web::pages::words::label,
 };
 
-/// Matchers for what looks like it: the same app and metric; else the same incident, by the key that
-/// its sender has for it. Where a key is one episode's alone, its title and its sender's own labels
-/// are the same the next time.
+/// Matchers for what looks like it: the same app and metric; else the same incident, by the key
+/// that its sender has for it. Where a key is one episode's alone, its title and its sender's own
+/// labels are the same the next time.
 pub fn looks_like(its: &Labels) -> String {
     let by = |names: &[&str]| {
         let pairs = names
@@ -133,7 +133,8 @@ mod tests {
                     ("title", "Invocation error rate"),
                     ("app", "Planner for Jira"),
                 ]),
-                "profile=\"forge-alert\"\ntitle=\"Invocation error rate\"\napp=\"Planner for Jira\"",
+                "profile=\"forge-alert\"\ntitle=\"Invocation error rate\"\n\
+                 app=\"Planner for Jira\"",
             ),
             (
                 labels(&[
