@@ -288,9 +288,7 @@ async fn an_incident_that_is_over_is_found_by_its_severity_and_called_what_broke
         .enumerate()
     {
         assert_eq!(bridge.post(&of_nagios(mail)).await.unwrap(), 202);
-        bridge
-            .settled_in_store(u32::try_from(number).unwrap() + 1)
-            .await;
+        bridge.settled_in_store(number + 1).await;
 
         let path = format!("/api/v1/incidents?state={state}&severity=critical");
         let found = get(&bridge, &path).await;

@@ -143,7 +143,7 @@ receivers:
     slack.next_page().await;
     post(&bridge, &worse("a", 1)).await;
     let is = |priority: &'static str, severity: &'static str| {
-        move |genie: &crate::vendors::Fake<Opsgenie>| {
+        move |genie: &Fake<Opsgenie>| {
             let alert = genie.alert("a:all").unwrap();
             alert.body["priority"] == priority
                 && alert.body["message"]
@@ -355,7 +355,7 @@ async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end(s
         .collect();
     let hosts = words.len();
     let mut sent = 0;
-    for step in 0..4 {
+    for step in 0..4_usize {
         for (host, word) in &words {
             let mail = match (step, word.get(step.saturating_sub(1))) {
                 (0, _) => says(host, "down", "warning"),
