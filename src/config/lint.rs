@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn the_matcher_of_a_label_that_no_alert_has_is_named_by_its_place() {
         for place in 0..4 {
-            let mut matchers = vec!["'kind=incident, sli=x'"; 4];
+            let mut matchers = ["'kind=incident, sli=x'"; 4];
             matchers[place] = "'state=firing, severty=critical'";
             let list = matchers.join(", ");
             let said = warnings(

@@ -177,12 +177,11 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
                     Item::Mail => with_rest(reason, sheet.contents.cut.as_deref()),
                     _ => reason,
                 };
-                let key = match &piece.item {
-                    Item::Mail => key_of_mail(profile, recipe, &sheet, &mail),
-                    _ => {
-                        let said = format!("{place}\0{}", piece.said());
-                        key_of(profile, recipe, &sheet, &context, said.as_bytes())
-                    }
+                let key = if let Item::Mail = &piece.item {
+                    key_of_mail(profile, recipe, &sheet, &mail)
+                } else {
+                    let said = format!("{place}\0{}", piece.said());
+                    key_of(profile, recipe, &sheet, &context, said.as_bytes())
                 };
                 let json = incident(&sheet, &piece.item, &IndexMap::new());
                 unparsed(&reason, key, json)

@@ -117,7 +117,7 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
     let (format_left, named) = without_abbreviation(&spelt_out(format));
     if !named {
         let time = broken_down(text, &format_left).map_err(|error| wrong(error.to_string()))?;
-        return timestamp(time, zone).map_err(wrong);
+        return timestamp(&time, zone).map_err(wrong);
     }
 
     // The abbreviation is the last word without which the rest is in the format.
@@ -135,7 +135,7 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
             "the time zone `{word}` is known only where one is given"
         ))
     })?;
-    timestamp(time, &meant).map_err(wrong)
+    timestamp(&time, &meant).map_err(wrong)
 }
 
 /// A text in a format. An offset may have a colon, whatever the format says.
@@ -151,7 +151,7 @@ fn broken_down(text: &str, format: &str) -> Result<BrokenDownTime, jiff::Error> 
 }
 
 /// The time, in a zone where it names none by offset or place.
-fn timestamp(time: BrokenDownTime, zone: &TimeZone) -> Result<Timestamp, String> {
+fn timestamp(time: &BrokenDownTime, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(timestamp) = time.to_timestamp() {
         return Ok(timestamp);
     }

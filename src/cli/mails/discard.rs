@@ -26,7 +26,7 @@ const STEP: u32 = 500;
 #[command(group = ArgGroup::new("which")
     .required(true)
     .multiple(true)
-    .args(["id", "outcome", "ingress", "from", "older", "up_to"]))]
+    .args(["id", "outcome", "ingress", "from", "older"]))]
 pub struct Discard {
     /// The mail's number, as `mails list --outcome quarantined` shows it
     #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "up_to", "yes"])]

@@ -131,7 +131,7 @@ async fn a_resolve_that_comes_first_has_its_own_severity() {
     night.take(resolve).await;
     night.take(trigger).await;
     assert!(night.severities().await.is_empty());
-    let own = listed(Phase::Resolved, "warning", "");
+    let own = listed(Phase::Resolved, "warning", "m");
     assert_eq!(night.listed("a").await, own);
 }
 

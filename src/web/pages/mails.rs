@@ -173,8 +173,8 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             .items
             .into_iter()
             .map(|mail| {
-                let head = heads.remove(&mail.id);
-                Row::new(mail, head, now)
+                let sender = heads.remove(&mail.id);
+                Row::new(mail, sender, now)
             })
             .collect(),
         first,

@@ -1,6 +1,7 @@
 //! HTML: what the finder reads against the whole document's DOM, as scraper has it.
 
 use alertbridge::extract::{Extracted, NoAlert};
+use encoding_rs::WINDOWS_1252;
 use scraper::{ElementRef, Html};
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ pub fn check(data: &[u8]) {
     if data.len() > MOST_FOR_THE_DOM {
         return;
     }
-    let document = String::from_utf8_lossy(data);
+    let document = decoded(data);
     let seen = in_the_dom(&document);
     match extraction.found {
         // Nothing that a browser would see is passed over in silence.
@@ -43,6 +44,16 @@ pub fn check(data: &[u8]) {
         Extracted::Unreadable { .. } => {}
         other @ Extracted::NoAlert(NoAlert::OtherSender(_)) => panic!("{other:?}"),
     }
+}
+
+/// As it is read: bytes that are not UTF-8 are windows-1252.
+fn decoded(data: &[u8]) -> String {
+    data.utf8_chunks()
+        .flat_map(|chunk| {
+            let rest = WINDOWS_1252.decode_without_bom_handling(chunk.invalid()).0;
+            [chunk.valid().to_owned(), rest.into_owned()]
+        })
+        .collect()
 }
 
 /// Type and text of the script elements with the id.
