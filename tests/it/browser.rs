@@ -252,7 +252,7 @@ impl Tab {
                 .count()
         };
         let history = self.ask("Page.getNavigationHistory", &json!({}));
-        let at = history["currentIndex"].as_u64().unwrap() as usize;
+        let at = usize::try_from(history["currentIndex"].as_u64().unwrap()).unwrap();
         let entry = &history["entries"][at - 1]["id"];
         let before = arrivals(&self.browser.said.lock().unwrap());
         self.ask("Page.navigateToHistoryEntry", &json!({ "entryId": entry }));

@@ -303,7 +303,7 @@ fn of_bot(step: &Step, action: Action, reply: &Reply) -> Verdict {
     };
     receiver.judge(
         &Parcel {
-            receipt: Some("C1/1405894322.000001"),
+            receipt: (action != Action::Trigger).then_some("C1/1405894322.000001"),
             ..parcel(&notification, step)
         },
         reply,
