@@ -28,6 +28,7 @@ async fn no_page_is_kept_waiting_by_those_before_it_or_in_other_tabs() {
 
     let others: Vec<_> = (0..7).map(|_| tab.beside(Look::default())).collect();
     for other in &others {
+        other.front();
         other.go(&bed.at("/"));
         other.until(IS_LIVE);
     }
