@@ -80,9 +80,9 @@ pub const STAGE: &str = "stage";
 /// The labels that a mail itself gives its alert.
 #[derive(Debug, Clone, Copy)]
 pub enum Said<'a> {
-    /// What it states about its incident.
+    /// The mail states these labels of its incident.
     Incident(&'a Labels),
-    /// The incident could not be read: what the mail is called.
+    /// The incident could not be read: these labels say what the mail is called.
     Unread(&'a Labels),
 }
 

@@ -100,8 +100,8 @@ pub trait Receiver: Send + Sync {
         false
     }
 
-    /// Whether the end of an incident is told for every receipt of it: an alert that the vendor knows
-    /// by its receipt alone is ended by no other.
+    /// Whether the end of an incident is told for every receipt of it: an alert that the vendor
+    /// knows by its receipt alone is ended by no other.
     fn ends_each(&self, _parcel: &Parcel<'_>) -> bool {
         false
     }

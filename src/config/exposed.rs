@@ -56,8 +56,8 @@ fn is_loopback(place: &str) -> bool {
 }
 
 /// The secrets' files that users other than this program's may read. A group may read one that is
-/// another user's, since the program needs that itself, and one that root gave to a group: root asks
-/// on behalf of the service, whose group it is.
+/// another user's, since the program needs that itself, and one that root gave to a group: root
+/// asks on behalf of the service, whose group it is.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {

@@ -55,8 +55,8 @@ fn over_its_preset(webhook: &mut Node, key: &str) -> Option<Problem> {
     }
 }
 
-/// Where the end goes below the preset's address, it goes below the one that is written in its
-/// place: a proxy that is told of an alert is told of its end.
+/// Lets the end of an alert follow an address that is written over the preset's: a proxy that is
+/// told of an alert is told of its end.
 fn follow(webhook: &mut Node, preset: &mut Node) {
     let Some(Value::Scalar(own)) = below(webhook, "url").map(|node| node.value.clone()) else {
         return;

@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(read["id"][0], text);
             assert_eq!(read["b"], format!("\" {text}"));
         }
-        // What 64 bits hold is a number, and so is what is none of integers.
+        // An integer that 64 bits hold stays a number, and so does any number with a fraction.
         for text in [
             "18446744073709551615",
             "-9223372036854775808",

@@ -87,7 +87,7 @@ impl Run<'_> {
         }
     }
 
-    /// What is encoded; none where it is no base64.
+    /// The bytes that the word encodes, or `None` if it is not valid base64.
     fn bytes(&self) -> Option<Vec<u8>> {
         if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") {
             // Each word of base64 may be padded.

@@ -25,7 +25,7 @@ impl Phase {
         }
     }
 
-    /// What people call it.
+    /// The name of the state for people.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Firing => "open",

@@ -163,8 +163,8 @@ pub(super) fn pattern(text: &str) -> String {
 }
 
 /// The receipt of the last page before it in its episode that has one, which is the `detail` of a
-/// delivered page. A trigger has one where its target was already told, as of an update. A column of
-/// `deliveries`, in SQL for both databases.
+/// delivered page. A trigger has one if its target was already told, as an update's is. It is a
+/// column of `deliveries`, in SQL for both databases.
 macro_rules! receipt {
     () => {
         "(SELECT told.detail FROM deliveries AS told

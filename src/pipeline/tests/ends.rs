@@ -1,5 +1,5 @@
-//! The end of an incident: it is as severe as what it ends, and lists call it what broke, though the
-//! mail that says so says that all is well.
+//! The end of an incident is as severe as what it ends, and lists call it what broke, although its
+//! mail says that all is well.
 
 use std::{fs, path::Path};
 

@@ -114,7 +114,7 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
 
     let Some(over) = over else {
         let all: Vec<String> = all_over();
-        // What follows the word in the Subject is no part of it.
+        // The word ends where it ends: the rest of the Subject does not belong to the status.
         let one_word = all.join("|").replace(".*", r"\w*");
         let regex =
             format!(r"(?i)^(?<before>.*?)\W*\b(?<state>{word}|{one_word})\b\W*(?<after>.*)$");

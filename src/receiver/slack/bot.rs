@@ -1,8 +1,8 @@
 //! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>,
 //! `chat.update`.
 //!
-//! With `update_message`, an incident is one message: an update edits the trigger's message, and its
-//! resolve does so and is a reply in its thread. If that message is not known (an incoming webhook
+//! With `update_message`, an incident is one message: an update edits the trigger's message, and
+//! its resolve does so and is a reply in its thread. If that message is not known (an incoming webhook
 //! posted it) or no longer exists, the resolve is a message of its own.
 
 use serde_json::Value;

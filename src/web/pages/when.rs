@@ -51,8 +51,8 @@ pub fn span(length: SignedDuration) -> String {
     }
 }
 
-/// Until when a mute that began to hold at a time does so. A mute that never ends has a time all the
-/// same, a year later, beyond which its end is not looked for.
+/// Says until when a mute holds that began at a time. A mute that never ends has an end all the
+/// same, a year later, because none is looked for beyond that.
 pub fn held_until(until: Timestamp, since: Timestamp, now: Timestamp) -> String {
     if is_endless(until, since) {
         "as long as its route is muted".to_owned()
