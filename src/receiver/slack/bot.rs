@@ -2,8 +2,8 @@
 //! `chat.update`.
 //!
 //! With `update_message`, an incident is one message: an update edits the trigger's message, and
-//! its resolve does so and is a reply in its thread. If that message is not known (an incoming webhook
-//! posted it) or no longer exists, the resolve is a message of its own.
+//! its resolve does so and is a reply in its thread. If that message is not known (an incoming
+//! webhook posted it) or no longer exists, the resolve is a message of its own.
 
 use serde_json::Value;
 
