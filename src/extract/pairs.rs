@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Serialize, Serializer};
+use unicode_normalization::UnicodeNormalization;
 
 /// The longest label, in characters.
 pub const LONGEST_LABEL: usize = 60;
@@ -14,7 +15,9 @@ const LONGEST_VALUE: usize = 4 << 10;
 pub(super) const MAX_PAIRS: usize = 2_000;
 
 /// What leads a line of a list, and belongs to no label.
-const BULLETS: [char; 7] = ['-', '*', '•', '·', '‣', '–', '▪'];
+const BULLETS: [char; 14] = [
+    '-', '*', '•', '·', '‣', '–', '▪', '■', '□', '●', '○', '◆', '◇', '・',
+];
 
 /// The pairs of a mail, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,7 +123,8 @@ impl Serialize for Pairs {
     }
 }
 
-/// A label as it is compared: in lower case, without what dresses it up.
+/// A label as it is compared: in upper case, in which `ß` is `SS` as well, its accents composed
+/// (NFC), and without what dresses it up.
 fn looked_up(label: &str) -> String {
     let bare = undressed(label);
     let mut out = String::with_capacity(bare.len());
@@ -129,9 +133,12 @@ fn looked_up(label: &str) -> String {
             out.push(' ');
         }
         let seen = word.chars().filter(|c| !is_unseen(*c));
-        out.extend(seen.flat_map(char::to_lowercase));
+        out.extend(seen.flat_map(char::to_uppercase));
     }
-    out
+    if out.is_ascii() {
+        return out;
+    }
+    out.nfc().collect()
 }
 
 /// A label without bullets before it, and without a colon or dots that lead to it behind.
@@ -162,6 +169,11 @@ fn is_unseen(c: char) -> bool {
 /// The first of these marks decides.
 pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
     let line = line.trim_matches(is_blank);
+    if let Some((label, value)) = bracketed(line)
+        && let Some(pair) = laid_out(label, value)
+    {
+        return Some(pair);
+    }
     let (label, value) = split(line, tab)?;
     let emphasised = label.starts_with('*');
     let value = match value.trim_start().strip_prefix("**") {
@@ -173,6 +185,12 @@ pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
     };
 
     made(label, value)
+}
+
+/// `【label】value`, as Japanese mails have it.
+fn bracketed(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
+    line.strip_prefix('【')?.split_once('】')
 }
 
 /// A pair of a label and a value that stand in cells of their own.
@@ -306,6 +324,12 @@ mod tests {
                 "OPEN",
             ),
             ("状態：異常", "状態", "異常"),
+            ("・状態：異常", "状態", "異常"),
+            ("■ 状態: 異常", "状態", "異常"),
+            ("● Status: OPEN", "Status", "OPEN"),
+            ("【状態】異常", "状態", "異常"),
+            ("■【状態】：異常", "状態", "異常"),
+            ("【状態】", "状態", ""),
         ] {
             assert_eq!(
                 pair(line, true),
@@ -335,6 +359,23 @@ mod tests {
         let pairs = Pairs::of("Alert\u{200b} ID\u{200e}: 7\n");
         assert_eq!(pairs.get("alert id"), Some("7"));
         assert_eq!(pairs.get("\u{200f}Alert ID:"), Some("7"));
+    }
+
+    #[test]
+    fn a_label_is_the_same_in_any_case_and_however_its_accents_are_written() {
+        for (written, looked_up) in [
+            ("Größe", "GRÖSSE"),
+            ("GRÖSSE", "größe"),
+            ("Große", "GROSSE"),
+            ("Gro\u{308}ße", "Größe"),
+            ("Größe", "GRO\u{308}SSE"),
+            ("Κατάστασις", "ΚΑΤΆΣΤΑΣΙΣ"),
+            ("État", "e\u{301}tat"),
+            ("ＳＴＡＴＵＳ", "ｓｔａｔｕｓ"),
+        ] {
+            let pairs = Pairs::of(&format!("{written}: 5\n"));
+            assert_eq!(pairs.get(looked_up), Some("5"), "{written} {looked_up}");
+        }
     }
 
     #[test]

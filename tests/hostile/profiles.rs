@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path, time::Instant};
 
+use alertbridge::{config::Config, profile::Profiles};
+
 use super::{alone, checks};
 
 const HEADER: &str = "From: a@example.com\r\nMIME-Version: 1.0\r\n";
@@ -33,6 +35,11 @@ fn dear() -> Vec<(&'static str, String)> {
         ("nested tags", html(fill("<div>"))),
         ("nested tables", html(fill("<table><tr><td>"))),
         ("rows", html(fill("<tr><td>a<td>b"))),
+        ("empty cells", html(fill("<td>"))),
+        (
+            "empty cells, then one that is not",
+            html(fill("<td>") + "a"),
+        ),
         (
             "cells of one row",
             html(format!("<table><tr>{}", fill("<td>a"))),
@@ -113,6 +120,26 @@ fn half_a_megabyte_costs_little_however_it_is_written() {
         assert!(contents.text.len() <= (512 << 10) + 4, "{what}");
         drop(contents);
         println!("{what}: {:.1} ms", took * 1e3);
+    }
+}
+
+/// Each short match could have the rest of the text looked through for a longer one.
+#[test]
+fn an_item_has_no_more_looked_through_than_lies_near() {
+    let _alone = alone();
+    let settings = "profiles:\n- name: far\n  match: { from: [a@example.com] }\n  each: { text: \
+                    '(?s)A(\\d*)(?:.*Z)?', section: '(?s)B(?<b>\\d*)(?:.*Z)?' }\n  \
+                    fields: { key: '{{ item.section.b }}', status: on }\n";
+    let settings = Config::profiles_of(settings).unwrap();
+    let profiles = Profiles::compile(&settings).unwrap();
+    let profile = profiles.get("far").unwrap();
+    for text in ["AB", "A1 B2 ", "A", "B", &format!("A{}", "x".repeat(1_000))] {
+        let mail = format!("{HEADER}\r\n{}", text.repeat((512 << 10) / text.len()));
+        let begun = Instant::now();
+        let found = profile.read(mail.as_bytes());
+        let took = begun.elapsed().as_secs_f64();
+        println!("{text:.8}: {:.1} ms, {} items", took * 1e3, found.len());
+        assert!(took < MOST, "{text:.8} took {took} s");
     }
 }
 
