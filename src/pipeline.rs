@@ -160,6 +160,7 @@ impl Pipeline {
             authenticity,
             checks: 0,
             released: None,
+            decided_at: None,
         };
 
         Ok(ids.into_iter().zip(mails).map(stored).collect())

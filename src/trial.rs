@@ -186,6 +186,7 @@ impl Trial {
                 authenticity,
                 checks: 0,
                 released,
+                decided_at: None,
             };
             Read {
                 name,

@@ -86,6 +86,7 @@ impl Bridge {
                 authenticity: Authenticity::off(),
                 checks: 0,
                 released: None,
+                decided_at: None,
             };
             let reading = self.rules.read(&mail.message);
             let now = mail.message.arrived_at;

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{asker, options, remote::Remote, store};
+use super::{asker, options, remote::Remote, store, table};
 use crate::{
     config::{Config, Files},
     delivery::{DeliveryId, DeliveryState},
@@ -189,8 +189,8 @@ impl Desk for OnRecord {
     }
 
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
-        let many = if ids.len() == 1 { "mail" } else { "mails" };
-        let subject = format!("{} {many}: {}", ids.len(), numbers(&ids));
+        let mails = table::count(ids.len() as u64, "mail");
+        let subject = format!("{mails}: {}", numbers(&ids));
         let work = self.store.discard_mails(ids, now);
         recorded(&*self.store, "mails.discard", subject, now, work).await
     }

@@ -166,6 +166,7 @@ impl Remote {
             authenticity: mail.row.authenticity.clone(),
             checks: 0,
             released: mail.row.released.clone(),
+            decided_at: None,
         };
 
         Ok((mail.row, stored))
@@ -265,7 +266,7 @@ impl Desk for Remote {
             match self.post::<Value>(&path, &Value::Null).await {
                 Ok(_) => retried.push(id),
                 Err(StoreError::Refused(_)) if all => {}
-                Err(error) => return Err(midway(error, "pending again", &retried)),
+                Err(error) => return Err(midway(error, "became pending again", &retried)),
             }
         }
         retried.sort_unstable();
@@ -400,7 +401,7 @@ fn midway(error: StoreError, done: &str, ids: &[impl ToString]) -> StoreError {
         return error;
     }
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let said = format!("{error}; before that, {} became {done}", ids.join(", "));
+    let said = format!("{error}; before that, {} {done}", ids.join(", "));
     match error {
         StoreError::Missing(_) => StoreError::Missing(said),
         _ => StoreError::Refused(said),

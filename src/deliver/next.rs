@@ -295,8 +295,8 @@ pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
 mod tests {
     use super::*;
 
-    /// Every list of up to four receipts, and of each whether it is ended, refused, or refused
-    /// after another try.
+    /// Every list of up to four receipts is tried, each of them ended, refused, or refused after
+    /// another try.
     #[test]
     fn each_of_several_alerts_is_ended_once_in_order_and_one_that_is_refused_fails_the_whole() {
         for length in 0..=4_u32 {

@@ -40,7 +40,7 @@ pub struct Contents {
     pub attachments: Vec<Attachment>,
     /// What kept a part from being read.
     pub obstacle: Option<String>,
-    /// That the text is longer than what was read of it.
+    /// What says that the text is longer than what was read of it, where it is.
     pub cut: Option<String>,
     html: Vec<String>,
     html_is_cut: bool,
@@ -206,7 +206,7 @@ fn begins_as_html(text: &str) -> bool {
     })
 }
 
-/// Whether there was more.
+/// Cuts a text that is longer, and says whether it was.
 fn cut(text: &mut String, longest: usize) -> bool {
     let is_longer = text.len() > longest;
     if is_longer {

@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, sync::LazyLock};
 use regex::{Captures, Regex};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 
@@ -36,7 +36,10 @@ fn long_integers_as_text(text: &str) -> Cow<'_, str> {
     });
 
     let mut runs = text.as_bytes().split(|byte| !byte.is_ascii_digit());
-    if runs.all(|run| run.len() < SHORTEST_LONG) {
+    // A quoted number where none may stand, such as a key, would make invalid JSON valid.
+    if runs.all(|run| run.len() < SHORTEST_LONG)
+        || serde_json::from_str::<IgnoredAny>(text).is_err()
+    {
         return text.into();
     }
 

@@ -282,6 +282,7 @@ mod tests {
             authenticity: Authenticity::off(),
             checks: 0,
             released: None,
+            decided_at: None,
         }
     }
 

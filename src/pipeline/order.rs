@@ -136,6 +136,7 @@ mod tests {
             authenticity: Authenticity::off(),
             checks: 0,
             released: None,
+            decided_at: None,
         };
         (reading, mail)
     }

@@ -179,6 +179,7 @@ mod tests {
             authenticity: Authenticity::unproven(verdict, "test"),
             checks: 0,
             released: None,
+            decided_at: None,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Mail → what it tells of, by a profile's recipe. Pure.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use indexmap::IndexMap;
 use jiff::{Timestamp, tz::TimeZone};
@@ -160,11 +163,13 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
     };
 
     let rest = pieces.rest;
+    // Items that say the same are told apart by their count alone: the place among all of them would
+    // make one that no digest can read another incident with each.
+    let mut alike: HashMap<String, usize> = HashMap::new();
     let mut found: Vec<Found> = pieces
         .all
         .into_iter()
-        .enumerate()
-        .map(|(place, piece)| {
+        .map(|piece| {
             let context = sheet.context.with(&piece.item);
             item(recipe, &sheet, &piece.item, &context).unwrap_or_else(|reason| {
                 let reason = match (&recipe.json, &sheet.json, &sheet.obstacle) {
@@ -180,7 +185,10 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
                 let key = if let Item::Mail = &piece.item {
                     key_of_mail(profile, recipe, &sheet, &mail)
                 } else {
-                    let said = format!("{place}\0{}", piece.said());
+                    let said = piece.said();
+                    let count = alike.entry(said.clone()).or_default();
+                    *count += 1;
+                    let said = format!("{count}\0{said}");
                     key_of(profile, recipe, &sheet, &context, said.as_bytes())
                 };
                 let json = incident(&sheet, &piece.item, &IndexMap::new());

@@ -749,6 +749,18 @@ fn items_that_read_alike_are_told_one_by_one() {
     );
     let different: BTreeSet<_> = keys.iter().collect();
     assert_eq!((keys.len(), different.len()), (3, 3));
+    for items in [
+        r#"{},{"id":1}"#,
+        r#"{"id":1},{}"#,
+        r#"{"id":1},{"id":2},{}"#,
+    ] {
+        let mail = format!("From: a@b.c\n\n{{\"a\": [{items}]}}");
+        assert_eq!(
+            unparsed_keys(&profile, mail.as_bytes()),
+            keys[..1],
+            "what can be read before it does not make it another"
+        );
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub struct Settings {
     /// `https://slack.com/api`.
     pub bot_api_url: Option<String>,
     /// Whether the bot edits the trigger's message when its incident is updated or resolved, and
-    /// replies to a resolve in its thread.
+    /// says so in its thread (an update is shown in the channel as well).
     pub update_message: Option<bool>,
     /// Whether it is notified when an incident is resolved.
     pub send_resolved: DefaultOn,

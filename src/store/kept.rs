@@ -86,9 +86,9 @@ pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-/// So much of a compressed mail holds its beginning: a block has at most 128 KiB.
+/// How much of a compressed mail is read for its beginning, in bytes: a block has at most 128 KiB.
 pub(super) const PACKED_HEAD: i32 = 160 << 10;
-/// So much of its beginning is read: a header that is longer is read in part.
+/// How much of its beginning is read, in bytes: a header that is longer is read in part.
 const HEAD: u64 = 64 << 10;
 
 /// Decompresses the beginning of a mail, from the beginning of what it was compressed to.

@@ -49,6 +49,10 @@ pub struct IncidentRow {
     pub incident_id: String,
     pub kind: Kind,
     pub phase: Phase,
+    /// Whether a person can end it at whoever was told. An alert that could not be read is open
+    /// nowhere here, and may be so there.
+    #[serde(skip)]
+    pub can_end: bool,
     pub status: String,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub newest: Option<Timestamp>,

@@ -1,6 +1,6 @@
 //! Mails as they are read back from the store.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::message::{Authenticity, MailId, Message, Release};
 
@@ -14,6 +14,8 @@ pub struct StoredMail {
     pub checks: u32,
     /// Who released it from the quarantine, if anybody did.
     pub released: Option<Release>,
+    /// When it was decided, which is when the quarantine took it if it is there.
+    pub decided_at: Option<Timestamp>,
 }
 
 /// The bytes that a batch of mails may have when read back, not counting its last mail.

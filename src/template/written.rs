@@ -44,9 +44,16 @@ const ABBREVIATIONS: [(&str, i32); 28] = [
     ("PDT", -420),
 ];
 
+/// The longest text that is looked at, in bytes: no sender takes as much for a time, and each word of
+/// it is tried as its zone.
+const LONGEST: usize = 200;
+
 /// Parses a time. The error is a sentence.
 pub fn parse(text: &str, format: Option<&str>, zone: &TimeZone) -> Result<Timestamp, String> {
     let text = text.trim();
+    if text.len() > LONGEST {
+        return Err(format!("`{text:.80}…` is too long for a time"));
+    }
     match format {
         None => plainly(text, zone).ok_or_else(|| {
             format!(
@@ -226,6 +233,12 @@ fn zone_behind<'a>(text: &'a str, given: &TimeZone) -> (&'a str, Option<TimeZone
 /// What an abbreviation means: what it is in the zone that is given, else what it is everywhere,
 /// else that zone, unless it is none but UTC.
 fn meant_by(word: &str, given: &TimeZone) -> Option<TimeZone> {
+    // Half of the day is no zone: taken for one, five in the afternoon would be five in the morning.
+    let halves = ["AM", "PM", "A", "P"];
+    if halves.iter().any(|half| half.eq_ignore_ascii_case(word)) {
+        return None;
+    }
+
     within(given, word)
         .or_else(|| offset_of(word))
         .map(TimeZone::fixed)
@@ -381,6 +394,30 @@ mod tests {
             assert!(read(&text, None).is_err());
             let why = read(&text, Some("%Y-%m-%d %H:%M:%S %Z")).unwrap_err();
             assert!(why.contains(word), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_half_of_the_day_is_no_zone() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for half in ["AM", "PM", "pm", "p", "(PM)"] {
+            let text = format!("2026-11-28 05:10:00 {half}");
+            for format in [None, Some("%Y-%m-%d %H:%M:%S %Z")] {
+                assert!(parse(&text, format, &berlin).is_err(), "{text} {format:?}");
+            }
+        }
+        let told = Some("%Y-%m-%d %I:%M:%S %p %Z");
+        let time = parse("2026-11-28 05:10:00 PM CET", told, &berlin).unwrap();
+        assert_eq!(time.to_string(), "2026-11-28T16:10:00Z");
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_for_a_time_is_not_looked_through() {
+        let text = "CET ".repeat(100_000) + "2026-11-28 05:10:00";
+        for format in [None, Some("%Y-%m-%d %H:%M:%S %Z"), Some("%Y")] {
+            let why = read(&text, format).unwrap_err();
+            assert!(why.contains("too long"), "{why}");
+            assert!(why.len() < LONGEST, "{why}");
         }
     }
 

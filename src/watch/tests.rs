@@ -119,6 +119,7 @@ impl Night {
                 authenticity: Authenticity::off(),
                 checks: 0,
                 released: None,
+                decided_at: None,
             }),
             now,
         };

@@ -1,7 +1,7 @@
 //! What stands between a request and what it asks for: it is signed in, its body is bounded, and
 //! what it does it does on purpose.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::constant_time;
 use axum::{
@@ -42,8 +42,8 @@ pub(super) struct Peer(pub IpAddr);
 pub(super) struct Secure(pub bool);
 
 /// What a request has done: the next page says so, once.
-#[derive(Clone, Copy)]
-pub(super) struct Done(pub &'static str);
+#[derive(Clone)]
+pub(super) struct Done(pub Cow<'static, str>);
 
 /// Lets through who is known, and says to everybody else how to sign in.
 pub(super) async fn signed_in(

@@ -13,13 +13,13 @@ use crate::settings::nearest;
 /// A field that there is none of: what was probably meant, and all that there are.
 pub fn unknown(name: &str, known: &[&str]) -> Problem {
     let meant = nearest(name, known.iter().copied());
-    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
+    let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean `{meant}`?)"));
     let there = if known.is_empty() {
         "nothing can be asked for here".to_owned()
     } else {
         format!("there are {}", known.join(", "))
     };
-    Problem::bad(format!("there is no `{name}`; {meant}{there}"))
+    Problem::bad(format!("there is no `{name}`{meant}; {there}"))
 }
 
 /// A field with a value that it does not take.
@@ -61,7 +61,7 @@ fn misplaced(rejection: &PathRejection) -> String {
         ErrorKind::ParseError { value, .. }
         | ErrorKind::ParseErrorAtKey { value, .. }
         | ErrorKind::ParseErrorAtIndex { value, .. } => {
-            format!("there is nothing at `{value}`: a number stands there")
+            format!("`{value}` is not a number, and a number belongs there")
         }
         other => format!("the path is not valid: {other}"),
     }

@@ -62,10 +62,11 @@ impl Fields {
     }
 
     /// Refuses what is none of these: a filter that is not understood would show everything. Every
-    /// page may be told what was done just before.
+    /// page may be told what was done just before, and its script not to follow what happens.
     pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
         let mut names = self.0.keys().map(String::as_str);
-        let stranger = names.find(|name| *name != "done" && !known.contains(name));
+        let of_every_page = ["done", "live"];
+        let stranger = names.find(|name| !of_every_page.contains(name) && !known.contains(name));
         stranger.map_or(Ok(()), |name| Err(unknown(name, known)))
     }
 

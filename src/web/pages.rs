@@ -3,7 +3,7 @@
 //! Each is plain HTML that works without a script. `frame` is what is around them, the templates
 //! are in `templates/`; every text they print is made safe in `plain`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Router,
@@ -112,7 +112,8 @@ fn back(admin: &Admin, request: &Request) -> Option<String> {
 }
 
 /// Where somebody is led who has done something: the page says so.
-fn done(path: &str, word: &'static str) -> Response {
+fn done(path: &str, word: impl Into<Cow<'static, str>>) -> Response {
+    let word = word.into();
     let between = if path.contains('?') { '&' } else { '?' };
     let to = Redirect::to(&format!("{path}{between}done={word}"));
     (Extension(Done(word)), to).into_response()

@@ -156,7 +156,7 @@ async fn a_field_that_there_is_none_of_or_a_value_that_it_does_not_take_is_refus
     for (asked, said) in [
         (
             "incidents?sate=open",
-            "there is no `sate`; did you mean `state`? there are state, severity, profile, \
+            "there is no `sate` (did you mean `state`?); there are state, severity, profile, \
              receiver, q, limit, cursor",
         ),
         ("audit?by=ann", "there is no `by`; there are limit, cursor"),
@@ -186,7 +186,7 @@ async fn a_field_that_there_is_none_of_or_a_value_that_it_does_not_take_is_refus
         ),
         (
             "mails/abc",
-            "there is nothing at `abc`: a number stands there",
+            "`abc` is not a number, and a number belongs there",
         ),
     ] {
         let path = format!("/api/v1/{asked}");

@@ -113,7 +113,7 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
     assert_eq!(midway.status.code(), Some(1));
     let error = String::from_utf8_lossy(&midway.stderr).into_owned();
     assert!(
-        error.contains("99") && error.contains("before that, 2 became expired"),
+        error.contains("99") && error.contains("before that, 2 expired"),
         "{error}"
     );
 

@@ -25,6 +25,7 @@ fn mail(verdict: Verdict) -> StoredMail {
         authenticity,
         checks: 0,
         released: None,
+        decided_at: None,
     }
 }
 

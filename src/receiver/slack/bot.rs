@@ -1,9 +1,11 @@
 //! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>,
 //! `chat.update`.
 //!
-//! With `update_message`, an incident is one message: an update edits the trigger's message, and
-//! its resolve does so and is a reply in its thread. If that message is not known (an incoming
-//! webhook posted it) or no longer exists, the resolve is a message of its own.
+//! With `update_message`, an incident is one message: an update and a resolve edit the trigger's
+//! message and, since Slack tells nobody of an edit, are replies in its thread as well. An update
+//! shows in the channel, too (`reply_broadcast`): it concerns whoever is on call. If the trigger's
+//! message is not known (an incoming webhook posted it) or no longer exists, either is a message of
+//! its own.
 
 use serde_json::Value;
 
@@ -116,6 +118,9 @@ impl Bot {
             }
             Part::Reply(Posted { channel, ts }) => {
                 body["thread_ts"] = ts.into();
+                if parcel.notification.action == Action::Trigger {
+                    body["reply_broadcast"] = true.into();
+                }
                 ("chat.postMessage", channel.to_owned())
             }
         };
@@ -177,7 +182,8 @@ impl Bot {
         needs_it.then_some("<the trigger's channel>/<the trigger's ts>")
     }
 
-    /// A reply announces the resolve to those who follow the thread.
+    /// A reply announces the resolve to those who follow the thread. A trigger has one only where it
+    /// updates what was told, which a trial does not know of.
     pub(super) fn second_step(&self, action: Action) -> Option<Step> {
         (action == Action::Resolve && self.update_message).then_some(Step::Reply)
     }
@@ -212,10 +218,17 @@ impl Bot {
             json["error"].as_str(),
             self.part(parcel),
         ) {
-            (Some(true), _, Part::Edit(_)) if success && action == Action::Resolve => {
+            // A change by itself is silent: the page about it goes to whoever is on call for it.
+            (Some(true), _, Part::Edit(_)) if success && action != Action::Change => {
                 Verdict::Partly {
                     next: Step::Reply,
                     detail: "the trigger's message is edited, a reply in its thread is next".into(),
+                }
+            }
+            // What later updates and the resolve edit is the trigger's message, not this reply.
+            (Some(true), _, Part::Reply(_)) if success && action == Action::Trigger => {
+                Verdict::Delivered {
+                    receipt: parcel.receipt.map(ToOwned::to_owned),
                 }
             }
             (Some(true), ..) if success => Verdict::Delivered {

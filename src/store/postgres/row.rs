@@ -10,6 +10,7 @@ use tokio_postgres::{Row, types::FromSql};
 use super::connection::failure;
 use crate::{
     delivery::Target,
+    incident::Phase,
     label::title_of,
     message::Message,
     silence::Silence,
@@ -96,6 +97,7 @@ pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
         authenticity: json_at(row, "authenticity")?,
         checks: u32::try_from(at::<i64>(row, "checks")?).unwrap_or(u32::MAX),
         released: optional_json_at(row, "released")?,
+        decided_at: optional_time_at(row, "decided_at")?,
     })
 }
 
@@ -120,10 +122,12 @@ pub(super) fn claim_row(row: &Row) -> Result<Claim, StoreError> {
 
 pub(super) fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
     let kind: Kind = word_at(row, "kind")?;
+    let phase: Phase = word_at(row, "phase")?;
     Ok(IncidentRow {
         incident_id: at(row, "incident_id")?,
         kind,
-        phase: kind.looked_at(word_at(row, "phase")?),
+        phase: kind.looked_at(phase),
+        can_end: phase == Phase::Firing,
         status: at(row, "status")?,
         newest: optional_time_at(row, "newest")?,
         episode: at(row, "episode")?,

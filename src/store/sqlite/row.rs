@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     delivery::Target,
-    incident::State,
+    incident::{Phase, State},
     label::title_of,
     message::Message,
     silence::Silence,
@@ -90,15 +90,18 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
         authenticity: json_at(row, "authenticity")?,
         checks: row.get("checks")?,
         released: optional_json_at(row, "released")?,
+        decided_at: optional_time_at(row, "decided_at")?,
     })
 }
 
 pub(super) fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     let kind: Kind = word_at(row, "kind")?;
+    let phase: Phase = word_at(row, "phase")?;
     Ok(IncidentRow {
         incident_id: row.get("incident_id")?,
         kind,
-        phase: kind.looked_at(word_at(row, "phase")?),
+        phase: kind.looked_at(phase),
+        can_end: phase == Phase::Firing,
         status: row.get("status")?,
         newest: optional_time_at(row, "newest")?,
         episode: row.get("episode")?,

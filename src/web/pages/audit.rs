@@ -56,7 +56,7 @@ impl Row {
             "mails.release" => ("release mail", "released mail", at("/mails")),
             "mails.discard" if number => ("discard mail", "discarded mail", at("/mails")),
             "mails.discard" => ("discard", "discarded", None),
-            "deliveries.retry" => ("send again page", "sent again page", at("/deliveries")),
+            "deliveries.retry" => ("resend page", "resent page", at("/deliveries")),
             "deliveries.discard" => ("discard page", "discarded page", at("/deliveries")),
             "silences.add" => (
                 "silence",

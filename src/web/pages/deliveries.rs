@@ -190,7 +190,7 @@ fn place(row: &DeliveryRow) -> String {
 /// In place of a question about a delivery that has gone on since.
 fn moot(row: &DeliveryRow, what: &str) -> Question {
     let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
-    let title = format!("There is nothing to {what} of page {}", row.id);
+    let title = format!("Page {} can no longer be {what}", row.id);
     Question::moot(title, vec![sentence(&words)], place(row))
 }
 
@@ -202,7 +202,7 @@ async fn ask_retry(
     let view = View::new(&admin, &who, "Deliveries", &Fields::default());
     let row = deliveries::show(&admin, id).await?;
     if !can_retry(row.state) {
-        return moot(&row, "send again").ask(&view).await;
+        return moot(&row, "sent again").ask(&view).await;
     }
 
     Question {
@@ -230,7 +230,7 @@ async fn ask_discard(
     let view = View::new(&admin, &who, "Deliveries", &Fields::default());
     let row = deliveries::show(&admin, id).await?;
     if !can_discard(row.state) {
-        return moot(&row, "discard").ask(&view).await;
+        return moot(&row, "discarded").ask(&view).await;
     }
 
     Question {

@@ -9,7 +9,7 @@ use axum::{
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use serde::Serialize;
 
-use super::{asset, plain, trust::Trust, when::When};
+use super::{asset, mails, plain, trust::Trust, when::When};
 use crate::{
     telemetry,
     web::{
@@ -145,6 +145,13 @@ const NOTICES: [(&str, &str); 10] = [
     ("nothing", "There was nothing left to do."),
 ];
 
+fn notice(done: &str) -> Option<Notice> {
+    let found = NOTICES.iter().find(|(word, _)| *word == done);
+    found
+        .map(|(_, text)| Notice::from(*text))
+        .or_else(|| mails::discarded(done).map(Notice::from))
+}
+
 impl<'a> View<'a> {
     /// Of a page at an address whose query may say what was done just before. It is believed where
     /// the browser says the same, which it does once: an address can be opened again, or be sent
@@ -152,12 +159,11 @@ impl<'a> View<'a> {
     pub fn new(admin: &'a Admin, who: &'a Who, here: &'static str, fields: &Fields) -> Self {
         let done = fields.get("done");
         let done = done.filter(|_| done == who.done.as_deref());
-        let found = NOTICES.iter().find(|(word, _)| done == Some(word));
         Self {
             admin,
             who,
             here,
-            notice: found.map(|(_, text)| Notice::from(*text)),
+            notice: done.and_then(notice),
         }
     }
 

@@ -79,6 +79,8 @@ struct Shown {
     doubt: Option<&'static str>,
     facts: Vec<Fact>,
     silence_href: String,
+    /// What a person who ends it by hand presses.
+    end: Option<&'static str>,
     /// Whether something did not arrive that can be sent again.
     again: bool,
     told: Vec<Told>,
@@ -147,6 +149,10 @@ impl Shown {
             severity: Severity::new(&incident.severity),
             open,
             unread,
+            end: match unread {
+                None => open.then_some("Resolve by hand"),
+                Some(_) => (row.can_end && !told.is_empty()).then_some("End it where it was told"),
+            },
             doubt: doubt(its),
             facts: facts(&incident, now),
             silence_href: address("/silences/new", &[("matchers", &looks_like(its))]),

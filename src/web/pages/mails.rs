@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawQuery, State},
-    response::{IntoResponse as _, Redirect},
     routing::get,
 };
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use super::{
     Answer, address,
     confirm::Question,
+    done,
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
@@ -44,10 +44,8 @@ pub fn router() -> Router<Arc<Admin>> {
         .route("/mails/discard", get(ask_discard).post(discard))
 }
 
-/// What the list may be asked, and what it says of mails that were discarded just before.
-const FIELDS: [&str; 8] = [
-    "q", "outcome", "profile", "ingress", "canary", "cursor", "gone", "later",
-];
+/// What the list may be asked.
+const FIELDS: [&str; 6] = ["q", "outcome", "profile", "ingress", "canary", "cursor"];
 
 #[derive(Serialize)]
 struct Data {
@@ -134,6 +132,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         q: fields.get("q").map(ToOwned::to_owned),
         without_canaries: fields.get("canary").is_none(),
     };
+    let seen_at = admin.clock.now().to_string();
     let found = mails::list(&admin, &query, &walk(&fields)).await?;
     let lately = conditions::lately(&admin).await?;
     let ingresses = conditions::ingresses_by(&admin, &lately);
@@ -145,7 +144,12 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let discard_href = newest.map(|newest| {
         let ingress = fields.get("ingress").unwrap_or_default();
         let up_to = newest.id.to_string();
-        address("/mails/discard", &[("ingress", ingress), ("up_to", &up_to)])
+        let seen = [
+            ("ingress", ingress),
+            ("up_to", &up_to),
+            ("seen_at", &seen_at),
+        ];
+        address("/mails/discard", &seen)
     });
     let held = found.items.iter();
     let held = held.filter(|mail| mail.outcome == Outcome::Quarantined);
@@ -179,11 +183,9 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             .collect(),
         first,
     };
-    let mut view = View::new(&admin, &who, "Mails", &fields);
-    if let Some(gone) = fields.number("gone")? {
-        view.notice = Some(gone_of(gone, fields.number("later")?.unwrap_or_default()).into());
-    }
-    view.page("mails.html", Data { list: listed }).await
+    View::new(&admin, &who, "Mails", &fields)
+        .page("mails.html", Data { list: listed })
+        .await
 }
 
 async fn ask_discard(
@@ -192,7 +194,7 @@ async fn ask_discard(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    fields.only(&["ingress", "up_to"])?;
+    fields.only(&["ingress", "up_to", "seen_at"])?;
     let ingress = fields.get("ingress");
     let through = ingress.map(|name| format!(" that came through {name}"));
     let through = through.unwrap_or_default();
@@ -200,9 +202,18 @@ async fn ask_discard(
         Some(up_to) => up_to,
         None => newest_held(&admin).await?,
     };
+    let seen_at = fields.get("seen_at").map(ToOwned::to_owned);
+    let seen_at = seen_at.unwrap_or_else(|| admin.clock.now().to_string());
+    let view = View::new(&admin, &who, "Mails", &fields);
+    let back = address("/mails", &[("outcome", Outcome::Quarantined.as_str())]);
     let mails = mails::count_up_to(&admin, Outcome::Quarantined, ingress, up_to).await?;
-    let mails = words::count(mails, "mail", "mails");
+    if mails == 0 {
+        let title = format!("The quarantine holds nothing{through}");
+        let lines = vec!["There is nothing to discard.".to_owned()];
+        return Question::moot(title, lines, back).ask(&view).await;
+    }
 
+    let mails = words::count(mails, "mail", "mails");
     Question {
         title: format!("Discard {mails} in the quarantine{through}?"),
         lines: vec![
@@ -215,13 +226,14 @@ async fn ask_discard(
         hidden: vec![
             ("ingress", ingress.unwrap_or_default()).into(),
             ("up_to", &*up_to.to_string()).into(),
+            ("seen_at", &*seen_at).into(),
         ],
         asked: DISCARD_FIELDS.map(Into::into).to_vec(),
         button: "Discard them",
         danger: true,
-        back: "/mails?outcome=quarantined".to_owned(),
+        back,
     }
-    .ask(&View::new(&admin, &who, "Mails", &fields))
+    .ask(&view)
     .await
 }
 
@@ -254,18 +266,20 @@ async fn discard(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
         from: some("from"),
         older: some("older"),
         up_to: fields.number("up_to")?,
+        seen_at: fields.time("seen_at", admin.clock.now())?,
     };
     let Discarded { discarded, newer } = mails::discard_all(&admin, &who, &filter).await?;
-    let (gone, later) = (discarded.to_string(), newer.to_string());
-    let path = address(
-        "/mails",
-        &[
-            ("outcome", Outcome::Quarantined.as_str()),
-            ("gone", &gone),
-            ("later", &later),
-        ],
-    );
-    Ok(Redirect::to(&path).into_response())
+    let path = address("/mails", &[("outcome", Outcome::Quarantined.as_str())]);
+    Ok(done(&path, format!("{DISCARDED}{discarded}-{newer}")))
+}
+
+/// What leads the word for what was discarded by a filter: `discarded-33-2`.
+const DISCARDED: &str = "discarded-";
+
+/// What such a word says.
+pub(super) fn discarded(word: &str) -> Option<String> {
+    let (gone, later) = word.strip_prefix(DISCARDED)?.split_once('-')?;
+    Some(gone_of(gone.parse().ok()?, later.parse().ok()?))
 }
 
 /// `33 mails are discarded; 2 came meanwhile and wait.`

@@ -99,13 +99,18 @@ pub struct DiscardFilter {
     pub older: Option<String>,
     /// None that came after this mail: the newest that whoever decides has seen.
     pub up_to: Option<MailId>,
+    /// None that the quarantine took later: what came before `up_to` may have waited for its check
+    /// when whoever decides looked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub seen_at: Option<Timestamp>,
 }
 
 /// How many were taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Discarded {
     pub discarded: u64,
-    /// Those that fit as well, and stay in the quarantine: they came after `up_to`.
+    /// Those that fit as well, and stay in the quarantine: they came after `up_to`, or were not in
+    /// it yet at `seen_at`.
     pub newer: u64,
 }
 
@@ -264,7 +269,7 @@ impl DiscardFilter {
             };
             after = last.id;
             for mail in mails.iter().filter(|mail| self.fits(mail, older, now)) {
-                if self.up_to.is_none_or(|newest| mail.id <= newest) {
+                if self.was_seen(mail) {
                     fit.push(mail.id);
                 } else {
                     newer += 1;
@@ -314,6 +319,11 @@ impl DiscardFilter {
         older
             .transpose()
             .map_err(|error| Problem::unprocessable(format!("`older`: {error}")))
+    }
+
+    fn was_seen(&self, mail: &StoredMail) -> bool {
+        self.up_to.is_none_or(|newest| mail.id <= newest)
+            && (self.seen_at.zip(mail.decided_at)).is_none_or(|(seen, taken)| taken <= seen)
     }
 
     fn fits(&self, mail: &StoredMail, older: Option<Duration>, now: Timestamp) -> bool {

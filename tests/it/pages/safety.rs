@@ -148,7 +148,7 @@ async fn what_cannot_be_shown_is_said_in_a_sentence() {
             "/incidents?sate=open",
             None,
             400,
-            "There is no `sate`; did you mean `state`? there are q, state,",
+            "There is no `sate` (did you mean `state`?); there are q, state,",
         ),
         (
             "/mails?outcome=opne",

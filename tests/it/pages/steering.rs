@@ -286,12 +286,9 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
             ),
             (
                 "/deliveries/2/retry",
-                "There is nothing to send again of page 2",
+                "Page 2 can no longer be sent again",
             ),
-            (
-                "/deliveries/2/discard",
-                "There is nothing to discard of page 2",
-            ),
+            ("/deliveries/2/discard", "Page 2 can no longer be discarded"),
         ] {
             tab.go(&bed.at(path));
             shown(&tab, said);

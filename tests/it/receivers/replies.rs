@@ -289,8 +289,14 @@ fn slack_s_word_wins_over_its_status() {
     );
 }
 
-/// What the bot that edits makes of a reply, where the trigger has a message.
+/// What the bot that edits makes of a reply. Only a first trigger has no message yet.
 fn of_bot(step: &Step, action: Action, reply: &Reply) -> Verdict {
+    let posted = (action != Action::Trigger).then_some("C1/1405894322.000001");
+    of_bot_after(posted, step, action, reply)
+}
+
+/// What the bot that edits makes of a reply, where the trigger's message is this one.
+fn of_bot_after(posted: Option<&str>, step: &Step, action: Action, reply: &Reply) -> Verdict {
     let receivers = every_kind();
     let (_, receiver) = receivers
         .of("oncall")
@@ -303,7 +309,7 @@ fn of_bot(step: &Step, action: Action, reply: &Reply) -> Verdict {
     };
     receiver.judge(
         &Parcel {
-            receipt: (action != Action::Trigger).then_some("C1/1405894322.000001"),
+            receipt: posted,
             ..parcel(&notification, step)
         },
         reply,
@@ -376,14 +382,35 @@ fn a_message_at_slack_is_the_receipt_and_its_end_comes_in_two_parts() {
     let delivered = Verdict::Delivered {
         receipt: Some("C0ALERTS/1405894322.000002".into()),
     };
+    let root = "C1/1405894322.000001";
+    let update = |step: &Step| of_bot_after(Some(root), step, Action::Trigger, &ok);
     assert_eq!(of_bot(&Step::Send, Action::Trigger, &ok), delivered);
     assert_eq!(of_bot(&Step::Reply, Action::Resolve, &ok), delivered);
     assert_eq!(of_bot(&Step::Apart, Action::Resolve, &ok), delivered);
-    let next = |step: &Step, reply: &Reply| match of_bot(step, Action::Resolve, reply) {
-        Verdict::Partly { next, .. } => Some(next),
-        _ => None,
+    assert_eq!(
+        update(&Step::Reply),
+        Verdict::Delivered {
+            receipt: Some(root.into())
+        },
+        "the resolve edits the first message, not what was said below it"
+    );
+    assert_eq!(update(&Step::Apart), delivered);
+    let next_of =
+        |action, step: &Step, reply: &Reply| match of_bot_after(Some(root), step, action, reply) {
+            Verdict::Partly { next, .. } => Some(next),
+            _ => None,
+        };
+    let next = |step: &Step, reply: &Reply| {
+        let next = next_of(Action::Resolve, step, reply);
+        assert_eq!(
+            next_of(Action::Trigger, step, reply),
+            next,
+            "an update and a resolve go the same way"
+        );
+        next
     };
     assert_eq!(next(&Step::Send, &ok), Some(Step::Reply));
+    assert_eq!(next_of(Action::Change, &Step::Send, &ok), None);
     for (step, word, expected) in [
         (Step::Send, "message_not_found", Some(Step::Apart)),
         (Step::Send, "channel_not_found", Some(Step::Apart)),

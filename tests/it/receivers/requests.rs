@@ -356,11 +356,13 @@ fn the_end_of_an_incident_edits_its_message_at_slack_where_that_is_known_and_ans
         (update, channel.clone(), ts.clone(), Value::Null),
         "an update of what was told"
     );
-    assert_eq!(
-        asked(&resolve(), Step::Reply, known),
-        (post, channel, Value::Null, ts)
-    );
-    assert_eq!(asked(&resolve(), Step::Apart, known), posted);
+    for notification in [trigger(), resolve()] {
+        assert_eq!(
+            asked(&notification, Step::Reply, known),
+            (post.clone(), channel.clone(), Value::Null, ts.clone())
+        );
+        assert_eq!(asked(&notification, Step::Apart, known), posted);
+    }
     for unknown in [
         None,
         Some(""),

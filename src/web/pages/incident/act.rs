@@ -7,7 +7,7 @@ use axum::{extract::State, response::Response};
 use super::as_delivery;
 use crate::{
     delivery::DeliveryState,
-    store::DeliveryRow,
+    store::{DeliveryRow, Kind},
     web::{
         Admin,
         ask::Path,
@@ -16,7 +16,7 @@ use crate::{
         problem::Problem,
         views::{
             deliveries,
-            incidents::{self, IncidentState, Story},
+            incidents::{self, Story},
             named::title,
         },
         who::Who,
@@ -31,8 +31,8 @@ pub async fn ask_resolve(
     let story = incidents::show(&admin, &id).await?;
     let view = View::new(&admin, &who, "Incidents", &Fields::default());
     let title = title(&story.incident.row.labels, &id);
-    if story.incident.state != IncidentState::Open {
-        let title = format!("{title} is over already");
+    if !story.incident.row.can_end {
+        let title = format!("{title} is resolved already");
         let lines = vec!["There is nothing to resolve.".to_owned()];
         return Question::moot(title, lines, incident_at(&id))
             .ask(&view)
@@ -54,14 +54,21 @@ pub async fn ask_resolve(
             Vec::from_iter(told).join(", ")
         )
     };
+    let (title, why) = if story.incident.row.kind == Kind::Unparsed {
+        (
+            format!("End {title} where it was told?"),
+            "No mail ends what could not be read: a pager that was told has it open until somebody \
+             does.",
+        )
+    } else {
+        (
+            format!("Resolve {title} by hand?"),
+            "It is closed without a mail that says so. A mail that reports it later opens it again.",
+        )
+    };
     Question {
-        title: format!("Resolve {title} by hand?"),
-        lines: vec![
-            "It is closed without a mail that says so. A mail that reports it later opens it \
-             again."
-                .to_owned(),
-            follows,
-        ],
+        title,
+        lines: vec![why.to_owned(), follows],
         action: format!("{}/resolve", incident_at(&id)),
         button: "Resolve it",
         back: incident_at(&id),
