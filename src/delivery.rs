@@ -195,20 +195,52 @@ pub enum Step {
     Reply,
     /// The trigger's message is gone: send a new one.
     Apart,
-    /// A newer alert of the incident is over: the one with this receipt is next. `failed` is the
-    /// first that could not be ended, and why.
-    Earlier {
-        receipt: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        failed: Option<String>,
+    /// A resolve ends several alerts, each by its receipt: these are left, the next first. If none
+    /// is, it begins with them all, as what an earlier version has left does.
+    #[serde(alias = "earlier")]
+    Ends {
+        #[serde(default)]
+        left: Vec<String>,
+        #[serde(default)]
+        refused: Vec<Refused>,
     },
     /// Some recipients have it: these do not.
     Rest { to: Vec<String> },
 }
 
+/// An alert that could not be ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    pub receipt: String,
+    pub why: String,
+}
+
 impl Step {
     fn is_send(&self) -> bool {
         *self == Self::Send
+    }
+
+    /// The receipt of the alert to end, where there are several.
+    pub fn end(&self) -> Option<&String> {
+        match self {
+            Self::Ends { left, .. } => left.first(),
+            _ => None,
+        }
+    }
+
+    /// What a dead letter begins with when a person retries it. Alerts that are ended are not ended
+    /// again: their vendor would refuse it.
+    pub fn retried(self) -> Self {
+        match self {
+            Self::Ends { left, refused } => {
+                let refused = refused.into_iter().map(|one| one.receipt);
+                Self::Ends {
+                    left: refused.chain(left).collect(),
+                    refused: Vec::new(),
+                }
+            }
+            _ => Self::Send,
+        }
     }
 }
 

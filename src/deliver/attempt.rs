@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Deliverer, Terms, breaker::Change, next};
 use crate::{
     crash,
-    delivery::{Action, FailureReason, Step, Target, Verdict},
+    delivery::{Action, FailureReason, Target, Verdict},
     receiver::{Keys, Parcel, Receiver, RenderError},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
@@ -22,7 +22,7 @@ impl Deliverer {
     pub(super) async fn attempt(
         self: Arc<Self>,
         terms: Arc<Terms>,
-        claim: Claim,
+        mut claim: Claim,
         lease_ends: Instant,
     ) {
         crash::point("claimed");
@@ -45,7 +45,7 @@ impl Deliverer {
 
         // Whatever happens to one page, the lanes and counts of others stay correct.
         let mut span = telemetry::Attempted::begin(&claim, begun);
-        let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun, &mut span))
+        let verdict = AssertUnwindSafe(self.tried(&terms, &mut claim, begun, &mut span))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| {
@@ -180,7 +180,7 @@ impl Deliverer {
     async fn tried(
         &self,
         terms: &Terms,
-        claim: &Claim,
+        claim: &mut Claim,
         now: Timestamp,
         span: &mut telemetry::Attempted,
     ) -> Verdict {
@@ -208,7 +208,7 @@ impl Deliverer {
             external_url: terms.external_url.as_deref(),
         };
 
-        let receipts = if receiver.ends_each(&parcel) {
+        let receipts = if claim.step.end().is_none() && receiver.ends_each(&parcel) {
             match self.store.receipts(claim.id).await {
                 Ok(receipts) => receipts,
                 Err(error) => return unusable(error.to_string()),
@@ -216,12 +216,10 @@ impl Deliverer {
         } else {
             Vec::new()
         };
-        if let Step::Earlier { receipt, .. } = &claim.step {
-            parcel.receipt = Some(receipt);
-        }
+        parcel.receipt = claim.step.end().map(String::as_str).or(parcel.receipt);
 
         let verdict = sent(terms, receiver.as_ref(), claim, &parcel, span).await;
-        let verdict = next::of_each(verdict, &claim.step, &receipts);
+        let verdict = next::of_each(verdict, &mut claim.step, receipts);
         next::matured(
             verdict,
             &claim.step,

@@ -1,11 +1,11 @@
 //! From a verdict to what the store must hold: the next step, its time, or the end. Pure.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    delivery::{FailureReason, Settings, Step, Verdict},
+    delivery::{FailureReason, Refused, Settings, Step, Verdict},
     receiver::{Keys, Reply},
     store::{Claim, Next},
 };
@@ -45,40 +45,55 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
 }
 
 /// The verdict on one of several alerts that a resolve ends by their receipts: the next is ended
-/// whatever became of this one, and the first that could not be ended fails the delivery when all
-/// were tried.
-pub(super) fn of_each(verdict: Verdict, step: &Step, receipts: &[String]) -> Verdict {
-    let (this, before) = match step {
-        Step::Earlier { receipt, failed } => (Some(receipt), failed.clone()),
-        _ => (receipts.first(), None),
-    };
-    let next = receipts.iter().skip_while(|one| Some(*one) != this).nth(1);
-    let (failed, became) = match (&verdict, this) {
-        (Verdict::Delivered { .. }, Some(this)) => (before, format!("{this} is ended")),
-        (Verdict::Permanent { detail, .. }, Some(this)) => {
-            let became = format!("{this} could not be ended: {detail}");
-            (before.or_else(|| Some(became.clone())), became)
-        }
+/// whatever became of this one, and those that could not be ended fail the delivery when all were
+/// tried. `step` is then what is left to do.
+pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) -> Verdict {
+    let (reason, why) = match &verdict {
+        Verdict::Delivered { .. } => (FailureReason::Rejected, None),
+        Verdict::Permanent { reason, detail } => (*reason, Some(detail.clone())),
         _ => return verdict,
     };
-
-    match (next, failed, verdict) {
-        (Some(next), failed, _) => Verdict::Partly {
-            detail: format!("{became}; {next} is next"),
-            next: Step::Earlier {
-                receipt: next.clone(),
-                failed,
-            },
-        },
-        (None, Some(detail), Verdict::Permanent { reason, .. }) => {
-            Verdict::Permanent { reason, detail }
+    let (mut left, mut refused) = match mem::take(step) {
+        Step::Ends { left, refused } if !left.is_empty() => (left, refused),
+        before => {
+            *step = before;
+            (receipts, Vec::new())
         }
-        (None, Some(detail), _) => Verdict::Permanent {
-            reason: FailureReason::Rejected,
-            detail,
-        },
-        (None, None, verdict) => verdict,
+    };
+    if left.is_empty() {
+        return verdict;
     }
+
+    let receipt = left.remove(0);
+    let became = match why {
+        None => format!("{receipt} is ended"),
+        Some(why) => {
+            let became = unended(&receipt, &why);
+            refused.push(Refused { receipt, why });
+            became
+        }
+    };
+
+    if let Some(next) = left.first() {
+        let detail = format!("{became}; {next} is next");
+        *step = Step::Ends { left, refused };
+        return Verdict::Partly {
+            next: step.clone(),
+            detail,
+        };
+    }
+    if refused.is_empty() {
+        return verdict;
+    }
+
+    let all = refused.iter().map(|one| unended(&one.receipt, &one.why));
+    let detail = all.collect::<Vec<_>>().join("; ");
+    *step = Step::Ends { left, refused };
+    Verdict::Permanent { reason, detail }
+}
+
+fn unended(receipt: &str, why: &str) -> String {
+    format!("{receipt} could not be ended: {why}")
 }
 
 /// `probe_at`: when the integration is tried next, while it does not answer. Nothing waits longer
@@ -145,6 +160,7 @@ pub(super) fn step(
         }
         Verdict::Permanent { .. } => Next::Dead {
             reason: detail(verdict, &claim.step),
+            retry: claim.step.clone().retried(),
         },
     }
 }
@@ -176,6 +192,7 @@ fn again(
     if now >= deadline && failures >= settings.fewest_failures {
         return Next::Dead {
             reason: format!("given up after {}: {detail}", settings.give_up_after),
+            retry: step.retried(),
         };
     }
 
@@ -305,10 +322,7 @@ mod tests {
                 let fate = |at: usize| fates / 3_u32.pow(u32::try_from(at).unwrap_or(0)) % 3;
                 let (mut step, mut asked, mut tried) = (Step::Send, Vec::new(), 0);
                 let end = loop {
-                    let this = match &step {
-                        Step::Earlier { receipt, .. } => Some(receipt.clone()),
-                        _ => receipts.first().cloned(),
-                    };
+                    let this = step.end().or(receipts.first()).cloned();
                     let at = asked.len();
                     let refused = length > 0 && fate(at) > 0;
                     let again = length > 0 && fate(at) == 2 && tried == 0;
@@ -319,18 +333,16 @@ mod tests {
                             after: None,
                         }
                     } else if refused {
-                        Verdict::Permanent {
-                            reason: FailureReason::Rejected,
-                            detail: "gone".to_owned(),
-                        }
+                        gone()
                     } else {
                         Verdict::Delivered { receipt: None }
                     };
-                    match of_each(verdict, &step, &receipts) {
+                    match of_each(verdict, &mut step, receipts.clone()) {
                         Verdict::Retry { .. } => tried += 1,
                         Verdict::Partly { next, .. } => {
                             asked.extend(this);
-                            (step, tried) = (next, 0);
+                            assert_eq!(next, step);
+                            tried = 0;
                         }
                         end => {
                             asked.extend(this);
@@ -340,17 +352,56 @@ mod tests {
                 };
 
                 assert_eq!(asked, receipts, "{fates}");
-                let refused = (0..receipts.len()).find(|at| fate(*at) > 0);
-                match (refused, end) {
-                    (None, Verdict::Delivered { .. }) => {}
-                    (Some(at), Verdict::Permanent { detail, .. }) => {
-                        let first = format!("{} could not be ended: gone", receipts[at]);
-                        assert_eq!(detail, first);
+                let refused = (0..receipts.len()).filter(|at| fate(*at) > 0);
+                let refused: Vec<_> = refused.map(|at| receipts[at].clone()).collect();
+                let told = refused
+                    .iter()
+                    .map(|one| format!("{one} could not be ended: gone"));
+                let told = told.collect::<Vec<_>>().join("; ");
+                match end {
+                    Verdict::Delivered { .. } => assert_eq!(refused, [""; 0]),
+                    Verdict::Permanent { detail, .. } => {
+                        assert!(!refused.is_empty());
+                        assert_eq!(detail, told);
+                        let left = refused;
+                        let refused = Vec::new();
+                        assert_eq!(step.retried(), Step::Ends { left, refused });
                     }
-                    (_, end) => panic!("{fates} of {length}: {end:?}"),
+                    end => panic!("{fates} of {length}: {end:?}"),
                 }
             }
         }
+    }
+
+    fn gone() -> Verdict {
+        Verdict::Permanent {
+            reason: FailureReason::Rejected,
+            detail: "gone".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_in_between_goes_on_with_all_that_is_not_ended() {
+        let receipts = ["4", "3", "2", "1"].map(ToOwned::to_owned).to_vec();
+        let mut step = Step::Send;
+        for verdict in [Verdict::Delivered { receipt: None }, gone()] {
+            of_each(verdict, &mut step, receipts.clone());
+        }
+        let left = ["3", "2", "1"].map(ToOwned::to_owned).to_vec();
+        let refused = Vec::new();
+        assert_eq!(step.retried(), Step::Ends { left, refused });
+        assert_eq!(Step::Message.retried(), Step::Send);
+    }
+
+    #[test]
+    fn a_step_that_an_earlier_version_left_begins_with_all_of_them() {
+        let left = r#"{"step":"earlier","receipt":"2","failed":"3 could not be ended"}"#;
+        let mut step: Step = serde_json::from_str(left).unwrap();
+        assert_eq!(step.end(), None);
+        let verdict = Verdict::Delivered { receipt: None };
+        let receipts = vec!["2".to_owned(), "1".to_owned()];
+        of_each(verdict, &mut step, receipts);
+        assert_eq!(step.end().map(String::as_str), Some("1"));
     }
 
     #[test]
@@ -363,7 +414,9 @@ mod tests {
                 detail: "no".to_owned(),
             },
         ] {
-            assert_eq!(of_each(verdict.clone(), &Step::Send, &[]), verdict);
+            let mut step = Step::Send;
+            assert_eq!(of_each(verdict.clone(), &mut step, vec![]), verdict);
+            assert_eq!(step, Step::Send);
         }
     }
 }

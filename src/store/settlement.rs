@@ -44,8 +44,10 @@ pub enum Next {
         at: Timestamp,
         failures: u32,
     },
+    /// `retry` is its step where a person retries it.
     Dead {
         reason: String,
+        retry: Step,
     },
 }
 

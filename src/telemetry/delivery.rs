@@ -77,7 +77,7 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
                 "{detail}"
             );
         }
-        Next::Dead { reason } => {
+        Next::Dead { reason, .. } => {
             failed();
             counter!("alertbridge_notifications_dead_total",
                 "receiver" => receiver.clone(), "integration" => integration.clone())

@@ -235,6 +235,7 @@ pub fn delivered() -> Next {
 pub fn dead() -> Next {
     Next::Dead {
         reason: "no".into(),
+        retry: Step::Send,
     }
 }
 
@@ -1847,7 +1848,8 @@ mod postgres {
                 &store,
                 &claimed[0],
                 Next::Dead {
-                    reason: "\0".into()
+                    reason: "\0".into(),
+                    retry: Step::Send,
                 },
                 noon()
             )

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    delivery::{Action, Step, sha256_hex},
+    delivery::{Action, sha256_hex},
     receiver::{Parcel, wording},
 };
 
@@ -51,7 +51,7 @@ pub(super) fn id(parcel: &Parcel<'_>) -> String {
         parcel.notification.action.as_str(),
         parcel.delivery
     );
-    if let Step::Earlier { receipt, .. } = parcel.step {
+    if let Some(receipt) = parcel.step.end() {
         unique += &format!("\n{receipt}");
     }
     format!("msg_{}", &sha256_hex(unique.as_bytes())[..32])

@@ -60,7 +60,7 @@ FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE thi
 /// Makes a dead delivery pending again at its place in the lane,
 const REVIVE: &str = "
 UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2,
-  held_until = NULL, step = $3,
+  held_until = NULL, step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE $3 END,
        next_at = CASE WHEN (
            SELECT 1 FROM deliveries AS ahead
            WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver

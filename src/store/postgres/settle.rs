@@ -24,7 +24,7 @@ use crate::{
 const END: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
-           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
+           step = coalesce($10, step), failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
     WHERE id = $1 AND lease = $2 RETURNING id
 ), tried AS (
     INSERT INTO attempts (delivery, at, took_ms, result, detail)
@@ -36,7 +36,7 @@ SELECT id FROM settled";
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
-           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END,
+           step = coalesce($10, step), failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END,
            fallback_at = CASE WHEN $3 = 'dead' THEN NULL ELSE fallback_at END
     WHERE id = $1 AND lease = $2 RETURNING id, incident, receiver, integration
 ), tried AS (
@@ -132,7 +132,7 @@ async fn settle_once(
     } = Tried::new(settlement.attempt.as_ref());
 
     let now = micros(settlement.at);
-    let (state, said) = match &settlement.next {
+    let (state, said, retry) = match &settlement.next {
         Next::Again {
             step,
             at: next_at,
@@ -151,8 +151,8 @@ async fn settle_once(
                 .await?;
             return Ok(written(&rows));
         }
-        Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text)),
-        Next::Dead { reason } => ("dead", Some(text(reason))),
+        Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text), None),
+        Next::Dead { reason, retry } => ("dead", Some(text(reason)), Some(json(retry)?)),
     };
 
     let fallback = matches!(settlement.next, Next::Dead { .. }) && !settlement.fallback.is_empty();
@@ -165,7 +165,7 @@ async fn settle_once(
         .add(
             end,
             vec![
-                &id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail,
+                &id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail, &retry,
             ],
         );
 

@@ -100,13 +100,15 @@ fn wanted(
     Ok(ids)
 }
 
-/// Makes a dead delivery pending again at its place in the lane: the deliveries behind it wait.
+/// Makes a dead delivery pending again at its place in the lane: the deliveries behind it wait. Of
+/// several ends it keeps what is left; an earlier version has left other steps in dead letters.
 fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0,
                retried_at = ?2, held_until = NULL,
-                    step = ?3, next_at = CASE WHEN EXISTS (
+                    step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE ?3 END,
+                    next_at = CASE WHEN EXISTS (
                         SELECT 1 FROM deliveries AS ahead
                         WHERE ahead.incident = deliveries.incident
                           AND ahead.receiver = deliveries.receiver

@@ -33,14 +33,14 @@ pub(super) fn settle(
                  WHERE id = ?1 AND lease = ?2",
             )?
             .execute(params![id, lease, at, receipt])?,
-        Next::Dead { reason } => connection
+        Next::Dead { reason, retry } => connection
             .prepare_cached(
                 "UPDATE deliveries SET state = 'dead', settled_at = ?3, next_at = NULL,
-                   lease = NULL, detail = ?4,
+                   lease = NULL, detail = ?4, step = ?5,
                         failures = failures + 1
                  WHERE id = ?1 AND lease = ?2",
             )?
-            .execute(params![id, lease, at, reason])?,
+            .execute(params![id, lease, at, reason, json(retry)?])?,
         Next::Again {
             step,
             at: next_at,

@@ -211,22 +211,18 @@ fn every_alert_that_a_resolve_ends_is_told_under_an_id_of_its_own() {
             .unwrap()
             .1
     };
-    let earlier = |receipt: &str, failed: Option<&str>| Step::Earlier {
-        receipt: receipt.into(),
-        failed: failed.map(ToOwned::to_owned),
+    let ends = |left: &[&str]| Step::Ends {
+        left: left.iter().map(|&receipt| receipt.into()).collect(),
+        refused: Vec::new(),
     };
-    let ids = [
-        id(&Step::Send),
-        id(&earlier("1", None)),
-        id(&earlier("2", None)),
-    ];
+    let ids = [id(&Step::Send), id(&ends(&["1", "0"])), id(&ends(&["2"]))];
     assert!(
         ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2],
         "{ids:?}"
     );
     assert_eq!(
         ids[1],
-        id(&earlier("1", Some("why"))),
+        id(&ends(&["1"])),
         "it is the same when it is sent again"
     );
 }

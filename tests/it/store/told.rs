@@ -1,5 +1,7 @@
 //! Whom the end of an incident is told to, and with what.
 
+use alertbridge::delivery::Refused;
+
 use super::*;
 
 both!(
@@ -185,9 +187,12 @@ async fn every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them
         let end = owed(store, &incident, Action::Resolve, number % 2 == 1).await;
         assert_eq!(end.receipt.as_deref(), known.first().copied(), "{told:?}");
         assert_eq!(store.receipts(end.id).await.unwrap(), known, "{told:?}");
-        let step = Step::Earlier {
-            receipt: "r1".into(),
-            failed: Some("why".into()),
+        let step = Step::Ends {
+            left: vec!["r1".into()],
+            refused: vec![Refused {
+                receipt: "r2".into(),
+                why: "why".into(),
+            }],
         };
         let again = Next::Again {
             step: step.clone(),
