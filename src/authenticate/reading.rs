@@ -90,8 +90,19 @@ fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
         .then_some("the body could be of another")
 }
 
+/// The multiparts whose parts are read alike.
+const ALIKE: [&str; 3] = [
+    "multipart/alternative",
+    "multipart/mixed",
+    "multipart/related",
+];
+
 fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     if content.is("multipart/") {
+        // Of another subtype the same parts are read in another way, or not at all.
+        if !ALIKE.contains(&content.kind.as_str()) {
+            return Some("a multipart of another subtype would be read in another way");
+        }
         let claimed = content.parameter("boundary").map(str::as_bytes);
         let shown = boundary(mail.body);
         return (shown.is_none() || shown != claimed)

@@ -24,7 +24,7 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
         .smtp
         .iter()
         .enumerate()
-        .filter(|(_, smtp)| !is_loopback(&smtp.listen));
+        .filter(|(_, smtp)| !smtp.is_private());
 
     let smtp =
         smtp.map(|(place, smtp)| format!("ingress.smtp[{place}] listens on {}", smtp.listen));

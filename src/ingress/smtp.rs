@@ -114,7 +114,7 @@ impl Smtp {
 
         let listener = Listener::bind(&settings.listen)?;
 
-        if recipients.takes_any() && !listener.is_loopback() {
+        if recipients.takes_any() && !(listener.is_loopback() && settings.is_private()) {
             return Err(Problem::new(
                 key("recipients"),
                 format!(

@@ -12,8 +12,9 @@ use crate::delivery::{FailureReason, Verdict};
 /// Fields that say with yes or no whether it succeeded.
 const FLAGS: [&str; 5] = ["ok", "success", "succeeded", "issuccess", "delivered"];
 /// Fields that say so with a word or a number.
-const STATES: [&str; 8] = [
+const STATES: [&str; 9] = [
     "status",
+    "type",
     "result",
     "state",
     "outcome",
@@ -23,7 +24,16 @@ const STATES: [&str; 8] = [
     "errcode",
 ];
 /// Fields that are present, or not empty, if it failed.
-const ERRORS: [&str; 3] = ["error", "errors", "errormessage"];
+const ERRORS: [&str; 8] = [
+    "error",
+    "errors",
+    "errormessage",
+    "exception",
+    "fault",
+    "haserror",
+    "haserrors",
+    "iserror",
+];
 
 /// The beginnings of sentences and states that report a failure.
 const FAILED: [&str; 15] = [
@@ -203,7 +213,31 @@ fn of_text(said: &str) -> Option<Denial> {
             .any(|beginning| lower.starts_with(beginning))
             || ENDINGS.iter().any(|ending| lower.ends_with(ending)));
 
-    (is_slacks || begins_badly(&lower)).then_some(Denial::Words)
+    (is_slacks || begins_badly(&lower) || is_element(&lower, &["error", "fault"]))
+        .then_some(Denial::Words)
+}
+
+/// Whether markup, in lower case, begins with one of these elements, behind a declaration and
+/// comments.
+fn is_element(markup: &str, names: &[&str]) -> bool {
+    let mut rest = markup.trim_start();
+    for _ in 0..8 {
+        let ends = [("<?", "?>"), ("<!--", "-->")];
+        let after = ends.iter().find_map(|(begin, end)| {
+            let (_, after) = rest.strip_prefix(begin)?.split_once(end)?;
+            Some(after)
+        });
+        match after {
+            Some(after) => rest = after.trim_start(),
+            None => break,
+        }
+    }
+    names.iter().any(|name| {
+        let after = rest
+            .strip_prefix('<')
+            .and_then(|rest| rest.strip_prefix(name));
+        after.is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    })
 }
 
 fn begins_badly(said: &str) -> bool {
@@ -264,19 +298,14 @@ fn holds(error: &Value) -> bool {
 }
 
 fn is_web_page(body: &[u8]) -> bool {
-    let head = String::from_utf8_lossy(&body[..body.len().min(1024)]);
-    let head = head
-        .trim_start_matches('\u{FEFF}')
-        .trim_start()
-        .to_ascii_lowercase();
-    ["<!doctype html", "<html", "<head", "<body"]
-        .iter()
-        .any(|tag| head.starts_with(tag))
+    let head = String::from_utf8_lossy(&body[..body.len().min(8192)]);
+    let head = head.trim_start_matches('\u{FEFF}').to_ascii_lowercase();
+    is_element(&head, &["!doctype html", "html", "head", "body"])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Denial, of_json, of_text};
+    use super::{Denial, is_web_page, of_json, of_text};
 
     #[test]
     fn a_body_takes_a_success_back_only_where_it_says_so() {
@@ -288,6 +317,7 @@ mod tests {
             r#"{"error":"","errors":[]}"#,
             r#"{"error":false,"message":"sent"}"#,
             r#"{"status":"ok"}"#,
+            r#"{"type":"message","hasErrors":false,"exception":null}"#,
             r#"{"status":200}"#,
             r#"{"status":"success","code":"000000"}"#,
             r#"{"errcode":0,"errmsg":"ok"}"#,
@@ -325,6 +355,10 @@ mod tests {
             r#"[{"ok":false}]"#,
             "false",
             r#""invalid_token""#,
+            r#"{"isError":true}"#,
+            r#"{"type":"error","text":"off"}"#,
+            r#"{"fault":{"faultstring":"Invalid ApiKey"}}"#,
+            r#"{"exception":"java.lang.NullPointerException"}"#,
         ] {
             assert_eq!(
                 of_json(&serde_json::from_str(refused).unwrap()),
@@ -355,6 +389,8 @@ mod tests {
             "errors: 0",
             "Failed=0, sent=1",
             "error = none",
+            "<errors>0</errors>",
+            "<?xml version=\"1.0\"?><response><errors/></response>",
         ] {
             assert_eq!(of_text(taken), None, "{taken}");
         }
@@ -369,6 +405,8 @@ mod tests {
             "Invalid webhook",
             "Not Found",
             "System.Net.HttpRequestException: x",
+            "<Error><Code>AccessDenied</Code></Error>",
+            "<?xml version=\"1.0\"?>\n<!-- a --><error code='5'/>",
         ] {
             assert_eq!(of_text(refused), Some(Denial::Words), "{refused}");
         }
@@ -379,5 +417,28 @@ mod tests {
             of_text("Webhook message delivery failed with error: x"),
             Some(Denial::Words)
         );
+    }
+
+    #[test]
+    fn a_web_page_is_one_behind_comments_and_a_declaration_too() {
+        for page in [
+            "<!DOCTYPE html><html>",
+            "\u{FEFF}\n <HTML lang=en>",
+            "\n<!-- login --><!-- x -->\n<html><body>",
+            "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC",
+            "<head>",
+        ] {
+            assert!(is_web_page(page.as_bytes()), "{page}");
+        }
+        for other in [
+            "",
+            "ok",
+            "<header>ok</header>",
+            "<!-- <html>",
+            "<response/>",
+            "1 <html>",
+        ] {
+            assert!(!is_web_page(other.as_bytes()), "{other}");
+        }
     }
 }

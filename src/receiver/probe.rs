@@ -7,7 +7,7 @@
 
 use url::Url;
 
-use super::{Body, Reply, Request};
+use super::{Body, Reply, Request, status};
 
 /// What the answer to a probe shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,16 +86,7 @@ pub fn request(kind: &str, page: Request) -> Option<Request> {
 
 /// What the answer shows. `page` is the address of the page's own request.
 pub fn judge(kind: &str, page: &str, reply: &Reply) -> Shown {
-    let refused = || {
-        let words = String::from_utf8_lossy(&reply.body);
-        let words: String = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        let words: String = words.chars().take(200).collect();
-        Shown::Refused(if words.is_empty() {
-            format!("it answers {}", reply.status)
-        } else {
-            format!("it answers {}: {words}", reply.status)
-        })
-    };
+    let refused = || Shown::Refused(status::detail(reply));
 
     let is_bot = Url::parse(page).is_ok_and(|url| is_bot(&url));
     match (kind, reply.status) {

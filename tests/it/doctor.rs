@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::{Read as _, Write as _},
     net::TcpListener,
     ops::Deref,
     os::unix::fs::PermissionsExt as _,
@@ -295,7 +296,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             ward.secret("genie", "0b5c7a1e-0000-4000-8000-000000000000");
             config
         },
-        "receiver: 127.0.0.1 accepts no page: it answers 401",
+        "receiver: 127.0.0.1 accepts no page: HTTP 401",
     ),
     (
         "a bot that was removed",
@@ -303,7 +304,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             ward.secret("slack", "xoxb-1-1-qJ8k2mXw0pZr4tVy6uB9sLdN");
             config
         },
-        "receiver: 127.0.0.1 accepts no page: it answers 200",
+        "receiver: 127.0.0.1 accepts no page: HTTP 200",
     ),
     (
         "a receiver's port where nobody listens",
@@ -424,6 +425,55 @@ async fn a_clock_that_is_off_is_told_by_the_servers_own() {
                 .any(|what| what.starts_with("clock: this machine's clock is ")),
             "{told:#?}"
         );
+    }
+}
+
+/// Refuses every request in its own words.
+fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut head) = (stream.unwrap(), Vec::new());
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let said = serde_json::json!({ "message": String::from_utf8_lossy(&head) });
+            let said = said.to_string();
+            let length = said.len();
+            let head = format!("HTTP/1.1 401 No\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all((head + &said).as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_key_that_a_vendor_echoes_is_not_shown() {
+    let ward = Ward::start().await;
+    let url = echo();
+    let config = ward
+        .config()
+        .replace(&format!("\"{}", ward.genie.url()), &format!("\"{url}"))
+        .replace(&format!("\"{}", ward.slack.url()), &format!("\"{url}"));
+    let both = "  alertmanager_configs: [{ url: ECHO, basic_auth: { username: ana, \
+                password: Xq7dkPm2wa } }]\n  webhook_configs:";
+    let config = config.replace("  webhook_configs:", &both.replace("ECHO", &url));
+    let (status, json) = ward.examine(&config).await;
+    assert_eq!(status, Some(1), "{json:#}");
+    let wrong = told(&json, "wrong").join("\n");
+    assert_eq!(wrong.matches("HTTP 401").count(), 3, "{wrong}");
+    assert!(wrong.contains("<secret>"), "{wrong}");
+    // `ana:Xq7dkPm2wa` in Base64.
+    for secret in [
+        ward.genie.key(),
+        ward.slack.key(),
+        "Xq7dkPm2wa",
+        "YW5hOlhxN2RrUG0yd2E=",
+    ] {
+        assert!(!json.to_string().contains(secret), "{secret}: {json:#}");
     }
 }
 

@@ -117,6 +117,14 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
             "Content-Type: multipart/mixed; boundary=\"b1--\"\r\n".into(),
             MULTIPART,
         ),
+        (
+            "Content-Type: multipart/encrypted; boundary=b1\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/digest; boundary=b1\r\n".into(),
+            MULTIPART,
+        ),
         ("Content-Type: multipart/mixed\r\n".into(), MULTIPART),
         (
             "Content-Type: multipart/mixed; boundary=x\r\n".into(),

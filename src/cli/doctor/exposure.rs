@@ -27,7 +27,7 @@ pub fn check(deployment: &Deployment) -> Checked {
     }
 
     for (place, smtp) in config.ingress.smtp.iter().enumerate() {
-        if !host::private(&smtp.listen) && smtp.tls.is_none() {
+        if !smtp.is_private() && smtp.tls.is_none() {
             found.push(Finding::warning(
                 "exposure",
                 format!("ingress.smtp[{place}].tls"),
@@ -53,7 +53,7 @@ fn open(config: &Config) -> Vec<String> {
     let ingress = &config.ingress;
     let smtp = ingress.smtp.iter().enumerate();
     let smtp = smtp
-        .filter(|(_, smtp)| !host::private(&smtp.listen))
+        .filter(|(_, smtp)| !smtp.is_private())
         .map(|(place, smtp)| format!("ingress.smtp[{place}] listens on {}", smtp.listen));
 
     let http = (!ingress.webhook.is_empty() && !host::private(&ingress.http.listen))

@@ -32,7 +32,7 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
     let Some(receiver) = receivers.integrations.get(target) else {
         return checked;
     };
-    let (page, request) = match question(target, receiver.as_ref()) {
+    let (page, request, keys) = match question(target, receiver.as_ref()) {
         Ok(Some(question)) => question,
         Ok(None) => return checked,
         Err(finding) => {
@@ -41,13 +41,14 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
         }
     };
 
+    let keys = keys.hiding(receivers.given(target));
     let host = url::Url::parse(&request.url).ok();
     let host = host
         .as_ref()
         .and_then(url::Url::host_str)
         .unwrap_or_default();
 
-    let finding = match deployment.client.probe(target, request).await {
+    let finding = match deployment.client.probe(target, request, keys).await {
         Ok(reply) => {
             checked.hear(host, reply.headers.get("date"), deployment.clock.now());
             judged(
@@ -64,11 +65,11 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
     checked
 }
 
-/// A page's address, and the probe for it.
+/// A page's address, the probe for it, and the keys that it holds.
 fn question(
     target: &Target,
     receiver: &dyn Receiver,
-) -> Result<Option<(String, Request)>, Unasked> {
+) -> Result<Option<(String, Request, Keys)>, Unasked> {
     let keys = Keys::read(receiver).map_err(|error| Unasked {
         what: error.to_string(),
         mend: "put the file there, readable by the user alertbridge runs as",
@@ -77,12 +78,12 @@ fn question(
     let [(_, page), ..] = sample::notifications();
     let page = sample::parcel(&page, |parcel| receiver.request(parcel, &keys));
     let page = page.map_err(|error| Unasked {
-        what: error.to_string(),
+        what: keys.scrub(&error.to_string()),
         mend: "correct the template or the secret that it names",
     })?;
 
     let address = page.url.clone();
-    Ok(probe::request(target.kind(), page).map(|request| (address, request)))
+    Ok(probe::request(target.kind(), page).map(|request| (address, request, keys)))
 }
 
 /// A receiver for which no page can be rendered.

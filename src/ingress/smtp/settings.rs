@@ -22,7 +22,7 @@ pub struct Settings {
     /// The name in its greeting; the default is the machine's name.
     pub hostname: Option<String>,
     /// The addresses for which it accepts mail, or `@example.com` for a whole domain. On loopback
-    /// only, the list may be empty: then it accepts all.
+    /// only, and without `proxy_protocol`, the list may be empty: then it accepts all.
     pub recipients: Vec<String>,
     /// The server's certificate. Without one, connections are not encrypted.
     pub tls: Option<Tls>,
@@ -34,8 +34,8 @@ pub struct Settings {
     pub proxy_protocol: Vec<String>,
     /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
     /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
-    /// adds the header to every mail, or removes those of others. Off loopback it needs
-    /// `allow_from`, because any other sender could write the header.
+    /// adds the header to every mail, or removes those of others. Off loopback, and behind a load
+    /// balancer, it needs `allow_from`, because any other sender could write the header.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -78,18 +78,20 @@ impl Settings {
     /// What other machines could do and must not.
     fn check_doors(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
-        if host::private(&self.listen) {
+        if self.is_private() {
             return found;
         }
+        let (through, shut) = self.reached();
 
         if self.recipients.is_empty() {
             found.push(Problem::new(
                 key,
                 format!(
-                    "it listens on {}, where others can reach it, and accepts mail for anybody",
+                    "it listens on {}, where others can reach it{through}, and accepts mail for \
+                     anybody",
                     self.listen
                 ),
-                "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
+                format!("add `recipients: [alerts@example.com]`, or {shut}"),
             ));
         }
 
@@ -98,11 +100,14 @@ impl Settings {
             found.push(Problem::new(
                 format!("{key}.trusted_authserv_id"),
                 format!(
-                    "whoever reaches {} can write an Authentication-Results in the name of {id}",
+                    "whoever reaches {}{through} can write an Authentication-Results in the name of \
+                     {id}",
                     self.listen
                 ),
-                "name the relay that may send here, `allow_from: [192.0.2.7]`, or listen on \
-                 127.0.0.1, or drop the key",
+                format!(
+                    "name the relay that may send here, `allow_from: [192.0.2.7]`, or {shut}, or \
+                     drop the key"
+                ),
             ));
         }
 
@@ -141,6 +146,24 @@ impl Settings {
     /// read.
     pub fn warnings(&self, key: &str, now: Timestamp) -> Option<Problem> {
         certificate::warning(self.tls.as_ref()?, &format!("{key}.tls"), now)
+    }
+
+    /// Whether only this machine can reach the listener. A load balancer brings others to it,
+    /// wherever it listens.
+    pub fn is_private(&self) -> bool {
+        host::private(&self.listen) && self.proxy_protocol.is_empty()
+    }
+
+    /// How others reach the listener, and what keeps them out, for messages.
+    fn reached(&self) -> (&'static str, &'static str) {
+        if host::private(&self.listen) {
+            (
+                " through the load balancer of `proxy_protocol`",
+                "drop `proxy_protocol`",
+            )
+        } else {
+            ("", "listen on 127.0.0.1")
+        }
     }
 
     /// Whether anybody who reaches the listener can send mail to it.
