@@ -376,7 +376,8 @@ async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end(s
         if step < 3 {
             assert!(numbered.open_alerts().len() >= hosts);
             let messages = slack.messages();
-            assert_eq!(messages.len(), hosts, "after {step}: {messages:#?}");
+            let posted = messages.iter().filter(|message| message.thread.is_none());
+            assert_eq!(posted.count(), hosts, "after {step}: {messages:#?}");
         }
     }
 
@@ -385,12 +386,21 @@ async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end(s
     let (posted, replies): (Vec<_>, Vec<_>) = messages
         .iter()
         .partition(|message| message.thread.is_none());
+    // An update is a reply besides: nobody is told of an edit. A change of the severity is not.
+    let updates = words.iter().map(|(_, word)| {
+        let updates = word.iter().filter(|news| NEWS[**news].0 != "down");
+        updates.count()
+    });
+    let updates: usize = updates.sum();
+    let (ends, news): (Vec<_>, Vec<_>) = replies
+        .iter()
+        .partition(|reply| reply.text.starts_with("[RESOLVED] "));
     assert_eq!(
-        (posted.len(), replies.len()),
-        (hosts, hosts),
+        (posted.len(), ends.len(), news.len()),
+        (hosts, hosts, updates),
         "{messages:#?}"
     );
-    for message in messages {
+    for message in posted {
         assert!(message.text.starts_with("[RESOLVED] "), "{message:?}");
     }
     for violations in [

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alertbridge::{
-    delivery::{Action, FailureReason, Step, Verdict},
+    delivery::{Action, FailureReason, Notification, Step, Verdict},
     receiver::{Keys, Parcel, Reply},
 };
 
@@ -302,11 +302,11 @@ fn of_bot_after(posted: Option<&str>, step: &Step, action: Action, reply: &Reply
         .of("oncall")
         .find(|(target, _)| target.integration == "slack/1")
         .unwrap();
-    let notification = if action == Action::Trigger {
-        trigger()
-    } else {
-        resolve()
+    let told = match action {
+        Action::Trigger => trigger(),
+        Action::Change | Action::Resolve => resolve(),
     };
+    let notification = Notification { action, ..told };
     receiver.judge(
         &Parcel {
             receipt: posted,
