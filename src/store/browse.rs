@@ -5,6 +5,8 @@
 //! through a bounded number of rows, however few of them fit, so that it always takes about as
 //! long.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -212,6 +214,9 @@ pub trait Browse: Send + Sync {
 
     /// What is pending and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;
+
+    /// The profiles whose expected mail is reported missing, and has not come since.
+    async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError>;
 
     /// A cheap check for whether anything has changed.
     async fn pulse(&self) -> Result<Pulse, StoreError>;

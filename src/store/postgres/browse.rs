@@ -1,5 +1,7 @@
 //! Postgres for browsers: see [`Browse`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -7,7 +9,7 @@ use tokio_postgres::Row;
 use super::{
     Postgres,
     connection::Parameter,
-    course, glance,
+    course, expected, glance,
     look::{delivery_list, mail_list},
     mail,
     row::{at, delivery_row, incident_row, mail_row, silence_row, text, word_at},
@@ -18,7 +20,7 @@ use crate::{
     message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, ExpectedMail, IncidentFilter, IncidentRow,
         Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
         kept::{label, pattern},
     },
@@ -237,6 +239,11 @@ impl Browse for Postgres {
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
         glance::backlogs(&self.database).await
+    }
+
+    async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        let all = expected::expected_mail(&self.database).await?;
+        Ok(ExpectedMail::missing(all))
     }
 
     async fn pulse(&self) -> Result<Pulse, StoreError> {

@@ -1,11 +1,13 @@
 //! Sqlite for browsers: see [`Browse`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 
 use super::{
-    Sqlite, course, glance,
+    Sqlite, course, expected, glance,
     look::{DELIVERY, MAIL},
     mail,
     row::{delivery_row, incident_row, mail_row, silence_row, word_at},
@@ -16,7 +18,7 @@ use crate::{
     message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, ExpectedMail, IncidentFilter, IncidentRow,
         Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
         kept::{label, pattern},
     },
@@ -103,6 +105,11 @@ impl Browse for Sqlite {
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
         self.read(glance::backlogs).await
+    }
+
+    async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        let all = self.read(expected::expected_mail).await?;
+        Ok(ExpectedMail::missing(all))
     }
 
     async fn pulse(&self) -> Result<Pulse, StoreError> {

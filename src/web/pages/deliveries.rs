@@ -97,9 +97,7 @@ impl Row {
             kind,
             words,
             href: place(&row),
-            incident: row
-                .title
-                .unwrap_or_else(|| named(&row.incident_id).into_owned()),
+            incident: called(&row),
             integration: words::integration(&row.integration),
             detail: row.detail,
             until,
@@ -187,11 +185,26 @@ fn place(row: &DeliveryRow) -> String {
     format!("{}#delivery-{}", incident_at(&row.incident_id), row.id)
 }
 
+/// Of what a page is, and how it stands with its receiver.
+fn told(row: &DeliveryRow) -> String {
+    let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
+    let by = words::integration(&row.integration);
+    let detail = row.detail.as_deref();
+    let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+    format!("{}: {words} ({by}){detail}", called(row))
+}
+
+fn called(row: &DeliveryRow) -> String {
+    let title = row.title.clone();
+    title.unwrap_or_else(|| named(&row.incident_id).into_owned())
+}
+
 /// In place of a question about a delivery that has gone on since.
 fn moot(row: &DeliveryRow, what: &str) -> Question {
     let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
     let title = format!("Page {} can no longer be {what}", row.id);
-    Question::moot(title, vec![sentence(&words)], place(row))
+    let lines = vec![called(row), sentence(&words)];
+    Question::moot(title, lines, place(row))
 }
 
 async fn ask_retry(
@@ -207,7 +220,10 @@ async fn ask_retry(
 
     Question {
         title: format!("Send page {id} again?"),
-        lines: vec!["It is tried at once, and for as long as any other page.".to_owned()],
+        lines: vec![
+            told(&row),
+            "It is tried at once, and for as long as any other page.".to_owned(),
+        ],
         action: format!("/deliveries/{id}/retry"),
         button: "Send it again",
         back: "/deliveries?state=dead".to_owned(),
@@ -235,7 +251,7 @@ async fn ask_discard(
 
     Question {
         title: format!("Discard page {id}?"),
-        lines: vec!["Its receiver is never told.".to_owned()],
+        lines: vec![told(&row), "Its receiver is never told.".to_owned()],
         action: format!("/deliveries/{id}/discard"),
         button: "Discard it",
         danger: true,

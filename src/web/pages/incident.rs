@@ -150,7 +150,7 @@ impl Shown {
             open,
             unread,
             end: match unread {
-                None => open.then_some("Resolve by hand"),
+                None => (open && row.can_end).then_some("Resolve by hand"),
                 Some(_) => (row.can_end && !told.is_empty()).then_some("End it where it was told"),
             },
             doubt: doubt(its),

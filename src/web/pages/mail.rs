@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use jiff::Timestamp;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde::Serialize;
 
@@ -19,7 +20,8 @@ use super::{
     frame::View,
     hops::Hops,
     incident_at,
-    when::{When, with_clocks},
+    plain::sentence,
+    when::{When, clock, with_clocks},
     words::{self, Fact, Label, labels},
 };
 use crate::{
@@ -30,7 +32,10 @@ use crate::{
         ask::Path,
         form::Fields,
         problem::Problem,
-        views::{mails, named::named},
+        views::{
+            mails::{self, Mail},
+            named::named,
+        },
         who::Who,
     },
 };
@@ -256,17 +261,45 @@ async fn layout(
     Ok((headers, html.into_owned()).into_response())
 }
 
+/// In place of a question about a mail that is not in the quarantine: what became of it.
+fn moot(mail: &Mail, now: Timestamp) -> Question {
+    let row = &mail.row;
+    let title = format!("Mail {} is not in the quarantine", row.id);
+    let reason = row.reason.as_deref().map(|why| with_clocks(why, now));
+    let became = match (row.outcome, reason) {
+        (Outcome::Pending, _) => "It is about to be decided.".to_owned(),
+        (outcome, None) => format!("What became of it: {outcome}."),
+        (outcome, Some(why)) => sentence(&format!("what became of it: {outcome}, {why}")),
+    };
+    let released = row.released.as_ref().map(|release| {
+        let at = clock(release.at, now);
+        format!("It was released by {} at {at}.", release.by)
+    });
+    let lines = mail.subject.clone().into_iter().chain(released);
+    let lines = lines.chain([became]).collect();
+    Question::moot(title, lines, format!("/mails/{}", row.id))
+}
+
 async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
     let mail = mails::show(&admin, id).await?;
+    let (view, now) = (
+        View::new(&admin, &who, "Mails", &Fields::default()),
+        admin.clock.now(),
+    );
+    if mail.row.outcome != Outcome::Quarantined {
+        return moot(&mail, now).ask(&view).await;
+    }
+
     let subject = mail.subject.unwrap_or_default();
+    let reason = mail.row.reason.as_deref().unwrap_or("nothing proves it");
     Question {
         title: format!("Release mail {id}?"),
         lines: vec![
             subject,
-            format!(
-                "It was held because {}",
-                mail.row.reason.as_deref().unwrap_or("nothing proves it")
-            ),
+            sentence(&format!(
+                "it was held because {}",
+                with_clocks(reason, now)
+            )),
             "It acts as if it were proven: it may page people, or close an incident.".to_owned(),
         ],
         action: format!("/mails/{id}/release"),
@@ -274,7 +307,7 @@ async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         back: format!("/mails/{id}"),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Mails", &Fields::default()))
+    .ask(&view)
     .await
 }
 
@@ -285,6 +318,11 @@ async fn release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailI
 
 async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
     let mail = mails::show(&admin, id).await?;
+    let view = View::new(&admin, &who, "Mails", &Fields::default());
+    if mail.row.outcome != Outcome::Quarantined {
+        return moot(&mail, admin.clock.now()).ask(&view).await;
+    }
+
     Question {
         title: format!("Discard mail {id}?"),
         lines: vec![
@@ -297,7 +335,7 @@ async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         back: format!("/mails/{id}"),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Mails", &Fields::default()))
+    .ask(&view)
     .await
 }
 

@@ -69,9 +69,14 @@ pub fn is_endless(until: Timestamp, since: Timestamp) -> bool {
 /// A text that the store keeps, its times as they are elsewhere on a page.
 pub fn with_clocks(text: &str, now: Timestamp) -> String {
     let words = text.split(' ').map(|word| {
-        let time = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
+        let is_mark = |c: char| c.is_ascii_punctuation();
+        let begun = word.trim_start_matches(is_mark);
+        let time = begun.trim_end_matches(is_mark);
         match time.parse() {
-            Ok(at) => clock(at, now) + &word[time.len()..],
+            Ok(at) => {
+                let (before, after) = (word.len() - begun.len(), &begun[time.len()..]);
+                format!("{}{}{after}", &word[..before], clock(at, now))
+            }
             Err(_) => word.to_owned(),
         }
     });
@@ -127,6 +132,10 @@ mod tests {
                 now
             ),
             "silenced until 2 Mar 06:00 UTC (ann: 06:00 UTC)"
+        );
+        assert_eq!(
+            with_clocks("late (2026-03-01T06:00:00.836481118Z), «so» said", now),
+            "late (06:00 UTC), «so» said"
         );
     }
 }
