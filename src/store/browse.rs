@@ -67,7 +67,8 @@ pub struct MailFilter {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
-    /// Only mails whose labels, reason or incident contain this text, regardless of case.
+    /// Only mails whose labels, reason or incident, or those of an alert in it, contain this text,
+    /// regardless of case.
     pub text: Option<String>,
     /// Only mails whose labels are not of this kind.
     pub without_kind: Option<&'static str>,

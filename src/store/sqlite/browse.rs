@@ -18,8 +18,9 @@ use crate::{
     message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, ExpectedMail, IncidentFilter, IncidentRow,
-        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, ExpectedMail,
+        IncidentFilter, IncidentRow, Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError,
+        Stretch, Taken, ToldRow,
         kept::{label, pattern},
     },
 };
@@ -219,7 +220,14 @@ pub(super) fn mails(
                AND (:ingress IS NULL OR ingress = :ingress)
                AND (:text IS NULL OR mails.labels LIKE :text ESCAPE '\\'
                     OR reason LIKE :text ESCAPE '\\'
-                    OR incidents.incident_id LIKE :text ESCAPE '\\')
+                    OR incidents.incident_id LIKE :text ESCAPE '\\'
+                    OR EXISTS (
+                        SELECT 1 FROM mail_items
+                        LEFT JOIN incidents AS its ON its.id = mail_items.incident
+                        WHERE mail_items.mail = mails.id
+                          AND (mail_items.labels LIKE :text ESCAPE '\\'
+                               OR mail_items.reason LIKE :text ESCAPE '\\'
+                               OR its.incident_id LIKE :text ESCAPE '\\')))
                AND (:without IS NULL OR coalesce(instr(mails.labels, :without), 0) = 0)
              ORDER BY mails.id DESC LIMIT :limit"
         ),

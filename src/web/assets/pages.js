@@ -45,7 +45,7 @@
   const written = new Map(parts(document).map((part) => [part.id, part.innerHTML]));
 
   // What is opened or in focus, by where it stands: what is new comes before it and moves it on.
-  const place = (one) =>
+  const place = (one) => one.id ||
     [one.closest("[id]").id, one.tagName, one.getAttribute("href") ?? (one.querySelector("summary") ?? one).textContent].join(" ");
 
   const exchange = (page) => {

@@ -160,8 +160,7 @@ impl Shown {
             nobody: mails
                 .iter()
                 .max_by_key(|mail| mail.id)
-                .and_then(|mail| mail.reason.as_deref())
-                .map(|why| with_clocks(why, now)),
+                .and_then(|mail| Some(with_clocks(mail.reason.as_deref()?, mail.arrived_at, now))),
             told,
             chart: drawing(&mails, its, (!open).then_some(row.changed_at), now),
             timeline: moments.into_iter().take(MOMENTS).collect(),

@@ -212,7 +212,7 @@ async fn page(
         outcome: row.outcome.as_str(),
         held: row.outcome == Outcome::Quarantined,
         subject: mail.subject.clone(),
-        reason: row.reason.as_deref().map(|why| with_clocks(why, now)),
+        reason: reason(row, now),
         facts,
         hops: Hops::new(&stored.message.raw, (&row.ingress, row.arrived_at), now),
         body: Body::new(row, &stored),
@@ -261,12 +261,16 @@ async fn layout(
     Ok((headers, html.into_owned()).into_response())
 }
 
+fn reason(row: &MailRow, now: Timestamp) -> Option<String> {
+    let reason = row.reason.as_deref();
+    reason.map(|why| with_clocks(why, row.arrived_at, now))
+}
+
 /// In place of a question about a mail that is not in the quarantine: what became of it.
 fn moot(mail: &Mail, now: Timestamp) -> Question {
     let row = &mail.row;
     let title = format!("Mail {} is not in the quarantine", row.id);
-    let reason = row.reason.as_deref().map(|why| with_clocks(why, now));
-    let became = match (row.outcome, reason) {
+    let became = match (row.outcome, reason(row, now)) {
         (Outcome::Pending, _) => "It is about to be decided.".to_owned(),
         (outcome, None) => format!("What became of it: {outcome}."),
         (outcome, Some(why)) => sentence(&format!("what became of it: {outcome}, {why}")),
@@ -291,15 +295,12 @@ async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
     }
 
     let subject = mail.subject.unwrap_or_default();
-    let reason = mail.row.reason.as_deref().unwrap_or("nothing proves it");
+    let reason = reason(&mail.row, now).unwrap_or_else(|| "nothing proves it".to_owned());
     Question {
         title: format!("Release mail {id}?"),
         lines: vec![
             subject,
-            sentence(&format!(
-                "it was held because {}",
-                with_clocks(reason, now)
-            )),
+            sentence(&format!("it was held because {reason}")),
             "It acts as if it were proven: it may page people, or close an incident.".to_owned(),
         ],
         action: format!("/mails/{id}/release"),

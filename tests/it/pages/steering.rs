@@ -284,10 +284,7 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
                 "/incidents/FIRST/again",
                 "There is nothing to send again of ",
             ),
-            (
-                "/deliveries/2/retry",
-                "Page 2 can no longer be sent again",
-            ),
+            ("/deliveries/2/retry", "Page 2 can no longer be sent again"),
             ("/deliveries/2/discard", "Page 2 can no longer be discarded"),
         ] {
             tab.go(&bed.at(path));

@@ -192,7 +192,8 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     };
 
     let mut lines: Vec<_> = words::measured(&mail.labels).into_iter().collect();
-    lines.extend(mail.reason.as_deref().map(|why| with_clocks(why, now)));
+    let reason = mail.reason.as_deref();
+    lines.extend(reason.map(|why| with_clocks(why, mail.arrived_at, now)));
     let kind = words::outcome(mail.outcome);
     let kind = if kind == "on" { "bad" } else { kind };
 
@@ -210,7 +211,7 @@ fn turned(turn: Turn<'_>, now: Timestamp) -> Moment {
         Action::Resolve => ("good", "Over"),
     };
     Moment {
-        lines: vec![with_clocks(turn.reason, now)],
+        lines: vec![with_clocks(turn.reason, turn.at, now)],
         ..moment(turn.at, 1, now, kind, "turn", what.to_owned())
     }
 }
