@@ -117,6 +117,18 @@
     });
   }
 
+  // What was written into a form with much room outlives a sign-in in between, in this tab alone.
+  for (const area of document.querySelectorAll("textarea[name=mail], textarea[name=config]")) {
+    const kept = `alertbridge ${area.name}`;
+    try {
+      if (!area.value) area.value = sessionStorage.getItem(kept) ?? "";
+      sessionStorage.removeItem(kept);
+      area.form.addEventListener("submit", () => {
+        if (area.value) sessionStorage.setItem(kept, area.value);
+      });
+    } catch { /* The browser keeps nothing, or not so much. */ }
+  }
+
   // A browser opens six connections to a host, for all its tabs and the pages behind them together:
   // only a page that is looked at keeps one.
   let soon = 0;

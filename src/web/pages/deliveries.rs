@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     response::{IntoResponse as _, Redirect},
     routing::get,
 };
@@ -14,10 +14,11 @@ use serde::Serialize;
 use super::{
     Answer, address,
     confirm::Question,
-    done,
+    done, filtered,
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
+    list_before,
     plain::sentence,
     when::{When, clock, held_until},
     words,
@@ -28,7 +29,7 @@ use crate::{
     web::{
         Admin,
         ask::Path,
-        form::Fields,
+        form::{Fields, Posted},
         views::{
             conditions,
             deliveries::{self, DeliveryQuery},
@@ -37,6 +38,9 @@ use crate::{
         who::Who,
     },
 };
+
+/// The list that a question is asked from.
+const LIST: &str = "/deliveries";
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -211,8 +215,10 @@ async fn ask_retry(
     State(admin): State<Arc<Admin>>,
     who: Who,
     Path(id): Path<DeliveryId>,
+    request: Request,
 ) -> Answer {
     let view = View::new(&admin, &who, "Deliveries", &Fields::default());
+    let back = list_before(&admin, &request, LIST);
     let row = deliveries::show(&admin, id).await?;
     if !can_retry(row.state) {
         return moot(&row, "sent again").ask(&view).await;
@@ -226,24 +232,33 @@ async fn ask_retry(
         ],
         action: format!("/deliveries/{id}/retry"),
         button: "Send it again",
-        back: "/deliveries?state=dead".to_owned(),
+        hidden: vec![("back", &*back).into()],
+        back,
         ..Question::default()
     }
     .ask(&view)
     .await
 }
 
-async fn retry(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+async fn retry(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+    posted: Posted,
+) -> Answer {
     deliveries::retry(&admin, &who, id).await?;
-    Ok(done("/deliveries?state=dead", "retried"))
+    let back = filtered(posted.fields.get("back"), LIST);
+    Ok(done(&back, "retried"))
 }
 
 async fn ask_discard(
     State(admin): State<Arc<Admin>>,
     who: Who,
     Path(id): Path<DeliveryId>,
+    request: Request,
 ) -> Answer {
     let view = View::new(&admin, &who, "Deliveries", &Fields::default());
+    let back = list_before(&admin, &request, LIST);
     let row = deliveries::show(&admin, id).await?;
     if !can_discard(row.state) {
         return moot(&row, "discarded").ask(&view).await;
@@ -255,14 +270,21 @@ async fn ask_discard(
         action: format!("/deliveries/{id}/discard"),
         button: "Discard it",
         danger: true,
-        back: "/deliveries".to_owned(),
+        hidden: vec![("back", &*back).into()],
+        back,
         ..Question::default()
     }
     .ask(&view)
     .await
 }
 
-async fn discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+async fn discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+    posted: Posted,
+) -> Answer {
     deliveries::discard(&admin, &who, id).await?;
-    Ok(done("/deliveries", "discarded"))
+    let back = filtered(posted.fields.get("back"), LIST);
+    Ok(done(&back, "discarded"))
 }

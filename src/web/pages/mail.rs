@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     http::header,
     response::{IntoResponse as _, Response},
     routing::get,
@@ -16,21 +16,22 @@ use serde::Serialize;
 use super::{
     Answer,
     confirm::Question,
-    done,
+    done, filtered,
     frame::View,
     hops::Hops,
-    incident_at,
+    incident_at, list_before,
     plain::sentence,
     when::{When, clock, with_clocks},
     words::{self, Fact, Label, labels},
 };
 use crate::{
+    label::title_of,
     message::{MailId, Outcome},
     store::{MailRow, StoredMail},
     web::{
         Admin,
         ask::Path,
-        form::Fields,
+        form::{Fields, Posted},
         problem::Problem,
         views::{
             mails::{self, Mail},
@@ -46,6 +47,9 @@ const SHOWN: usize = 64 << 10;
 /// What the mail's own layout may do: nothing but look like something. Its style stands in it.
 const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; \
                        base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// The list that a question is asked from.
+const LIST: &str = "/mails";
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -146,9 +150,38 @@ struct Shown {
     subject: Option<String>,
     reason: Option<String>,
     facts: Vec<Fact>,
+    /// Each alert of a mail with several.
+    items: Vec<Item>,
     hops: Option<Hops>,
     body: Body,
     labels: Vec<Label>,
+}
+
+/// What became of one alert of a mail with several.
+#[derive(Serialize)]
+struct Item {
+    number: i64,
+    kind: &'static str,
+    outcome: &'static str,
+    title: String,
+    href: Option<String>,
+    reason: Option<String>,
+}
+
+impl Item {
+    fn new(row: &MailRow, now: Timestamp) -> Self {
+        let id = row.incident_id.as_deref();
+        let called = title_of(&row.labels).map(ToOwned::to_owned);
+        let called = called.or_else(|| id.map(|id| named(id).into_owned()));
+        Self {
+            number: row.item.unwrap_or_default(),
+            kind: words::outcome(row.outcome),
+            outcome: row.outcome.as_str(),
+            title: called.unwrap_or_else(|| "an alert".to_owned()),
+            href: id.map(incident_at),
+            reason: reason(row, now),
+        }
+    }
 }
 
 async fn page(
@@ -214,6 +247,7 @@ async fn page(
         subject: mail.subject.clone(),
         reason: reason(row, now),
         facts,
+        items: mail.items.iter().map(|row| Item::new(row, now)).collect(),
         hops: Hops::new(&stored.message.raw, (&row.ingress, row.arrived_at), now),
         body: Body::new(row, &stored),
         labels: labels(&row.labels),
@@ -317,7 +351,16 @@ async fn release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailI
     Ok(done(&format!("/mails/{id}"), "released"))
 }
 
-async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+async fn ask_discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<MailId>,
+    request: Request,
+) -> Answer {
+    let back = match list_before(&admin, &request, LIST) {
+        list if list == LIST => format!("{LIST}/{id}"),
+        list => list,
+    };
     let mail = mails::show(&admin, id).await?;
     let view = View::new(&admin, &who, "Mails", &Fields::default());
     if mail.row.outcome != Outcome::Quarantined {
@@ -333,14 +376,24 @@ async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         action: format!("/mails/{id}/discard"),
         button: "Discard it",
         danger: true,
-        back: format!("/mails/{id}"),
+        hidden: vec![("back", &*back).into()],
+        back,
         ..Question::default()
     }
     .ask(&view)
     .await
 }
 
-async fn discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+async fn discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<MailId>,
+    posted: Posted,
+) -> Answer {
     mails::discard(&admin, &who, id).await?;
-    Ok(done(&format!("/mails/{id}"), "discarded"))
+    let back = match filtered(posted.fields.get("back"), LIST) {
+        list if list == LIST => format!("{LIST}/{id}"),
+        list => list,
+    };
+    Ok(done(&back, "discarded"))
 }
