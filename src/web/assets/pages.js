@@ -117,16 +117,17 @@
     });
   }
 
-  // What was written into a form with much room outlives a sign-in in between, in this tab alone.
+  // What was written into the fields with much room outlives an answer that does not show it, such
+  // as a sign-in in between, in this tab alone.
   for (const area of document.querySelectorAll("textarea[name=mail], textarea[name=config]")) {
     const kept = `alertbridge ${area.name}`;
     try {
       if (!area.value) area.value = sessionStorage.getItem(kept) ?? "";
       sessionStorage.removeItem(kept);
-      area.form.addEventListener("submit", () => {
-        if (area.value) sessionStorage.setItem(kept, area.value);
-      });
-    } catch { /* The browser keeps nothing, or not so much. */ }
+    } catch { continue; /* The browser keeps nothing. */ }
+    document.addEventListener("submit", () => {
+      try { if (area.value) sessionStorage.setItem(kept, area.value); } catch { /* Nor so much. */ }
+    });
   }
 
   // A browser opens six connections to a host, for all its tabs and the pages behind them together:

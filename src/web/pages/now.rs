@@ -87,22 +87,41 @@ struct Health {
 #[derive(Debug, Serialize)]
 pub struct First {
     commands: Vec<String>,
+    /// Whether it has come, and only its end is left to send.
+    is_open: bool,
 }
+
+/// The incident of the first mail.
+const FIRST: &str = "FIRST";
 
 impl First {
     /// By the first way in that takes a post.
     pub fn of(admin: &Admin) -> Self {
-        let Some(way_in) = &admin.first_mail else {
-            return Self {
-                commands: Vec::new(),
-            };
+        Self {
+            commands: admin.first_mail.iter().flatten().cloned().collect(),
+            is_open: false,
+        }
+    }
+
+    /// What is left of it: nothing once there was another incident, or it is over.
+    async fn left(admin: &Admin, nothing_came: bool) -> Result<Option<Self>, Problem> {
+        if nothing_came {
+            return Ok(Some(Self::of(admin)));
+        }
+        let two = Walk {
+            limit: Some(2),
+            cursor: None,
         };
-        let piped = |options: &str| format!("alertbridge sample {options} | {way_in}");
-        let commands = vec![
-            piped("--incident FIRST"),
-            piped("--incident FIRST --status OK"),
-        ];
-        Self { commands }
+        let all = incidents::list(admin, &IncidentQuery::default(), &two).await?;
+        let is_open = match all.items.as_slice() {
+            [one] => one.row.incident_id == FIRST && one.state == IncidentState::Open,
+            _ => false,
+        };
+        let ends = admin.first_mail.iter().map(|[_, ends]| ends.clone());
+        Ok(is_open.then(|| Self {
+            commands: ends.collect(),
+            is_open,
+        }))
     }
 }
 
@@ -162,7 +181,7 @@ impl Now {
                 .flat_map(|one| told(one, now))
                 .collect(),
             profiles: profiles.into_iter().map(|one| read(one, now)).collect(),
-            first: lately.is_empty().then(|| First::of(admin)),
+            first: First::left(admin, lately.is_empty()).await?,
         })
     }
 }
