@@ -152,7 +152,7 @@ mod tests {
     fn a_mend_stands_with_what_it_mends() {
         let why = "a.yaml:1:2: x: is no y\n  mend: take z\na.yaml:3:4: v\n  did you mean w?";
         assert_eq!(
-            super::faults(why),
+            faults(why),
             [
                 "a.yaml:1:2: x: is no y; mend: take z",
                 "a.yaml:3:4: v; did you mean w?"
