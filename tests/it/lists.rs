@@ -16,7 +16,7 @@ use crate::{
 };
 
 const PROFILE: &str = "
-alerts: { app_keys: [com.example.appkey] }
+alerts: { app_keys: [com.example.appkey], authenticity: { require: [] } }
 profiles:
   - name: ups
     match: { from: [ups@example.com] }
