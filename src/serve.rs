@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod build;
+mod called;
 mod mailbox;
 mod reload;
 mod retention;
@@ -34,6 +35,7 @@ mod ways_in;
 mod workbench;
 
 use build::Bridge;
+use called::first_mail;
 use ways_in::{Door, WayIn};
 
 /// How long a soft stop waits for one part of the bridge.
@@ -156,7 +158,8 @@ async fn listen(store: Arc<dyn Upkeep>, owed: Arc<Notify>, stop: CancellationTok
     }
 }
 
-/// Prints where mail can be sent; with the built-in defaults, also how to send a first one.
+/// Prints where mail can be sent; with the built-in defaults, also how to send a first one and its
+/// end.
 fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -176,8 +179,15 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
              http://{admin}/.\n\
              Send a first mail from another terminal:\n"
         );
-        for way_in in ways_in.iter().filter_map(|way_in| way_in.try_with.as_ref()) {
-            eprintln!("  alertbridge sample | {way_in}");
+        let commands = ways_in
+            .iter()
+            .filter_map(|way_in| way_in.try_with.as_deref());
+        let commands: Vec<_> = commands.map(first_mail).collect();
+        for [opens, _] in &commands {
+            eprintln!("  {opens}");
+        }
+        if let Some([_, ends]) = commands.first() {
+            eprintln!("\nand then the one that says that it is over:\n\n  {ends}");
         }
         eprintln!();
     }

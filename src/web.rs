@@ -101,8 +101,8 @@ pub struct Admin {
     pub history: Arc<Mutex<History>>,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
-    /// What a first mail is piped into, for who has sent none yet.
-    pub first_mail: Option<String>,
+    /// The commands that send a first mail and its end, for who has sent none yet.
+    pub first_mail: Option<[String; 2]>,
     /// What is known of the bridge's own canaries.
     pub canary: watch::Receiver<Standing>,
     /// Whoever reads here reloads the configuration.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use mail_parser::MessageParser;
 
 use super::{
-    desk::Server,
+    desk::{Server, open_store},
     options::{Json, MOST_ROWS},
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     label::title_of,
     message::{Envelope, MailId, Message, Outcome, Release},
     store::{Desk, MailRow},
+    web::views::mails::{ListedMail, listed},
 };
 
 mod discard;
@@ -102,15 +103,21 @@ Examples:
 
 impl Mails {
     pub async fn run(self, config: Option<&Path>, server: &Server) -> anyhow::Result<ExitCode> {
-        let store = &*server.desk(config).await?;
         let (out, now) = (&mut io::stdout(), Clock::system().now());
+        if let Self::List {
+            outcome,
+            limit,
+            print,
+        } = self
+        {
+            let mails = find(config, server, outcome, limit).await?;
+            list(mails, outcome, print.json, out)?;
+            return Ok(ExitCode::SUCCESS);
+        }
 
+        let store = &*server.desk(config).await?;
         match self {
-            Self::List {
-                outcome,
-                limit,
-                print,
-            } => list(store, outcome, limit, print.json, out).await?,
+            Self::List { .. } => {}
             Self::Show { id, raw, print } => show(store, id, raw, print.json, out).await?,
             Self::Release { id } => release(store, id, now, out).await?,
             Self::Discard(discard) => return discard.run(store, now, out).await,
@@ -120,27 +127,59 @@ impl Mails {
     }
 }
 
-/// Lists mails, the newest first.
-async fn list(
-    store: &dyn Desk,
+/// Mails, the newest first.
+async fn find(
+    config: Option<&Path>,
+    server: &Server,
     outcome: Option<Outcome>,
     limit: u32,
+) -> anyhow::Result<Vec<ListedMail>> {
+    if let Some(remote) = server.remote()? {
+        return Ok(remote.listed(outcome, limit).await?);
+    }
+    let store = open_store(config).await?;
+    let rows = store.mails(outcome, limit).await?;
+    Ok(listed(&*store, rows).await?)
+}
+
+/// Lists mails. Whoever decides about those in the quarantine sees whose they say they are.
+fn list(
+    mails: Vec<ListedMail>,
+    outcome: Option<Outcome>,
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mails = store.mails(outcome, limit).await?;
     if json {
         return Ok(writeln!(out, "{}", plain::json(&mails)?)?);
     }
 
+    if outcome == Some(Outcome::Quarantined) {
+        let rows = mails.into_iter().map(|mail| {
+            let title = title(&mail);
+            vec![
+                mail.row.id.to_string(),
+                mail.row.arrived_at.strftime("%F %T").to_string(),
+                mail.row.ingress,
+                mail.from.unwrap_or_default().join(", "),
+                title,
+                mail.row.reason.unwrap_or_default(),
+            ]
+        });
+        let heading = ["ID", "ARRIVED (UTC)", "INGRESS", "FROM", "TITLE", "REASON"];
+        let least = ["ID", "FROM", "TITLE", "REASON"];
+        return Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?);
+    }
+
     let rows = mails.into_iter().map(|mail| {
+        let title = title(&mail);
+        let mail = mail.row;
         vec![
             mail.id.to_string(),
             mail.arrived_at.strftime("%F %T").to_string(),
             mail.ingress,
             mail.outcome.to_string(),
             mail.incident_id.unwrap_or_default(),
-            title_of(&mail.labels).unwrap_or_default().to_owned(),
+            title,
             mail.reason.unwrap_or_default(),
         ]
     });
@@ -157,6 +196,12 @@ async fn list(
 
     let least = ["ID", "ARRIVED (UTC)", "OUTCOME", "TITLE", "REASON"];
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
+}
+
+/// What its alert is called, else its subject as far as that is listed.
+fn title(mail: &ListedMail) -> String {
+    let said = title_of(&mail.row.labels).or(mail.subject.as_deref());
+    said.unwrap_or_default().to_owned()
 }
 
 /// Shows one mail: what is known about it, or its original bytes.
@@ -237,6 +282,9 @@ fn show_facts(
         .with_minimal_headers()
         .parse_headers(message.raw.as_ref())
     {
+        let from = header.from().into_iter().flat_map(|from| from.iter());
+        let from: Vec<_> = from.filter_map(|one| one.address()).collect();
+        line("from", &from.join(", "))?;
         line("subject", header.subject().unwrap_or_default())?;
     }
     if let Some(release) = &row.released {

@@ -136,7 +136,8 @@ fn rows(found: Vec<Objective>) -> String {
         "LADDER",
     ];
 
-    let least = ["APP", "SLI", "BREACHES", "SPENT", "LADDER"];
+    // How long counts before how often: it is what the budget is measured in.
+    let least = ["APP", "SLI", "FOR", "SPENT", "LADDER"];
     table::list(&heading, rows, &least)
 }
 

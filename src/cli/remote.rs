@@ -23,7 +23,7 @@ use crate::{
         list::List,
         problem::Problem,
         views::{
-            mails::Mail,
+            mails::{ListedMail, Mail},
             silences::{NewSilence, Silence, SilenceState},
         },
     },
@@ -145,6 +145,19 @@ impl Remote {
                 None => return Ok(items),
             }
         }
+    }
+
+    /// Mails, the newest first, each with what its header says where somebody is to decide.
+    pub async fn listed(
+        &self,
+        outcome: Option<Outcome>,
+        limit: u32,
+    ) -> Result<Vec<ListedMail>, StoreError> {
+        let filter: Vec<_> = outcome
+            .iter()
+            .map(|outcome| ("outcome", outcome.as_str()))
+            .collect();
+        self.list("mails", &filter, limit).await
     }
 
     async fn stored_mail(&self, id: MailId) -> Result<(MailRow, StoredMail), StoreError> {
@@ -284,11 +297,8 @@ impl Desk for Remote {
         outcome: Option<Outcome>,
         limit: u32,
     ) -> Result<Vec<MailRow>, StoreError> {
-        let filter: Vec<_> = outcome
-            .iter()
-            .map(|outcome| ("outcome", outcome.as_str()))
-            .collect();
-        self.list("mails", &filter, limit).await
+        let listed = self.listed(outcome, limit).await?;
+        Ok(listed.into_iter().map(|mail| mail.row).collect())
     }
 
     async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError> {

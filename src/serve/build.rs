@@ -10,6 +10,7 @@ use tokio::sync::{
 };
 
 use super::{
+    called,
     reload::{self, Reload},
     retention::Retention,
     room::Room,
@@ -139,7 +140,8 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let first_mail = ways_in.iter().find_map(|way_in| way_in.try_with.clone());
+        let first_mail = ways_in.iter().find_map(|way_in| way_in.try_with.as_deref());
+        let first_mail = first_mail.map(called::first_mail);
         let admin = admin(bench, &health, &metrics, canary, reload, first_mail)?;
 
         let reload = Reload {
@@ -180,7 +182,7 @@ fn admin(
     metrics: &PrometheusHandle,
     canary: Receiver<Standing>,
     reload: mpsc::Sender<web::Asked>,
-    first_mail: Option<String>,
+    first_mail: Option<[String; 2]>,
 ) -> anyhow::Result<web::Admin> {
     let loaded = Arc::clone(&bench.loaded.borrow());
     let config = &loaded.config;

@@ -5,6 +5,8 @@
 //! through a bounded number of rows, however few of them fit, so that it always takes about as
 //! long.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -65,7 +67,8 @@ pub struct MailFilter {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
-    /// Only mails whose labels, reason or incident contain this text, regardless of case.
+    /// Only mails whose labels, reason or incident, or those of an alert in it, contain this text,
+    /// regardless of case.
     pub text: Option<String>,
     /// Only mails whose labels are not of this kind.
     pub without_kind: Option<&'static str>,
@@ -212,6 +215,9 @@ pub trait Browse: Send + Sync {
 
     /// What is pending and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;
+
+    /// The profiles whose expected mail is reported missing, and has not come since.
+    async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError>;
 
     /// A cheap check for whether anything has changed.
     async fn pulse(&self) -> Result<Pulse, StoreError>;

@@ -15,6 +15,14 @@ pub struct ExpectedMail {
     pub missing: bool,
 }
 
+impl ExpectedMail {
+    /// The profiles whose mail is missing.
+    pub(super) fn missing(all: Vec<Self>) -> Vec<Arc<str>> {
+        let missing = all.into_iter().filter(|mail| mail.missing);
+        missing.map(|mail| mail.profile).collect()
+    }
+}
+
 /// The arrival of a mail that its profile expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {

@@ -50,7 +50,7 @@ pub struct IncidentRow {
     pub kind: Kind,
     pub phase: Phase,
     /// Whether a person can end it at whoever was told. An alert that could not be read is open
-    /// nowhere here, and may be so there.
+    /// nowhere here, and may be so there; the bridge's own alarms end by themselves.
     #[serde(skip)]
     pub can_end: bool,
     pub status: String,
@@ -91,6 +91,15 @@ pub struct DeliveryRow {
     /// receipt of its trigger.
     pub detail: Option<String>,
     pub mail: Option<MailId>,
+    /// Why it is told, where its page says so: of what no mail tells, nothing else does.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Of a stored notification, its reason alone.
+#[derive(Deserialize)]
+pub(super) struct Reason {
+    pub(super) reason: Option<String>,
 }
 
 /// One line of an incident's timeline.

@@ -74,6 +74,11 @@ impl Kind {
         }
     }
 
+    /// Whether a person can end one: the bridge ends its own alarms when their trouble is over.
+    pub(super) fn can_be_ended(self) -> bool {
+        self != Self::Own
+    }
+
     /// The phase that an incident of this kind has for whoever looks at it. An alert that could not
     /// be read is told once and no mail ends it: where it counted as open, it would be so for ever.
     pub(super) fn looked_at(self, phase: Phase) -> Phase {

@@ -33,6 +33,9 @@ const LARGEST: usize = 1 << 20;
 /// but for mails, which an ingress takes up to this size.
 const LARGEST_MAIL: usize = 10 << 20;
 
+/// What is filled in is kept over a sign-in up to this size, in an address.
+const LARGEST_QUESTION: usize = 4 << 10;
+
 /// Where a request came from.
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub IpAddr);
@@ -60,7 +63,7 @@ pub(super) async fn signed_in(
     };
     let mut who = match sign_in::identify(&admin, &bearing).await {
         Ok(who) => who,
-        Err(unknown) => return turned_away(&admin, &request, &unknown),
+        Err(unknown) => return turned_away(&admin, request, &unknown).await,
     };
 
     if !request.method().is_safe()
@@ -96,12 +99,17 @@ pub(super) async fn signed_in(
 
 /// A program is told what it lacks; a person is led to the sign-in and back: from what they wanted
 /// to do to the page where they had filled it in.
-fn turned_away(admin: &Admin, request: &Request, unknown: &Unknown) -> Response {
-    if wants_a_page(request) && matches!(unknown, Unknown::Nobody | Unknown::Wrong(_)) {
+async fn turned_away(admin: &Admin, request: Request, unknown: &Unknown) -> Response {
+    if wants_a_page(&request) && matches!(unknown, Unknown::Nobody | Unknown::Wrong(_)) {
         let acts = !request.method().is_safe();
-        let page = acts.then(|| admin.hosts.came_from(request)).flatten();
-        let asked = || request.uri().path_and_query().map(ToString::to_string);
-        let back = page.or_else(asked).unwrap_or_else(|| "/".to_owned());
+        let page = acts.then(|| admin.hosts.came_from(&request)).flatten();
+        let asked = request.uri().path_and_query().map(ToString::to_string);
+        let question = match &page {
+            Some(_) => question(request).await,
+            None => None,
+        };
+        let back = question.or(page).or(asked);
+        let back = back.unwrap_or_else(|| "/".to_owned());
         let back = utf8_percent_encode(&back, NON_ALPHANUMERIC);
         let acted = if acts { "&acted=yes" } else { "" };
         let to = HeaderValue::try_from(format!("/sign-in?next={back}{acted}"));
@@ -117,6 +125,20 @@ fn turned_away(admin: &Admin, request: &Request, unknown: &Unknown) -> Response 
     }
 
     response
+}
+
+/// The question that a form of one of our pages answers, with what was filled in besides: it is
+/// asked at the address that its answer is sent to.
+async fn question(request: Request) -> Option<String> {
+    let kind = request.headers().get(CONTENT_TYPE).cloned();
+    let is_form = kind.as_ref().and_then(|kind| kind.to_str().ok());
+    is_form.filter(|kind| kind.starts_with("application/x-www-form-urlencoded"))?;
+
+    let path = request.uri().path().to_owned();
+    let body = whole(request.into_body(), LARGEST_QUESTION).await.ok()?;
+    let posted = Posted::read(kind.as_ref(), body).await.ok()?;
+    let query = posted.fields.with("csrf", "");
+    (!query.is_empty()).then(|| format!("{path}?{query}"))
 }
 
 /// Whether a person reads the answer.

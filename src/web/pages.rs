@@ -18,6 +18,7 @@ use axum::{
 use super::{
     Admin,
     access::{Done, wants_a_page},
+    form::Fields,
     problem::Problem,
     who::Who,
 };
@@ -109,6 +110,25 @@ fn back(admin: &Admin, request: &Request) -> Option<String> {
         _ => own.rsplit_once('/')?.0.to_owned(),
     };
     (!back.is_empty() && !back.starts_with("/sign-in")).then_some(back)
+}
+
+/// The list that somebody came from who is asked about one of its rows, as it was filtered: the
+/// question says so itself once it was asked before, else the browser does.
+fn list_before(admin: &Admin, request: &Request, list: &str) -> String {
+    let asked = Fields::from_query(request.uri().query().unwrap_or_default());
+    let page = asked.get("back").map(ToOwned::to_owned);
+    let page = page.or_else(|| admin.hosts.came_from(request));
+    filtered(page.as_deref(), list)
+}
+
+/// An address where it is one of a list's, without what was done there before; else the list.
+fn filtered(page: Option<&str>, list: &str) -> String {
+    let query = page.and_then(|page| page.strip_prefix(list)?.strip_prefix('?'));
+    let query = query.map(|query| Fields::from_query(query).with("done", ""));
+    match query.filter(|query| !query.is_empty()) {
+        Some(query) => format!("{list}?{query}"),
+        None => list.to_owned(),
+    }
 }
 
 /// Where somebody is led who has done something: the page says so.

@@ -385,7 +385,21 @@ async fn what_came_after_the_newest_mail_that_was_seen_stays_in_the_quarantine()
         .await
         .unwrap();
 
+    // Whoever is to decide about one sees whose it says it is.
+    let listed = get(&bridge, held).await;
+    let first = &listed["items"][2];
+    assert_eq!(first["from"], json!(["no-reply@am.atlassian.com"]));
+    assert!(first["subject"].is_string(), "{first}");
+
     let path = "/api/v1/mails/discard";
+    // When somebody looked is no filter.
+    for slip in [
+        json!({ "up_to": 2 }),
+        json!({ "seen_at": "2026-01-01T00:00:00Z" }),
+    ] {
+        let slip = ask(&bridge, Method::POST, path, Some(slip)).await;
+        assert_eq!(slip.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
     let seen = json!({ "ingress": "http", "up_to": 2 });
     let gone = ask(&bridge, Method::POST, path, Some(seen)).await;
     let gone: Value = gone.json().await.unwrap();

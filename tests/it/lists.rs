@@ -16,6 +16,7 @@ use crate::{
 };
 
 const PROFILE: &str = "
+alerts: { app_keys: [com.example.appkey], authenticity: { require: [] } }
 profiles:
   - name: ups
     match: { from: [ups@example.com] }
@@ -49,10 +50,14 @@ fn shown(folder: &Path, arguments: &[&str]) -> String {
 async fn every_list_fits_the_window_and_names_what_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let bridge = Bridge::start(folder.path(), &format!("{CONFIG}{PROFILE}"));
+    let held = String::from_utf8(sample(folder.path(), "two", &[])).unwrap();
+    let held = held.replace("\"appKey\":\"com.", "\"appKey\":\"org.");
+    let held = held.into_bytes();
     for mail in [
         sample(folder.path(), "one", &[]),
         mail("ups@example.com", BATTERY),
         mail("news@shop.example", NEWS),
+        held,
     ] {
         assert_eq!(bridge.post(&mail).await.unwrap(), 202);
     }
@@ -63,7 +68,7 @@ async fn every_list_fits_the_window_and_names_what_it_holds() {
         listed.filter(|mail| mail["outcome"] != "pending").count()
     };
     let deadline = Instant::now() + PATIENCE;
-    while decided() < 3 {
+    while decided() < 4 {
         assert!(Instant::now() < deadline, "{}", bridge.log());
         thread::sleep(Duration::from_millis(20));
     }
@@ -75,7 +80,12 @@ async fn every_list_fits_the_window_and_names_what_it_holds() {
         (&["mails", "list"], Some(NEWS)),
         (&["deliveries", "list"], None),
         (&["objectives"], Some("installation_callback")),
-        (&["silences", "preview", "profile=ups"], None),
+        (&["mails", "show", "4"], Some("no-reply@am.atlassian.com")),
+        (&["silences", "preview", "profile=ups"], Some(BATTERY)),
+        (
+            &["mails", "list", "--outcome", "quarantined"],
+            Some("no-reply@am.atlassian.com"),
+        ),
         (&["profiles", "list"], Some("ups")),
     ] {
         for command in [command.to_vec(), [command, &server[..]].concat()] {
@@ -91,5 +101,13 @@ async fn every_list_fits_the_window_and_names_what_it_holds() {
             }
             assert!(named.is_none_or(|named| pipe.contains(named)), "{pipe}");
         }
+    }
+
+    // A matcher that can fit nothing is told of, wherever the rules are.
+    for at in [&[][..], &server] {
+        let command = [&["silences", "preview", "sevrity=critical"], at].concat();
+        let noted = String::from_utf8(bridge.command(&command).stderr).unwrap();
+        let note = "note: no alert has a label sevrity; did you mean severity?";
+        assert!(noted.contains(note), "{command:?}: {noted}");
     }
 }

@@ -5,6 +5,7 @@ mod data;
 mod live;
 mod safety;
 mod steering;
+mod truth;
 
 use std::{path::Path, thread};
 
@@ -399,8 +400,15 @@ async fn a_first_mail_is_sent_as_the_page_says_and_shows_by_itself() {
                  performance.getEntriesByType('navigation').length === 1";
     assert_eq!(tab.eval(fresh), json!(true));
 
+    // What ends it is still there to be copied.
+    let left = tab.eval("[...document.querySelectorAll('#open pre')].map((e) => e.innerText)");
+    assert_eq!(left, json!([closes]));
+    assert!(closes.contains(PROGRAM), "as it was called: {closes}");
+
     bed.shell(closes);
     tab.until("document.querySelector('#open .row-title') === null");
+    let left = "document.querySelectorAll('#open pre').length";
+    assert_eq!(tab.eval(left), json!(0), "{}", tab.says());
     assert!(tab.says().contains("Nothing is open"), "{}", tab.says());
     tab.assert_quiet(&bed.admin, &[]);
 }

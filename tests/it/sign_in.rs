@@ -221,10 +221,39 @@ async fn whoever_is_turned_away_from_an_action_is_led_back_to_its_page_alone() {
         );
     }
 
-    // What an address claims is said to nobody who held no session.
+    // With what was filled in, where the form is one of ours; never with the token of its page.
+    let field = "from=%40example.com&csrf=secret";
+    for (referer, next) in [
+        (
+            format!("{own}/mails/discard"),
+            "%2Fmails%2Fdiscard%3Ffrom%3D%2540example%2Ecom",
+        ),
+        (
+            "https://evil.test/elsewhere".to_owned(),
+            "%2Fmails%2Fdiscard",
+        ),
+    ] {
+        let answer = browser()
+            .post(format!("{own}/mails/discard"))
+            .header("accept", "text/html")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("referer", &referer)
+            .body(field)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer.headers()["location"],
+            format!("/sign-in?next={next}&acted=yes"),
+            "{referer}"
+        );
+    }
+
+    // What an address claims is said to nobody who held no session; that nothing was done is so.
     let page = browser().get(format!("{own}/sign-in?acted=yes"));
     let page = page.send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("session has ended"), "{page}");
+    assert!(page.contains("Nothing was done."), "{page}");
 }
 
 fn line_of(people: &str, name: &str) -> String {

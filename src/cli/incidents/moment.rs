@@ -6,6 +6,7 @@ use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     message::Outcome,
     store::Event,
+    web::views::incidents::Turn,
 };
 
 /// A line of the timeline.
@@ -15,6 +16,20 @@ pub struct Moment {
     pub rank: u8,
     pub word: &'static str,
     pub text: String,
+}
+
+/// What the bridge found without a mail.
+pub fn turned(turn: Turn<'_>) -> Moment {
+    Moment {
+        at: turn.at,
+        rank: 0,
+        word: match turn.action {
+            Action::Trigger => "opened",
+            Action::Change => "changed",
+            Action::Resolve => "over",
+        },
+        text: turn.reason.to_owned(),
+    }
 }
 
 /// When an event began, and when it ended where that is not an event of its own.

@@ -6,11 +6,12 @@ use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::moment::moments;
+use super::moment::{moments, turned};
 use crate::{
     cli::{plain, table},
     incident::Phase,
     store::{Desk, IncidentRow, Kind},
+    web::views::incidents::turns,
 };
 
 pub async fn show(
@@ -35,7 +36,8 @@ pub async fn show(
     let width = table::width();
     writeln!(out, "{}\n", table::facts(width, facts(&incident)))?;
 
-    let mut moments: Vec<_> = events.iter().flat_map(moments).collect();
+    let turns = turns(&events).into_iter().map(turned);
+    let mut moments: Vec<_> = events.iter().flat_map(moments).chain(turns).collect();
     moments.sort_by_key(|moment| (moment.at, moment.rank));
 
     let rows = moments.into_iter().map(|moment| {

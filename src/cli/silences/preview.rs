@@ -11,11 +11,17 @@ use crate::{
         WRONG_USAGE, asker,
         desk::{Server, open_store},
         options::Json,
-        plain, table,
+        plain::{self, plain},
+        table,
     },
+    config::{Config, Files},
+    label::title_of,
     silence::Plan,
     store::StoreError,
-    web::views::silences::{ALL, NewSilence, Preview as Found, preview_of},
+    web::views::{
+        named::title,
+        silences::{ALL, NewSilence, Preview as Found, preview_of},
+    },
 };
 
 /// Show what a silence would keep from paging, and add none
@@ -53,6 +59,9 @@ impl Preview {
         };
 
         let found = find(config, server, plan, now).await?;
+        for warning in &found.warnings {
+            eprintln!("note: {}", plain(warning));
+        }
         if self.print.json {
             writeln!(out, "{}", plain::json(&found)?)?;
         } else {
@@ -73,8 +82,11 @@ async fn find(
         let new = NewSilence::from(plan);
         return Ok(remote.post("silences/preview", &new).await?);
     }
+    let loaded = Config::load(config, Files::Unneeded)?;
+    let known = loaded.rules.profiles.labels().into_iter();
+    let known: Vec<_> = known.map(ToOwned::to_owned).collect();
     let store = open_store(config).await?;
-    let found = preview_of(&*store, &plan, now, ALL).await;
+    let found = preview_of(&*store, (&plan, &known), now, ALL).await;
     Ok(found.map_err(|problem| StoreError::Failed(problem.detail))?)
 }
 
@@ -86,10 +98,11 @@ fn show(found: &Found, out: &mut impl Write) -> anyhow::Result<()> {
             incident.incident_id.clone(),
             incident.severity.clone(),
             incident.opened_at.strftime("%F %T").to_string(),
+            title(&incident.labels, &incident.incident_id),
         ]
     });
     if !found.incidents.is_empty() {
-        let heading = ["INCIDENT", "SEVERITY", "OPENED (UTC)"];
+        let heading = ["INCIDENT", "SEVERITY", "OPENED (UTC)", "TITLE"];
         writeln!(out, "{}", table::list(&heading, rows, &heading))?;
     }
 
@@ -100,11 +113,13 @@ fn show(found: &Found, out: &mut impl Write) -> anyhow::Result<()> {
             trigger.arrived_at.strftime("%F %T").to_string(),
             trigger.outcome.to_string(),
             trigger.incident_id.clone().unwrap_or_default(),
+            title_of(&trigger.labels).unwrap_or_default().to_owned(),
         ]
     });
     if !found.triggers.is_empty() {
-        let heading = ["ARRIVED (UTC)", "OUTCOME", "INCIDENT"];
-        writeln!(out, "{}", table::list(&heading, rows, &heading))?;
+        let heading = ["ARRIVED (UTC)", "OUTCOME", "INCIDENT", "TITLE"];
+        let least = ["ARRIVED (UTC)", "OUTCOME", "TITLE"];
+        writeln!(out, "{}", table::list(&heading, rows, &least))?;
     }
     if found.truncated {
         writeln!(out, "and more")?;

@@ -1,5 +1,7 @@
 //! Postgres for browsers: see [`Browse`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -7,7 +9,7 @@ use tokio_postgres::Row;
 use super::{
     Postgres,
     connection::Parameter,
-    course, glance,
+    course, expected, glance,
     look::{delivery_list, mail_list},
     mail,
     row::{at, delivery_row, incident_row, mail_row, silence_row, text, word_at},
@@ -18,8 +20,9 @@ use crate::{
     message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
-        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, ExpectedMail,
+        IncidentFilter, IncidentRow, Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError,
+        Stretch, Taken, ToldRow,
         kept::{label, pattern},
     },
 };
@@ -64,7 +67,13 @@ macro_rules! mails {
                AND ($5::text IS NULL OR mails.profile = $5)
                AND ($6::text IS NULL OR ingress = $6)
                AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7
-                    OR incidents.incident_id ILIKE $7)
+                    OR incidents.incident_id ILIKE $7
+                    OR EXISTS (
+                        SELECT 1 FROM mail_items
+                        LEFT JOIN incidents AS its ON its.id = mail_items.incident
+                        WHERE mail_items.mail = mails.id
+                          AND (mail_items.labels ILIKE $7 OR mail_items.reason ILIKE $7
+                               OR its.incident_id ILIKE $7)))
                AND ($8::text IS NULL OR strpos(coalesce(mails.labels, ''), $8) = 0)
              ORDER BY mails.id DESC LIMIT $3"
         ))
@@ -237,6 +246,11 @@ impl Browse for Postgres {
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
         glance::backlogs(&self.database).await
+    }
+
+    async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        let all = expected::expected_mail(&self.database).await?;
+        Ok(ExpectedMail::missing(all))
     }
 
     async fn pulse(&self) -> Result<Pulse, StoreError> {

@@ -17,6 +17,7 @@ use crate::{
     store::{
         Attempt, Claim, DeliveryRow, Event, IncidentRow, Kind, MailRow, StoreError, StoredMail,
         kept::{time, unpack},
+        look::Reason,
     },
 };
 
@@ -127,7 +128,7 @@ pub(super) fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
         incident_id: at(row, "incident_id")?,
         kind,
         phase: kind.looked_at(phase),
-        can_end: phase == Phase::Firing,
+        can_end: kind.can_be_ended() && phase == Phase::Firing,
         status: at(row, "status")?,
         newest: optional_time_at(row, "newest")?,
         episode: at(row, "episode")?,
@@ -175,6 +176,9 @@ pub(super) fn delivery_row(row: &Row) -> Result<DeliveryRow, StoreError> {
         settled_at: optional_time_at(row, "settled_at")?,
         detail: at(row, "detail")?,
         mail: at(row, "mail")?,
+        reason: json_at::<Reason>(row, "notification")
+            .ok()
+            .and_then(|of| of.reason),
     })
 }
 

@@ -1,11 +1,13 @@
 //! Sqlite for browsers: see [`Browse`].
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 
 use super::{
-    Sqlite, course, glance,
+    Sqlite, course, expected, glance,
     look::{DELIVERY, MAIL},
     mail,
     row::{delivery_row, incident_row, mail_row, silence_row, word_at},
@@ -16,8 +18,9 @@ use crate::{
     message::{MailId, Outcome},
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
-        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, ExpectedMail,
+        IncidentFilter, IncidentRow, Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError,
+        Stretch, Taken, ToldRow,
         kept::{label, pattern},
     },
 };
@@ -103,6 +106,11 @@ impl Browse for Sqlite {
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
         self.read(glance::backlogs).await
+    }
+
+    async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        let all = self.read(expected::expected_mail).await?;
+        Ok(ExpectedMail::missing(all))
     }
 
     async fn pulse(&self) -> Result<Pulse, StoreError> {
@@ -212,7 +220,14 @@ pub(super) fn mails(
                AND (:ingress IS NULL OR ingress = :ingress)
                AND (:text IS NULL OR mails.labels LIKE :text ESCAPE '\\'
                     OR reason LIKE :text ESCAPE '\\'
-                    OR incidents.incident_id LIKE :text ESCAPE '\\')
+                    OR incidents.incident_id LIKE :text ESCAPE '\\'
+                    OR EXISTS (
+                        SELECT 1 FROM mail_items
+                        LEFT JOIN incidents AS its ON its.id = mail_items.incident
+                        WHERE mail_items.mail = mails.id
+                          AND (mail_items.labels LIKE :text ESCAPE '\\'
+                               OR mail_items.reason LIKE :text ESCAPE '\\'
+                               OR its.incident_id LIKE :text ESCAPE '\\')))
                AND (:without IS NULL OR coalesce(instr(mails.labels, :without), 0) = 0)
              ORDER BY mails.id DESC LIMIT :limit"
         ),

@@ -1,7 +1,9 @@
 //! Mails read back: the undecided, those to be checked again, and all in order of arrival.
 
+use std::io::Read as _;
+
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{Connection, Row, ffi, named_params, params};
 
 use super::row::{json, stored_mail};
 use crate::{
@@ -46,21 +48,33 @@ pub(super) fn undecided_among(
     )
 }
 
-/// The beginning of mails; one with damaged bytes has none.
+/// The beginning of mails; one with damaged bytes has none. `substr` would read each of them whole
+/// first.
 pub(super) fn heads(
     connection: &Connection,
     mails: &[MailId],
 ) -> rusqlite::Result<Vec<(MailId, Vec<u8>)>> {
-    connection
-        .prepare_cached(
-            "SELECT mail, substr(raw, 1, ?2) AS head FROM json_each(?1) AS given
-             JOIN bodies ON mail = given.value",
-        )?
-        .query_map(params![json(&mails)?, PACKED_HEAD], |row| {
-            let head = unpack_head(row.get_ref("head")?.as_blob()?);
-            Ok((row.get("mail")?, head.unwrap_or_default()))
-        })?
-        .collect()
+    let most = usize::try_from(PACKED_HEAD).unwrap_or(usize::MAX);
+    let mut heads = Vec::with_capacity(mails.len());
+    for mail in mails {
+        let mut body = match connection.blob_open("main", "bodies", "raw", *mail, true) {
+            Ok(body) => body,
+            // There is no such row: retention has deleted it in between.
+            Err(rusqlite::Error::SqliteFailure(ffi::Error { extended_code, .. }, _))
+                if extended_code == ffi::SQLITE_ERROR =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let mut packed = vec![0; body.len().min(most)];
+        let head = match body.read_exact(&mut packed) {
+            Ok(()) => unpack_head(&packed).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        heads.push((*mail, head));
+    }
+    Ok(heads)
 }
 
 /// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports

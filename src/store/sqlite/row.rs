@@ -14,6 +14,7 @@ use crate::{
     store::{
         Attempt, Claim, DeliveryRow, IncidentRow, Kind, MailRow, StoredMail,
         kept::{time, unpack},
+        look::Reason,
     },
 };
 
@@ -101,7 +102,7 @@ pub(super) fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
         incident_id: row.get("incident_id")?,
         kind,
         phase: kind.looked_at(phase),
-        can_end: phase == Phase::Firing,
+        can_end: kind.can_be_ended() && phase == Phase::Firing,
         status: row.get("status")?,
         newest: optional_time_at(row, "newest")?,
         episode: row.get("episode")?,
@@ -148,6 +149,9 @@ pub(super) fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         settled_at: optional_time_at(row, "settled_at")?,
         detail: row.get("detail")?,
         mail: row.get("mail")?,
+        reason: json_at::<Reason>(row, "notification")
+            .ok()
+            .and_then(|of| of.reason),
     })
 }
 

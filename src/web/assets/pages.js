@@ -45,7 +45,7 @@
   const written = new Map(parts(document).map((part) => [part.id, part.innerHTML]));
 
   // What is opened or in focus, by where it stands: what is new comes before it and moves it on.
-  const place = (one) =>
+  const place = (one) => one.id ||
     [one.closest("[id]").id, one.tagName, one.getAttribute("href") ?? (one.querySelector("summary") ?? one).textContent].join(" ");
 
   const exchange = (page) => {
@@ -114,6 +114,19 @@
       event.preventDefault();
       const chosen = area.form.querySelector("input[type=file]");
       chosen.files = event.dataTransfer.files;
+    });
+  }
+
+  // What was written into the fields with much room outlives an answer that does not show it, such
+  // as a sign-in in between, in this tab alone.
+  for (const area of document.querySelectorAll("textarea[name=mail], textarea[name=config]")) {
+    const kept = `alertbridge ${area.name}`;
+    try {
+      if (!area.value) area.value = sessionStorage.getItem(kept) ?? "";
+      sessionStorage.removeItem(kept);
+    } catch { continue; /* The browser keeps nothing. */ }
+    document.addEventListener("submit", () => {
+      try { if (area.value) sessionStorage.setItem(kept, area.value); } catch { /* Nor so much. */ }
     });
   }
 

@@ -10,6 +10,8 @@ pub struct Question {
     pub title: String,
     /// What follows from it.
     pub lines: Vec<String>,
+    /// Why it is asked again.
+    pub error: Option<String>,
     /// Where the yes is sent.
     pub action: String,
     pub hidden: Vec<Hidden>,
@@ -45,14 +47,20 @@ pub struct Asked {
     name: &'static str,
     label: &'static str,
     example: &'static str,
+    /// What stands in it.
+    value: String,
 }
 
-impl From<(&'static str, &'static str, &'static str)> for Asked {
-    fn from((name, label, example): (&'static str, &'static str, &'static str)) -> Self {
+impl Asked {
+    pub fn new(
+        (name, label, example): (&'static str, &'static str, &'static str),
+        value: String,
+    ) -> Self {
         Self {
             name,
             label,
             example,
+            value,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     response::{IntoResponse as _, Redirect},
     routing::get,
 };
@@ -14,10 +14,11 @@ use serde::Serialize;
 use super::{
     Answer, address,
     confirm::Question,
-    done,
+    done, filtered,
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
+    list_before,
     plain::sentence,
     when::{When, clock, held_until},
     words,
@@ -28,7 +29,7 @@ use crate::{
     web::{
         Admin,
         ask::Path,
-        form::Fields,
+        form::{Fields, Posted},
         views::{
             conditions,
             deliveries::{self, DeliveryQuery},
@@ -37,6 +38,9 @@ use crate::{
         who::Who,
     },
 };
+
+/// The list that a question is asked from.
+const LIST: &str = "/deliveries";
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -97,9 +101,7 @@ impl Row {
             kind,
             words,
             href: place(&row),
-            incident: row
-                .title
-                .unwrap_or_else(|| named(&row.incident_id).into_owned()),
+            incident: called(&row),
             integration: words::integration(&row.integration),
             detail: row.detail,
             until,
@@ -187,19 +189,36 @@ fn place(row: &DeliveryRow) -> String {
     format!("{}#delivery-{}", incident_at(&row.incident_id), row.id)
 }
 
+/// Of what a page is, and how it stands with its receiver.
+fn told(row: &DeliveryRow) -> String {
+    let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
+    let by = words::integration(&row.integration);
+    let detail = row.detail.as_deref();
+    let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+    format!("{}: {words} ({by}){detail}", called(row))
+}
+
+fn called(row: &DeliveryRow) -> String {
+    let title = row.title.clone();
+    title.unwrap_or_else(|| named(&row.incident_id).into_owned())
+}
+
 /// In place of a question about a delivery that has gone on since.
 fn moot(row: &DeliveryRow, what: &str) -> Question {
     let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
     let title = format!("Page {} can no longer be {what}", row.id);
-    Question::moot(title, vec![sentence(&words)], place(row))
+    let lines = vec![called(row), sentence(&words)];
+    Question::moot(title, lines, place(row))
 }
 
 async fn ask_retry(
     State(admin): State<Arc<Admin>>,
     who: Who,
     Path(id): Path<DeliveryId>,
+    request: Request,
 ) -> Answer {
     let view = View::new(&admin, &who, "Deliveries", &Fields::default());
+    let back = list_before(&admin, &request, LIST);
     let row = deliveries::show(&admin, id).await?;
     if !can_retry(row.state) {
         return moot(&row, "sent again").ask(&view).await;
@@ -207,27 +226,39 @@ async fn ask_retry(
 
     Question {
         title: format!("Send page {id} again?"),
-        lines: vec!["It is tried at once, and for as long as any other page.".to_owned()],
+        lines: vec![
+            told(&row),
+            "It is tried at once, and for as long as any other page.".to_owned(),
+        ],
         action: format!("/deliveries/{id}/retry"),
         button: "Send it again",
-        back: "/deliveries?state=dead".to_owned(),
+        hidden: vec![("back", &*back).into()],
+        back,
         ..Question::default()
     }
     .ask(&view)
     .await
 }
 
-async fn retry(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+async fn retry(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+    posted: Posted,
+) -> Answer {
     deliveries::retry(&admin, &who, id).await?;
-    Ok(done("/deliveries?state=dead", "retried"))
+    let back = filtered(posted.fields.get("back"), LIST);
+    Ok(done(&back, "retried"))
 }
 
 async fn ask_discard(
     State(admin): State<Arc<Admin>>,
     who: Who,
     Path(id): Path<DeliveryId>,
+    request: Request,
 ) -> Answer {
     let view = View::new(&admin, &who, "Deliveries", &Fields::default());
+    let back = list_before(&admin, &request, LIST);
     let row = deliveries::show(&admin, id).await?;
     if !can_discard(row.state) {
         return moot(&row, "discarded").ask(&view).await;
@@ -235,18 +266,25 @@ async fn ask_discard(
 
     Question {
         title: format!("Discard page {id}?"),
-        lines: vec!["Its receiver is never told.".to_owned()],
+        lines: vec![told(&row), "Its receiver is never told.".to_owned()],
         action: format!("/deliveries/{id}/discard"),
         button: "Discard it",
         danger: true,
-        back: "/deliveries".to_owned(),
+        hidden: vec![("back", &*back).into()],
+        back,
         ..Question::default()
     }
     .ask(&view)
     .await
 }
 
-async fn discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+async fn discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+    posted: Posted,
+) -> Answer {
     deliveries::discard(&admin, &who, id).await?;
-    Ok(done("/deliveries", "discarded"))
+    let back = filtered(posted.fields.get("back"), LIST);
+    Ok(done(&back, "discarded"))
 }

@@ -150,7 +150,7 @@ impl Shown {
             open,
             unread,
             end: match unread {
-                None => open.then_some("Resolve by hand"),
+                None => (open && row.can_end).then_some("Resolve by hand"),
                 Some(_) => (row.can_end && !told.is_empty()).then_some("End it where it was told"),
             },
             doubt: doubt(its),
@@ -160,8 +160,7 @@ impl Shown {
             nobody: mails
                 .iter()
                 .max_by_key(|mail| mail.id)
-                .and_then(|mail| mail.reason.as_deref())
-                .map(|why| with_clocks(why, now)),
+                .and_then(|mail| Some(with_clocks(mail.reason.as_deref()?, mail.arrived_at, now))),
             told,
             chart: drawing(&mails, its, (!open).then_some(row.changed_at), now),
             timeline: moments.into_iter().take(MOMENTS).collect(),

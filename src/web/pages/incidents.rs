@@ -39,6 +39,8 @@ use crate::{
 const SILENCES: u32 = 1000;
 /// What the list may be narrowed by.
 const FILTERS: [&str; 6] = ["q", "state", "severity", "profile", "receiver", "cursor"];
+/// So much of a summary tells two alerts apart.
+const SUMMARY: usize = 200;
 /// How many a page shows.
 pub const SHOWN: u32 = 50;
 
@@ -55,6 +57,8 @@ pub struct Row {
     app: Option<String>,
     measured: Option<String>,
     recurrence: Option<String>,
+    /// What tells it from others of the same title, where there are any.
+    summary: Option<String>,
     pub severity: Severity,
     open: bool,
     opened: When,
@@ -86,6 +90,7 @@ impl Row {
             app: whose(labels),
             measured: words::measured(labels),
             recurrence: words::recurrence(labels),
+            summary: None,
             severity: Severity::new(&incident.severity),
             open,
             opened: When::new(incident.row.opened_at, now),
@@ -137,7 +142,19 @@ pub async fn rows(admin: &Admin, incidents: &[Incident]) -> Result<Vec<Row>, Pro
     let hold = |one: &Silence| one.state(now) == silence::State::Active;
     let silences: Vec<_> = silences.into_iter().filter(hold).collect();
 
-    let row = |one| Row::new(one, &silences, now);
+    let row = |one: &Incident| {
+        let row = Row::new(one, &silences, now);
+        let labels = &one.row.labels;
+        let is_like = |other: &&Incident| {
+            other.title == one.title && whose(&other.row.labels) == whose(labels)
+        };
+        let has_twin = incidents.iter().filter(is_like).nth(1).is_some();
+        let summary = label(labels, "summary").filter(|_| has_twin);
+        Row {
+            summary: summary.map(|said| said.chars().take(SUMMARY).collect()),
+            ..row
+        }
+    };
     Ok(incidents.iter().map(row).collect())
 }
 

@@ -4,33 +4,39 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     http::header,
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use jiff::Timestamp;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde::Serialize;
 
 use super::{
     Answer,
     confirm::Question,
-    done,
+    done, filtered,
     frame::View,
     hops::Hops,
-    incident_at,
-    when::{When, with_clocks},
+    incident_at, list_before,
+    plain::sentence,
+    when::{When, clock, with_clocks},
     words::{self, Fact, Label, labels},
 };
 use crate::{
+    label::title_of,
     message::{MailId, Outcome},
     store::{MailRow, StoredMail},
     web::{
         Admin,
         ask::Path,
-        form::Fields,
+        form::{Fields, Posted},
         problem::Problem,
-        views::{mails, named::named},
+        views::{
+            mails::{self, Mail},
+            named::named,
+        },
         who::Who,
     },
 };
@@ -41,6 +47,9 @@ const SHOWN: usize = 64 << 10;
 /// What the mail's own layout may do: nothing but look like something. Its style stands in it.
 const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; \
                        base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// The list that a question is asked from.
+const LIST: &str = "/mails";
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
@@ -141,9 +150,38 @@ struct Shown {
     subject: Option<String>,
     reason: Option<String>,
     facts: Vec<Fact>,
+    /// Each alert of a mail with several.
+    items: Vec<Item>,
     hops: Option<Hops>,
     body: Body,
     labels: Vec<Label>,
+}
+
+/// What became of one alert of a mail with several.
+#[derive(Serialize)]
+struct Item {
+    number: i64,
+    kind: &'static str,
+    outcome: &'static str,
+    title: String,
+    href: Option<String>,
+    reason: Option<String>,
+}
+
+impl Item {
+    fn new(row: &MailRow, now: Timestamp) -> Self {
+        let id = row.incident_id.as_deref();
+        let called = title_of(&row.labels).map(ToOwned::to_owned);
+        let called = called.or_else(|| id.map(|id| named(id).into_owned()));
+        Self {
+            number: row.item.unwrap_or_default(),
+            kind: words::outcome(row.outcome),
+            outcome: row.outcome.as_str(),
+            title: called.unwrap_or_else(|| "an alert".to_owned()),
+            href: id.map(incident_at),
+            reason: reason(row, now),
+        }
+    }
 }
 
 async fn page(
@@ -207,8 +245,9 @@ async fn page(
         outcome: row.outcome.as_str(),
         held: row.outcome == Outcome::Quarantined,
         subject: mail.subject.clone(),
-        reason: row.reason.as_deref().map(|why| with_clocks(why, now)),
+        reason: reason(row, now),
         facts,
+        items: mail.items.iter().map(|row| Item::new(row, now)).collect(),
         hops: Hops::new(&stored.message.raw, (&row.ingress, row.arrived_at), now),
         body: Body::new(row, &stored),
         labels: labels(&row.labels),
@@ -256,17 +295,46 @@ async fn layout(
     Ok((headers, html.into_owned()).into_response())
 }
 
+fn reason(row: &MailRow, now: Timestamp) -> Option<String> {
+    let reason = row.reason.as_deref();
+    reason.map(|why| with_clocks(why, row.arrived_at, now))
+}
+
+/// In place of a question about a mail that is not in the quarantine: what became of it.
+fn moot(mail: &Mail, now: Timestamp) -> Question {
+    let row = &mail.row;
+    let title = format!("Mail {} is not in the quarantine", row.id);
+    let became = match (row.outcome, reason(row, now)) {
+        (Outcome::Pending, _) => "It is about to be decided.".to_owned(),
+        (outcome, None) => format!("What became of it: {outcome}."),
+        (outcome, Some(why)) => sentence(&format!("what became of it: {outcome}, {why}")),
+    };
+    let released = row.released.as_ref().map(|release| {
+        let at = clock(release.at, now);
+        format!("It was released by {} at {at}.", release.by)
+    });
+    let lines = mail.subject.clone().into_iter().chain(released);
+    let lines = lines.chain([became]).collect();
+    Question::moot(title, lines, format!("/mails/{}", row.id))
+}
+
 async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
     let mail = mails::show(&admin, id).await?;
+    let (view, now) = (
+        View::new(&admin, &who, "Mails", &Fields::default()),
+        admin.clock.now(),
+    );
+    if mail.row.outcome != Outcome::Quarantined {
+        return moot(&mail, now).ask(&view).await;
+    }
+
     let subject = mail.subject.unwrap_or_default();
+    let reason = reason(&mail.row, now).unwrap_or_else(|| "nothing proves it".to_owned());
     Question {
         title: format!("Release mail {id}?"),
         lines: vec![
             subject,
-            format!(
-                "It was held because {}",
-                mail.row.reason.as_deref().unwrap_or("nothing proves it")
-            ),
+            sentence(&format!("it was held because {reason}")),
             "It acts as if it were proven: it may page people, or close an incident.".to_owned(),
         ],
         action: format!("/mails/{id}/release"),
@@ -274,7 +342,7 @@ async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         back: format!("/mails/{id}"),
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Mails", &Fields::default()))
+    .ask(&view)
     .await
 }
 
@@ -283,8 +351,22 @@ async fn release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailI
     Ok(done(&format!("/mails/{id}"), "released"))
 }
 
-async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+async fn ask_discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<MailId>,
+    request: Request,
+) -> Answer {
+    let back = match list_before(&admin, &request, LIST) {
+        list if list == LIST => format!("{LIST}/{id}"),
+        list => list,
+    };
     let mail = mails::show(&admin, id).await?;
+    let view = View::new(&admin, &who, "Mails", &Fields::default());
+    if mail.row.outcome != Outcome::Quarantined {
+        return moot(&mail, admin.clock.now()).ask(&view).await;
+    }
+
     Question {
         title: format!("Discard mail {id}?"),
         lines: vec![
@@ -294,14 +376,24 @@ async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         action: format!("/mails/{id}/discard"),
         button: "Discard it",
         danger: true,
-        back: format!("/mails/{id}"),
+        hidden: vec![("back", &*back).into()],
+        back,
         ..Question::default()
     }
-    .ask(&View::new(&admin, &who, "Mails", &Fields::default()))
+    .ask(&view)
     .await
 }
 
-async fn discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+async fn discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<MailId>,
+    posted: Posted,
+) -> Answer {
     mails::discard(&admin, &who, id).await?;
-    Ok(done(&format!("/mails/{id}"), "discarded"))
+    let back = match filtered(posted.fields.get("back"), LIST) {
+        list if list == LIST => format!("{LIST}/{id}"),
+        list => list,
+    };
+    Ok(done(&back, "discarded"))
 }

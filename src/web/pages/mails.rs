@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawQuery, State},
+    http::StatusCode,
     routing::get,
 };
 use jiff::Timestamp;
@@ -12,18 +13,18 @@ use serde::Serialize;
 
 use super::{
     Answer, address,
-    confirm::Question,
+    confirm::{Asked, Question},
     done,
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
     now::First,
-    when::When,
+    when::{When, with_clocks},
     words,
 };
 use crate::{
+    label::title_of,
     message::{MailId, Outcome},
-    store::MailRow,
     web::{
         Admin,
         form::{Fields, Posted},
@@ -31,7 +32,7 @@ use crate::{
         problem::Problem,
         views::{
             conditions,
-            mails::{self, DiscardFilter, Discarded, Head, MailQuery},
+            mails::{self, DiscardFilter, Discarded, ListedMail, MailQuery},
             named::named,
         },
         who::Who,
@@ -92,18 +93,22 @@ struct Incident {
 }
 
 impl Row {
-    fn new(mail: MailRow, head: Option<Head>, now: Timestamp) -> Self {
-        let title = ["title", "metric"]
-            .iter()
-            .find_map(|name| words::label(&mail.labels, name));
-        let from = head.as_ref().map(|head| match head.from.as_slice() {
+    fn new(mail: ListedMail, called: Option<String>, now: Timestamp) -> Self {
+        let ListedMail {
+            row: mail,
+            from,
+            subject,
+        } = mail;
+        let from = from.map(|from| match from.as_slice() {
             [] => "nobody".to_owned(),
             from => from.join(", "),
         });
+        let title = title_of(&mail.labels).map(ToOwned::to_owned);
+        let title = title.or(called.filter(|subject| !subject.trim().is_empty()));
         Self {
             from,
-            subject: head.and_then(|head| head.subject),
-            title: title.map_or_else(|| format!("Mail {}", mail.id), ToOwned::to_owned),
+            subject,
+            title: title.unwrap_or_else(|| format!("Mail {}", mail.id)),
             kind: words::outcome(mail.outcome),
             outcome: mail.outcome.as_str(),
             held: mail.outcome == Outcome::Quarantined,
@@ -111,7 +116,7 @@ impl Row {
                 href: incident_at(&id),
                 text: named(&id).into_owned(),
             }),
-            reason: mail.reason,
+            reason: (mail.reason.as_deref()).map(|why| with_clocks(why, mail.arrived_at, now)),
             ingress: mail.ingress,
             proof: words::proof(&mail.authenticity),
             size: words::size(mail.size),
@@ -143,7 +148,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let newest = found.items.first().filter(|_| by_filter);
     let discard_href = newest.map(|newest| {
         let ingress = fields.get("ingress").unwrap_or_default();
-        let up_to = newest.id.to_string();
+        let up_to = newest.row.id.to_string();
         let seen = [
             ("ingress", ingress),
             ("up_to", &up_to),
@@ -151,9 +156,11 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         ];
         address("/mails/discard", &seen)
     });
-    let held = found.items.iter();
-    let held = held.filter(|mail| mail.outcome == Outcome::Quarantined);
-    let mut heads = mails::heads(&admin, held.map(|mail| mail.id).collect()).await?;
+    // What no label calls anything is called by its subject.
+    let nameless = found.items.iter().map(|mail| &mail.row);
+    let nameless = nameless.filter(|row| title_of(&row.labels).is_none());
+    let nameless = nameless.filter(|row| row.outcome != Outcome::Quarantined);
+    let mut heads = mails::heads(&admin, nameless.map(|row| row.id).collect()).await?;
     let now = admin.clock.now();
     let first = lately.is_empty().then(|| First::of(&admin));
 
@@ -177,8 +184,8 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             .items
             .into_iter()
             .map(|mail| {
-                let sender = heads.remove(&mail.id);
-                Row::new(mail, sender, now)
+                let head = heads.remove(&mail.row.id);
+                Row::new(mail, head.and_then(|head| head.subject), now)
             })
             .collect(),
         first,
@@ -194,19 +201,25 @@ async fn ask_discard(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    fields.only(&["ingress", "up_to", "seen_at"])?;
+    fields.only(&["ingress", "up_to", "seen_at", "from", "older"])?;
+    ask_which(&admin, &who, &fields, None).await
+}
+
+/// Asks which mails are discarded: of those that came through `ingress`, as far as they were seen.
+/// What was written before stands there, with what was wrong with it.
+async fn ask_which(admin: &Admin, who: &Who, fields: &Fields, error: Option<String>) -> Answer {
     let ingress = fields.get("ingress");
     let through = ingress.map(|name| format!(" that came through {name}"));
     let through = through.unwrap_or_default();
     let up_to = match fields.number("up_to")? {
         Some(up_to) => up_to,
-        None => newest_held(&admin).await?,
+        None => newest_held(admin).await?,
     };
     let seen_at = fields.get("seen_at").map(ToOwned::to_owned);
     let seen_at = seen_at.unwrap_or_else(|| admin.clock.now().to_string());
-    let view = View::new(&admin, &who, "Mails", &fields);
+    let view = View::new(admin, who, "Mails", fields);
     let back = address("/mails", &[("outcome", Outcome::Quarantined.as_str())]);
-    let mails = mails::count_up_to(&admin, Outcome::Quarantined, ingress, up_to).await?;
+    let mails = mails::count_up_to(admin, Outcome::Quarantined, ingress, up_to).await?;
     if mails == 0 {
         let title = format!("The quarantine holds nothing{through}");
         let lines = vec!["There is nothing to discard.".to_owned()];
@@ -219,16 +232,19 @@ async fn ask_discard(
         lines: vec![
             "None of it is told to anybody. It stays stored, as ignored, with its reason."
                 .to_owned(),
-            "What has come since you looked, or comes meanwhile, is kept.".to_owned(),
+            "What is newer than what you looked at is kept, and waits.".to_owned(),
             "To discard some of it only, say of whom, or how old it is.".to_owned(),
         ],
+        error,
         action: "/mails/discard".to_owned(),
         hidden: vec![
             ("ingress", ingress.unwrap_or_default()).into(),
             ("up_to", &*up_to.to_string()).into(),
             ("seen_at", &*seen_at).into(),
         ],
-        asked: DISCARD_FIELDS.map(Into::into).to_vec(),
+        asked: DISCARD_FIELDS
+            .map(|field| Asked::new(field, fields.text(field.0)))
+            .into(),
         button: "Discard them",
         danger: true,
         back,
@@ -248,7 +264,7 @@ async fn newest_held(admin: &Admin) -> Result<MailId, Problem> {
         cursor: None,
     };
     let newest = mails::list(admin, &query, &one).await?;
-    Ok(newest.items.first().map_or(0, |mail| mail.id))
+    Ok(newest.items.first().map_or(0, |mail| mail.row.id))
 }
 
 /// By what else the mails to discard may be chosen: the field, what it is, and an example.
@@ -268,7 +284,13 @@ async fn discard(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
         up_to: fields.number("up_to")?,
         seen_at: fields.time("seen_at", admin.clock.now())?,
     };
-    let Discarded { discarded, newer } = mails::discard_all(&admin, &who, &filter).await?;
+    let gone = mails::discard_all(&admin, &who, &filter).await;
+    let Discarded { discarded, newer } = match gone {
+        Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
+            return ask_which(&admin, &who, fields, Some(problem.detail)).await;
+        }
+        gone => gone?,
+    };
     let path = address("/mails", &[("outcome", Outcome::Quarantined.as_str())]);
     Ok(done(&path, format!("{DISCARDED}{discarded}-{newer}")))
 }
@@ -282,7 +304,7 @@ pub(super) fn discarded(word: &str) -> Option<String> {
     Some(gone_of(gone.parse().ok()?, later.parse().ok()?))
 }
 
-/// `33 mails are discarded; 2 came meanwhile and wait.`
+/// `33 mails are discarded; 2 newer ones wait.`
 fn gone_of(gone: u64, later: u64) -> String {
     let gone = match gone {
         0 => "Nothing was discarded".to_owned(),
@@ -291,7 +313,7 @@ fn gone_of(gone: u64, later: u64) -> String {
     };
     match later {
         0 => format!("{gone}."),
-        1 => format!("{gone}; 1 came meanwhile and waits."),
-        _ => format!("{gone}; {later} came meanwhile and wait."),
+        1 => format!("{gone}; 1 newer one waits."),
+        _ => format!("{gone}; {later} newer ones wait."),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     canary::Standing,
     label::severity,
     message::Outcome,
-    store::Backlog,
+    store::{Backlog, Kind},
     web::{
         Admin,
         form::Fields,
@@ -87,22 +87,41 @@ struct Health {
 #[derive(Debug, Serialize)]
 pub struct First {
     commands: Vec<String>,
+    /// Whether it has come, and only its end is left to send.
+    is_open: bool,
 }
+
+/// The incident of the first mail.
+const FIRST: &str = "FIRST";
 
 impl First {
     /// By the first way in that takes a post.
     pub fn of(admin: &Admin) -> Self {
-        let Some(way_in) = &admin.first_mail else {
-            return Self {
-                commands: Vec::new(),
-            };
+        Self {
+            commands: admin.first_mail.iter().flatten().cloned().collect(),
+            is_open: false,
+        }
+    }
+
+    /// What is left of it: nothing once there was another incident, or it is over.
+    async fn left(admin: &Admin, nothing_came: bool) -> Result<Option<Self>, Problem> {
+        if nothing_came {
+            return Ok(Some(Self::of(admin)));
+        }
+        let two = Walk {
+            limit: Some(2),
+            cursor: None,
         };
-        let piped = |options: &str| format!("alertbridge sample {options} | {way_in}");
-        let commands = vec![
-            piped("--incident FIRST"),
-            piped("--incident FIRST --status OK"),
-        ];
-        Self { commands }
+        let all = incidents::list(admin, &IncidentQuery::default(), &two).await?;
+        let is_open = match all.items.as_slice() {
+            [one] => one.row.incident_id == FIRST && one.state == IncidentState::Open,
+            _ => false,
+        };
+        let ends = admin.first_mail.iter().map(|[_, ends]| ends.clone());
+        Ok(is_open.then(|| Self {
+            commands: ends.collect(),
+            is_open,
+        }))
     }
 }
 
@@ -139,10 +158,10 @@ impl Now {
         let lately = conditions::lately(admin).await?;
         let ingresses = conditions::ingresses_by(admin, &lately).items;
         let receivers = conditions::receivers_by(admin, backlogs).await?.items;
-        let profiles = conditions::profiles_by(admin, &lately).items;
+        let profiles = conditions::profiles_by(admin, &lately).await?.items;
         let heading = heading(&open.items, open.next.is_some());
 
-        let piles = piles(admin, &open.items, &receivers).await?;
+        let piles = piles(admin, &open.items, &receivers, &profiles).await?;
         let facts = facts(&ingresses, &receivers, &admin.canary.borrow(), now);
         Ok(Self {
             title: match open.items.len() {
@@ -162,7 +181,7 @@ impl Now {
                 .flat_map(|one| told(one, now))
                 .collect(),
             profiles: profiles.into_iter().map(|one| read(one, now)).collect(),
-            first: lately.is_empty().then(|| First::of(admin)),
+            first: First::left(admin, lately.is_empty()).await?,
         })
     }
 }
@@ -213,6 +232,7 @@ async fn piles(
     admin: &Admin,
     open: &[Incident],
     receivers: &[Receiver],
+    profiles: &[Profile],
 ) -> Result<Vec<Pile>, Problem> {
     let some = async |outcome, since| {
         let found = mails::count(admin, outcome, since, COUNTED).await?;
@@ -222,10 +242,10 @@ async fn piles(
     // Somebody was told of each; what is older than a week is no news.
     let a_week_ago = admin.clock.now().saturating_sub(A_WEEK);
     let a_week_ago = a_week_ago.unwrap_or(Timestamp::MIN);
-    let of_kind = |kind: &str| {
-        let fits = |one: &&Incident| one.row.labels.get("kind").is_some_and(|of| of == kind);
-        open.iter().filter(fits).count()
-    };
+    // What was closed by hand has not come by that.
+    let missing = profiles.iter().filter(|one| one.missing).count();
+    let reported = open.iter().filter(|one| one.row.kind == Kind::Missing);
+    let is_open = reported.count() >= missing;
     let untold = open.iter().filter(|one| one.told.is_empty()).count();
     let dead: u64 = receivers
         .iter()
@@ -266,8 +286,12 @@ async fn piles(
         ),
         pile(
             "mails did not come",
-            of_kind("missing").to_string(),
-            "/incidents?state=open&q=missing",
+            missing.to_string(),
+            if is_open {
+                "/incidents?state=open&q=missing"
+            } else {
+                "/profiles"
+            },
             false,
         ),
     ])
@@ -341,6 +365,7 @@ fn told(receiver: Receiver, now: Timestamp) -> Vec<Health> {
 
 fn read(one: Profile, now: Timestamp) -> Health {
     let (kind, word) = match (one.unparsed, one.last_mail) {
+        _ if one.missing => ("bad", "its mail does not come"),
         (0, None) => ("off", "no mail yet"),
         (0, Some(_)) => ("good", "read"),
         (_, _) => ("bad", "not all read"),

@@ -18,7 +18,7 @@ use super::{
     Answer,
     frame::View,
     when::{When, clock, is_endless},
-    words::{Label, no_label},
+    words::Label,
 };
 use crate::{
     label::{Labels, Matcher, Operator},
@@ -26,7 +26,7 @@ use crate::{
         Admin,
         form::{Fields, Posted},
         problem::Problem,
-        views::mails,
+        views::{mails, named::no_label},
         who::Who,
         workbench::{Options, Reach},
     },
@@ -144,14 +144,18 @@ fn reached(reach: Reach, at: Timestamp, now: Timestamp) -> Vec<Reached> {
 }
 
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
-    let fields = Fields::from_query(&query.unwrap_or_default());
+    let query = query.unwrap_or_default();
+    let fields = Fields::from_query(&query);
     fields.only(&["labels", "at", "mail", "trust"])?;
+    // Nobody's labels lead somewhere, too: a field that was sent empty asks for that.
+    let mut asked = url::form_urlencoded::parse(query.as_bytes());
+    let is_asked = asked.any(|(name, _)| matches!(&*name, "labels" | "at"));
     let mut rules = Rules::new(&admin);
     rules.labels = fields.text("labels");
     rules.at = fields.text("at");
 
     let at = fields.time("at", admin.clock.now());
-    if fields.get("labels").is_some() || fields.get("at").is_some() {
+    if is_asked {
         match read(&rules.labels).and_then(|labels| Ok((labels, at?))) {
             Ok((labels, at)) => rules.lead(&admin, &labels, at),
             Err(problem) => rules.error = Some(problem.detail),

@@ -1,5 +1,7 @@
 //! Times as people read them: how long ago, and when.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -55,7 +57,7 @@ pub fn span(length: SignedDuration) -> String {
 /// same, a year later, because none is looked for beyond that.
 pub fn held_until(until: Timestamp, since: Timestamp, now: Timestamp) -> String {
     if is_endless(until, since) {
-        "as long as its route is muted".to_owned()
+        ENDLESS.to_owned()
     } else {
         format!("until {}", clock(until, now))
     }
@@ -66,16 +68,31 @@ pub fn is_endless(until: Timestamp, since: Timestamp) -> bool {
     until.duration_since(since) >= HORIZON - SignedDuration::from_hours(24)
 }
 
-/// A text that the store keeps, its times as they are elsewhere on a page.
-pub fn with_clocks(text: &str, now: Timestamp) -> String {
-    let words = text.split(' ').map(|word| {
-        let time = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
-        match time.parse() {
-            Ok(at) => clock(at, now) + &word[time.len()..],
-            Err(_) => word.to_owned(),
+/// What a mute says that never ends.
+const ENDLESS: &str = "as long as its route is muted";
+
+/// A reason that the store has kept since a time, its times as they are elsewhere on a page.
+pub fn with_clocks(text: &str, since: Timestamp, now: Timestamp) -> String {
+    let mut words: Vec<Cow<'_, str>> = Vec::new();
+    for word in text.split(' ') {
+        let is_mark = |c: char| c.is_ascii_punctuation();
+        let begun = word.trim_start_matches(is_mark);
+        let time = begun.trim_end_matches(is_mark);
+        let Ok(at) = time.parse() else {
+            words.push(word.into());
+            continue;
+        };
+        let (before, after) = (&word[..word.len() - begun.len()], &begun[time.len()..]);
+        // A silence has an end, however late.
+        let is_mute = words.ends_with(&["until".into()]) && !text.starts_with("silenced");
+        if is_mute && is_endless(at, since) {
+            words.pop();
+            words.push(format!("{ENDLESS}{after}").into());
+        } else {
+            words.push(format!("{before}{}{after}", clock(at, now)).into());
         }
-    });
-    words.collect::<Vec<_>>().join(" ")
+    }
+    words.join(" ")
 }
 
 /// The time of day, and the day where it is not today.
@@ -124,9 +141,24 @@ mod tests {
         assert_eq!(
             with_clocks(
                 "silenced until 2026-03-02T06:00:00Z (ann: 2026-03-01T06:00:00Z)",
+                now,
                 now
             ),
             "silenced until 2 Mar 06:00 UTC (ann: 06:00 UTC)"
+        );
+        assert_eq!(
+            with_clocks("late (2026-03-01T06:00:00.836481118Z), «so» said", now, now),
+            "late (06:00 UTC), «so» said"
+        );
+        let held = "held for quiet until 2027-03-01T13:34:28.836481118Z by always; dropped for x";
+        let later: Timestamp = "2026-12-24T03:31:00Z".parse().unwrap();
+        assert_eq!(
+            with_clocks(held, now, later),
+            "held for quiet as long as its route is muted by always; dropped for x"
+        );
+        assert_eq!(
+            with_clocks(&held.replace("2027-03", "2026-12"), now, later),
+            "held for quiet until 1 Dec 13:34 UTC by always; dropped for x"
         );
     }
 }

@@ -6,7 +6,6 @@ use crate::{
     delivery::{Action, DeliveryState},
     label::Labels,
     message::{Authenticity, Evidence, Outcome, Verdict},
-    settings::nearest,
 };
 
 /// A severity: its word, and which of the four shapes it has.
@@ -88,16 +87,6 @@ pub fn labels(labels: &Labels) -> Vec<Label> {
 pub fn label<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
     let value = labels.get(name).map(String::as_str);
     value.filter(|value| !value.is_empty())
-}
-
-/// That no alert has a label, and which was probably meant.
-pub fn no_label(name: &str, known: &[String]) -> Option<String> {
-    if known.iter().any(|one| one == name) {
-        return None;
-    }
-    let meant = nearest(name, known.iter().map(String::as_str));
-    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-    Some(format!("no alert has a label {name}{meant}"))
 }
 
 /// `60% (objective 99%)`, as far as it is known.

@@ -65,7 +65,9 @@ pub(in crate::web) async fn form(
     let held = cookie::session(&headers, secure).is_some();
     let ended = held && matches!(identify(&admin, &bearing).await, Err(Unknown::Wrong(_)));
     let told = match (ended, acted.is_empty()) {
-        (false, _) => None,
+        (false, true) => None,
+        // The browser has dropped the session's cookie with its end.
+        (false, false) => Some("Nothing was done. Sign in to go on."),
         (true, true) => Some("Your session has ended. Sign in to go on."),
         (true, false) => Some("Your session has ended; nothing was done. Sign in to go on."),
     };

@@ -77,6 +77,9 @@ pub struct Profile {
     pub last_success: Option<Timestamp>,
     /// How many of its mails could not be read, among the newest of all.
     pub unparsed: u64,
+    /// Whether the mail that it expects (`expect`) is reported missing, and has not come since.
+    #[serde(default)]
+    pub missing: bool,
 }
 
 /// How every way in fares.
@@ -190,11 +193,12 @@ pub async fn receivers_by(
 
 /// How every profile fares.
 pub async fn profiles(admin: &Admin) -> Result<List<Profile>, Problem> {
-    Ok(profiles_by(admin, &lately(admin).await?))
+    profiles_by(admin, &lately(admin).await?).await
 }
 
 /// The same by what came lately.
-pub fn profiles_by(admin: &Admin, lately: &[Lately]) -> List<Profile> {
+pub async fn profiles_by(admin: &Admin, lately: &[Lately]) -> Result<List<Profile>, Problem> {
+    let missing = admin.browse.missing_mail().await?;
     let items = admin.workbench.profiles().into_iter().map(|name| {
         let its = lately
             .iter()
@@ -205,14 +209,15 @@ pub fn profiles_by(admin: &Admin, lately: &[Lately]) -> List<Profile> {
             last_mail: its.map(|one| one.last).max(),
             last_success: read.map(|one| one.last).max(),
             unparsed: unread.map(|one| one.mails).sum(),
+            missing: missing.iter().any(|of| **of == *name),
             name,
         }
     });
 
-    List {
+    Ok(List {
         items: items.collect(),
         next: None,
-    }
+    })
 }
 
 /// Sends a `[TEST]` trigger and its resolve to a receiver.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -9,6 +10,7 @@ use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
     label::alert_name,
+    message::Outcome,
     store::{Event, IncidentFilter, IncidentRow, ToldRow},
     web::{
         Admin,
@@ -32,6 +34,9 @@ pub struct IncidentQuery {
     /// Only those that hold this text in their labels, status or id.
     pub q: Option<String>,
 }
+
+/// How the reason begins of what a person has closed.
+const BY_HAND: &str = "resolved by hand by ";
 
 /// Whether an incident is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -183,6 +188,39 @@ pub async fn show(admin: &Admin, id: &str) -> Result<Story, Problem> {
         incident: Incident::new(row, told),
         timeline,
     })
+}
+
+/// How an incident stood from a time on, since the bridge said so: no mail did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn<'a> {
+    pub at: Timestamp,
+    pub action: Action,
+    pub reason: &'a str,
+}
+
+/// What the bridge itself found, by the pages that it owed for it: the first of several that say
+/// the same. What was done by hand is recorded as a deed.
+pub fn turns(timeline: &[Event]) -> Vec<Turn<'_>> {
+    let (mut turns, mut last) = (Vec::new(), None);
+    for event in timeline {
+        match event {
+            Event::Mail(mail) if matches!(mail.outcome, Outcome::Opened | Outcome::Reopened) => {
+                last = Some(Action::Trigger);
+            }
+            Event::Delivery(row) if last != Some(row.action) => {
+                last = Some(row.action);
+                let reason = row.reason.as_deref().filter(|_| row.mail.is_none());
+                let reason = reason.filter(|why| !why.starts_with(BY_HAND));
+                turns.extend(reason.map(|reason| Turn {
+                    at: row.created_at,
+                    action: row.action,
+                    reason,
+                }));
+            }
+            _ => {}
+        }
+    }
+    turns
 }
 
 /// Closes one by hand: whoever was told of its trigger is told that it is over, and who said so.

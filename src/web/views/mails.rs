@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     message::{Envelope, MailId, Outcome, Release},
     settings::Duration,
-    store::{MailFilter, MailRow, SCANNED, Span, StoredMail},
+    store::{Browse, MailFilter, MailRow, SCANNED, Span, StoreError, StoredMail},
     web::{
         Admin,
         list::{List, Walk, page},
@@ -31,11 +31,25 @@ pub struct MailQuery {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
-    /// Only those that hold this text in their labels, reason or incident's id.
+    /// Only those that hold this text in their labels, reason or incident's id, or in those of an
+    /// alert of a mail with several.
     pub q: Option<String>,
     /// Whether the bridge's own canaries are left out.
     #[serde(skip)]
     pub without_canaries: bool,
+}
+
+/// A mail in a list. Where somebody is to decide about it, what its header says stands beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ListedMail {
+    #[serde(flatten)]
+    pub row: MailRow,
+    /// The addresses of its From, while it is in the quarantine; else null.
+    #[serde(default)]
+    pub from: Option<Vec<String>>,
+    /// Its Subject, while it is in the quarantine; else null.
+    #[serde(default)]
+    pub subject: Option<String>,
 }
 
 /// A mail, and what stands in its header.
@@ -97,7 +111,8 @@ pub struct DiscardFilter {
     pub from: Option<String>,
     /// Those that arrived longer ago, such as `7d`.
     pub older: Option<String>,
-    /// None that came after this mail: the newest that whoever decides has seen.
+    /// None that came after this mail: the newest that whoever decides has seen. It bounds another
+    /// filter, and is none by itself.
     pub up_to: Option<MailId>,
     /// None that the quarantine took later: what came before `up_to` may have waited for its check
     /// when whoever decides looked.
@@ -115,7 +130,11 @@ pub struct Discarded {
 }
 
 /// Lists mails, the newest first.
-pub async fn list(admin: &Admin, query: &MailQuery, walk: &Walk) -> Result<List<MailRow>, Problem> {
+pub async fn list(
+    admin: &Admin,
+    query: &MailQuery,
+    walk: &Walk,
+) -> Result<List<ListedMail>, Problem> {
     let filter = MailFilter {
         outcome: query.outcome,
         profile: query.profile.clone(),
@@ -123,10 +142,33 @@ pub async fn list(admin: &Admin, query: &MailQuery, walk: &Walk) -> Result<List<
         text: query.q.clone().filter(|text| !text.is_empty()),
         without_kind: query.without_canaries.then_some("canary"),
     };
-    page("mails", walk, |span| {
+    let found = page("mails", walk, |span| {
         admin.browse.browse_mails(filter.clone(), span)
     })
-    .await
+    .await?;
+    Ok(List {
+        items: listed(&*admin.browse, found.items).await?,
+        next: found.next,
+    })
+}
+
+/// Mails as they are listed.
+pub async fn listed(
+    browse: &dyn Browse,
+    rows: Vec<MailRow>,
+) -> Result<Vec<ListedMail>, StoreError> {
+    let is_held = |row: &&MailRow| row.outcome == Outcome::Quarantined;
+    let held = rows.iter().filter(is_held).map(|row| row.id).collect();
+    let mut heads = heads_of(browse, held).await?;
+    let list = rows.into_iter().map(|row| {
+        let head = heads.remove(&row.id);
+        ListedMail {
+            from: head.as_ref().map(|head| head.from.clone()),
+            subject: head.and_then(|head| head.subject),
+            row,
+        }
+    });
+    Ok(list.collect())
 }
 
 /// How many mails with an outcome have arrived since, among as many of the newest as `most`.
@@ -184,10 +226,17 @@ pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
 
 /// What stands in the header of several.
 pub async fn heads(admin: &Admin, ids: Vec<MailId>) -> Result<BTreeMap<MailId, Head>, Problem> {
+    Ok(heads_of(&*admin.browse, ids).await?)
+}
+
+async fn heads_of(
+    browse: &dyn Browse,
+    ids: Vec<MailId>,
+) -> Result<BTreeMap<MailId, Head>, StoreError> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let heads = admin.browse.heads(ids).await?;
+    let heads = browse.heads(ids).await?;
     let heads = heads.into_iter().map(|(id, raw)| (id, Head::of(&raw)));
     Ok(heads.collect())
 }
@@ -293,16 +342,16 @@ impl DiscardFilter {
         format!(": {}", said.join(", "))
     }
 
-    /// Something must be said: an empty filter is a slip, and takes everything.
+    /// Something must be said: an empty filter is a slip, and takes everything. `up_to` and
+    /// `seen_at` alone say only when somebody looked.
     fn checked(&self) -> Result<Option<Duration>, Problem> {
         if self.outcome.is_none()
             && self.ingress.is_none()
             && self.from.is_none()
             && self.older.is_none()
-            && self.up_to.is_none()
         {
             return Err(Problem::unprocessable(
-                "the filter is empty: give `outcome`, `ingress`, `from`, `older` or `up_to`",
+                "the filter is empty: give `outcome`, `ingress`, `from` or `older`",
             ));
         }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::{
     canary,
     label::{Labels, title_of},
+    settings::nearest,
     store::{
         DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, SILENT_INGRESS, STORE_SPACE,
         UNEXPECTED_APP,
@@ -48,6 +49,16 @@ pub fn named(id: &str) -> Cow<'_, str> {
         canary::INCIDENT => "A canary did not come through".into(),
         _ => id.into(),
     }
+}
+
+/// That no alert has a label, and which was probably meant.
+pub fn no_label(name: &str, known: &[String]) -> Option<String> {
+    if known.iter().any(|one| one == name) {
+        return None;
+    }
+    let meant = nearest(name, known.iter().map(String::as_str));
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    Some(format!("no alert has a label {name}{meant}"))
 }
 
 fn is_hash(text: &str) -> bool {

@@ -16,6 +16,7 @@ use crate::{
         ask::unfit,
         list::{List, Walk, page},
         problem::Problem,
+        views::named::no_label,
         who::Who,
     },
 };
@@ -136,6 +137,9 @@ pub struct Preview {
     /// The triggers that came since then were looked through.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
+    /// What is probably not meant: a matcher of a label that no alert has.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// An open incident that a silence would cover.
@@ -266,13 +270,14 @@ pub async fn preview(
         ..new.clone()
     }
     .plan(who, now)?;
-    preview_of(&*admin.browse, &plan, now, patience).await
+    let known = admin.workbench.label_names();
+    preview_of(&*admin.browse, (&plan, &known), now, patience).await
 }
 
-/// As [`preview`], over a store.
+/// As [`preview`], over a store, where alerts have the labels that are `known`.
 pub async fn preview_of(
     browse: &dyn crate::store::Browse,
-    plan: &Plan,
+    (plan, known): (&Plan, &[String]),
     now: Timestamp,
     patience: Duration,
 ) -> Result<Preview, Problem> {
@@ -283,6 +288,10 @@ pub async fn preview_of(
         triggers: Vec::new(),
         truncated: false,
         since,
+        warnings: plan
+            .label_names()
+            .filter_map(|name| no_label(&name, known))
+            .collect(),
     };
 
     let open = IncidentFilter {

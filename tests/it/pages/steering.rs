@@ -97,7 +97,7 @@ async fn an_incident_is_resolved_by_hand() {
         tab.go(&bed.at("/incidents/BROKE/resolve"));
         shown(
             &tab,
-            "Jira Installation Callback Success Rate is over already",
+            "Jira Installation Callback Success Rate is resolved already",
         );
         assert!(!tab.says().contains("Resolve it"), "{}", tab.says());
         tab.choose("Back");
@@ -257,8 +257,13 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
         tab.choose("Look at them");
         tab.choose("Discard");
         shown(&tab, "Its receiver is never told.");
+        shown(&tab, "Webhook Delivery: did NOT reach refusing (webhook): ");
         tab.choose("Discard it");
         shown(&tab, "It is discarded.");
+        assert_eq!(
+            tab.path(),
+            "/deliveries?receiver=refusing&state=dead&done=discarded"
+        );
 
         bed.take_everything();
         tab.go(&bed.at("/deliveries?state=dead"));
@@ -335,11 +340,21 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         bed.bridge.settled(5).await;
         tab.go(&bed.at("/mails/4"));
         shown(&tab, "opened");
+        for deed in ["release", "discard"] {
+            tab.go(&bed.at(&format!("/mails/4/{deed}")));
+            shown(&tab, "Mail 4 is not in the quarantine");
+            shown(&tab, "It was released by local at");
+            shown(&tab, "What became of it: opened");
+            assert!(!tab.says().contains(" it\n"), "{}", tab.says());
+            tab.choose("Back");
+            assert_eq!(tab.path(), "/mails/4");
+        }
 
         tab.go(&bed.at("/mails/3"));
         tab.choose("Discard it");
         tab.choose("Discard it");
         shown(&tab, "It is discarded.");
+        assert_eq!(tab.path(), "/mails/3?done=discarded");
 
         tab.go(&bed.at("/mails?outcome=quarantined&ingress=mail"));
         tab.choose("Discard all of these");
@@ -348,6 +363,18 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
             "Discard 2 mails in the quarantine that came through mail?",
         );
         tab.fill("#from", "@elsewhere.example.com");
+        tab.fill("#older", "a week");
+        tab.choose("Discard them");
+        let written = "['ingress', 'from', 'older'].map((name) => \
+                       document.querySelector(`[name=${name}]`).value)";
+        assert_eq!(
+            tab.eval(written),
+            json!(["mail", "@elsewhere.example.com", "a week"]),
+            "what is wrong is said, and nothing of the filter is lost: {}",
+            tab.says()
+        );
+        shown(&tab, "`older`: ");
+        tab.fill("#older", "");
         tab.choose("Discard them");
         shown(&tab, "Nothing was discarded.");
 
@@ -360,9 +387,15 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         .await;
         tab.fill("#from", "@am.atlassian.com");
         tab.choose("Discard them");
-        shown(&tab, "2 mails are discarded; 1 came meanwhile and waits.");
+        shown(&tab, "2 mails are discarded; 1 newer one waits.");
         let left = "document.querySelectorAll('#list .row').length";
         assert_eq!(tab.eval(left), json!(1), "{}", tab.says());
+        let list = "/mails?ingress=mail&outcome=quarantined";
+        tab.go(&bed.at(list));
+        tab.choose("Discard");
+        tab.choose("Discard it");
+        shown(&tab, "It is discarded.");
+        assert_eq!(tab.path(), format!("{list}&done=discarded"));
         let done: Vec<_> = deeds(&bed)
             .await
             .into_iter()
@@ -371,6 +404,7 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         assert_eq!(
             done,
             [
+                "mails.discard",
                 "mails.discard",
                 "mails.discard",
                 "mails.discard",

@@ -12,13 +12,12 @@ use axum::{
 use super::Answer;
 use crate::{
     message::MailId,
-    store::MailRow,
     web::{
         Admin,
         ask::{Body, Path, Query},
         list::{List, Walk},
         problem::Problem,
-        views::mails::{self, DiscardFilter, Discarded, Mail, MailQuery},
+        views::mails::{self, DiscardFilter, Discarded, ListedMail, Mail, MailQuery},
         who::Operator,
     },
 };
@@ -28,7 +27,7 @@ use crate::{
     get, path = "/mails", tag = "mails",
     params(MailQuery, Walk),
     responses(
-        (status = 200, body = List<MailRow>),
+        (status = 200, body = List<ListedMail>),
         (status = "default", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -36,7 +35,7 @@ pub async fn list(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<MailQuery>,
     Query(walk): Query<Walk>,
-) -> Answer<List<MailRow>> {
+) -> Answer<List<ListedMail>> {
     Ok(Json(mails::list(&admin, &query, &walk).await?))
 }
 

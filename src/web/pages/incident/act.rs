@@ -7,6 +7,7 @@ use axum::{extract::State, response::Response};
 use super::as_delivery;
 use crate::{
     delivery::DeliveryState,
+    incident::Phase,
     store::{DeliveryRow, Kind},
     web::{
         Admin,
@@ -31,10 +32,20 @@ pub async fn ask_resolve(
     let story = incidents::show(&admin, &id).await?;
     let view = View::new(&admin, &who, "Incidents", &Fields::default());
     let title = title(&story.incident.row.labels, &id);
-    if !story.incident.row.can_end {
-        let title = format!("{title} is resolved already");
-        let lines = vec!["There is nothing to resolve.".to_owned()];
-        return Question::moot(title, lines, incident_at(&id))
+    let row = &story.incident.row;
+    if !row.can_end {
+        let (title, why) = if row.kind == Kind::Own && row.phase == Phase::Firing {
+            (
+                format!("{title}: not to be resolved by hand"),
+                "The bridge reports this trouble itself, and ends it when it is over.",
+            )
+        } else {
+            (
+                format!("{title} is resolved already"),
+                "There is nothing to resolve.",
+            )
+        };
+        return Question::moot(title, vec![why.to_owned()], incident_at(&id))
             .ask(&view)
             .await;
     }
@@ -54,11 +65,17 @@ pub async fn ask_resolve(
             Vec::from_iter(told).join(", ")
         )
     };
-    let (title, why) = if story.incident.row.kind == Kind::Unparsed {
+    let (title, why) = if row.kind == Kind::Unparsed {
         (
             format!("End {title} where it was told?"),
             "No mail ends what could not be read: a pager that was told has it open until somebody \
              does.",
+        )
+    } else if row.kind == Kind::Missing {
+        (
+            format!("Resolve {title} by hand?"),
+            "It is closed although its mail has not come. It is reported again only when its mail \
+             has come and then fails to come again.",
         )
     } else {
         (

@@ -17,6 +17,7 @@ use crate::{
             words,
         },
         problem::Problem,
+        views::incidents::{Turn, turns},
     },
 };
 
@@ -100,6 +101,7 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
         }
     }
 
+    moments.extend(turns(events).into_iter().map(|turn| turned(turn, now)));
     moments.sort_by_key(|moment| std::cmp::Reverse(moment.order));
     Ok(together(moments))
 }
@@ -190,7 +192,8 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     };
 
     let mut lines: Vec<_> = words::measured(&mail.labels).into_iter().collect();
-    lines.extend(mail.reason.as_deref().map(|why| with_clocks(why, now)));
+    let reason = mail.reason.as_deref();
+    lines.extend(reason.map(|why| with_clocks(why, mail.arrived_at, now)));
     let kind = words::outcome(mail.outcome);
     let kind = if kind == "on" { "bad" } else { kind };
 
@@ -198,6 +201,19 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
         lines,
         ..moment(mail.arrived_at, 1, now, kind, "turn", what)
     })
+}
+
+/// What the bridge found without a mail.
+fn turned(turn: Turn<'_>, now: Timestamp) -> Moment {
+    let (kind, what) = match turn.action {
+        Action::Trigger => ("bad", "Opened"),
+        Action::Change => ("bad", "Changed"),
+        Action::Resolve => ("good", "Over"),
+    };
+    Moment {
+        lines: vec![with_clocks(turn.reason, turn.at, now)],
+        ..moment(turn.at, 1, now, kind, "turn", what.to_owned())
+    }
 }
 
 fn owed(delivery: &DeliveryRow, now: Timestamp) -> Vec<Moment> {

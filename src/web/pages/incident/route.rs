@@ -19,6 +19,8 @@ pub struct Route {
     receiver: String,
     path: String,
     matchers: Vec<String>,
+    /// Whether it is taken since no other route is.
+    is_root: bool,
     mute: Option<String>,
 }
 
@@ -47,6 +49,7 @@ pub fn routes(admin: &Admin, its: &Labels, now: Timestamp) -> Vec<Route> {
     told.chain(muted)
         .map(|(receiver, path, mute)| Route {
             matchers: matchers(&tree, &path),
+            is_root: tree["path"] == *path,
             receiver,
             path,
             mute,

@@ -37,11 +37,13 @@ impl Told {
         let by = words::integration(&told.integration);
         let delivered = told.state == DeliveryState::Delivered;
         let when = row.and_then(|row| {
+            // Of what is tried for the first time, the next time is only the claim's end.
+            let is_put_off = row.state == DeliveryState::Held || row.failures > 0;
             if delivered {
                 row.settled_at
             } else {
                 row.next_at
-                    .filter(|until| !is_endless(*until, row.created_at))
+                    .filter(|until| is_put_off && !is_endless(*until, row.created_at))
             }
         });
 

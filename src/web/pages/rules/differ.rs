@@ -35,7 +35,7 @@ impl Diff {
     pub fn fault(why: &str) -> Self {
         Self {
             heading: "It cannot be compared".to_owned(),
-            faults: why.lines().map(ToOwned::to_owned).collect(),
+            faults: faults(why),
             ..Self::default()
         }
     }
@@ -60,6 +60,21 @@ impl Diff {
                 .then_some("There are more mails than are compared at a time: take fewer days."),
         }
     }
+}
+
+/// What is wrong, each with its mend, which stands indented below it.
+fn faults(why: &str) -> Vec<String> {
+    let mut faults: Vec<String> = Vec::new();
+    for line in why.lines() {
+        match faults.last_mut().filter(|_| line.starts_with("  ")) {
+            Some(fault) => {
+                fault.push_str("; ");
+                fault.push_str(line.trim_start());
+            }
+            None => faults.push(line.to_owned()),
+        }
+    }
+    faults
 }
 
 impl Change {
@@ -132,6 +147,18 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn a_mend_stands_with_what_it_mends() {
+        let why = "a.yaml:1:2: x: is no y\n  mend: take z\na.yaml:3:4: v\n  did you mean w?";
+        assert_eq!(
+            faults(why),
+            [
+                "a.yaml:1:2: x: is no y; mend: take z",
+                "a.yaml:3:4: v; did you mean w?"
+            ]
+        );
+    }
 
     use super::*;
 

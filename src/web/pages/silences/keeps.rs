@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use super::form::Form;
 use crate::{
-    label::{Labels, Matcher},
+    label::Labels,
     web::{
         pages::{
             address, incident_at,
             when::When,
-            words::{Severity, label, no_label},
+            words::{Severity, label},
         },
         views::silences::{Preview, WINDOW},
     },
@@ -62,12 +62,7 @@ impl Kept {
 }
 
 impl Keeps {
-    pub fn new(
-        preview: &Preview,
-        known: &[String],
-        (form, matchers): (&Form, &[String]),
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(preview: &Preview, form: &Form, now: Timestamp) -> Self {
         // The preview began a moment after the page.
         let is_cut = now.duration_since(preview.since) < WINDOW - SignedDuration::from_mins(1);
         let all: Vec<_> = form.pairs().into_iter().chain([("all", "yes")]).collect();
@@ -87,9 +82,6 @@ impl Keeps {
             let named = one.incident_id.as_deref().unwrap_or_default();
             Kept::new(&one.labels, href, named, when(one.arrived_at))
         });
-        let named = matchers.iter().filter_map(|text| Matcher::parse(text).ok());
-        let remarks = named.filter_map(|matcher| no_label(matcher.name(), known));
-
         Self {
             open: open.collect(),
             triggers: triggers.collect(),
@@ -97,7 +89,7 @@ impl Keeps {
             since: is_cut.then(|| when(preview.since)),
             all_href: address("/silences/new", &all),
             rest: (number > LISTED).then(|| format!("and {} more", number - LISTED)),
-            remarks: remarks.collect(),
+            remarks: preview.warnings.clone(),
         }
     }
 }

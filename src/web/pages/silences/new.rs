@@ -39,12 +39,7 @@ async fn keeps(admin: &Admin, who: &Who, form: &Form) -> Result<Keeps, Problem> 
     let silence = form.silence(now)?;
     let patience = if form.all { ALL } else { PATIENCE };
     let preview = silences::preview(admin, who, &silence, patience).await?;
-    Ok(Keeps::new(
-        &preview,
-        &admin.workbench.label_names(),
-        (form, &silence.matchers),
-        now,
-    ))
+    Ok(Keeps::new(&preview, form, now))
 }
 
 pub async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
