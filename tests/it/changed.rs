@@ -393,7 +393,7 @@ async fn whatever_happened_meanwhile_there_is_one_alert_and_none_after_its_end(s
     });
     let updates: usize = updates.sum();
     let (ends, news): (Vec<_>, Vec<_>) = replies
-        .iter()
+        .into_iter()
         .partition(|reply| reply.text.starts_with("[RESOLVED] "));
     assert_eq!(
         (posted.len(), ends.len(), news.len()),
