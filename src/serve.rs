@@ -35,7 +35,6 @@ mod ways_in;
 mod workbench;
 
 use build::Bridge;
-use called::first_mail;
 use ways_in::{Door, WayIn};
 
 /// How long a soft stop waits for one part of the bridge.
@@ -179,10 +178,7 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
              http://{admin}/.\n\
              Send a first mail from another terminal:\n"
         );
-        let commands = ways_in
-            .iter()
-            .filter_map(|way_in| way_in.try_with.as_deref());
-        let commands: Vec<_> = commands.map(first_mail).collect();
+        let commands: Vec<_> = ways_in.iter().filter_map(WayIn::first_mail).collect();
         for [opens, _] in &commands {
             eprintln!("  {opens}");
         }

@@ -13,6 +13,8 @@ const USUAL: u16 = 80;
 const NARROWEST: u16 = 60;
 /// A time is this wide, and stays on one line, as does what is shorter.
 const WHOLE: u16 = 21;
+/// So does an address of a mail, which most are no wider than.
+const ADDRESS: u16 = 34;
 
 /// A table with a heading, columns of minimal width, and no trailing blanks.
 pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -51,7 +53,7 @@ fn fitted(mut table: Table, width: u16, least: &[&str]) -> String {
     for ((column, name), needed) in table.column_iter_mut().zip(&heading).zip(needed) {
         if !least.contains(&name.as_str()) {
             column.set_constraint(ColumnConstraint::Hidden);
-        } else if needed <= WHOLE {
+        } else if needed <= WHOLE || name == "FROM" && needed <= ADDRESS {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }

@@ -10,7 +10,6 @@ use tokio::sync::{
 };
 
 use super::{
-    called,
     reload::{self, Reload},
     retention::Retention,
     room::Room,
@@ -140,8 +139,7 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let first_mail = ways_in.iter().find_map(|way_in| way_in.try_with.as_deref());
-        let first_mail = first_mail.map(called::first_mail);
+        let first_mail = ways_in.iter().find_map(WayIn::first_mail);
         let admin = admin(bench, &health, &metrics, canary, reload, first_mail)?;
 
         let reload = Reload {

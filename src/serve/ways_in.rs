@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use tokio::sync::watch::Sender;
 
-use super::mailbox::Mailbox;
+use super::{called::first_mail, mailbox::Mailbox};
 use crate::{
     clock::Clock,
     config::Config,
@@ -22,8 +22,15 @@ use crate::{
 pub(super) struct WayIn {
     pub(super) about: String,
     /// The command that a first mail can be piped into, if it needs no credential.
-    pub(super) try_with: Option<String>,
+    try_with: Option<String>,
     pub(super) door: Door,
+}
+
+impl WayIn {
+    /// The commands that send a first mail through it and its end, where it takes such.
+    pub(super) fn first_mail(&self) -> Option<[String; 2]> {
+        self.try_with.as_deref().map(first_mail)
+    }
 }
 
 pub(super) enum Door {

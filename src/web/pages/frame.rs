@@ -9,7 +9,7 @@ use axum::{
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use serde::Serialize;
 
-use super::{asset, mails, plain, trust::Trust, when::When};
+use super::{asset, plain, trust::Trust, when::When, words};
 use crate::{
     telemetry,
     web::{
@@ -149,7 +149,7 @@ fn notice(done: &str) -> Option<Notice> {
     let found = NOTICES.iter().find(|(word, _)| *word == done);
     found
         .map(|(_, text)| Notice::from(*text))
-        .or_else(|| mails::discarded(done).map(Notice::from))
+        .or_else(|| words::discarded(done).map(Notice::from))
 }
 
 impl<'a> View<'a> {

@@ -292,28 +292,5 @@ async fn discard(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
         gone => gone?,
     };
     let path = address("/mails", &[("outcome", Outcome::Quarantined.as_str())]);
-    Ok(done(&path, format!("{DISCARDED}{discarded}-{newer}")))
-}
-
-/// What leads the word for what was discarded by a filter: `discarded-33-2`.
-const DISCARDED: &str = "discarded-";
-
-/// What such a word says.
-pub(super) fn discarded(word: &str) -> Option<String> {
-    let (gone, later) = word.strip_prefix(DISCARDED)?.split_once('-')?;
-    Some(gone_of(gone.parse().ok()?, later.parse().ok()?))
-}
-
-/// `33 mails are discarded; 2 newer ones wait.`
-fn gone_of(gone: u64, later: u64) -> String {
-    let gone = match gone {
-        0 => "Nothing was discarded".to_owned(),
-        1 => "1 mail is discarded".to_owned(),
-        _ => format!("{gone} mails are discarded"),
-    };
-    match later {
-        0 => format!("{gone}."),
-        1 => format!("{gone}; 1 newer one waits."),
-        _ => format!("{gone}; {later} newer ones wait."),
-    }
+    Ok(done(&path, words::discarded_all(discarded, newer)))
 }

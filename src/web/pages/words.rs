@@ -224,6 +224,34 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// What leads the word for what was discarded by a filter: `discarded-33-2`.
+const DISCARDED: &str = "discarded-";
+
+/// The word for how many were discarded, and how many newer ones were not.
+pub fn discarded_all(gone: u64, newer: u64) -> String {
+    format!("{DISCARDED}{gone}-{newer}")
+}
+
+/// What such a word says.
+pub fn discarded(word: &str) -> Option<String> {
+    let (gone, later) = word.strip_prefix(DISCARDED)?.split_once('-')?;
+    Some(gone_of(gone.parse().ok()?, later.parse().ok()?))
+}
+
+/// `33 mails are discarded; 2 newer ones wait.`
+fn gone_of(gone: u64, later: u64) -> String {
+    let gone = match gone {
+        0 => "Nothing was discarded".to_owned(),
+        1 => "1 mail is discarded".to_owned(),
+        _ => format!("{gone} mails are discarded"),
+    };
+    match later {
+        0 => format!("{gone}."),
+        1 => format!("{gone}; 1 newer one waits."),
+        _ => format!("{gone}; {later} newer ones wait."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -158,8 +158,8 @@ pub async fn listed(
     rows: Vec<MailRow>,
 ) -> Result<Vec<ListedMail>, StoreError> {
     let is_held = |row: &&MailRow| row.outcome == Outcome::Quarantined;
-    let held = rows.iter().filter(is_held).map(|row| row.id).collect();
-    let mut heads = heads_of(browse, held).await?;
+    let waiting = rows.iter().filter(is_held).map(|row| row.id).collect();
+    let mut heads = heads_of(browse, waiting).await?;
     let list = rows.into_iter().map(|row| {
         let head = heads.remove(&row.id);
         ListedMail {

@@ -2,7 +2,7 @@
 
 use alertbridge::{
     message::{Hold, Release, Verdict},
-    store::{Arrival, Event, ExpectedMail, Memory},
+    store::{Arrival, Event, ExpectedMail, MailFilter, Memory, Span},
 };
 
 use super::*;
@@ -79,6 +79,16 @@ async fn a_mail_of_several_alerts_is_decided_as_a_whole_and_each_by_itself(home:
         .iter()
         .filter(|event| matches!(event, Event::Mail(_)));
     assert_eq!(mails.count(), 1);
+    // It is found by what any of its alerts holds.
+    for (text, found) in [("B", vec![id]), ("elsewhere", vec![])] {
+        let filter = MailFilter {
+            text: Some(text.into()),
+            ..MailFilter::default()
+        };
+        let mails = store.browse_mails(filter, Span::first(10)).await.unwrap();
+        let ids: Vec<_> = mails.items.iter().map(|row| row.id).collect();
+        assert_eq!(ids, found, "{text}");
+    }
 
     store.discard_mail(id, noon()).await.unwrap();
     assert!(store.concerns().await.unwrap().held_resolves.is_empty());
@@ -162,6 +172,7 @@ async fn expected_mail_and_quiet_incidents_are_known_to_whoever_asks(home: Home)
     store.expect_mail(expected(later, true)).await.unwrap();
     let known = store.expected_mail().await.unwrap();
     assert_eq!(known, [expected(noon(), true)], "it came when it came");
+    assert_eq!(store.missing_mail().await.unwrap(), ["job".into()]);
 
     for (at, heard_at) in [(later, later), (noon(), later)] {
         let id = recorded(&*store).await;
