@@ -253,39 +253,42 @@ async fn piles(
         .map(|one| one.dead)
         .sum();
 
-    let pile = |name, count: String, href, bad| Pile {
-        name,
+    let pile = |[one, many]: [&'static str; 2], count: String, href, bad| Pile {
+        name: if count == "1" { one } else { many },
         count,
         href,
         bad,
     };
     Ok(vec![
         pile(
-            "pages did not arrive",
+            ["page did not arrive", "pages did not arrive"],
             dead.to_string(),
             "/deliveries?state=dead",
             true,
         ),
         pile(
-            "in the quarantine",
+            ["in the quarantine"; 2],
             some(Outcome::Quarantined, Timestamp::MIN).await?,
             "/mails?outcome=quarantined",
             true,
         ),
         pile(
-            "alerts could not be read in 7 days",
+            [
+                "alert could not be read in 7 days",
+                "alerts could not be read in 7 days",
+            ],
             some(Outcome::Unparsed, a_week_ago).await?,
             "/mails?outcome=unparsed",
             true,
         ),
         pile(
-            "open, told to nobody",
+            ["open, told to nobody"; 2],
             untold.to_string(),
             "/incidents?state=open",
             false,
         ),
         pile(
-            "mails did not come",
+            ["mail did not come", "mails did not come"],
             missing.to_string(),
             if is_open {
                 "/incidents?state=open&q=missing"
