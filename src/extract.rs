@@ -31,6 +31,7 @@ mod charset;
 pub mod contents;
 mod element;
 mod flowed;
+mod identity;
 mod json;
 mod markup;
 mod mime;
@@ -42,6 +43,7 @@ mod rendered;
 pub mod selected;
 mod stand_in;
 mod structured;
+pub mod subject;
 mod trace;
 mod transfer;
 mod words;
@@ -79,7 +81,8 @@ pub enum Extracted {
     /// The alert's JSON, not yet checked against the schema.
     Json(Value),
     /// An alert that cannot be read: `reason` says why, `key` is made from the payload's hash, so
-    /// that copies page once.
+    /// that copies page once; and from the mail's own Date and Message-ID where no payload is left,
+    /// so that another alert pages again.
     Unreadable { reason: String, key: String },
     /// Mail that is no alert: another sender, or no script element.
     NoAlert(NoAlert),
@@ -115,8 +118,8 @@ impl Extractor {
         let date = header::date(header);
         let subject = header::first(header, b"Subject").and_then(subject);
         let found = match sender::read(header, &self.from) {
-            Sender::Configured => payload(header, body),
-            Sender::Doubtful(odd) => doubtful(&odd, header, body),
+            Sender::Configured => payload(raw, header, body),
+            Sender::Doubtful(odd) => doubtful(&odd, raw, header, body),
             Sender::Other(_) | Sender::Unknown(_)
                 if stand_in::is_one(header, subject.as_deref(), body, &self.from) =>
             {
@@ -125,10 +128,10 @@ impl Extractor {
                               the mailbox";
                 Extracted::Unreadable {
                     reason: reason.to_owned(),
-                    key: key([body]),
+                    key: key_of(&[body], raw, header),
                 }
             }
-            Sender::Unknown(odd) if trace::is_there(raw) => doubtful(&odd, header, body),
+            Sender::Unknown(odd) if trace::is_there(raw) => doubtful(&odd, raw, header, body),
             Sender::Other(odd) | Sender::Unknown(odd) => {
                 Extracted::NoAlert(NoAlert::OtherSender(odd))
             }
@@ -157,7 +160,7 @@ pub(crate) struct Obstacle<'a> {
 }
 
 /// A mail that may be the sender's and may be somebody else's: its alert is told, and not believed.
-fn doubtful(odd: &str, header: &[u8], body: &[u8]) -> Extracted {
+fn doubtful(odd: &str, raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
     let reason = format!(
         "programs would not agree whether this mail is from a sender of alerts.from: {odd}"
     );
@@ -169,18 +172,18 @@ fn doubtful(odd: &str, header: &[u8], body: &[u8]) -> Extracted {
 
     Extracted::Unreadable {
         reason,
-        key: key([evidence]),
+        key: key_of(&[evidence], raw, header),
     }
 }
 
 /// Looks through the HTML of a mail of the right sender.
-fn payload(header: &[u8], body: &[u8]) -> Extracted {
+fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
     let body = body::read(header, body);
     if body.found.is_empty() {
         return match body.obstacle {
             Some(Obstacle { reason, evidence }) => Extracted::Unreadable {
                 reason,
-                key: key([evidence]),
+                key: key_of(&[evidence], raw, header),
             },
             None => Extracted::NoAlert(NoAlert::NoPayload(match body.html {
                 0 => "the mail has no text/html part; attachments and attached messages are not \
@@ -196,10 +199,13 @@ fn payload(header: &[u8], body: &[u8]) -> Extracted {
 
     match agree(&body.found) {
         Ok(json) => Extracted::Json(json),
-        Err(reason) => Extracted::Unreadable {
-            reason,
-            key: key(body.found.iter().map(element::Found::text)),
-        },
+        Err(reason) => {
+            let texts: Vec<&[u8]> = body.found.iter().map(element::Found::text).collect();
+            Extracted::Unreadable {
+                reason,
+                key: key_of(&texts, raw, header),
+            }
+        }
     }
 }
 
@@ -225,6 +231,30 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
     }
 
     agreed.ok_or_else(|| "the mail has no payload".to_owned())
+}
+
+/// The key of an alert of which `evidence` is left: what it holds of the payload, and where that
+/// names no incident, the mail itself too.
+fn key_of(evidence: &[&[u8]], raw: &[u8], header: &[u8]) -> String {
+    // What is longer is not hashed to its end, where the payload may be.
+    let is_hashed = evidence.iter().map(|text| text.len()).sum::<usize>() <= MAX_EVIDENCE;
+    let is_named = is_hashed
+        && evidence
+            .iter()
+            .any(|text| identity::names_an_incident(text));
+    let identity = if is_named {
+        Vec::new()
+    } else {
+        identity::of(header, raw)
+    };
+
+    key(std::iter::once(identity.as_slice()).chain(evidence.iter().copied()))
+}
+
+/// What copies of a mail share, and no other mail of its sender has: for a key where what the mail
+/// says is no key.
+pub fn identity(raw: &[u8]) -> Vec<u8> {
+    identity::of(Mended::of(raw).header(), raw)
 }
 
 /// A key that copies of an alert share, whichever way they came: white space, which mail systems
@@ -293,5 +323,87 @@ mod tests {
     fn copies_that_differ_in_white_space_share_a_key() {
         assert_eq!(key([&b"{ \"a\":\r\n1"[..]]), key([&b"{\"a\":1"[..]]));
         assert_ne!(key([&b"{\"a\":2"[..]]), key([&b"{\"a\":1"[..]]));
+    }
+    /// Every way in which the payload is lost, of the alert with this number.
+    fn lost(number: u32) -> Vec<String> {
+        let header = |from: &str, kind: &str| {
+            format!(
+                "Received: by mx.example\r\nFrom: {from}\r\nSubject: Alert {number}\r\n\
+                 Date: Mon, 02 Mar 2026 12:00:{number:02} +0000\r\nMessage-ID: \
+                 <{number}@x>\r\nContent-Type: {kind}\r\n"
+            )
+        };
+        let sender = "Atlassian <no-reply@am.atlassian.com>";
+        let element = |text: &str| {
+            format!(
+                "<html><script type=\"application/json\" id=\"incident-data\">{text}</script>\
+                 <p>Alert</p></html>"
+            )
+        };
+        let html = header(sender, "text/html");
+        let doubtful = header("x@y.example, no-reply@am.atlassian.com", "text/html");
+        let parts = header(sender, "multipart/mixed; boundary=b");
+        vec![
+            format!("{html}\r\n{}", element("")),
+            format!("{html}\r\n{}", element("/* blocked */")),
+            format!(
+                "{html}\r\n{}",
+                element("{\"appKey\":\"a\",\"incidentId\":\"inc-").replace("</s", "")
+            ),
+            format!("{html}\r\n<html><head><scri"),
+            format!("{html}\r\n<html><script type=\"application/json\" id=\"incident-data\""),
+            format!("{html}\r\n"),
+            format!("{html}Content-Transfer-Encoding: x-uuencode\r\n\r\nM\r\n"),
+            format!("{doubtful}\r\n"),
+            format!("{doubtful}\r\n<p>Removed by policy.</p>"),
+            format!("{parts}\r\n--b\r\nContent-Type: text/html\r\n\r\n"),
+            format!("{parts}\r\n--b\r\nContent-Type: x/\r\n\r\nincident-data\r\n--b--\r\n"),
+            format!(
+                "{parts}\r\n--b\r\nContent-Type: application/pgp-encrypted\r\n\r\n\r\n--b--\r\n"
+            ),
+        ]
+    }
+
+    fn key_in(mail: &str) -> String {
+        match extract(mail).found {
+            Extracted::Unreadable { key, .. } => key,
+            other => panic!("{other:?}\n{mail}"),
+        }
+    }
+
+    #[test]
+    fn each_alert_whose_payload_is_lost_has_a_key_of_its_own_and_its_copies_share_it() {
+        let mut keys = vec![std::collections::BTreeSet::new(); lost(0).len()];
+        for number in 0..40 {
+            for (keys, mail) in keys.iter_mut().zip(lost(number)) {
+                let key = key_in(&mail);
+                for copy in [
+                    format!("Received: by other.example\r\n{mail}"),
+                    mail.replace("mx.example", "mx2.example"),
+                    mail.replace("Subject: ", "Subject: [EXTERNAL] "),
+                ] {
+                    assert_eq!(key, key_in(&copy), "{copy}");
+                }
+                keys.insert(key);
+            }
+        }
+        assert!(keys.iter().all(|keys| keys.len() == 40), "{keys:?}");
+    }
+
+    #[test]
+    fn a_payload_that_cannot_be_read_and_names_its_incident_is_the_key_alone() {
+        for text in [
+            "{\"incidentId\":\"a\",",
+            "{\"incidentId\": \"a\", \"incidentId\": \"b\"}",
+        ] {
+            let mail = |date: &str| {
+                format!(
+                    "From: no-reply@am.atlassian.com\r\nDate: {date}\r\nContent-Type: \
+                     text/html\r\n\r\n<script type=\"application/json\" \
+                     id=\"incident-data\">{text}</script>"
+                )
+            };
+            assert_eq!(key_in(&mail("today")), key_in(&mail("tomorrow")), "{text}");
+        }
     }
 }

@@ -30,9 +30,12 @@ pub struct Place {
     pub header: Vec<u8>,
 }
 
-/// Whether a file with this beginning is an mbox.
+/// Whether a file with this beginning is an mbox; `From : a@b` is a mail's own field, with the white
+/// space before its colon that was allowed once.
 pub fn begins(start: &[u8]) -> bool {
-    start.starts_with(b"From ")
+    start
+        .strip_prefix(b"From ")
+        .is_some_and(|rest| !rest.trim_ascii_start().starts_with(b":"))
 }
 
 /// Finds the mails, and passes each to `found` in the file's order.
@@ -330,6 +333,14 @@ mod tests {
             "x".repeat(100_000)
         );
         assert_eq!(mails(&long).len(), 2);
+    }
+
+    #[test]
+    fn a_field_with_white_space_before_its_colon_begins_no_mbox() {
+        assert!(begins(b"From a@b Sat Nov 21 06:00:00 2026\n") && begins(b"From "));
+        for start in ["From : a@b\n", "From \t : a@b", "From: a@b", "from a@b", ""] {
+            assert!(!begins(start.as_bytes()), "{start:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The script elements in the HTML of a mail: at any depth of multiparts, but neither in
-//! attachments nor in attached mails.
+//! attachments nor in attached mails. An alert that stands there, because a filter or a gateway put
+//! the mail into another one, is told.
 //!
 //! mail-parser reads base64, `encoding_rs` the character sets. Splitting multiparts is done here,
 //! because mail-parser searches the rest of the mail for every boundary that is declared and never
@@ -46,6 +47,8 @@ pub(super) struct Body<'a> {
     pub html: usize,
     /// The first thing that kept a part from being read, behind which an alert could hide.
     pub obstacle: Option<Obstacle<'a>>,
+    /// What is not looked at, since it is no HTML that is shown.
+    aside: Vec<&'a [u8]>,
     parts: usize,
     bytes: usize,
 }
@@ -57,6 +60,13 @@ pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     read.obstructed_if_there(header, || {
         "the mail has no empty line between its header and its body".to_owned()
     });
+    for aside in std::mem::take(&mut read.aside) {
+        read.obstructed_if_there(aside, || {
+            "the alert stands in an attachment, an attached mail or another part of the mail that \
+             is not looked at: something put it there"
+                .to_owned()
+        });
+    }
     read
 }
 
@@ -78,7 +88,7 @@ impl<'a> Body<'a> {
                     format!("the mail is packed as {}, which is not read", content.token)
                 });
             }
-            Disposition::Attachment => return,
+            Disposition::Attachment => return self.aside.push(body),
             Disposition::Odd | Disposition::Unsure => {
                 let reason =
                     || "a part of the mail does not say whether it is an attachment".to_owned();
@@ -90,7 +100,8 @@ impl<'a> Body<'a> {
         match kind {
             Kind::Multipart => self.multipart(&content, body, depth),
             Kind::Html => self.html(header, body, content.first("charset").as_deref()),
-            Kind::Unnamed if in_digest => {} // It is a mail (RFC 2046, 5.1.5).
+            // It is a mail (RFC 2046, 5.1.5).
+            Kind::Unnamed if in_digest => self.aside.push(body),
             Kind::Unnamed => self.unnamed(header, body, content.first("charset").as_deref()),
             Kind::Unsure => {
                 let reason = || {
@@ -106,7 +117,7 @@ impl<'a> Body<'a> {
                     "a part of the mail says two things of what it is (Content-Type)".to_owned()
                 });
             }
-            Kind::Packed | Kind::Other => {}
+            Kind::Packed | Kind::Other => self.aside.push(body),
         }
 
         if differs(header, b"Content-Type") {
@@ -236,7 +247,9 @@ impl<'a> Body<'a> {
 
         if self.found.len() == before {
             let decoded = encoding.decode(body).bytes;
-            if is_encoded(encoding, &decoded) {
+            if decoded.trim_ascii().is_empty() {
+                self.obstructed(body, || "an HTML part of the mail is empty".to_owned());
+            } else if is_encoded(encoding, &decoded) {
                 self.obstructed(body, || {
                     "an HTML part of the mail is encoded, and does not say how".to_owned()
                 });

@@ -213,24 +213,32 @@ fn by_number(solid: &str) -> Option<&'static Encoding> {
         }
         ("isolatin" | "latin" | "l", "1" | "15" | "9") => "windows-1252".to_owned(),
         ("isolatin" | "latin" | "l", "2") => "iso-8859-2".to_owned(),
-        ("" | "cp" | "ms" | "win" | "windows" | "xcp" | "mswin" | "ansi" | "cswindows", page) => {
-            match page {
-                "932" | "31j" | "943" => "shift_jis".to_owned(),
-                "936" | "1386" => "gbk".to_owned(),
-                "949" | "1363" => "euc-kr".to_owned(),
-                "950" => "big5".to_owned(),
-                "874" => "windows-874".to_owned(),
-                "65001" => "utf-8".to_owned(),
-                page => format!("windows-{page}"),
-            }
-        }
+        (
+            "" | "cp" | "ms" | "win" | "windows" | "xwindows" | "xcp" | "mswin" | "ansi"
+            | "cswindows" | "ibm" | "sjiscp" | "xsjiscp",
+            page,
+        ) => match page {
+            "932" | "31j" | "943" => "shift_jis".to_owned(),
+            "20932" | "51932" => "euc-jp".to_owned(),
+            "936" | "1386" => "gbk".to_owned(),
+            "54936" => "gb18030".to_owned(),
+            "949" | "1363" | "51949" => "euc-kr".to_owned(),
+            "950" => "big5".to_owned(),
+            "866" => "ibm866".to_owned(),
+            "874" => "windows-874".to_owned(),
+            "20866" => "koi8-r".to_owned(),
+            "21866" => "koi8-u".to_owned(),
+            "28605" => "iso-8859-15".to_owned(),
+            "65001" => "utf-8".to_owned(),
+            page => format!("windows-{page}"),
+        },
         _ => match solid {
             "shiftjis" | "sjis" | "xsjis" | "shiftj" | "mskanji" => "shift_jis",
             "eucjp" | "ujis" => "euc-jp",
-            "euckr" | "uhc" | "korean" | "ksc5601" | "ksx1001" => "euc-kr",
+            "euckr" | "xeuckr" | "uhc" | "korean" | "ksc5601" | "ksx1001" => "euc-kr",
             "euccn" | "gb2312" | "gb231280" | "cngb" | "gb" | "chinese" => "gbk",
             "euctw" | "big5" | "big5eten" | "cnbig5" | "big5hkscs" | "big5hkscs2004" => "big5",
-            "gb18030" | "gb180302000" => "gb18030",
+            "gb18030" | "gb180302000" | "gb180302022" => "gb18030",
             "koi8" => "koi8-r",
             "tis620" => "windows-874",
             "mac" | "macroman" | "xmacroman" => "macintosh",
@@ -297,7 +305,14 @@ mod tests {
                 "cp1252 windows-1252 win-1252 windows1252 x-cp1252 1252 \"windows-1252\"",
                 "ü",
             ),
-            (b"\xa4", "iso-8859-15 iso8859-15 iso_8859_15", "€"),
+            (b"\xa4", "iso-8859-15 iso8859-15 iso_8859_15 cp28605", "€"),
+            (b"\xb4\xde", "x-windows-949 x-euc-kr cp51949", "달"),
+            (b"\xa5\xab", "cp51932 cp20932", "カ"),
+            (b"\xef", "cp20866", "О"),
+            (b"\xa4", "cp21866", "є"),
+            (b"\xc8\xd5", "cp54936 gb18030-2022", "日"),
+            (b"\x8e", "ibm-866 cp866", "О"),
+            (b"\x83\x5c", "x-sjis-cp932", "ソ"),
             (
                 b"\xa4\xa4",
                 "big5 Big5; cn-big5 cp950 big5-hkscs x-x-big5",

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::{
     charset, flowed, json,
+    markup::{self, Ending},
     mime::Kind,
     pairs::Pairs,
-    parts::{self, Part},
+    parts::{self, Damage, Part},
     rendered::{self, Rendered},
     selected::{self, Selector},
     spaced,
@@ -24,6 +25,8 @@ const LONGEST_HTML: usize = 2 << 20;
 
 /// How much of an attachment is read, in bytes.
 const LONGEST_ATTACHMENT: usize = 256 << 10;
+
+const CUT_HTML: &str = "the mail's HTML ends before it is closed: it looks cut off";
 
 /// How many attachments are read.
 const MAX_ATTACHMENTS: usize = 32;
@@ -42,6 +45,11 @@ pub struct Contents {
     pub obstacle: Option<String>,
     /// What says that the text is longer than what was read of it, where it is.
     pub cut: Option<String>,
+    /// What says that transport damaged a part, where it did: text may be missing, or be another
+    /// one.
+    pub damage: Option<String>,
+    /// Whether nothing could be seen of what the mail says.
+    pub is_hidden: bool,
     html: Vec<String>,
     html_is_cut: bool,
 }
@@ -63,6 +71,16 @@ pub struct Attachment {
 impl Contents {
     /// Reads a mail: never fails, and takes time linear in its size.
     pub fn of(header: &[u8], body: &[u8]) -> Self {
+        Self::read(header, body, false)
+    }
+
+    /// The same without all that transport damaged. Where a mail only lacks its end, that is the
+    /// last line.
+    pub fn sound(header: &[u8], body: &[u8]) -> Self {
+        Self::read(header, body, true)
+    }
+
+    fn read(header: &[u8], body: &[u8], sound: bool) -> Self {
         let parts = parts::of(header, body);
         let mut contents = Self {
             obstacle: parts.obstacle,
@@ -70,7 +88,7 @@ impl Contents {
         };
 
         for part in parts.all {
-            contents.take(&part);
+            contents.take(&part, sound);
         }
 
         let mut pages = Rendered {
@@ -95,22 +113,30 @@ impl Contents {
             is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
         contents.pairs.join(pages.pairs);
         contents.links = pages.links;
+        contents.is_hidden = parts.hidden.is_some() && contents.text.trim().is_empty();
+        if contents.is_hidden {
+            contents.damage = contents.damage.or(parts.hidden);
+        }
+        contents.obstacle = contents.obstacle.or_else(|| contents.damage.clone());
         contents
     }
 
-    fn take(&mut self, part: &Part<'_>) {
+    fn take(&mut self, part: &Part<'_>, sound: bool) {
         let name = name(part);
         let is_html = matches!(part.kind, Kind::Html);
         let is_text = part.content.token == "text/plain" || matches!(part.kind, Kind::Unnamed);
 
         if part.inline && name.is_none() && (is_html || is_text) {
-            let text = part.text();
+            let (text, damage) = part.read();
             if is_html || begins_as_html(&text) {
+                let damage = of_html(&text, damage);
+                let html = self.noted(text, damage, sound, markup::without_last_line);
                 let room = LONGEST_HTML.saturating_sub(self.html.iter().map(String::len).sum());
-                let mut html = text;
+                let mut html = html;
                 self.html_is_cut |= cut(&mut html, room);
                 self.html.push(html);
             } else {
+                let text = self.noted(text, damage, sound, without_last_line);
                 self.append(part, &text);
             }
             return;
@@ -118,12 +144,30 @@ impl Contents {
 
         // A text with a name that is shown with the mail is both.
         if part.inline && is_text && part.content.token == "text/plain" {
-            let text = part.text();
+            let (text, damage) = part.read();
+            let text = self.noted(text, damage, sound, without_last_line);
             self.append(part, &text);
         }
         if self.attachments.len() < MAX_ATTACHMENTS {
             self.attachments.push(attachment(part, name));
         }
+    }
+
+    /// The text, or what is sound of it where that is asked for.
+    fn noted(
+        &mut self,
+        text: String,
+        damage: Option<Damage>,
+        sound: bool,
+        without_end: fn(&str) -> &str,
+    ) -> String {
+        let (why, kept) = match damage {
+            None => return text,
+            Some(Damage::Anywhere(why)) => (why, ""),
+            Some(Damage::AtItsEnd(why)) => (why, without_end(&text)),
+        };
+        self.damage.get_or_insert(why);
+        if sound { kept.to_owned() } else { text }
     }
 
     fn append(&mut self, part: &Part<'_>, text: &str) {
@@ -197,6 +241,21 @@ fn attachment(part: &Part<'_>, name: Option<String>) -> Attachment {
         text,
         is_cut,
     }
+}
+
+/// What may be missing of HTML, which says itself whether it is whole.
+fn of_html(html: &str, damage: Option<Damage>) -> Option<Damage> {
+    match (damage, markup::ending(html)) {
+        (Some(Damage::Anywhere(why)), _) => Some(Damage::Anywhere(why)),
+        (_, Ending::Whole) => None,
+        (_, Ending::Open) => Some(Damage::AtItsEnd(CUT_HTML.to_owned())),
+        (_, Ending::Within) => Some(Damage::Anywhere(CUT_HTML.to_owned())),
+    }
+}
+
+fn without_last_line(text: &str) -> &str {
+    let last = text.trim_end().rfind('\n');
+    &text[..last.map_or(0, |at| at + 1)]
 }
 
 fn begins_as_html(text: &str) -> bool {

@@ -9,7 +9,7 @@ use super::{
     charset,
     mime::{Disposition, Kind, Line, boundary, boundary_line, disposition, kind, trim_line_end},
     structured::Structured,
-    transfer::Encoding,
+    transfer::{Encoding, ends_within_a_quantum},
 };
 use crate::message::header::{first, split_part};
 
@@ -27,6 +27,17 @@ pub(super) struct Part<'a> {
     pub kind: Kind,
     /// Whether it says that it is to be shown with the mail, or does not say.
     pub inline: bool,
+    /// Whether the boundary that should end it never came.
+    is_open: bool,
+}
+
+/// What of a part may be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// Any of it.
+    Anywhere(String),
+    /// What should follow its end, and perhaps its last line.
+    AtItsEnd(String),
 }
 
 /// What the walk found.
@@ -35,19 +46,22 @@ pub(super) struct Parts<'a> {
     pub all: Vec<Part<'a>>,
     /// The first thing that kept a part from being seen.
     pub obstacle: Option<String>,
+    /// The same, where nothing at all is seen of the part.
+    pub hidden: Option<String>,
 }
 
 /// Walks through a mail.
 pub(super) fn of<'a>(header: &'a [u8], body: &'a [u8]) -> Parts<'a> {
     let mut parts = Parts::default();
-    parts.entity(header, body, 0);
+    parts.entity(header, body, 0, false);
     parts
 }
 
 impl<'a> Parts<'a> {
-    fn entity(&mut self, header: &'a [u8], body: &'a [u8], depth: usize) {
+    /// `is_open`: nothing says that it ends where the mail does.
+    fn entity(&mut self, header: &'a [u8], body: &'a [u8], depth: usize, is_open: bool) {
         if self.all.len() >= MAX_PARTS {
-            return self.obstructed(|| format!("the mail has more than {MAX_PARTS} parts"));
+            return self.hidden(|| format!("the mail has more than {MAX_PARTS} parts"));
         }
 
         let content = first(header, b"Content-Type").map(Structured::parse);
@@ -55,7 +69,7 @@ impl<'a> Parts<'a> {
         let content = content.unwrap_or_default();
 
         match kind {
-            Kind::Multipart => self.multipart(&content, body, depth),
+            Kind::Multipart => self.multipart(&content, body, depth, is_open),
             _ => self.all.push(Part {
                 header,
                 body,
@@ -65,47 +79,60 @@ impl<'a> Parts<'a> {
                 ),
                 content,
                 kind,
+                is_open,
             }),
         }
     }
 
     /// The parts between the boundary lines (RFC 2046, 5.1.1).
-    fn multipart(&mut self, content: &Structured, body: &'a [u8], depth: usize) {
+    fn multipart(&mut self, content: &Structured, body: &'a [u8], depth: usize, is_open: bool) {
         let Some(boundary) = boundary(content, body) else {
-            return self.obstructed(|| "the mail has a multipart without a boundary".to_owned());
+            return self.hidden(|| "the mail has a multipart without a boundary".to_owned());
         };
         if depth == MAX_DEPTH {
-            return self.obstructed(|| format!("the mail nests more than {MAX_DEPTH} multiparts"));
+            return self.hidden(|| format!("the mail nests more than {MAX_DEPTH} multiparts"));
         }
 
         let delimiter = format!("--{boundary}");
         let mut part_start = None;
+        let mut ended = false;
 
         for at in memmem::find_iter(body, &delimiter) {
             let Some((line, next)) = boundary_line(body, at, delimiter.len()) else {
                 continue;
             };
             if line == Line::LastPerhaps {
+                ended = part_start.is_some();
                 continue;
             }
             if let Some(start) = part_start {
                 let (header, content) = split_part(body.get(start..at).unwrap_or_default());
-                self.entity(header, trim_line_end(content), depth + 1);
+                self.entity(header, trim_line_end(content), depth + 1, false);
             }
             if line == Line::Last || self.all.len() > MAX_PARTS {
                 return;
             }
             part_start = Some(next);
+            ended = false;
         }
 
-        // The last boundary never came: what there is of the last part is read.
-        if let Some(start) = part_start {
-            let (header, content) = split_part(&body[start..]);
-            self.entity(header, content, depth + 1);
+        // The last boundary never came: what there is of the last part is read. Within a part that
+        // is ended, nothing is missing but the boundary.
+        let why = || "the mail ends before its last MIME boundary: it looks cut off".to_owned();
+        match part_start {
+            Some(start) => {
+                let (header, content) = split_part(&body[start..]);
+                let is_open = !ended && (depth == 0 || is_open);
+                self.entity(header, content, depth + 1, is_open);
+                self.obstructed(why);
+            }
+            None => self.hidden(why),
         }
-        self.obstructed(|| {
-            "the mail ends before its last MIME boundary: it looks cut off".to_owned()
-        });
+    }
+
+    fn hidden(&mut self, reason: impl FnOnce() -> String) {
+        let reason = self.hidden.get_or_insert_with(reason).clone();
+        self.obstructed(|| reason);
     }
 
     fn obstructed(&mut self, reason: impl FnOnce() -> String) {
@@ -118,20 +145,49 @@ impl<'a> Parts<'a> {
 impl Part<'_> {
     /// The text that a reader sees of the part, whatever it was encoded in.
     pub fn text(&self) -> String {
-        let encoding = Encoding::named(first(self.header, b"Content-Transfer-Encoding"));
-        let decoded = encoding.decode(self.body).bytes;
+        self.in_unicode(&self.encoding().decode(self.body).bytes)
+    }
+
+    /// The same, and what may be missing of it.
+    pub fn read(&self) -> (String, Option<Damage>) {
+        let encoding = self.encoding();
+        let decoded = encoding.decode(self.body);
+        let damage = match encoding {
+            Encoding::Base64 if decoded.is_lost => Some(Damage::Anywhere(
+                "a part of the mail has broken base64: it looks damaged".to_owned(),
+            )),
+            _ if decoded.is_lost => Some(Damage::Anywhere(
+                "a part of the mail has a transfer encoding that is not read".to_owned(),
+            )),
+            Encoding::Base64 if decoded.damage.is_none() && ends_within_a_quantum(self.body) => {
+                Some(Damage::AtItsEnd(
+                    "a part of the mail ends within its base64: it looks cut off".to_owned(),
+                ))
+            }
+            _ if self.is_open => Some(Damage::AtItsEnd(
+                "the mail ends before its last MIME boundary: it looks cut off".to_owned(),
+            )),
+            _ => None,
+        };
+        (self.in_unicode(&decoded.bytes), damage)
+    }
+
+    fn in_unicode(&self, decoded: &[u8]) -> String {
         let charset = self.content.first("charset");
         let charset = charset.filter(|charset| !charset.trim().is_empty());
         let charset = charset.or_else(|| match self.kind {
-            Kind::Html => charset::declared(&decoded),
+            Kind::Html => charset::declared(decoded),
             _ => None,
         });
-        charset::decode_all(&decoded, charset.as_deref())
+        charset::decode_all(decoded, charset.as_deref())
     }
 
     /// The bytes of the part.
     pub fn bytes(&self) -> Vec<u8> {
-        let encoding = Encoding::named(first(self.header, b"Content-Transfer-Encoding"));
-        encoding.decode(self.body).bytes.into_owned()
+        self.encoding().decode(self.body).bytes.into_owned()
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::named(first(self.header, b"Content-Transfer-Encoding"))
     }
 }

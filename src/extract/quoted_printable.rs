@@ -1,5 +1,5 @@
 //! Quoted-printable as RFC 2045, 6.7 advises robust programs to read it: what is no escape is taken
-//! literally.
+//! literally, and white space at the end of a line, which transport added, is left out.
 //!
 //! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next
 //! `=`.
@@ -13,7 +13,7 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     let mut rest = encoded;
 
     while let Some(at) = memchr(b'=', rest) {
-        decoded.extend_from_slice(&rest[..at]);
+        append(&mut decoded, &rest[..at]);
         rest = &rest[at + 1..];
         if let Some(byte) = escaped(rest) {
             decoded.push(byte);
@@ -26,9 +26,34 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
         }
     }
 
-    decoded.extend_from_slice(rest);
+    append(&mut decoded, rest);
+    // The end of the text is the end of a line.
+    if matches!(rest.last(), Some(b' ' | b'\t')) {
+        let blank = rest.len() - without_blanks(rest).len();
+        decoded.truncate(decoded.len() - blank);
+    }
 
     (decoded, damaged)
+}
+
+/// Text without an escape, its lines without the white space at their ends.
+fn append(decoded: &mut Vec<u8>, mut text: &[u8]) {
+    while let Some(at) = memchr(b'\n', text) {
+        let (line, rest) = text.split_at(at + 1);
+        let said = line[..at].strip_suffix(b"\r").unwrap_or(&line[..at]);
+        decoded.extend_from_slice(without_blanks(said));
+        decoded.extend_from_slice(&line[said.len()..]);
+        text = rest;
+    }
+    decoded.extend_from_slice(text);
+}
+
+fn without_blanks(line: &[u8]) -> &[u8] {
+    let kept = line
+        .iter()
+        .rposition(|byte| !matches!(byte, b' ' | b'\t'))
+        .map_or(0, |last| last + 1);
+    &line[..kept]
 }
 
 /// The encoded text without the empty lines that stand behind soft line breaks, or none where there
@@ -111,6 +136,19 @@ mod tests {
             decoded("Gr=C3=BC=c3=9fe=\r\n, id=3D\"x\"= \t\n.\r\n="),
             ("Grüße, id=\"x\".\r\n".into(), false)
         );
+    }
+
+    #[test]
+    fn white_space_at_the_end_of_a_line_is_left_out_unless_it_is_encoded() {
+        for blank in [" ", "\t", "   \t "] {
+            for end in ["\r\n", "\n"] {
+                let encoded = format!("a{blank}{end}{blank}{end}=20{blank}{end}b {blank}c{blank}");
+                let expected = format!("a{end}{end} {end}b {blank}c");
+                assert_eq!(decoded(&encoded), (expected, false), "{encoded:?}");
+            }
+        }
+        assert_eq!(decoded("a =\r\nb =20\r\n").0, "a b  \r\n");
+        assert_eq!(decoded("  ").0, "");
     }
 
     #[test]

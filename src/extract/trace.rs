@@ -20,6 +20,7 @@ pub(super) fn is_there(bytes: &[u8]) -> bool {
         || is_plain(&solid(bytes))
         || is_encoded(bytes)
         || is_plain(&solid(&quoted_printable::decode(bytes).0))
+        || is_plain(&uudecoded(bytes))
 }
 
 /// Whether the element's id is in there in an encoding: in base64, in quoted-printable, or in
@@ -39,6 +40,32 @@ pub(super) fn is_encoded(bytes: &[u8]) -> bool {
         .any(|encoded| memmem::find(&solid, encoded.as_bytes()).is_some())
         || is_plain(&without_nul())
         || is_plain(&quoted_printable::decode(bytes).0)
+}
+
+/// What lines of uuencode hold: their first character says how many bytes, and each four more are
+/// three of them. What stands around them becomes nothing that matters.
+fn uudecoded(bytes: &[u8]) -> Vec<u8> {
+    if !bytes.starts_with(b"begin ") && memmem::find(bytes, b"\nbegin ").is_none() {
+        return Vec::new();
+    }
+
+    let value = |byte: u8| byte.wrapping_sub(b' ') & 0x3f;
+    let mut decoded = Vec::with_capacity(bytes.len());
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Some((count, digits)) = line.trim_ascii_end().split_first() else {
+            continue;
+        };
+        let start = decoded.len();
+        for quantum in digits.chunks(4) {
+            // Spaces at the end of a line, which are zeros, may have been lost.
+            let digit = |at: usize| quantum.get(at).map_or(0, |byte| value(*byte));
+            decoded.push(digit(0) << 2 | digit(1) >> 4);
+            decoded.push(digit(1) << 4 | digit(2) >> 2);
+            decoded.push(digit(2) << 6 | digit(3));
+        }
+        decoded.truncate(start + usize::from(value(*count)));
+    }
+    decoded
 }
 
 /// Without what transport puts between any two bytes.
@@ -79,5 +106,40 @@ mod tests {
             }
         }
         assert!(!is_there(b"incident data, incidentdata, incident_data"));
+    }
+
+    #[test]
+    fn the_element_leaves_a_trace_in_uuencode() {
+        let uuencoded = |text: &str| {
+            let digit = |value: u8| {
+                if value == 0 {
+                    '`'
+                } else {
+                    char::from(value + b' ')
+                }
+            };
+            let mut out = "begin 644 alert.html\r\n".to_owned();
+            for line in text.as_bytes().chunks(45) {
+                out.push(digit(line.len() as u8));
+                for group in line.chunks(3) {
+                    let byte = |at: usize| group.get(at).copied().unwrap_or_default();
+                    out.push(digit(byte(0) >> 2));
+                    out.push(digit((byte(0) & 3) << 4 | byte(1) >> 4));
+                    out.push(digit((byte(1) & 15) << 2 | byte(2) >> 6));
+                    out.push(digit(byte(2) & 63));
+                }
+                out += "\r\n";
+            }
+            out + "`\r\nend\r\n"
+        };
+        for before in 0..60 {
+            let text = format!("{}<script id=\"incident-data\">{{}}", "x".repeat(before));
+            let encoded = uuencoded(&text);
+            assert!(is_there(encoded.as_bytes()), "{encoded}");
+            assert!(is_there(format!("See:\r\n\r\n{encoded}").as_bytes()));
+        }
+        assert!(!is_there(
+            uuencoded("<script id=\"other-data\">").as_bytes()
+        ));
     }
 }

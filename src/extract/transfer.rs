@@ -29,6 +29,8 @@ pub(super) struct Decoded<'a> {
     pub bytes: Cow<'a, [u8]>,
     /// What was not of the encoding, and was taken literally or left out.
     pub damage: Option<&'static str>,
+    /// Whether what was left out may have been the sender's, and not what others wrote around it.
+    pub is_lost: bool,
 }
 
 impl Encoding {
@@ -75,23 +77,30 @@ impl Encoding {
             Self::Identity | Self::Packed | Self::Unknown => Decoded {
                 bytes: body.into(),
                 damage: None,
+                is_lost: self == Self::Packed || (self == Self::Unknown && looks_encoded(body)),
             },
             Self::QuotedPrintable => {
                 let (bytes, damaged) = quoted_printable::decode(body);
                 Decoded {
                     bytes: bytes.into(),
                     damage: damaged.then_some("broken quoted-printable"),
+                    is_lost: false,
                 }
             }
             Self::Base64 => match lines_of_base64(body).or_else(|| base64_decode(body)) {
                 Some(bytes) => Decoded {
                     bytes: bytes.into(),
                     damage: None,
+                    is_lost: false,
                 },
-                None => Decoded {
-                    bytes: base64_within(body).into(),
-                    damage: Some("broken base64: it looks damaged"),
-                },
+                None => {
+                    let (bytes, is_lost) = base64_within(body);
+                    Decoded {
+                        bytes: bytes.into(),
+                        damage: Some("broken base64: it looks damaged"),
+                        is_lost,
+                    }
+                }
             },
         }
     }
@@ -122,18 +131,38 @@ fn lines_of_base64(body: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(&encoded).ok()
 }
 
-/// The base64 between what a gateway wrote before it and what a list wrote after it. Nothing is
-/// read behind the first line that is none: where such a line stands in the middle, something is
-/// missing.
-fn base64_within(body: &[u8]) -> Vec<u8> {
+/// Whether text is in quoted-printable or base64, though it does not say so.
+fn looks_encoded(body: &[u8]) -> bool {
+    let is_escaped = memchr(b'=', body).is_some() && !quoted_printable::decode(body).1;
+    let mut lines = body
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .peekable();
+    let is_begun = lines.peek().is_some_and(|line| line.len() >= MIN_LINE);
+    is_escaped || (is_begun && lines.all(is_base64))
+}
+
+/// Whether base64 ends within the four characters of three bytes, as no encoder ends it that fills
+/// them up.
+pub(super) fn ends_within_a_quantum(body: &[u8]) -> bool {
+    let digits = body.iter().filter(|byte| is_digit(**byte)).count();
+    !digits.is_multiple_of(4)
+}
+
+/// The base64 between what a gateway wrote before it and what a list wrote after it, and whether
+/// something is missing of it. Nothing is read behind the first line that is none: where such a
+/// line stands in the middle, something is missing.
+fn base64_within(body: &[u8]) -> (Vec<u8>, bool) {
     let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let is_begun =
         |line: &[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);
-    let before = lines().position(is_begun);
-    let before = before.or_else(|| lines().position(|line| !line.is_empty() && is_base64(line)));
+    let begun = lines().position(is_begun);
+    let before = begun.or_else(|| lines().position(|line| !line.is_empty() && is_base64(line)));
     let mut encoded = Vec::with_capacity(body.len());
+    let mut rest = lines().skip(before.unwrap_or_default());
 
-    for line in lines().skip(before.unwrap_or_default()) {
+    for line in rest.by_ref() {
         let length = line.iter().take_while(|byte| is_digit(**byte)).count();
         // Of a line that goes on with something else, only whole quanta are its own.
         if length == line.len() || (length > 0 && length.is_multiple_of(4)) {
@@ -144,7 +173,11 @@ fn base64_within(body: &[u8]) -> Vec<u8> {
         }
     }
 
-    base64_decode(&encoded).unwrap_or_default()
+    let goes_on = rest.any(is_begun);
+    let bytes = base64_decode(&encoded).unwrap_or_default();
+    let is_text = || std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0'));
+    let is_lost = goes_on || bytes.is_empty() || (begun.is_none() && !is_text());
+    (bytes, is_lost)
 }
 
 fn is_base64(line: &[u8]) -> bool {
@@ -241,5 +274,42 @@ mod tests {
         assert_eq!(read(&broken), html[..30]);
         assert!(Encoding::Base64.decode(broken.as_bytes()).damage.is_some());
         assert_eq!(read("!!!! not base64 !!!!"), "");
+
+        let is_lost = |text: &str| Encoding::Base64.decode(text.as_bytes()).is_lost;
+        for whole in [
+            &encoded,
+            &format!("{encoded}{footer}"),
+            &format!("[EXTERNAL]\r\n{encoded}"),
+        ] {
+            assert!(!is_lost(whole), "{whole}");
+        }
+        for damaged in [
+            &broken,
+            "!!!! not base64 !!!!",
+            "Host: web-1\r\nState: up\r\n",
+        ] {
+            assert!(is_lost(damaged), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_encoding_is_told_from_text_as_it_is() {
+        let looks = |text: &str| Encoding::Unknown.decode(text.as_bytes()).is_lost;
+        for text in [
+            "Host: web-1",
+            "Host = web-1\r\n",
+            "https://x/?a=b&c=1",
+            "OK",
+            "",
+        ] {
+            assert!(!looks(text), "{text}");
+        }
+        for text in [
+            "Host: web=2D1",
+            "Host: a =\r\nb",
+            "SG9zdDogd2ViLTEK\r\nSG9z\r\n",
+        ] {
+            assert!(looks(text), "{text}");
+        }
     }
 }

@@ -41,9 +41,33 @@ impl Field<'_> {
     }
 }
 
+/// The fields that a mail has beside those of its content, and each once.
+const OF_MAILS: [&[u8]; 7] = [
+    b"From",
+    b"To",
+    b"Subject",
+    b"Date",
+    b"Message-ID",
+    b"MIME-Version",
+    b"Content-Type",
+];
+
+/// How many lines of a gateway's banner may stand in a header.
+const MAX_BANNER: usize = 16;
+
 /// Splits an entity into its header block and its body at the first empty line; if there is none,
 /// before the first line of HTML or the first boundary line.
 pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
+    split_unless(entity, |_, _| false)
+}
+
+/// Splits a mail: like [`split`], but a line of HTML that a gateway put into the header ends it no
+/// more than any other line that is no field.
+pub fn split_mail(mail: &[u8]) -> (&[u8], &[u8]) {
+    split_unless(mail, goes_on)
+}
+
+fn split_unless(entity: &[u8], goes_on: fn(&[u8], &[u8]) -> bool) -> (&[u8], &[u8]) {
     let mut start = 0;
     while start < entity.len() {
         let line = &entity[start..];
@@ -54,7 +78,9 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
             {
                 return (&entity[..start], &line[length.unwrap_or_default() + 1..]);
             }
-            b'<' if is_markup(line) => return (&entity[..start], line),
+            b'<' if is_markup(line) && !goes_on(&entity[..start], line) => {
+                return (&entity[..start], line);
+            }
             b'-' if is_boundary_line(line, &entity[..start]) => return (&entity[..start], line),
             _ => {}
         }
@@ -62,6 +88,21 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     }
 
     (entity, &[])
+}
+
+/// Whether the header goes on behind HTML: the next lines, before an empty one, have a field that a
+/// mail has once, and that this header did not have yet.
+fn goes_on(header: &[u8], rest: &[u8]) -> bool {
+    let is_new = |line: &[u8]| {
+        fields(line).flatten().any(|field| {
+            let known = OF_MAILS.iter().find(|name| field.is(name));
+            known.is_some_and(|name| first(header, name).is_none())
+        })
+    };
+    rest.split_inclusive(|byte| *byte == b'\n')
+        .take(MAX_BANNER)
+        .take_while(|line| !line.trim_ascii().is_empty())
+        .any(is_new)
 }
 
 /// Whether a line begins with a tag or a declaration of HTML; `<id@host>` is the rest of a field
@@ -263,6 +304,25 @@ mod tests {
             split_part(b"A: 1\n 2\n\nx"),
             (&b"A: 1\n 2\n"[..], &b"x"[..])
         );
+        for html in ["<b>[EXTERNAL]</b>\n", "<p>\nTake care:\n</p>\n"] {
+            for header in [
+                "",
+                "From: a@b\nTo: c@d\n",
+                "From: a@b\nDate: x\nMessage-ID: y\n",
+            ] {
+                let mail = format!("{header}{html}Subject: x\nMIME-Version: 1.0\n\n<p>body");
+                assert_eq!(split_mail(mail.as_bytes()).1, b"<p>body", "{mail}");
+                assert_eq!(split(mail.as_bytes()).0, header.as_bytes(), "{mail}");
+            }
+        }
+        for html in [
+            "<p>\nSubject: y\nFrom: c@d\n\n",
+            "<p>\n\nDate: x\n",
+            "<p>\nB: 1\n\n",
+        ] {
+            let mail = format!("From: a@b\nSubject: x\n{html}");
+            assert_eq!(split_mail(mail.as_bytes()).1, html.as_bytes(), "{mail}");
+        }
         assert_eq!(
             split(b"A: <a@b>\n<c@d>\nB: 2\n\nx"),
             (&b"A: <a@b>\n<c@d>\nB: 2\n"[..], &b"x"[..])

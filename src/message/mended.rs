@@ -7,12 +7,26 @@
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
-use memchr::{memchr, memchr2_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
-use super::header::{fields, split};
+use super::header::{fields, first, split_mail};
 
 /// UTF-8's byte order mark, and the result of taking one for Latin-1 and encoding it again.
 const BYTE_ORDER_MARKS: [&[u8]; 2] = ["\u{feff}".as_bytes(), "\u{ef}\u{bb}\u{bf}".as_bytes()];
+
+/// Fields that a sender writes, and no server on the way.
+const OF_SENDERS: [&[u8]; 7] = [
+    b"From",
+    b"To",
+    b"Subject",
+    b"Date",
+    b"Message-ID",
+    b"MIME-Version",
+    b"Content-Type",
+];
+
+/// The largest block of a server's fields above a mail, in bytes.
+const MAX_ABOVE: usize = 64 << 10;
 
 /// How many banners before the header are skipped.
 const MAX_BANNERS: usize = 3;
@@ -29,11 +43,15 @@ impl<'a> Mended<'a> {
     /// It takes time linear in the mail's size, and copies only an odd mail.
     pub fn of(raw: &'a [u8]) -> Self {
         let bytes = match utf_16(raw) {
-            Some(text) => Cow::Owned(mend(text.as_bytes()).into_owned()),
+            Some(text) if is_mail(text.as_bytes()) || !is_mail(&raw[2..]) => {
+                Cow::Owned(mend(text.as_bytes()).into_owned())
+            }
+            // The mark alone was put before a mail that is not in UTF-16.
+            Some(_) => mend(&raw[2..]),
             None => mend(raw),
         };
 
-        let (header, body) = split(&bytes);
+        let (header, body) = split_mail(&bytes);
         let (header_end, body_start) = (header.len(), bytes.len() - body.len());
         Self {
             bytes,
@@ -73,8 +91,17 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Owned(begin(&lines).to_vec());
     }
 
+    // Lines that end in the two characters of a line end in the other order.
+    if ends_lines_in_lf_cr(raw) {
+        return Cow::Owned(mend(&without_returns(raw)).into_owned());
+    }
+
     let raw = begin(raw);
-    let header = split(raw).0.len();
+    if let Some(joined) = joined(raw) {
+        return Cow::Owned(mend(&joined).into_owned());
+    }
+
+    let header = split_mail(raw).0.len();
     let doubled = memmem::find(&raw[..header], b"\r\r\n").is_some();
 
     if !doubled && !has_marked_line(&raw[..header]) {
@@ -111,6 +138,44 @@ fn has_marked_line(header: &[u8]) -> bool {
     })
 }
 
+/// Whether the first line ends in LF CR, and more than half of the others do.
+fn ends_lines_in_lf_cr(raw: &[u8]) -> bool {
+    let begins_so = memchr(b'\n', raw).is_some_and(|at| {
+        raw.get(at + 1) == Some(&b'\r')
+            && raw.get(at + 2).is_some_and(|byte| *byte != b'\n')
+            && !raw[..at].ends_with(b"\r")
+    });
+    begins_so && 2 * memmem::find_iter(raw, b"\n\r").count() > memchr_iter(b'\n', raw).count()
+}
+
+fn without_returns(raw: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(raw.len());
+    for byte in raw {
+        if !(*byte == b'\r' && kept.last() == Some(&b'\n')) {
+            kept.push(*byte);
+        }
+    }
+    kept
+}
+
+/// The mail whose fields were cut from those that a server wrote above them by an empty line: they
+/// are one header, in which the server's own stay the topmost.
+fn joined(mail: &[u8]) -> Option<Vec<u8>> {
+    let (above, rest) = split_mail(mail);
+    let is_of_server = OF_SENDERS.iter().all(|name| first(above, name).is_none());
+    if !is_of_server || above.is_empty() || above.len() > MAX_ABOVE {
+        return None;
+    }
+
+    let rest = without_empty_lines(rest);
+    let has_from = begins_with_a_field(rest) && first(split_mail(rest).0, b"From").is_some();
+    has_from.then(|| [above, rest].concat())
+}
+
+fn is_mail(bytes: &[u8]) -> bool {
+    begins_with_a_field(begin(bytes))
+}
+
 /// The mail from its first field on, without byte order marks, empty lines and a gateway's banner.
 fn begin(raw: &[u8]) -> &[u8] {
     let mut mail = without_empty_lines(raw);
@@ -118,7 +183,7 @@ fn begin(raw: &[u8]) -> &[u8] {
         if begins_with_a_field(mail) {
             break;
         }
-        let (banner, rest) = split(mail);
+        let (banner, rest) = split_mail(mail);
         let rest = without_empty_lines(rest);
         if fields(banner).any(|line| line.is_ok()) || !begins_with_a_field(rest) {
             break;
@@ -136,6 +201,10 @@ fn begins_with_a_field(mail: &[u8]) -> bool {
 fn without_empty_lines(mut mail: &[u8]) -> &[u8] {
     loop {
         mail = without_mark(mail);
+        // A file that was damaged, or that was written in blocks, begins with them.
+        while let Some(rest) = mail.strip_prefix(b"\0") {
+            mail = without_mark(rest);
+        }
         let blank = mail
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
@@ -198,6 +267,8 @@ mod tests {
             "\u{feff}\u{feff}\r\r\n",
             "This mail came from outside\r\nof the company\r\n\r\n",
             "From a@b Sat Nov 21 06:00:00 2026\r\n\r\n",
+            "\0\0\0",
+            "\0\u{feff}\0\r\n",
         ] {
             let raw = format!("{before}{PLAIN}");
             assert_eq!(mended(raw.as_bytes()), expected, "{before:?}");
@@ -221,6 +292,10 @@ mod tests {
             mended(PLAIN.replace("\r\n", "\r").as_bytes()),
             (bare(&expected.0), bare(&expected.1))
         );
+        assert_eq!(
+            mended(PLAIN.replace("\r\n", "\n\r").as_bytes()),
+            (bare(&expected.0), bare(&expected.1))
+        );
     }
 
     #[test]
@@ -232,6 +307,63 @@ mod tests {
             let text = PLAIN.encode_utf16().flat_map(bytes);
             let raw: Vec<u8> = mark.into_iter().chain(text).collect();
             assert_eq!(mended(&raw), mended(PLAIN.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_mark_of_utf_16_before_another_mail_is_passed_over() {
+        for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
+            for between in ["", "\r\n", "\n"] {
+                // As many bytes as UTF-16 has, and one more.
+                for long in ["", "x"] {
+                    let mail = format!("{PLAIN}{long}");
+                    let raw = [&mark[..], between.as_bytes(), mail.as_bytes()].concat();
+                    assert_eq!(mended(&raw), mended(mail.as_bytes()), "{between:?} {long}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_server_wrote_above_the_header_stays_above_it() {
+        for above in [
+            "Return-Path: <x@y>\r\n",
+            "Received: by a\r\n\tb\r\nX-A: 1\r\n",
+        ] {
+            for blank in ["\r\n", "\n", "\r\n \r\n"] {
+                let raw = format!("{above}{blank}{PLAIN}");
+                let expected = (
+                    format!("{above}From: a@b\r\nTo: c@d\r\n"),
+                    "body\r\n".to_owned(),
+                );
+                assert_eq!(mended(raw.as_bytes()), expected, "{raw:?}");
+            }
+        }
+        // A mail that has no From is not the one that it quotes.
+        for raw in [
+            "Subject: Fwd\r\nReceived: x\r\n\r\nFrom: a@b\r\n\r\nbody",
+            "Received: x\r\n\r\nHello\r\nFrom: a@b\r\n\r\nbody",
+            "Received: x\r\n\r\nNote: this\r\n\r\nFrom: a@b\r\n",
+        ] {
+            let (header, body) = raw.split_once("\r\n\r\n").unwrap();
+            assert_eq!(
+                mended(raw.as_bytes()),
+                (format!("{header}\r\n"), body.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn a_banner_of_html_in_the_header_hides_none_of_its_fields() {
+        for banner in ["<b>[EXTERNAL]</b>\r\n", "<p>Take care\r\n</p>\r\n"] {
+            let lines: Vec<&str> = PLAIN.split_inclusive("\r\n").collect();
+            for at in 0..2 {
+                let mut lines = lines.clone();
+                lines.insert(at, banner);
+                let (header, body) = mended(lines.concat().as_bytes());
+                assert_eq!(body, "body\r\n", "{header}");
+                assert_eq!(first(header.as_bytes(), b"To"), Some(&b" c@d\r\n"[..]));
+            }
         }
     }
 

@@ -16,7 +16,7 @@
 //! configured as `@example.com` stands for every address of that domain alone. That the
 //! header says so proves nothing yet: whether it is true is the matter of authenticity.
 
-use super::header::{Field, check as check_header, fields};
+use super::header::{Field, check as check_header, fields, first};
 
 mod loose;
 
@@ -87,6 +87,31 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
         }
         (_, sender) => sender,
     }
+}
+
+/// Whether a line that could be a From names the sender, in a header that has no other.
+pub fn is_hinted_at(header: &[u8], configured: &[String]) -> bool {
+    /// How much of a header is looked at, in bytes.
+    const MAX_LOOKED_AT: usize = 64 << 10;
+
+    if first(header, b"From").is_some() {
+        return false;
+    }
+
+    header[..header.len().min(MAX_LOOKED_AT)]
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            let name: Vec<u8> = line[..colon]
+                .iter()
+                .copied()
+                .filter(u8::is_ascii_graphic)
+                .collect();
+            name.to_ascii_lowercase()
+                .ends_with(b"from")
+                .then(|| &line[colon + 1..])
+        })
+        .any(|value| names(value, configured))
 }
 
 /// Whether a From of the sender follows a bare carriage return.

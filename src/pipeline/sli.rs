@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::finding::{Finding, unparsed_key};
 use crate::{
-    extract::{Extracted, Extraction, Extractor, NoAlert},
+    extract::{self, Extracted, Extraction, Extractor, NoAlert},
     incident::{Incident, Series, Statuses},
     validate::{SliAlert, Validator},
 };
@@ -26,7 +26,7 @@ impl SliReader {
     /// The finding from a mail's extraction; `raw` is the mail.
     pub(super) fn finding(&self, extraction: Extracted, raw: &[u8]) -> Finding {
         match extraction {
-            Extracted::Json(json) => self.validated(json),
+            Extracted::Json(json) => self.validated(json, raw),
             Extracted::Unreadable { reason, key } => Finding::Unreadable {
                 key,
                 reason,
@@ -45,17 +45,27 @@ impl SliReader {
         }
     }
 
-    fn validated(&self, json: Value) -> Finding {
+    fn validated(&self, json: Value, raw: &[u8]) -> Finding {
         match self.validator.check(json) {
             Ok(valid) => Finding::Incident {
                 incident: Box::new(self.incident(valid.alert)),
                 unknown: valid.unknown,
             },
-            Err(violation) => Finding::Unreadable {
-                key: unparsed_key(violation.json.to_string().as_bytes()),
-                reason: violation.reason,
-                json: violation.json,
-            },
+            Err(violation) => {
+                let mut evidence = violation.json.to_string().into_bytes();
+                // What names no incident may be the same in every mail.
+                if violation.json["incidentId"]
+                    .as_str()
+                    .is_none_or(str::is_empty)
+                {
+                    evidence.extend(extract::identity(raw));
+                }
+                Finding::Unreadable {
+                    key: unparsed_key(&evidence),
+                    reason: violation.reason,
+                    json: violation.json,
+                }
+            }
         }
     }
 

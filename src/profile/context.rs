@@ -13,6 +13,7 @@ use crate::{
         Contents,
         contents::{Attachment, decoded},
         pairs::Pairs,
+        subject::untagged,
     },
     message::header::{fields, first},
 };
@@ -73,7 +74,7 @@ impl Context {
         let mut common = vec![
             ("from", field(b"From")),
             ("to", field(b"To")),
-            ("subject", field(b"Subject")),
+            ("subject", Value::from(untagged_subject(header))),
             ("date", field(b"Date")),
             ("header", Value::from_object(Header(header.to_vec()))),
             ("text", Value::from(contents.text.as_str())),
@@ -117,6 +118,12 @@ impl Context {
         let common = self.common.iter().cloned();
         Value::from_pairs(common.chain(item.map(|item| ("item", item))))
     }
+}
+
+/// The Subject without the tags that gateways put in front of it; `header.subject` has them.
+fn untagged_subject(header: &[u8]) -> String {
+    let subject = first(header, b"Subject").map_or_else(String::new, subject);
+    untagged(&subject).to_owned()
 }
 
 /// A Subject as it is read: decoded, on one line.

@@ -152,6 +152,16 @@ impl Fields {
         traces
     }
 
+    /// Whether a field speaks of something, by the first two names of what it looks up.
+    pub fn speaks_of(&self, name: &str, of: impl Fn(&str, Option<&str>) -> bool) -> bool {
+        self.lenient.get_template(name).is_ok_and(|template| {
+            template.undeclared_variables(true).iter().any(|path| {
+                let mut names = path.split('.');
+                of(names.next().unwrap_or_default(), names.next())
+            })
+        })
+    }
+
     pub fn source(&self, name: &str) -> &str {
         self.sources.get(name).map_or("", |source| source.trim())
     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Profile, settings::Match, trace::Miss};
 use crate::{
-    extract::contents::decoded,
+    extract::{
+        contents::decoded,
+        subject::{is_wanted_by, untagged},
+    },
     label::{
         Matcher,
         matcher::{self, Operator},
@@ -102,15 +105,23 @@ impl Matching {
         };
 
         match sender {
+            // What cannot be read and names the sender is told, whatever the matchers see of it.
+            Sender::Unknown(why) if sender::is_hinted_at(header, &self.from) => {
+                Answer::Doubtful(of_match(&why))
+            }
             Sender::Other(why) | Sender::Unknown(why) => Answer::Another(of_match(&why)),
             Sender::Configured => match self.unfulfilled(header) {
                 None => Answer::Takes,
-                Some(why) if self.from.is_empty() => Answer::Another(why),
-                Some(why) => Answer::Unmatched(why),
+                Some((_, why)) if self.from.is_empty() => Answer::Another(why),
+                Some(("subject", _)) if is_broken_off(header) => {
+                    Answer::Doubtful("its header breaks off before its Subject and Date".to_owned())
+                }
+                Some((_, why)) => Answer::Unmatched(why),
             },
             Sender::Doubtful(why) => match self.unfulfilled(header) {
                 None => Answer::Doubtful(of_match(&why)),
-                Some(unmatched) => Answer::Unmatched(unmatched),
+                Some(("subject", _)) if is_broken_off(header) => Answer::Doubtful(of_match(&why)),
+                Some((_, unmatched)) => Answer::Unmatched(unmatched),
             },
         }
     }
@@ -123,23 +134,40 @@ impl Matching {
         }
     }
 
-    /// The matcher that does not hold, if one does not.
-    fn unfulfilled(&self, header: &[u8]) -> Option<String> {
+    /// What the matcher that does not hold looks at, and why it does not, if one does not.
+    fn unfulfilled(&self, header: &[u8]) -> Option<(&str, String)> {
         self.matchers.iter().find_map(|matcher| {
             let name = matcher.name();
             let value = value(header, name);
-            let id = (name == "list_id").then(|| id(&value)).flatten();
-            let holds = match (id, matcher.operator()) {
-                (Some(id), Operator::NotEqual | Operator::NotMatches) => {
-                    matcher.holds_for(&value) && matcher.holds_for(id)
+            // What else the field may be taken for: the id of a list, a Subject without its tags.
+            let other = match name {
+                "list_id" => id(&value),
+                "subject" => Some(untagged(&value)),
+                _ => None,
+            };
+            let holds = match (other, matcher.operator()) {
+                (Some(other), Operator::NotEqual | Operator::NotMatches) => {
+                    matcher.holds_for(&value) && matcher.holds_for(other)
                 }
-                (Some(id), _) => matcher.holds_for(&value) || matcher.holds_for(id),
+                // `.+` before the rest must not take a tag and a reply for a Subject.
+                (Some(other), _) if name == "subject" && !is_wanted_by(&matcher.to_string()) => {
+                    matcher.holds_for(other)
+                }
+                (Some(other), _) => matcher.holds_for(&value) || matcher.holds_for(other),
                 (None, _) => matcher.holds_for(&value),
             };
-            (!holds)
-                .then(|| format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`"))
+            (!holds).then(|| {
+                let why = format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`");
+                (name, why)
+            })
         })
     }
+}
+
+/// Whether a header ends before the fields that every mail has: what a matcher would see of the
+/// Subject is not known.
+fn is_broken_off(header: &[u8]) -> bool {
+    first(header, b"Subject").is_none() && first(header, b"Date").is_none()
 }
 
 /// The id of a List-Id (RFC 2919), which stands in brackets behind what the list is called.

@@ -20,7 +20,11 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    extract::{self, Contents, pairs::Pairs},
+    extract::{
+        self, Contents,
+        pairs::Pairs,
+        subject::{is_wanted_by, untagged},
+    },
     label::Labels,
     message::{Mended, header::first},
     template::written,
@@ -56,6 +60,28 @@ pub(super) enum Each {
 impl Recipe {
     pub fn own_labels(&self) -> impl Iterator<Item = &str> {
         self.fields.own()
+    }
+
+    /// Whether key or status is made of what stands in a mail's body, and may be damaged there. JSON
+    /// that can be read is whole.
+    fn is_keyed_by_body(&self, has_json: bool) -> bool {
+        let has = |regex: &Option<Regex>, group: &str| {
+            let regex = regex.as_ref();
+            regex.is_some_and(|regex| regex.capture_names().flatten().any(|name| name == group))
+        };
+        let of_body = |name: &str, second: Option<&str>| match name {
+            "re" => {
+                let group = second.unwrap_or_default();
+                self.text.is_some() && (has(&self.text, group) || !has(&self.subject, group))
+            }
+            "json" => !has_json,
+            "item" => !(has_json && matches!(self.each, Some(Each::Json { .. }))),
+            "text" | "pairs" | "pairs_all" | "links" | "attachments" => true,
+            _ => false,
+        };
+        ["key", "status"]
+            .iter()
+            .any(|name| self.fields.speaks_of(name, of_body))
     }
 }
 
@@ -98,13 +124,22 @@ impl Piece<'_> {
 }
 
 fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
-    let (header, body) = (mail.header(), mail.body());
-    let contents = Contents::of(header, body);
-    let subject = first(header, b"Subject").map(subject);
+    sheet_of(
+        recipe,
+        mail.header(),
+        Contents::of(mail.header(), mail.body()),
+    )
+}
+
+fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
+    let written = first(header, b"Subject").map(subject);
+    let untagged = written.as_deref().map(untagged);
 
     let mut groups = Groups::new();
-    if let (Some(regex), Some(subject)) = (&recipe.subject, &subject) {
-        add_groups(&mut groups, regex, regex.captures(subject).as_ref());
+    if let (Some(regex), Some(written), Some(untagged)) = (&recipe.subject, &written, untagged) {
+        let as_written = || is_wanted_by(regex.as_str()).then(|| regex.captures(written));
+        let captures = regex.captures(untagged).or_else(|| as_written().flatten());
+        add_groups(&mut groups, regex, captures.as_ref());
     }
     if let Some(regex) = &recipe.text {
         add_groups(&mut groups, regex, regex.captures(&contents.text).as_ref());
@@ -118,7 +153,7 @@ fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
 
     let context = Context::of(header, &contents, &groups, json.as_ref());
     Sheet {
-        subject: subject.unwrap_or_default(),
+        subject: untagged.unwrap_or_default().to_owned(),
         contents,
         groups,
         json,
@@ -147,6 +182,14 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         key,
         json,
     };
+
+    if let Some(damage) = &sheet.contents.damage
+        && !is_certain(recipe, &sheet, &mail)
+    {
+        let reason = format!("{damage}, and what is left may be another incident's key or status");
+        let key = key_of_mail(profile, recipe, &sheet, &mail);
+        return vec![unparsed(&reason, key, Value::Null)];
+    }
 
     let pieces = match pieces(recipe, &sheet) {
         Ok(pieces) => pieces,
@@ -202,6 +245,43 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         found.push(unparsed(&unread(&rest), key, Value::Null));
     }
     found
+}
+
+/// Whether transport damaged nothing that keys and statuses are made of: they are the same without
+/// all that it damaged.
+fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> bool {
+    let is_list = matches!(recipe.each, Some(Each::Text { .. }));
+    if !is_list && !recipe.is_keyed_by_body(sheet.json.is_some()) {
+        return true;
+    }
+    if sheet.contents.is_hidden {
+        return false;
+    }
+
+    let sound = Contents::sound(mail.header(), mail.body());
+    let sound = sheet_of(recipe, mail.header(), sound);
+    // Items may be missing of a list that ends too early.
+    if is_list && sound.contents.text != sheet.contents.text {
+        return false;
+    }
+    let told = outline(recipe, sheet);
+    told.is_some() && told == outline(recipe, &sound)
+}
+
+/// Status and key of every item; the key of one that is ignored may be missing. None where another
+/// one is.
+fn outline(recipe: &Recipe, sheet: &Sheet) -> Option<Vec<(String, Option<String>)>> {
+    let pieces = pieces(recipe, sheet).ok()?;
+    let one = |piece: &Piece<'_>| {
+        let context = sheet.context.with(&piece.item);
+        let field = |name| required(&recipe.fields, name, &context).ok();
+        let status = field("status")?;
+        match recipe.statuses.verdict(&status) {
+            Verdict::Ignored => Some((status, None)),
+            _ => Some((status, Some(field("key")?))),
+        }
+    };
+    pieces.all.iter().map(one).collect()
 }
 
 /// Says that not all was looked at, where it was not.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::{Config, Files, Source};
 
+mod odd;
+
 /// A configuration with these profiles, as a file would hold them.
 pub(super) fn compiled(profiles: &str) -> Result<Arc<Profiles>, String> {
     let text = format!(

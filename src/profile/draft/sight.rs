@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::words;
 use crate::{
-    extract::{Contents, contents::parse_json, selected::Selector},
+    extract::{Contents, contents::parse_json, selected::Selector, subject::untagged},
     message::{
         Mended,
         header::{fields, first},
@@ -82,7 +82,9 @@ pub(super) fn sight(raw: &[u8]) -> Sight {
             .map(subject)
             .as_deref()
             .and_then(address),
-        subject: first(header, b"Subject").map(subject).unwrap_or_default(),
+        subject: first(header, b"Subject")
+            .map(|value| untagged(&subject(value)).to_owned())
+            .unwrap_or_default(),
         values,
     }
 }

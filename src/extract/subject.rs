@@ -1,0 +1,126 @@
+//! A Subject without the tags that gateways put in front of it.
+//!
+//! `[EXTERNAL]` says how a mail came, and nothing of what it says. The list is fixed, and stands in
+//! the guide to profiles: what else stands in front of a Subject is its sender's word, and a reply
+//! (`Re:`) or a mail that was passed on (`Fwd:`) is somebody else's mail.
+
+/// What is a tag in brackets, between asterisks, or before a colon.
+const WORDS: [&str; 14] = [
+    "external",
+    "extern",
+    "ext",
+    "external email",
+    "external mail",
+    "external message",
+    "external sender",
+    "spam",
+    "spam?",
+    "suspected spam",
+    "possible spam",
+    "probable spam",
+    "likely spam",
+    "bulk",
+];
+
+/// How many tags are looked for.
+const MAX_TAGS: usize = 8;
+
+/// The Subject behind its tags; as it is, where there is nothing behind them.
+pub fn untagged(subject: &str) -> &str {
+    let mut rest = subject.trim_start();
+    for _ in 0..MAX_TAGS {
+        match without_tag(rest) {
+            Some(behind) => rest = behind,
+            None => break,
+        }
+    }
+    if rest.is_empty() { subject } else { rest }
+}
+
+/// Whether a matcher or an expression speaks of such a tag, so that it means the Subject as it is
+/// written.
+pub fn is_wanted_by(expression: &str) -> bool {
+    let lower = expression.to_ascii_lowercase();
+    ["ext", "spam", "bulk"]
+        .iter()
+        .any(|word| lower.contains(word))
+}
+
+fn without_tag(subject: &str) -> Option<&str> {
+    let (tag, behind) = match subject.chars().next()? {
+        '[' => subject[1..].split_once(']')?,
+        '(' => subject[1..].split_once(')')?,
+        '{' => subject[1..].split_once('}')?,
+        '*' => {
+            let (tag, behind) = subject.trim_start_matches('*').split_once('*')?;
+            (tag, behind.trim_start_matches('*'))
+        }
+        _ => subject.split_once(':')?,
+    };
+
+    let tag = tag.trim();
+    let is_tag = WORDS.iter().any(|word| word.eq_ignore_ascii_case(tag));
+    is_tag.then(|| behind.strip_prefix(':').unwrap_or(behind).trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_gateways_are_passed_over_in_any_number_and_case() {
+        let said = [
+            "ALARM: \"api\" in EU",
+            "[Shop] [Down] no answer",
+            "** PROBLEM Service Alert: a/b is CRITICAL **",
+            "(prod) disk full",
+            "DOWN | nightly",
+        ];
+        for subject in said {
+            for word in WORDS {
+                for tag in [
+                    format!("[{word}]"),
+                    format!("[{}]:", word.to_uppercase()),
+                    format!("[ {word} ]"),
+                    format!("({word})"),
+                    format!("{{{word}}}"),
+                    format!("***{word}***"),
+                    format!("*****{}*****", word.to_uppercase()),
+                    format!("{word}:"),
+                ] {
+                    for space in ["", " ", "  "] {
+                        let tagged = format!("{tag}{space}{subject}");
+                        // An asterisk of the Subject's own would be one of the tag's.
+                        if space.is_empty() && tag.ends_with('*') && subject.starts_with('*') {
+                            continue;
+                        }
+                        assert_eq!(untagged(&tagged), subject, "{tagged}");
+                        let twice = format!("[EXT] {tagged}");
+                        assert_eq!(untagged(&twice), subject, "{twice}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_sender_or_a_person_wrote_stays() {
+        for subject in [
+            "",
+            "[EXTERNAL]",
+            "Re: [EXTERNAL] ALARM: x",
+            "Fwd: ALARM: x",
+            "WG: ALARM: x",
+            "[External API] Down",
+            "[extra] Down",
+            "External API: down",
+            "** PROBLEM **",
+            "*",
+            "[",
+            "[FIRING:1] x",
+        ] {
+            assert_eq!(untagged(subject), subject);
+        }
+        assert_eq!(untagged("[EXTERNAL] Re: ALARM: x"), "Re: ALARM: x");
+    }
+}
