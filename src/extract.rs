@@ -245,7 +245,8 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], header: &[u8]) -> String {
     let identity = if is_named {
         Vec::new()
     } else {
-        identity::of(header, raw)
+        let is_blank = evidence.iter().all(|text| text.trim_ascii().is_empty());
+        identity::of(header, raw, is_blank)
     };
 
     key(std::iter::once(identity.as_slice()).chain(evidence.iter().copied()))
@@ -254,7 +255,7 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], header: &[u8]) -> String {
 /// What copies of a mail share, and no other mail of its sender has: for a key where what the mail
 /// says is no key.
 pub fn identity(raw: &[u8]) -> Vec<u8> {
-    identity::of(Mended::of(raw).header(), raw)
+    identity::of(Mended::of(raw).header(), raw, false)
 }
 
 /// A key that copies of an alert share, whichever way they came: white space, which mail systems

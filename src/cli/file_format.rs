@@ -145,9 +145,12 @@ pub fn without_wrapping(bytes: &[u8]) -> &[u8] {
         .and_then(|line| line.parse::<usize>().ok());
 
     match length {
-        // A length that does not fit says nothing about the mail's end; the property list is not
-        // part of its text.
-        Some(length) => rest.get(..length).unwrap_or(rest),
+        // A length that no property list follows says nothing about the mail's end: what is left of
+        // the file is all of the mail's.
+        Some(length) => rest
+            .split_at_checked(length)
+            .filter(|(_, behind)| behind.trim_ascii_start().starts_with(b"<?xml"))
+            .map_or(rest, |(mail, _)| mail),
         None => bytes,
     }
 }
@@ -198,7 +201,10 @@ mod tests {
             without_wrapping(b"11        \nFrom: a@b\n\n<?xml version"),
             b"From: a@b\n\n"
         );
-        assert_eq!(without_wrapping(b"99\nFrom: a@b\n\n"), b"From: a@b\n\n");
+        for number in ["99", "3", "0", "12"] {
+            let numbered = format!("{number}\nFrom: a@b\n\nx");
+            assert_eq!(without_wrapping(numbered.as_bytes()), b"From: a@b\n\nx");
+        }
         assert_eq!(without_wrapping(b"From: a@b\n\nx"), b"From: a@b\n\nx");
     }
 

@@ -165,6 +165,10 @@ impl Contents {
             None => return text,
             Some(Damage::Anywhere(why)) => (why, ""),
             Some(Damage::AtItsEnd(why)) => (why, without_end(&text)),
+            Some(Damage::WithinALine(why)) => {
+                let ended = text.rfind('\n').map_or(0, |at| at + 1);
+                (why, &text[..ended])
+            }
         };
         self.damage.get_or_insert(why);
         if sound { kept.to_owned() } else { text }

@@ -17,16 +17,17 @@ const ID: &[u8] = b"incidentId";
 /// What copies of a mail share, whichever way they came, and other mails do not have.
 ///
 /// A gateway may tag the Subject, so that it counts only where there is no Message-ID, and without
-/// its tags. A mail that has neither Date nor Message-ID is known by all its bytes.
-pub(super) fn of(header: &[u8], raw: &[u8]) -> Vec<u8> {
+/// its tags. A mail that has neither Date nor Message-ID, as no genuine one is sent, is known by its
+/// Subject; and by all its bytes where `is_blank` says that nothing else of it counts.
+pub(super) fn of(header: &[u8], raw: &[u8], is_blank: bool) -> Vec<u8> {
     let date = match header::date(header) {
         Some(date) => Some(date.as_second().to_string()),
         None => field(header, raw, b"Date"),
     };
     let other = match (&date, field(header, raw, b"Message-ID")) {
-        (None, None) => return raw.to_vec(),
+        (None, None) if is_blank => return raw.to_vec(),
         (_, Some(id)) => Some(id),
-        (Some(_), None) => first(header, b"Subject")
+        (_, None) => first(header, b"Subject")
             .map(|value| untagged(&decoded(value, super::MAX_SUBJECT)).to_owned()),
     };
 
@@ -72,7 +73,7 @@ mod tests {
 
     fn identity(mail: &str) -> Vec<u8> {
         let (header, _) = header::split(mail.as_bytes());
-        of(header, mail.as_bytes())
+        of(header, mail.as_bytes(), true)
     }
 
     #[test]
@@ -102,6 +103,10 @@ mod tests {
 
         let bare = "Subject: x\r\n\r\nbody";
         assert_ne!(identity(bare), identity(&bare.replace("body", "other")));
+        let with_text = |mail: &str| of(header::split(mail.as_bytes()).0, mail.as_bytes(), false);
+        let copy = format!("Received: by mx.example\r\n{bare}");
+        assert_eq!(with_text(bare), with_text(&copy));
+        assert_ne!(with_text(bare), with_text(&bare.replace(": x", ": y")));
         // Fields that stand behind what broke the header off are still the mail's.
         let broken = |date| format!("X: y\r\n\r\nDate: {date}\r\n\r\nbody");
         assert_ne!(identity(&broken("yesterday")), identity(&broken("today")));

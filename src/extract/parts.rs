@@ -38,6 +38,8 @@ pub(super) enum Damage {
     Anywhere(String),
     /// What should follow its end, and perhaps its last line.
     AtItsEnd(String),
+    /// The same, where its last line is whole if it is ended.
+    WithinALine(String),
 }
 
 /// What the walk found.
@@ -160,7 +162,7 @@ impl Part<'_> {
                 "a part of the mail has a transfer encoding that is not read".to_owned(),
             )),
             Encoding::Base64 if decoded.damage.is_none() && ends_within_a_quantum(self.body) => {
-                Some(Damage::AtItsEnd(
+                Some(Damage::WithinALine(
                     "a part of the mail ends within its base64: it looks cut off".to_owned(),
                 ))
             }

@@ -133,14 +133,31 @@ fn lines_of_base64(body: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether text is in quoted-printable or base64, though it does not say so.
 fn looks_encoded(body: &[u8]) -> bool {
-    let is_escaped = memchr(b'=', body).is_some() && !quoted_printable::decode(body).1;
     let mut lines = body
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
         .peekable();
     let is_begun = lines.peek().is_some_and(|line| line.len() >= MIN_LINE);
-    is_escaped || (is_begun && lines.all(is_base64))
+    is_escaped(body) || (is_begun && lines.all(is_base64))
+}
+
+/// Whether every equals sign is an escape or a soft line break, and one certainly is: a link may end
+/// in one.
+fn is_escaped(body: &[u8]) -> bool {
+    /// Encoders break lines behind 76 characters.
+    const MIN_BROKEN: usize = 60;
+
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+    let certain = body.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.trim_ascii_end();
+        let escapes = memchr::memchr_iter(b'=', line).any(|at| {
+            line.get(at + 1..at + 3)
+                .is_some_and(|digits| digits.iter().all(is_hex))
+        });
+        escapes || (line.ends_with(b"=") && line.len() >= MIN_BROKEN)
+    });
+    certain && !quoted_printable::decode(body).1
 }
 
 /// Whether base64 ends within the four characters of three bytes, as no encoder ends it that fills
@@ -299,16 +316,13 @@ mod tests {
             "Host: web-1",
             "Host = web-1\r\n",
             "https://x/?a=b&c=1",
-            "OK",
+            "https://x/?a=\r\nOK",
             "",
         ] {
             assert!(!looks(text), "{text}");
         }
-        for text in [
-            "Host: web=2D1",
-            "Host: a =\r\nb",
-            "SG9zdDogd2ViLTEK\r\nSG9z\r\n",
-        ] {
+        let long = format!("Host: {}=\r\nb", "a".repeat(70));
+        for text in ["Host: web=2D1", &long, "SG9zdDogd2ViLTEK\r\nSG9z\r\n"] {
             assert!(looks(text), "{text}");
         }
     }

@@ -124,8 +124,10 @@ fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
     })
 }
 
-/// Splits a part of a multipart: like [`split`], or before the first line that is not a field.
+/// Splits a part of a multipart: like [`split`], or before the first line that is not a field. A
+/// byte order mark, or a line that a gateway put before the part's own fields, is passed over.
 pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
+    let part = from_its_fields(part);
     let (header, body) = split(part);
     let mut end = 0;
 
@@ -137,6 +139,17 @@ pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
     }
 
     (header, body)
+}
+
+fn from_its_fields(part: &[u8]) -> &[u8] {
+    let part = part.strip_prefix("\u{feff}".as_bytes()).unwrap_or(part);
+    let end = memchr(b'\n', part).map_or(part.len(), |at| at + 1);
+    let (line, rest) = part.split_at(end);
+    let is_junk = !line.trim_ascii().is_empty() && fields(line).all(|line| line.is_err());
+    let is_field = rest
+        .get(..8)
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"Content-"));
+    if is_junk && is_field { rest } else { part }
 }
 
 /// The fields of a header block in order; lines outside any field are `Err`.
@@ -327,6 +340,37 @@ mod tests {
             split(b"A: <a@b>\n<c@d>\nB: 2\n\nx"),
             (&b"A: <a@b>\n<c@d>\nB: 2\n"[..], &b"x"[..])
         );
+    }
+
+    #[test]
+    fn what_stands_before_a_parts_fields_is_passed_over() {
+        let part = "Content-Type: text/html\r\nX: y\r\n\r\n<p>";
+        for before in [
+            "",
+            "\u{feff}",
+            "[EXTERNAL]\r\n",
+            "Take care of links\n",
+            "\u{feff}-- x\r\n",
+        ] {
+            let odd = format!("{before}{part}");
+            assert_eq!(
+                split_part(odd.as_bytes()),
+                split_part(part.as_bytes()),
+                "{odd:?}"
+            );
+        }
+        for text in [
+            "\r\nContent-Type: x\r\n",
+            "Hello\r\nNote: x\r\n",
+            "Hello\r\n\r\nContent-Type: x",
+        ] {
+            let (header, body) = split_part(text.as_bytes());
+            assert!(
+                header.is_empty() && text.ends_with(std::str::from_utf8(body).unwrap()),
+                "{text:?}"
+            );
+            assert!(body.len() + 2 >= text.len(), "{text:?}");
+        }
     }
 
     #[test]

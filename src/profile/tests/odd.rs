@@ -171,6 +171,9 @@ fn only_damage_to_what_key_and_status_are_made_of_counts() {
             "From: a@b.c\nSubject: 7\nContent-Type: multipart/mixed; boundary=b\n\n{parts}{end}"
         )
     };
+    let in_base64 = |text: &str| {
+        format!("Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{text}\n")
+    };
     let of_html = |html: &str| format!("Content-Type: text/html\n\n{html}");
     for (mail, is_read) in [
         (mail(&[plain, &of_html(cut)], "--b--\n"), true),
@@ -196,9 +199,17 @@ fn only_damage_to_what_key_and_status_are_made_of_counts() {
         ),
         (
             mail(
-                &[&plain.replace("\n\n", "\nContent-Transfer-Encoding: x-odd\n\na =\n")],
+                &[&plain.replace("\n\n", "\nContent-Transfer-Encoding: x-odd\n\na=2Db\n")],
                 "--b--",
             ),
+            false,
+        ),
+        (
+            mail(&[&in_base64("SUQ6IDcKU3RhdHVzOiBvbgo")], "--b--"),
+            true,
+        ),
+        (
+            mail(&[&in_base64("SUQ6IDcKU3RhdHVzOiBvbg")], "--b--"),
             false,
         ),
         (mail(&[], ""), false),
