@@ -5,7 +5,8 @@
 //! mail (IDLE, else by polling), scan again. Whatever goes wrong ends the connection and a new one
 //! is made after a pause; it never gives up. What counts as well-being is a scan that reached the
 //! end and was given mail where there was some, not a connection that stands. A mail that the
-//! server does not give steps aside for those behind it, and is asked for again.
+//! server does not give is asked for again before those behind it, for a few seconds, and then
+//! steps aside for them.
 //!
 //! A mailbox is known by its host, port, user name and folder. Where one of them changes it is a
 //! new mailbox, read from "now" on (or from `backfill`); renaming the ingress changes nothing.
@@ -64,6 +65,14 @@ const PATIENCE_WITH_TOKENS: u32 = 3;
 
 /// The shortest wait between two scans.
 const SOONEST: Pause = Pause::from_millis(100);
+
+/// The longest pause before a connection that a mail has ended is made again for that mail: those
+/// behind it wait.
+const SOON: Pause = Pause::from_millis(500);
+
+/// How long a server may keep a stop waiting: whatever is cut short is done again by the next
+/// start.
+const GRACE: Pause = Pause::from_secs(3);
 
 /// The pause after a server has announced mail that is not there.
 const AFTER_FALSE_ALARM: Pause = Pause::from_secs(1);
@@ -154,7 +163,8 @@ impl Imap {
         }
     }
 
-    /// Reads the new mails, then the wanted ones.
+    /// Reads the new mails, in turn with those that were not returned before, then what else is
+    /// wanted.
     async fn scan(
         &self,
         session: &mut Session,
@@ -166,13 +176,22 @@ impl Imap {
     ) -> Result<Scanned, Fault> {
         let given = progress.backlog.given();
         let mut scan = Scan::new(self, session, folder, inbox, &mut progress.backlog, stop);
-        let scanned = scan.read_new().await?;
+        let scanned = scan.read_new().await;
+        let wanted = match scanned {
+            Ok(Scanned::New(_)) => scan.read_wanted().await,
+            _ => Ok(Scanned::Stopped),
+        };
 
+        // A server that gives some mails before it ends the connection is asked again at once.
+        if scan.has_stored {
+            progress.pauses = Pauses::new(&self.timeouts);
+        }
+
+        let scanned = scanned?;
         if scanned == Scanned::Stopped {
             return Ok(scanned);
         }
 
-        let wanted = scan.read_wanted().await;
         if progress.backlog.given() == given
             && let Some(why) = progress.backlog.stuck()
         {
@@ -249,12 +268,19 @@ impl Ingress for Imap {
 
         while !stop.is_cancelled() {
             let connection = AssertUnwindSafe(self.attend(&inbox, &health, &stop, &mut progress));
+            let overdue = async {
+                stop.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
             // Nothing in here should panic; if something does, it only ends the connection.
-            let ended = connection.catch_unwind().await.unwrap_or_else(|_| {
-                Err(Fault::Protocol(
-                    "an answer that cannot be dealt with".into(),
-                ))
-            });
+            let ended = tokio::select! {
+                ended = connection.catch_unwind() => ended.unwrap_or_else(|_| {
+                    Err(Fault::Protocol(
+                        "an answer that cannot be dealt with".into(),
+                    ))
+                }),
+                () = overdue => return,
+            };
             let Err(fault) = ended else { continue };
             if progress.well && self.server.token_ended(&fault).boxed().await {
                 telemetry::session_ended_with_its_token(&self.settings.name);
@@ -267,8 +293,12 @@ impl Ingress for Imap {
                     progress.cannot_log_in(&fault),
                 );
             }
-            stop.run_until_cancelled(tokio::time::sleep(progress.pauses.after(&fault)))
-                .await;
+            let pause = if progress.backlog.is_blamed_awaited() {
+                self.timeouts.retry.0.min(SOON)
+            } else {
+                progress.pauses.after(&fault)
+            };
+            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 }

@@ -9,7 +9,11 @@ use std::{
 };
 
 use alertbridge::{
-    ingress::imap::{After, Settings, Timeouts, Tls},
+    ingress::{
+        Inbox as _,
+        imap::{After, Settings, Timeouts, Tls},
+    },
+    message::Bookmark,
     settings,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
@@ -23,7 +27,7 @@ use crate::{
     harness::{Bridge, tail},
     imap::{Recorder, Running, mail},
     inbox::eventually,
-    mailbox::{FOREVER, Mailbox, Quirk, STAND_IN},
+    mailbox::{FOREVER, LONG_AGO, Mailbox, Quirk, STAND_IN},
     vendors::{Fake, Hook},
 };
 
@@ -405,7 +409,7 @@ async fn a_folder_of_few_mails_is_looked_through_at_once_however_high_their_uids
     running.has(4).await;
     running.is_well().await;
     assert!(
-        mailbox.asked("SEARCH") <= 2,
+        mailbox.asked("SEARCH") <= 4,
         "{:?}",
         mailbox.state().commands
     );
@@ -414,6 +418,280 @@ async fn a_folder_of_few_mails_is_looked_through_at_once_however_high_their_uids
     let inbox = running.end().await;
     assert_whole(&inbox, (1..=5).map(mail).collect());
     mailbox.assert_kept_to_the_protocol();
+}
+
+// ---- The order of mails ----
+
+#[tokio::test]
+async fn a_mail_that_is_given_late_comes_before_those_behind_it() {
+    let quirks = [
+        (Quirk::No("[UNAVAILABLE] later"), 2),
+        (Quirk::LeftOut, 2),
+        (Quirk::BodyNil, 2),
+        (Quirk::Truncated, 1),
+        (Quirk::Cut, 1),
+        (Quirk::Cut, 2),
+        (Quirk::Hang, 2),
+        (Quirk::Garbage, 2),
+    ];
+    join_all(quirks.map(is_given_late)).await;
+}
+
+async fn is_given_late((quirk, times): (Quirk, usize)) {
+    let mailbox = Mailbox::start().await;
+    for number in 0..12 {
+        // Some stand side by side, and the first has none before it.
+        let odd = [0, 3, 4, 8].contains(&number);
+        let quirks = [(quirk, if odd { times } else { 0 })];
+        mailbox.deliver_odd(&mail(number), &quirks);
+    }
+    let running = run(&mailbox);
+    eventually(&format!("all mails, {quirk:?} {times} times"), || {
+        running.inbox.mails().len() >= 12
+    })
+    .await;
+    running.is_well().await;
+    let inbox = running.end().await;
+    let expected: Vec<_> = (0..12).map(mail).collect();
+    assert_eq!(inbox.bodies(), expected, "{quirk:?} {times} times");
+    mailbox.assert_kept_to_the_protocol();
+}
+
+#[tokio::test]
+async fn a_server_that_gave_nothing_for_a_while_gives_all_in_order() {
+    let mailbox = Mailbox::start().await;
+    for number in 0..8 {
+        mailbox.deliver_odd(
+            &mail(number),
+            &[(Quirk::No("[UNAVAILABLE] maintenance"), FOREVER)],
+        );
+    }
+    let running = run(&mailbox);
+    running.fails_with("returns no mail").await;
+    // It recovers when some have failed often, and others have not been requested yet.
+    eventually("a look at the sixth", || {
+        mailbox.asked("FETCH 6 (UID R") > 0
+    })
+    .await;
+    mailbox.heal();
+    running.has(8).await;
+    let inbox = running.end().await;
+    assert_eq!(inbox.bodies(), (0..8).map(mail).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_first_mail_that_always_ends_the_connection_blocks_nobody() {
+    let mailbox = Mailbox::start().await;
+    mailbox.deliver_odd(&mail(0), &[(Quirk::Cut, FOREVER)]);
+    (1..5).for_each(|number| {
+        mailbox.deliver(&mail(number));
+    });
+    let running = run(&mailbox);
+    running.has(5).await;
+    let mails = running.end().await.mails();
+    assert!(mails.iter().any(|mail| mail.withheld.is_some()));
+}
+
+#[tokio::test]
+async fn however_many_mails_fail_the_others_wait_for_seconds_in_all() {
+    let mailbox = Mailbox::start().await;
+    for number in 0..80 {
+        let times = if number % 2 == 1 { FOREVER } else { 0 };
+        let quirk = Quirk::No("[SERVERBUG] not this one");
+        mailbox.deliver_odd(&mail(number), &[(quirk, times)]);
+    }
+    let running = run(&mailbox);
+    // Three tries of each odd one would take a minute.
+    eventually("the others", || {
+        let bodies = running.inbox.bodies();
+        (0..80)
+            .step_by(2)
+            .all(|number| bodies.contains(&mail(number)))
+    })
+    .await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_appears_late_and_is_given_later_is_not_lost() {
+    let mailbox = Mailbox::start().await;
+    let running = run(&mailbox);
+    running.is_well().await;
+    mailbox.state().unindexed.insert(1);
+    mailbox.deliver_odd(&mail(1), &[(Quirk::LeftOut, 4)]);
+    mailbox.deliver(&mail(2));
+    running.has(1).await;
+    mailbox.state().unindexed.clear();
+    eventually("the first", || running.inbox.bodies().contains(&mail(1))).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_every_connection_after_some_mails_is_asked_again_at_once() {
+    let mailbox = Mailbox::start().await;
+    mailbox.state().closes_at = Some("STORE");
+    for number in 0..64 * 9 {
+        mailbox.deliver(&mail(number));
+    }
+    let timeouts = Timeouts {
+        // Nine pauses that double would be a minute.
+        retry: (Duration::from_millis(100), Duration::from_mins(1)),
+        ..hasty()
+    };
+    let settings = Settings {
+        after: After::Seen,
+        ..settings(&mailbox)
+    };
+    let running = Running::with(&settings, Arc::default(), timeouts);
+    running.has(64 * 9).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (0..64 * 9).map(mail).collect());
+}
+
+#[tokio::test]
+async fn a_server_that_answers_nothing_any_more_holds_no_stop_up() {
+    for words in [
+        "CAPABILITY",
+        "EXAMINE",
+        "SEARCH",
+        "BODY.PEEK[]",
+        "SELECT",
+        "STORE",
+    ] {
+        let mailbox = Mailbox::start().await;
+        mailbox.deliver(&mail(1));
+        mailbox.state().hangs_at = Some(words);
+        let settings = Settings {
+            after: if ["SELECT", "STORE"].contains(&words) {
+                After::Seen
+            } else {
+                After::Keep
+            },
+            ..settings(&mailbox)
+        };
+        let running = Running::with(&settings, Arc::default(), Timeouts::default());
+        eventually(&format!("{words} to be asked"), || mailbox.asked(words) > 0).await;
+        let stopped = Instant::now();
+        running.end().await;
+        assert!(stopped.elapsed() < Duration::from_secs(6), "{words}");
+    }
+}
+
+// ---- What a folder announces, and what it shows ----
+
+#[tokio::test]
+async fn mails_that_the_first_search_lacks_are_read_when_it_has_them() {
+    for stale in 1..=4 {
+        for (backfill, first) in [(DAY, 1), (0, 3)] {
+            let mailbox = Mailbox::start().await;
+            (1..=3).for_each(|number| {
+                mailbox.deliver(&mail(number));
+            });
+            mailbox.state().stale_searches = stale;
+            if backfill == 0 {
+                mailbox.state().stale_searches = 1;
+            }
+            let settings = Settings {
+                backfill: settings::Duration::from_secs(backfill),
+                ..settings(&mailbox)
+            };
+            let running = Running::with(&settings, Arc::default(), hasty());
+            running.has(4 - first).await;
+            let looks = mailbox.asked("SEARCH");
+            eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+            let inbox = running.end().await;
+            assert_whole(&inbox, (first..=3).map(mail).collect());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_age_that_lags_costs_no_mail_and_old_mail_stays_old() {
+    let mailbox = Mailbox::start().await;
+    (1..=3).for_each(|number| {
+        mailbox.deliver_odd(&mail(number), &[(LONG_AGO, FOREVER)]);
+    });
+    mailbox.deliver(&mail(4));
+    mailbox.state().stale_since = 2;
+    let running = run(&mailbox);
+    running.has(1).await;
+    mailbox.deliver(&mail(5));
+    running.has(2).await;
+    let looks = mailbox.asked("SEARCH");
+    eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, vec![mail(4), mail(5)]);
+    assert!(mailbox.asked("SINCE") > 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_shows_nothing_at_first_is_looked_at_again() {
+    let mailbox = Mailbox::start().await;
+    mailbox.state().unindexed.extend([1, 2]);
+    (1..=2).for_each(|number| {
+        mailbox.deliver(&mail(number));
+    });
+    let running = run(&mailbox);
+    running.fails_with("SEARCH finds none").await;
+    mailbox.state().unindexed.clear();
+    running.has(2).await;
+    running.is_well().await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_uidnext_that_is_ahead_of_the_folder_hides_no_mail() {
+    for ahead in [34, 604, u32::MAX] {
+        for (backfill, first) in [(DAY, 1), (0, 4)] {
+            let mailbox = Mailbox::start().await;
+            mailbox.state().told_uid_next = Some(ahead);
+            (1..=3).for_each(|number| {
+                mailbox.deliver(&mail(number));
+            });
+            let settings = Settings {
+                backfill: settings::Duration::from_secs(backfill),
+                ..settings(&mailbox)
+            };
+            let running = Running::with(&settings, Arc::default(), hasty());
+            running.is_well().await;
+            mailbox.deliver(&mail(4));
+            running.has(5 - first).await;
+            // Nor after a restart.
+            let inbox = running.end().await;
+            mailbox.deliver(&mail(5));
+            let running = Running::with(&settings, inbox, hasty());
+            running.has(6 - first).await;
+            let inbox = running.end().await;
+            assert_whole(&inbox, (first..=5).map(mail).collect());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bookmark_that_is_ahead_of_the_folder_goes_back_when_mail_comes() {
+    for ahead in [30, u32::MAX - 1] {
+        let mailbox = Mailbox::start().await;
+        (1..=3).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        mailbox.state().told_uid_next = Some(ahead + 1);
+        let settings = settings(&mailbox);
+        let inbox = Arc::<Recorder>::default();
+        let bookmark = Bookmark::at(&settings.mailbox(), 7, ahead);
+        inbox.accept(Vec::new(), Some(bookmark)).await.unwrap();
+        let running = Running::with(&settings, inbox, hasty());
+        running.is_well().await;
+        mailbox.deliver(&mail(4));
+        running.has(1).await;
+        let inbox = running.end().await;
+        let bookmark = inbox.bookmark(&settings.mailbox()).await.unwrap().unwrap();
+        assert_eq!(bookmark.last_uid, 4);
+        mailbox.deliver(&mail(5));
+        let running = Running::with(&settings, inbox, hasty());
+        running.has(2).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, vec![mail(4), mail(5)]);
+    }
 }
 
 // ---- Servers as they are ----
@@ -859,6 +1137,39 @@ async fn many_mailboxes_in_trouble_tell_each_incident_once_and_close_it() {
     mailboxes
         .iter()
         .for_each(Mailbox::assert_kept_to_the_protocol);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_does_not_overtake_its_beginning_that_the_server_gives_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let hooked = Hook::start(HOOK_SECRET).await;
+    let quirks = [
+        Quirk::No("[UNAVAILABLE] later"),
+        Quirk::LeftOut,
+        Quirk::Cut,
+        Quirk::BodyNil,
+    ];
+    let mut mailboxes = Vec::new();
+    for (number, quirk) in quirks.into_iter().enumerate() {
+        let mailbox = Mailbox::start().await;
+        for incident in 0..4 {
+            let times = if incident % 2 == 1 { 2 } else { 0 };
+            let mail = trigger(&format!("m{number}-{incident}"));
+            mailbox.deliver_odd(&mail, &[(quirk, times)]);
+        }
+        for incident in 0..4 {
+            mailbox.deliver(&resolve(&format!("m{number}-{incident}")));
+        }
+        mailboxes.push(mailbox);
+    }
+    let bridge = Bridge::start(folder.path(), &config(folder.path(), &mailboxes, &hooked));
+    until("all to be told", &bridge, Duration::from_mins(1), || {
+        hooked.pages().len() >= 4 * 2 * quirks.len()
+    })
+    .await;
+    let told = told(&hooked);
+    assert!(told.values().all(|times| *times == 1), "{told:?}");
+    assert_eq!(told.len(), 4 * 2 * quirks.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,6 +92,12 @@ pub struct State {
     pub refuses_expunge: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
+    /// The same of SEARCH SINCE alone.
+    pub stale_since: usize,
+    /// A command with these words ends the connection,
+    pub closes_at: Option<&'static str>,
+    /// and one with these is never answered.
+    pub hangs_at: Option<&'static str>,
     /// SEARCH does not find these.
     pub unindexed: BTreeSet<u32>,
     /// Everything it was asked.
@@ -129,6 +135,9 @@ impl Mailbox {
             storm: 0,
             refuses_expunge: false,
             stale_searches: 0,
+            stale_since: 0,
+            closes_at: None,
+            hangs_at: None,
             unindexed: BTreeSet::new(),
             commands: Vec::new(),
             violations: Vec::new(),
@@ -306,6 +315,12 @@ impl Connection {
             state.commands.push(command.to_owned());
         }
         let mut answer = Vec::new();
+        if state.hangs_at.is_some_and(|words| command.contains(words)) {
+            return (answer, Then::Hangs);
+        }
+        if state.closes_at.is_some_and(|words| command.contains(words)) {
+            return (answer, Then::Closes);
+        }
         for number in 0..state.storm {
             let line = [
                 "* 1 EXISTS\r\n",
@@ -452,8 +467,20 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
         .map(|(_, uid)| *uid)
         .filter(|uid| is_in(uids, last.max(1), *uid) && !state.unindexed.contains(uid))
         .collect();
+    let is_old = |uid: &u32| {
+        let quirks = &state.mails[uid].quirks;
+        quirks.iter().any(|(quirk, _)| *quirk == LONG_AGO)
+    };
+    let has_since = rest.contains(" SINCE ");
+    if has_since {
+        found.retain(|uid| !is_old(uid));
+    }
     if state.stale_searches > 0 && found.last() == Some(&last) {
         state.stale_searches -= 1;
+        found.pop();
+    }
+    if has_since && state.stale_since > 0 && found.last() == Some(&last) {
+        state.stale_since -= 1;
         found.pop();
     }
     if state.capabilities.contains("IMAP4rev1") {
@@ -611,6 +638,9 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
     }
     (answer, None)
 }
+
+/// A mail that SEARCH SINCE leaves out.
+pub const LONG_AGO: Quirk = Quirk::Date("\"01-Feb-2001 00:00:00 +0000\"");
 
 /// What Exchange gives in place of a mail that it cannot convert.
 pub const STAND_IN: &str = "MIME-Version: 1.0

@@ -6,8 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 /// How far below the bookmark a mail may still appear. Its UIDs are a few kilobytes of an answer.
-const BEHIND: u32 = 500;
+pub(super) const BEHIND: u32 = 500;
+
+/// How often a folder that announces mails and shows none is looked at again.
+const DOUBTS: u8 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Passed {
@@ -16,8 +21,15 @@ pub(super) struct Passed {
     /// The UID up to which mails were passed before this process looked; `None` if nothing is known
     /// about the mails below the bookmark.
     from: Option<u32>,
-    /// The mails above that were read, or are no longer wanted.
+    /// The mails above that were read, left out by their age, or are no longer wanted.
     known: BTreeSet<u32>,
+    /// Up to this UID mails were announced before anything was read: those that arrived earlier
+    /// than this are too old whenever they appear.
+    old: Option<(u32, Timestamp)>,
+    /// The highest UID at the latest look.
+    highest: Option<u32>,
+    /// Looks at which the folder showed none of its mails.
+    doubts: u8,
 }
 
 impl Passed {
@@ -29,18 +41,54 @@ impl Passed {
             self.bookmark = Some(bookmark);
         }
         let from = *self.from.get_or_insert(bookmark);
-        from.max(bookmark.saturating_sub(BEHIND))
+        from.max(bookmark.saturating_sub(BEHIND)).min(bookmark)
     }
 
-    /// Mails are left out by their age: what is not read now is not new later.
-    pub(super) fn leave_out_old(&mut self) {
-        self.from = None;
+    /// Whether another process has moved the bookmark, which is at `bookmark`.
+    pub(super) fn was_moved_elsewhere(&self, bookmark: u32) -> bool {
+        self.bookmark.is_some_and(|known| known != bookmark)
+    }
+
+    /// Mails up to a UID are left out by their age, now and whenever they appear.
+    pub(super) fn leave_out_old(&mut self, old: Option<(u32, Timestamp)>) {
+        self.old = old;
+    }
+
+    /// The age limit of a mail.
+    pub(super) fn not_before(&self, uid: u32) -> Option<Timestamp> {
+        self.old
+            .filter(|(up_to, _)| uid <= *up_to)
+            .map(|(_, limit)| limit)
+    }
+
+    /// The folder was looked at before it is read: above `from` it holds these too old mails, and
+    /// what is to be read.
+    pub(super) fn begin(&mut self, from: u32, old: BTreeSet<u32>) {
+        (self.from, self.known) = (Some(from), old);
+    }
+
+    /// Whether to look again at a folder that shows none of its mails.
+    pub(super) fn is_doubtful(&mut self) -> bool {
+        self.doubts = self.doubts.saturating_add(1);
+        self.doubts <= DOUBTS
+    }
+
+    /// The highest UID is now `highest`. Returns what it was before, if mails have come since and
+    /// are not above `above`, where they belong.
+    pub(super) fn rose(&mut self, highest: u32, above: u32) -> Option<u32> {
+        let before = self.highest.replace(highest)?;
+        (highest > before && highest <= above).then_some(before)
+    }
+
+    /// The bookmark goes back.
+    pub(super) fn go_back(&mut self, bookmark: u32) {
+        self.from = Some(bookmark);
     }
 
     /// Whether a mail is new, where the bookmark is at `bookmark`.
     pub(super) fn is_new(&self, uid: u32, bookmark: u32) -> bool {
-        let appeared = |from| uid > from && !self.known.contains(&uid);
-        uid > bookmark || self.from.is_some_and(appeared)
+        let is_above = uid > bookmark || self.from.is_some_and(|from| uid > from);
+        is_above && !self.known.contains(&uid)
     }
 
     /// A mail is stored, or is no longer wanted.
@@ -82,19 +130,42 @@ mod tests {
     }
 
     #[test]
-    fn what_was_too_old_is_not_new_later() {
+    fn what_was_too_old_is_not_new_later_and_what_was_not_there_is() {
         let mut passed = Passed::default();
-        passed.look_above(0);
-        passed.leave_out_old();
+        assert_eq!(passed.look_above(0), 0);
+        passed.begin(4, [5, 8].into());
+        assert!(passed.is_new(7, 0) && !passed.is_new(8, 0));
         passed.add(7);
+        // The connection ended before the folder was read to its end.
+        passed.moved_to(2);
+        assert_eq!(passed.look_above(2), 2, "nothing is passed over");
+        assert!(passed.is_new(3, 2) && !passed.is_new(2, 2) && !passed.is_new(8, 2));
         passed.moved_to(9);
-        assert_eq!(passed.look_above(9), 9);
-        assert!(!passed.is_new(8, 9) && passed.is_new(10, 9));
+        assert_eq!(passed.look_above(9), 4);
+        let new: Vec<u32> = (0..=10).filter(|uid| passed.is_new(*uid, 9)).collect();
+        assert_eq!(new, [6, 9, 10]);
+    }
 
-        // The same holds if nothing is read at first.
+    #[test]
+    fn a_mail_that_is_announced_at_first_and_shown_late_has_an_age_limit() {
         let mut passed = Passed::default();
-        passed.moved_to(9);
-        assert_eq!(passed.look_above(9), 9);
+        passed.leave_out_old(Some((9, Timestamp::UNIX_EPOCH)));
+        assert_eq!(passed.not_before(9), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(passed.not_before(10), None);
+    }
+
+    #[test]
+    fn mails_that_come_far_below_the_bookmark_show_that_it_is_ahead() {
+        let mut passed = Passed::default();
+        let above = passed.look_above(4_000_000_000);
+        assert_eq!(passed.rose(24, above), None, "it was there before");
+        assert_eq!(passed.rose(24, above), None);
+        assert_eq!(passed.rose(23, above), None, "some are gone");
+        assert_eq!(passed.rose(26, above), Some(23));
+        passed.go_back(23);
+        passed.moved_to(26);
+        assert_eq!(passed.look_above(26), 23);
+        assert_eq!(passed.rose(27, 23), None, "where it belongs");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! the server did not return it.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -23,15 +23,18 @@ use super::{
 use crate::{
     ingress::Inbox,
     message::{Bookmark, Message, Wanted},
+    telemetry,
 };
 
 mod cut;
+mod end;
 mod fetch;
 mod missing;
 mod start;
+mod turn;
 mod walk;
 
-use start::calendar_day;
+use start::Age;
 
 /// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
@@ -65,6 +68,8 @@ pub(super) struct Scan<'a> {
     last_uid: u32,
     /// The folder was restored to an earlier state: the bookmark follows it.
     rewound: bool,
+    /// A mail was stored.
+    pub(super) has_stored: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -76,6 +81,7 @@ impl<'a> Scan<'a> {
         backlog: &'a mut Backlog,
         stop: &'a CancellationToken,
     ) -> Self {
+        backlog.nothing_in_memory();
         Self {
             imap,
             session,
@@ -85,54 +91,99 @@ impl<'a> Scan<'a> {
             stop,
             last_uid: 0,
             rewound: false,
+            has_stored: false,
         }
     }
 
     /// Reads the new mails.
     pub(super) async fn read_new(&mut self) -> Result<Scanned, Fault> {
         let bookmark = self.inbox.bookmark(&self.imap.mailbox).await?;
-        let Some(start) = self.start(bookmark.as_ref()).await? else {
-            self.commit(Vec::new(), self.folder.uid_next.saturating_sub(1))
-                .await?;
-            return Ok(Scanned::New(0));
-        };
-
+        let start = self.start(bookmark.as_ref()).await?;
         self.last_uid = start.after;
 
-        let since = start.not_before.map(calendar_day);
+        if self.read_earlier().await? == Scanned::Stopped {
+            return Ok(Scanned::Stopped);
+        }
+
         let (mut after, mut new, mut read) = (start.after, 0, start.after);
         let above = self.backlog.passed.look_above(start.after);
-        if since.is_some() {
-            self.backlog.passed.leave_out_old();
+        let end = match start.age {
+            Age::Any => None,
+            age => Some(self.look_at_the_end(age).await?),
+        };
+        let since = start.age.since();
+        let mut highest = None;
+
+        if start.age != Age::Coming {
+            for questions in walk::stretches(above, &self.folder) {
+                let Some(found) = self.find(&questions, since).await? else {
+                    return Ok(Scanned::Stopped);
+                };
+                highest = highest.max(found.last().copied());
+                let Some((count, last)) = self.read_found(found, after, start.age).await? else {
+                    return Ok(Scanned::Stopped);
+                };
+                (new, read) = (new + count, read.max(last));
+                after = after.max(read);
+            }
         }
 
-        for questions in walk::stretches(above, &self.folder) {
-            let Some(found) = self.find(&questions, since).await? else {
+        if let Some(end) = end {
+            let Some((count, last)) = self.read_found(end.young, start.after, Age::Any).await?
+            else {
                 return Ok(Scanned::Stopped);
             };
-            // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8).
-            let found: Vec<u32> = found
-                .into_iter()
-                .filter(|uid| self.backlog.passed.is_new(*uid, after))
-                .filter(|uid| !self.backlog.is_wanted(*uid))
-                .collect();
-            new += found.len();
-            for uids in found.chunks(LIST_MAILS) {
-                match self.read(uids, start.not_before).await? {
-                    Some(last) => read = read.max(last),
-                    None => return Ok(Scanned::Stopped),
-                }
+            (new, read) = (new + count, read.max(last));
+            // Mail that was skipped as too old must not look new to the next scan.
+            self.commit(Vec::new(), read.max(end.last)).await?;
+        } else if let Some(highest) = highest
+            && let Some(before) = self.backlog.passed.rose(highest, above)
+        {
+            // The bookmark is ahead of the folder.
+            self.go_back(before);
+            let questions = [format!("UID {}:*", before.saturating_add(1))];
+            let Some(found) = self.find(&questions, None).await? else {
+                return Ok(Scanned::Stopped);
+            };
+            match self.read_found(found, before, Age::Any).await? {
+                Some((count, _)) => new += count,
+                None => return Ok(Scanned::Stopped),
             }
-            after = after.max(read);
-        }
-
-        // Mail that was skipped as too old must not look new to the next scan.
-        if since.is_some() {
-            self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1)))
-                .await?;
         }
 
         Ok(Scanned::New(new))
+    }
+
+    /// Reads what is new of the mails that were found. Returns how many those are, and the last UID
+    /// covered; `None` after `stop`.
+    async fn read_found(
+        &mut self,
+        found: BTreeSet<u32>,
+        after: u32,
+        age: Age,
+    ) -> Result<Option<(usize, u32)>, Fault> {
+        // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8). What
+        // is wanted above the bookmark is read in its turn.
+        let found: Vec<u32> = found
+            .into_iter()
+            .filter(|uid| self.backlog.passed.is_new(*uid, after))
+            .filter(|uid| *uid > self.last_uid || !self.backlog.is_wanted(*uid))
+            .collect();
+
+        let new = found
+            .iter()
+            .filter(|uid| !self.backlog.is_wanted(**uid))
+            .count();
+        let mut read = after;
+
+        for uids in found.chunks(LIST_MAILS) {
+            match self.read(uids, age.not_before()).await? {
+                Some(last) => read = read.max(last),
+                None => return Ok(None),
+            }
+        }
+
+        Ok(Some((new, read)))
     }
 
     /// The mails that answer these queries; `None` after `stop`.
@@ -163,34 +214,46 @@ impl<'a> Scan<'a> {
         let Some(listed) = stop.run_until_cancelled(self.list(uids)).await else {
             return Ok(None);
         };
-        let mut waiting: VecDeque<Listed> = listed?
-            .into_iter()
-            .filter(|mail| {
-                not_before.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit))
-            })
-            .collect();
+        let (waiting, old): (Vec<Listed>, Vec<Listed>) = listed?.into_iter().partition(|mail| {
+            let limit = not_before.or_else(|| self.backlog.passed.not_before(mail.uid));
+            limit.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit))
+        });
+        let mut waiting = VecDeque::from(waiting);
+
+        old.iter()
+            .for_each(|mail| self.backlog.passed.add(mail.uid));
 
         let given = self.backlog.given();
         let mut failures = 0;
 
         while !waiting.is_empty() {
             let batch = self.next_batch(&mut waiting);
-            let Some(fetched) = stop.run_until_cancelled(self.fetch(&batch)).await else {
-                return Ok(None);
+            let failures_before = failures;
+            let fetched = match batch[..] {
+                // It has failed before: it is requested again in its turn, or else at the end.
+                [mail] if self.backlog.is_wanted(mail.uid) => Fetched::nothing_up_to(mail.uid),
+                _ => match stop.run_until_cancelled(self.fetch(&batch)).await {
+                    Some(fetched) => {
+                        let fetched = fetched?;
+                        failures += batch.len() - fetched.messages();
+                        fetched
+                    }
+                    None => return Ok(None),
+                },
             };
             // From here on, the batch is completed even after `stop`.
-            let fetched = fetched?;
             if fetched.one_by_one {
                 batch
                     .into_iter()
                     .rev()
                     .for_each(|mail| waiting.push_front(mail));
+                failures = failures_before;
                 continue;
             }
-            failures += batch.len() - fetched.messages();
-            if fetched.messages() > 0 {
-                self.store(fetched).await?;
-            } else if failures >= FAILURES_IN_A_ROW
+            if self.store_in_turn(fetched).await? == Scanned::Stopped {
+                return Ok(None);
+            }
+            if failures >= FAILURES_IN_A_ROW
                 && self.backlog.given() == given
                 && let Some(why) = self.backlog.stuck()
             {
@@ -210,7 +273,7 @@ impl<'a> Scan<'a> {
         let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
             return Ok(Vec::new());
         };
-        let mut listed = std::collections::BTreeMap::new();
+        let mut listed = BTreeMap::new();
 
         if !self.backlog.is_suspect(*last) {
             self.backlog.begin(*first, (*last).max(first + 1));
@@ -245,7 +308,9 @@ impl<'a> Scan<'a> {
 
         while let Some(mail) = waiting.front().copied() {
             let size = mail.size.filter(|size| *size <= self.limit());
-            let single = self.backlog.is_suspect(mail.uid) || size.is_none();
+            let single = self.backlog.is_suspect(mail.uid)
+                || self.backlog.is_wanted(mail.uid)
+                || size.is_none();
             let full = single
                 || batch.len() == BATCH_MAILS
                 || bytes + size.unwrap_or_default() > BATCH_BYTES;
@@ -266,15 +331,18 @@ impl<'a> Scan<'a> {
     /// Stores what was fetched, then does with it in its folder what is configured.
     async fn store(&mut self, fetched: Fetched) -> Result<(), Fault> {
         let Fetched {
-            last_uid,
-            uids,
-            cut,
-            mails,
-            ..
+            last_uid, mails, ..
         } = fetched;
 
+        let is_cut = |mail: &Message| mail.cut_from.is_some();
+        let which = |wanted: bool| -> Vec<u32> {
+            let those = mails.iter().filter(|(_, mail)| is_cut(mail) == wanted);
+            those.map(|(uid, _)| *uid).collect()
+        };
+        let (uids, cut) = (which(false), which(true));
         let came = || uids.iter().chain(&cut).copied();
         let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
+        let mails = mails.into_values().collect();
 
         // If the store refuses them, they are new, or known as wanted, to the next scan.
         came().for_each(|uid| self.backlog.forget(uid));
@@ -282,6 +350,18 @@ impl<'a> Scan<'a> {
         came().for_each(|uid| self.backlog.passed.add(uid));
 
         after::settle(self.session, &self.imap.settings, &uids, &cut).await
+    }
+
+    /// The bookmark is ahead of the folder: an earlier version believed a wrong UIDNEXT.
+    fn go_back(&mut self, to: u32) {
+        telemetry::mailbox_put_back(
+            &self.imap.settings.name,
+            self.last_uid,
+            to.saturating_add(1),
+        );
+        self.backlog.keep_again();
+        self.backlog.passed.go_back(to);
+        (self.last_uid, self.rewound) = (to, true);
     }
 
     /// Stores the mails, and that all mails up to `last_uid` are stored or known to be wanted.
@@ -312,7 +392,9 @@ impl<'a> Scan<'a> {
             rewound: self.rewound,
         };
 
+        let has_mails = !mails.is_empty();
         self.inbox.accept(mails, Some(bookmark)).await?;
+        self.has_stored |= has_mails;
         self.backlog.kept(&wanted);
         self.backlog.passed.moved_to(last_uid);
         (self.last_uid, self.rewound) = (last_uid, false);
@@ -353,23 +435,32 @@ const EARLIEST_ARRIVAL: Timestamp = Timestamp::constant(725_846_400, 0);
 #[derive(Debug, Default)]
 struct Fetched {
     last_uid: u32,
-    /// The UIDs of mails that came whole,
-    uids: Vec<u32>,
-    /// and of those whose content is still only in the folder.
-    cut: Vec<u32>,
-    mails: Vec<Message>,
+    /// By UID.
+    mails: BTreeMap<u32, Message>,
     /// Nothing came: the mails must be fetched one by one.
     one_by_one: bool,
 }
 
 impl Fetched {
-    fn push(&mut self, uid: u32, message: Message) {
-        if message.cut_from.is_some() {
-            self.cut.push(uid);
-        } else {
-            self.uids.push(uid);
+    fn nothing_up_to(last_uid: u32) -> Self {
+        Self {
+            last_uid,
+            ..Self::default()
         }
-        self.mails.push(message);
+    }
+
+    fn push(&mut self, uid: u32, message: Message) {
+        self.mails.insert(uid, message);
+    }
+
+    /// Takes out what is below `uid`.
+    fn split_below(&mut self, uid: u32) -> Self {
+        let from_there = self.mails.split_off(&uid);
+        Self {
+            last_uid: uid.saturating_sub(1),
+            mails: std::mem::replace(&mut self.mails, from_there),
+            one_by_one: false,
+        }
     }
 
     fn messages(&self) -> usize {

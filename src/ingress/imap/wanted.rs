@@ -1,10 +1,11 @@
 //! Mails that were asked for and not given, remembered across connections: one never blocks those
 //! behind it, nor is it forgotten.
 //!
-//! A mail that fails steps aside at once and is asked for again, soon at first. After a few tries
-//! it is told, with what is known of it and the true reason, and from then on it is looked for at
-//! every rescan for as long as it is there. That it is this mail which fails, and not the server,
-//! is shown by another that was given meanwhile.
+//! A mail that fails is asked for again, soon at first. For a few seconds the mails behind it wait,
+//! since one of them may be the end of what it begins; then it steps aside. After a few tries it is
+//! told, with what is known of it and the true reason, and from then on it is looked for at every
+//! rescan for as long as it is there. That it is this mail which fails, and not the server, is
+//! shown by another that was given meanwhile.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,6 +28,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// An announced mail that ended the connection is requested less and less often, down to this rate.
 const RAREST: Duration = Duration::from_hours(1);
+/// How long mails wait, in all, for earlier ones that were not returned,
+const PATIENCE: Duration = Duration::from_secs(10);
+/// and the part of the time without waiting that is added to it again.
+const REGAINED: u32 = 6;
 
 /// All wanted mails of a folder.
 #[derive(Debug, Default)]
@@ -42,6 +47,21 @@ pub(super) struct Backlog {
     /// How often announced mails are looked for.
     rescan: Duration,
     pub(super) passed: Passed,
+    /// How long mails have waited for earlier ones, less what was regained since, and when that was
+    /// last reckoned.
+    waited: Duration,
+    reckoned: Option<Instant>,
+    /// The mail to which the latest end of a connection was put down.
+    blamed: Option<u32>,
+}
+
+/// What mails behind a wanted one wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Another request, at this time.
+    Request(Instant),
+    /// The announcement: it has failed often enough.
+    Announcement,
 }
 
 /// A wanted mail.
@@ -63,6 +83,12 @@ pub(super) struct Want {
     broke: bool,
     /// Tries since the announcement that ended the connection.
     breaks: u32,
+    /// Whether it was compared with another mail since it last failed.
+    compared: bool,
+    /// Mails behind it have waited long enough.
+    let_go: bool,
+    /// It was returned, and is not stored yet.
+    in_memory: bool,
     /// Whether its header was requested.
     header_asked: bool,
     /// The note that the server returns in its place.
@@ -109,12 +135,14 @@ impl Backlog {
     /// The connection ended with `fault`. It does nothing if no mail was in hand, or if the fault
     /// cannot be a mail's. Returns whether an announced mail is to blame.
     pub(super) fn blame(&mut self, fault: &Fault, now: Timestamp) -> bool {
+        self.blamed = None;
         match self.in_hand.take() {
             Some((first, last)) if fault.may_be_the_mails() => {
                 self.alone_up_to = self.alone_up_to.max(last);
                 if first != last {
                     return false;
                 }
+                self.blamed = Some(first);
                 self.fail(first, &fault.to_string(), fault.is_busy(), now);
                 let rescan = self.rescan;
                 self.mails.get_mut(&first).is_some_and(|want| {
@@ -145,6 +173,7 @@ impl Backlog {
         want.proven |= given > want.given_before;
         want.given_before = given;
         (want.gone, want.broke, want.busy) = (false, false, busy);
+        want.compared = false;
         why.clone_into(&mut want.why);
 
         let growing = FIRST_PAUSE
@@ -168,6 +197,112 @@ impl Backlog {
         }
     }
 
+    /// The lowest mail up to `up_to` for which those behind it wait, and what they wait for.
+    ///
+    /// An end that is stored before its beginning would tell nobody of either, so a mail that was
+    /// not returned is awaited for as long as its next tries may still bring it: they are few, and
+    /// soon. If the server returns nothing at all, none is awaited, since none could overtake it.
+    pub(super) fn awaited(&self, up_to: u32) -> Option<(u32, Awaited)> {
+        let (all_fail, now) = (self.all_fail(), Instant::now());
+        self.mails
+            .range(..=up_to)
+            .find_map(|(uid, want)| Some((*uid, self.awaits(want, all_fail, now)?)))
+    }
+
+    /// The lowest awaited mail to request now, or when there will be one.
+    pub(super) fn next_request(&self, up_to: u32) -> Result<u32, Option<Instant>> {
+        let (all_fail, now) = (self.all_fail(), Instant::now());
+        let mut soonest = None;
+
+        for (uid, want) in self.mails.range(..=up_to) {
+            match self.awaits(want, all_fail, now) {
+                Some(Awaited::Request(due)) if due <= now => return Ok(*uid),
+                Some(Awaited::Request(due)) => {
+                    soonest = Some(soonest.map_or(due, |soonest: Instant| soonest.min(due)));
+                }
+                _ => {}
+            }
+        }
+
+        Err(soonest)
+    }
+
+    fn awaits(&self, want: &Want, all_fail: bool, now: Instant) -> Option<Awaited> {
+        let others_came = self.given > want.given_before;
+        if want.told || want.gone || want.let_go || want.in_memory {
+            None
+        } else if want.tries < TRIES {
+            (others_came || !all_fail).then_some(Awaited::Request(want.due))
+        } else if want.proven || (want.broke && !want.compared) {
+            Some(Awaited::Announcement)
+        } else if others_came {
+            // The server gives mails again: this one had no fair try yet.
+            Some(Awaited::Request(now))
+        } else {
+            (!want.compared).then_some(Awaited::Announcement)
+        }
+    }
+
+    /// Whether a mail has failed often enough to be announced, and nothing was returned since.
+    fn all_fail(&self) -> bool {
+        self.mails.values().any(|want| {
+            !want.told
+                && !want.gone
+                && !want.proven
+                && want.tries >= TRIES
+                && want.compared
+                && want.given_before == self.given
+        })
+    }
+
+    /// Whether the mail that ended the latest connection is awaited.
+    pub(super) fn is_blamed_awaited(&self) -> bool {
+        self.blamed.is_some_and(|uid| {
+            let (all_fail, now) = (self.all_fail(), Instant::now());
+            let want = self.mails.get(&uid);
+            want.is_some_and(|want| self.awaits(want, all_fail, now).is_some())
+        })
+    }
+
+    /// How long mails may still wait for earlier ones.
+    pub(super) fn patience(&mut self) -> Duration {
+        let now = Instant::now();
+        let since = self.reckoned.replace(now);
+        let regained = since.map_or(Duration::ZERO, |since| (now - since) / REGAINED);
+        self.waited = self.waited.saturating_sub(regained);
+        PATIENCE.saturating_sub(self.waited)
+    }
+
+    /// Mails have waited for so long.
+    pub(super) fn has_waited(&mut self, span: Duration) {
+        self.waited = PATIENCE.min(self.waited.saturating_add(span));
+        self.reckoned = Some(Instant::now());
+    }
+
+    /// A scan begins, and what the one before had in memory is gone.
+    pub(super) fn nothing_in_memory(&mut self) {
+        self.mails
+            .values_mut()
+            .for_each(|want| want.in_memory = false);
+    }
+
+    /// Mails have waited long enough for these.
+    pub(super) fn let_go(&mut self, up_to: u32) {
+        for (_, want) in self.mails.range_mut(..=up_to) {
+            want.let_go |= !want.told;
+        }
+    }
+
+    /// What the store does not know as wanted up to `bookmark`, another process has stored.
+    pub(super) fn were_read_elsewhere(&mut self, bookmark: u32) {
+        self.mails.retain(|uid, want| want.kept || *uid > bookmark);
+    }
+
+    /// The store is to be told of all wanted mails again.
+    pub(super) fn keep_again(&mut self) {
+        self.mails.values_mut().for_each(|want| want.kept = false);
+    }
+
     /// A mail was returned and is stored, or is no longer wanted.
     pub(super) fn forget(&mut self, uid: u32) {
         self.mails.remove(&uid);
@@ -185,6 +320,9 @@ impl Backlog {
     pub(super) fn was_given(&mut self, uid: u32) {
         self.given += 1;
         self.last_given = Some(uid);
+        if let Some(want) = self.mails.get_mut(&uid) {
+            want.in_memory = true;
+        }
     }
 
     pub(super) fn given(&self) -> u64 {
@@ -236,6 +374,15 @@ impl Backlog {
         due(false).chain(due(true).take(told_at_most)).collect()
     }
 
+    /// Of those up to `up_to`, the ones that are not announced and have ended no connection.
+    pub(super) fn due_harmless(&self, up_to: u32) -> Vec<u32> {
+        let now = Instant::now();
+        let due = self.mails.range(..=up_to);
+        due.filter(|(_, want)| !want.told && !want.broke && want.due <= now)
+            .map(|(uid, _)| *uid)
+            .collect()
+    }
+
     /// When the next mail is to be requested.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.mails.values().map(|want| want.due).min()
@@ -246,6 +393,12 @@ impl Backlog {
         self.mails
             .get(&uid)
             .is_some_and(|want| !want.told && !want.gone && !want.proven && want.tries >= TRIES)
+    }
+
+    pub(super) fn was_compared(&mut self, uid: u32) {
+        if let Some(want) = self.mails.get_mut(&uid) {
+            want.compared = true;
+        }
     }
 
     /// Whether another request would only end the connection again.
@@ -348,6 +501,9 @@ impl Want {
             proven: false,
             broke: false,
             breaks: 0,
+            compared: false,
+            let_go: false,
+            in_memory: false,
             header_asked: false,
             stand_in: None,
             told: false,

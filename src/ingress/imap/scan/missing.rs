@@ -14,7 +14,12 @@ const NEIGHBOURS: u32 = 500;
 impl Scan<'_> {
     /// Requests what is due again.
     pub(in crate::ingress::imap) async fn read_wanted(&mut self) -> Result<Scanned, Fault> {
-        for uid in self.backlog.due(TOLD_AT_MOST) {
+        self.read_again(self.backlog.due(TOLD_AT_MOST)).await
+    }
+
+    /// Requests these, which are wanted.
+    pub(super) async fn read_again(&mut self, uids: Vec<u32>) -> Result<Scanned, Fault> {
+        for uid in uids {
             if self.was_read_elsewhere(uid).await? {
                 continue;
             }
@@ -38,7 +43,9 @@ impl Scan<'_> {
                 if self.backlog.is_told(uid) {
                     telemetry::mail_given_after_all(&self.imap.settings.name, uid);
                 }
-                self.store(fetched).await?;
+                if self.store_in_turn(fetched).await? == Scanned::Stopped {
+                    return Ok(Scanned::Stopped);
+                }
             }
             if self.stop.is_cancelled() {
                 return Ok(Scanned::Stopped);
@@ -50,12 +57,14 @@ impl Scan<'_> {
 
     /// Whether another replica has stored it: then it is missing here because it was moved, or is
     /// no longer wanted.
-    async fn was_read_elsewhere(&mut self, uid: u32) -> Result<bool, Fault> {
+    pub(super) async fn was_read_elsewhere(&mut self, uid: u32) -> Result<bool, Fault> {
         let Some(known) = self.inbox.bookmark(&self.imap.mailbox).await? else {
             return Ok(false);
         };
         let passed = known.uid_validity == self.folder.uid_validity && known.last_uid >= uid;
-        let elsewhere = passed && known.wanted.iter().all(|wanted| wanted.uid != uid);
+        // One that appeared below the bookmark is missing because nothing was committed since.
+        let is_missing = self.backlog.is_kept(uid) || known.last_uid > self.last_uid;
+        let elsewhere = passed && is_missing && known.wanted.iter().all(|wanted| wanted.uid != uid);
 
         if elsewhere {
             self.backlog.forget(uid);
@@ -67,7 +76,7 @@ impl Scan<'_> {
 
     /// Announces a mail if it has failed often enough and others are returned: it stores what is
     /// known about it, and why it is not more. Returns whether it was announced, or given up.
-    async fn try_to_tell(&mut self, uid: u32) -> Result<bool, Fault> {
+    pub(super) async fn try_to_tell(&mut self, uid: u32) -> Result<bool, Fault> {
         if self.backlog.is_given_up(uid, self.imap.clock.now()) {
             self.backlog.forget(uid);
             self.commit_with(Vec::new(), 0, vec![uid], None).await?;
@@ -138,6 +147,7 @@ impl Scan<'_> {
     /// Requests a mail that has already been read: if it is returned, it is not the server that
     /// fails.
     async fn compare(&mut self, uid: u32) -> Result<(), Fault> {
+        self.backlog.was_compared(uid);
         let other = match self.backlog.last_given() {
             Some(other) => Some(other),
             None if uid > 1 => {

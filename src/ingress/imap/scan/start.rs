@@ -9,21 +9,44 @@ use crate::{ingress::imap::fault::Fault, message::Bookmark, telemetry};
 pub(super) struct Start {
     /// The last known UID.
     pub(super) after: u32,
-    pub(super) not_before: Option<Timestamp>,
+    pub(super) age: Age,
+}
+
+/// How old a mail may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    Any,
+    NotBefore(Timestamp),
+    /// Nothing that is there already.
+    Coming,
+}
+
+impl Age {
+    pub(super) fn not_before(self) -> Option<Timestamp> {
+        match self {
+            Self::NotBefore(limit) => Some(limit),
+            Self::Any | Self::Coming => None,
+        }
+    }
+
+    /// The day for SEARCH.
+    pub(super) fn since(self) -> Option<civil::Date> {
+        self.not_before().map(calendar_day)
+    }
 }
 
 impl Scan<'_> {
-    /// `None`: nothing in the folder is of interest now.
-    pub(super) async fn start(
-        &mut self,
-        bookmark: Option<&Bookmark>,
-    ) -> Result<Option<Start>, Fault> {
+    pub(super) async fn start(&mut self, bookmark: Option<&Bookmark>) -> Result<Start, Fault> {
         let now = self.imap.clock.now();
         let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let limit = self.imap.max_age;
         let anew = Start {
             after: 0,
-            not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())),
+            age: if limit.is_zero() {
+                Age::Any
+            } else {
+                Age::NotBefore(ago(limit.as_signed()))
+            },
         };
 
         Ok(match bookmark {
@@ -36,25 +59,31 @@ impl Scan<'_> {
                     );
                     self.backlog.clear();
                     self.rewound = true;
-                    Some(anew)
+                    anew
                 } else {
+                    if self.backlog.passed.was_moved_elsewhere(known.last_uid) {
+                        self.backlog.were_read_elsewhere(known.last_uid);
+                    }
                     self.backlog.adopt(&known.wanted);
-                    Some(Start {
+                    Start {
                         after: known.last_uid,
-                        not_before: None,
-                    })
+                        age: Age::Any,
+                    }
                 }
             }
             Some(_) => {
                 telemetry::mailbox_renumbered(&self.imap.settings.name, self.folder.uid_validity);
                 self.backlog.clear();
-                Some(anew)
+                anew
             }
-            None if self.imap.settings.backfill.is_zero() => None,
-            None => Some(Start {
+            None if self.imap.settings.backfill.is_zero() => Start {
                 after: 0,
-                not_before: Some(ago(self.imap.settings.backfill.as_signed())),
-            }),
+                age: Age::Coming,
+            },
+            None => Start {
+                after: 0,
+                age: Age::NotBefore(ago(self.imap.settings.backfill.as_signed())),
+            },
         })
     }
 

@@ -1,0 +1,93 @@
+//! The upper end of a folder, looked at before the folder is read for the first time, or anew.
+//!
+//! What a folder announces (UIDNEXT) and what it shows (SEARCH) may differ, either way: an index
+//! lags behind, or the announcement is wrong. So the bookmark moves to the highest mail that was
+//! seen, and the mails right below it are remembered: what appears later is new.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+
+use super::{Age, SEARCH_WIDTH, Scan};
+use crate::ingress::imap::{fault::Fault, passed::BEHIND};
+
+/// A mailbox that is read from now on takes mail this old, if it shows it only later.
+const LATE: SignedDuration = SignedDuration::from_hours(24);
+
+/// The upper end of a folder.
+pub(super) struct End {
+    /// The highest UID.
+    pub(super) last: u32,
+    /// Mails that SEARCH SINCE left out, and that are young enough nevertheless.
+    pub(super) young: BTreeSet<u32>,
+}
+
+impl Scan<'_> {
+    pub(super) async fn look_at_the_end(&mut self, age: Age) -> Result<End, Fault> {
+        let announced = self.folder.uid_next.saturating_sub(1);
+        let now = self.imap.clock.now();
+        let late = age.not_before().or_else(|| now.checked_sub(LATE).ok());
+        self.backlog
+            .passed
+            .leave_out_old(late.map(|late| (announced, late)));
+
+        let mut young = BTreeSet::new();
+        let mut old = self.newest().await?;
+        let Some(last) = old.last().copied() else {
+            let is_empty = self.folder.exists.is_none_or(|exists| exists == 0);
+            if !is_empty && self.backlog.passed.is_doubtful() {
+                return Err(Fault::Protocol(
+                    "SEARCH finds none of the mails of the folder".into(),
+                ));
+            }
+            let last = if is_empty { 0 } else { announced };
+            self.backlog.passed.begin(last, old);
+            return Ok(End { last, young });
+        };
+
+        let bottom = last.saturating_sub(BEHIND);
+        if let Age::NotBefore(limit) = age {
+            let keys = format!("UID {}:*", bottom.saturating_add(1));
+            let found = self.session.search(&keys, age.since()).await?;
+            old.retain(|uid| !found.contains(uid));
+            let doubtful: Vec<u32> = old.iter().copied().collect();
+            let listed = self.list(&doubtful).await?;
+            let is_young = |at: jiff::Timestamp| at >= limit;
+            young.extend(
+                listed
+                    .iter()
+                    .filter(|mail| mail.arrived.is_some_and(is_young))
+                    .map(|mail| mail.uid),
+            );
+            old.retain(|uid| !young.contains(uid));
+        }
+        self.backlog.passed.begin(bottom, old);
+
+        Ok(End { last, young })
+    }
+
+    /// The mails of the highest UIDs, as far down as one may still appear later.
+    async fn newest(&mut self) -> Result<BTreeSet<u32>, Fault> {
+        let first = self.folder.uid_next.saturating_sub(BEHIND).max(1);
+        // If the announcement is far too low, the answer is bounded by the mails' numbers.
+        let numbers = match self.folder.exists {
+            Some(exists) if exists > SEARCH_WIDTH => format!("{}:* ", exists - SEARCH_WIDTH + 1),
+            _ => String::new(),
+        };
+        let keys = format!("{numbers}UID {first}:*");
+        let mut found = self.session.search(&keys, None).await?;
+
+        // It is too high, or what was there is gone: `*` is the last mail.
+        if let Some(last) = found.last().copied()
+            && last < first
+        {
+            let keys = format!("UID {}:*", last.saturating_sub(BEHIND).saturating_add(1));
+            found = self.session.search(&keys, None).await?;
+        }
+
+        Ok(match found.last() {
+            Some(last) => found.split_off(&last.saturating_sub(BEHIND).saturating_add(1)),
+            None => found,
+        })
+    }
+}
