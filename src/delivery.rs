@@ -230,6 +230,7 @@ impl Step {
 
     /// What a dead letter begins with when a person retries it. Alerts that are ended are not ended
     /// again: their vendor would refuse it.
+    #[must_use]
     pub fn retried(self) -> Self {
         match self {
             Self::Ends { left, refused } => {

@@ -192,13 +192,14 @@ pub(super) fn ending(html: &str) -> Ending {
 /// A document without its last line, as far as lines can be told without reading it; as it is, where
 /// that line is ended.
 pub(super) fn without_last_line(html: &str) -> &str {
+    const BEGIN: [&str; 8] = ["<tr", "<p", "<div", "<li", "<br", "<h", "<dt", "<table"];
+
     let kept = html.trim_end();
     let is_ended = kept.ends_with('>') && kept.rfind("</") == kept.rfind('<');
     if is_ended {
         return html;
     }
 
-    const BEGIN: [&str; 8] = ["<tr", "<p", "<div", "<li", "<br", "<h", "<dt", "<table"];
     let lower = html.to_ascii_lowercase();
     let last = BEGIN.iter().filter_map(|tag| lower.rfind(tag)).max();
     &html[..last.unwrap_or_default()]

@@ -120,7 +120,7 @@ mod tests {
             };
             let mut out = "begin 644 alert.html\r\n".to_owned();
             for line in text.as_bytes().chunks(45) {
-                out.push(digit(line.len() as u8));
+                out.push(digit(u8::try_from(line.len()).unwrap()));
                 for group in line.chunks(3) {
                     let byte = |at: usize| group.get(at).copied().unwrap_or_default();
                     out.push(digit(byte(0) >> 2));

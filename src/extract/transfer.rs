@@ -87,21 +87,21 @@ impl Encoding {
                     is_lost: false,
                 }
             }
-            Self::Base64 => match lines_of_base64(body).or_else(|| base64_decode(body)) {
-                Some(bytes) => Decoded {
-                    bytes: bytes.into(),
-                    damage: None,
-                    is_lost: false,
-                },
-                None => {
-                    let (bytes, is_lost) = base64_within(body);
-                    Decoded {
+            Self::Base64 => {
+                if let Some(bytes) = lines_of_base64(body).or_else(|| base64_decode(body)) {
+                    return Decoded {
                         bytes: bytes.into(),
-                        damage: Some("broken base64: it looks damaged"),
-                        is_lost,
-                    }
+                        damage: None,
+                        is_lost: false,
+                    };
                 }
-            },
+                let (bytes, is_lost) = base64_within(body);
+                Decoded {
+                    bytes: bytes.into(),
+                    damage: Some("broken base64: it looks damaged"),
+                    is_lost,
+                }
+            }
         }
     }
 }

@@ -220,8 +220,9 @@ impl<'a> Scan<'a> {
         });
         let mut waiting = VecDeque::from(waiting);
 
-        old.iter()
-            .for_each(|mail| self.backlog.passed.add(mail.uid));
+        for mail in &old {
+            self.backlog.passed.add(mail.uid);
+        }
 
         let given = self.backlog.given();
         let mut failures = 0;
