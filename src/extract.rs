@@ -128,7 +128,7 @@ impl Extractor {
                               the mailbox";
                 Extracted::Unreadable {
                     reason: reason.to_owned(),
-                    key: key_of(&[body], raw, header),
+                    key: key_of(&[body], raw, (header, body)),
                 }
             }
             Sender::Unknown(odd) if trace::is_there(raw) => doubtful(&odd, raw, header, body),
@@ -172,20 +172,20 @@ fn doubtful(odd: &str, raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
 
     Extracted::Unreadable {
         reason,
-        key: key_of(&[evidence], raw, header),
+        key: key_of(&[evidence], raw, (header, body)),
     }
 }
 
 /// Looks through the HTML of a mail of the right sender.
 fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
-    let body = body::read(header, body);
-    if body.found.is_empty() {
-        return match body.obstacle {
+    let read = body::read(header, body);
+    if read.found.is_empty() {
+        return match read.obstacle {
             Some(Obstacle { reason, evidence }) => Extracted::Unreadable {
                 reason,
-                key: key_of(&[evidence], raw, header),
+                key: key_of(&[evidence], raw, (header, body)),
             },
-            None => Extracted::NoAlert(NoAlert::NoPayload(match body.html {
+            None => Extracted::NoAlert(NoAlert::NoPayload(match read.html {
                 0 => "the mail has no text/html part; attachments and attached messages are not \
                       looked at"
                     .to_owned(),
@@ -197,13 +197,13 @@ fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
         };
     }
 
-    match agree(&body.found) {
+    match agree(&read.found) {
         Ok(json) => Extracted::Json(json),
         Err(reason) => {
-            let texts: Vec<&[u8]> = body.found.iter().map(element::Found::text).collect();
+            let texts: Vec<&[u8]> = read.found.iter().map(element::Found::text).collect();
             Extracted::Unreadable {
                 reason,
-                key: key_of(&texts, raw, header),
+                key: key_of(&texts, raw, (header, body)),
             }
         }
     }
@@ -235,7 +235,7 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
 
 /// The key of an alert of which `evidence` is left: what it holds of the payload, and where that
 /// names no incident, the mail itself too.
-fn key_of(evidence: &[&[u8]], raw: &[u8], header: &[u8]) -> String {
+fn key_of(evidence: &[&[u8]], raw: &[u8], (header, body): (&[u8], &[u8])) -> String {
     // What is longer is not hashed to its end, where the payload may be.
     let is_hashed = evidence.iter().map(|text| text.len()).sum::<usize>() <= MAX_EVIDENCE;
     let is_named = is_hashed
@@ -245,8 +245,9 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], header: &[u8]) -> String {
     let identity = if is_named {
         Vec::new()
     } else {
+        // What is left says enough of a mail that nothing else is known by.
         let is_blank = evidence.iter().all(|text| text.trim_ascii().is_empty());
-        identity::of(header, raw, is_blank)
+        identity::of(header, raw, if is_blank { body } else { b"" })
     };
 
     key(std::iter::once(identity.as_slice()).chain(evidence.iter().copied()))
@@ -255,7 +256,7 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], header: &[u8]) -> String {
 /// What copies of a mail share, and no other mail of its sender has: for a key where what the mail
 /// says is no key.
 pub fn identity(raw: &[u8]) -> Vec<u8> {
-    identity::of(Mended::of(raw).header(), raw, false)
+    identity::of(Mended::of(raw).header(), raw, b"")
 }
 
 /// A key that copies of an alert share, whichever way they came: white space, which mail systems

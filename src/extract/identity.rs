@@ -18,22 +18,26 @@ const ID: &[u8] = b"incidentId";
 ///
 /// A gateway may tag the Subject, so that it counts only where there is no Message-ID, and without
 /// its tags. A mail that has neither Date nor Message-ID, as no genuine one is sent, is known by its
-/// Subject; and by all its bytes where `is_blank` says that nothing else of it counts.
-pub(super) fn of(header: &[u8], raw: &[u8], is_blank: bool) -> Vec<u8> {
+/// Subject and by `body`.
+pub(super) fn of(header: &[u8], raw: &[u8], body: &[u8]) -> Vec<u8> {
     let date = match header::date(header) {
         Some(date) => Some(date.as_second().to_string()),
         None => field(header, raw, b"Date"),
     };
-    let other = match (&date, field(header, raw, b"Message-ID")) {
-        (None, None) if is_blank => return raw.to_vec(),
-        (_, Some(id)) => Some(id),
-        (_, None) => first(header, b"Subject")
-            .map(|value| untagged(&decoded(value, super::MAX_SUBJECT)).to_owned()),
+    let id = field(header, raw, b"Message-ID");
+    let body = if date.is_none() && id.is_none() {
+        body
+    } else {
+        b""
     };
+    let other = id.or_else(|| {
+        let subject = first(header, b"Subject")?;
+        Some(untagged(&decoded(subject, super::MAX_SUBJECT)).to_owned())
+    });
 
     let parts = [date, other];
     let said: Vec<String> = parts.into_iter().map(Option::unwrap_or_default).collect();
-    format!("{}\0", said.join("\0")).into_bytes()
+    [format!("{}\0", said.join("\0")).as_bytes(), body].concat()
 }
 
 /// A field's value; where the header has none, that of the first line which looks like it.
@@ -72,8 +76,8 @@ mod tests {
     use super::*;
 
     fn identity(mail: &str) -> Vec<u8> {
-        let (header, _) = header::split(mail.as_bytes());
-        of(header, mail.as_bytes(), true)
+        let (header, body) = header::split(mail.as_bytes());
+        of(header, mail.as_bytes(), body)
     }
 
     #[test]
@@ -103,10 +107,9 @@ mod tests {
 
         let bare = "Subject: x\r\n\r\nbody";
         assert_ne!(identity(bare), identity(&bare.replace("body", "other")));
-        let with_text = |mail: &str| of(header::split(mail.as_bytes()).0, mail.as_bytes(), false);
         let copy = format!("Received: by mx.example\r\n{bare}");
-        assert_eq!(with_text(bare), with_text(&copy));
-        assert_ne!(with_text(bare), with_text(&bare.replace(": x", ": y")));
+        assert_eq!(identity(bare), identity(&copy));
+        assert_ne!(identity(bare), identity(&bare.replace(": x", ": y")));
         // Fields that stand behind what broke the header off are still the mail's.
         let broken = |date| format!("X: y\r\n\r\nDate: {date}\r\n\r\nbody");
         assert_ne!(identity(&broken("yesterday")), identity(&broken("today")));
