@@ -169,6 +169,11 @@ impl Backlog {
             .entry(uid)
             .or_insert_with(|| Want::new(now, given));
 
+        // What failed because the server was busy had no fair try before this one.
+        if want.busy && !busy && !want.proven && given > want.given_before {
+            want.tries = 0;
+        }
+
         want.tries += 1;
         want.proven |= given > want.given_before;
         want.given_before = given;
