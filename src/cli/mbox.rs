@@ -30,8 +30,8 @@ pub struct Place {
     pub header: Vec<u8>,
 }
 
-/// Whether a file with this beginning is an mbox; `From : a@b` is a mail's own field, with the white
-/// space before its colon that was allowed once.
+/// Whether a file with this beginning is an mbox; `From : a@b` is a mail's own field, with the
+/// white space before its colon that was allowed once.
 pub fn begins(start: &[u8]) -> bool {
     start
         .strip_prefix(b"From ")

@@ -17,8 +17,8 @@ const ID: &[u8] = b"incidentId";
 /// What copies of a mail share, whichever way they came, and other mails do not have.
 ///
 /// A gateway may tag the Subject, so that it counts only where there is no Message-ID, and without
-/// its tags. A mail that has neither Date nor Message-ID, as no genuine one is sent, is known by its
-/// Subject and by `body`.
+/// its tags. A mail that has neither Date nor Message-ID, as no genuine one is sent, is known by
+/// its Subject and by `body`.
 pub(super) fn of(header: &[u8], raw: &[u8], body: &[u8]) -> Vec<u8> {
     let date = match header::date(header) {
         Some(date) => Some(date.as_second().to_string()),

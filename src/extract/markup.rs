@@ -189,8 +189,8 @@ pub(super) fn ending(html: &str) -> Ending {
     }
 }
 
-/// A document without its last line, as far as lines can be told without reading it; as it is, where
-/// that line is ended.
+/// A document without its last line, as far as lines can be told without reading it; as it is,
+/// where that line is ended.
 pub(super) fn without_last_line(html: &str) -> &str {
     const BEGIN: [&str; 8] = ["<tr", "<p", "<div", "<li", "<br", "<h", "<dt", "<table"];
 

@@ -142,8 +142,8 @@ fn looks_encoded(body: &[u8]) -> bool {
     is_escaped(body) || (is_begun && lines.all(is_base64))
 }
 
-/// Whether every equals sign is an escape or a soft line break, and one certainly is: a link may end
-/// in one.
+/// Whether every equals sign is an escape or a soft line break, and one certainly is: a link may
+/// end in one.
 fn is_escaped(body: &[u8]) -> bool {
     /// Encoders break lines behind 76 characters.
     const MIN_BROKEN: usize = 60;

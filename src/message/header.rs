@@ -41,8 +41,8 @@ impl Field<'_> {
     }
 }
 
-/// The fields that a mail has beside those of its content, and each once.
-const OF_MAILS: [&[u8]; 7] = [
+/// Fields that a mail's sender writes, each once, and no server on the way.
+pub(super) const OF_MAILS: [&[u8]; 7] = [
     b"From",
     b"To",
     b"Subject",

@@ -9,21 +9,10 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
-use super::header::{fields, first, split_mail};
+use super::header::{OF_MAILS, fields, first, split_mail};
 
 /// UTF-8's byte order mark, and the result of taking one for Latin-1 and encoding it again.
 const BYTE_ORDER_MARKS: [&[u8]; 2] = ["\u{feff}".as_bytes(), "\u{ef}\u{bb}\u{bf}".as_bytes()];
-
-/// Fields that a sender writes, and no server on the way.
-const OF_SENDERS: [&[u8]; 7] = [
-    b"From",
-    b"To",
-    b"Subject",
-    b"Date",
-    b"Message-ID",
-    b"MIME-Version",
-    b"Content-Type",
-];
 
 /// The largest block of a server's fields above a mail, in bytes.
 const MAX_ABOVE: usize = 64 << 10;
@@ -162,7 +151,7 @@ fn without_returns(raw: &[u8]) -> Vec<u8> {
 /// are one header, in which the server's own stay the topmost.
 fn joined(mail: &[u8]) -> Option<Vec<u8>> {
     let (above, rest) = split_mail(mail);
-    let is_of_server = OF_SENDERS.iter().all(|name| first(above, name).is_none());
+    let is_of_server = OF_MAILS.iter().all(|name| first(above, name).is_none());
     if !is_of_server || above.is_empty() || above.len() > MAX_ABOVE {
         return None;
     }

@@ -62,8 +62,8 @@ impl Recipe {
         self.fields.own()
     }
 
-    /// Whether key or status is made of what stands in a mail's body, and may be damaged there. JSON
-    /// that can be read is whole.
+    /// Whether key or status is made of what stands in a mail's body, and may be damaged there.
+    /// JSON that can be read is whole.
     fn is_keyed_by_body(&self, has_json: bool) -> bool {
         let has = |regex: &Option<Regex>, group: &str| {
             let regex = regex.as_ref();
@@ -206,8 +206,8 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
     };
 
     let rest = pieces.rest;
-    // Items that say the same are told apart by their count alone: the place among all of them would
-    // make one that no digest can read another incident with each.
+    // Items that say the same are told apart by their count alone: the place among all of them
+    // would make one that no digest can read another incident with each.
     let mut alike: HashMap<String, usize> = HashMap::new();
     let mut found: Vec<Found> = pieces
         .all

@@ -44,8 +44,8 @@ const ABBREVIATIONS: [(&str, i32); 28] = [
     ("PDT", -420),
 ];
 
-/// The longest text that is looked at, in bytes: no sender takes as much for a time, and each word of
-/// it is tried as its zone.
+/// The longest text that is looked at, in bytes: no sender takes as much for a time, and each word
+/// of it is tried as its zone.
 const LONGEST: usize = 200;
 
 /// Parses a time. The error is a sentence.
@@ -233,7 +233,7 @@ fn zone_behind<'a>(text: &'a str, given: &TimeZone) -> (&'a str, Option<TimeZone
 /// What an abbreviation means: what it is in the zone that is given, else what it is everywhere,
 /// else that zone, unless it is none but UTC.
 fn meant_by(word: &str, given: &TimeZone) -> Option<TimeZone> {
-    // Half of the day is no zone: taken for one, five in the afternoon would be five in the morning.
+    // Half of the day is no zone: taken for one, it would make a morning of the afternoon.
     let halves = ["AM", "PM", "A", "P"];
     if halves.iter().any(|half| half.eq_ignore_ascii_case(word)) {
         return None;

@@ -100,8 +100,8 @@ impl Settings {
             found.push(Problem::new(
                 format!("{key}.trusted_authserv_id"),
                 format!(
-                    "whoever reaches {}{through} can write an Authentication-Results in the name of \
-                     {id}",
+                    "whoever reaches {}{through} can write an Authentication-Results in the name \
+                     of {id}",
                     self.listen
                 ),
                 format!(

@@ -70,8 +70,8 @@ fn halves(raw: &str) -> (Vec<&str>, &str) {
     (raw[..end].split_inclusive("\r\n").collect(), &raw[end..])
 }
 
-/// What is wrong with an odd copy of a mail: an alert that the mail does not tell of, or one that is
-/// missing and not told as unparsed.
+/// What is wrong with an odd copy of a mail: an alert that the mail does not tell of, or one that
+/// is missing and not told as unparsed.
 fn wrong(sample: &Sample, raw: &[u8], what: &str) -> Option<String> {
     let whole = told(&read(sample, sample.raw.as_bytes()));
     let found = read(sample, raw);

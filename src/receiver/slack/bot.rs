@@ -182,8 +182,8 @@ impl Bot {
         needs_it.then_some("<the trigger's channel>/<the trigger's ts>")
     }
 
-    /// A reply announces the resolve to those who follow the thread. A trigger has one only where it
-    /// updates what was told, which a trial does not know of.
+    /// A reply announces the resolve to those who follow the thread. A trigger has one only where
+    /// it updates what was told, which a trial does not know of.
     pub(super) fn second_step(&self, action: Action) -> Option<Step> {
         (action == Action::Resolve && self.update_message).then_some(Step::Reply)
     }

@@ -24,7 +24,8 @@ use crate::{
 const END: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
-           step = coalesce($10, step), failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
+           step = coalesce($10, step),
+           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
     WHERE id = $1 AND lease = $2 RETURNING id
 ), tried AS (
     INSERT INTO attempts (delivery, at, took_ms, result, detail)
@@ -36,7 +37,8 @@ SELECT id FROM settled";
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
-           step = coalesce($10, step), failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END,
+           step = coalesce($10, step),
+           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END,
            fallback_at = CASE WHEN $3 = 'dead' THEN NULL ELSE fallback_at END
     WHERE id = $1 AND lease = $2 RETURNING id, incident, receiver, integration
 ), tried AS (
