@@ -228,8 +228,8 @@ impl Step {
         }
     }
 
-    /// What a dead letter begins with when a person retries it. Alerts that are ended are not ended
-    /// again: their vendor would refuse it.
+    /// The step at which a retry by a person begins. An alert that is ended is not ended again,
+    /// because its vendor would refuse that.
     #[must_use]
     pub fn retried(self) -> Self {
         match self {

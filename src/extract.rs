@@ -236,7 +236,7 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
 /// The key of an alert of which `evidence` is left: what it holds of the payload, and where that
 /// names no incident, the mail itself too.
 fn key_of(evidence: &[&[u8]], raw: &[u8], (header, body): (&[u8], &[u8])) -> String {
-    // What is longer is not hashed to its end, where the payload may be.
+    // The hash stops at a limit, and the payload may stand beyond it.
     let is_hashed = evidence.iter().map(|text| text.len()).sum::<usize>() <= MAX_EVIDENCE;
     let is_named = is_hashed
         && evidence
@@ -245,7 +245,7 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], (header, body): (&[u8], &[u8])) -> Str
     let identity = if is_named {
         Vec::new()
     } else {
-        // What is left says enough of a mail that nothing else is known by.
+        // The body counts only where there is no other evidence.
         let is_blank = evidence.iter().all(|text| text.trim_ascii().is_empty());
         identity::of(header, raw, if is_blank { body } else { b"" })
     };

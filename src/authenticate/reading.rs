@@ -99,7 +99,7 @@ const ALIKE: [&str; 3] = [
 
 fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     if content.is("multipart/") {
-        // Of another subtype the same parts are read in another way, or not at all.
+        // A reader treats the same parts differently under another subtype, or skips them.
         if !ALIKE.contains(&content.kind.as_str()) {
             return Some("a multipart of another subtype would be read in another way");
         }

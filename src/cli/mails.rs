@@ -198,7 +198,7 @@ fn list(
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
-/// What its alert is called, else its subject as far as that is listed.
+/// The title of its alert; the mail's subject stands in for it where the list has one.
 fn title(mail: &ListedMail) -> String {
     let said = title_of(&mail.row.labels).or(mail.subject.as_deref());
     said.unwrap_or_default().to_owned()

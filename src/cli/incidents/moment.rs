@@ -18,7 +18,7 @@ pub struct Moment {
     pub text: String,
 }
 
-/// What the bridge found without a mail.
+/// The moment at which the bridge itself, without a mail, found that something began or ended.
 pub fn turned(turn: Turn<'_>) -> Moment {
     Moment {
         at: turn.at,

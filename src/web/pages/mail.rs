@@ -351,16 +351,22 @@ async fn release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailI
     Ok(done(&format!("/mails/{id}"), "released"))
 }
 
+/// The list that a question was asked from, if it was filtered; otherwise the mail's own page.
+fn back(list: String, id: MailId) -> String {
+    if list == LIST {
+        format!("{LIST}/{id}")
+    } else {
+        list
+    }
+}
+
 async fn ask_discard(
     State(admin): State<Arc<Admin>>,
     who: Who,
     Path(id): Path<MailId>,
     request: Request,
 ) -> Answer {
-    let back = match list_before(&admin, &request, LIST) {
-        list if list == LIST => format!("{LIST}/{id}"),
-        list => list,
-    };
+    let back = back(list_before(&admin, &request, LIST), id);
     let mail = mails::show(&admin, id).await?;
     let view = View::new(&admin, &who, "Mails", &Fields::default());
     if mail.row.outcome != Outcome::Quarantined {
@@ -391,9 +397,6 @@ async fn discard(
     posted: Posted,
 ) -> Answer {
     mails::discard(&admin, &who, id).await?;
-    let back = match filtered(posted.fields.get("back"), LIST) {
-        list if list == LIST => format!("{LIST}/{id}"),
-        list => list,
-    };
+    let back = back(filtered(posted.fields.get("back"), LIST), id);
     Ok(done(&back, "discarded"))
 }

@@ -80,7 +80,8 @@ pub async fn ask_resolve(
     } else {
         (
             format!("Resolve {title} by hand?"),
-            "It is closed without a mail that says so. A mail that reports it later opens it again.",
+            "It is closed without a mail that says so. A mail that reports it later opens it \
+             again.",
         )
     };
     Question {

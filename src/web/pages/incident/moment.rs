@@ -203,7 +203,7 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     })
 }
 
-/// What the bridge found without a mail.
+/// The moment at which the bridge itself, without a mail, found that something began or ended.
 fn turned(turn: Turn<'_>, now: Timestamp) -> Moment {
     let (kind, what) = match turn.action {
         Action::Trigger => ("bad", "Opened"),
