@@ -98,6 +98,7 @@ fn profiles(many: usize) -> String {
     status: \"{{{{ item.state }}}}\"
     title: \"{{{{ pairs['Title'] | default(re.word | default(subject)) }}}}\"
     summary: \"{{{{ text | regex_replace('(a|b)*c', '$1') | truncate(100) }}}}\"
+    detail: \"{{{{ text | regex_replace('(a|b)*d', item.id) | truncate(100) }}}}\"
   status: {{ trigger: [on, firing], resolve: [off, resolved] }}
   severity: [{{ matchers: ['title=~\".*critical.*\"'], severity: critical }}]"
         )

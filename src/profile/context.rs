@@ -1,10 +1,18 @@
 //! What a profile's templates may speak of.
 
-use std::{fmt, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use indexmap::IndexMap;
 use minijinja::{
-    Value,
+    Error, ErrorKind, Value,
     value::{Enumerator, Object, Serde},
 };
 
@@ -38,12 +46,27 @@ pub(super) const NAMES: [&str; 13] = [
 /// The longest value of a header field, in characters.
 const LONGEST_FIELD: usize = 2_000;
 
+/// How much text the fields of one mail's items are given in all, in bytes: a filter may read all
+/// that it is given, for every item again.
+const MOST_TEXT: usize = 8 << 20;
+
 /// The named groups of an expression that took part in a match.
 pub(super) type Groups = IndexMap<String, String>;
 
+/// What a field was made into, or why it could not be.
+pub(super) type Made = Result<Option<String>, String>;
+
 /// What is the same for every item of a mail.
 pub(super) struct Context {
-    common: Vec<(&'static str, Value)>,
+    common: Arc<Common>,
+    made: RefCell<HashMap<String, Made>>,
+}
+
+/// What templates may speak of for one item.
+pub(super) struct Scope<'a> {
+    context: &'a Context,
+    is_item: bool,
+    value: Value,
 }
 
 /// One item.
@@ -71,7 +94,7 @@ impl Context {
         };
         let pairs = Arc::new(contents.pairs.clone());
 
-        let mut common = vec![
+        let mut values = HashMap::from([
             ("from", field(b"From")),
             ("to", field(b"To")),
             ("subject", Value::from(untagged_subject(header))),
@@ -86,13 +109,23 @@ impl Context {
                 "attachments",
                 contents.attachments.iter().map(attachment).collect(),
             ),
-        ];
-        common.extend(json.map(|json| ("json", Value::from(Serde(json)))));
-        Self { common }
+        ]);
+        values.extend(json.map(|json| ("json", Value::from(Serde(json)))));
+        let attached = contents.attachments.iter().map(|one| one.text.len());
+        let common = Common {
+            values,
+            text: contents.text.len(),
+            attached: attached.sum(),
+            left: AtomicUsize::new(MOST_TEXT),
+        };
+        Self {
+            common: Arc::new(common),
+            made: RefCell::default(),
+        }
     }
 
     /// With one item.
-    pub fn with(&self, item: &Item) -> Value {
+    pub fn with(&self, item: &Item) -> Scope<'_> {
         let item = match item {
             Item::Mail => None,
             Item::Json(json) => Some(Value::from(Serde(json))),
@@ -115,8 +148,89 @@ impl Context {
             }
         };
 
-        let common = self.common.iter().cloned();
-        Value::from_pairs(common.chain(item.map(|item| ("item", item))))
+        Scope {
+            context: self,
+            is_item: item.is_some(),
+            value: Value::from_object(Names {
+                common: Arc::clone(&self.common),
+                item,
+            }),
+        }
+    }
+}
+
+impl Scope<'_> {
+    pub fn value(&self) -> Value {
+        self.value.clone()
+    }
+
+    /// A field that is the same for every item of the mail: made once.
+    pub fn once(&self, name: &str, make: impl FnOnce() -> Made) -> Made {
+        if !self.is_item {
+            return make();
+        }
+        if let Some(made) = self.context.made.borrow().get(name) {
+            return made.clone();
+        }
+        let made = make();
+        let mut all = self.context.made.borrow_mut();
+        all.insert(name.to_owned(), made.clone());
+        made
+    }
+}
+
+/// The names that are the same for every item.
+#[derive(Debug)]
+struct Common {
+    values: HashMap<&'static str, Value>,
+    /// How long the text is, in bytes, and those of all attachments.
+    text: usize,
+    attached: usize,
+    /// How much text may still be given.
+    left: AtomicUsize,
+}
+
+impl Common {
+    /// Takes what a name costs from what is left.
+    fn pay(&self, name: &str) -> Result<(), Error> {
+        let cost = match name {
+            "text" => self.text,
+            "attachments" => self.attached,
+            _ => return Ok(()),
+        };
+        let paid = |left: usize| left.checked_sub(cost);
+        let order = Ordering::Relaxed;
+        self.left.try_update(order, order, paid).map(drop).map_err(|_| {
+            let said = format!(
+                "the fields of the mail's items have read `{name}` so often that it is more than \
+                 {} MiB",
+                MOST_TEXT >> 20
+            );
+            Error::new(ErrorKind::InvalidOperation, said)
+        })
+    }
+}
+
+/// All names, for one item.
+#[derive(Debug)]
+struct Names {
+    common: Arc<Common>,
+    item: Option<Value>,
+}
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        if name == "item" {
+            return self.item.clone();
+        }
+        let value = self.common.values.get(name)?;
+        if self.item.is_some()
+            && let Err(error) = self.common.pay(name)
+        {
+            return Some(Value::from(error));
+        }
+        Some(value.clone())
     }
 }
 

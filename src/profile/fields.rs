@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt};
 
 use indexmap::IndexMap;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
-use super::context;
+use super::context::{self, Made, Scope};
 use crate::{
     label,
     settings::Problem,
@@ -44,6 +44,8 @@ pub(super) struct Fields {
     environment: Environment<'static>,
     /// The same, to which what is undefined is empty.
     lenient: Environment<'static>,
+    /// Those that are another for each item.
+    of_items: BTreeSet<String>,
     /// In order, as they are written.
     sources: IndexMap<String, String>,
 }
@@ -103,11 +105,15 @@ impl Fields {
             problems.extend(mistaken(&at, name, &lenient, speakable));
         }
 
-        Self {
+        let mut fields = Self {
             environment,
             lenient,
+            of_items: BTreeSet::new(),
             sources: settings.clone(),
-        }
+        };
+        let of_items = |name: &&String| fields.speaks_of(name, |first, _| first == "item");
+        fields.of_items = settings.keys().filter(of_items).cloned().collect();
+        fields
     }
 
     /// The names beside those that are known.
@@ -120,11 +126,18 @@ impl Fields {
 
     /// The text of a field, on one line but for `summary`; none where the profile has no such
     /// field. The error names field and expression.
-    pub fn render(&self, name: &str, context: &Value) -> Result<Option<String>, String> {
+    pub fn render(&self, name: &str, scope: &Scope<'_>) -> Made {
         let Some(source) = self.sources.get(name) else {
             return Ok(None);
         };
-        let (made, done) = rendered(&self.environment, name, context);
+        if self.of_items.contains(name) {
+            return self.make(name, source, scope);
+        }
+        scope.once(name, || self.make(name, source, scope))
+    }
+
+    fn make(&self, name: &str, source: &str, scope: &Scope<'_>) -> Made {
+        let (made, done) = rendered(&self.environment, name, scope);
         done.map_err(|error| {
             format!(
                 "the field `{name}` cannot be made by `{}`: {}",
@@ -142,10 +155,10 @@ impl Fields {
 
     /// What the fields make of a mail, as far as each can be made: it tells apart what cannot be
     /// read, by all that the profile looks at. The time does not, since it is another in a repeat.
-    pub fn traces(&self, context: &Value) -> String {
+    pub fn traces(&self, scope: &Scope<'_>) -> String {
         let mut traces = String::new();
         for name in self.sources.keys().filter(|name| *name != "time") {
-            let (made, _) = rendered(&self.lenient, name, context);
+            let (made, _) = rendered(&self.lenient, name, scope);
             traces += &made;
             traces.push('\0');
         }
@@ -171,12 +184,12 @@ impl Fields {
 fn rendered(
     environment: &Environment<'static>,
     name: &str,
-    context: &Value,
+    scope: &Scope<'_>,
 ) -> (String, Result<(), Error>) {
     let mut out = Bounded::to(LONGEST);
     let done = environment
         .get_template(name)
-        .and_then(|template| template.render_captured_to(context.clone(), &mut out));
+        .and_then(|template| template.render_captured_to(scope.value(), &mut out));
 
     match done {
         Err(error) if !out.is_full() => (out.into_text(), Err(error)),

@@ -7,13 +7,12 @@ use std::{
 
 use indexmap::IndexMap;
 use jiff::{Timestamp, tz::TimeZone};
-use minijinja::Value as Jinja;
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
 use super::{
     Alert, Found, MAX_ITEMS,
-    context::{Context, Groups, Item, subject},
+    context::{Context, Groups, Item, Scope, subject},
     fields::{Fields, LONGEST_KEY},
     json::Source,
     status::{Statuses, Verdict},
@@ -213,8 +212,8 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         .all
         .into_iter()
         .map(|piece| {
-            let context = sheet.context.with(&piece.item);
-            item(recipe, &sheet, &piece.item, &context).unwrap_or_else(|reason| {
+            let scope = sheet.context.with(&piece.item);
+            item(recipe, &sheet, &piece.item, &scope).unwrap_or_else(|reason| {
                 let reason = match (&recipe.json, &sheet.json, &sheet.obstacle) {
                     (Some(source), None, None) => {
                         format!("{reason}; the mail holds no JSON {source}")
@@ -232,7 +231,7 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
                     let count = alike.entry(said.clone()).or_default();
                     *count += 1;
                     let said = format!("{count}\0{said}");
-                    key_of(profile, recipe, &sheet, &context, said.as_bytes())
+                    key_of(profile, recipe, &sheet, &scope, said.as_bytes())
                 };
                 let json = incident(&sheet, &piece.item, &IndexMap::new());
                 unparsed(&reason, key, json)
@@ -273,8 +272,8 @@ fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> bool {
 fn outline(recipe: &Recipe, sheet: &Sheet) -> Option<Vec<(String, Option<String>)>> {
     let pieces = pieces(recipe, sheet).ok()?;
     let one = |piece: &Piece<'_>| {
-        let context = sheet.context.with(&piece.item);
-        let field = |name| required(&recipe.fields, name, &context).ok();
+        let scope = sheet.context.with(&piece.item);
+        let field = |name| required(&recipe.fields, name, &scope).ok();
         let status = field("status")?;
         match recipe.statuses.verdict(&status) {
             Verdict::Ignored => Some((status, None)),
@@ -298,8 +297,8 @@ fn unread(rest: &str) -> String {
 
 /// The key of a mail that cannot be read: copies of the mail share it.
 fn key_of_mail(profile: &str, recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> String {
-    let context = sheet.context.with(&Item::Mail);
-    key_of(profile, recipe, sheet, &context, mail.body())
+    let scope = sheet.context.with(&Item::Mail);
+    key_of(profile, recipe, sheet, &scope, mail.body())
 }
 
 /// A key of what a mail says: its Subject, what the fields make of it, since they may look at any
@@ -309,10 +308,10 @@ fn key_of(
     profile: &str,
     recipe: &Recipe,
     sheet: &Sheet,
-    context: &Jinja,
+    scope: &Scope<'_>,
     evidence: &[u8],
 ) -> String {
-    let traces = recipe.fields.traces(context);
+    let traces = recipe.fields.traces(scope);
     let parts = [
         profile.as_bytes(),
         sheet.subject.as_bytes(),
@@ -482,8 +481,8 @@ fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<
 }
 
 /// The sentence where the status can be read, and is one that is ignored.
-fn ignored(recipe: &Recipe, context: &Jinja) -> Option<String> {
-    let status = recipe.fields.render("status", context).ok()??;
+fn ignored(recipe: &Recipe, scope: &Scope<'_>) -> Option<String> {
+    let status = recipe.fields.render("status", scope).ok()??;
     (recipe.statuses.verdict(&status) == Verdict::Ignored).then(|| ignored_status(&status))
 }
 
@@ -492,10 +491,10 @@ fn ignored_status(status: &str) -> String {
 }
 
 /// One item; the error says why it cannot be read. The status is read first.
-fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<Found, String> {
+fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, scope: &Scope<'_>) -> Result<Found, String> {
     let fields = &recipe.fields;
     let status =
-        required(fields, "status", context).map_err(|why| sheet.obstacle.clone().unwrap_or(why))?;
+        required(fields, "status", scope).map_err(|why| sheet.obstacle.clone().unwrap_or(why))?;
     let meaning = match recipe.statuses.verdict(&status) {
         Verdict::Alert(meaning) => meaning,
         Verdict::Ignored => {
@@ -513,7 +512,7 @@ fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<
         return Err(why.clone());
     }
 
-    let key = required(fields, "key", context)?;
+    let key = required(fields, "key", scope)?;
     if key.len() > LONGEST_KEY {
         return Err(format!(
             "the field `key` is longer than {LONGEST_KEY} bytes: make it of less, or with the \
@@ -521,7 +520,7 @@ fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<
         ));
     }
 
-    let time = time(fields, context)?;
+    let time = time(fields, scope)?;
     let mut made = IndexMap::from([
         ("key".to_owned(), key.clone()),
         ("status".to_owned(), status.clone()),
@@ -530,7 +529,7 @@ fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<
     let mut labels = Labels::from([(Cow::Borrowed("status"), status.clone())]);
 
     for name in ["title", "severity", "url", "summary"] {
-        if let Some(value) = fields.render(name, context)? {
+        if let Some(value) = fields.render(name, scope)? {
             made.insert(name.to_owned(), value.clone());
             if !(name == "severity" && value.is_empty()) {
                 labels.insert(Cow::Borrowed(name), short(name, &value));
@@ -538,7 +537,7 @@ fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<
         }
     }
     for name in fields.own() {
-        let value = fields.render(name, context)?.unwrap_or_default();
+        let value = fields.render(name, scope)?.unwrap_or_default();
         labels.insert(Cow::Owned(name.to_owned()), short(name, &value));
         made.insert(name.to_owned(), value);
     }
@@ -553,8 +552,8 @@ fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<
     })))
 }
 
-fn required(fields: &Fields, name: &str, context: &Jinja) -> Result<String, String> {
-    match fields.render(name, context)? {
+fn required(fields: &Fields, name: &str, scope: &Scope<'_>) -> Result<String, String> {
+    match fields.render(name, scope)? {
         Some(value) if !value.is_empty() => Ok(value),
         _ => Err(format!(
             "the field `{name}` is empty, made by `{}`",
@@ -564,8 +563,8 @@ fn required(fields: &Fields, name: &str, context: &Jinja) -> Result<String, Stri
 }
 
 /// An empty time is none: the mail's Date stands for it.
-fn time(fields: &Fields, context: &Jinja) -> Result<Option<Timestamp>, String> {
-    match fields.render("time", context)? {
+fn time(fields: &Fields, scope: &Scope<'_>) -> Result<Option<Timestamp>, String> {
+    match fields.render("time", scope)? {
         Some(text) if !text.is_empty() => written::parse(&text, None, &TimeZone::UTC)
             .map(Some)
             .map_err(|why| {

@@ -894,6 +894,34 @@ fn an_item_is_the_same_wherever_it_stands_in_a_long_text() {
 }
 
 #[test]
+fn what_items_read_of_the_whole_text_is_bounded() {
+    let profile = |field: &str| {
+        only(&format!(
+            "  match: {{ from: [a@b.c] }}\n  each: {{ text: '(?m)^down (?<host>\\w+)$' }}\n  \
+             fields: {{ key: '{{{{ item.host }}}}', status: down, all: \"{field}\" }}\n"
+        ))
+    };
+    let items: String = (0..100).map(|number| format!("down h{number}\n")).collect();
+    let mail = |size: usize| format!("From: a@b.c\n\n{items}{}", "x\n".repeat(size / 2));
+    let read = |field: &str, size| profile(field).read(mail(size).as_bytes());
+
+    // What is the same for all of them is made once.
+    let same = read("{{ text | length }}", 400 << 10);
+    assert_eq!(same.iter().map(alert).count(), 100);
+
+    let own = "{{ item.host }} {{ text | length }}";
+    assert_eq!(read(own, 80 << 10).iter().map(alert).count(), 100);
+    let found = read(own, 400 << 10);
+    assert_eq!(found.len(), 100);
+    assert_eq!(alert(&found[0]).key, "h0");
+    let reason = reason(&found[99..]);
+    assert!(
+        reason.contains("`text`") && reason.contains("8 MiB"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn json_may_have_a_footer() {
     let profile = only(
         "  match: { from: [a@b.c] }\n  json: { text: true }\n  \
