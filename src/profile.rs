@@ -29,6 +29,7 @@ mod context;
 pub mod draft;
 pub mod examples;
 mod fields;
+mod items;
 mod json;
 mod matching;
 mod reading;

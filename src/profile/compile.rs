@@ -7,9 +7,10 @@ use regex::Regex;
 use super::{
     Profile,
     fields::{Fields, LONGEST_KEY, Speakable},
+    items::Each,
     json::Source,
     matching::Matching,
-    reading::{Each, Recipe, names},
+    reading::{Recipe, names},
     settings::{self, Settings},
     status::{Statuses, expression},
 };

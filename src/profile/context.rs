@@ -15,6 +15,7 @@ use minijinja::{
     Error, ErrorKind, Value,
     value::{Enumerator, Object, Serde},
 };
+use regex::{Captures, Regex};
 
 use crate::{
     extract::{
@@ -243,6 +244,18 @@ fn untagged_subject(header: &[u8]) -> String {
 /// A Subject as it is read: decoded, on one line.
 pub(super) fn subject(value: &[u8]) -> String {
     decoded(value, LONGEST_FIELD)
+}
+
+/// The named groups that took part in a match; what is known already stays.
+pub(super) fn add_groups(groups: &mut Groups, regex: &Regex, captures: Option<&Captures<'_>>) {
+    let Some(captures) = captures else { return };
+    for name in regex.capture_names().flatten() {
+        if let Some(group) = captures.name(name)
+            && !groups.contains_key(name)
+        {
+            groups.insert(name.to_owned(), group.as_str().to_owned());
+        }
+    }
 }
 
 fn of_groups(groups: &Groups) -> Value {

@@ -7,13 +7,14 @@ use std::{
 
 use indexmap::IndexMap;
 use jiff::{Timestamp, tz::TimeZone};
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{
-    Alert, Found, MAX_ITEMS,
-    context::{Context, Groups, Item, Scope, subject},
+    Alert, Found,
+    context::{Context, Groups, Item, Scope, add_groups, subject},
     fields::{Fields, LONGEST_KEY},
+    items::{self, Each, NoItem, Piece, Pieces, unread, with_rest},
     json::Source,
     status::{Statuses, Verdict},
     trace::Trace,
@@ -32,12 +33,6 @@ use crate::{
 /// The longest values of labels, in characters: what is longer is cut.
 const LONGEST_LABEL: usize = 1_000;
 
-/// How many headings of sections are looked at.
-const MAX_SECTIONS: usize = 1_000;
-
-/// How far ahead a match is looked for, in bytes: further where it is another in twice as much.
-const AHEAD: usize = 8 << 10;
-
 /// How a profile's mail is read.
 #[derive(Debug)]
 pub(super) struct Recipe {
@@ -47,13 +42,6 @@ pub(super) struct Recipe {
     pub each: Option<Each>,
     pub fields: Fields,
     pub statuses: Statuses,
-}
-
-/// Where a mail tells of several incidents.
-#[derive(Debug)]
-pub(super) enum Each {
-    Text { item: Regex, section: Option<Regex> },
-    Json { pointer: String },
 }
 
 impl Recipe {
@@ -95,30 +83,13 @@ struct Sheet {
     context: Context,
 }
 
-/// One item, with the text that it is.
-struct Piece<'a> {
-    item: Item,
-    text: &'a str,
-}
-
-/// The items of a mail.
-struct Pieces<'a> {
-    all: Vec<Piece<'a>>,
-    /// Why there may be more.
-    rest: Option<String>,
-}
-
-impl Piece<'_> {
-    /// What the item says, and the heading before it.
-    fn said(&self) -> String {
-        match &self.item {
-            Item::Mail => String::new(),
-            Item::Json(json) => json.to_string(),
-            Item::Text { section, .. } => {
-                let heading: Vec<&str> = section.values().map(String::as_str).collect();
-                format!("{}\0{}", heading.join("\0"), self.text)
-            }
-        }
+impl Sheet {
+    fn pieces(&self, recipe: &Recipe) -> Result<Pieces<'_>, NoItem> {
+        let json = match &self.obstacle {
+            Some(why) => Err(why.as_str()),
+            None => Ok(self.json.as_ref()),
+        };
+        items::pieces(recipe.each.as_ref(), &self.contents, json)
     }
 }
 
@@ -161,18 +132,6 @@ fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
     }
 }
 
-/// The named groups that took part in a match; what is known already stays.
-fn add_groups(groups: &mut Groups, regex: &Regex, captures: Option<&Captures<'_>>) {
-    let Some(captures) = captures else { return };
-    for name in regex.capture_names().flatten() {
-        if let Some(group) = captures.name(name)
-            && !groups.contains_key(name)
-        {
-            groups.insert(name.to_owned(), group.as_str().to_owned());
-        }
-    }
-}
-
 pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
     let mail = Mended::of(raw);
     let sheet = sheet(recipe, &mail);
@@ -190,7 +149,7 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         return vec![unparsed(&reason, key, Value::Null)];
     }
 
-    let pieces = match pieces(recipe, &sheet) {
+    let pieces = match sheet.pieces(recipe) {
         Ok(pieces) => pieces,
         Err(NoItem::Empty(reason)) => return vec![Found::Ignored { reason }],
         Err(NoItem::Missing(reason)) => {
@@ -270,7 +229,7 @@ fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> bool {
 /// Status and key of every item; the key of one that is ignored may be missing. None where another
 /// one is.
 fn outline(recipe: &Recipe, sheet: &Sheet) -> Option<Vec<(String, Option<String>)>> {
-    let pieces = pieces(recipe, sheet).ok()?;
+    let pieces = sheet.pieces(recipe).ok()?;
     let one = |piece: &Piece<'_>| {
         let scope = sheet.context.with(&piece.item);
         let field = |name| required(&recipe.fields, name, &scope).ok();
@@ -281,18 +240,6 @@ fn outline(recipe: &Recipe, sheet: &Sheet) -> Option<Vec<(String, Option<String>
         }
     };
     pieces.all.iter().map(one).collect()
-}
-
-/// Says that not all was looked at, where it was not.
-fn with_rest(reason: String, rest: Option<&str>) -> String {
-    match rest {
-        Some(rest) => format!("{reason}; {}", unread(rest)),
-        None => reason,
-    }
-}
-
-fn unread(rest: &str) -> String {
-    format!("{rest}, and the rest is not read")
 }
 
 /// The key of a mail that cannot be read: copies of the mail share it.
@@ -331,153 +278,6 @@ pub(super) fn doubtful(profile: &str, recipe: &Recipe, raw: &[u8], reason: &str)
         key: key_of_mail(profile, recipe, &sheet(recipe, &mail), &mail),
         json: Value::Null,
     }
-}
-
-/// Why a mail has no item.
-enum NoItem {
-    /// An empty array: nothing is wrong.
-    Empty(String),
-    Missing(String),
-}
-
-fn pieces<'a>(recipe: &Recipe, sheet: &'a Sheet) -> Result<Pieces<'a>, NoItem> {
-    match &recipe.each {
-        None => Ok(Pieces {
-            all: vec![Piece {
-                item: Item::Mail,
-                text: "",
-            }],
-            rest: None,
-        }),
-        Some(Each::Text { item, section }) => {
-            let mut found = in_text(&sheet.contents.text, item, section.as_ref());
-            found.rest = found.rest.or_else(|| sheet.contents.cut.clone());
-            if found.all.is_empty() {
-                let reason = format!("`each.text` finds nothing in the text: `{}`", item.as_str());
-                return Err(NoItem::Missing(with_rest(reason, found.rest.as_deref())));
-            }
-            Ok(found)
-        }
-        Some(Each::Json { pointer }) => in_json(sheet, pointer),
-    }
-}
-
-fn in_json<'a>(sheet: &'a Sheet, pointer: &str) -> Result<Pieces<'a>, NoItem> {
-    if let Some(why) = &sheet.obstacle {
-        return Err(NoItem::Missing(why.clone()));
-    }
-    match sheet.json.as_ref().and_then(|json| json.pointer(pointer)) {
-        Some(Value::Array(items)) if items.is_empty() => Err(NoItem::Empty(format!(
-            "the list at `{pointer}` of its JSON is empty"
-        ))),
-        Some(Value::Array(items)) => {
-            let piece = |item: &Value| Piece {
-                item: Item::Json(item.clone()),
-                text: "",
-            };
-            Ok(Pieces {
-                all: items.iter().take(MAX_ITEMS).map(piece).collect(),
-                rest: (items.len() > MAX_ITEMS).then(too_many),
-            })
-        }
-        Some(_) => Err(NoItem::Missing(format!(
-            "what `each.json` points to, `{pointer}`, is not a list"
-        ))),
-        None => Err(NoItem::Missing(format!(
-            "`each.json` points to nothing: the mail has no JSON with a list at `{pointer}`"
-        ))),
-    }
-}
-
-fn too_many() -> String {
-    format!("the mail tells of more than {MAX_ITEMS} incidents")
-}
-
-/// Each match is an item; the heading before it is its section. Behind the last heading that is
-/// looked at, it is not known whose an item is.
-fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'a> {
-    let headings: Vec<(usize, Groups)> = section
-        .into_iter()
-        .flat_map(|regex| {
-            matches(regex, text)
-                .take(MAX_SECTIONS + 1)
-                .map(move |captures| {
-                    let mut groups = Groups::new();
-                    add_groups(&mut groups, regex, Some(&captures));
-                    let start = captures.get(0).map_or(0, |whole| whole.start());
-                    (start, groups)
-                })
-        })
-        .collect();
-
-    let mut all = Vec::new();
-    let mut rest = None;
-    for captures in matches(item, text) {
-        let whole = captures.get_match();
-        if whole.is_empty() {
-            continue;
-        }
-        let before = headings.partition_point(|(at, _)| *at <= whole.start());
-        if before > MAX_SECTIONS {
-            rest = Some(format!(
-                "the mail has more than {MAX_SECTIONS} headings of sections"
-            ));
-            break;
-        }
-        if all.len() == MAX_ITEMS {
-            rest = Some(too_many());
-            break;
-        }
-
-        let mut groups = Groups::new();
-        add_groups(&mut groups, item, Some(&captures));
-        let section = before
-            .checked_sub(1)
-            .map(|last| headings[last].1.clone())
-            .unwrap_or_default();
-        all.push(Piece {
-            text: whole.as_str(),
-            item: Item::Text {
-                groups,
-                pairs: Pairs::of(whole.as_str()),
-                section,
-            },
-        });
-    }
-    Pieces { all, rest }
-}
-
-/// The matches of an expression, each looked for where the one before ends.
-fn matches<'a>(regex: &Regex, text: &'a str) -> impl Iterator<Item = Captures<'a>> {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let found = next_match(regex, text, from)?;
-        let whole = found.get_match();
-        from = whole.end();
-        if whole.is_empty() {
-            from += text[from..].chars().next().map_or(1, char::len_utf8);
-        }
-        Some(found)
-    })
-}
-
-/// The next match, however far it is. Where one is found, whether there is a longer one is asked of
-/// the text nearby alone: each of many that are short could have the rest of the text looked
-/// through.
-fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<'a>> {
-    let mut ahead = AHEAD;
-    let mut shorter = None;
-    while from <= text.len() {
-        let end = text.floor_char_boundary(from + ahead);
-        let found = regex.captures_at(&text[..end], from);
-        let span = found.as_ref().map(|found| found.get_match().range());
-        if end == text.len() || (span.is_some() && span == shorter) {
-            return found;
-        }
-        shorter = span;
-        ahead *= 2;
-    }
-    None
 }
 
 /// The sentence where the status can be read, and is one that is ignored.
@@ -613,7 +413,7 @@ fn incident(sheet: &Sheet, item: &Item, fields: &IndexMap<String, String>) -> Va
 
 pub(super) fn trace(recipe: &Recipe, raw: &[u8]) -> Trace {
     let sheet = sheet(recipe, &Mended::of(raw));
-    let items = match pieces(recipe, &sheet) {
+    let items = match sheet.pieces(recipe) {
         Ok(pieces) if recipe.each.is_some() => pieces
             .all
             .into_iter()

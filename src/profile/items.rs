@@ -1,0 +1,212 @@
+//! The items of a mail: one where a profile has no `each`.
+
+use regex::{Captures, Regex};
+use serde_json::Value;
+
+use super::{
+    MAX_ITEMS,
+    context::{Groups, Item, add_groups},
+};
+use crate::extract::{Contents, pairs::Pairs};
+
+/// How many headings of sections are looked at.
+const MAX_SECTIONS: usize = 1_000;
+
+/// How far ahead a match is looked for, in bytes: further where it is another in twice as much.
+const AHEAD: usize = 8 << 10;
+
+/// Where a mail tells of several incidents.
+#[derive(Debug)]
+pub(super) enum Each {
+    Text { item: Regex, section: Option<Regex> },
+    Json { pointer: String },
+}
+
+/// One item, with the text that it is.
+pub(super) struct Piece<'a> {
+    pub item: Item,
+    pub text: &'a str,
+}
+
+/// The items of a mail.
+pub(super) struct Pieces<'a> {
+    pub all: Vec<Piece<'a>>,
+    /// Why there may be more.
+    pub rest: Option<String>,
+}
+
+impl Piece<'_> {
+    /// What the item says, and the heading before it.
+    pub fn said(&self) -> String {
+        match &self.item {
+            Item::Mail => String::new(),
+            Item::Json(json) => json.to_string(),
+            Item::Text { section, .. } => {
+                let heading: Vec<&str> = section.values().map(String::as_str).collect();
+                format!("{}\0{}", heading.join("\0"), self.text)
+            }
+        }
+    }
+}
+
+/// Why a mail has no item.
+pub(super) enum NoItem {
+    /// An empty array: nothing is wrong.
+    Empty(String),
+    Missing(String),
+}
+
+/// The items of a mail; its JSON, or why that cannot be read.
+pub(super) fn pieces<'a>(
+    each: Option<&Each>,
+    contents: &'a Contents,
+    json: Result<Option<&Value>, &str>,
+) -> Result<Pieces<'a>, NoItem> {
+    match each {
+        None => Ok(Pieces {
+            all: vec![Piece {
+                item: Item::Mail,
+                text: "",
+            }],
+            rest: None,
+        }),
+        Some(Each::Text { item, section }) => {
+            let mut found = in_text(&contents.text, item, section.as_ref());
+            found.rest = found.rest.or_else(|| contents.cut.clone());
+            if found.all.is_empty() {
+                let reason = format!("`each.text` finds nothing in the text: `{}`", item.as_str());
+                return Err(NoItem::Missing(with_rest(reason, found.rest.as_deref())));
+            }
+            Ok(found)
+        }
+        Some(Each::Json { pointer }) => in_json(json, pointer),
+    }
+}
+
+fn in_json<'a>(json: Result<Option<&Value>, &str>, pointer: &str) -> Result<Pieces<'a>, NoItem> {
+    let json = json.map_err(|why| NoItem::Missing(why.to_owned()))?;
+    match json.and_then(|json| json.pointer(pointer)) {
+        Some(Value::Array(items)) if items.is_empty() => Err(NoItem::Empty(format!(
+            "the list at `{pointer}` of its JSON is empty"
+        ))),
+        Some(Value::Array(items)) => {
+            let piece = |item: &Value| Piece {
+                item: Item::Json(item.clone()),
+                text: "",
+            };
+            Ok(Pieces {
+                all: items.iter().take(MAX_ITEMS).map(piece).collect(),
+                rest: (items.len() > MAX_ITEMS).then(too_many),
+            })
+        }
+        Some(_) => Err(NoItem::Missing(format!(
+            "what `each.json` points to, `{pointer}`, is not a list"
+        ))),
+        None => Err(NoItem::Missing(format!(
+            "`each.json` points to nothing: the mail has no JSON with a list at `{pointer}`"
+        ))),
+    }
+}
+
+fn too_many() -> String {
+    format!("the mail tells of more than {MAX_ITEMS} incidents")
+}
+
+/// Each match is an item; the heading before it is its section. Behind the last heading that is
+/// looked at, it is not known whose an item is.
+fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'a> {
+    let headings: Vec<(usize, Groups)> = section
+        .into_iter()
+        .flat_map(|regex| {
+            matches(regex, text)
+                .take(MAX_SECTIONS + 1)
+                .map(move |captures| {
+                    let mut groups = Groups::new();
+                    add_groups(&mut groups, regex, Some(&captures));
+                    let start = captures.get(0).map_or(0, |whole| whole.start());
+                    (start, groups)
+                })
+        })
+        .collect();
+
+    let mut all = Vec::new();
+    let mut rest = None;
+    for captures in matches(item, text) {
+        let whole = captures.get_match();
+        if whole.is_empty() {
+            continue;
+        }
+        let before = headings.partition_point(|(at, _)| *at <= whole.start());
+        if before > MAX_SECTIONS {
+            rest = Some(format!(
+                "the mail has more than {MAX_SECTIONS} headings of sections"
+            ));
+            break;
+        }
+        if all.len() == MAX_ITEMS {
+            rest = Some(too_many());
+            break;
+        }
+
+        let mut groups = Groups::new();
+        add_groups(&mut groups, item, Some(&captures));
+        let section = before
+            .checked_sub(1)
+            .map(|last| headings[last].1.clone())
+            .unwrap_or_default();
+        all.push(Piece {
+            text: whole.as_str(),
+            item: Item::Text {
+                groups,
+                pairs: Pairs::of(whole.as_str()),
+                section,
+            },
+        });
+    }
+    Pieces { all, rest }
+}
+
+/// The matches of an expression, each looked for where the one before ends.
+fn matches<'a>(regex: &Regex, text: &'a str) -> impl Iterator<Item = Captures<'a>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let found = next_match(regex, text, from)?;
+        let whole = found.get_match();
+        from = whole.end();
+        if whole.is_empty() {
+            from += text[from..].chars().next().map_or(1, char::len_utf8);
+        }
+        Some(found)
+    })
+}
+
+/// The next match, however far it is. Where one is found, whether there is a longer one is asked of
+/// the text nearby alone: each of many that are short could have the rest of the text looked
+/// through.
+fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<'a>> {
+    let mut ahead = AHEAD;
+    let mut shorter = None;
+    while from <= text.len() {
+        let end = text.floor_char_boundary(from + ahead);
+        let found = regex.captures_at(&text[..end], from);
+        let span = found.as_ref().map(|found| found.get_match().range());
+        if end == text.len() || (span.is_some() && span == shorter) {
+            return found;
+        }
+        shorter = span;
+        ahead *= 2;
+    }
+    None
+}
+
+/// Says that not all was looked at, where it was not.
+pub(super) fn with_rest(reason: String, rest: Option<&str>) -> String {
+    match rest {
+        Some(rest) => format!("{reason}; {}", unread(rest)),
+        None => reason,
+    }
+}
+
+pub(super) fn unread(rest: &str) -> String {
+    format!("{rest}, and the rest is not read")
+}
