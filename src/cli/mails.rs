@@ -298,10 +298,8 @@ fn show_facts(
         line("checked again", &format!("{} UTC", at.strftime("%F %T")))?;
     }
 
-    line(
-        "size",
-        &format!("{}, SHA-256 {}", table::count(row.size, "byte"), row.sha256),
-    )?;
+    line("size", &table::count(row.size, "byte"))?;
+    line("SHA-256", &row.sha256)?;
 
     line("authenticity", &row.authenticity.to_string())?;
     if let Some(profile) = &row.profile {

@@ -188,10 +188,10 @@ fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<
     let mut shorter = None;
     while from <= text.len() {
         let end = text.floor_char_boundary(from + ahead);
-        let found = regex.captures_at(&text[..end], from);
-        let span = found.as_ref().map(|found| found.get_match().range());
+        // To find it is quick; to find its groups is not, so that is done once.
+        let span = regex.find_at(&text[..end], from).map(|found| found.range());
         if end == text.len() || (span.is_some() && span == shorter) {
-            return found;
+            return span.and_then(|_| regex.captures_at(&text[..end], from));
         }
         shorter = span;
         ahead *= 2;
