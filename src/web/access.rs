@@ -171,6 +171,12 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
     };
     let right = constant_time::verify_slices_are_equal(sent.as_bytes(), who.csrf.as_bytes());
     if who.csrf.is_empty() || right.is_err() {
+        if request.uri().path().starts_with("/api/") {
+            return refused(
+                "the request comes from a web page and lacks the token of one of ours: a program \
+                 that passes on what its own page sends needs the bearer token of admin.token_file",
+            );
+        }
         return refused(
             "the request lacks the token of the page that it should come from: reload that page \
              and try again",

@@ -7,9 +7,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Router,
-    body::to_bytes,
     extract::{Extension, Request, State},
-    http::header::CONTENT_TYPE,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
@@ -85,17 +83,11 @@ pub(super) async fn in_words(
     let back = back(&admin, &request);
     let who = request.extensions().get::<Who>().cloned();
     let response = next.run(request).await;
-    let kind = response.headers().get(CONTENT_TYPE);
-    if !is_read || kind.is_none_or(|kind| kind != "application/problem+json") {
+    if !is_read || !Problem::is_in(&response) {
         return response;
     }
 
-    let status = response.status();
-    let told = to_bytes(response.into_body(), 64 << 10).await;
-    let told = told
-        .ok()
-        .and_then(|told| serde_json::from_slice(&told).ok());
-    let problem = told.unwrap_or_else(|| Problem::new(status, "what is wrong cannot be told"));
+    let problem = Problem::from_response(response).await;
     frame::problem(&admin, who.as_ref(), &problem, back).await
 }
 

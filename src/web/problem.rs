@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    body::to_bytes,
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
@@ -9,6 +10,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{store::StoreError, telemetry};
+
+/// The media type of an answer that tells one.
+const KIND: &str = "application/problem+json";
+
+/// The longest that is told in other words, in bytes.
+const LONGEST: usize = 64 << 10;
 
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -47,6 +54,22 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
+    /// Whether an answer is one.
+    pub fn is_in(response: &Response) -> bool {
+        let kind = response.headers().get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind == KIND)
+    }
+
+    /// The problem that an answer tells.
+    pub async fn from_response(response: Response) -> Self {
+        let status = response.status();
+        let told = to_bytes(response.into_body(), LONGEST).await;
+        let told = told
+            .ok()
+            .and_then(|told| serde_json::from_slice(&told).ok());
+        told.unwrap_or_else(|| Self::new(status, "what is wrong cannot be told"))
+    }
+
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -69,10 +92,9 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(&self)).into_response();
-        response.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
         response
     }
 }

@@ -80,6 +80,12 @@ impl SignIn {
         }
     }
 
+    /// Whether a request holds the token of programs.
+    pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|token| bearer::holds(token, headers).unwrap_or(false))
+    }
+
     /// Whether whoever runs on this machine may do everything: nothing else is configured, which
     /// only loopback allows.
     pub(super) fn is_open(&self) -> bool {
@@ -141,7 +147,8 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         known,
         peer,
         csrf,
-        by_browser,
+        // Whoever holds the token is a program, whatever it passes on.
+        by_browser: by_browser && known != Known::Token,
         done: None,
     };
 

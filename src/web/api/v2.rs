@@ -1,13 +1,16 @@
 //! Alertmanager's API v2, so that amtool, karma and Grafana's data source work against the bridge.
 //!
 //! The names and shapes are those of its own document, every required field included. Alerts
-//! come from mail alone: posting one is refused. An error is a JSON string, as Alertmanager's are.
+//! come from mail alone: posting one is refused. An error is a JSON string, as Alertmanager's are
+//! ([`in_its_words`]).
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
+    extract::Request,
     http::StatusCode,
+    middleware::Next,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -35,42 +38,31 @@ pub fn router() -> Router<Arc<Admin>> {
         .method_not_allowed_fallback(not_so)
 }
 
-async fn nothing() -> Failure {
-    Failure(StatusCode::NOT_FOUND, "there is nothing here".to_owned())
+/// Whatever refuses a request of this API says so in a JSON string: its clients read nothing else.
+pub async fn in_its_words(request: Request, next: Next) -> Response {
+    let is_ours = request.uri().path().starts_with("/api/v2/");
+    let response = next.run(request).await;
+    if !is_ours || !Problem::is_in(&response) {
+        return response;
+    }
+
+    let problem = Problem::from_response(response).await;
+    let status = match problem.status() {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        // Alertmanager's document has no other word for it.
+        StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => StatusCode::INTERNAL_SERVER_ERROR,
+        status => status,
+    };
+    (status, Json(problem.detail)).into_response()
 }
 
-async fn not_so() -> Failure {
+async fn nothing() -> Problem {
+    Problem::not_found("there is nothing here")
+}
+
+async fn not_so() -> Problem {
     let why = "alerts come from mail alone; this method is not allowed here";
-    Failure(StatusCode::METHOD_NOT_ALLOWED, why.to_owned())
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, why)
 }
 
-/// Why a request was not done.
-pub struct Failure(StatusCode, String);
-
-impl Failure {
-    fn bad(why: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, why.into())
-    }
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        let status = match problem.status() {
-            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-            // Alertmanager's document has no other word for it.
-            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-            status => status,
-        };
-        Self(status, problem.detail)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
-    }
-}
-
-type Answer<T> = Result<Json<T>, Failure>;
+type Answer<T> = Result<Json<T>, Problem>;

@@ -9,10 +9,10 @@ use axum::{Json, extract::State};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Answer, Failure, filter::Filter, status::Receiver};
+use super::{Answer, filter::Filter, status::Receiver};
 use crate::{
     delivery::sha256_hex,
-    label::{Labels, alert_name},
+    label::{self, Labels, alert_name},
     silence::{Silence, State as SilenceState},
     web::{
         Admin,
@@ -33,7 +33,7 @@ const OPEN_FOR: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
-    annotations: BTreeMap<&'static str, String>,
+    annotations: Labels,
     ends_at: Timestamp,
     fingerprint: String,
     receivers: Vec<Receiver>,
@@ -49,32 +49,48 @@ pub struct Alert {
 #[serde(rename_all = "camelCase")]
 struct Status {
     inhibited_by: [String; 0],
-    muted_by: [String; 0],
+    muted_by: Vec<String>,
     silenced_by: Vec<String>,
     state: &'static str,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Group {
     alerts: Vec<Alert>,
     labels: Labels,
     receiver: Receiver,
+    route_labels: Labels,
+}
+
+/// An alert, and all that a filter is held against: what changes from mail to mail is no label of
+/// the alert, since whoever silences an alert does so by its labels.
+struct Open {
+    alert: Alert,
+    labels: Labels,
 }
 
 pub async fn list(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec<Alert>> {
-    let alerts = open(&admin, &filter).await?;
-    Ok(Json(alerts))
+    let alerts = open(&admin, &filter).await?.into_iter();
+    Ok(Json(alerts.map(|open| open.alert).collect()))
 }
 
 /// By receiver and name of the alert.
 pub async fn groups(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec<Group>> {
     let mut groups: BTreeMap<(Receiver, String), Vec<Alert>> = BTreeMap::new();
-    for alert in open(&admin, &filter).await? {
+    let now = admin.clock.now();
+    for Open { alert, labels } in open(&admin, &filter).await? {
         let name = alert.labels.get("alertname").cloned().unwrap_or_default();
+        let muted = admin.workbench.reach(&labels, Some(now)).muted;
         let wanted = alert.receivers.iter().filter(|one| filter.wants(&one.name));
         for receiver in wanted {
-            let group = groups.entry((receiver.clone(), name.clone())).or_default();
-            group.push(alert.clone());
+            let muting = muted.iter().filter(|one| one.receiver == receiver.name);
+            let intervals = muting.flat_map(|one| one.intervals.iter().cloned());
+            let alert = alert.clone().muted_by(intervals.collect());
+            if filter.muted || alert.status.muted_by.is_empty() {
+                let group = groups.entry((receiver.clone(), name.clone())).or_default();
+                group.push(alert);
+            }
         }
     }
 
@@ -82,15 +98,15 @@ pub async fn groups(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<V
         alerts,
         labels: Labels::from([("alertname".into(), name)]),
         receiver,
+        route_labels: Labels::new(),
     };
 
     Ok(Json(groups.into_iter().map(group).collect()))
 }
 
-async fn open(admin: &Admin, filter: &Filter) -> Result<Vec<Alert>, Failure> {
+async fn open(admin: &Admin, filter: &Filter) -> Result<Vec<Open>, Problem> {
     let now = admin.clock.now();
-    let silences = admin.desk.silences(false, now, u32::MAX).await;
-    let mut silences = silences.map_err(|error| Failure::from(Problem::from(error)))?;
+    let mut silences = admin.desk.silences(false, now, u32::MAX).await?;
     silences.retain(|silence| silence.state(now) == SilenceState::Active);
 
     let query = IncidentQuery {
@@ -105,8 +121,8 @@ async fn open(admin: &Admin, filter: &Filter) -> Result<Vec<Alert>, Failure> {
     loop {
         let page = incidents::list(admin, &query, &walk).await?;
         let found = page.items.into_iter();
-        let found = found.map(|incident| alert(admin, incident, &silences, now));
-        alerts.extend(found.filter(|alert| fits(alert, filter)));
+        let found = found.map(|incident| opened(admin, incident, &silences, now));
+        alerts.extend(found.filter(|open| open.fits(filter)));
 
         walk.cursor = page.next;
         if walk.cursor.is_none() || alerts.len() >= MOST {
@@ -116,18 +132,32 @@ async fn open(admin: &Admin, filter: &Filter) -> Result<Vec<Alert>, Failure> {
     }
 }
 
-fn fits(alert: &Alert, filter: &Filter) -> bool {
-    let state = match alert.status.state {
-        "suppressed" => filter.silenced,
-        _ => filter.active,
-    };
-    state
-        && filter.fits(&alert.labels)
-        && (alert.receivers.is_empty() && filter.wants("")
-            || alert.receivers.iter().any(|one| filter.wants(&one.name)))
+impl Open {
+    fn fits(&self, filter: &Filter) -> bool {
+        let alert = &self.alert;
+        let state = match alert.status.state {
+            "suppressed" => filter.silenced,
+            _ => filter.active,
+        };
+        state
+            && filter.fits(&self.labels)
+            && (alert.receivers.is_empty() && filter.wants("")
+                || alert.receivers.iter().any(|one| filter.wants(&one.name)))
+    }
 }
 
-fn alert(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp) -> Alert {
+impl Alert {
+    /// Where mute intervals keep it from a receiver now.
+    fn muted_by(mut self, intervals: Vec<String>) -> Self {
+        if !intervals.is_empty() {
+            self.status.state = "suppressed";
+        }
+        self.status.muted_by = intervals;
+        self
+    }
+}
+
+fn opened(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp) -> Open {
     let covering = silences
         .iter()
         .filter(|one| one.covers(&incident.row.labels));
@@ -146,16 +176,23 @@ fn alert(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp
     labels.retain(|_, value| !value.is_empty());
     labels.insert("alertname".into(), alert_name(&labels).to_owned());
 
-    let summary = labels.get("summary").cloned();
-    let summary = summary.unwrap_or_else(|| title(&labels, &incident.row.incident_id));
+    let is_changing =
+        |name: &str| label::CHANGING.contains(&name) || matches!(name, "summary" | label::STAGE);
+    let (mut annotations, own): (Labels, Labels) = labels
+        .clone()
+        .into_iter()
+        .partition(|(name, _)| is_changing(name));
+    annotations
+        .entry("summary".into())
+        .or_insert_with(|| title(&labels, &incident.row.incident_id));
     let id = format!(
         "{}\n{}",
         incident.row.kind.as_str(),
         incident.row.incident_id
     );
 
-    Alert {
-        annotations: [("summary", summary)].into(),
+    let alert = Alert {
+        annotations,
         ends_at: now.saturating_add(OPEN_FOR).unwrap_or(now),
         fingerprint: sha256_hex(id.as_bytes())[..16].to_owned(),
         receivers: receivers
@@ -165,7 +202,7 @@ fn alert(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp
         starts_at: incident.row.opened_at,
         status: Status {
             inhibited_by: [],
-            muted_by: [],
+            muted_by: Vec::new(),
             state: if silenced_by.is_empty() {
                 "active"
             } else {
@@ -175,6 +212,7 @@ fn alert(admin: &Admin, incident: Incident, silences: &[Silence], now: Timestamp
         },
         updated_at: incident.row.changed_at,
         generator_url: labels.get("url").cloned().unwrap_or_default(),
-        labels,
-    }
+        labels: own,
+    };
+    Open { alert, labels }
 }

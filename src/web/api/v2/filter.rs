@@ -2,8 +2,10 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::Failure;
-use crate::label::{Labels, Matcher, Operator};
+use crate::{
+    label::{Labels, Matcher, Operator},
+    web::problem::Problem,
+};
 
 /// What a query asks for.
 pub struct Filter {
@@ -13,6 +15,10 @@ pub struct Filter {
     pub silenced: bool,
     pub inhibited: bool,
     pub unprocessed: bool,
+    pub muted: bool,
+    /// Of silences.
+    pub pending: bool,
+    pub expired: bool,
 }
 
 impl Filter {
@@ -30,9 +36,9 @@ impl Filter {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Filter {
-    type Rejection = Failure;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut filter = Self {
             matchers: Vec::new(),
             receiver: None,
@@ -40,6 +46,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Filter {
             silenced: true,
             inhibited: true,
             unprocessed: true,
+            muted: true,
+            pending: true,
+            expired: true,
         };
 
         let query = parts.uri.query().unwrap_or_default();
@@ -47,18 +56,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Filter {
             match &*name {
                 "filter" => {
                     let matchers = Matcher::parse_list(&value);
-                    let matchers = matchers.map_err(|error| Failure::bad(error.to_string()))?;
+                    let matchers = matchers.map_err(|error| Problem::bad(error.to_string()))?;
                     filter.matchers.extend(matchers);
                 }
                 "receiver" if !value.is_empty() => {
                     let matcher = Matcher::new("receiver", Operator::Matches, value.into_owned());
-                    let matcher = matcher.map_err(|error| Failure::bad(error.to_string()))?;
+                    let matcher = matcher.map_err(|error| Problem::bad(error.to_string()))?;
                     filter.receiver = Some(matcher);
                 }
                 "active" => filter.active = switch(&name, &value)?,
                 "silenced" => filter.silenced = switch(&name, &value)?,
                 "inhibited" => filter.inhibited = switch(&name, &value)?,
                 "unprocessed" => filter.unprocessed = switch(&name, &value)?,
+                "muted" => filter.muted = switch(&name, &value)?,
+                "pending" => filter.pending = switch(&name, &value)?,
+                "expired" => filter.expired = switch(&name, &value)?,
                 _ => {}
             }
         }
@@ -67,8 +79,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Filter {
     }
 }
 
-fn switch(name: &str, value: &str) -> Result<bool, Failure> {
+fn switch(name: &str, value: &str) -> Result<bool, Problem> {
     value
         .parse()
-        .map_err(|_| Failure::bad(format!("`{name}` is `{value}`: it must be true or false")))
+        .map_err(|_| Problem::bad(format!("`{name}` is `{value}`: it must be true or false")))
 }

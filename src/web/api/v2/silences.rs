@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Failure, filter::Filter};
+use super::{Answer, filter::Filter};
 use crate::{
     label::{Labels, Matcher, Operator},
     silence::SilenceId,
@@ -33,6 +35,7 @@ pub struct Gettable {
     ends_at: Timestamp,
     matchers: Vec<Condition>,
     starts_at: Timestamp,
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -79,30 +82,31 @@ pub(super) fn public_id(id: SilenceId) -> String {
 }
 
 /// The number, from a UUID of ours or as the bridge's own commands write it.
-fn number(id: &str) -> Result<SilenceId, Failure> {
+fn number(id: &str) -> Result<SilenceId, Problem> {
     let own = id.strip_prefix("00000000-0000-4000-8000-");
     let number = match own.filter(|digits| digits.len() == 12) {
         Some(digits) => SilenceId::from_str_radix(digits, 16).ok(),
         None => id.parse().ok(),
     };
-    number.ok_or_else(|| Failure(StatusCode::NOT_FOUND, format!("there is no silence {id}")))
+    number.ok_or_else(|| Problem::not_found(format!("there is no silence {id}")))
 }
 
 /// Those that are active first, then those yet to begin, then those that are over.
 pub async fn list(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec<Gettable>> {
     let now = admin.clock.now();
-    let failed = |error| Failure::from(Problem::from(error));
-    let mut found = admin
-        .desk
-        .silences(false, now, u32::MAX)
-        .await
-        .map_err(failed)?;
-    let over = admin.desk.silences(true, now, MOST_EXPIRED).await;
-    found.extend(over.map_err(failed)?);
+    let mut found = admin.desk.silences(false, now, u32::MAX).await?;
+    found.extend(admin.desk.silences(true, now, MOST_EXPIRED).await?);
 
     let found = found.into_iter().map(|silence| Silence::new(silence, now));
     let mut found: Vec<_> = found.map(gettable).collect();
-    found.retain(|silence| filter.fits(&labels(&silence.matchers)));
+    found.retain(|silence| {
+        let is_wanted = match silence.status.state {
+            SilenceState::Active => filter.active,
+            SilenceState::Pending => filter.pending,
+            SilenceState::Expired => filter.expired,
+        };
+        is_wanted && filter.fits(&labels(&silence.matchers))
+    });
     found.sort_by_key(|silence| match silence.status.state {
         SilenceState::Active => 0,
         SilenceState::Pending => 1,
@@ -121,7 +125,7 @@ pub async fn expire(
     State(admin): State<Arc<Admin>>,
     Allowed(who): Allowed,
     Path(id): Path<String>,
-) -> Result<(), Failure> {
+) -> Result<(), Problem> {
     silences::expire(&admin, &who, number(&id)?).await?;
     Ok(())
 }
@@ -140,7 +144,7 @@ pub async fn add(
 
     let matchers = posted.matchers.iter().map(Condition::text);
     let new = NewSilence {
-        matchers: matchers.collect(),
+        matchers: matchers.collect::<Result<_, _>>()?,
         starts_at: Some(posted.starts_at),
         ends_at: Some(posted.ends_at),
         author: Some(posted.created_by),
@@ -175,6 +179,7 @@ fn gettable(silence: Silence) -> Gettable {
         ends_at: silence.ends_at,
         matchers: matchers.map(|text| Condition::new(text)).collect(),
         starts_at: silence.starts_at,
+        annotations: BTreeMap::new(),
     }
 }
 
@@ -187,7 +192,8 @@ fn labels(matchers: &[Condition]) -> Labels {
 }
 
 impl Condition {
-    /// A comparison of numbers, which Alertmanager does not know, shows as an equal text.
+    /// A comparison of numbers, which Alertmanager does not know, shows as an equal text:
+    /// `sli_gap=">=20"`.
     fn new(text: &str) -> Self {
         let Ok(matcher) = Matcher::parse(text) else {
             return Self {
@@ -212,17 +218,38 @@ impl Condition {
         }
     }
 
-    /// As the bridge writes it.
-    fn text(&self) -> String {
+    /// As the bridge writes it. What shows as an equal text is the comparison again: whoever edits a
+    /// silence sends back what was shown.
+    fn text(&self) -> Result<String, Problem> {
+        if self.name.is_empty() {
+            return Err(Problem::bad("a matcher has no name"));
+        }
+        if let (false, true, Some(comparison)) = (self.is_regex, self.is_equal, self.comparison()) {
+            return Ok(comparison.to_string());
+        }
+
         let operator = match (self.is_regex, self.is_equal) {
             (false, true) => Operator::Equal,
             (false, false) => Operator::NotEqual,
             (true, true) => Operator::Matches,
             (true, false) => Operator::NotMatches,
         };
-        let value = self.value.replace('\\', "\\\\");
-        let value = value.replace('"', "\\\"").replace('\n', "\\n");
-        format!("{}{}\"{value}\"", self.name, operator.as_str())
+        Matcher::new(&self.name, operator, self.value.clone())
+            .map(|matcher| matcher.to_string())
+            .map_err(|error| Problem::bad(error.to_string()))
+    }
+
+    fn comparison(&self) -> Option<Matcher> {
+        let operators = [
+            Operator::GreaterOrEqual,
+            Operator::LessOrEqual,
+            Operator::Greater,
+            Operator::Less,
+        ];
+        operators.into_iter().find_map(|operator| {
+            let number = self.value.strip_prefix(operator.as_str())?;
+            Matcher::new(&self.name, operator, number.to_owned()).ok()
+        })
     }
 }
 
@@ -237,14 +264,38 @@ mod tests {
             "app_key!=\"a\\\"b\\\\c\"",
             "sli=~\"iframe.*|x\"",
             "metric!~\"a b\"",
+            "sli_gap>=20",
+            "sli_value<99.5",
+            "recurrence_28d>-1",
+            "window_seconds<=3600",
+            "\"größe in €\"=\"x\\ny\"",
+            "severity=\"> 5 apples\"",
         ] {
             let matcher = Matcher::parse(text).unwrap();
-            let again = Matcher::parse(&Condition::new(text).text()).unwrap();
+            let again = Matcher::parse(&Condition::new(text).text().unwrap()).unwrap();
             assert_eq!(
                 (matcher.name(), matcher.operator(), matcher.value()),
                 (again.name(), again.operator(), again.value())
             );
         }
+    }
+
+    #[test]
+    fn a_name_is_one_label_whatever_it_holds() {
+        let condition = |name: &str, is_regex, value: &str| Condition {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            is_regex,
+            is_equal: true,
+        };
+        for name in ["severity=\"x\", app_key", "a b", "a\"b", "{a}", "a,b"] {
+            let text = condition(name, false, "y").text().unwrap();
+            let matchers = Matcher::parse_list(&text).unwrap();
+            assert_eq!(matchers.len(), 1, "{text}");
+            assert_eq!(matchers[0].name(), name);
+        }
+        assert!(condition("", false, "y").text().is_err());
+        assert!(condition("a", true, "(").text().is_err());
     }
 
     #[test]

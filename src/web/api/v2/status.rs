@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::web::Admin;
+use crate::{
+    label::{Matcher, Operator},
+    web::Admin,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,13 +78,10 @@ pub async fn status(State(admin): State<Arc<Admin>>) -> Json<Status> {
     })
 }
 
-/// A route as Alertmanager writes it. Comparisons of numbers it does not know are left out.
+/// A route as Alertmanager writes it, whose tools would otherwise take none of it.
 fn route(route: &Value) -> Value {
     let matchers = route["matchers"].as_array().into_iter().flatten();
-    let known = matchers.filter(|matcher| {
-        let text = matcher.as_str().unwrap_or_default();
-        !text.contains(['<', '>']) || text.contains('"')
-    });
+    let known = matchers.filter_map(|matcher| matcher.as_str().map(known));
     let below = route["routes"].as_array().into_iter().flatten();
 
     json!({
@@ -90,6 +90,34 @@ fn route(route: &Value) -> Value {
         "continue": route["continue"],
         "routes": below.map(self::route).collect::<Vec<_>>(),
     })
+}
+
+/// A matcher that Alertmanager knows. Of a comparison of numbers that is what all its numbers have
+/// in common: there is a value.
+fn known(text: &str) -> String {
+    let Ok(matcher) = Matcher::parse(text) else {
+        return text.to_owned();
+    };
+    let (operator, value) = match matcher.operator() {
+        operator @ (Operator::Equal | Operator::NotEqual) => (operator, matcher.value().to_owned()),
+        operator @ (Operator::Matches | Operator::NotMatches) => {
+            (operator, named_as_in_go(matcher.value()))
+        }
+        _ => (Operator::Matches, ".+".to_owned()),
+    };
+    let known = Matcher::new(matcher.name(), operator, value);
+    known.map_or_else(|_| text.to_owned(), |known| known.to_string())
+}
+
+/// Before 1.22, Go knows one notation alone for the name of a group.
+fn named_as_in_go(regex: &str) -> String {
+    let mut parts = regex.split("(?<");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out += if out.ends_with('\\') { "(?<" } else { "(?P<" };
+        out += part;
+    }
+    out
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -114,4 +142,22 @@ fn names(admin: &Admin) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = integrations.map(|one| one.receiver).collect();
     collect(&admin.workbench.routes(), &mut names);
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matcher_is_one_that_alertmanager_knows() {
+        for (ours, theirs) in [
+            ("severity=\"critical\"", "severity=\"critical\""),
+            ("sli_gap>=20", "sli_gap=~\".+\""),
+            ("app=~\"(?<team>a|b)-x\"", "app=~\"(?P<team>a|b)-x\""),
+            ("app!~\"\\\\(?<x\"", "app!~\"\\\\(?<x\""),
+            ("app=\"a<b\"", "app=\"a<b\""),
+        ] {
+            assert_eq!(known(ours), theirs);
+        }
+    }
 }
