@@ -13,6 +13,7 @@ mod duration;
 pub mod expression;
 pub mod host;
 mod nearest;
+pub mod network;
 pub mod networks;
 pub mod oidc;
 mod secret;
