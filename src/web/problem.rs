@@ -1,13 +1,13 @@
 //! What a request is told that cannot be done: problem details (RFC 9457).
 
 use axum::{
-    Json,
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::json::Json;
 use crate::{store::StoreError, telemetry};
 
 /// Why a request was not done.

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, get},
 };
 
-use crate::web::{Admin, problem::Problem};
+use crate::web::{Admin, json::Json, problem::Problem};
 
 mod alerts;
 mod filter;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::{
     web::{
         Admin,
         ask::{Body, Path},
+        json::Json,
         problem::Problem,
         views::silences::{self, NewSilence, Silence, SilenceState},
         who::Operator as Allowed,

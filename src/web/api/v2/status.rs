@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::web::Admin;
+use crate::web::{Admin, json::Json};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
