@@ -16,6 +16,7 @@ mod nearest;
 pub mod network;
 pub mod networks;
 pub mod oidc;
+pub mod placeholder;
 mod secret;
 pub mod users;
 
