@@ -25,6 +25,8 @@ mod domain;
 mod freshness;
 mod key;
 mod mail;
+mod places;
+mod questions;
 mod reading;
 mod results;
 mod settings;

@@ -242,7 +242,9 @@ impl Config {
             Some((config, rules, profiles)) if found.0.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
-                    warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
+                    let (exposed, unfilled) = (exposed::files(&tree), exposed::placeholders(&tree));
+                    let files = exposed.iter().chain(&unfilled);
+                    warnings.extend(files.map(ToString::to_string));
                 }
                 let warnings = placed(warnings);
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);

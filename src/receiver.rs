@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
     incident::page_of,
-    message::sender,
+    message::{hidden::escaped, sender},
     settings::{
         self, Problem,
         bounds::{self, DAY},
@@ -221,6 +221,18 @@ pub enum Body {
     Json(Value),
     Text(String),
     Mail(Mail),
+}
+
+impl Body {
+    /// The text that is sent, and that a signature is made of.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Empty => Cow::Borrowed(""),
+            Self::Json(json) => Cow::Owned(escaped(json.to_string())),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Mail(mail) => Cow::Borrowed(&mail.text),
+        }
+    }
 }
 
 /// The content for a mail server; its headers are the request's.

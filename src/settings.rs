@@ -13,8 +13,10 @@ mod duration;
 pub mod expression;
 pub mod host;
 mod nearest;
+pub mod network;
 pub mod networks;
 pub mod oidc;
+pub mod placeholder;
 mod secret;
 pub mod users;
 

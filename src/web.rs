@@ -15,7 +15,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{Extension, Request, State},
     http::{StatusCode, header},
@@ -53,6 +53,7 @@ pub mod api;
 pub mod ask;
 mod form;
 mod guard;
+mod json;
 pub mod list;
 pub mod live;
 mod pages;
@@ -67,6 +68,7 @@ pub mod workbench;
 use access::{Peer, Secure};
 pub use guard::Hosts;
 use guard::Stranger;
+use json::Json;
 use live::Live;
 use problem::Problem;
 use sign_in::{Bearing, SignIn};

@@ -14,8 +14,6 @@ use mail_auth::{
     },
 };
 
-use futures_util::future::{join, join_all};
-
 use super::{
     Finding,
     arrival::{self, Body},
@@ -23,6 +21,7 @@ use super::{
     domain::is_name,
     freshness::Freshness,
     mail::Mail,
+    questions::Questions,
     results,
     tags::Tags,
 };
@@ -42,7 +41,7 @@ struct Chain<'a> {
 pub async fn examine(
     mail: &Mail<'_>,
     sealers: &[String],
-    dns: &Dns,
+    questions: &Questions<'_>,
     freshness: &Freshness,
 ) -> Finding {
     let mut chain = match Chain::of(mail) {
@@ -87,7 +86,7 @@ pub async fn examine(
         return Finding::Refuted(format!("ARC: {fault}"));
     }
 
-    let keys = match chain.keys(first_named, dns).await {
+    let keys = match chain.keys(first_named, questions).await {
         Ok(keys) => keys,
         Err(NoKey::Trouble(why)) => {
             return Finding::Trouble(format!("ARC: a key cannot be looked up: {why}"));
@@ -99,7 +98,7 @@ pub async fn examine(
         }
     };
 
-    match chain.verify(mail, dns, keys).await {
+    match chain.verify(mail, questions.dns, keys).await {
         DkimResult::Pass => {
             let by = &chain.seals[witness].header;
             let how = format!(
@@ -203,28 +202,35 @@ impl<'a> Chain<'a> {
             .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
     }
 
-    /// The keys that the chain needs. DNS failures only count at the named domains: a stranger
-    /// chose the others.
-    async fn keys(&self, first_named: usize, dns: &Dns) -> Result<Keys, NoKey> {
-        let of_strangers = self.names().take(first_named).map(async |(name, _)| {
-            let key = dns.strangers_key(&name).await.map_err(|why| match why {
-                NoKey::Unfit(why) | NoKey::Trouble(why) => {
-                    NoKey::Unfit(format!("a seal that is not named is by {why}"))
-                }
-            })?;
-            Ok((format!("{name}.").into(), key))
-        });
+    /// The keys that the chain needs. DNS failures only count at the named domains, which are asked
+    /// first: a stranger chose the others.
+    async fn keys(&self, first_named: usize, questions: &Questions<'_>) -> Result<Keys, NoKey> {
+        let mut keys = Keys::new();
 
-        let of_named = self.names().skip(first_named).map(async |(name, domain)| {
-            let key = dns.key(&name, domain).await.map_err(|why| match why {
-                NoKey::Unfit(why) => NoKey::Unfit(format!("a seal is by {why}")),
-                trouble @ NoKey::Trouble(_) => trouble,
-            })?;
-            Ok((format!("{name}.").into(), key))
-        });
+        for (name, domain) in self.names().skip(first_named) {
+            let key = questions
+                .key(&name, domain)
+                .await
+                .map_err(|why| match why {
+                    NoKey::Unfit(why) => NoKey::Unfit(format!("a seal is by {why}")),
+                    trouble @ NoKey::Trouble(_) => trouble,
+                })?;
+            keys.insert(format!("{name}.").into(), key);
+        }
 
-        let (of_named, of_strangers) = join(join_all(of_named), join_all(of_strangers)).await;
-        of_named.into_iter().chain(of_strangers).collect()
+        for (name, _) in self.names().take(first_named) {
+            let key = questions
+                .strangers_key(&name)
+                .await
+                .map_err(|why| match why {
+                    NoKey::Unfit(why) | NoKey::Trouble(why) => {
+                        NoKey::Unfit(format!("a seal that is not named is by {why}"))
+                    }
+                })?;
+            keys.insert(format!("{name}.").into(), key);
+        }
+
+        Ok(keys)
     }
 
     /// The latest instance from `first` on that says dkim=pass for the domain, and its selector if

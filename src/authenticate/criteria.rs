@@ -2,16 +2,14 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
-
 use super::{
     NoResolver, Settings, arc, arrival, arrival::Host, dkim, dns::Dns, domain::is_registrable,
-    freshness::Freshness, mail::Mail,
+    freshness::Freshness, mail::Mail, questions::Questions,
 };
 use crate::message::{Authenticity, Evidence, Verdict, sender};
 
-/// The time limit for judging a mail. What is not known by then is [`Verdict::TempError`] if the
-/// domain is unreachable.
+/// The time limit for judging a mail, beside its wait for [`Questions`]. What is not known by then
+/// is [`Verdict::TempError`] if the domain is unreachable.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// The rules for one kind of mail.
@@ -113,7 +111,9 @@ impl Criteria {
     }
 
     pub(super) async fn judge(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
-        if let Ok(authenticity) = timeout(BOUND, self.weigh(mail, hosts)).await {
+        let questions = Questions::of(mail.message, &self.dns);
+        let weighed = self.weigh(mail, hosts, &questions);
+        if let Some(authenticity) = questions.within(BOUND, weighed).await {
             return authenticity;
         }
 
@@ -131,16 +131,21 @@ impl Criteria {
     }
 
     /// Examines one kind of evidence after the other, until one proves the mail.
-    async fn weigh(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
+    async fn weigh(
+        &self,
+        mail: &Mail<'_>,
+        hosts: &[&Host],
+        questions: &Questions<'_>,
+    ) -> Authenticity {
         let mut said = Vec::new();
         let mut verdict = Verdict::None;
 
         for evidence in &self.require {
             let finding = match evidence {
-                Evidence::Dkim => dkim::examine(mail, &self.dns, &self.freshness).await,
+                Evidence::Dkim => dkim::examine(mail, questions, &self.freshness).await,
                 Evidence::AuthenticationResults => arrival::examine(mail, hosts, &self.freshness),
                 Evidence::Arc => {
-                    arc::examine(mail, &self.sealers, &self.dns, &self.freshness).await
+                    arc::examine(mail, &self.sealers, questions, &self.freshness).await
                 }
             };
             let (of_this, sentence) = match finding {

@@ -17,11 +17,12 @@ use super::{
     dns::{Dns, Keys, NoKey},
     freshness::Freshness,
     mail::Mail,
+    questions::Questions,
     signature::{Signature, key_name},
 };
 
 /// Looks for a signature of the domain that verifies.
-pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Finding {
+pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Freshness) -> Finding {
     if mail.signatures.is_empty() {
         let domain = mail.domain;
         return match (mail.signed, mail.unreadable) {
@@ -54,7 +55,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
             continue;
         }
         let name = key_name(&signature.tags);
-        let key = match dns.key(&name, mail.domain).await {
+        let key = match questions.key(&name, mail.domain).await {
             Ok(key) => key,
             Err(NoKey::Unfit(why)) => {
                 refuted.push(format!("{of} is by {why}"));
@@ -70,7 +71,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
         match verify(
             mail,
             signature,
-            dns,
+            questions.dns,
             Keys::from([(format!("{name}.").into(), key)]),
         )
         .await

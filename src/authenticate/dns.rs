@@ -5,8 +5,8 @@
 //! nobody answers for earns him nothing while the domain it is to speak for can be reached. Trouble
 //! counts where that domain is silent too, or where a key has been found at the very name before.
 //!
-//! Questions that strangers make up wait for a place. Those for a key that has been found before
-//! never do.
+//! Questions that strangers make up wait for a place (see [`super::places`]). Those for a key
+//! that has been found before never do.
 
 use std::{
     borrow::Borrow,
@@ -38,7 +38,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{key, settings::address};
+use super::{key, places::Places, settings::address};
 
 /// How long a name server has to answer before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -66,11 +66,14 @@ const REACH_KEPT: Duration = Duration::from_secs(2);
 /// How long it is remembered where a key was found.
 const FOUND_KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// The number of concurrent queries for names at the configured domains without a known key.
-const NEW: usize = 32;
+/// The number of concurrent queries for the keys of one ingress' mail at the configured domains.
+const NEW: usize = 64;
 
-/// The number of concurrent queries for any other name that a stranger chose.
-const STRANGERS: usize = 8;
+/// The same for any other name that a stranger chose.
+const STRANGERS: usize = 16;
+
+/// The number of concurrent queries for SPF, whose names strangers choose: it proves nothing.
+const SPF: usize = 8;
 
 /// There is no name server to ask.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +101,11 @@ pub struct Dns {
     last_found: Cache<Box<str>, Box<str>>,
     /// Whether a domain answers.
     reached: Cache<Box<str>, Arc<OnceCell<bool>>>,
-    new: Semaphore,
-    strangers: Semaphore,
+    /// For keys at the configured domains that are not known.
+    pub(super) places: Places,
+    /// For keys at other names.
+    pub(super) strangers: Places,
+    spf: Semaphore,
 }
 
 /// The configured domain, or none for a stranger's name, and the name of the key.
@@ -170,8 +176,9 @@ impl Dns {
                 .max_capacity(KEPT)
                 .time_to_live(REACH_KEPT)
                 .build(),
-            new: Semaphore::new(NEW),
-            strangers: Semaphore::new(STRANGERS),
+            places: Places::new(NEW),
+            strangers: Places::new(STRANGERS),
+            spf: Semaphore::new(SPF),
         })
     }
 
@@ -184,7 +191,6 @@ impl Dns {
     /// The key at a name that a stranger chose: any failure is the stranger's problem.
     pub async fn strangers_key(&self, name: &str) -> Result<Arc<DomainKey>, NoKey> {
         let asked = async {
-            let _place = self.strangers.acquire().await.ok();
             match self.ask(name).await {
                 Heard::Records(records, until) => answer(&records, until, name),
                 Heard::Silence(why) => unanswered(NoKey::Unfit(format!(
@@ -195,6 +201,20 @@ impl Dns {
         self.kept("", name, asked).await
     }
 
+    /// Whether a question needs no place: the answer is cached, or a key was found there before.
+    /// `domain` is empty for a stranger's name.
+    pub fn knows(&self, name: &str, domain: &str) -> bool {
+        let found_before = !domain.is_empty() && self.found.contains_key(name);
+        found_before
+            || self
+                .answers
+                .get(&question(domain, name))
+                .is_some_and(|cell| {
+                    cell.get()
+                        .is_some_and(|answer| Instant::now() < answer.until)
+                })
+    }
+
     /// Concurrent queries for the same name share one look-up.
     async fn kept(
         &self,
@@ -202,33 +222,23 @@ impl Dns {
         name: &str,
         asked: impl Future<Output = Answer>,
     ) -> Result<Arc<DomainKey>, NoKey> {
-        let place: Question = (
-            domain.to_ascii_lowercase().into(),
-            name.to_ascii_lowercase().into(),
-        );
-
-        let known = self.answers.get(&place);
+        let question = question(domain, name);
+        let known = self.answers.get(&question);
 
         if known.as_ref().is_some_and(|cell| {
             cell.get()
                 .is_some_and(|answer| answer.until <= Instant::now())
         }) {
-            self.answers.invalidate(&place);
+            self.answers.invalidate(&question);
         }
 
-        let cell = self.answers.get_with(place, Arc::default);
+        let cell = self.answers.get_with(question, Arc::default);
 
         cell.get_or_init(|| asked).await.key.clone()
     }
 
     async fn ask_for_key(&self, name: &str, domain: &str) -> Answer {
         let found_before = self.found.contains_key(name);
-        let _place = if found_before {
-            None
-        } else {
-            self.new.acquire().await.ok()
-        };
-
         let mut heard = self.ask(name).await;
 
         // An answer may be lost, and this mail may be genuine.
@@ -328,12 +338,19 @@ impl Dns {
 
     /// The SPF result: a stranger chooses the names.
     pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
-        let _place = self.strangers.acquire().await.ok();
+        let _place = self.spf.acquire().await.ok();
         self.authenticator
             .verify_spf(Parameters::new(of))
             .await
             .result()
     }
+}
+
+fn question(domain: &str, name: &str) -> Question {
+    (
+        domain.to_ascii_lowercase().into(),
+        name.to_ascii_lowercase().into(),
+    )
 }
 
 fn answer(records: &[Vec<u8>], until: Option<Instant>, name: &str) -> Answer {

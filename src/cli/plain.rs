@@ -1,10 +1,10 @@
 //! Text from others, made safe to show on a terminal.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::message::hidden::is_hidden;
+use crate::message::hidden::{escaped, is_hidden};
 
 /// The text without hidden characters, each shown as an escape (`\u{1b}`, `\n`): a mail must not
 /// move the cursor, forge a line of output or show what is not there.
@@ -40,27 +40,6 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
 /// Like [`json`], on several lines.
 pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(value).map(escaped)
-}
-
-/// JSON whose texts contain hidden characters only as escapes such as `\u202e`. Outside texts, JSON
-/// has none but line feeds.
-fn escaped(json: String) -> String {
-    let is_raw = |c: char| c != '\n' && is_hidden(c);
-    if !json.contains(is_raw) {
-        return json;
-    }
-
-    json.chars()
-        .fold(String::with_capacity(json.len() + 64), |mut safe, c| {
-            if is_raw(c) {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(safe, "\\u{unit:04x}");
-                }
-            } else {
-                safe.push(c);
-            }
-            safe
-        })
 }
 
 #[cfg(test)]

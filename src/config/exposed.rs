@@ -1,4 +1,5 @@
-//! What others can reach, and need not: reported at the start and by `check`.
+//! What others can reach, and need not, and what nobody has filled in: reported at the start and by
+//! `check`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -6,7 +7,9 @@ use std::{
 };
 
 use super::{Config, values, yaml::Node};
-use crate::settings::Problem;
+use secrecy::ExposeSecret as _;
+
+use crate::settings::{Problem, Secret, placeholder::is_placeholder};
 
 /// Keys ending in `_file` whose files anybody may read.
 const PUBLIC: [&str; 3] = ["ca_file", "cert_file", "schema_file"];
@@ -90,5 +93,24 @@ pub fn files(tree: &Node) -> Vec<Problem> {
     values::files(tree)
         .into_iter()
         .filter_map(exposed)
+        .collect()
+}
+
+/// The secrets' files that still hold what an example had in the secret's place.
+pub fn placeholders(tree: &Node) -> Vec<Problem> {
+    let unfilled = |(key, path): (String, String)| {
+        let secret = Secret::File(path.clone().into()).read().ok()?;
+        is_placeholder(secret.expose_secret()).then(|| {
+            Problem::new(
+                &key,
+                format!("the file {path} holds a placeholder and not the secret"),
+                "put the secret itself there",
+            )
+        })
+    };
+
+    values::files(tree)
+        .into_iter()
+        .filter_map(unfilled)
         .collect()
 }

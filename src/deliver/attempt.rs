@@ -256,7 +256,7 @@ async fn sent(
         Err(error @ RenderError::Impossible(_)) => {
             return Verdict::Permanent {
                 reason: FailureReason::Configuration,
-                detail: keys.scrub(&error.to_string()),
+                detail: keys.shown(&error.to_string()),
             };
         }
         Err(error) => return unusable(error.to_string()),

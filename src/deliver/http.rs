@@ -1,6 +1,6 @@
 //! Sending requests, and what can go wrong with them. No retry, no redirect, no secret in an error.
 
-use std::{collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
 
 use reqwest::{Method, header::CONTENT_TYPE};
 
@@ -150,23 +150,14 @@ impl Client {
             builder = builder.header(name.as_ref(), value.as_bytes());
         }
 
-        builder = match request.body {
-            Body::Empty => builder,
-            Body::Json(json) => {
-                let builder = if request
-                    .headers
-                    .iter()
-                    .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-                {
-                    builder
-                } else {
-                    builder.header(CONTENT_TYPE, "application/json")
-                };
-                builder.body(json.to_string())
-            }
-            Body::Text(text) => builder.body(text),
-            Body::Mail(mail) => builder.body(mail.text),
-        };
+        let is_typed =
+            |(name, _): &(Cow<'_, str>, String)| name.eq_ignore_ascii_case("content-type");
+        if matches!(request.body, Body::Json(_)) && !request.headers.iter().any(is_typed) {
+            builder = builder.header(CONTENT_TYPE, "application/json");
+        }
+        if !matches!(request.body, Body::Empty) {
+            builder = builder.body(request.body.text().into_owned());
+        }
 
         let mut response = builder.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
@@ -197,13 +188,7 @@ impl Client {
     }
 
     fn print(&self, body: &Body) -> Result<Reply, Failure> {
-        let line = match body {
-            Body::Empty => String::new(),
-            Body::Json(json) => json.to_string(),
-            Body::Text(text) => text.clone(),
-            Body::Mail(mail) => mail.text.clone(),
-        };
-
+        let line = body.text();
         let printed = if self.on_stderr {
             writeln!(std::io::stderr(), "{line}")
         } else {

@@ -259,7 +259,8 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     }
 }
 
-/// The verdict without any credential, whatever the receiver echoed.
+/// The verdict without any credential, whatever the receiver echoed. A receipt is the vendor's own
+/// number, which the end must name as it is: nothing brief is hidden in it.
 pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
     match verdict {
         Verdict::Retry {
@@ -268,19 +269,19 @@ pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
             after,
         } => Verdict::Retry {
             reason,
-            detail: keys.scrub(&detail),
+            detail: keys.shown(&detail),
             after,
         },
         Verdict::Permanent { reason, detail } => Verdict::Permanent {
             reason,
-            detail: keys.scrub(&detail),
+            detail: keys.shown(&detail),
         },
         Verdict::Delivered { receipt } => Verdict::Delivered {
             receipt: receipt.map(|receipt| keys.scrub(&receipt)),
         },
         Verdict::Partly { next, detail } => Verdict::Partly {
             next,
-            detail: keys.scrub(&detail),
+            detail: keys.shown(&detail),
         },
         Verdict::Accepted { .. } | Verdict::NotYet => verdict,
     }

@@ -7,18 +7,18 @@ use crate::{
 };
 
 impl Client {
-    /// The answer to a request that changes nothing, or why there is none. Neither shows the keys,
-    /// which a vendor may echo.
+    /// The answer to a request that changes nothing, with the keys that what is said of it must not
+    /// show, or why there is none. A vendor may echo them.
     pub async fn probe(
         &self,
         target: &Target,
         request: Request,
         keys: Keys,
-    ) -> Result<Reply, String> {
+    ) -> Result<(Reply, Keys), String> {
         let keys = keys.hiding(self.hidden(&request));
         match self.send(target, request).await {
-            Ok(reply) => Ok(scrubbed_reply(reply, &keys)),
-            Err(failure) => Err(keys.scrub(&failure.detail)),
+            Ok(reply) => Ok((scrubbed_reply(reply, &keys), keys)),
+            Err(failure) => Err(keys.shown(&failure.detail)),
         }
     }
 }

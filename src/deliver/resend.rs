@@ -170,9 +170,11 @@ impl Deliverer {
             .hiding(terms.client.hidden(&request))
             .hiding(terms.receivers.given(target));
         match terms.client.send(target, request).await {
-            Err(failure) => Err(keys.scrub(&failure.detail)),
+            Err(failure) => Err(keys.shown(&failure.detail)),
             Ok(reply) => match receiver.judge(first, &next::scrubbed_reply(reply, &keys)) {
-                Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => Err(detail),
+                Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => {
+                    Err(keys.shown(&detail))
+                }
                 _ => Ok(()),
             },
         }

@@ -34,7 +34,6 @@ mod capacity;
 mod crowd;
 mod descriptors;
 pub mod http;
-mod network;
 mod place;
 mod stream;
 
@@ -44,7 +43,6 @@ pub use self::{
     capacity::Capacity,
     crowd::TooMany,
     descriptors::raise_limit,
-    network::{NETWORKS_OF_A_SITE, Network, Site},
     place::{Patience, Place},
     stream::Stream,
 };

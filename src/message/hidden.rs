@@ -1,6 +1,8 @@
 //! Characters that a mail may contain and that must not be shown raw: they move a terminal's
-//! cursor, change the direction of writing, or are invisible. One rule for commands, logs and
-//! pages.
+//! cursor, change the direction of writing, or are invisible. One rule for commands, logs, pages and
+//! all JSON that leaves.
+
+use std::fmt::Write as _;
 
 /// Whether a character is invisible, or changes how its neighbours are shown: controls (C0 with
 /// ANSI's escape, C1), line and paragraph separators, and what Unicode calls default ignorable
@@ -16,9 +18,59 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// JSON whose texts contain hidden characters only as escapes such as `\u202e`: to a reader it is
+/// the same value, and a terminal that it is printed on obeys nothing. Outside texts, JSON has none
+/// but line feeds.
+pub fn escaped(json: String) -> String {
+    let is_raw = |c: char| c != '\n' && is_hidden(c);
+    // What is below is hidden in no text: serde_json has escaped it.
+    let is_plain = json.bytes().all(|byte| byte < 0x7F);
+    if is_plain || !json.contains(is_raw) {
+        return json;
+    }
+
+    let mut safe = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if is_raw(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+
+    safe
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_hidden;
+    use serde_json::{Value, json};
+
+    use super::{escaped, is_hidden};
+
+    /// Every hidden character, alone, in a name and between others.
+    #[test]
+    fn json_is_the_same_value_and_holds_no_hidden_character_raw() {
+        let hidden: Vec<char> = ('\0'..=char::MAX).filter(|c| is_hidden(*c)).collect();
+        assert!(hidden.len() > 4_000, "{}", hidden.len());
+        for c in hidden {
+            let value =
+                json!({ format!("a{c}"): [c.to_string(), format!("é{c}\"{c}日"), 1, null] });
+            for json in [
+                value.to_string(),
+                serde_json::to_string_pretty(&value).unwrap(),
+            ] {
+                let safe = escaped(json);
+                let is_raw = |c: char| c != '\n' && is_hidden(c);
+                assert!(!safe.contains(is_raw), "{c:?}: {safe}");
+                assert_eq!(serde_json::from_str::<Value>(&safe).unwrap(), value);
+            }
+        }
+        for plain in ["{\n  \"a\": \"b\"\n}", "\"é日🚒\""] {
+            assert_eq!(escaped(plain.to_owned()), plain);
+        }
+    }
 
     #[test]
     fn what_is_not_seen_or_changes_what_is_seen_is_hidden_and_what_people_write_is_not() {

@@ -13,7 +13,8 @@ use crate::{
 impl Rules {
     /// A change updates the alert of every notified receiver that supports it, and is a new page
     /// for the others if the severity rose. A rise also goes, by the present routes, to receivers
-    /// that were not notified yet. It replaces what a mute holds.
+    /// that were not notified yet. It replaces what a mute holds, which stays owed to its receiver
+    /// wherever the routes lead now.
     pub(super) fn tell_of_change(
         &self,
         state: State,
@@ -36,10 +37,10 @@ impl Rules {
 
         let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
         if memory.told.is_empty() {
-            let decision = self.tell(Outcome::Changed, state, page, memory, now);
+            let decision = self.tell(Outcome::Changed, state, page.clone(), memory, now);
             return Decision {
                 supersedes: true,
-                ..decision
+                ..self.still_owing(decision, &page, memory, now)
             };
         }
 
@@ -67,7 +68,7 @@ impl Rules {
         }
 
         let mut deliveries = self.to_those_told(&update, bound, memory, now);
-        let anew = self.tell(Outcome::Changed, state, page, memory, now);
+        let anew = self.tell(Outcome::Changed, state, page.clone(), memory, now);
         let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
         let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
         let others = anew.deliveries.into_iter().filter(|delivery| {
@@ -76,7 +77,7 @@ impl Rules {
 
         deliveries.extend(others);
 
-        Decision {
+        let decision = Decision {
             reason: match difference {
                 Some(difference) => Some(and(&difference, anew.reason.as_deref())),
                 None => anew.reason,
@@ -91,7 +92,56 @@ impl Rules {
             applied: true,
             silencing: Silencing::Over,
             ..Decision::nothing(Outcome::Changed, "", anew.labels)
+        };
+
+        if bound {
+            // What is held is proven, and stays as it is.
+            return decision;
         }
+
+        self.still_owing(decision, &page, memory, now)
+    }
+
+    /// The decision with the page for everybody whose earlier one is held, and whom nothing else
+    /// tells: at the end of the mute, of the incident as it is now.
+    fn still_owing(
+        &self,
+        mut decision: Decision,
+        page: &Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        for held in &memory.held {
+            let Target { receiver, .. } = &held.target;
+            let owed = self.receivers.owed(receiver, page, held.held_until, now);
+            let is_told = |delivery: &NewDelivery| delivery.target == held.target;
+            let (false, Some(owed)) = (
+                decision.deliveries.iter().any(is_told),
+                owed.into_iter().find(is_told),
+            ) else {
+                continue;
+            };
+
+            let until = held
+                .held_until
+                .map_or_else(String::new, |at| format!(" until {at}"));
+            let stays = format!("still held for {receiver}{until}");
+            decision.reason = Some(match decision.reason {
+                Some(reason) => and(&reason, Some(&stays)),
+                None => stays,
+            });
+            decision.deliveries.push(NewDelivery {
+                alias: held.alias.clone(),
+                ..owed
+            });
+            decision.outcome = Outcome::Changed;
+            decision.state = decision.state.map(|state| State {
+                untold: false,
+                ..state
+            });
+        }
+
+        decision
     }
 
     /// The change, for the receivers that were notified; one that is `bound` updates none of their

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod ends;
+mod held;
 mod model;
 mod nights;
 mod profiles;

@@ -121,6 +121,7 @@ impl Alertmanager {
             base: site.base(
                 "url",
                 &settings.url,
+                None,
                 &["/api/v2/alerts", "/api/v1/alerts", "/api/v2", "/api/v1"],
             )?,
             authorization,

@@ -83,6 +83,13 @@ const ENDINGS: [&str; 10] = [
     "_revoked",
 ];
 
+/// Whether a reply may be judged by this word, which is in lower case.
+pub fn reads(word: &str) -> bool {
+    [&FLAGS[..], &STATES, &ERRORS, &FAILED, &DONE, &NONE]
+        .iter()
+        .any(|words| words.contains(&word))
+}
+
 /// The verdict on an endpoint whose reply may be anything.
 pub fn judge(reply: &Reply) -> Verdict {
     match status::verdict(reply) {

@@ -26,6 +26,8 @@ pub struct Texts {
     by_file: BTreeMap<PathBuf, SecretString>,
     /// Texts that must not be shown: see [`credential::telling`].
     telling: Vec<SecretString>,
+    /// Texts that must not be shown as words of their own: see [`credential::brief`].
+    brief: Vec<SecretString>,
 }
 
 impl Keys {
@@ -69,12 +71,25 @@ impl Keys {
         }
     }
 
-    /// The text without any credential, and without the telling parts of one that is an address.
+    /// The text without any credential, and without the telling parts of one that is an address:
+    /// what is judged, and may be shown once it is [`Keys::shown`].
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
             Self::Read(texts) => texts.telling.iter().fold(text.to_owned(), |text, part| {
                 text.replace(part.expose_secret(), "<secret>")
+            }),
+        }
+    }
+
+    /// The text without any part of a credential, the briefest too: what may be shown. It is not to
+    /// be judged any more.
+    pub fn shown(&self, text: &str) -> String {
+        let scrubbed = self.scrub(text);
+        match self {
+            Self::Hidden => scrubbed,
+            Self::Read(texts) => texts.brief.iter().fold(scrubbed, |text, part| {
+                credential::without(&text, part.expose_secret())
             }),
         }
     }
@@ -87,13 +102,13 @@ impl Keys {
 
 impl Texts {
     fn hide(&mut self, secret: &str) {
-        self.telling.extend(
-            credential::telling(secret)
-                .into_iter()
-                .map(SecretString::from),
-        );
-        // A part of another text is replaced after it.
-        self.telling
-            .sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
+        for (known, parts) in [
+            (&mut self.telling, credential::telling(secret)),
+            (&mut self.brief, credential::brief(secret)),
+        ] {
+            known.extend(parts.into_iter().map(SecretString::from));
+            // A part of another text is replaced after it.
+            known.sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
+        }
     }
 }

@@ -182,6 +182,7 @@ impl Opsgenie {
         let base = site.base(
             "api_url",
             settings.api_url.as_deref().unwrap_or(base),
+            Some(base),
             &["/v2/alerts", "/v2"],
         );
 

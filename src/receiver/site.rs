@@ -197,11 +197,13 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The base of an API, whose paths may have been copied along with it.
+    /// The base of an API, whose paths may have been copied along with it. `vendors` is the whole
+    /// base where the vendor itself serves the API.
     pub(super) fn base(
         &mut self,
         field: &'static str,
         text: &str,
+        vendors: Option<&str>,
         paths: &[&str],
     ) -> Option<Address> {
         let mut base = text.trim().trim_end_matches('/');
@@ -224,6 +226,10 @@ impl<'a> Site<'a> {
                 "it is the address of one call, and the paths of the API are added to it",
                 "end it before the version: https://api.example.com",
             );
+        }
+        if let Some(whole) = vendors.filter(|whole| lacks_path(base, whole)) {
+            let mend = format!("write {whole}");
+            self.warn(field, "the path of the vendor's API is missing", &mend);
         }
         if http_url::parse(base)
             .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
@@ -256,6 +262,16 @@ impl<'a> Site<'a> {
         result
             .map_err(|problem| self.found.problems.push(problem))
             .ok()
+    }
+}
+
+/// Whether it leads to the vendor's host, and not to the path of its API.
+fn lacks_path(base: &str, whole: &str) -> bool {
+    match (http_url::parse(base), http_url::parse(whole)) {
+        (Ok(base), Ok(whole)) => {
+            base.host() == whole.host() && !base.path().starts_with(whole.path())
+        }
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::Duration};
 use serde_json::Value;
 
 use super::{
-    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     authorization::Authorization,
     credential::Shape,
     denial,
@@ -229,14 +229,7 @@ impl Webhook {
         headers.push(("webhook-timestamp".into(), timestamp.to_string()));
 
         if !self.secrets.is_empty() {
-            // `deliver` sends exactly this serialisation.
-            let signed = match &body {
-                Body::Empty => String::new(),
-                Body::Json(json) => json.to_string(),
-                Body::Text(text) => text.clone(),
-                Body::Mail(mail) => mail.text.clone(),
-            };
-            let signatures = self.signatures(keys, &id, timestamp, signed.as_bytes())?;
+            let signatures = self.signatures(keys, &id, timestamp, body.text().as_bytes())?;
             headers.push(("webhook-signature".into(), signatures));
         }
 

@@ -63,6 +63,8 @@ pub struct Told {
     pub target: Target,
     /// The key under which trigger and resolve meet.
     pub alias: String,
+    /// Until when its page is held; `None` if it is not.
+    pub held_until: Option<Timestamp>,
 }
 
 /// The window of Atlassian's objectives, over which openings are counted.

@@ -1,7 +1,6 @@
 //! What a request is told that cannot be done: problem details (RFC 9457).
 
 use axum::{
-    Json,
     body::to_bytes,
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -9,6 +8,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::json::Json;
 use crate::{store::StoreError, telemetry};
 
 /// The media type of an answer that tells one.

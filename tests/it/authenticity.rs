@@ -25,6 +25,7 @@ mod recorded;
 mod serving;
 mod signature;
 pub mod signer;
+mod silent;
 mod trouble;
 
 use crate::port::free_port;

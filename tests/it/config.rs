@@ -339,6 +339,113 @@ fn a_secrets_file_that_others_can_read_is_warned_of() {
 }
 
 #[test]
+fn a_secrets_file_that_nobody_has_filled_in_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let path = file.display();
+    for (place, rest) in [
+        (
+            "receivers[0].opsgenie_configs[0].api_key_file",
+            format!("receivers: [{{ name: r, opsgenie_configs: [{{ api_key_file: '{path}' }}] }}]"),
+        ),
+        (
+            "ingress.webhook[0].token_file",
+            format!(
+                "receivers: [{{ name: r, stdout_configs: [{{}}] }}]\n\
+                 ingress: {{ webhook: [{{ name: w, token_file: '{path}' }}] }}"
+            ),
+        ),
+    ] {
+        let text = format!("route: {{ receiver: r }}\n{rest}\n");
+        for (secret, is_placeholder) in [
+            ("your-api-key", true),
+            ("<api-key>\n", true),
+            ("xxxxxxxx", true),
+            ("changeme", true),
+            ("01234567-89ab-cdef-0123-456789abcdef", false),
+            ("k", false),
+        ] {
+            fs::write(&file, secret).unwrap();
+            let told = warned(&text);
+            let told: Vec<_> = told
+                .iter()
+                .filter(|told| told.contains("placeholder"))
+                .collect();
+            assert_eq!(
+                told.len(),
+                usize::from(is_placeholder),
+                "{secret}: {told:?}"
+            );
+            assert!(told.iter().all(|told| told.contains(place)), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn an_api_without_the_path_of_its_vendor_is_warned_of() {
+    for (integration, key, base, is_told) in [
+        (
+            "jsm_configs",
+            "api_key: k, api_url",
+            "https://api.atlassian.com",
+            true,
+        ),
+        (
+            "jsm_configs",
+            "api_key: k, api_url",
+            "https://api.atlassian.com/jsm/ops/",
+            true,
+        ),
+        (
+            "jsm_configs",
+            "api_key: k, api_url",
+            "https://api.atlassian.com/jsm/ops/integration",
+            false,
+        ),
+        (
+            "jsm_configs",
+            "api_key: k, api_url",
+            "https://api.atlassian.com/jsm/ops/integration/v2/alerts",
+            false,
+        ),
+        (
+            "jsm_configs",
+            "api_key: k, api_url",
+            "https://proxy.example/jsm",
+            false,
+        ),
+        (
+            "opsgenie_configs",
+            "api_key: k, api_url",
+            "https://api.opsgenie.com/",
+            false,
+        ),
+        (
+            "slack_configs",
+            "bot_token: xoxb-1, channel: c, bot_api_url",
+            "https://slack.com",
+            true,
+        ),
+        (
+            "slack_configs",
+            "bot_token: xoxb-1, channel: c, bot_api_url",
+            "https://slack.com/api/",
+            false,
+        ),
+    ] {
+        let told = warned(&format!(
+            "route: {{ receiver: r }}\nreceivers: [{{ name: r, {integration}: [{{ {key}: '{base}' }}] }}]"
+        ));
+        let says = |told: &String| told.contains("the path of the vendor's API is missing");
+        assert_eq!(told.iter().any(says), is_told, "{base}: {told:?}");
+    }
+}
+
+#[test]
 fn json_names_every_problem() {
     let file = files("bad")
         .into_iter()

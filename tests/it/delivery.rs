@@ -739,6 +739,78 @@ receivers:{receivers}
 /// The status that stands for never answering.
 const HANG: u16 = 0;
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_secret_and_short_is_shown_nowhere_and_changes_no_judgement() {
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Echo::start().await;
+    let host = vendor.origin.strip_prefix("http://").unwrap();
+    let bridge = start(
+        folder.path(),
+        &format!(
+            "route: {{ receiver: all }}
+receivers:
+  - name: all
+    webhook_configs: [{{ url: 'http://qZ:9xK@{host}/h?pin=b7Q2&at=4%2F7&mode=json&v=422' }}]
+    discord_configs: [{{ webhook_url: 'http://ok:error@{host}/d?key=x1&ok=true' }}]"
+        ),
+    );
+    vendor.answer_with(422);
+    post(&bridge, &trigger("a")).await;
+    for _ in 0..2 {
+        bridge.settled(1).await;
+    }
+    let dead = delivery(&bridge, "a dead letter", |row| row["state"] == "dead").await;
+    assert!(
+        said(&dead, "HTTP 422: ") && said(&dead, "<secret>"),
+        "{dead}"
+    );
+    let api = async |path: &str| {
+        let answer = crate::harness::client().get(format!("{}{path}", bridge.admin));
+        answer.send().await.unwrap().text().await.unwrap()
+    };
+    let mut outputs = vec![
+        bridge.log(),
+        api("/api/v1/deliveries").await,
+        api("/api/v1/incidents/a").await,
+        api("/incidents/a").await,
+        api("/deliveries").await,
+    ];
+    for arguments in [
+        &["deliveries", "list", "--json"][..],
+        &["deliveries", "list"],
+        &["incidents", "show", "a", "--json"],
+        &["incidents", "show", "a"],
+        &["receivers", "test", "all"],
+        &["doctor", "--json"],
+    ] {
+        let output = bridge.command(arguments);
+        outputs.push(String::from_utf8(output.stdout).unwrap());
+        outputs.push(String::from_utf8(output.stderr).unwrap());
+    }
+    for output in &outputs {
+        // The Base64 of user and password too.
+        for secret in [
+            "9xK",
+            "b7Q2",
+            "4/7",
+            "4%2F7",
+            "cVo6OXhL",
+            "b2s6ZXJyb3I=",
+            "qZ:",
+            "key=x1",
+        ] {
+            let line = output.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{secret} is shown");
+        }
+    }
+
+    // What replies are judged by is taken for what it says.
+    vendor.answer_with(200);
+    let before = vendor.state.lock().unwrap().1;
+    post(&bridge, &trigger("b")).await;
+    vendor.heard(before + 2).await;
+}
+
 /// A vendor that quotes in its answer all it was sent, where a summary of it would cut a credential
 /// in half.
 struct Echo {

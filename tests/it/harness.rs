@@ -331,11 +331,15 @@ pub fn unless_judged(config: &str) -> String {
 
 /// One mail over SMTP, as a mail server sends it; done once it is acknowledged.
 pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
-    let stream = std::net::TcpStream::connect(address)?;
+    smtp_over(&std::net::TcpStream::connect(address)?, mail)
+}
+
+/// The same over a connection.
+pub fn smtp_over(mut stream: &std::net::TcpStream, mail: &[u8]) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut replies = BufReader::new(stream.try_clone()?);
     let mut say = |text: &[u8], expected: &str| {
-        (&stream).write_all(text)?;
+        stream.write_all(text)?;
         loop {
             let mut line = String::new();
             replies.read_line(&mut line)?;
@@ -365,7 +369,7 @@ pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
     }
     data.extend_from_slice(b".\r\n");
     say(&data, "250")?;
-    let _gone = (&stream).write_all(b"QUIT\r\n");
+    let _gone = stream.write_all(b"QUIT\r\n");
     Ok(())
 }
 

@@ -241,3 +241,60 @@ receivers: [{{ name: chat, slack_configs: [{{ bot_token: xoxb-1, channel: C1, up
         lines[1]["requests"][0]["body"]["ts"]
     );
 }
+
+/// A body that `curl` would print, as it came.
+async fn raw_answer(bridge: &Bridge, path: &str) -> String {
+    let answer = crate::harness::client().get(format!("{}{path}", bridge.admin));
+    answer.send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_leaves_over_http_holds_no_hidden_character_raw_and_means_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let hook = crate::vendors::Hook::start(crate::e2e::HOOK_SECRET).await;
+    let config = format!(
+        "{DOORS}
+ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}
+alerts: {{ authenticity: {{ require: [] }} }}
+route: {{ receiver: all }}
+receivers:
+  - name: all
+    {}
+",
+        crate::delivery::hook(folder.path(), &hook, "")
+    );
+    let bridge = Bridge::start(folder.path(), &config);
+    assert_eq!(bridge.post(&mail("i", "ANOMALOUS")).await.unwrap(), 202);
+    // It checks the signature over the bytes that it got.
+    hook.next_page().await;
+    assert_eq!(hook.violations(), [""; 0]);
+    let sent = hook.history();
+    let body = str::from_utf8(&sent[0].body).unwrap();
+    shown_safely("a webhook", body.as_bytes());
+    let labels = &serde_json::from_str::<Value>(body).unwrap();
+    let mut found = Vec::new();
+    texts(labels, &mut found);
+    assert!(found.iter().any(|text| text.contains(HOSTILE)), "{body}");
+
+    let listed = raw_answer(&bridge, "/api/v1/incidents").await;
+    let listed: Value =
+        serde_json::from_str(&shown_safely("incidents", listed.as_bytes())).unwrap();
+    let id = listed["items"][0]["incident_id"].as_str().unwrap();
+    assert_eq!(id, format!("i{HOSTILE}"));
+    let id: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    for path in [
+        &format!("/api/v1/incidents/{id}"),
+        "/api/v1/incidents/none%E2%80%AE",
+        "/api/v1/mails",
+        "/api/v1/mails/1",
+        "/api/v1/deliveries",
+        "/api/v2/alerts",
+        "/api/v2/alerts/groups",
+        "/api/v1/objectives",
+        "/api/v1/profiles",
+    ] {
+        let answer = raw_answer(&bridge, path).await;
+        let json: Value = serde_json::from_str(&shown_safely(path, answer.as_bytes())).unwrap();
+        assert!(!json.is_null(), "{path}");
+    }
+}

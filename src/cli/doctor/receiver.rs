@@ -49,14 +49,13 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
         .unwrap_or_default();
 
     let finding = match deployment.client.probe(target, request, keys).await {
-        Ok(reply) => {
+        Ok((reply, keys)) => {
             checked.hear(host, reply.headers.get("date"), deployment.clock.now());
-            judged(
-                target,
-                about,
-                host,
-                probe::judge(target.kind(), &page, &reply),
-            )
+            let shown = match probe::judge(target.kind(), &page, &reply) {
+                Shown::Refused(how) => Shown::Refused(keys.shown(&how)),
+                shown => shown,
+            };
+            judged(target, about, host, shown)
         }
         Err(why) => unreachable(about, host, &why),
     };
@@ -78,7 +77,7 @@ fn question(
     let [(_, page), ..] = sample::notifications();
     let page = sample::parcel(&page, |parcel| receiver.request(parcel, &keys));
     let page = page.map_err(|error| Unasked {
-        what: keys.scrub(&error.to_string()),
+        what: keys.shown(&error.to_string()),
         mend: "correct the template or the secret that it names",
     })?;
 

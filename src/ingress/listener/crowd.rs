@@ -13,10 +13,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    network::{NETWORKS_OF_A_SITE, Network, Site},
-    place::{Patience, Standing, Stress},
-};
+use super::place::{Patience, Standing, Stress};
+use crate::settings::network::{NETWORKS_OF_A_SITE, Network, Site};
 
 /// The places that every listener has for itself, whatever the others hold.
 pub(super) const OWN: usize = 16;

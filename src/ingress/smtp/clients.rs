@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::Limits;
-use crate::ingress::listener::{NETWORKS_OF_A_SITE, Network, Site};
+use crate::settings::network::{NETWORKS_OF_A_SITE, Network, Site};
 
 const MINUTE: Duration = Duration::from_mins(1);
 

@@ -61,7 +61,12 @@ impl Bot {
         }
 
         let base = settings.bot_api_url.as_deref().unwrap_or(SLACK);
-        let base = site.base("bot_api_url", base, &["/chat.postMessage", "/chat.update"]);
+        let base = site.base(
+            "bot_api_url",
+            base,
+            Some(SLACK),
+            &["/chat.postMessage", "/chat.update"],
+        );
         let channel = channel.and_then(|channel| {
             let template = site.template_at("channel", "channel", channel, Escape::No)?;
             for (which, notification) in sample::notifications() {

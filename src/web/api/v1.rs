@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Json, Router,
+    Router,
     http::{Method, StatusCode, header::CONTENT_TYPE},
     middleware::from_fn,
     routing::{any, get, post},
@@ -13,7 +13,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::super::{Admin, problem::Problem};
+use super::super::{Admin, json::Json, problem::Problem};
 
 mod asked;
 mod conditions;

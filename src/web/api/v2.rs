@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::Request,
     http::StatusCode,
     middleware::Next,
@@ -15,7 +15,7 @@ use axum::{
     routing::{any, get},
 };
 
-use crate::web::{Admin, problem::Problem};
+use crate::web::{Admin, json::Json, problem::Problem};
 
 mod alerts;
 mod filter;

@@ -152,7 +152,7 @@ fn junk(body: String) -> impl Strategy<Value = String> {
 
 /// A name server that is silent about whatever is below `dead.…`, and refuses to answer for
 /// others.
-fn zone_with_holes() -> (Dnsmasq, UdpSocket) {
+pub(super) fn zone_with_holes() -> (Dnsmasq, UdpSocket) {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let dead = [

@@ -19,7 +19,7 @@ use crate::{
     message::Outcome,
     store::{
         HOUR, Heard, Memory, Mutes, RECURRENCE, StoreError, Told, hour,
-        kept::{json, micros},
+        kept::{json, micros, time},
         part::ToldPart,
     },
 };
@@ -75,9 +75,10 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
        applied.verified AS applied, applied.ingress, applied.at,
        (SELECT bool_or(state = 'held' AND coalesce(next_at <= $7, false)) FROM deliveries
         WHERE incident = incidents.id AND settled_at IS NULL) AS ripe,
-       (SELECT json_agg(json_build_array(receiver, integration, alias, held) ORDER BY first)::text
+       (SELECT json_agg(json_build_array(receiver, integration, alias, held_until) ORDER BY first)::text
         FROM (
-            SELECT receiver, integration, alias, bool_and(state = 'held') AS held,
+            SELECT receiver, integration, alias,
+              CASE WHEN bool_and(state = 'held') THEN max(held_until) END AS held_until,
               min(id) AS first FROM deliveries
             WHERE incident = incidents.id AND deliveries.episode = incidents.episode
               AND action = 'trigger'
@@ -341,19 +342,19 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         None => (false, None),
     };
 
-    let found: Vec<(String, String, String, bool)> =
+    let found: Vec<(String, String, String, Option<i64>)> =
         optional_json_at(row, "told")?.unwrap_or_default();
-    let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(.., held)| *held);
-    let whom = |found: Vec<(String, String, String, bool)>| {
-        let told = |(receiver, integration, alias, _)| Told {
+    let (told, held) = found
+        .into_iter()
+        .map(|(receiver, integration, alias, held_until)| Told {
             target: Target {
                 receiver,
                 integration,
             },
             alias,
-        };
-        found.into_iter().map(told).collect()
-    };
+            held_until: held_until.map(time),
+        })
+        .partition(|told| told.held_until.is_none());
 
     let kept: Option<Held> = optional_json_at(row, "silenced")?;
 
@@ -365,8 +366,8 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         labels: json_at(row, "labels")?,
         opened_at: Some(time_at(row, "opened_at")?),
         heard_at: Some(time_at(row, "heard_at")?),
-        told: whom(told),
-        held: whom(held),
+        told,
+        held,
         silenced: kept.map(Held::read).transpose()?,
         first_heard,
         ..memory

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::{
     held,
-    row::{json_at, state, target, time_at},
+    row::{json_at, optional_time_at, state, target, time_at},
     silence,
 };
 use crate::{
@@ -147,24 +147,24 @@ fn told(
     incident: i64,
     episode: i64,
 ) -> rusqlite::Result<(Vec<Told>, Vec<Told>)> {
-    let found: Vec<(Told, bool)> = connection
+    let found: Vec<Told> = connection
         .prepare_cached(
-            "SELECT receiver, integration, alias, min(state = 'held') AS held FROM deliveries
+            "SELECT receiver, integration, alias,
+                    CASE WHEN min(state = 'held') THEN max(held_until) END AS held_until
+             FROM deliveries
              WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND state <> 'discarded'
              GROUP BY receiver, integration, alias ORDER BY min(id)",
         )?
         .query_map(params![incident, episode], |row| {
-            Ok((
-                Told {
-                    target: target(row)?,
-                    alias: row.get("alias")?,
-                },
-                row.get("held")?,
-            ))
+            Ok(Told {
+                target: target(row)?,
+                alias: row.get("alias")?,
+                held_until: optional_time_at(row, "held_until")?,
+            })
         })?
         .collect::<Result<_, _>>()?;
 
-    let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, held)| *held);
-    let whom = |found: Vec<(Told, bool)>| found.into_iter().map(|(told, _)| told).collect();
-    Ok((whom(told), whom(held)))
+    Ok(found
+        .into_iter()
+        .partition(|told| told.held_until.is_none()))
 }

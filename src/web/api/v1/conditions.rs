@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
 use super::Answer;
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     web::{
         Admin,
         ask::{Path, Query},
+        json::Json,
         list::{List, Walk},
         problem::Problem,
         views::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
 use super::Answer;
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     web::{
         Admin,
         ask::{Path, Query},
+        json::Json,
         list::{List, Walk},
         problem::Problem,
         views::deliveries::{self, Acted, DeliveryQuery},

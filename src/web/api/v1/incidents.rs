@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
 use super::Answer;
 use crate::web::{
     Admin,
     ask::{Path, Query},
+    json::Json,
     list::{List, Walk},
     problem::Problem,
     views::incidents::{self, Incident, IncidentQuery, Story},

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::State,
     http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -15,6 +14,7 @@ use crate::{
     web::{
         Admin,
         ask::{Body, Path, Query},
+        json::Json,
         list::{List, Walk},
         problem::Problem,
         views::mails::{self, DiscardFilter, Discarded, ListedMail, Mail, MailQuery},

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, header::ACCEPT},
     response::{IntoResponse, Response},
@@ -13,6 +12,7 @@ use super::Answer;
 use crate::web::{
     Admin,
     ask::Query,
+    json::Json,
     list::List,
     problem::Problem,
     views::objectives::{self, Objective, ObjectiveQuery, Sender},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 
 use super::Answer;
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     web::{
         Admin,
         ask::{Body, Path, Query},
+        json::Json,
         list::{List, Walk},
         problem::Problem,
         views::silences::{self, ALL, NewSilence, Preview, Silence, SilenceQuery},

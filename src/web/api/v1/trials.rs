@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use super::Answer;
 use crate::web::{
     Admin,
     ask::{Body, Query},
+    json::Json,
     problem::Problem,
     views::{
         profiles::{self, DraftFrom},

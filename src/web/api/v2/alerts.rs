@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::{
     silence::{Silence, State as SilenceState},
     web::{
         Admin,
+        json::Json,
         list::Walk,
         problem::Problem,
         views::{

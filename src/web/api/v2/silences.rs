@@ -1,10 +1,8 @@
 //! `silences` and `silence/{id}`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use std::collections::BTreeMap;
-
-use axum::{Json, extract::State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +13,7 @@ use crate::{
     web::{
         Admin,
         ask::{Body, Path},
+        json::Json,
         problem::Problem,
         views::silences::{self, NewSilence, Silence, SilenceState},
         who::Operator as Allowed,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Answer;
 use crate::{
     label::{Matcher, Operator},
-    web::Admin,
+    web::{Admin, json::Json},
 };
 
 #[derive(Serialize)]

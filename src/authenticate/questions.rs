@@ -1,0 +1,113 @@
+//! The questions of one mail to DNS.
+//!
+//! A sender chooses the names that are asked for, and may choose names that nobody answers for. So
+//! each question for a key that is not known takes a place of the door and of the client that the
+//! mail came by (see [`super::places`]). Waiting for one is not of the time that a mail has, and is
+//! bounded by itself.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use mail_auth::common::verify::DomainKey;
+use tokio::time::timeout;
+
+use super::{
+    dns::{Dns, NoKey},
+    places::Place,
+};
+use crate::message::Message;
+
+/// How long a mail waits for places in all.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The questions of one mail, asked one after the other.
+pub struct Questions<'a> {
+    pub dns: &'a Dns,
+    message: &'a Message,
+    waits: Mutex<Waits>,
+}
+
+/// How long a mail has waited for places, and since when it waits for one.
+#[derive(Default)]
+struct Waits {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl<'a> Questions<'a> {
+    pub fn of(message: &'a Message, dns: &'a Dns) -> Self {
+        Self {
+            dns,
+            message,
+            waits: Mutex::default(),
+        }
+    }
+
+    /// The key at a name that must speak for `domain`, which is configured.
+    pub async fn key(&self, name: &str, domain: &str) -> Result<Arc<DomainKey>, NoKey> {
+        let _place = self.place(name, domain).await?;
+        self.dns.key(name, domain).await
+    }
+
+    /// The key at a name that a stranger chose.
+    pub async fn strangers_key(&self, name: &str) -> Result<Arc<DomainKey>, NoKey> {
+        let _place = self.place(name, "").await?;
+        self.dns.strangers_key(name).await
+    }
+
+    /// What came of the work within so long, not counted how long it waited for places.
+    pub async fn within<T>(&self, bound: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let begun = Instant::now();
+        let mut work = pin!(work);
+        loop {
+            let left = (bound + self.waited()).checked_sub(begun.elapsed())?;
+            if let Ok(done) = timeout(left, &mut work).await {
+                return Some(done);
+            }
+        }
+    }
+
+    /// None where the answer is known. `domain` is empty for a stranger's name.
+    async fn place(&self, name: &str, domain: &str) -> Result<Option<Place>, NoKey> {
+        if self.dns.knows(name, domain) {
+            return Ok(None);
+        }
+
+        let left = PATIENCE.saturating_sub(self.waited());
+        self.lock().since = Some(Instant::now());
+        let places = if domain.is_empty() {
+            &self.dns.strangers
+        } else {
+            &self.dns.places
+        };
+        let place = timeout(left, places.take(self.message)).await.ok();
+        let waited = self.waited();
+        *self.lock() = Waits {
+            before: waited,
+            since: None,
+        };
+
+        // Other mail may have asked meanwhile.
+        if place.is_some() || self.dns.knows(name, domain) {
+            return Ok(place);
+        }
+
+        Err(NoKey::Unfit(format!(
+            "a key that could not be asked for within {} s ({name}): other mail that came the same \
+             way asks for too many",
+            PATIENCE.as_secs()
+        )))
+    }
+
+    fn waited(&self) -> Duration {
+        let waits = self.lock();
+        waits.before + waits.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
