@@ -495,7 +495,7 @@ mod tests {
                 for echo in [
                     format!("no {part} here"),
                     format!("HTTP 400: {part}"),
-                    format!("{part}"),
+                    (*part).clone(),
                     format!("{{\"value\":\"{part}\"}}"),
                     format!("?k={part}&wait=true"),
                     format!("<b>{part}</b>, ({part}), '{part}'; {part}/{part}."),
