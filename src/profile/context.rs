@@ -49,7 +49,7 @@ const LONGEST_FIELD: usize = 2_000;
 
 /// How much text the fields of one mail's items are given in all, in bytes: a filter may read all
 /// that it is given, for every item again.
-const MOST_TEXT: usize = 8 << 20;
+const MOST_TEXT: usize = 4 << 20;
 
 /// The named groups of an expression that took part in a match.
 pub(super) type Groups = IndexMap<String, String>;

@@ -186,13 +186,13 @@ fn what_items_read_of_the_whole_text_is_bounded() {
     assert_eq!(same.iter().map(alert).count(), 100);
 
     let own = "{{ item.host }} {{ text | length }}";
-    assert_eq!(read(own, 80 << 10).iter().map(alert).count(), 100);
+    assert_eq!(read(own, 32 << 10).iter().map(alert).count(), 100);
     let found = read(own, 400 << 10);
     assert_eq!(found.len(), 100);
     assert_eq!(alert(&found[0]).key, "h0");
     let reason = reason(&found[99..]);
     assert!(
-        reason.contains("`text`") && reason.contains("8 MiB"),
+        reason.contains("`text`") && reason.contains("4 MiB"),
         "{reason}"
     );
 }
