@@ -164,15 +164,21 @@ fn doubtful(odd: &str, raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
     let reason = format!(
         "programs would not agree whether this mail is from a sender of alerts.from: {odd}"
     );
-    let evidence = if body.is_empty() {
-        header::first(header, b"From").unwrap_or_default()
-    } else {
-        body
-    };
-
     Extracted::Unreadable {
         reason,
-        key: key_of(&[evidence], raw, (header, body)),
+        key: key_of(&[left_of(raw, header, body)], raw, (header, body)),
+    }
+}
+
+/// What tells a mail from others that cannot be read either: its body. Where all of it looks like a
+/// header, that is what names the sender, and the whole mail if nothing else of it can be told.
+pub(crate) fn left_of<'a>(raw: &'a [u8], header: &'a [u8], body: &'a [u8]) -> &'a [u8] {
+    if !body.trim_ascii().is_empty() {
+        body
+    } else if identity::is_there(header, raw) {
+        header::first(header, b"From").unwrap_or_default()
+    } else {
+        raw
     }
 }
 
@@ -184,6 +190,10 @@ fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
             Some(Obstacle { reason, evidence }) => Extracted::Unreadable {
                 reason,
                 key: key_of(&[evidence], raw, (header, body)),
+            },
+            None if body.trim_ascii().is_empty() => Extracted::Unreadable {
+                reason: "the mail is empty".to_owned(),
+                key: key_of(&[], raw, (header, body)),
             },
             None => Extracted::NoAlert(NoAlert::NoPayload(match read.html {
                 0 => "the mail has no text/html part; attachments and attached messages are not \
@@ -289,6 +299,10 @@ fn spaced(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+
     use super::*;
 
     fn extract(mail: &str) -> Extraction {
@@ -375,7 +389,7 @@ mod tests {
 
     #[test]
     fn each_alert_whose_payload_is_lost_has_a_key_of_its_own_and_its_copies_share_it() {
-        let mut keys = vec![std::collections::BTreeSet::new(); lost(0).len()];
+        let mut keys = vec![BTreeSet::new(); lost(0).len()];
         for number in 0..40 {
             for (keys, mail) in keys.iter_mut().zip(lost(number)) {
                 let key = key_in(&mail);
@@ -390,6 +404,140 @@ mod tests {
             }
         }
         assert!(keys.iter().all(|keys| keys.len() == 40), "{keys:?}");
+    }
+
+    #[test]
+    fn each_alert_whose_header_cannot_be_seen_has_a_key_of_its_own() {
+        let mail = |number: u32| lost(number).swap_remove(3).replace("<scri", ID);
+        const ID: &str = "<script id=\"incident-data\">{\"incidentId\":\"a\"";
+        let each_line = |mail: &str, before: &str| {
+            let lines = mail.lines().map(|line| format!("{before}{line}\r\n"));
+            lines.collect::<String>()
+        };
+        let shapes: [&dyn Fn(&str) -> String; 6] = [
+            &|mail| each_line(mail, "    "),
+            &|mail| each_line(mail, "> "),
+            &|mail| each_line(mail, "Mar  2 12:00:00 host mail[1]: "),
+            &|mail| BASE64_STANDARD.encode(mail),
+            &|mail| Value::from(mail).to_string(),
+            &|mail| mail.chars().map(|c| format!("\0{c}")).collect(),
+        ];
+        for shape in shapes {
+            let keys = (0..40).map(|number| key_in(&shape(&mail(number))));
+            assert_eq!(
+                keys.collect::<BTreeSet<_>>().len(),
+                40,
+                "{}",
+                shape(&mail(1))
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_filter_left_of_the_alert_is_told() {
+        let payload = "{\"incidentId\":\"a\",\"incidentStatus\":\"OK\"}";
+        let whole = |html: &str| {
+            format!(
+                "From: no-reply@am.atlassian.com\r\nContent-Type: text/html\r\n\r\n<html><body>\
+                 {html}</body></html>"
+            )
+        };
+        let element =
+            format!("<script type=\"application/json\" id=\"incident-data\">{payload}</script>");
+        let escaped = element.replace('<', "&lt;").replace('"', "&quot;");
+        for html in [
+            element.replace("script", "MailScannerScript12"),
+            element.replace("<script", "< script"),
+            element.replace("script", "DEFANGED_script"),
+            element.replace("<script", "\u{2039}script"),
+            element.replace("id=\"inc", "id=\"x_inc"),
+            element.replace("script", "div").replace("id=", "data-id="),
+            element.replace("id=\"incident-data\"", "id=\u{201c}incident-data\u{201d}"),
+            element.replace("incident-", "incident\u{200b}-"),
+            element.replace("incident-", "inci\u{ad}dent-"),
+            format!("<p>{}</p>", payload.replace('"', "&quot;")),
+            escaped,
+            format!("<!-- {element}"),
+        ] {
+            let found = extract(&whole(&html)).found;
+            assert!(
+                matches!(found, Extracted::Unreadable { .. }),
+                "{found:?}: {html}"
+            );
+        }
+        for html in [
+            format!("<!-- {element} -->"),
+            "<p>Your incident is over.</p>".to_owned(),
+            "<p>incidentId</p>".to_owned(),
+        ] {
+            let found = extract(&whole(&html)).found;
+            assert!(matches!(found, Extracted::NoAlert(_)), "{found:?}: {html}");
+        }
+    }
+
+    #[test]
+    fn base64_that_something_stands_before_is_read_or_told() {
+        let html = "<html><script type=\"application/json\" id=\"incident-data\">{\"incidentId\":\"a\"}\
+                    </script><p>Größer als erwartet, and so on.</p></html>";
+        let encoded = BASE64_STANDARD.encode(html);
+        let lines: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(76)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let encoded = lines.join("\r\n");
+        let mail = |body: &str| {
+            extract(&format!(
+                "From: no-reply@am.atlassian.com\r\nContent-Type: text/html; charset=utf-8\r\n\
+                 Content-Transfer-Encoding: base64\r\n\r\n{body}\r\n"
+            ))
+            .found
+        };
+        assert!(matches!(mail(&encoded), Extracted::Json(_)));
+        for word in [
+            "EXTERNAL",
+            "EXTERNAL EMAIL",
+            "CAUTION",
+            "A B",
+            "Warning",
+            "Extern",
+        ] {
+            let found = mail(&format!("{word}\r\n{encoded}"));
+            assert!(!matches!(found, Extracted::NoAlert(_)), "{word}: {found:?}");
+        }
+        for lost in 1..=3 {
+            let found = mail(&encoded[lost..]);
+            assert!(!matches!(found, Extracted::NoAlert(_)), "{lost}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_alert_within_a_mail_that_is_encoded_itself_is_told() {
+        let html = "<script type=\"application/json\" id=\"incident-data\">{}</script>";
+        let inner = format!(
+            "From: no-reply@am.atlassian.com\r\nContent-Type: text/html\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+            BASE64_STANDARD.encode(html)
+        );
+        for kind in ["message/rfc822", "application/octet-stream; name=a.eml"] {
+            let found = extract(&format!(
+                "From: no-reply@am.atlassian.com\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+                 --b\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+                BASE64_STANDARD.encode(&inner)
+            ));
+            assert!(
+                matches!(found.found, Extracted::Unreadable { .. }),
+                "{kind}: {found:?}"
+            );
+        }
+        for kind in ["text/plain", "text/html"] {
+            let empty =
+                format!("From: no-reply@am.atlassian.com\r\nContent-Type: {kind}\r\n\r\n\r\n");
+            assert!(
+                matches!(extract(&empty).found, Extracted::Unreadable { .. }),
+                "{kind}"
+            );
+        }
     }
 
     #[test]

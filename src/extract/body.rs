@@ -15,7 +15,7 @@
 use memchr::memmem;
 
 use super::{
-    Obstacle, charset,
+    ELEMENT_ID, Obstacle, charset,
     element::{self, Found},
     json,
     mime::{
@@ -25,9 +25,12 @@ use super::{
     quoted_printable,
     structured::Structured,
     trace,
-    transfer::Encoding,
+    transfer::{Encoding, is_noise},
 };
-use crate::message::header::{first, split_part};
+use crate::message::{
+    header::{first, split_part},
+    hidden::is_hidden,
+};
 
 /// How deep multiparts may nest. Mail programs and lists add one level each: five are rare.
 const MAX_DEPTH: usize = 16;
@@ -249,6 +252,14 @@ impl<'a> Body<'a> {
             let decoded = encoding.decode(body).bytes;
             if decoded.trim_ascii().is_empty() {
                 self.obstructed(body, || "an HTML part of the mail is empty".to_owned());
+            } else if is_noise(&decoded) {
+                self.obstructed(body, || "an HTML part of the mail is no text".to_owned());
+            } else if is_defanged(&decoded) {
+                self.obstructed(body, || {
+                    "the mail's HTML speaks of the alert and has no element that holds it: a \
+                     gateway may have taken it apart"
+                        .to_owned()
+                });
             } else if is_encoded(encoding, &decoded) {
                 self.obstructed(body, || {
                     "an HTML part of the mail is encoded, and does not say how".to_owned()
@@ -343,6 +354,28 @@ fn is_encoded(encoding: Encoding, decoded: &[u8]) -> bool {
             &quoted_printable::decode(decoded).0,
         ))
         .is_ok_and(|found| !found.is_empty())
+}
+
+/// Whether HTML without the element holds what was one: its id, or the names of the payload.
+/// Filters rename the element or its id, take its tags away, or show it as text. What stands in a
+/// comment is not shown, and is left alone.
+fn is_defanged(html: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(html);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = &*text;
+    while let Some((before, behind)) = rest.split_once("<!--") {
+        // One that is not closed may be what the filter has left.
+        let Some((_, after)) = behind.split_once("-->") else {
+            break;
+        };
+        shown.push_str(before);
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown.retain(|c| !is_hidden(c) && !c.is_whitespace());
+
+    let has = |word: &str| shown.contains(word);
+    has(ELEMENT_ID) || (has("incidentId") && has("incidentStatus"))
 }
 
 /// Whether HTML is begun and not closed.

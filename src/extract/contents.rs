@@ -51,7 +51,11 @@ pub struct Contents {
     /// Whether nothing could be seen of what the mail says.
     pub is_hidden: bool,
     html: Vec<String>,
+    /// Where in the text each of them stands.
+    html_at: Vec<usize>,
     html_is_cut: bool,
+    /// Whether the text is what the HTML says, too.
+    is_alternative: bool,
 }
 
 /// One attachment.
@@ -95,9 +99,14 @@ impl Contents {
             is_cut: contents.html_is_cut,
             ..Rendered::default()
         };
-        for html in &contents.html {
+        let mut shown = String::new();
+        let mut before = 0;
+        for (html, at) in contents.html.iter().zip(&contents.html_at) {
             let page = rendered::render(html, LONGEST_TEXT.saturating_sub(pages.text.len()));
             pages.text += &page.text;
+            shown += contents.text.get(before..*at).unwrap_or_default();
+            shown += &page.text;
+            before = *at;
             pages.pairs.append(page.pairs);
             pages.links.extend(page.links);
             pages.is_cut |= page.is_cut;
@@ -107,6 +116,11 @@ impl Contents {
         contents.pairs = Pairs::of(&contents.text);
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
+            is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
+        } else if !contents.html.is_empty() && !contents.is_alternative {
+            // Text beside the HTML, such as a list's footer, does not stand for it.
+            shown += contents.text.get(before..).unwrap_or_default();
+            contents.text = shown;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
         }
         contents.cut =
@@ -135,8 +149,10 @@ impl Contents {
                 let mut html = html;
                 self.html_is_cut |= cut(&mut html, room);
                 self.html.push(html);
+                self.html_at.push(self.text.len());
             } else {
                 let text = self.noted(text, damage, sound, without_last_line);
+                self.is_alternative |= part.is_alternative && !text.trim().is_empty();
                 self.append(part, &text);
             }
             return;

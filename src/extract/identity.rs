@@ -40,6 +40,13 @@ pub(super) fn of(header: &[u8], raw: &[u8], body: &[u8]) -> Vec<u8> {
     [format!("{}\0", said.join("\0")).as_bytes(), body].concat()
 }
 
+/// Whether a mail has a Date or a Message-ID that can be found.
+pub(super) fn is_there(header: &[u8], raw: &[u8]) -> bool {
+    [&b"Date"[..], b"Message-ID"]
+        .iter()
+        .any(|name| field(header, raw, name).is_some())
+}
+
 /// A field's value; where the header has none, that of the first line which looks like it.
 fn field(header: &[u8], raw: &[u8], name: &[u8]) -> Option<String> {
     let value = first(header, name)

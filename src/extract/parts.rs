@@ -27,6 +27,8 @@ pub(super) struct Part<'a> {
     pub kind: Kind,
     /// Whether it says that it is to be shown with the mail, or does not say.
     pub inline: bool,
+    /// Whether it is one of several that say the same.
+    pub is_alternative: bool,
     /// Whether the boundary that should end it never came.
     is_open: bool,
 }
@@ -52,16 +54,24 @@ pub(super) struct Parts<'a> {
     pub hidden: Option<String>,
 }
 
+/// Where an entity stands.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    depth: usize,
+    is_alternative: bool,
+    /// Nothing says that it ends where the mail does.
+    is_open: bool,
+}
+
 /// Walks through a mail.
 pub(super) fn of<'a>(header: &'a [u8], body: &'a [u8]) -> Parts<'a> {
     let mut parts = Parts::default();
-    parts.entity(header, body, 0, false);
+    parts.entity(header, body, Place::default());
     parts
 }
 
 impl<'a> Parts<'a> {
-    /// `is_open`: nothing says that it ends where the mail does.
-    fn entity(&mut self, header: &'a [u8], body: &'a [u8], depth: usize, is_open: bool) {
+    fn entity(&mut self, header: &'a [u8], body: &'a [u8], place: Place) {
         if self.all.len() >= MAX_PARTS {
             return self.hidden(|| format!("the mail has more than {MAX_PARTS} parts"));
         }
@@ -71,7 +81,7 @@ impl<'a> Parts<'a> {
         let content = content.unwrap_or_default();
 
         match kind {
-            Kind::Multipart => self.multipart(&content, body, depth, is_open),
+            Kind::Multipart => self.multipart(&content, body, place),
             _ => self.all.push(Part {
                 header,
                 body,
@@ -81,20 +91,26 @@ impl<'a> Parts<'a> {
                 ),
                 content,
                 kind,
-                is_open,
+                is_alternative: place.is_alternative,
+                is_open: place.is_open,
             }),
         }
     }
 
     /// The parts between the boundary lines (RFC 2046, 5.1.1).
-    fn multipart(&mut self, content: &Structured, body: &'a [u8], depth: usize, is_open: bool) {
+    fn multipart(&mut self, content: &Structured, body: &'a [u8], place: Place) {
         let Some(boundary) = boundary(content, body) else {
             return self.hidden(|| "the mail has a multipart without a boundary".to_owned());
         };
-        if depth == MAX_DEPTH {
+        if place.depth == MAX_DEPTH {
             return self.hidden(|| format!("the mail nests more than {MAX_DEPTH} multiparts"));
         }
 
+        let within = Place {
+            depth: place.depth + 1,
+            is_alternative: place.is_alternative || content.token == "multipart/alternative",
+            is_open: false,
+        };
         let delimiter = format!("--{boundary}");
         let mut part_start = None;
         let mut ended = false;
@@ -109,7 +125,7 @@ impl<'a> Parts<'a> {
             }
             if let Some(start) = part_start {
                 let (header, content) = split_part(body.get(start..at).unwrap_or_default());
-                self.entity(header, trim_line_end(content), depth + 1, false);
+                self.entity(header, trim_line_end(content), within);
             }
             if line == Line::Last || self.all.len() > MAX_PARTS {
                 return;
@@ -124,8 +140,8 @@ impl<'a> Parts<'a> {
         match part_start {
             Some(start) => {
                 let (header, content) = split_part(&body[start..]);
-                let is_open = !ended && (depth == 0 || is_open);
-                self.entity(header, content, depth + 1, is_open);
+                let is_open = !ended && (place.depth == 0 || place.is_open);
+                self.entity(header, content, Place { is_open, ..within });
                 self.obstructed(why);
             }
             None => self.hidden(why),

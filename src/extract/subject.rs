@@ -5,7 +5,7 @@
 //! (`Re:`) or a mail that was passed on (`Fwd:`) is somebody else's mail.
 
 /// What is a tag in brackets, between asterisks, or before a colon.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 21] = [
     "external",
     "extern",
     "ext",
@@ -19,7 +19,14 @@ const WORDS: [&str; 14] = [
     "possible spam",
     "probable spam",
     "likely spam",
+    "junk",
     "bulk",
+    "externe",
+    "externo",
+    "disarmed",
+    "fraud?",
+    "suspicious",
+    "suspicious message",
 ];
 
 /// How many tags are looked for.
@@ -41,9 +48,17 @@ pub fn untagged(subject: &str) -> &str {
 /// written.
 pub fn is_wanted_by(expression: &str) -> bool {
     let lower = expression.to_ascii_lowercase();
-    ["ext", "spam", "bulk"]
-        .iter()
-        .any(|word| lower.contains(word))
+    [
+        "ext",
+        "spam",
+        "junk",
+        "bulk",
+        "disarmed",
+        "fraud",
+        "suspicious",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
 }
 
 fn without_tag(subject: &str) -> Option<&str> {
@@ -51,16 +66,30 @@ fn without_tag(subject: &str) -> Option<&str> {
         '[' => subject[1..].split_once(']')?,
         '(' => subject[1..].split_once(')')?,
         '{' => subject[1..].split_once('}')?,
+        '<' => subject[1..].split_once('>')?,
         '*' => {
             let (tag, behind) = subject.trim_start_matches('*').split_once('*')?;
             (tag, behind.trim_start_matches('*'))
         }
-        _ => subject.split_once(':')?,
+        _ => [":", " - ", " | "]
+            .iter()
+            .filter_map(|joint| subject.split_once(joint))
+            .find(|(tag, _)| is_tag(tag))?,
     };
 
-    let tag = tag.trim();
-    let is_tag = WORDS.iter().any(|word| word.eq_ignore_ascii_case(tag));
-    is_tag.then(|| behind.strip_prefix(':').unwrap_or(behind).trim_start())
+    is_tag(tag).then(|| {
+        let behind = behind.trim_start();
+        let joint = [":", "|", "- "].iter();
+        let joined = joint.filter_map(|joint| behind.strip_prefix(joint)).next();
+        joined.unwrap_or(behind).trim_start()
+    })
+}
+
+/// A filter may say how sure it is: `*****SPAM 5.6*****`.
+fn is_tag(text: &str) -> bool {
+    let is_of_score = |c: char| c.is_ascii_digit() || matches!(c, '.' | ' ');
+    let word = text.trim_end_matches(is_of_score).trim_start();
+    WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -87,6 +116,11 @@ mod tests {
                     format!("***{word}***"),
                     format!("*****{}*****", word.to_uppercase()),
                     format!("{word}:"),
+                    format!("{word} - "),
+                    format!("{word} | "),
+                    format!("[{word}] |"),
+                    format!("<{word}>"),
+                    format!("*****{word} 5.6*****"),
                 ] {
                     for space in ["", " ", "  "] {
                         let tagged = format!("{tag}{space}{subject}");

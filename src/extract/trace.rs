@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 
-use super::{ELEMENT_ID, quoted_printable};
+use super::{ELEMENT_ID, quoted_printable, transfer::base64_within};
 
 /// [`ELEMENT_ID`] in base64: the characters that are the same whatever stands around it, at each of
 /// three places.
@@ -14,8 +14,13 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
     memmem::find(bytes, ELEMENT_ID.as_bytes()).is_some()
 }
 
-/// Whether the element's id is in there, perhaps encoded, perhaps cut by line ends.
+/// Whether the element's id is in there, perhaps encoded, perhaps cut by line ends, perhaps in a
+/// mail that is in base64 itself.
 pub(super) fn is_there(bytes: &[u8]) -> bool {
+    is_at_hand(bytes) || is_at_hand(&base64_within(bytes).0)
+}
+
+fn is_at_hand(bytes: &[u8]) -> bool {
     is_plain(bytes)
         || is_plain(&solid(bytes))
         || is_encoded(bytes)

@@ -88,14 +88,24 @@ impl Encoding {
                 }
             }
             Self::Base64 => {
-                if let Some(bytes) = lines_of_base64(body).or_else(|| base64_decode(body)) {
+                let whole = lines_of_base64(body).or_else(|| base64_decode(body));
+                if let Some(bytes) = whole.as_ref().filter(|bytes| !is_noise(bytes)) {
                     return Decoded {
-                        bytes: bytes.into(),
+                        bytes: bytes.clone().into(),
                         damage: None,
                         is_lost: false,
                     };
                 }
+
                 let (bytes, is_lost) = base64_within(body);
+                // What is no text either way is no text.
+                if let Some(whole) = whole.filter(|_| is_lost || is_noise(&bytes)) {
+                    return Decoded {
+                        bytes: whole.into(),
+                        damage: None,
+                        is_lost: false,
+                    };
+                }
                 Decoded {
                     bytes: bytes.into(),
                     damage: Some("broken base64: it looks damaged"),
@@ -104,6 +114,17 @@ impl Encoding {
             }
         }
     }
+}
+
+/// Whether bytes are no text in any character set: where a word that is no base64 stands in front
+/// of it, all behind that decodes to something.
+pub(super) fn is_noise(bytes: &[u8]) -> bool {
+    /// Noise has an eighth of such bytes; characters of two bytes have NULs.
+    const FEW: usize = 50;
+
+    let is_control =
+        |byte: &&u8| matches!(byte, 0x01..=0x08 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F | 0x7F);
+    bytes.iter().filter(is_control).count() > bytes.len() / FEW
 }
 
 /// What mailers write: lines of base64 and nothing else. It is decoded a register at a time; what
@@ -170,7 +191,7 @@ pub(super) fn ends_within_a_quantum(body: &[u8]) -> bool {
 /// The base64 between what a gateway wrote before it and what a list wrote after it, and whether
 /// something is missing of it. Nothing is read behind the first line that is none: where such a
 /// line stands in the middle, something is missing.
-fn base64_within(body: &[u8]) -> (Vec<u8>, bool) {
+pub(super) fn base64_within(body: &[u8]) -> (Vec<u8>, bool) {
     let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let is_begun =
         |line: &[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);

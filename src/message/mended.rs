@@ -49,6 +49,11 @@ impl<'a> Mended<'a> {
         }
     }
 
+    /// The whole mail.
+    pub fn whole(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The header block, from its first field on.
     pub fn header(&self) -> &[u8] {
         &self.bytes[..self.header_end]

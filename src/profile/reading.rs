@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     extract::{
-        self, Contents,
+        self, Contents, left_of,
         pairs::Pairs,
         subject::{is_wanted_by, untagged},
     },
@@ -245,7 +245,8 @@ fn outline(recipe: &Recipe, sheet: &Sheet) -> Option<Vec<(String, Option<String>
 /// The key of a mail that cannot be read: copies of the mail share it.
 fn key_of_mail(profile: &str, recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> String {
     let scope = sheet.context.with(&Item::Mail);
-    key_of(profile, recipe, sheet, &scope, mail.body())
+    let left = left_of(mail.whole(), mail.header(), mail.body());
+    key_of(profile, recipe, sheet, &scope, left)
 }
 
 /// A key of what a mail says: its Subject, what the fields make of it, since they may look at any

@@ -757,3 +757,40 @@ fn json_may_have_a_footer() {
     let twice = format!("From: a@b.c\n\n{json}\n{json}\n--\n{footer}");
     assert!(reason(&profile.read(twice.as_bytes())).contains("JSON"));
 }
+
+#[test]
+fn text_beside_the_html_does_not_stand_for_it() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  regex: { text: '(?m)^(?<state>Firing|Resolved): (?<what>\\w+)$' }\n  \
+         fields: { key: '{{ re.what }}', status: '{{ re.state }}' }\n  \
+         status: { trigger: [Firing], resolve: [Resolved] }\n",
+    );
+    let part = |kind: &str, text: &str| format!("--b\nContent-Type: {kind}\n\n{text}\n");
+    let mail = |multipart: &str, parts: &[String]| {
+        let parts = parts.concat();
+        format!("From: a@b.c\nContent-Type: multipart/{multipart}; boundary=b\n\n{parts}--b--\n")
+    };
+    let html = part("text/html", "<p>Resolved: disk</p>");
+    let footer = part("text/plain", "-- \nThis list is for alerts.\nState: none");
+    let nested = format!(
+        "--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\nContent-Type: text/html\n\n\
+         <p>Resolved: disk</p>\n--c--\n"
+    );
+    for parts in [
+        vec![html.clone(), footer.clone()],
+        vec![footer.clone(), html.clone()],
+        vec![footer.clone(), html.clone(), footer.clone()],
+        vec![nested, footer.clone()],
+        vec![
+            part("text/plain", "Resolved: disk"),
+            part("text/html", "<p>Disclaimer</p>"),
+        ],
+    ] {
+        let found = profile.read(mail("mixed", &parts).as_bytes());
+        assert_eq!(alert(&found[0]).meaning, Meaning::Resolve, "{parts:?}");
+    }
+    // Of what says the same, the text is read.
+    let both = [part("text/plain", "Firing: disk"), html];
+    let found = profile.read(mail("alternative", &both).as_bytes());
+    assert_eq!(alert(&found[0]).meaning, Meaning::Trigger);
+}
