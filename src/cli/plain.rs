@@ -1,28 +1,9 @@
 //! Text from others, made safe to show on a terminal.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
-use crate::message::hidden::{escaped, is_hidden};
-
-/// The text without hidden characters, each shown as an escape (`\u{1b}`, `\n`): a mail must not
-/// move the cursor, forge a line of output or show what is not there.
-pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-
-    let tell = |c: char| {
-        if is_hidden(c) {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-
-    Cow::Owned(text.chars().map(tell).collect())
-}
+use crate::message::hidden::escaped;
+pub use crate::message::hidden::plain;
 
 /// Text of several lines, each made safe.
 pub fn lines(text: &str) -> String {

@@ -2,7 +2,7 @@
 //! cursor, change the direction of writing, or are invisible. One rule for commands, logs, pages and
 //! all JSON that leaves.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Whether a character is invisible, or changes how its neighbours are shown: controls (C0 with
 /// ANSI's escape, C1), line and paragraph separators, and what Unicode calls default ignorable
@@ -16,6 +16,24 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
             | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
             | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// The text without hidden characters, each shown as an escape (`\u{1b}`, `\n`): a mail must not
+/// move the cursor, forge a line of output or show what is not there.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+
+    let tell = |c: char| {
+        if is_hidden(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+
+    Cow::Owned(text.chars().map(tell).collect())
 }
 
 /// JSON whose texts contain hidden characters only as escapes such as `\u202e`: to a reader it is

@@ -85,7 +85,8 @@ impl Reload {
             .into_iter()
             .map(|key| format!("{key} needs a restart"));
 
-        let warnings = loaded.warnings.iter();
+        let moved = moved(&self.loaded.borrow().config, &loaded.config);
+        let warnings = loaded.warnings.iter().chain(&moved);
         let remarks = waiting
             .chain(warnings.map(|warning| format!("warning: {warning}")))
             .collect();
@@ -93,6 +94,26 @@ impl Reload {
 
         Ok(remarks)
     }
+}
+
+/// The integrations that stand at another place than in the configuration before.
+fn moved(before: &Config, now: &Config) -> Vec<String> {
+    let mut said = Vec::new();
+    for receiver in &now.receivers {
+        let mut known = before.receivers.iter();
+        let Some(known) = known.find(|known| known.name == receiver.name) else {
+            continue;
+        };
+        said.extend(receiver.moved(known).into_iter().map(|(list, was, is)| {
+            format!(
+                "{list}[{was}] of the receiver `{}` is {list}[{is}] now: what is still owed to it, \
+                 and the end of what it was told, goes to the entry that stands in its place. Add \
+                 entries at the end of their list",
+                receiver.name
+            )
+        }));
+    }
+    said
 }
 
 /// Reads the configuration anew, for a bridge whose ways in stay as they are.

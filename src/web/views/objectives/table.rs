@@ -6,6 +6,7 @@ use axum::{
 };
 
 use super::Objective;
+use crate::message::hidden::plain;
 
 /// The table as a file to keep.
 pub fn file(objectives: &[Objective]) -> Response {
@@ -46,8 +47,9 @@ pub fn csv(objectives: &[Objective]) -> String {
     csv
 }
 
-/// A text as a cell. What a mail wrote is no formula.
+/// A text as a cell. What a mail wrote is no formula, and nothing that a terminal obeys.
 fn cell(text: &str) -> String {
+    let text = &*plain(text);
     let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
     } else {
@@ -70,5 +72,9 @@ mod tests {
         assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(cell("=1+1"), "'=1+1");
         assert_eq!(cell("@x,y"), "\"'@x,y\"");
+        assert_eq!(
+            cell("a\u{1b}[2J\u{9b}\u{202e}b"),
+            "a\\u{1b}[2J\\u{9b}\\u{202e}b"
+        );
     }
 }
