@@ -173,7 +173,7 @@ impl Pipeline {
             return self.conclude_canary(canary, &mail).await;
         }
 
-        let (reading, mail) = (Arc::new(reading), Arc::new(mail));
+        let (reading, mail) = (Arc::new(taken(reading, &mail)), Arc::new(mail));
         while let Some(silenced) = self.conclude_unless_silenced(&reading, &mail).await? {
             self.unsilence(&silenced).await?;
         }
@@ -215,7 +215,7 @@ impl Pipeline {
 
     /// The same for a mail that was due to be looked at again.
     async fn reconsider(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
-        let case = self.case(Arc::new(reading), Arc::new(mail));
+        let case = self.case(Arc::new(taken(reading, &mail)), Arc::new(mail));
 
         let (slots, reserve) = Slots::reserved(&self.deliverer);
         let Some(decisions) = case.reconsider(&*self.store, reserve).await? else {
@@ -270,4 +270,12 @@ impl Pipeline {
             quota: Arc::default(),
         }
     }
+}
+
+/// What is decided of a mail.
+fn taken(reading: Reading, mail: &StoredMail) -> Reading {
+    if mail.released.is_some() || !quota::is_unproven(&mail.authenticity) {
+        return reading;
+    }
+    reading.of_anybody(&mail.message)
 }

@@ -28,6 +28,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::message::hidden::is_hidden;
 
     #[test]
     fn an_escape_sequence_is_shown_and_not_obeyed() {

@@ -156,7 +156,7 @@ fn cut(mail: Message) -> Message {
 }
 
 /// Whether anybody may have sent it, though the check is on.
-fn is_unproven(authenticity: &Authenticity) -> bool {
+pub(super) fn is_unproven(authenticity: &Authenticity) -> bool {
     !matches!(authenticity.verdict, Verdict::Pass | Verdict::Off)
 }
 

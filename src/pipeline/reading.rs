@@ -17,6 +17,9 @@ use crate::{
     profile::Taking,
 };
 
+/// How many incidents a mail may tell of that is not proven.
+const MOST_OF_ANYBODY: usize = 50;
+
 /// The result of the reading stages for one mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -48,6 +51,26 @@ impl Reading {
             subject_line: None,
             message_id: None,
         }
+    }
+
+    /// What is taken of a mail that anybody may have sent: each thing that it tells of is kept for
+    /// as long as the mail is. The rest is read once the mail is proven, or released.
+    pub(super) fn of_anybody(self, message: &Message) -> Self {
+        if self.findings.len() <= MOST_OF_ANYBODY {
+            return self;
+        }
+
+        let mut findings = self.findings;
+        findings.truncate(MOST_OF_ANYBODY);
+        findings.push(Finding::Unreadable {
+            key: unparsed_key(&message.raw),
+            reason: format!(
+                "the mail is not proven, and tells of more than {MOST_OF_ANYBODY} incidents: the \
+                 rest is read once it is proven or released"
+            ),
+            json: Value::Null,
+        });
+        Self { findings, ..self }
     }
 
     /// The incidents it is about, for which the order of mails matters.

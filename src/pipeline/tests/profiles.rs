@@ -246,6 +246,35 @@ async fn what_is_not_proven_counts_by_the_alert_and_is_let_out_as_a_whole() {
 }
 
 #[tokio::test]
+async fn what_anybody_may_have_sent_is_kept_of_a_few_alerts_until_it_is_let_out() {
+    let night = Night::under(PROFILES);
+    let names: Vec<String> = (0..200).map(|number| format!("n{number}")).collect();
+    let items: Vec<_> = names.iter().map(|name| (name.as_str(), "firing")).collect();
+    let id = night.take(list("mail@strict.example", 0, &items)).await;
+    let row = night.row(id).await;
+    let reason = row.reason.unwrap();
+    assert!(reason.starts_with("51 alerts: "), "{reason}");
+    let before = night.told().await.len();
+
+    let release = Release {
+        by: "ann@desk".into(),
+        at: night.now(),
+    };
+    night.store.release_mail(id, release).await.unwrap();
+    night.sweep().await;
+    let mut told = before;
+    loop {
+        let more = night.told().await.len();
+        if more == 0 {
+            break;
+        }
+        told += more;
+        night.sweep().await;
+    }
+    assert!((200..=201).contains(&told), "{told}");
+}
+
+#[tokio::test]
 async fn a_silence_that_held_one_alert_of_a_mail_is_told_before_all_of_it() {
     let night = Night::under(PROFILES);
     let end = night.now() + SignedDuration::from_mins(5);
