@@ -154,6 +154,10 @@
     watch();
   }
 
+  // Alertmanager's tools link to a silence at an address of its single page: `/#/silences/UUID`.
+  const silence = /^#\/silences\/[0-9a-f-]+-([0-9a-f]{12})$/.exec(location.hash);
+  if (silence) location.replace(`/silences/${parseInt(silence[1], 16)}`);
+
   // What was done is told once, and not again to who comes back.
   addEventListener("pagehide", () => document.querySelector("main > .notice[role=status]")?.remove());
 })();
