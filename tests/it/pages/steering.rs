@@ -168,7 +168,7 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         assert_eq!(tab.path(), "/silences/1?done=silenced");
 
         // As Alertmanager's tools link to it.
-        if look.script {
+        if look.javascript {
             tab.go(&bed.at("/#/silences/00000000-0000-4000-8000-000000000001"));
             tab.until("location.pathname === '/silences/1'");
         }
