@@ -29,6 +29,7 @@ use crate::{
 mod body;
 mod charset;
 pub mod contents;
+mod defanged;
 mod element;
 mod flowed;
 mod identity;
@@ -191,7 +192,8 @@ fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
                 reason,
                 key: key_of(&[evidence], raw, (header, body)),
             },
-            None if body.trim_ascii().is_empty() => Extracted::Unreadable {
+            // A mail that says what its body is had one.
+            None if body.trim_ascii().is_empty() && has_type(header) => Extracted::Unreadable {
                 reason: "the mail is empty".to_owned(),
                 key: key_of(&[], raw, (header, body)),
             },
@@ -217,6 +219,10 @@ fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
             }
         }
     }
+}
+
+fn has_type(header: &[u8]) -> bool {
+    header::first(header, b"Content-Type").is_some()
 }
 
 /// The JSON all the elements agree on. A mail may say the same twice, in two HTML parts; it may not
@@ -451,13 +457,14 @@ mod tests {
             element.replace("script", "DEFANGED_script"),
             element.replace("<script", "\u{2039}script"),
             element.replace("id=\"inc", "id=\"x_inc"),
-            element.replace("script", "div").replace("id=", "data-id="),
+            element.replace(" id=", " data-id="),
             element.replace("id=\"incident-data\"", "id=\u{201c}incident-data\u{201d}"),
             element.replace("incident-", "incident\u{200b}-"),
             element.replace("incident-", "inci\u{ad}dent-"),
             format!("<p>{}</p>", payload.replace('"', "&quot;")),
             escaped,
             format!("<!-- {element}"),
+            format!("<title>{element}"),
         ] {
             let found = extract(&whole(&html)).found;
             assert!(
@@ -467,6 +474,11 @@ mod tests {
         }
         for html in [
             format!("<!-- {element} -->"),
+            format!("<title>{element}</title>"),
+            format!("<style>{element}</style >"),
+            format!("<plaintext>{element}"),
+            element.replace("incident-data", "other"),
+            element.replace("incident-data", "Incident-Data"),
             "<p>Your incident is over.</p>".to_owned(),
             "<p>incidentId</p>".to_owned(),
         ] {

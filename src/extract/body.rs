@@ -15,7 +15,7 @@
 use memchr::memmem;
 
 use super::{
-    ELEMENT_ID, Obstacle, charset,
+    Obstacle, charset, defanged,
     element::{self, Found},
     json,
     mime::{
@@ -27,10 +27,7 @@ use super::{
     trace,
     transfer::{Encoding, is_noise},
 };
-use crate::message::{
-    header::{first, split_part},
-    hidden::is_hidden,
-};
+use crate::message::header::{first, split_part};
 
 /// How deep multiparts may nest. Mail programs and lists add one level each: five are rare.
 const MAX_DEPTH: usize = 16;
@@ -254,7 +251,7 @@ impl<'a> Body<'a> {
                 self.obstructed(body, || "an HTML part of the mail is empty".to_owned());
             } else if is_noise(&decoded) {
                 self.obstructed(body, || "an HTML part of the mail is no text".to_owned());
-            } else if is_defanged(&decoded) {
+            } else if defanged::is_there(&decoded) {
                 self.obstructed(body, || {
                     "the mail's HTML speaks of the alert and has no element that holds it: a \
                      gateway may have taken it apart"
@@ -354,28 +351,6 @@ fn is_encoded(encoding: Encoding, decoded: &[u8]) -> bool {
             &quoted_printable::decode(decoded).0,
         ))
         .is_ok_and(|found| !found.is_empty())
-}
-
-/// Whether HTML without the element holds what was one: its id, or the names of the payload.
-/// Filters rename the element or its id, take its tags away, or show it as text. What stands in a
-/// comment is not shown, and is left alone.
-fn is_defanged(html: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(html);
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = &*text;
-    while let Some((before, behind)) = rest.split_once("<!--") {
-        // One that is not closed may be what the filter has left.
-        let Some((_, after)) = behind.split_once("-->") else {
-            break;
-        };
-        shown.push_str(before);
-        rest = after;
-    }
-    shown.push_str(rest);
-    shown.retain(|c| !is_hidden(c) && !c.is_whitespace());
-
-    let has = |word: &str| shown.contains(word);
-    has(ELEMENT_ID) || (has("incidentId") && has("incidentStatus"))
 }
 
 /// Whether HTML is begun and not closed.

@@ -1,0 +1,82 @@
+//! HTML in which the alert's element is no element any more, and holds its payload all the same:
+//! filters rename it or its id, take its tags away, or show it as text.
+//!
+//! What a browser would never show or run is left alone, as it was written to be: a comment, a
+//! title, another program's script.
+
+use super::ELEMENT_ID;
+use crate::message::hidden::is_hidden;
+
+/// Elements whose content is text and no markup; a script with another id is one of them.
+const OPAQUE: [&str; 9] = [
+    "!--", "title", "style", "textarea", "noscript", "iframe", "xmp", "noembed", "script",
+];
+
+/// Whether the payload of an alert is in there.
+pub(super) fn is_there(html: &[u8]) -> bool {
+    // Filters put none in; to HTML it is another name then.
+    if html.contains(&0) {
+        return false;
+    }
+    let mut left = without_opaque(&String::from_utf8_lossy(html));
+    left.retain(|c| !is_hidden(c) && !c.is_whitespace());
+    left.contains("incidentId") && left.contains("incidentStatus")
+}
+
+fn without_opaque(html: &str) -> String {
+    let lower = html.to_ascii_lowercase();
+    let mut left = String::with_capacity(html.len());
+    // What has no end behind one place has none behind a later one.
+    let mut endless = [false; OPAQUE.len()];
+    let mut from = 0;
+
+    while let Some(open) = lower[from..].find('<') {
+        let at = from + open;
+        let tag = &lower[at + 1..];
+        left.push_str(&html[from..at]);
+        if begins(tag, "plaintext") {
+            return left;
+        }
+
+        let kind = OPAQUE.iter().position(|name| begins(tag, name));
+        let end = kind.filter(|kind| !endless[*kind]).and_then(|kind| {
+            let end = end_of(&lower, at, OPAQUE[kind]);
+            endless[kind] = end.is_none();
+            end
+        });
+        from = match end {
+            Some(end) if !is_ours(&html[at..end]) => end,
+            _ => {
+                left.push('<');
+                at + 1
+            }
+        };
+    }
+
+    left.push_str(&html[from..]);
+    left
+}
+
+fn begins(tag: &str, name: &str) -> bool {
+    tag.strip_prefix(name).is_some_and(|rest| {
+        name == "!--" || !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_')
+    })
+}
+
+/// Where an element ends that begins at a place.
+fn end_of(lower: &str, at: usize, name: &str) -> Option<usize> {
+    if name == "!--" {
+        let end = lower[at + 4..].find("-->")?;
+        return Some(at + 4 + end + 3);
+    }
+    let close = at + lower[at..].find(&format!("</{name}"))?;
+    Some(close + lower[close..].find('>')? + 1)
+}
+
+/// Whether it is a script with the alert's id, or what a filter made of that.
+fn is_ours(element: &str) -> bool {
+    let tag = element.split('>').next().unwrap_or_default();
+    let id: String = tag.chars().filter(|c| !is_hidden(*c)).collect();
+    let name = tag.get(1..7).unwrap_or_default();
+    name.eq_ignore_ascii_case("script") && id.contains(ELEMENT_ID)
+}
