@@ -35,6 +35,7 @@ use crate::{
 
 mod after;
 mod answer;
+mod arrival;
 mod dialogue;
 mod fault;
 mod fetched;
