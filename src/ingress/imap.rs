@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    doubt::Doubt,
     fault::Fault,
-    patience::Pauses,
+    patience::{Patience, Pauses},
     scan::{Scan, Scanned},
     server::Server,
     session::{Folder, Session, Woken},
@@ -35,7 +36,9 @@ use crate::{
 
 mod after;
 mod answer;
+mod arrival;
 mod dialogue;
+mod doubt;
 mod fault;
 mod fetched;
 mod framing;
@@ -94,7 +97,7 @@ impl Imap {
     pub fn new(settings: &Settings, clock: Clock, max_age: Duration) -> Result<Self, Problem> {
         let key = format!("ingress.imap `{}`", settings.name);
         Ok(Self {
-            server: Server::new(&key, settings, clock.clone(), Timeouts::default())?,
+            server: Server::new(&key, settings, clock.clone())?,
             mailbox: settings.mailbox(),
             settings: settings.clone(),
             clock,
@@ -106,11 +109,7 @@ impl Imap {
     /// The same with other time limits.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
-        Self {
-            timeouts,
-            server: self.server.with_timeouts(timeouts),
-            ..self
-        }
+        Self { timeouts, ..self }
     }
 
     /// One connection, from the login until it breaks, or until `stop`.
@@ -122,12 +121,16 @@ impl Imap {
         progress: &mut Progress,
     ) -> Result<(), Fault> {
         progress.well = false;
-        let Some(opened) = stop.run_until_cancelled(self.open()).await else {
+        let timeouts = progress.patience.timeouts();
+        let began = Instant::now();
+        let Some(opened) = stop.run_until_cancelled(self.open(timeouts)).await else {
             return Ok(());
         };
         let (mut session, mut folder) = opened?;
+        let login = began.elapsed();
 
         loop {
+            let began = Instant::now();
             let Scanned::New(new) = self
                 .scan(&mut session, folder, inbox, health, stop, progress)
                 .await?
@@ -137,6 +140,10 @@ impl Imap {
             // It was true when the folder was opened: mail that came since, and was moved, has a
             // higher UID.
             folder.is_uid_next_told = false;
+            progress.patience.took(login, began.elapsed());
+            let leaves = matches!(self.settings.after, After::Keep | After::Seen);
+            let now = Instant::now();
+            progress.doubt.looked(session.exists, new, leaves, now);
             if progress.woken == Woken::Mail && new == 0 {
                 // Announced, but not there: this may be another folder by now.
                 if stop
@@ -149,7 +156,7 @@ impl Imap {
                 }
                 progress.woken = Woken::Time;
             } else {
-                progress.woken = self.wait(&mut session, &progress.backlog, stop).await?;
+                progress.woken = self.wait(&mut session, progress, stop).await?;
             }
             match progress.woken {
                 Woken::Stop => {
@@ -212,9 +219,9 @@ impl Imap {
         }
     }
 
-    async fn open(&self) -> Result<(Session, Folder), Fault> {
-        let dialogue = self.server.log_in().boxed().await?;
-        let mut session = Session::begin(dialogue, self.timeouts).await?;
+    async fn open(&self, timeouts: Timeouts) -> Result<(Session, Folder), Fault> {
+        let dialogue = self.server.log_in(timeouts).boxed().await?;
+        let mut session = Session::begin(dialogue, timeouts).await?;
         let folder = self.select(&mut session).await?;
         Ok((session, folder))
     }
@@ -229,16 +236,21 @@ impl Imap {
     async fn wait(
         &self,
         session: &mut Session,
-        backlog: &Backlog,
+        progress: &Progress,
         stop: &CancellationToken,
     ) -> Result<Woken, Fault> {
-        let due = backlog.next_due().map_or(Pause::MAX, |due| {
+        let due = progress.backlog.next_due().map_or(Pause::MAX, |due| {
             due.saturating_duration_since(Instant::now())
         });
+        let due = due.min(progress.doubt.pause().unwrap_or(Pause::MAX));
         let interval = self.settings.rescan_interval.as_std().min(due.max(SOONEST));
 
-        if self.settings.idle && session.can.idle {
-            return session.idle(interval.min(self.timeouts.idle), stop).await;
+        // A server that refuses it once may grant it the next time; until then it is polled.
+        if self.settings.idle
+            && session.can.idle
+            && let Some(woken) = session.idle(interval.min(self.timeouts.idle), stop).await?
+        {
+            return Ok(woken);
         }
 
         let pause = tokio::time::sleep(interval.min(self.timeouts.poll));
@@ -261,6 +273,8 @@ impl Ingress for Imap {
         let mut progress = Progress {
             backlog,
             pauses,
+            patience: Patience::new(self.timeouts),
+            doubt: Doubt::default(),
             well: false,
             woken: Woken::Time,
             tokenless: 0,
@@ -282,6 +296,7 @@ impl Ingress for Imap {
                 () = overdue => return,
             };
             let Err(fault) = ended else { continue };
+            progress.patience.after(&fault);
             if progress.well && self.server.token_ended(&fault).boxed().await {
                 telemetry::session_ended_with_its_token(&self.settings.name);
             } else if progress.backlog.blame(&fault, self.clock.now()) {
@@ -307,6 +322,8 @@ impl Ingress for Imap {
 struct Progress {
     backlog: Backlog,
     pauses: Pauses,
+    patience: Patience,
+    doubt: Doubt,
     /// Whether the latest connection was useful.
     well: bool,
     /// What ended the latest wait.

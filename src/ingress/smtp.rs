@@ -35,6 +35,7 @@ mod content;
 mod data;
 mod dialogue;
 mod limits;
+mod path;
 mod proxy;
 mod recipients;
 mod session;

@@ -27,7 +27,7 @@ use crate::{
     harness::{Bridge, tail},
     imap::{Recorder, Running, mail},
     inbox::eventually,
-    mailbox::{FOREVER, LONG_AGO, Mailbox, Quirk, STAND_IN},
+    mailbox::{FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
     vendors::{Fake, Hook},
 };
 
@@ -921,6 +921,187 @@ async fn a_certificate_that_signed_itself_is_taken_where_it_is_named_or_pinned()
         .unwrap();
     assert!(!failure.contains("os error"), "{failure}");
     running.end().await;
+}
+
+// ---- Servers that are slow, or do otherwise than they offer ----
+
+#[tokio::test]
+async fn a_slow_server_is_waited_for_longer_each_time() {
+    let slow = ["", "LOGIN", "CAPABILITY", "EXAMINE", "SEARCH", "FETCH"];
+    join_all(slow.map(|words| async move {
+        let mailbox = Mailbox::start().await;
+        mailbox.deliver(&mail(1));
+        mailbox.state().slow_at = Some((words, Duration::from_millis(1_300)));
+        let timeouts = Timeouts {
+            connect: Duration::from_millis(500),
+            command: Duration::from_millis(500),
+            ..hasty()
+        };
+        let running = Running::with(&settings(&mailbox), Arc::default(), timeouts);
+        eventually(&format!("a mail in spite of slow `{words}`"), || {
+            running.inbox.bodies() == [mail(1)]
+        })
+        .await;
+        mailbox.deliver(&mail(2));
+        running.has(2).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, vec![mail(1), mail(2)]);
+        mailbox.assert_kept_to_the_protocol();
+    }))
+    .await;
+}
+
+fn patient(mailbox: &Mailbox) -> Settings {
+    Settings {
+        rescan_interval: settings::Duration::from_secs(300),
+        ..settings(mailbox)
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_server_makes_of_idle_mail_is_seen_soon_and_on_one_connection() {
+    let short = Duration::from_millis(50);
+    let idles = [
+        Idles::Not("NO not now"),
+        Idles::Not("BAD what is that"),
+        Idles::Not("OK done"),
+        Idles::For(Duration::ZERO),
+        Idles::For(short),
+        Idles::For(Duration::from_millis(700)),
+        Idles::UntilMail,
+    ];
+    join_all(idles.map(|idles| async move {
+        let mailbox = Mailbox::start().await;
+        mailbox.state().idles = idles;
+        let timeouts = Timeouts {
+            poll: Duration::from_millis(400),
+            ..hasty()
+        };
+        let running = Running::with(&patient(&mailbox), Arc::default(), timeouts);
+        running.is_well().await;
+        for number in 1..=4 {
+            eventually(&format!("another IDLE, {idles:?}"), || {
+                mailbox.asked("IDLE") >= number
+            })
+            .await;
+            mailbox.deliver(&mail(number));
+            running.has(number).await;
+        }
+        running.is_well().await;
+        running.end().await;
+        assert_eq!(mailbox.connections(), 1, "{idles:?}");
+        assert!(mailbox.asked("IDLE") < 40, "{idles:?}: a storm");
+        mailbox.assert_kept_to_the_protocol();
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_mail_that_is_announced_and_indexed_late_is_looked_for() {
+    for (after, others) in [
+        (After::Keep, 0),
+        (After::Keep, 2),
+        (After::Delete, 0),
+        (After::Delete, 2),
+    ] {
+        let mailbox = Mailbox::start().await;
+        mailbox.deliver(&mail(1));
+        let settings = Settings {
+            after: after.clone(),
+            ..patient(&mailbox)
+        };
+        let running = Running::with(&settings, Arc::default(), hasty());
+        running.has(1).await;
+        running.is_well().await;
+        mailbox.state().unindexed.insert(2);
+        mailbox.deliver(&mail(2));
+        (0..others).for_each(|number| {
+            mailbox.deliver(&mail(3 + number));
+        });
+        running.has(1 + others).await;
+        let looks = mailbox.asked("SEARCH");
+        eventually("three more looks", || mailbox.asked("SEARCH") >= looks + 3).await;
+        mailbox.state().unindexed.clear();
+        running.has(2 + others).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=2 + others).map(mail).collect());
+        assert_eq!(mailbox.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_of_which_search_finds_a_part_is_read_whole() {
+    for finds in [Finds::Last(100), Finds::Last(53), Finds::First(100)] {
+        let mailbox = Mailbox::start().await;
+        (1..=3).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        let running = Running::with(&patient(&mailbox), Arc::default(), hasty());
+        running.has(3).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+        mailbox.state().finds = finds;
+        mailbox.state().uid_next += 90;
+        (4..=430).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        let running = Running::with(&patient(&mailbox), inbox, hasty());
+        running.has(430).await;
+        running.is_well().await;
+        mailbox.deliver(&mail(431));
+        running.has(431).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=431).map(mail).collect());
+        mailbox.assert_kept_to_the_protocol();
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_is_known_again_by_a_uidvalidity_of_any_size() {
+    for (told, another) in [
+        ("4294967296", "4294967297"),
+        ("1700000000001", "1700000000002"),
+        ("99999999999999999999999", "7"),
+    ] {
+        let mailbox = Mailbox::start().await;
+        mailbox.state().told_uid_validity = Some(told);
+        mailbox.deliver(&mail(1));
+        let running = run(&mailbox);
+        running.has(1).await;
+        let inbox = running.end().await;
+        mailbox.deliver(&mail(2));
+        let running = Running::with(&settings(&mailbox), inbox, hasty());
+        running.has(2).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+        mailbox.state().told_uid_validity = Some(another);
+        let running = Running::with(&settings(&mailbox), inbox, hasty());
+        running.has(4).await;
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_arrives_before_it_was_written_arrives_now() {
+    let mailbox = Mailbox::start().await;
+    let running = run(&mailbox);
+    running.is_well().await;
+    let now = crate::delivery::now();
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
+    let dates = [
+        "\"01-Jan-2024 00:00:00 +0000\"",
+        "\"01-Jan-2000 00:00:00 +0000\"",
+        "\"01-Jan-1970 00:00:00 +0000\"",
+    ];
+    for (number, quirk) in dates.into_iter().enumerate() {
+        let raw = format!("Date: {date}\r\nSubject: {number}\r\n\r\nx\r\n");
+        mailbox.deliver_odd(raw.as_bytes(), &[(Quirk::Date(quirk), FOREVER)]);
+    }
+    running.has(dates.len()).await;
+    for mail in running.end().await.mails() {
+        let late = mail.arrived_at.duration_since(now).as_secs();
+        assert!((-1..60).contains(&late), "{late} s");
+    }
 }
 
 // ---- Everything at once ----

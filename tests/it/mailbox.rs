@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -66,6 +66,26 @@ impl Quirk {
     }
 }
 
+/// How many mails SEARCH finds.
+#[derive(Debug, Clone, Copy)]
+pub enum Finds {
+    All,
+    First(usize),
+    Last(usize),
+}
+
+/// How the server treats IDLE, which it offers.
+#[derive(Debug, Clone, Copy)]
+pub enum Idles {
+    Well,
+    /// This is its answer.
+    Not(&'static str),
+    /// It says OK by itself after a while,
+    For(Duration),
+    /// or when it has announced a mail, and takes the DONE that follows for a command.
+    UntilMail,
+}
+
 #[derive(Debug)]
 struct Kept {
     raw: Vec<u8>,
@@ -77,6 +97,8 @@ struct Kept {
 pub struct State {
     mails: BTreeMap<u32, Kept>,
     pub uid_validity: u32,
+    /// What it says instead of `uid_validity`.
+    pub told_uid_validity: Option<&'static str>,
     pub uid_next: u32,
     /// What it says instead of `uid_next`.
     pub told_uid_next: Option<u32>,
@@ -98,8 +120,13 @@ pub struct State {
     pub closes_at: Option<&'static str>,
     /// and one with these is never answered.
     pub hangs_at: Option<&'static str>,
-    /// SEARCH does not find these.
+    /// SEARCH does not find these,
     pub unindexed: BTreeSet<u32>,
+    /// and of the others so many.
+    pub finds: Finds,
+    pub idles: Idles,
+    /// The greeting (""), or a command with these words, is answered after this time.
+    pub slow_at: Option<(&'static str, Duration)>,
     /// Everything it was asked.
     pub commands: Vec<String>,
     /// What a client must not do.
@@ -126,6 +153,7 @@ impl Mailbox {
         let state = Arc::new(Mutex::new(State {
             mails: BTreeMap::new(),
             uid_validity: 7,
+            told_uid_validity: None,
             uid_next: 1,
             told_uid_next: None,
             greeting: "* OK hello".into(),
@@ -139,6 +167,9 @@ impl Mailbox {
             closes_at: None,
             hangs_at: None,
             unindexed: BTreeSet::new(),
+            finds: Finds::All,
+            idles: Idles::Well,
+            slow_at: None,
             commands: Vec::new(),
             violations: Vec::new(),
             connections: 0,
@@ -251,6 +282,7 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let (reader, mut writer) = stream.into_split();
         let mut lines = BufReader::new(reader).lines();
+        self.dawdles("").await;
         let greeting = format!("{}\r\n", self.lock().greeting);
         if writer.write_all(greeting.as_bytes()).await.is_err() || greeting.starts_with("* BYE") {
             return;
@@ -263,7 +295,19 @@ impl Connection {
             {
                 self.violation(&format!("the tag of {line}"));
             }
+            self.dawdles(command).await;
+            let idles = self.lock().idles;
+            if let (Idles::Not(answer), "IDLE") = (idles, command) {
+                self.lock().commands.push(command.to_owned());
+                let answer = format!("{tag} {answer}\r\n");
+                if writer.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             if command == "IDLE" {
+                self.lock().commands.push(command.to_owned());
+                let began = Instant::now();
                 let known = self.lock().mails.len();
                 if writer.write_all(b"+ idling\r\n").await.is_err() {
                     return;
@@ -275,6 +319,11 @@ impl Connection {
                         if writer.write_all(exists.as_bytes()).await.is_err() {
                             return;
                         }
+                    }
+                    match idles {
+                        Idles::For(time) if began.elapsed() >= time => break,
+                        Idles::UntilMail if changed => break,
+                        _ => {}
                     }
                     match tokio::time::timeout(Duration::from_millis(20), lines.next_line()).await {
                         Ok(Ok(Some(done))) if done == "DONE" => break,
@@ -292,6 +341,14 @@ impl Connection {
                 }
                 continue;
             }
+            if line == "DONE" {
+                // It came after the IDLE's end.
+                self.tags.remove("DONE");
+                if writer.write_all(b"DONE BAD no command\r\n").await.is_err() {
+                    return;
+                }
+                continue;
+            }
             let (answer, then) = self.answer(tag, command);
             if writer.write_all(&answer).await.is_err() || then == Then::Closes {
                 return;
@@ -301,6 +358,15 @@ impl Connection {
                 while let Ok(Some(_)) = lines.next_line().await {}
                 return;
             }
+        }
+    }
+
+    async fn dawdles(&self, command: &str) {
+        let slow = self.lock().slow_at;
+        if let Some((words, pause)) = slow
+            && (words == command || (!words.is_empty() && command.contains(words)))
+        {
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -380,7 +446,9 @@ impl Connection {
                         "* FLAGS (\\Seen $Label(1) :-))\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {}] \
                          ok\r\n* OK [UIDNEXT {next}]\u{fc}\r\n",
                         state.mails.len(),
-                        state.uid_validity
+                        state
+                            .told_uid_validity
+                            .map_or_else(|| state.uid_validity.to_string(), str::to_owned)
                     ));
                 }
             }
@@ -453,19 +521,22 @@ fn is_in(text: &str, last: u32, number: u32) -> bool {
 
 /// By UID, or by the mails' numbers and UID.
 fn search(state: &mut State, tag: &str, rest: &str) -> String {
-    let words: Vec<&str> = rest.split(' ').collect();
-    let (numbers, uids) = match words[..] {
-        ["UID", uids, ..] => ("1:*", uids),
-        [numbers, "UID", uids, ..] => (numbers, uids),
-        _ => panic!("SEARCH {rest}"),
-    };
+    let (mut numbers, mut sets, mut words) = ("1:*", Vec::new(), rest.split(' '));
+    while let Some(word) = words.next() {
+        match word {
+            "UID" => sets.push(words.next().expect("a set of UIDs")),
+            "SINCE" => drop(words.next().expect("a date")),
+            word => numbers = word,
+        }
+    }
     let last = state.mails.keys().last().copied().unwrap_or(0);
     let count = u32::try_from(state.mails.len()).unwrap();
     let mut found: Vec<u32> = (1..)
         .zip(state.mails.keys())
         .filter(|(number, _)| is_in(numbers, count, *number))
         .map(|(_, uid)| *uid)
-        .filter(|uid| is_in(uids, last.max(1), *uid) && !state.unindexed.contains(uid))
+        .filter(|uid| sets.iter().all(|set| is_in(set, last.max(1), *uid)))
+        .filter(|uid| !state.unindexed.contains(uid))
         .collect();
     let is_old = |uid: &u32| {
         let quirks = &state.mails[uid].quirks;
@@ -482,6 +553,11 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
     if has_since && state.stale_since > 0 && found.last() == Some(&last) {
         state.stale_since -= 1;
         found.pop();
+    }
+    match state.finds {
+        Finds::All => {}
+        Finds::First(most) => found.truncate(most),
+        Finds::Last(most) => drop(found.drain(..found.len().saturating_sub(most))),
     }
     if state.capabilities.contains("IMAP4rev1") {
         return format!(

@@ -287,20 +287,29 @@ async fn a_signed_request_is_taken_once() {
 }
 
 #[tokio::test]
-async fn an_hour_old_signature_is_refused() {
-    for (fixture, status) in [("mailgun-multipart", 401), ("sendgrid", 401), ("ses", 403)] {
-        for wait in [
-            SignedDuration::from_hours(1),
-            SignedDuration::from_hours(-1),
+async fn a_signature_counts_while_its_provider_comes_again_and_no_longer() {
+    let cases = [
+        ("mailgun-multipart", 8, 9, 200, 401),
+        ("sendgrid", 72, 73, 202, 401),
+        ("ses", 1, 2, 202, 403),
+    ];
+    for (fixture, last_retry, too_late, taken, refused) in cases {
+        for (hours, status) in [
+            (0, taken),
+            (last_retry, taken),
+            (too_late, refused),
+            (-1, refused),
         ] {
             let bridge = Bridge::start().await;
-            bridge.wait(wait);
-            assert_eq!(
-                bridge.status(&Recorded::read(fixture)).await,
-                status,
-                "{fixture} after {wait}"
-            );
-            assert_eq!(bridge.stored(), 0, "{fixture}");
+            bridge.wait(SignedDuration::from_hours(hours));
+            let recorded = Recorded::read(fixture);
+            let when = format!("{fixture} after {hours} h");
+            assert_eq!(bridge.status(&recorded).await, status, "{when}");
+            assert_eq!(bridge.stored(), usize::from(status == taken), "{when}");
+            if status == taken {
+                assert_ne!(bridge.status(&recorded).await, taken, "{when}, a copy");
+                assert_eq!(bridge.stored(), 1, "{when}, a copy");
+            }
             bridge.running.stop().await;
         }
     }

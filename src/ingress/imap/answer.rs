@@ -4,6 +4,8 @@
 //! in another charset is skipped, and can neither end a connection nor hide the answer beside it. A
 //! requested value that is missing, or invalid, is absent, and the caller requests it again.
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use super::{
     fetched::Fetched,
     framing::{Breach, Piece},
@@ -81,6 +83,24 @@ impl Said {
         } else {
             None
         }
+    }
+
+    /// The folder's UIDVALIDITY. Only its equality matters, so one beyond 32 bits, as of a server
+    /// that counts milliseconds, is told by the start of its hash.
+    pub(super) fn uid_validity(&self) -> Option<u32> {
+        let (word, value) = self.code()?.split_once(' ')?;
+        let value = value.trim();
+        if !word.eq_ignore_ascii_case("UIDVALIDITY") || value.is_empty() {
+            return None;
+        }
+
+        let hashed = || {
+            let hash = digest(&SHA256, value.as_bytes());
+            hash.as_ref()
+                .first_chunk()
+                .map(|start| u32::from_be_bytes(*start))
+        };
+        value.parse().ok().or_else(hashed)
     }
 
     pub(super) fn has_code(&self, name: &str) -> bool {
@@ -220,6 +240,34 @@ mod tests {
             said.capabilities(),
             Some(vec!["IMAP4REV2".into(), "IDLE".into()])
         );
+    }
+
+    #[test]
+    fn a_uidvalidity_beyond_32_bits_is_told_from_others() {
+        let read = |value: &str| {
+            let line = line(&format!("* OK [UIDVALIDITY {value}] ok"));
+            let Ok(Reply::Status(said)) = Reply::read(&line) else {
+                panic!("{value}")
+            };
+            said.uid_validity()
+        };
+        for value in [0, 7, u32::MAX] {
+            assert_eq!(read(&value.to_string()), Some(value));
+        }
+        let mut all = std::collections::BTreeSet::new();
+        for value in [
+            "4294967296",
+            "1700000000000",
+            "1700000000001",
+            "18446744073709551616",
+            "-1",
+            "5f3759df",
+        ] {
+            assert_eq!(read(value), read(value));
+            assert!(all.insert(read(value).unwrap()), "{value}");
+        }
+        assert_eq!(read("4294967296"), Some(0x6c1c_a400), "it is stored");
+        assert_eq!(read(""), None);
     }
 
     #[test]

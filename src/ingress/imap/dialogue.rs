@@ -86,6 +86,7 @@ impl Dialogue {
                     status,
                     ..
                 } if theirs == tag => Some(Ok(*status == Status::Ok)),
+                Response::Done { tag: theirs, .. } if answers_done(theirs) => None,
                 // Only the present command is over: the answer to another would leave it without
                 // one.
                 Response::Done { .. } => Some(Err(Fault::Protocol(
@@ -167,6 +168,12 @@ impl Dialogue {
     fn wire(&self) -> &Wire {
         self.client.get_ref()
     }
+}
+
+/// Whether an answer is to a DONE that came after the server had ended its IDLE, and which it takes
+/// for a command.
+pub(super) fn answers_done(tag: &RequestId) -> bool {
+    tag.0.eq_ignore_ascii_case("DONE")
 }
 
 /// The result, or a fault if the server was silent.

@@ -15,6 +15,8 @@ const MAX_WORDS: usize = 200;
 pub(super) enum Fault {
     #[error("cannot reach {address}: {reason}")]
     Unreachable { address: String, reason: String },
+    #[error("cannot reach {address}: no connection and greeting within {seconds} s")]
+    Mute { address: String, seconds: u64 },
     #[error("no secure connection to {host}: {reason}")]
     Tls { host: String, reason: String },
     #[error("the server offers no STARTTLS: set `tls: implicit`, or `none` on loopback")]
@@ -63,6 +65,16 @@ impl Fault {
             Self::Login { said, .. } => !is_busy(said),
             Self::Password(_) | Self::LoginDisabled | Self::NoOauth => true,
             Self::NoToken(none) => none.needs_a_person(),
+            _ => false,
+        }
+    }
+
+    /// Whether the server may merely be slow. A mail that does not come says nothing of the server,
+    /// nor does an IDLE that never begins, or a connection that dies in one.
+    pub(super) fn is_slowness(&self) -> bool {
+        match self {
+            Self::Mute { .. } => true,
+            Self::Silent { command } => !matches!(*command, "FETCH" | "IDLE" | "DONE"),
             _ => false,
         }
     }

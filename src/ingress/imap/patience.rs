@@ -9,7 +9,8 @@ use super::fault::Fault;
 /// The time limits and the pauses.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For connecting up to the greeting, and again for logging in.
+    /// For connecting up to the greeting, and again for logging in; see `Patience` for slow
+    /// servers.
     pub connect: Duration,
     /// For a command, besides the time that its mails need; a server that sends nothing for this
     /// long is dead.
@@ -32,7 +33,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         let secs = Duration::from_secs;
         Self {
-            connect: secs(20),
+            connect: secs(60),
             command: secs(60),
             stall: secs(15),
             idle: secs(9 * 60),
@@ -40,6 +41,46 @@ impl Default for Timeouts {
             logout: secs(2),
             retry: (secs(1), secs(60)),
             retry_login: (secs(30), secs(300)),
+        }
+    }
+}
+
+/// How much longer a slow server is waited for at most.
+const MOST_PATIENCE: u32 = 4;
+
+/// Time limits that double with every time-out, because a server that is merely slow would never
+/// be read otherwise, up to some minutes.
+pub(super) struct Patience {
+    first: Timeouts,
+    times: u32,
+}
+
+impl Patience {
+    pub(super) fn new(first: Timeouts) -> Self {
+        Self { first, times: 1 }
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: self.first.connect * self.times,
+            command: self.first.command * self.times,
+            ..self.first
+        }
+    }
+
+    /// A mail that does not come counts only where the server is known to be slow.
+    pub(super) fn after(&mut self, fault: &Fault) {
+        let is_slow = self.times > 1 && matches!(fault, Fault::Silent { command: "FETCH" });
+        if fault.is_slowness() || is_slow {
+            self.times = (2 * self.times).min(MOST_PATIENCE);
+        }
+    }
+
+    /// A login and a scan took this long: the server is quick again if the first limits would
+    /// have done.
+    pub(super) fn took(&mut self, login: Duration, scan: Duration) {
+        if login < self.first.connect && scan < self.first.command {
+            self.times = 1;
         }
     }
 }
@@ -83,6 +124,39 @@ impl Pauses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_server_is_waited_for_longer_and_a_quick_one_not() {
+        let secs = Duration::from_secs;
+        let mut patience = Patience::new(Timeouts::default());
+        let silent = |command| Fault::Silent { command };
+        for command in ["FETCH", "IDLE", "DONE"] {
+            patience.after(&silent(command));
+        }
+        patience.after(&Fault::Closed { said: None });
+        let waits =
+            |patience: &Patience| (patience.timeouts().connect, patience.timeouts().command);
+        assert_eq!(waits(&patience), (secs(60), secs(60)));
+        let mute = Fault::Mute {
+            address: "imap.example.com:993".into(),
+            seconds: 60,
+        };
+        for (fault, expected) in [
+            (silent("LOGIN"), 120),
+            (silent("FETCH"), 240),
+            (mute, 240),
+            (silent("SEARCH"), 240),
+            (silent("FETCH RFC822.SIZE"), 240),
+        ] {
+            patience.after(&fault);
+            assert_eq!(waits(&patience), (secs(expected), secs(expected)));
+        }
+        patience.took(secs(70), secs(1));
+        patience.took(secs(1), secs(70));
+        assert_eq!(waits(&patience), (secs(240), secs(240)));
+        patience.took(secs(1), secs(1));
+        assert_eq!(waits(&patience), (secs(60), secs(60)));
+    }
 
     #[test]
     fn pauses_grow_to_their_limit_and_are_longer_after_a_refused_login() {

@@ -56,9 +56,13 @@ fn word(status: Status) -> &'static str {
 /// A status about the folder, or the server's last one: the library would take any other for the
 /// end of a SASL login.
 fn status(said: &Said) -> String {
-    let code = ["UIDVALIDITY", "UIDNEXT"]
+    let codes = [
+        ("UIDVALIDITY", said.uid_validity()),
+        ("UIDNEXT", said.number("UIDNEXT")),
+    ];
+    let code = codes
         .into_iter()
-        .find_map(|name| Some(format!(" [{name} {}]", said.number(name)?)));
+        .find_map(|(name, value)| Some(format!(" [{name} {}]", value?)));
     match code {
         None if said.status != Status::Bye => String::new(),
         code => format!("* {}{}\r\n", word(said.status), code.unwrap_or_default()),

@@ -11,11 +11,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp, civil};
+use jiff::{Timestamp, civil};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Imap, after,
+    Imap, after, arrival,
     fault::Fault,
     session::{Folder, HEADER_LIMIT, Listed, Session},
     wanted::Backlog,
@@ -38,6 +38,8 @@ use start::Age;
 
 /// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
+/// The number of mails in one answer from which on the server may have left others out.
+const CAPPED: usize = 50;
 /// The most mails of one commit.
 const BATCH_MAILS: usize = 64;
 /// The most bytes of one commit, and so in memory; a single mail may be larger.
@@ -193,15 +195,41 @@ impl<'a> Scan<'a> {
         since: Option<civil::Date>,
     ) -> Result<Option<BTreeSet<u32>>, Fault> {
         let mut found = BTreeSet::new();
+        let stop = self.stop;
         for keys in questions {
-            let search = self.session.search(keys, since);
-            let Some(answer) = self.stop.run_until_cancelled(search).await else {
+            let search = self.search(keys, since);
+            let Some(answer) = stop.run_until_cancelled(search).await else {
                 return Ok(None);
             };
             found.extend(answer?);
         }
 
         Ok(Some(found))
+    }
+
+    /// The mails that answer one query. Some servers find only so many of them, the last or the
+    /// first, so whoever finds many is asked for those before and behind until there are none.
+    async fn search(
+        &mut self,
+        keys: &str,
+        since: Option<civil::Date>,
+    ) -> Result<BTreeSet<u32>, Fault> {
+        let mut found = self.session.search(keys, since).await?;
+        if found.len() < CAPPED {
+            return Ok(found);
+        }
+
+        while let Some(outside) = walk::outside(keys, &found, self.last_uid) {
+            let before = found.len();
+            for keys in outside {
+                found.append(&mut self.session.search(&keys, since).await?);
+            }
+            if found.len() == before {
+                break;
+            }
+        }
+
+        Ok(found)
     }
 
     /// Stores these mails, batch by batch. Returns the last UID covered, or `None` after `stop`.
@@ -294,9 +322,10 @@ impl<'a> Scan<'a> {
             })
         });
 
+        let now = self.imap.clock.now();
         Ok(all
             .map(|mail| Listed {
-                arrived: mail.arrived.filter(|at| self.is_plausible(*at)),
+                arrived: mail.arrived.filter(|at| arrival::is_plausible(*at, now)),
                 ..mail
             })
             .collect())
@@ -407,18 +436,10 @@ impl<'a> Scan<'a> {
         self.imap.settings.max_message_size.bytes()
     }
 
-    /// The arrival time of a mail from the future, or from before IMAP existed, means nothing.
-    fn is_plausible(&self, arrived: Timestamp) -> bool {
-        arrived > EARLIEST_ARRIVAL && arrived <= self.imap.clock.now() + CLOCKS_DIFFER
-    }
-
     fn message(&self, mail: Listed, raw: Bytes) -> Message {
         Message {
             ingress: self.imap.settings.name.clone(),
-            arrived_at: mail
-                .arrived
-                .filter(|at| self.is_plausible(*at))
-                .unwrap_or_else(|| self.imap.clock.now()),
+            arrived_at: arrival::of(&raw, mail.arrived, self.imap.clock.now()),
             raw,
             cut_from: None,
             withheld: None,
@@ -426,11 +447,6 @@ impl<'a> Scan<'a> {
         }
     }
 }
-
-/// How far a server's clock may be ahead.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
-/// IMAP4 dates from 1994.
-const EARLIEST_ARRIVAL: Timestamp = Timestamp::constant(725_846_400, 0);
 
 /// What was fetched, for one commit.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_imap::{Client, Session};
@@ -38,7 +39,6 @@ pub(super) struct Server {
     connector: TlsConnector,
     username: String,
     proof: Proof,
-    timeouts: Timeouts,
     /// An address that accepted the connection and then sent no greeting.
     mute: Mutex<Option<SocketAddr>>,
 }
@@ -61,12 +61,7 @@ type Failed = (async_imap::error::Error, Client<Wire>);
 
 impl Server {
     /// Reads the certificates; connects to nothing.
-    pub(super) fn new(
-        key: &str,
-        settings: &Settings,
-        clock: Clock,
-        timeouts: Timeouts,
-    ) -> Result<Self, Problem> {
+    pub(super) fn new(key: &str, settings: &Settings, clock: Clock) -> Result<Self, Problem> {
         let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
             Problem::new(
                 format!("{key}.host"),
@@ -91,48 +86,33 @@ impl Server {
                 }
                 None => Proof::Password(settings.secret(key)?),
             },
-            timeouts,
             mute: Mutex::default(),
         })
     }
 
-    /// The same with other time limits.
-    pub(super) fn with_timeouts(self, timeouts: Timeouts) -> Self {
-        Self { timeouts, ..self }
-    }
-
     /// Connects and logs in, with a freshly read password or with a token that stays valid for a
     /// while.
-    pub(super) async fn log_in(&self) -> Result<Dialogue, Fault> {
-        let session = self.session().await?;
-        Ok(Dialogue::new(session, self.timeouts))
+    pub(super) async fn log_in(&self, timeouts: Timeouts) -> Result<Dialogue, Fault> {
+        let session = self.session(timeouts.connect).await?;
+        Ok(Dialogue::new(session, timeouts))
     }
 
-    async fn session(&self) -> Result<Session<Wire>, Fault> {
+    async fn session(&self, patience: Duration) -> Result<Session<Wire>, Fault> {
         let tokens = match &self.proof {
             Proof::Password(password) => {
                 let password = password.read()?;
-                let greeted = self.reach().await?;
-                return within(
-                    self.timeouts.connect,
-                    "LOGIN",
-                    self.authenticate(greeted, &password),
-                )
-                .await;
+                let greeted = self.reach(patience).await?;
+                let session = self.authenticate(greeted, &password);
+                return within(patience, "LOGIN", session).await;
             }
             Proof::Token(tokens) => tokens,
         };
 
         loop {
             let token = tokens.token().await?;
-            let greeted = self.reach().await?;
-            match within(
-                self.timeouts.connect,
-                "AUTHENTICATE",
-                self.show(greeted, &token.text),
-            )
-            .await
-            {
+            let greeted = self.reach(patience).await?;
+            let session = self.show(greeted, &token.text);
+            match within(patience, "AUTHENTICATE", session).await {
                 Err(fault) if fault.needs_a_person() => {
                     tokens.forget().await;
                     // A token that was revoked early is nothing unusual; a new one that is refused
@@ -162,29 +142,28 @@ impl Server {
         }
     }
 
-    async fn reach(&self) -> Result<Greeted, Fault> {
-        let patience = self.timeouts.connect;
+    async fn reach(&self, patience: Duration) -> Result<Greeted, Fault> {
         let outcome = tokio::time::timeout(patience, self.connect().boxed()).await;
         outcome.unwrap_or_else(|_| {
-            Err(self.unreachable(format!(
-                "no connection and greeting within {} s",
-                patience.as_secs()
-            )))
+            Err(Fault::Mute {
+                address: self.address(),
+                seconds: patience.as_secs(),
+            })
         })
     }
 
-    fn unreachable(&self, reason: String) -> Fault {
-        Fault::Unreachable {
-            address: format!("{}:{}", self.host, self.port),
-            reason,
-        }
+    fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     async fn connect(&self) -> Result<Greeted, Fault> {
         let avoid = *self.mute.lock().unwrap_or_else(PoisonError::into_inner);
         let tcp = reach::connect(&self.host, self.port, avoid)
             .await
-            .map_err(|reason| self.unreachable(reason))?;
+            .map_err(|reason| Fault::Unreachable {
+                address: self.address(),
+                reason,
+            })?;
         tcp.set_nodelay(true).map_err(|error| Fault::io(&error))?;
 
         let address = tcp.peer_addr().ok();

@@ -27,6 +27,8 @@ pub(super) struct Session {
     dialogue: Dialogue,
     timeouts: Timeouts,
     pub(super) can: Abilities,
+    /// How many mails the folder has, by the latest announcement.
+    pub(super) exists: Option<u32>,
 }
 
 /// The extensions that matter here.
@@ -70,6 +72,7 @@ impl Session {
             dialogue,
             timeouts,
             can: Abilities::default(),
+            exists: None,
         };
 
         session.command("CAPABILITY", "CAPABILITY").await?;
@@ -140,6 +143,7 @@ impl Session {
 
         let uid_validity =
             uid_validity.ok_or_else(|| Fault::Protocol("a folder without UIDVALIDITY".into()))?;
+        self.exists = exists;
         let is_uid_next_told = uid_next.is_some();
         let uid_next = match uid_next {
             Some(value) => value,
@@ -195,7 +199,7 @@ impl Session {
     pub(super) async fn list(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Listed>, Fault> {
         let mut listed = BTreeMap::new();
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
-        let asked = self.fetch(&command, 0, uids, |uid, fetched| {
+        let asked = self.fetch("FETCH RFC822.SIZE", &command, 0, uids, |uid, fetched| {
             let mail = listed.entry(uid).or_insert(Listed {
                 uid,
                 size: None,
@@ -226,7 +230,7 @@ impl Session {
         };
 
         let command = format!("UID FETCH {} (UID{attributes} BODY.PEEK[])", uid_set(uids));
-        let asked = self.fetch(&command, most, uids, |uid, fetched| {
+        let asked = self.fetch("FETCH", &command, most, uids, |uid, fetched| {
             if fetched.body.is_some() {
                 bodies.insert(uid, fetched);
             }
@@ -241,11 +245,17 @@ impl Session {
     pub(super) async fn header(&mut self, wanted: u32) -> Result<Option<Bytes>, Fault> {
         let (mut header, uids) = (None, [wanted]);
         let command = format!("UID FETCH {wanted} (UID BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>)");
-        let asked = self.fetch(&command, HEADER_LIMIT as u64, &uids, |_, fetched| {
-            if let Some(data) = fetched.header.filter(|data| !data.is_empty()) {
-                header = Some(data.slice(..data.len().min(HEADER_LIMIT)));
-            }
-        });
+        let asked = self.fetch(
+            "FETCH",
+            &command,
+            HEADER_LIMIT as u64,
+            &uids,
+            |_, fetched| {
+                if let Some(data) = fetched.header.filter(|data| !data.is_empty()) {
+                    header = Some(data.slice(..data.len().min(HEADER_LIMIT)));
+                }
+            },
+        );
 
         asked.await?;
 
@@ -257,7 +267,7 @@ impl Session {
     pub(super) async fn is_longer(&mut self, uid: u32, limit: u64) -> Result<Option<bool>, Fault> {
         let (mut longer, uids) = (None, [uid]);
         let command = format!("UID FETCH {uid} (UID BODY.PEEK[]<{limit}.1>)");
-        let asked = self.fetch(&command, 1, &uids, |_, fetched| {
+        let asked = self.fetch("FETCH", &command, 1, &uids, |_, fetched| {
             // A server that returns more than was requested has not understood.
             longer = fetched
                 .part
@@ -273,12 +283,13 @@ impl Session {
     /// A FETCH of these mails: data about others, and data without a UID, is skipped.
     async fn fetch(
         &mut self,
+        verb: &'static str,
         command: &str,
         most: u64,
         uids: &[u32],
         mut each: impl FnMut(u32, Fetched) + Send,
     ) -> Result<(), Fault> {
-        let asked = self.dialogue.exchange("FETCH", command, most, |answer| {
+        let asked = self.dialogue.exchange(verb, command, most, |answer| {
             let Some(fetched) = fetched(answer) else {
                 return;
             };

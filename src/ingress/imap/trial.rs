@@ -44,14 +44,13 @@ pub async fn try_out(
     clock: Clock,
     timeouts: Timeouts,
 ) -> Result<Opened, Unreadable> {
-    let server =
-        Server::new(key, settings, clock, timeouts).map_err(|problem| misconfigured(&problem))?;
-    let opened = open(&server.with_timeouts(timeouts), settings, timeouts).await;
+    let server = Server::new(key, settings, clock).map_err(|problem| misconfigured(&problem))?;
+    let opened = open(&server, settings, timeouts).await;
     opened.map_err(|fault| unreadable(&fault))
 }
 
 async fn open(server: &Server, settings: &Settings, timeouts: Timeouts) -> Result<Opened, Fault> {
-    let dialogue = server.log_in().await?;
+    let dialogue = server.log_in(timeouts).await?;
     let mut session = Session::begin(dialogue, timeouts).await?;
     let Folder { exists, .. } = session.open(&settings.folder, true).await?;
     let tells = session.can.idle;
@@ -77,7 +76,7 @@ fn unreadable(fault: &Fault) -> Unreadable {
             Stopped::Name,
             "correct `host`, or fix this machine's name resolution (/etc/resolv.conf)",
         ),
-        Fault::Unreachable { .. } => (
+        Fault::Unreachable { .. } | Fault::Mute { .. } => (
             Stopped::Connection,
             "correct `host` and `port`, and let this machine connect there through the firewall",
         ),

@@ -13,6 +13,7 @@ use super::{
     chunk::{self, Announced, Chunks},
     command::{Command, UNSUPPORTED_PARAMETER, is_posted},
     content::Flaw,
+    path,
     recipients::Standing,
 };
 use crate::{message::Envelope, telemetry};
@@ -98,7 +99,7 @@ impl<'a> Dialogue<'a> {
     pub(super) fn answer(&mut self, line: &[u8], reply: &mut Vec<u8>) -> Next {
         let before = reply.len();
         let awaited_stray_mail = std::mem::take(&mut self.awaits_stray_mail);
-        let next = match Command::read(line, self.door.limits.command_line) {
+        let next = match Command::read(&path::plain(line), self.door.limits.command_line) {
             // Content of unknown length follows: reading on would take a mail for commands.
             Err(text) if chunk::is_bdat(line) => {
                 say(reply, text);

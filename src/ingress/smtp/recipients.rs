@@ -67,6 +67,8 @@ impl Recipients {
 
     /// The answer for `address`. The null address is not a recipient (RFC 5321, 4.1.1.3).
     pub(super) fn standing(&self, address: &str) -> Standing {
+        // A domain may end with the dot of the root.
+        let address = address.strip_suffix('.').unwrap_or(address);
         let address = address.to_ascii_lowercase();
         match address.rsplit_once('@') {
             None if address == POSTMASTER => Standing::Listed,

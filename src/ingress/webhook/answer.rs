@@ -58,7 +58,7 @@ pub(super) enum Refusal {
     WrongPassword,
     /// The signature is missing, or is not the provider's.
     Forged,
-    /// The signature is valid, but an hour old or from the future.
+    /// The signature is valid, but too old or from the future.
     Stale,
     /// The request was accepted before.
     Replayed,

@@ -10,7 +10,7 @@
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use axum::http::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 
 use super::{
@@ -20,6 +20,9 @@ use super::{
     once::Once,
     protocol::{Kind, Opened, Posted, Protocol},
 };
+
+/// Mailgun comes again with the first signature for 8 hours.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(9);
 
 /// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
@@ -37,7 +40,7 @@ impl Mailgun {
     fn new(credential: Credential) -> Self {
         Self {
             credential,
-            once: Once::default(),
+            once: Once::new(MAX_AGE),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A signed request counts once, and for an hour.
+//! A signed request counts once, and for as long as its provider may come again with it.
 //!
 //! What was taken is remembered in memory until its signature is too old. After a restart a copy
-//! can be replayed within that hour; it is one mail more in the record and no page, because the
+//! can be replayed within that time; it is one mail more in the record and no page, because the
 //! stages after this know an alert by its content.
 
 use std::{
@@ -14,20 +14,22 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::answer::Refusal;
 
-/// A signature of this age is refused. The first three retries of Mailgun and all of SNS's come
-/// earlier.
-const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// How far the provider's clock may be ahead of this one.
 const MAX_LEAD: SignedDuration = SignedDuration::from_mins(5);
-/// The number of requests that are remembered; each had a valid signature.
-const MAX_REMEMBERED: usize = 1 << 16;
+/// The number of requests that are remembered; each had a valid signature. Beyond it the oldest is
+/// forgotten, because no mail is refused for the sake of a copy.
+const MAX_REMEMBERED: usize = 1 << 18;
 
 /// The identity of a request: a digest of what its signature covers.
 type Mark = [u8; 32];
 
-/// The requests of the last hour.
-#[derive(Clone, Default)]
-pub(super) struct Once(Arc<Mutex<HashMap<Mark, Taken>>>);
+/// The latest requests.
+#[derive(Clone)]
+pub(super) struct Once {
+    /// A signature of this age is refused.
+    max_age: SignedDuration,
+    taken: Arc<Mutex<HashMap<Mark, Taken>>>,
+}
 
 struct Taken {
     signed_at: Timestamp,
@@ -36,6 +38,14 @@ struct Taken {
 }
 
 impl Once {
+    /// `max_age` is longer than the provider comes again with a request as it was first signed.
+    pub(super) fn new(max_age: SignedDuration) -> Self {
+        Self {
+            max_age,
+            taken: Arc::default(),
+        }
+    }
+
     /// Claims a request with a valid signature. It is refused if it is old or was claimed before.
     pub(super) fn claim(
         &self,
@@ -44,20 +54,21 @@ impl Once {
         now: Timestamp,
     ) -> Result<Claim, Refusal> {
         let age = now.duration_since(signed_at);
-        if age >= MAX_AGE || age < -MAX_LEAD {
+        if age >= self.max_age || age < -MAX_LEAD {
             return Err(Refusal::Stale);
         }
 
         let mark = mark(signed);
         let mut taken = self.lock();
-        taken.retain(|_, taken| now.duration_since(taken.signed_at) < MAX_AGE);
+        taken.retain(|_, taken| now.duration_since(taken.signed_at) < self.max_age);
 
-        let full = taken.len() >= MAX_REMEMBERED;
+        if taken.len() >= MAX_REMEMBERED && !taken.contains_key(&mark) {
+            forget_oldest(&mut taken);
+        }
 
         match taken.entry(mark) {
             Entry::Occupied(before) if before.get().stored => Err(Refusal::Replayed),
             Entry::Occupied(_) => Err(Refusal::UnderWay),
-            Entry::Vacant(_) if full => Err(Refusal::UnderWay),
             Entry::Vacant(place) => {
                 place.insert(Taken {
                     signed_at,
@@ -73,7 +84,7 @@ impl Once {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Mark, Taken>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,6 +112,18 @@ impl Drop for Claim {
     }
 }
 
+fn forget_oldest(taken: &mut HashMap<Mark, Taken>) {
+    let oldest = taken
+        .iter()
+        .filter(|(_, taken)| taken.stored)
+        .min_by_key(|(_, taken)| taken.signed_at)
+        .map(|(mark, _)| *mark);
+
+    if let Some(oldest) = oldest {
+        taken.remove(&oldest);
+    }
+}
+
 /// Each part is preceded by its length, so that no two lists of parts look alike.
 fn mark(parts: &[&[u8]]) -> Mark {
     let mut all = Vec::new();
@@ -118,10 +141,11 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
     #[test]
     fn a_request_is_taken_once_and_again_only_where_it_was_not_stored() {
-        let once = Once::default();
+        let once = Once::new(HOUR);
         let claim = |part: &'static [u8]| once.claim(&[part], NOW, NOW);
         let first = claim(b"a").ok().unwrap();
         assert_eq!(claim(b"a").err(), Some(Refusal::UnderWay));
@@ -132,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_counts_for_an_hour() {
-        let once = Once::default();
+    fn a_signature_counts_until_it_is_too_old() {
+        let once = Once::new(HOUR);
         for (seconds, right) in [
             (0, true),
             (3599, true),
@@ -149,9 +173,33 @@ mod tests {
             );
         }
         once.claim(&[b"y"], NOW, NOW).ok().unwrap().stored();
-        let later = NOW + MAX_AGE;
+        let later = NOW + HOUR;
         drop(once.claim(&[b"z"], later, later).ok().unwrap());
         assert!(once.lock().is_empty(), "what is too old is forgotten");
+    }
+
+    #[test]
+    fn beyond_the_most_that_is_remembered_the_oldest_is_forgotten_and_nothing_refused() {
+        let once = Once::new(HOUR);
+        let claim = |number: usize| {
+            let signed_at = if number == 0 { NOW - HOUR / 2 } else { NOW };
+            once.claim(&[&number.to_be_bytes()], signed_at, NOW)
+        };
+        for number in 0..=MAX_REMEMBERED {
+            let mark = mark(&[&number.to_be_bytes()]);
+            let taken = Taken {
+                signed_at: NOW,
+                stored: true,
+            };
+            if number > 0 && number < MAX_REMEMBERED {
+                once.lock().insert(mark, taken);
+            } else {
+                claim(number).ok().unwrap().stored();
+            }
+        }
+        assert_eq!(once.lock().len(), MAX_REMEMBERED);
+        assert_eq!(claim(1).err(), Some(Refusal::Replayed));
+        assert!(claim(0).is_ok(), "the oldest");
     }
 
     #[test]

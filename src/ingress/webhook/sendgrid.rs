@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
 use axum::http::{HeaderValue, StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 
 use super::{
@@ -25,6 +25,9 @@ use crate::settings::Problem;
 
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
+
+/// SendGrid comes again for three days, and does not say that it signs anew.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24 + 1);
 
 /// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
@@ -55,7 +58,7 @@ impl Sendgrid {
 
         Ok(Self {
             credential,
-            once: Once::default(),
+            once: Once::new(MAX_AGE),
         })
     }
 

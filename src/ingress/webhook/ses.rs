@@ -11,6 +11,7 @@
 use async_trait::async_trait;
 use axum::{body::Bytes, http::StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use self::{certificate::Certificates, envelope::Envelope, topic::Topic};
@@ -26,6 +27,9 @@ use crate::settings::Problem;
 mod certificate;
 mod envelope;
 mod topic;
+
+/// SNS comes again for an hour at most, whatever the topic's delivery policy.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
 
 /// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
@@ -64,7 +68,7 @@ impl Ses {
             credential,
             topic,
             certificates: Certificates::default(),
-            once: Once::default(),
+            once: Once::new(MAX_AGE),
         })
     }
 

@@ -92,12 +92,13 @@ fn means(reply: &Reply, understood: &[Response<'_>]) -> bool {
             ],
         ) => *tag == theirs.0 && is(said.status, status),
         (Reply::Status(said), []) => {
-            let is_told = |name| said.number(name).is_some();
-            said.status != Status::Bye && !is_told("UIDVALIDITY") && !is_told("UIDNEXT")
+            said.status != Status::Bye
+                && said.uid_validity().is_none()
+                && said.number("UIDNEXT").is_none()
         }
         (Reply::Status(said), [Response::Data { status, outcome }]) => {
             let code = match outcome.code {
-                Some(ResponseCode::UidValidity(value)) => said.number("UIDVALIDITY") == Some(value),
+                Some(ResponseCode::UidValidity(value)) => said.uid_validity() == Some(value),
                 Some(ResponseCode::UidNext(value)) => said.number("UIDNEXT") == Some(value),
                 _ => said.status == Status::Bye,
             };

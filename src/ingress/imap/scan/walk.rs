@@ -1,6 +1,8 @@
 //! How a folder is searched: with as many queries as its mails need, however far apart their UIDs
 //! are. Pure.
 
+use std::collections::BTreeSet;
+
 use super::SEARCH_WIDTH;
 use crate::ingress::imap::session::Folder;
 
@@ -44,10 +46,23 @@ fn numbered(from: u32, parts: u32) -> Vec<String> {
         .collect()
 }
 
+/// The queries for what the answer to `keys` may lack: mails below the first that was found, unless
+/// they are known (up to `after`), and above the last.
+pub(super) fn outside(keys: &str, found: &BTreeSet<u32>, after: u32) -> Option<Vec<String>> {
+    let (numbers, set) = keys.rsplit_once("UID ")?;
+    let (low, high) = set.split_once(':')?;
+    let (first, last) = (*found.first()?, *found.last()?);
+
+    let low = low.parse().unwrap_or(1).max(after.saturating_add(1));
+    let below = (low < first).then(|| format!("{numbers}UID {low}:{}", first - 1));
+    let is_end = high.parse().unwrap_or(u32::MAX) <= last;
+    let above = (!is_end).then(|| format!("{numbers}UID {}:{high}", last + 1));
+
+    Some(below.into_iter().chain(above).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::{collection::btree_set, prelude::*};
 
     use super::*;
@@ -125,6 +140,23 @@ mod tests {
         let next = 90_000 * 40_000 + 1;
         assert_eq!(check(&sparse, 0, next, Some(90_000)), 5);
         assert_eq!(check(&sparse, 3_000_000_000, next, Some(90_000)), 5);
+    }
+
+    #[test]
+    fn what_an_answer_may_lack_is_within_the_question_and_not_known() {
+        let ask = |keys: &str, found: &[u32], after: u32| {
+            outside(keys, &found.iter().copied().collect(), after).unwrap_or_default()
+        };
+        assert_eq!(ask("UID 1:*", &[301, 1300], 0), ["UID 1:300", "UID 1301:*"]);
+        assert_eq!(ask("UID 1:*", &[301, 1300], 300), ["UID 1301:*"]);
+        assert_eq!(ask("UID 5:20", &[9, 20], 6), ["UID 7:8"]);
+        assert_eq!(ask("UID 5:20", &[5, 19], 4), ["UID 20:20"]);
+        assert_eq!(
+            ask("20001:* UID 7:*", &[9, 10], 0),
+            ["20001:* UID 7:8", "20001:* UID 11:*"]
+        );
+        assert_eq!(ask("UID 7:*", &[u32::MAX], u32::MAX), [""; 0]);
+        assert_eq!(ask("UID 7:*", &[], 0), [""; 0]);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //! NO, and takes any answer for news.
 
 use async_imap::imap_proto::{MailboxDatum, Response, Status};
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
-use crate::ingress::imap::fault::Fault;
+use crate::ingress::imap::{dialogue::answers_done, fault::Fault};
+
+/// The shortest time between two IDLEs that the server ends by itself.
+const SELF_ENDED: Duration = Duration::from_secs(5);
 
 /// What ended an IDLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,8 @@ pub(in crate::ingress::imap) enum Woken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signal {
     GoAhead,
-    Mail,
+    /// New mail, and how many there are, if that is said.
+    Mail(Option<u32>),
     /// The command is over, though nobody ended it.
     Over,
     Leaves,
@@ -31,8 +35,9 @@ impl Signal {
     fn read(answer: &Response<'_>) -> Self {
         match answer {
             Response::Continue(_) => Self::GoAhead,
-            Response::MailboxData(MailboxDatum::Exists(_) | MailboxDatum::Recent(_)) => Self::Mail,
-            Response::Done { .. } => Self::Over,
+            Response::MailboxData(MailboxDatum::Exists(count)) => Self::Mail(Some(*count)),
+            Response::MailboxData(MailboxDatum::Recent(_)) => Self::Mail(None),
+            Response::Done { tag, .. } if !answers_done(tag) => Self::Over,
             Response::Data {
                 status: Status::Bye,
                 ..
@@ -45,22 +50,29 @@ impl Signal {
 impl Session {
     /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
     /// server's keep-alives prove that it is alive, not that it still announces mail.
+    ///
+    /// Returns `None` at once where the server offers IDLE and refuses it: another connection would
+    /// fare no better (RFC 9051, 6.3.13, lets it say NO).
     pub(in crate::ingress::imap) async fn idle(
         &mut self,
         patience: Duration,
         stop: &CancellationToken,
-    ) -> Result<Woken, Fault> {
+    ) -> Result<Option<Woken>, Fault> {
         self.dialogue.allow(0);
-        let until = Instant::now() + patience;
+        let began = Instant::now();
+        let until = began + patience;
         let tag = self.dialogue.send("IDLE", "IDLE").await?;
         let mut is_mail = false;
 
         loop {
             match self.dialogue.next("IDLE", Signal::read).await? {
                 Signal::GoAhead => break,
-                Signal::Over => return Err(Fault::refused("IDLE", self.dialogue.heard())),
+                Signal::Over => return Ok(is_mail.then_some(Woken::Mail)),
                 Signal::Leaves => return Err(Fault::closed(self.dialogue.heard())),
-                Signal::Mail => is_mail = true,
+                Signal::Mail(count) => {
+                    self.exists = count.or(self.exists);
+                    is_mail = true;
+                }
                 Signal::Nothing => {}
             }
         }
@@ -73,9 +85,19 @@ impl Session {
                 () = stop.cancelled() => break Woken::Stop,
                 signal = timeout_at(until, self.dialogue.answer(Signal::read)) => match signal {
                     Ok(signal) => match signal? {
-                        Signal::Mail => is_mail = true,
+                        Signal::Mail(count) => {
+                            self.exists = count.or(self.exists);
+                            is_mail = true;
+                        }
+                        // Mail may have come meanwhile.
+                        Signal::Over => {
+                            let pause = SELF_ENDED.min(self.timeouts.poll);
+                            let pause = sleep_until(began + pause);
+                            let stopped = stop.run_until_cancelled(pause).await.is_none();
+                            return Ok(Some(if stopped { Woken::Stop } else { Woken::Time }));
+                        }
                         Signal::Leaves => return Err(Fault::closed(self.dialogue.heard())),
-                        Signal::GoAhead | Signal::Over | Signal::Nothing => {}
+                        Signal::GoAhead | Signal::Nothing => {}
                     },
                     Err(_) => break Woken::Time,
                 },
@@ -84,6 +106,6 @@ impl Session {
 
         self.dialogue.done(&tag).await?;
 
-        Ok(woken)
+        Ok(Some(woken))
     }
 }

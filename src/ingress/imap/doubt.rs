@@ -1,0 +1,99 @@
+//! Mail that a folder announces (EXISTS) and does not show yet (SEARCH), because its index lags
+//! behind: it is looked for with growing pauses, for a while. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first pause between two looks; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long mail is looked for; after that, at every rescan.
+const LONGEST: Duration = Duration::from_mins(5);
+
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// How many mails the folder had when nothing was in doubt.
+    known: Option<u32>,
+    /// Since when there is mail that does not show, and the pause before the next look.
+    hidden: Option<(Instant, Duration)>,
+}
+
+impl Doubt {
+    /// A scan of a folder that announces `exists` mails found so many new ones, and leaves them
+    /// there, or not.
+    pub(super) fn looked(&mut self, exists: Option<u32>, new: usize, leaves: bool, now: Instant) {
+        let new = u32::try_from(new).unwrap_or(u32::MAX);
+        let Some(left) = exists.map(|exists| exists.saturating_sub(new)) else {
+            return;
+        };
+
+        let (since, pause) = match self.hidden {
+            Some((since, pause)) => (since, (2 * pause).min(LONGEST_PAUSE)),
+            None => (now, FIRST_PAUSE),
+        };
+        let is_hidden = self.known.is_some_and(|known| left > known) && now - since < LONGEST;
+        self.hidden = is_hidden.then_some((since, pause));
+
+        let before = if is_hidden { self.known } else { Some(left) };
+        let stay = if leaves { new } else { 0 };
+        self.known = before.map(|before| before.saturating_add(stay));
+    }
+
+    /// The longest pause before the next look.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.hidden.map(|(_, pause)| pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds at which a folder is looked at again that has `known` mails, and then these.
+    fn looks(known: u32, then: &[(u32, usize)], leaves: bool) -> Vec<u64> {
+        let began = Instant::now();
+        let (mut doubt, mut now) = (Doubt::default(), began);
+        doubt.looked(Some(known), 0, leaves, now);
+        let (mut looks, mut rest) = (Vec::new(), then.iter());
+        let mut last = (known, 0);
+        loop {
+            last = rest.next().copied().unwrap_or((last.0, 0));
+            doubt.looked(Some(last.0), last.1, leaves, now);
+            let Some(pause) = doubt.pause() else {
+                return looks;
+            };
+            now += pause;
+            looks.push((now - began).as_secs());
+        }
+    }
+
+    #[test]
+    fn a_mail_that_does_not_show_is_looked_for_until_it_does_or_for_minutes() {
+        assert_eq!(looks(5, &[(6, 0), (6, 0), (6, 0), (6, 1)], true), [1, 3, 7]);
+        let all = looks(5, &[(6, 0)], true);
+        assert_eq!(all[..6], [1, 3, 7, 15, 25, 35]);
+        assert!((300..320).contains(all.last().unwrap()), "{all:?}");
+        assert_eq!(looks(5, &[(8, 1), (8, 0), (8, 2)], true), [1, 3]);
+        assert_eq!(looks(0, &[(2, 1), (1, 0), (1, 1)], false), [1, 3]);
+    }
+
+    #[test]
+    fn mail_that_shows_or_is_gone_is_not_looked_for() {
+        for leaves in [true, false] {
+            assert_eq!(looks(5, &[(6, 1)], leaves), [0; 0]);
+            assert_eq!(looks(5, &[(5, 0), (4, 0), (5, 1)], leaves), [0; 0]);
+            assert_eq!(
+                looks(5, &[(6, 0), (5, 0)], leaves),
+                [1],
+                "another client took it"
+            );
+        }
+        assert_eq!(looks(5, &[(6, 1), (7, 1), (7, 0)], true), [0; 0]);
+        assert_eq!(looks(0, &[(1, 1), (1, 1), (0, 0)], false), [0; 0]);
+        let mut unknown = Doubt::default();
+        unknown.looked(None, 0, true, Instant::now());
+        unknown.looked(Some(7), 0, true, Instant::now());
+        assert_eq!(unknown.pause(), None);
+    }
+}
