@@ -30,6 +30,7 @@ const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::SigningKey, Proof::BasicAuth],
     may_be_open: false,
+    covers_mail: true,
     protocol: |credential, key| Ok(Box::new(Sendgrid::new(credential, key)?)),
 };
 

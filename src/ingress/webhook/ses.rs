@@ -31,6 +31,7 @@ mod topic;
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::TopicArn],
     may_be_open: false,
+    covers_mail: true,
     protocol: |credential, key| Ok(Box::new(Ses::new(credential, key)?)),
 };
 
