@@ -17,6 +17,7 @@ use crate::message::{Authenticity, Evidence, Mended, Message, Verdict, sender};
 
 mod arc;
 mod arrival;
+mod body;
 mod cover;
 mod criteria;
 mod dkim;
@@ -27,6 +28,7 @@ mod key;
 mod mail;
 mod places;
 mod questions;
+mod read;
 mod reading;
 mod results;
 mod settings;
@@ -37,6 +39,7 @@ pub mod unverified;
 
 pub use dns::NoResolver;
 pub use domain::is_registrable;
+pub use read::Read;
 pub use settings::Settings;
 
 use arrival::Host;
@@ -64,8 +67,9 @@ pub struct Authenticator {
 #[cfg(test)]
 type InPlace = Box<dyn Fn(&Message) -> Authenticity + Send + Sync>;
 
-/// Selects the criteria for a mail: from its header to their index in the list.
-pub type Whose = Box<dyn Fn(&[u8]) -> Option<usize> + Send + Sync>;
+/// Selects the criteria for a mail: from its header to their index in the list, and what is read of
+/// that header.
+pub type Whose = Box<dyn Fn(&[u8]) -> Option<(usize, Vec<Read>)> + Send + Sync>;
 
 impl Authenticator {
     /// `senders` are those of `alerts.from`; `trusted` are all ingresses by name, with their
@@ -139,11 +143,15 @@ impl Authenticator {
         let mended = Mended::of(&message.raw);
         let (header, body) = (mended.header(), mended.body());
 
-        let criteria = match sender::check(header, &self.senders) {
-            Ok(()) => &self.alerts,
-            Err(odd) => match (self.whose)(header).and_then(|place| self.others.get(place)) {
-                Some(criteria) => criteria,
-                None if self.alerts.require.is_empty() => &self.alerts,
+        let of_others = |header: &[u8]| {
+            let (place, reads) = (self.whose)(header)?;
+            Some((self.others.get(place)?, reads))
+        };
+        let (criteria, reads) = match sender::check(header, &self.senders) {
+            Ok(()) => (&self.alerts, Vec::new()),
+            Err(odd) => match of_others(header) {
+                Some(found) => found,
+                None if self.alerts.require.is_empty() => (&self.alerts, Vec::new()),
                 None => {
                     return Authenticity::unproven(Verdict::None, format!("not checked: {odd}"));
                 }
@@ -159,7 +167,7 @@ impl Authenticator {
         };
 
         let header = with_crlf(header);
-        let mail = Mail::new(message, &header, body, &domain);
+        let mail = Mail::new(message, &header, body, &domain, reads);
         let hosts = self.hosts(&message.ingress);
         let judged = criteria.judge(&mail, &hosts);
 

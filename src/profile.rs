@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    authenticate,
+    authenticate::{self, Read},
     label::{self, Labels, Severities},
     settings::{Duration, Problem},
 };
@@ -117,6 +117,18 @@ impl Profiles {
         matching::taking(&self.0, header)
     }
 
+    /// The place of the one that takes a mail for certain, and what of the header makes it this
+    /// one's, and that alert. `routed` are the labels that routes go by.
+    pub fn reads(&self, header: &[u8], routed: &BTreeSet<String>) -> Option<(usize, Vec<Read>)> {
+        let Taking::Taken(taker) = self.taking(header) else {
+            return None;
+        };
+        let place = self.0.iter().position(|one| Arc::ptr_eq(one, taker))?;
+        let passed_on = matching::looked_at(&self.0[..place], header);
+        let reads: BTreeSet<Read> = taker.reads(routed).chain(passed_on).collect();
+        Some((place, reads.into_iter().collect()))
+    }
+
     /// Why each of them does not take a mail.
     pub fn misses(&self, header: &[u8]) -> Vec<Miss> {
         matching::misses(&self.0, header)
@@ -169,6 +181,17 @@ impl Profile {
     /// An alert that is told though the header's sender is in doubt.
     pub fn doubtful(&self, raw: &[u8], reason: &str) -> Found {
         reading::doubtful(&self.name, &self.recipe, raw, reason)
+    }
+
+    /// What of the header its match, key, status, time, severity and labels are made of. A title, a
+    /// summary and an address decorate, unless the severity or a route goes by them.
+    fn reads(&self, routed: &BTreeSet<String>) -> impl Iterator<Item = Read> {
+        let decides = |name: &str| {
+            !matches!(name, "title" | "summary" | "url")
+                || routed.contains(name)
+                || self.severities.look_at(name)
+        };
+        self.matching.looks_at().chain(self.recipe.reads(decides))
     }
 
     /// How mail must prove that it is the sender's. `from_domain` is the domain of its From.

@@ -250,7 +250,7 @@ impl<'a> Chain<'a> {
             let Some(results) = results::read_arc(self.results[place].value) else {
                 continue;
             };
-            match arrival::passed(&results, mail, freshness, Body::Remade) {
+            match arrival::passed(&results, mail, freshness, Body::Forwarded) {
                 Ok(signature) => {
                     return Ok((place, signature.map(|signature| signature.tags.s.clone())));
                 }
@@ -274,13 +274,16 @@ impl<'a> Chain<'a> {
         }
 
         let last = &self.signatures.last()?.header;
-        if !sealers
-            .iter()
-            .any(|sealer| sealer.eq_ignore_ascii_case(&last.d))
-        {
+        let from_witness = &self.signatures[witness..];
+        let named = |domain: &str| {
+            sealers
+                .iter()
+                .any(|sealer| sealer.eq_ignore_ascii_case(domain))
+        };
+        if let Some(stranger) = from_witness.iter().find(|one| !named(&one.header.d)) {
             return Some(format!(
-                "its last signature is by {}, which trusted_arc_sealers does not name",
-                last.d
+                "its signature {} is by {}, which trusted_arc_sealers does not name",
+                stranger.header.i, stranger.header.d
             ));
         }
 
@@ -289,12 +292,29 @@ impl<'a> Chain<'a> {
             .iter()
             .any(|seal| seal.header.a == Algorithm::RsaSha1);
 
-        if weak || last.a == Algorithm::RsaSha1 {
+        if weak
+            || from_witness
+                .iter()
+                .any(|one| one.header.a == Algorithm::RsaSha1)
+        {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
 
-        if let Some(gap) = mail.uncovered(&last.h) {
-            return Some(format!("its last signature leaves it open: {gap}"));
+        // What one of them leaves open may have been altered before the next forwarder got it, who
+        // then signs what he sees (RFC 8617, 5.2).
+        for one in from_witness {
+            // A list behind it may have written that one.
+            let known: &[&str] = if one.header.i == last.i {
+                &[]
+            } else {
+                &["List-Id"]
+            };
+            if let Some(gap) = mail.uncovered(&one.header.h, known) {
+                return Some(format!(
+                    "its signature {} leaves it open: {gap}",
+                    one.header.i
+                ));
+            }
         }
 
         let arrived = mail.message.arrived_at;

@@ -12,7 +12,8 @@
 //!   before its name, it is a sender's, and one that hosts do not know for what it is;
 //! - if the mail carries the very signature that is said to have passed (`header.d`, `header.i`,
 //!   `header.s` and the beginning of `b=`), and that signature would count here: see
-//!   [`Signature::fault`];
+//!   [`Signature::fault`]. Anybody can put others beside it that what is said fits as well, so all
+//!   that may be meant must count;
 //! - if the body is the one that was signed (`bh=`), where the host keeps it. Exchange does not: it
 //!   makes the MIME anew. There the signature must cover the Content-Type, as nothing is left of
 //!   the body to tell how it was to be read.
@@ -101,6 +102,18 @@ pub enum Body {
     Kept,
     /// The host rebuilt the MIME structure, or added to it.
     Remade,
+    /// The same, by a forwarder, whose seal covers what it wrote itself.
+    Forwarded,
+}
+
+impl Body {
+    /// The fields that are the host's own, and no sender's.
+    fn own_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Kept | Self::Remade => &[],
+            Self::Forwarded => &["List-Id"],
+        }
+    }
 }
 
 fn is_address(by: &str) -> bool {
@@ -185,7 +198,8 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     }
 }
 
-/// The mail's signature that is said to have passed; `None` if it carries no such signature.
+/// The mail's signature that is said to have passed; `None` if it carries no such signature. Of
+/// those that a pass can mean, each must count: one that proves nothing may be the one that passed.
 pub fn passed<'m, 'a>(
     results: &Results,
     mail: &'m Mail<'a>,
@@ -229,27 +243,39 @@ pub fn passed<'m, 'a>(
                 mail.domain, other.result
             ));
         }
-        for signature in mail
+        if mail.more_signatures {
+            return Err(format!(
+                "a signature of {} passed that may be one of those that are not looked at, as they \
+                 are too many or cannot be read",
+                mail.domain
+            ));
+        }
+
+        let mut meant = mail
             .signatures
             .iter()
             .filter(|signature| is_meant(pass, signature))
-        {
-            match signature
-                .fault(mail, freshness)
-                .or_else(|| body_fault(signature, mail, body))
-            {
-                None => return Ok(Some(signature)),
-                Some(why) => {
-                    fault = Some(format!(
-                        "{} passed, and does not count: {why}",
-                        signature.name()
-                    ));
-                }
-            }
+            .peekable();
+        let Some(first) = meant.peek().copied() else {
+            continue;
+        };
+        let weakest = meant.find_map(|signature| {
+            let why = signature
+                .fault(mail, freshness, body.own_fields())
+                .or_else(|| body_fault(signature, mail, body))?;
+            Some(format!("{}, which does not count: {why}", signature.name()))
+        });
+
+        match weakest {
+            None => return Ok(Some(first)),
+            weakest => fault = weakest,
         }
     }
 
-    fault.map_or(Ok(None), Err)
+    match fault {
+        Some(weakest) => Err(format!("a signature passed that may be {weakest}")),
+        None => Ok(None),
+    }
 }
 
 /// Why a signature that was verified elsewhere does not prove the present body.
@@ -263,7 +289,7 @@ fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<
             Some("it covers only the beginning of the body (l=)".to_owned())
         }
         Body::Kept => Some("it does not fit the body, which was altered since (bh=)".to_owned()),
-        Body::Remade => (!signature.covers("Content-Type")).then(|| {
+        Body::Remade | Body::Forwarded => (!signature.covers("Content-Type")).then(|| {
             "it does not cover Content-Type, and the body was made anew since: it could have been \
              read otherwise"
                 .to_owned()

@@ -23,8 +23,8 @@ const DECIDING: [&str; 6] = [
 
 impl Signature<'_> {
     /// Why it would prove nothing even if it verified. Another host may have verified it less
-    /// strictly.
-    pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
+    /// strictly. The fields of `known` need not be signed.
+    pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness, known: &[&str]) -> Option<String> {
         let tags = &self.tags;
         let arrived = mail.message.arrived_at;
 
@@ -45,7 +45,7 @@ impl Signature<'_> {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
 
-        if let Some(gap) = mail.uncovered(&tags.h) {
+        if let Some(gap) = mail.uncovered(&tags.h, known) {
             return Some(gap);
         }
 
@@ -73,14 +73,10 @@ impl Signature<'_> {
 }
 
 impl Mail<'_> {
-    /// Says what the list of signed fields (`h=`) leaves open to forgers.
-    pub fn uncovered(&self, signed: &[String]) -> Option<String> {
-        let covered = |name: &str| {
-            signed
-                .iter()
-                .filter(|covered| covered.eq_ignore_ascii_case(name))
-                .count()
-        };
+    /// Says what the list of signed fields (`h=`) leaves open to forgers. Of what a profile reads,
+    /// the fields of `known` are vouched for otherwise.
+    pub fn uncovered(&self, signed: &[String], known: &[&str]) -> Option<String> {
+        let covered = |name: &str| times(signed, name.as_bytes());
 
         if covered("From") == 0 {
             return Some("it does not cover From".to_owned());
@@ -107,6 +103,17 @@ impl Mail<'_> {
             }
         }
 
-        reading::fault(self, &|name| covered(name) > 0)
+        self.reads
+            .iter()
+            .find_map(|read| read.uncovered(self, signed, known))
+            .or_else(|| reading::fault(self, &|name| covered(name) > 0))
     }
+}
+
+/// How often a list of signed fields names one.
+pub(super) fn times(signed: &[String], name: &[u8]) -> usize {
+    signed
+        .iter()
+        .filter(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
+        .count()
 }

@@ -45,7 +45,7 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
     let mut refuted = Vec::new();
     for signature in &mail.signatures {
         let of = signature.name();
-        if let Some(fault) = signature.fault(mail, freshness) {
+        if let Some(fault) = signature.fault(mail, freshness, &[]) {
             refuted.push(format!("{of} does not count: {fault}"));
             continue;
         }

@@ -85,6 +85,8 @@ mod tests {
         for tags in [
             "v=DKIM1; k=ed25519; p=E",
             "k=ed25519; p=E;",
+            "v=DKIM1; k=ed25519; p=E;;",
+            "v=DKIM1; k=ed25519; p=E ; ; ",
             "v=DKIM1; k=ed25519; s=email; p=E",
             "v=DKIM1; k=ed25519; s=tlsrpt : email; p=E",
             "v=DKIM1; k=ed25519; s=*; t=s; h=sha1:sha256; n=note; g=; x-y=1; p=E"

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use mail_auth::{AuthenticatedMessage, common::crypto::HashAlgorithm, dkim::Canonicalization};
 use memchr::memchr_iter;
 
-use super::signature::Signature;
+use super::{body::Relaxed, read::Read, signature::Signature};
 use crate::message::{
     Message,
     header::{self, Field},
@@ -24,6 +24,8 @@ pub struct Mail<'a> {
     pub date: Option<Timestamp>,
     /// The first few signatures whose `d=` is aligned with the domain.
     pub signatures: Vec<Signature<'a>>,
+    /// Whether the mail has more of them, or unreadable ones.
+    pub more_signatures: bool,
     /// The number of signatures of any domain, or of none.
     pub signed: usize,
     /// The number of unreadable ones.
@@ -34,21 +36,34 @@ pub struct Mail<'a> {
     hashes: [OnceLock<Vec<u8>>; 4],
     /// The domain that must vouch for the mail.
     pub domain: &'a str,
+    /// What its profile reads of the header.
+    pub reads: Vec<Read>,
 }
 
 impl<'a> Mail<'a> {
     /// The caller has checked `header` with [`crate::message::sender::check`], and its lines end
     /// with CRLF.
-    pub fn new(message: &'a Message, header: &'a [u8], body: &'a [u8], domain: &'a str) -> Self {
+    pub fn new(
+        message: &'a Message,
+        header: &'a [u8],
+        body: &'a [u8],
+        domain: &'a str,
+        reads: Vec<Read>,
+    ) -> Self {
         let fields: Vec<Field<'a>> = header::fields(header).flatten().collect();
         let (mut signed, mut unreadable, mut signatures) = (0, 0, Vec::new());
+        let mut more_signatures = false;
 
         for field in fields.iter().filter(|field| field.is(b"DKIM-Signature")) {
             signed += 1;
             match Signature::parse(*field, domain) {
                 Ok(Some(signature)) if signatures.len() < SIGNATURES => signatures.push(signature),
-                Ok(_) => {}
-                Err(_) => unreadable += 1,
+                Ok(Some(_)) => more_signatures = true,
+                Ok(None) => {}
+                Err(odd) => {
+                    unreadable += 1;
+                    more_signatures |= odd.is_ours;
+                }
             }
         }
 
@@ -59,11 +74,13 @@ impl<'a> Mail<'a> {
             date: header::date(header),
             fields,
             signatures,
+            more_signatures,
             signed,
             unreadable,
             body,
             hashes,
             domain,
+            reads,
         }
     }
 
@@ -141,10 +158,11 @@ impl<'a> Mail<'a> {
         };
 
         self.hashes[place].get_or_init(|| {
-            algorithm
-                .hash(ways.canonical_body(self.body, 0))
-                .as_ref()
-                .to_vec()
+            let hash = match ways {
+                Canonicalization::Relaxed => algorithm.hash(Relaxed(self.body)),
+                Canonicalization::Simple => algorithm.hash(ways.canonical_body(self.body, 0)),
+            };
+            hash.as_ref().to_vec()
         })
     }
 

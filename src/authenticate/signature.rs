@@ -17,22 +17,24 @@ pub struct Signature<'a> {
     pub(super) odd: Option<String>,
 }
 
-/// Nobody could verify it.
-pub struct Unreadable;
+/// It cannot be verified here, and another host may be less strict: in `b=`, say, which covers
+/// everything but itself.
+pub struct Unreadable {
+    /// Whether it is of the domain.
+    pub is_ours: bool,
+}
 
 impl<'a> Signature<'a> {
     /// `None` if it is of another domain; the error is an unreadable one.
     pub fn parse(field: Field<'a>, domain: &str) -> Result<Option<Self>, Unreadable> {
-        let tags = dkim::Signature::parse(field.value).map_err(|_| Unreadable)?;
+        let tags = dkim::Signature::parse(field.value).map_err(|_| Unreadable {
+            is_ours: claimed(field.value).any(|claimed| is_of(&claimed, domain)),
+        })?;
         let list = Tags::read(field.value);
         let partial = list.as_ref().is_ok_and(|list| list.value("l").is_some());
         let odd = list.and_then(|list| check(&list)).err();
 
-        // A malformed name that claims to be of the domain is not another domain's: it is refuted.
-        let claimed = tags.d.trim_matches('.');
-        let ours = aligned(claimed, domain) || is_below(claimed, domain);
-
-        Ok(ours.then_some(Self {
+        Ok(is_of(&tags.d, domain).then_some(Self {
             field,
             tags,
             partial,
@@ -73,6 +75,24 @@ impl<'a> Signature<'a> {
             .rsplit_once('@')
             .map_or(self.tags.d.as_str(), |(_, domain)| domain)
     }
+}
+
+/// Whether a signer is of the domain. A malformed name that claims to be of it is not another
+/// domain's: it is refuted.
+fn is_of(signer: &str, domain: &str) -> bool {
+    let signer = signer.trim_matches('.');
+    aligned(signer, domain) || is_below(signer, domain)
+}
+
+/// Every `d=` of a list of tags, however it is written.
+fn claimed(list: &[u8]) -> impl Iterator<Item = String> {
+    list.split(|byte| *byte == b';').filter_map(|tag| {
+        let mut solid = tag.to_vec();
+        solid.retain(|byte| !byte.is_ascii_whitespace());
+        let solid = String::from_utf8(solid).ok()?;
+        let (name, signer) = solid.split_once('=')?;
+        name.eq_ignore_ascii_case("d").then(|| signer.to_owned())
+    })
 }
 
 /// The name of its key in DNS.

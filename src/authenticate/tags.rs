@@ -8,13 +8,15 @@ impl<'a> Tags<'a> {
     /// The error says what is wrong. A repeated name makes the whole list invalid.
     pub fn read(list: &'a [u8]) -> Result<Self, String> {
         let mut found = Self(Vec::new());
-        let mut parts = list.split(|byte| *byte == b';').peekable();
+        // Records that end in `;;` are about, and nothing stands behind it that could be mistaken.
+        let end = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b';';
+        let list = &list[..list.iter().rposition(end).map_or(0, |last| last + 1)];
+        if list.is_empty() {
+            return Ok(found);
+        }
 
-        while let Some(part) = parts.next() {
+        for part in list.split(|byte| *byte == b';') {
             let part = part.trim_ascii();
-            if part.is_empty() && parts.peek().is_none() {
-                break;
-            }
             let equals = part
                 .iter()
                 .position(|byte| *byte == b'=')
@@ -88,12 +90,19 @@ mod tests {
             ),
             { (Some(true), Some(false), None) }
         );
+        for list in ["v=1; x=", "v=1; x=;", "v=1; x=;;", "v=1; x= ; ;\r\n;"] {
+            let tags = Tags::read(list.as_bytes()).unwrap();
+            assert_eq!(
+                (tags.value("v"), tags.value("x")),
+                (Some(&b"1"[..]), Some(&b""[..]))
+            );
+        }
     }
 
     #[test]
     fn what_is_no_list_is_refused() {
         for list in [
-            "v=1; v=1", "v=1; V=1", "v", "v=1;;a=b", "=1", "a b=1", "1a=b", "v=1; x",
+            "v=1; v=1", "v=1; V=1", "v", "v=1;;a=b", ";v=1", "=1", "a b=1", "1a=b", "v=1; x",
         ] {
             assert!(Tags::read(list.as_bytes()).is_err(), "{list}");
         }

@@ -1,11 +1,16 @@
 //! The part of the configuration that decides about authenticity.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::Config;
 use crate::{
     authenticate::{Authenticator, NoResolver, Settings, Whose, unverified},
-    profile::{self, Match, Overlay, OverlayUnverified, Profile, Profiles, Taking},
+    label::Matcher,
+    profile::{self, OverlayUnverified, Profile, Profiles},
+    route,
 };
 
 impl Config {
@@ -25,7 +30,7 @@ impl Config {
         .with_others(
             self.of_profiles(profiles),
             self.global.max_age,
-            whose(Arc::clone(profiles)),
+            whose(Arc::clone(profiles), routed(&self.route)),
         )
     }
 
@@ -66,6 +71,7 @@ impl Config {
                 settings,
                 config.alerts.from.clone(),
                 of_profiles(config),
+                routed(&config.route),
                 trusted.collect::<BTreeMap<_, _>>(),
             )
         };
@@ -73,24 +79,27 @@ impl Config {
     }
 }
 
-/// The profile that takes a mail, by its header.
-fn whose(profiles: Arc<Profiles>) -> Whose {
-    Box::new(move |header| match profiles.taking(header) {
-        Taking::Taken(taker) => profiles
-            .iter()
-            .position(|profile| Arc::ptr_eq(profile, taker)),
-        Taking::Doubtful(..) | Taking::Unmatched(..) | Taking::Nobodys => None,
-    })
+/// The profile that takes a mail, by its header, and what it reads of that.
+fn whose(profiles: Arc<Profiles>, routed: BTreeSet<String>) -> Whose {
+    Box::new(move |header| profiles.reads(header, &routed))
 }
 
-/// The mail that the profiles take, and the proof that it needs.
-fn of_profiles(config: &Config) -> Vec<(Match, Overlay)> {
+/// The labels that routes go by.
+fn routed(route: &route::Settings) -> BTreeSet<String> {
+    let own = route
+        .matchers
+        .iter()
+        .flat_map(|text| Matcher::parse_list(text).unwrap_or_default())
+        .map(|matcher| matcher.name().to_owned());
+    own.chain(route.routes.iter().flat_map(routed)).collect()
+}
+
+/// The profiles, as far as a verdict can depend on them.
+fn of_profiles(config: &Config) -> Vec<profile::Settings> {
     let of_one = |profile: &profile::Settings| {
-        let authenticity = Overlay {
-            unverified: OverlayUnverified::default(),
-            ..profile.authenticity.clone()
-        };
-        (profile.r#match.clone(), authenticity)
+        let mut profile = profile.clone();
+        profile.authenticity.unverified = OverlayUnverified::default();
+        profile
     };
     config.profiles.iter().map(of_one).collect()
 }

@@ -32,6 +32,12 @@ pub fn rank(word: &str) -> u8 {
 const FALLBACK: &str = "warning";
 
 impl Severities {
+    /// Whether a rule goes by this label.
+    pub fn look_at(&self, label: &str) -> bool {
+        let matchers = self.0.iter().flat_map(|(matchers, _)| matchers);
+        matchers.into_iter().any(|matcher| matcher.name() == label)
+    }
+
     /// Compiles the rules of `alerts:`, or reports all their problems.
     pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
         Self::compile_at("alerts.severity", rules, false)

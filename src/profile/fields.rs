@@ -124,6 +124,20 @@ impl Fields {
             .filter(|name| !KNOWN.contains(name))
     }
 
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(String::as_str)
+    }
+
+    /// Whether a field may be empty, as far as its template alone says: where it is not there, or
+    /// makes nothing of nothing.
+    pub fn may_be_empty(&self, name: &str) -> bool {
+        let Ok(template) = self.lenient.get_template(name) else {
+            return true;
+        };
+        template.render(()).is_ok_and(|made| made.trim().is_empty())
+    }
+
     /// The text of a field, on one line but for `summary`; none where the profile has no such
     /// field. The error names field and expression.
     pub fn render(&self, name: &str, scope: &Scope<'_>) -> Made {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Profile, settings::Match, trace::Miss};
 use crate::{
+    authenticate::Read,
     extract::{
         contents::decoded,
         subject::{is_wanted_by, untagged},
@@ -126,6 +127,18 @@ impl Matching {
         }
     }
 
+    /// The fields of the header that the matchers look at.
+    pub fn looks_at(&self) -> impl Iterator<Item = Read> {
+        self.matchers.iter().map(|matcher| {
+            Read::Field(match matcher.name() {
+                "subject" => "Subject".to_owned(),
+                "to" => "To".to_owned(),
+                "list_id" => "List-Id".to_owned(),
+                name => name.trim_start_matches("header_").replace('_', "-"),
+            })
+        })
+    }
+
     /// Why the profile does not take a mail for certain; none where it does.
     pub fn miss(&self, header: &[u8]) -> Option<String> {
         match self.judge(header) {
@@ -223,6 +236,15 @@ pub(super) fn taking<'a>(profiles: &'a [Arc<Profile>], header: &[u8]) -> Taking<
     }
 
     taking
+}
+
+/// What these look at of a mail that is from their sender and that they do not take: without it they
+/// might have.
+pub(super) fn looked_at(profiles: &[Arc<Profile>], header: &[u8]) -> impl Iterator<Item = Read> {
+    profiles
+        .iter()
+        .filter(|profile| matches!(profile.matching.judge(header), Answer::Unmatched(_)))
+        .flat_map(|profile| profile.matching.looks_at())
 }
 
 /// Why each of them does not take a mail.

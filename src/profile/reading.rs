@@ -7,7 +7,7 @@ use std::{
 
 use indexmap::IndexMap;
 use jiff::{Timestamp, tz::TimeZone};
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     trace::Trace,
 };
 use crate::{
+    authenticate::Read,
     extract::{
         self, Contents, left_of,
         pairs::Pairs,
@@ -27,7 +28,7 @@ use crate::{
     },
     label::Labels,
     message::{Mended, header::first},
-    template::written,
+    template::{filters, written},
 };
 
 /// The longest values of labels, in characters: what is longer is cut.
@@ -47,6 +48,40 @@ pub(super) struct Recipe {
 impl Recipe {
     pub fn own_labels(&self) -> impl Iterator<Item = &str> {
         self.fields.own()
+    }
+
+    /// What of the header those fields are made of that `decide`. The mail's Date is the time where
+    /// no field gives one.
+    pub fn reads(&self, decides: impl Fn(&str) -> bool) -> impl Iterator<Item = Read> {
+        let of_subject = |second: Option<&str>| {
+            let Some(regex) = &self.subject else {
+                return false;
+            };
+            let is_whole = second.is_none_or(|second| filters::OF_MAPS.contains(&second));
+            is_whole || names(regex).contains(second.unwrap_or_default())
+        };
+
+        let mut reads = BTreeSet::new();
+        for name in self.fields.names().filter(|name| decides(name)) {
+            let speaks_of = |wanted: &str| self.fields.speaks_of(name, |first, _| first == wanted);
+            let of_groups = |first: &str, second: Option<&str>| first == "re" && of_subject(second);
+            if speaks_of("subject") || self.fields.speaks_of(name, of_groups) {
+                reads.insert(Read::Field("Subject".to_owned()));
+            }
+            if speaks_of("to") {
+                reads.insert(Read::Field("To".to_owned()));
+            }
+            if speaks_of("date") {
+                reads.insert(Read::Field("Date".to_owned()));
+            }
+            if speaks_of("header") {
+                reads.extend(looked_up(name, self.fields.source(name)));
+            }
+        }
+        if self.fields.may_be_empty("time") {
+            reads.insert(Read::Field("Date".to_owned()));
+        }
+        reads.into_iter()
     }
 
     /// Whether key or status is made of what stands in a mail's body, and may be damaged there.
@@ -70,6 +105,29 @@ impl Recipe {
             .iter()
             .any(|name| self.fields.speaks_of(name, of_body))
     }
+}
+
+/// The fields of the header that a template looks up by names that are written out; any other use of
+/// the header is of names that are made.
+fn looked_up(field: &str, source: &str) -> BTreeSet<Read> {
+    const LOOK_UP: &str = concat!(
+        r#"(?:(?<part>[.'"])\s*)?\bheader\b"#,
+        r#"(?:\s*\[\s*(?:'(?<single>[\w-]+)'|"(?<double>[\w-]+)")\s*\]|\.(?<attribute>\w+))?"#,
+    );
+    let Ok(regex) = Regex::new(LOOK_UP) else {
+        return BTreeSet::from([Read::Made(field.to_owned())]);
+    };
+    let read = |captures: Captures<'_>| {
+        let name = ["single", "double", "attribute"]
+            .into_iter()
+            .find_map(|way| captures.name(way))
+            .map(|name| name.as_str().to_owned())
+            .filter(|name| !filters::OF_MAPS.contains(&name.as_str()));
+        // An attribute of something else, or a text.
+        let is_other = captures.name("part").is_some();
+        (!is_other).then(|| name.map_or_else(|| Read::Made(field.to_owned()), Read::Field))
+    };
+    regex.captures_iter(source).filter_map(read).collect()
 }
 
 /// What a mail holds, as far as it is the same for all items.

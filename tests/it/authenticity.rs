@@ -20,6 +20,7 @@ pub mod dnsmasq;
 mod elsewhere;
 mod odd;
 mod profiles;
+mod read;
 mod reading;
 mod recorded;
 mod serving;

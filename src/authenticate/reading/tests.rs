@@ -18,9 +18,10 @@ fn of(fields: &str, body: &str, signed: &[&str]) -> Option<String> {
         envelope: None,
     };
     let (header, body) = header::split(&raw);
-    fault(&Mail::new(&message, header, body, "a.example"), &|name| {
-        signed.contains(&name)
-    })
+    fault(
+        &Mail::new(&message, header, body, "a.example", Vec::new()),
+        &|name| signed.contains(&name),
+    )
 }
 
 fn base64(text: &str) -> String {

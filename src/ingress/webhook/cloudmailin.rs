@@ -18,6 +18,7 @@ use super::{
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::BasicAuth],
     may_be_open: false,
+    covers_mail: true,
     protocol: |credential, _| Ok(Box::new(Cloudmailin::new(credential))),
 };
 

@@ -2,7 +2,8 @@
 //! posted.
 //!
 //! The field `body-mime` is the mail. `signature` is the hex HMAC-SHA256 of `timestamp` and `token`
-//! under the account's webhook signing key. It does not cover the mail, so each token counts once.
+//! under the account's webhook signing key. It does not cover the mail, so each token counts once
+//! (while this process runs, see [`super::once`]), and no host's word in the mail is trusted here.
 //! Mailgun takes 200 for success and 406 for "never again"; after anything else it comes again for
 //! 8 hours.
 //! <https://documentation.mailgun.com/docs/mailgun/user-manual/receive-forward-store/receive-http>
@@ -28,6 +29,7 @@ const MAX_AGE: SignedDuration = SignedDuration::from_hours(9);
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::SigningKey],
     may_be_open: false,
+    covers_mail: false,
     protocol: |credential, _| Ok(Box::new(Mailgun::new(credential))),
 };
 

@@ -26,6 +26,9 @@ pub(super) struct Kind {
     pub(super) proofs: &'static [Proof],
     /// Whether it may have no proof if the listener is on loopback.
     pub(super) may_be_open: bool,
+    /// Whether what it proves itself by cannot be put to another mail by who has seen it once. What
+    /// is no signature is a secret that whoever sees it has anyway.
+    pub(super) covers_mail: bool,
     /// Prepares it to accept requests.
     pub(super) protocol: Compile,
 }

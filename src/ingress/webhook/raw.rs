@@ -15,6 +15,7 @@ use crate::ingress::bearer;
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::Token],
     may_be_open: true,
+    covers_mail: true,
     protocol: |credential, _| Ok(Box::new(Raw::new(credential))),
 };
 

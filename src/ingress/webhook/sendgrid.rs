@@ -33,6 +33,7 @@ const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24 + 1);
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::SigningKey, Proof::BasicAuth],
     may_be_open: false,
+    covers_mail: true,
     protocol: |credential, key| Ok(Box::new(Sendgrid::new(credential, key)?)),
 };
 

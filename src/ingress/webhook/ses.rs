@@ -35,6 +35,7 @@ const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::TopicArn],
     may_be_open: false,
+    covers_mail: true,
     protocol: |credential, key| Ok(Box::new(Ses::new(credential, key)?)),
 };
 

@@ -51,7 +51,8 @@ pub struct Settings {
     pub topic_arn: Option<String>,
     /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
     /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
-    /// adds the header to every mail, or removes those of others.
+    /// adds the header to every mail, or removes those of others. Not with `provider: mailgun`, whose
+    /// signature does not cover the mail.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -102,7 +103,25 @@ impl Settings {
             )
         });
 
-        path.into_iter().chain(self.protocol(key).err()).collect()
+        // Whoever sees one request could post a mail of his own with it, to another replica or
+        // after a restart, and write that line above it.
+        let host = self.trusted_authserv_id.as_ref();
+        let host = host.filter(|_| !self.provider.kind().covers_mail).map(|id| {
+            Problem::new(
+                format!("{key}.trusted_authserv_id"),
+                format!(
+                    "what `provider: {}` signs does not cover the mail, so that nothing vouches \
+                     for an Authentication-Results of {id} in it",
+                    self.provider.name()
+                ),
+                "drop the key: the mail's own signature proves it",
+            )
+        });
+
+        path.into_iter()
+            .chain(host)
+            .chain(self.protocol(key).err())
+            .collect()
     }
 
     pub(super) fn protocol(&self, key: &str) -> Result<Box<dyn Protocol>, Problem> {

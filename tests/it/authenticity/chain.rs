@@ -237,3 +237,57 @@ async fn trouble_that_a_strangers_seal_makes_is_not_taken_for_trouble_with_dns()
         Verdict::TempError
     );
 }
+
+#[tokio::test]
+async fn what_was_altered_between_two_forwarders_is_not_proven() {
+    let zone = zone();
+    let judge = judge_by(&zone.address);
+    // Of its two parts the second is an alert that the first only quotes.
+    let parts = "--b1\r\nContent-Type: text/plain\r\n\r\nno alert\r\n--b1\r\nContent-Type: \
+                 text/html\r\n\r\n<p>an alert</p>\r\n--b1--\r\n";
+    let date = now().strftime("%a, %d %b %Y %T +0000");
+    let mail = format!(
+        "From: no-reply@am.atlassian.com\r\nTo: a@example.com\r\nSubject: x\r\nDate: \
+         {date}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; \
+         boundary=b1\r\n\r\n{parts}"
+    );
+    let all = [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "MIME-Version",
+        "Content-Type",
+    ];
+    let genuine = signed(mail.as_bytes(), DOMAIN, json!({ "headers": all }));
+    let flip = |mail: &[u8]| altered(mail, "multipart/alternative; boundary=b1", "text/html");
+    let broken = "arc=pass; dkim=fail header.d=am.atlassian.com";
+
+    for first in 1..=all.len() {
+        for second in 1..=all.len() {
+            let headers = |number: usize| json!({ "headers": &all[..number] });
+            let host = "mx.google.com";
+            let sealed = taken_and_sealed(&genuine, "google.com", host, PASSED, headers(first));
+            let again = |mail: &[u8]| {
+                taken_and_sealed(
+                    mail,
+                    "google.com",
+                    "mx2.google.com",
+                    broken,
+                    headers(second),
+                )
+            };
+            // Where the first covers the type, the second sees that its chain is broken.
+            if first < all.len() {
+                let flipped = judged(&judge, &again(&flip(&sealed))).await;
+                assert_eq!(
+                    flipped.verdict,
+                    Verdict::Fail,
+                    "{first} {second} {flipped:?}"
+                );
+            }
+            let kept = judged(&judge, &again(&sealed)).await;
+            assert_eq!(kept.verdict, Verdict::Pass, "{first} {second} {kept:?}");
+        }
+    }
+}

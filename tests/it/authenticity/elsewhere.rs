@@ -183,9 +183,11 @@ async fn what_others_wrongly_refused_is_proven() {
         "v=DKIM1; k=rsa; p=",
         "v = DKIM1 ;k= rsa ; s = * : email; n=a note; g=x;  p = ",
     ) + " ; ";
+    let ended = format!("{};; ", KEY.record);
     let records = [
         ("bare._domainkey.am.atlassian.com", bare.as_str()),
         ("spaced._domainkey.am.atlassian.com", spaced.as_str()),
+        ("ended._domainkey.am.atlassian.com", ended.as_str()),
         // A record that is no key beside one that is.
         ("two._domainkey.am.atlassian.com", "v=spf1 -all"),
         ("two._domainkey.am.atlassian.com", KEY.record.as_str()),
@@ -194,7 +196,7 @@ async fn what_others_wrongly_refused_is_proven() {
     ];
     let zone = Dnsmasq::start(&records);
     let judge = judge_by(&zone.address);
-    for selector in ["bare", "spaced", "two", "_x.a--b"] {
+    for selector in ["bare", "spaced", "ended", "two", "_x.a--b"] {
         let verdict = judged(
             &judge,
             &signed(&alert(), DOMAIN, json!({ "selector": selector })),

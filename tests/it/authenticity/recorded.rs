@@ -359,3 +359,115 @@ async fn a_senders_own_line_below_a_host_that_adds_none_needs_a_signature_of_the
         assert_says(&through("gmail", &mail).await, Verdict::Fail, says);
     }
 }
+
+/// A genuine mail of long ago whose Date is not signed, sent again with a Date of now.
+fn replayed() -> Vec<u8> {
+    let at = now() - SignedDuration::from_hours(20 * 24);
+    let old = sample::mail("OK", Some("inc-1"), at).into_bytes();
+    let more = json!({ "headers": ["From", "Subject"], "tags": { "t": at.as_second() } });
+    let date = |at: Timestamp| at.strftime("%a, %d %b %Y").to_string();
+    let old = signed(&old, DOMAIN, more);
+    let old = String::from_utf8(old).unwrap();
+    let (before, dated) = old.split_once("\r\nDate: ").unwrap();
+    let (_, behind) = dated.split_once("\r\n").unwrap();
+    let time = now().strftime("%T +0000");
+    format!("{before}\r\nDate: {} {time}\r\n{behind}", date(now())).into_bytes()
+}
+
+/// A signature of the mail that would count, and was never verified: it is by another key. Its `b=`
+/// begins as that of the mail's own.
+fn decoy(mail: &[u8]) -> String {
+    let signed = signed(mail, DOMAIN, json!({ "key": WEAK.pem }));
+    let field = &signed[..signed.len() - mail.len()];
+    let field = String::from_utf8(field.to_vec())
+        .unwrap()
+        .replace("\r\n", "\n");
+    let (before, after) = field.rsplit_once("b=").unwrap();
+    let copied = quote(mail);
+    let kept: String = after.split_whitespace().collect();
+    format!("{before}b={copied}{}\n", &kept[8..])
+}
+
+#[tokio::test]
+async fn a_decoy_beside_the_signature_that_passed_does_not_count_in_its_place() {
+    let mail = replayed();
+    let decoy = decoy(&mail);
+    let junk = "DKIM-Signature: v=1; a=rsa-sha256; d=evil.example; s=x; h=From; bh=AAAA; b=AAAA\n";
+    let quoted = format!("header.d={DOMAIN} header.s=s1 header.b={}", quote(&mail));
+    let exchange = |said: &str, mail: &[u8]| {
+        let taken = "Received: from a (192.0.2.16) by b.mail.protection.outlook.com; x\n";
+        below(
+            &format!("Authentication-Results: spf=none; {said}\n{taken}"),
+            mail,
+        )
+    };
+    let google = |said: &str, mail: &[u8]| {
+        gmail(
+            &format!("Authentication-Results: mx.google.com; {said}\n"),
+            mail,
+        )
+    };
+    let sealed = |said: &str, mail: &[u8]| {
+        let said = format!("Authentication-Results: mx.google.com; {said}\n");
+        signer::sealed(
+            &below(&said, mail),
+            "google.com",
+            "mx.google.com",
+            json!({}),
+        )
+    };
+    let bare = format!("dkim=pass header.d={DOMAIN}");
+    for said in [bare.clone(), format!("dkim=pass {quoted}")] {
+        for (what, decoys) in [
+            ("none", String::new()),
+            ("one", decoy.clone()),
+            (
+                "behind what a host looks at",
+                format!("{junk}{junk}{decoy}"),
+            ),
+            ("more than are looked at here", decoy.repeat(8)),
+        ] {
+            for forged in [
+                google(&said, &below(&decoys, &mail)),
+                google(
+                    &said,
+                    &altered(
+                        &mail,
+                        "From: ",
+                        &format!("{}From: ", decoys.replace('\n', "\r\n")),
+                    ),
+                ),
+            ] {
+                let verdict = through("gmail", &forged).await;
+                assert_eq!(verdict.verdict, Verdict::Fail, "{said} {what} {verdict:?}");
+            }
+            let forged = below(&decoys, &mail);
+            let by_exchange = through("microsoft", &exchange(&said, &forged)).await;
+            assert_eq!(
+                by_exchange.verdict,
+                Verdict::Fail,
+                "{said} {what} {by_exchange:?}"
+            );
+            let by_seal = through("smtp", &sealed(&said, &forged)).await;
+            assert_eq!(by_seal.verdict, Verdict::Fail, "{said} {what} {by_seal:?}");
+        }
+    }
+
+    // Hosts differ in what they make of a `b=` that is oddly written, which nothing covers.
+    for odd in ["!", "=", ".", "\u{e4}", " \t", "\r\n\t"] {
+        let odd = altered(&mail, " b=", &format!(" b={odd}"));
+        let verdict = through("gmail", &google(&bare, &below(&decoy, &odd))).await;
+        assert_eq!(verdict.verdict, Verdict::Fail, "{verdict:?}");
+    }
+
+    // Whoever signs twice, and both times so that it counts, is proven by either.
+    let twice = signed(&rewritten(), DOMAIN, json!({}));
+    for said in [bare.clone(), format!("{bare}; {bare}")] {
+        let verdict = through("gmail", &google(&said, &twice)).await;
+        assert_eq!(verdict.verdict, Verdict::Pass, "{verdict:?}");
+    }
+    // A stranger's signature beside it is nothing to it.
+    let by_list = signed(&rewritten(), "list.example", json!({ "headers": ["From"] }));
+    let verdict = through("gmail", &google(&bare, &by_list)).await;
+    assert_eq!(verdict.verdict, Verdict::Pass, "{verdict:?}");
+}

@@ -585,3 +585,56 @@ async fn spf_is_recorded_and_proves_nothing() {
         (Verdict::Pass, Some("fail"))
     );
 }
+
+/// What a body may end in, in every order, up to a number of pieces.
+fn tails(pieces: usize) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut last = all.clone();
+    for _ in 0..pieces {
+        last = last
+            .iter()
+            .flat_map(|tail| [" ", "\t", "\r\n", "x", "\u{b}"].map(|next| format!("{tail}{next}")))
+            .collect();
+        all.extend(last.iter().cloned());
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_body_may_end_in_white_space() {
+    let zone = zone();
+    let judge = judge_by(&zone.address);
+    let alert = String::from_utf8(alert()).unwrap();
+    for simple in [false, true] {
+        for tail in tails(3) {
+            // Mail ends with its line: what dkimpy makes of one that does not is not the RFC's.
+            let mail = format!("{alert}{tail}\r\n");
+            let more = json!({ "simple": simple });
+            let judged = judged(&judge, &signed(mail.as_bytes(), DOMAIN, more)).await;
+            assert_eq!(
+                judged.verdict,
+                Verdict::Pass,
+                "{simple} {tail:?} {judged:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn white_space_at_the_end_is_ignored_by_relaxed_signatures_alone() {
+    let zone = zone();
+    let judge = judge_by(&zone.address);
+    for (simple, added, verdict) in [
+        (false, "\r\n", Verdict::Pass),
+        (false, " \t\r\n", Verdict::Pass),
+        (false, " \r\n\r\n \r\n", Verdict::Pass),
+        (false, "  ", Verdict::Pass),
+        (false, " x\r\n", Verdict::Fail),
+        (true, "\r\n", Verdict::Pass),
+        (true, " \r\n", Verdict::Fail),
+    ] {
+        let mail = signed(&alert(), DOMAIN, json!({ "simple": simple }));
+        let judged = judged(&judge, &[&mail[..], added.as_bytes()].concat()).await;
+        assert_eq!(judged.verdict, verdict, "{simple} {added:?} {judged:?}");
+    }
+}

@@ -1,0 +1,72 @@
+//! What a profile reads of a mail's header, so that whoever could write it could make the mail
+//! another: its match, its key, its status, its time, its severity and the labels that routes go
+//! by.
+
+use super::{cover::times, mail::Mail};
+use crate::message::header::Field;
+
+/// One thing that is read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Read {
+    /// A field, with `-` or `_` in its name: matchers write the one for the other.
+    Field(String),
+    /// Fields whose names a template makes, in this field of the profile.
+    Made(String),
+}
+
+impl Read {
+    /// What a list of signed fields leaves open of it; `known` is vouched for otherwise.
+    pub(super) fn uncovered(
+        &self,
+        mail: &Mail<'_>,
+        signed: &[String],
+        known: &[&str],
+    ) -> Option<String> {
+        let name = match self {
+            Self::Field(name) => name,
+            Self::Made(field) => {
+                return Some(format!(
+                    "the profile's field `{field}` looks up fields of the header by names that it \
+                     makes, and none is known to be signed: write them out, `header['x-name']`"
+                ));
+            }
+        };
+        if known.iter().any(|known| is_alike(known.as_bytes(), name)) {
+            return None;
+        }
+
+        if !signed
+            .iter()
+            .any(|signed| is_alike(signed.as_bytes(), name))
+        {
+            return Some(format!(
+                "it does not cover {name}, which the profile reads and anybody could have written: \
+                 let the sender sign it, or leave it out of the profile"
+            ));
+        }
+
+        let there: Vec<&Field<'_>> = mail
+            .fields
+            .iter()
+            .filter(|field| is_alike(field.name.trim_ascii_end(), name))
+            .collect();
+        let is_added = |field: &&Field<'_>| {
+            let same = |other: &&&Field<'_>| other.is_plainly(field.name);
+            there.iter().filter(same).count() > times(signed, field.name)
+        };
+
+        there
+            .iter()
+            .any(|field| is_added(field))
+            .then(|| format!("a {name}, which the profile reads, was added beside what is signed"))
+    }
+}
+
+fn is_alike(name: &[u8], other: &str) -> bool {
+    let plain = |byte: u8| match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    let (name, other) = (name.iter().copied(), other.bytes());
+    name.map(plain).eq(other.map(plain))
+}
