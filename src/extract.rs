@@ -414,8 +414,8 @@ mod tests {
 
     #[test]
     fn each_alert_whose_header_cannot_be_seen_has_a_key_of_its_own() {
-        let mail = |number: u32| lost(number).swap_remove(3).replace("<scri", ID);
         const ID: &str = "<script id=\"incident-data\">{\"incidentId\":\"a\"";
+        let mail = |number: u32| lost(number).swap_remove(3).replace("<scri", ID);
         let each_line = |mail: &str, before: &str| {
             let lines = mail.lines().map(|line| format!("{before}{line}\r\n"));
             lines.collect::<String>()

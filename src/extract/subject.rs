@@ -79,8 +79,8 @@ fn without_tag(subject: &str) -> Option<&str> {
 
     is_tag(tag).then(|| {
         let behind = behind.trim_start();
-        let joint = [":", "|", "- "].iter();
-        let joined = joint.filter_map(|joint| behind.strip_prefix(joint)).next();
+        let mut joints = [":", "|", "- "].iter();
+        let joined = joints.find_map(|joint| behind.strip_prefix(joint));
         joined.unwrap_or(behind).trim_start()
     })
 }

@@ -166,14 +166,14 @@ impl Scope<'_> {
     }
 
     /// A field that is the same for every item of the mail: made once.
-    pub fn once(&self, name: &str, make: impl FnOnce() -> Made) -> Made {
+    pub fn once(&self, name: &str, work: impl FnOnce() -> Made) -> Made {
         if !self.is_item {
-            return make();
+            return work();
         }
         if let Some(made) = self.context.made.borrow().get(name) {
             return made.clone();
         }
-        let made = make();
+        let made = work();
         let mut all = self.context.made.borrow_mut();
         all.insert(name.to_owned(), made.clone());
         made
