@@ -57,7 +57,7 @@ impl Read {
 
         there
             .iter()
-            .any(|field| is_added(field))
+            .any(is_added)
             .then(|| format!("a {name}, which the profile reads, was added beside what is signed"))
     }
 }

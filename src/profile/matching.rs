@@ -238,8 +238,8 @@ pub(super) fn taking<'a>(profiles: &'a [Arc<Profile>], header: &[u8]) -> Taking<
     taking
 }
 
-/// What these look at of a mail that is from their sender and that they do not take: without it they
-/// might have.
+/// What these look at of a mail that is from their sender and that they do not take: without it
+/// they might have.
 pub(super) fn looked_at(profiles: &[Arc<Profile>], header: &[u8]) -> impl Iterator<Item = Read> {
     profiles
         .iter()

@@ -107,8 +107,8 @@ impl Recipe {
     }
 }
 
-/// The fields of the header that a template looks up by names that are written out; any other use of
-/// the header is of names that are made.
+/// The fields of the header that a template looks up by names that are written out; any other use
+/// of the header is of names that are made.
 fn looked_up(field: &str, source: &str) -> BTreeSet<Read> {
     const LOOK_UP: &str = concat!(
         r#"(?:(?<part>[.'"])\s*)?\bheader\b"#,

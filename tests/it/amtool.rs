@@ -218,7 +218,7 @@ async fn a_tool_that_passes_on_what_its_page_sends_acts_by_the_token() {
     let get = async |path: &str| send(Method::GET, path, Value::Null).await.1;
 
     // Every error is a JSON string, whoever refuses.
-    let (path, now) = ("/api/v2/silences", jiff::Timestamp::now());
+    let (path, now) = ("/api/v2/silences", now());
     let wrong = passed_on(&bridge, Method::POST, path, "wr0ng", json!({})).await;
     assert_eq!(wrong.status(), 403);
     assert!(

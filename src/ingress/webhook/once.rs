@@ -1,10 +1,10 @@
 //! A signed request counts once, and for as long as its provider may come again with it.
 //!
 //! What was taken is remembered in memory until its signature is too old. After a restart, or at
-//! another replica, a copy can be replayed within that time; it is one mail more in the record and no
-//! page, because the stages after this know an alert by its content. Where the signature does not
-//! cover the mail, another mail can be posted with it. So nothing that such a request holds may count
-//! for having come that way: see `covers_mail` of [`super::protocol::Kind`].
+//! another replica, a copy can be replayed within that time; it is one mail more in the record and
+//! no page, because the stages after this know an alert by its content. Where the signature does
+//! not cover the mail, another mail can be posted with it. So nothing that such a request holds may
+//! count for having come that way: see `covers_mail` of [`super::protocol::Kind`].
 
 use std::{
     collections::{HashMap, hash_map::Entry},

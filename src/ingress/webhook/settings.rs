@@ -51,8 +51,8 @@ pub struct Settings {
     pub topic_arn: Option<String>,
     /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
     /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
-    /// adds the header to every mail, or removes those of others. Not with `provider: mailgun`, whose
-    /// signature does not cover the mail.
+    /// adds the header to every mail, or removes those of others. Not with `provider: mailgun`,
+    /// whose signature does not cover the mail.
     pub trusted_authserv_id: Option<String>,
 }
 
