@@ -106,6 +106,11 @@ pub trait Receiver: Send + Sync {
         false
     }
 
+    /// Whether a page that is sent again is known by its key, and tells nobody twice.
+    fn knows_repeats(&self) -> bool {
+        false
+    }
+
     /// How often an open alert is repeated; `None` if it stays without repetition.
     fn resend_delay(&self) -> Option<Duration> {
         None

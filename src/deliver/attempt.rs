@@ -6,17 +6,20 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Deliverer, Terms, breaker::Change, next};
+use super::{Deliverer, Terms, breaker::Change, failure::Failure, next};
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
-    receiver::{Keys, Parcel, Receiver, RenderError},
+    receiver::{Keys, Parcel, Receiver, RenderError, status},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
 };
 
 /// How often recording an attempt is retried if the store fails.
 const RECORD_EVERY: Duration = Duration::from_millis(500);
+
+/// How much of the lease is left for recording an attempt that may last as long as it.
+const RECORDED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Deliverer {
     pub(super) async fn attempt(
@@ -45,18 +48,19 @@ impl Deliverer {
 
         // Whatever happens to one page, the lanes and counts of others stay correct.
         let mut span = telemetry::Attempted::begin(&claim, begun);
-        let verdict = AssertUnwindSafe(self.tried(&terms, &mut claim, begun, &mut span))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| {
-                let detail =
-                    "this program has a fault: rendering or judging the page panicked".to_owned();
-                Verdict::Retry {
-                    reason: FailureReason::Configuration,
-                    detail,
-                    after: None,
-                }
-            });
+        let verdict =
+            AssertUnwindSafe(self.tried(&terms, &mut claim, begun, lease_ends, &mut span))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| {
+                    let detail = "this program has a fault: rendering or judging the page panicked"
+                        .to_owned();
+                    Verdict::Retry {
+                        reason: FailureReason::Configuration,
+                        detail,
+                        after: None,
+                    }
+                });
 
         crash::point("sent");
 
@@ -182,6 +186,7 @@ impl Deliverer {
         terms: &Terms,
         claim: &mut Claim,
         now: Timestamp,
+        lease_ends: Instant,
         span: &mut telemetry::Attempted,
     ) -> Verdict {
         let Some(receiver) = terms.receivers.integrations.get(&claim.target) else {
@@ -218,7 +223,7 @@ impl Deliverer {
         };
         parcel.receipt = claim.step.end().map(String::as_str).or(parcel.receipt);
 
-        let verdict = sent(terms, receiver.as_ref(), claim, &parcel, span).await;
+        let verdict = sent(terms, receiver.as_ref(), claim, &parcel, lease_ends, span).await;
         let verdict = next::of_each(verdict, &mut claim.step, receipts);
         next::matured(
             verdict,
@@ -244,6 +249,7 @@ async fn sent(
     receiver: &dyn Receiver,
     claim: &Claim,
     parcel: &Parcel<'_>,
+    lease_ends: Instant,
     span: &mut telemetry::Attempted,
 ) -> Verdict {
     let keys = match Keys::read(receiver) {
@@ -268,7 +274,13 @@ async fn sent(
         .hiding(terms.receivers.given(&claim.target));
     let sent = if let Some(smarthost) = receiver.smarthost() {
         let login = smarthost.login(&keys);
-        terms.client.mail(&claim.target, login, &request).await
+        let until = lease_ends
+            .checked_sub(RECORDED_WITHIN)
+            .unwrap_or(lease_ends);
+        terms
+            .client
+            .mail(&claim.target, login, &request, until)
+            .await
     } else {
         request.carry(span.header());
         terms.client.send(&claim.target, request).await
@@ -280,10 +292,18 @@ async fn sent(
     let verdict = match sent {
         // It is scrubbed before it is judged, because a verdict quotes it, and half a credential
         // would not be recognised any more.
-        Ok(reply) => receiver.judge(parcel, &next::scrubbed_reply(reply, &keys)),
-        Err(failure) => Verdict::Retry {
-            reason: failure.reason,
-            detail: failure.detail,
+        Ok(reply) => {
+            let reply = status::dated(next::scrubbed_reply(reply, &keys), parcel.now);
+            receiver.judge(parcel, &reply)
+        }
+        // It may have taken the page, and would take it twice.
+        Err(Failure {
+            reason: reason @ FailureReason::UnexpectedReply,
+            detail,
+        }) if !receiver.knows_repeats() => Verdict::Permanent { reason, detail },
+        Err(Failure { reason, detail }) => Verdict::Retry {
+            reason,
+            detail,
             after: None,
         },
     };

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
 
 use reqwest::{Method, header::CONTENT_TYPE};
+use tokio::time::Instant;
 
 use super::{
     failure::Failure,
@@ -102,15 +103,17 @@ impl Client {
         self.proxies.iter().map(String::as_str).chain(headers)
     }
 
-    /// Sends a mail through its server, as the user that logs in there.
+    /// Sends a mail through its server, as the user that logs in there. It is not waited for
+    /// longer than `until`.
     pub(super) async fn mail(
         &self,
         target: &Target,
         login: Option<(&str, &str)>,
         request: &Request,
+        until: Instant,
     ) -> Result<Reply, Failure> {
         match (self.mail.get(target), &request.body) {
-            (Some(way), Body::Mail(mail)) => way.send(login, request, mail).await,
+            (Some(way), Body::Mail(mail)) => way.send(login, request, mail, until).await,
             _ => Err(Failure {
                 reason: FailureReason::Configuration,
                 detail: "this program has a fault: the integration sends no mail".to_owned(),
@@ -224,11 +227,12 @@ fn listed(problems: &[Problem]) -> String {
 /// The error in words for the operator. Its own text contains the URL, which may be a secret.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
-    let mut certificate = false;
+    let (mut certificate, mut unreadable) = (false, false);
     let mut cause = error.source();
 
     while let Some(error) = cause {
         certificate |= is_tls(error);
+        unreadable |= is_unreadable(error);
         causes.push(error.to_string());
         cause = error.source();
     }
@@ -250,6 +254,11 @@ fn failure(error: &reqwest::Error) -> Failure {
             FailureReason::Configuration,
             "the request could not be made",
         )
+    } else if unreadable {
+        (
+            FailureReason::UnexpectedReply,
+            "its reply cannot be read, so whether it took the page is not known",
+        )
     } else {
         (FailureReason::Network, "the connection broke")
     };
@@ -258,6 +267,14 @@ fn failure(error: &reqwest::Error) -> Failure {
         reason,
         detail: format!("{what}: {deepest}"),
     }
+}
+
+/// Whether a reply came of which nothing but the headers cannot be read: what is no HTTP at all fails
+/// by its version.
+fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(|error| {
+        error.is_parse() && !error.is_parse_status() && !error.to_string().contains("version")
+    })
 }
 
 /// Whether the error is one of TLS; wrapped I/O errors do not expose what they wrap as their

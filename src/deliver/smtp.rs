@@ -13,13 +13,13 @@ use lettre::{
         header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
     transport::smtp::{
-        authentication::{Credentials, Mechanism},
-        client::{AsyncSmtpConnection, Certificate, Identity, TlsParameters, TlsParametersBuilder},
-        commands::{Data, Mail as MailFrom, Rcpt},
-        extension::{ClientId, Extension, MailParameter},
+        client::{Certificate, Identity, TlsParameters, TlsParametersBuilder},
+        commands::{Mail as MailFrom, Rcpt},
+        extension::{ClientId, MailBodyParameter, MailParameter},
     },
 };
 use serde_json::json;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::failure::Failure;
 use crate::{
@@ -31,6 +31,10 @@ use crate::{
     },
     settings::Problem,
 };
+
+mod session;
+
+use session::{Answer, Session, Trouble};
 
 /// How an integration's mails are sent.
 #[derive(Clone)]
@@ -83,114 +87,125 @@ impl Way {
     }
 
     /// Sends the mail; the reply is SMTP's, and lists refused recipients if not all are.
+    ///
+    /// The time-out is that of everything before the server has the mail. Then it may take longer
+    /// (RFC 5321, 4.5.3.2.6, has ten minutes): until `until`, when somebody else may send it.
     pub(super) async fn send(
         &self,
         login: Option<(&str, &str)>,
         request: &Request,
         mail: &Mail,
+        until: Instant,
     ) -> Result<Reply, Failure> {
         let letter = letter(request, mail).map_err(|what| Failure {
             reason: FailureReason::Configuration,
             detail: format!("the mail cannot be made: {what}"),
         })?;
 
-        let handed = tokio::time::timeout(self.timeout, self.hand_over(login, &letter)).await;
-        match handed {
-            Err(_) => Err(Failure {
-                reason: FailureReason::Timeout,
-                detail: "no reply in time".to_owned(),
-            }),
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => answered(&error).map_or_else(|| Err(failure(&error)), Ok),
-        }
+        let late = |detail: &str| Failure {
+            reason: FailureReason::Timeout,
+            detail: detail.to_owned(),
+        };
+        let handed = timeout(self.timeout, self.hand_over(login, &letter)).await;
+        let (mut session, refused) = match handed {
+            Err(_) => return Err(late("no reply in time")),
+            Ok(Ok(handed)) => handed,
+            Ok(Err(trouble)) => return answered(trouble),
+        };
+
+        let answer = timeout_at(until, session.answer()).await.map_err(|_| {
+            late(
+                "the server has the mail, and did not reply in time: it may arrive twice. A longer \
+                 `timeout` gives it the time",
+            )
+        })?;
+        // It has answered for the mail; how the conversation ends does not matter.
+        session.quit().await;
+
+        let answer = match answer {
+            Ok(answer) if answer.code < 400 => answer,
+            Ok(answer) => return answered(Trouble::Refused(answer)),
+            Err(trouble) => return answered(trouble),
+        };
+        let said = answer.said.replace('\n', " ");
+        Ok(Reply {
+            status: answer.code,
+            body: json!({ "said": said, "refused": refused })
+                .to_string()
+                .into_bytes(),
+            ..Reply::default()
+        })
     }
 
+    /// All up to the mail's last byte; and who is refused.
     async fn hand_over(
         &self,
         login: Option<(&str, &str)>,
         letter: &Letter,
-    ) -> Result<Reply, lettre::transport::smtp::Error> {
+    ) -> Result<(Session, Vec<String>), Trouble> {
         let implicit = self
             .parameters
             .clone()
             .filter(|_| self.encryption == Encryption::Implicit);
         let server = (self.host.as_str(), self.port);
         let name = own_name();
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, Some(self.timeout), &name, implicit, None)
-                .await?;
+        let mut session = Session::connect(server, self.timeout, implicit, &name).await?;
 
         if let (Encryption::Starttls, Some(parameters)) = (self.encryption, &self.parameters) {
-            connection.starttls(parameters.clone(), &name).await?;
+            session.encrypt(parameters.clone(), &name).await?;
         }
 
         if let Some((user, password)) = login {
-            let credentials = Credentials::new(user.to_owned(), password.to_owned());
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&mechanisms, &credentials).await?;
+            session.log_in(user, password).await?;
         }
 
-        let reply = transfer(&mut connection, letter).await;
-        // The server has answered for the mail; how the connection ends does not matter.
-        let _ = connection.quit().await;
-        reply
+        let refused = transfer(&mut session, letter).await?;
+        Ok((session, refused))
     }
 }
 
-/// MAIL, RCPT for each recipient, and DATA if any is accepted.
-async fn transfer(
-    connection: &mut AsyncSmtpConnection,
-    letter: &Letter,
-) -> Result<Reply, lettre::transport::smtp::Error> {
-    let server = connection.server_info();
+/// MAIL, RCPT for each recipient, and DATA if any is accepted; who is not.
+async fn transfer(session: &mut Session, letter: &Letter) -> Result<Vec<String>, Trouble> {
     let options = [
-        (Extension::EightBitMime, !letter.bytes.is_ascii()),
-        (Extension::SmtpUtfEight, !letter.is_ascii()),
+        (
+            "8BITMIME",
+            !letter.bytes.is_ascii(),
+            MailParameter::Body(MailBodyParameter::EightBitMime),
+        ),
+        ("SMTPUTF8", !letter.is_ascii(), MailParameter::SmtpUtfEight),
     ]
     .into_iter()
-    .filter(|(extension, needed)| *needed && server.supports_feature(*extension))
-    .map(|(extension, _)| match extension {
-        Extension::SmtpUtfEight => MailParameter::SmtpUtfEight,
-        _ => {
-            MailParameter::Body(lettre::transport::smtp::extension::MailBodyParameter::EightBitMime)
-        }
-    })
+    .filter(|(extension, needed, _)| *needed && session.offers(extension))
+    .map(|(_, _, option)| option)
     .collect();
 
     let from = MailFrom::new(Some(letter.from.clone()), options);
-    connection.command(from).await?;
+    session.command(&from.to_string()).await?;
 
     let mut refused = Vec::new();
-    let mut first = None;
+    let mut first: Option<Answer> = None;
     for to in &letter.to {
-        if let Err(error) = connection.command(Rcpt::new(to.clone(), vec![])).await {
-            if error.status().is_none() {
-                return Err(error);
+        let rcpt = Rcpt::new(to.clone(), vec![]).to_string();
+        match session.command(&rcpt).await {
+            Ok(_) => {}
+            Err(Trouble::Refused(answer)) => {
+                refused.push(to.to_string());
+                // A temporary refusal counts for more than a permanent one.
+                if first.is_none() || answer.code < 500 {
+                    first = Some(answer);
+                }
             }
-            refused.push(to.to_string());
-            // A temporary refusal counts for more than a permanent one.
-            let sooner = first.is_none() || error.is_transient();
-            if sooner {
-                first = Some(error);
-            }
+            Err(trouble) => return Err(trouble),
         }
     }
 
-    if let Some(error) = first.filter(|_| refused.len() == letter.to.len()) {
-        return Err(error);
+    if let Some(answer) = first.filter(|_| refused.len() == letter.to.len()) {
+        return Err(Trouble::Refused(answer));
     }
 
-    connection.command(Data).await?;
-    let response = connection.message(&letter.bytes).await?;
-    let said = response.message().collect::<Vec<_>>().join(" ");
-
-    Ok(Reply {
-        status: u16::from(response.code()),
-        body: json!({ "said": said, "refused": refused })
-            .to_string()
-            .into_bytes(),
-        ..Reply::default()
-    })
+    session.command("DATA\r\n").await?;
+    session.hand_over(&letter.bytes).await?;
+    Ok(refused)
 }
 
 impl Letter {
@@ -247,41 +262,50 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
     })
 }
 
-/// The reply of a server, if there is one.
-fn answered(error: &lettre::transport::smtp::Error) -> Option<Reply> {
-    let said = std::error::Error::source(error).map(ToString::to_string);
-    Some(Reply {
-        status: u16::from(error.status()?),
-        body: said.unwrap_or_default().into_bytes(),
-        ..Reply::default()
+/// The reply of a server that refuses, or why there was none.
+fn answered(trouble: Trouble) -> Result<Reply, Failure> {
+    let (reason, what) = match &trouble {
+        Trouble::Refused(answer) => {
+            return Ok(Reply {
+                status: answer.code,
+                body: answer.said.replace('\n', " ").into_bytes(),
+                ..Reply::default()
+            });
+        }
+        Trouble::Unable(_) => (
+            FailureReason::Rejected,
+            "the server does not offer what is asked of it",
+        ),
+        Trouble::Nonsense(_) => (FailureReason::Network, "the server's reply makes no sense"),
+        Trouble::Lettre(error) if error.is_timeout() => {
+            (FailureReason::Timeout, "no reply in time")
+        }
+        Trouble::Lettre(error) if error.is_tls() || deepest(error).is::<rustls::Error>() => (
+            FailureReason::Tls,
+            "its TLS certificate or handshake is refused",
+        ),
+        Trouble::Broken(error) if deepest(error).is::<rustls::Error>() => (
+            FailureReason::Tls,
+            "its TLS certificate or handshake is refused",
+        ),
+        Trouble::Lettre(_) | Trouble::Broken(_) => {
+            (FailureReason::Network, "no connection, or it broke")
+        }
+    };
+    Err(Failure {
+        reason,
+        detail: format!("{what}: {}", deepest(&trouble)),
     })
 }
 
-/// Why there was no reply.
-fn failure(error: &lettre::transport::smtp::Error) -> Failure {
-    let mut deepest: &dyn std::error::Error = error;
+fn deepest<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut deepest = error;
     while let Some(cause) = deepest.source() {
         deepest = cause;
     }
-    let (reason, what) = if error.is_timeout() {
-        (FailureReason::Timeout, "no reply in time")
-    } else if error.is_tls() || deepest.is::<rustls::Error>() {
-        (
-            FailureReason::Tls,
-            "its TLS certificate or handshake is refused",
-        )
-    } else if error.is_client() {
-        (
-            FailureReason::Rejected,
-            "the server does not offer what is asked of it",
-        )
-    } else {
-        (FailureReason::Network, "no connection, or it broke")
-    };
-    Failure {
-        reason,
-        detail: format!("{what}: {deepest}"),
-    }
+    deepest
 }
 
 /// The machine's name for the greeting.

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, redirect::Policy};
+use reqwest::{
+    Certificate, ClientBuilder, Identity, NoProxy, Proxy,
+    header::{ACCEPT_ENCODING, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
 use secrecy::ExposeSecret as _;
 
 use super::smtp;
@@ -20,6 +24,9 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Hosts that are never requested through the environment's proxy.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
+/// A reply with more of them is not read.
+const MOST_HEADERS: usize = 1000;
 
 /// How requests travel; integrations with the same transport share a client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,6 +263,16 @@ impl Way {
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(30))
             .tcp_nodelay(true)
+            // A receiver that took a page gets no second one for how it writes its headers, and a
+            // body that is read for the word in it is not packed.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_max_headers(MOST_HEADERS)
+            .default_headers(HeaderMap::from_iter([(
+                ACCEPT_ENCODING,
+                HeaderValue::from_static("identity"),
+            )]))
             .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
             .no_proxy();
 

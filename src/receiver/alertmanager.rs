@@ -16,9 +16,9 @@ use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     address::Address,
     authorization::{Authorization, BasicAuth},
+    denial,
     options::{Options, compile_options},
     site::Site,
-    status,
     text::{cut, one_line},
     transport::Tls,
     wording,
@@ -176,7 +176,7 @@ impl Receiver for Alertmanager {
     }
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
-        match status::verdict(reply) {
+        match denial::judge_api(reply, &Body::Empty) {
             Verdict::Delivered { .. } => Verdict::Delivered {
                 receipt: match parcel.notification.action {
                     Action::Resolve => None,
@@ -187,6 +187,10 @@ impl Receiver for Alertmanager {
             },
             verdict => verdict,
         }
+    }
+
+    fn knows_repeats(&self) -> bool {
+        true
     }
 
     fn updates(&self) -> bool {

@@ -296,6 +296,53 @@ fn of_address(rest: &str) -> Vec<String> {
     parts
 }
 
+/// The text without a telling part, whichever of its characters are escaped: who decodes the text
+/// and cuts it would be left with half of the part.
+pub fn without_escaped(text: &str, part: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let behind = part.chars().try_fold(rest, behind);
+        if let Some(behind) = behind.filter(|_| !part.is_empty()) {
+            kept.push_str("<secret>");
+            rest = behind;
+        } else {
+            kept.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    kept
+}
+
+/// What follows a character at the beginning of a text: as it is, or escaped as in JSON (`\u0041`,
+/// `\/`, also within a string of a string), in a URL (`%41`) or in HTML (`&#65;`, `&#x41;`).
+fn behind(text: &str, wanted: char) -> Option<&str> {
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok();
+    if let Some(rest) = text.strip_prefix(wanted) {
+        return Some(rest);
+    }
+
+    let (code, rest) = match text.as_bytes().first()? {
+        b'\\' => {
+            let escaped = text.trim_start_matches('\\');
+            match escaped.strip_prefix('u') {
+                Some(digits) => (number(digits.get(..4)?, 16)?, digits.get(4..)?),
+                None => return escaped.strip_prefix(wanted),
+            }
+        }
+        b'%' => (number(text.get(1..3)?, 16)?, text.get(3..)?),
+        b'&' => {
+            let (digits, rest) = text.strip_prefix("&#")?.split_once(';')?;
+            let code = match digits.strip_prefix(['x', 'X']) {
+                Some(digits) => number(digits, 16),
+                None => number(digits, 10),
+            };
+            (code?, rest)
+        }
+        _ => return None,
+    };
+    (code == u32::from(wanted)).then_some(rest)
+}
+
 /// The text without a brief part wherever that stands as a word of its own: within a longer word it
 /// is something else, and half of that would be left. A status that is quoted (`HTTP 400`) stays.
 pub fn without(text: &str, part: &str) -> String {
@@ -360,7 +407,42 @@ mod tests {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     use proptest::prelude::*;
 
-    use super::{Shape, brief, denial, is_word, telling, without};
+    use super::{Shape, brief, denial, is_word, telling, without, without_escaped};
+
+    #[test]
+    fn a_secret_is_hidden_whichever_of_its_characters_are_escaped() {
+        const SECRET: &str = "Zq9XkLmP4/rTv7WbN2cD8";
+        let ways: [fn(char) -> String; 9] = [
+            |c| c.to_string(),
+            |c| format!("\\u{:04x}", u32::from(c)),
+            |c| format!("\\u{:04X}", u32::from(c)),
+            |c| format!("\\\\u{:04x}", u32::from(c)),
+            |c| format!("%{:02X}", u32::from(c)),
+            |c| format!("%{:02x}", u32::from(c)),
+            |c| format!("&#{};", u32::from(c)),
+            |c| format!("&#x{:X};", u32::from(c)),
+            |c| c.to_string().replace('/', "\\/"),
+        ];
+        for first in ways {
+            for second in ways {
+                for every in 1..=SECRET.len() {
+                    let escaped: String = SECRET
+                        .chars()
+                        .enumerate()
+                        .map(|(at, c)| if at % every == 0 { first(c) } else { second(c) })
+                        .collect();
+                    assert_eq!(
+                        without_escaped(&format!("é\\ {escaped}%{escaped}&#"), SECRET),
+                        "é\\ <secret>%<secret>&#",
+                        "{escaped}"
+                    );
+                }
+            }
+        }
+        for other in ["", "Zq9X", "\\u005", "%Z", "&#90", "é"] {
+            assert_eq!(without_escaped(other, SECRET), other);
+        }
+    }
 
     #[test]
     fn what_was_copied_along_with_a_secret_is_named() {

@@ -3,7 +3,7 @@
 //! Whatever an alert says is text to Discord and never Markdown, and nobody is mentioned:
 //! `@everyone` in the name of an app notifies nobody.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -147,11 +147,7 @@ impl Receiver for Discord {
             (429, _) => Verdict::Retry {
                 reason: FailureReason::RateLimited,
                 detail: status::detail(reply),
-                // To the millisecond, while the header has whole seconds.
-                after: json["retry_after"]
-                    .as_f64()
-                    .and_then(status::pause)
-                    .or_else(|| status::retry_after(reply)),
+                after: pause(&json, reply),
             },
             (400, _) if json["errors"].is_object() => {
                 let said = format!(
@@ -171,6 +167,20 @@ impl Receiver for Discord {
     fn options(&self) -> &Options {
         &self.options
     }
+}
+
+/// To the millisecond, while `Retry-After` has whole seconds. Discord's header of the limit is in
+/// seconds, whatever the version of the API: the JSON's number is in milliseconds in an early one.
+/// A global limit is no webhook's own, and is in the JSON alone.
+fn pause(json: &Value, reply: &Reply) -> Option<Duration> {
+    let of_limit = reply
+        .headers
+        .get("x-ratelimit-reset-after")
+        .filter(|_| json["global"] != true)
+        .and_then(|text| status::seconds(text));
+    of_limit
+        .or_else(|| json["retry_after"].as_f64().and_then(status::pause))
+        .or_else(|| status::retry_after(reply))
 }
 
 /// The address that replies once the message exists: without `wait`, a message that is not saved is

@@ -77,7 +77,7 @@ impl Keys {
         match self {
             Self::Hidden => text.to_owned(),
             Self::Read(texts) => texts.telling.iter().fold(text.to_owned(), |text, part| {
-                text.replace(part.expose_secret(), "<secret>")
+                credential::without_escaped(&text, part.expose_secret())
             }),
         }
     }

@@ -393,6 +393,10 @@ impl Receiver for Opsgenie {
         (action == Action::Change).then_some(Step::Message)
     }
 
+    fn knows_repeats(&self) -> bool {
+        true
+    }
+
     fn updates(&self) -> bool {
         true
     }

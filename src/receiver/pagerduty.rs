@@ -338,6 +338,10 @@ impl Receiver for PagerDuty {
         }
     }
 
+    fn knows_repeats(&self) -> bool {
+        true
+    }
+
     fn updates(&self) -> bool {
         true
     }

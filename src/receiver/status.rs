@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    fmt::rfc2822::{DateTimeParser, DateTimePrinter},
+    tz::TimeZone,
+};
 use serde_json::Value;
 
 use super::{Reply, said::said, text};
@@ -59,10 +64,16 @@ pub fn unexpected(reply: &Reply) -> Verdict {
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is compared with the reply's own
-/// `Date`, so that neither clock needs to be right. At most [`LONGEST_PAUSE`].
+/// `Date`, so that neither clock needs to be right; a reply without one is dated as it arrives. At
+/// most [`LONGEST_PAUSE`]. A proxy may have added its own (`6, 6`), and some name the unit (`6s`).
 pub fn retry_after(reply: &Reply) -> Option<Duration> {
     let wanted = reply.headers.get("retry-after")?;
-    seconds(wanted).or_else(|| {
+    let number = wanted.split(',').next().unwrap_or_default().trim();
+    let number = ["seconds", "sec", "s"]
+        .iter()
+        .find_map(|unit| number.strip_suffix(unit))
+        .unwrap_or(number);
+    seconds(number).or_else(|| {
         let then = http_date(wanted)?;
         let now = http_date(reply.headers.get("date")?)?;
         Some(
@@ -84,8 +95,29 @@ pub fn pause(seconds: f64) -> Option<Duration> {
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())))
 }
 
+/// The reply with the time of its arrival, unless it says itself when it was sent.
+#[must_use]
+pub fn dated(mut reply: Reply, now: Timestamp) -> Reply {
+    let date = reply.headers.get("date");
+    if date.and_then(|date| http_date(date)).is_none()
+        && let Ok(now) = DateTimePrinter::new().timestamp_to_rfc9110_string(&now)
+    {
+        reply.headers.insert("date".to_owned(), now);
+    }
+    reply
+}
+
+/// A date in one of the three forms that RFC 9110 (5.6.7) has readers know.
 fn http_date(text: &str) -> Option<Timestamp> {
-    DateTimeParser::new().parse_timestamp(text.trim()).ok()
+    let text = text.trim();
+    let preferred = DateTimeParser::new().parse_timestamp(text).ok();
+    preferred.or_else(|| {
+        ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+            .iter()
+            .find_map(|form| DateTime::strptime(form, text).ok())
+            .and_then(|time| time.to_zoned(TimeZone::UTC).ok())
+            .map(|time| time.timestamp())
+    })
 }
 
 /// The reply in one short line: its status and its text. It may echo a credential: scrub it before
@@ -114,7 +146,9 @@ pub fn quoted(status: u16, said: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{LONGEST_PAUSE, detail, retry_after};
+    use jiff::Timestamp;
+
+    use super::{LONGEST_PAUSE, dated, detail, retry_after};
     use crate::receiver::Reply;
 
     fn reply(headers: &[(&str, &str)], body: &str) -> Reply {
@@ -147,6 +181,61 @@ mod tests {
             ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ];
         assert_eq!(retry_after(&reply(&past, "")), Some(Duration::ZERO));
+    }
+
+    /// Each form of a date, against each and against the clock.
+    #[test]
+    fn a_date_is_read_in_all_three_forms_and_a_reply_without_one_is_dated_on_arrival() {
+        let at: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+        let forms = |second: i8| {
+            [
+                format!("Sun, 06 Nov 1994 08:49:{second} GMT"),
+                format!("Sunday, 06-Nov-94 08:49:{second} GMT"),
+                format!("Sun Nov  6 08:49:{second} 1994"),
+            ]
+        };
+        for then in forms(47) {
+            for date in forms(37) {
+                let dates = [("retry-after", then.as_str()), ("date", date.as_str())];
+                let pause = retry_after(&dated(reply(&dates, ""), Timestamp::UNIX_EPOCH));
+                assert_eq!(pause, Some(Duration::from_secs(10)), "{then} {date}");
+            }
+            for date in [None, Some(("date", "yesterday"))] {
+                let headers: Vec<_> = [("retry-after", then.as_str())]
+                    .into_iter()
+                    .chain(date)
+                    .collect();
+                let pause = retry_after(&dated(reply(&headers, ""), at));
+                assert_eq!(pause, Some(Duration::from_secs(10)), "{then} {date:?}");
+            }
+        }
+        let later: Timestamp = "2026-11-29T18:00:00Z".parse().unwrap();
+        let wanted = [("retry-after", "Sunday, 29-Nov-26 18:00:06 GMT")];
+        assert_eq!(
+            retry_after(&dated(reply(&wanted, ""), later)),
+            Some(Duration::from_secs(6))
+        );
+    }
+
+    #[test]
+    fn a_number_that_is_given_twice_or_with_its_unit_is_read() {
+        for wanted in [
+            "6",
+            "6, 6",
+            "6,7",
+            " 6 ",
+            "6s",
+            "6 s",
+            "6 seconds",
+            "6sec",
+            "6.0",
+        ] {
+            assert_eq!(
+                retry_after(&reply(&[("retry-after", wanted)], "")),
+                Some(Duration::from_secs(6)),
+                "{wanted}"
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::Duration};
 use serde_json::Value;
 
 use super::{
-    Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     authorization::Authorization,
     credential::Shape,
     denial,
@@ -21,7 +21,7 @@ use super::{
     status,
     template::Occasion,
 };
-use crate::delivery::{Action, FailureReason, Verdict};
+use crate::delivery::{Action, Doubt, FailureReason, Notification, Verdict};
 
 mod content;
 mod destination;
@@ -40,6 +40,9 @@ pub use success::Statuses;
 /// The pause after an endpoint said it has too much to do and not how long.
 const THROTTLE: Duration = Duration::from_secs(5);
 
+/// The header of a page that may not be genuine.
+const MARK: &str = "alertbridge-mark";
+
 /// A longer name for an alert is none.
 const LONGEST_RECEIPT: usize = 1024;
 
@@ -52,6 +55,8 @@ pub struct Webhook {
     resolved: ResolvedCall,
     headers: Headers,
     success: Vec<Statuses>,
+    /// Whether its vendor documents what it replies.
+    is_preset: bool,
     /// The pointer to it.
     receipt: Option<String>,
     /// The signing secrets: the newest first.
@@ -101,6 +106,7 @@ impl Webhook {
             resolved: resolved?,
             headers,
             success: settings.success.clone(),
+            is_preset: settings.preset.is_some(),
             receipt: settings.receipt.clone(),
             secrets,
             authorization,
@@ -116,6 +122,16 @@ impl Webhook {
             );
         }
 
+        if !webhook.is_marked() {
+            let place = if method.has_body() { "body" } else { "url" };
+            site.warn(
+                place,
+                "it has no text in which a page that may not be genuine could be marked: only the \
+                 header alertbridge-mark says UNVERIFIED",
+                "put `{{ headline }}` into it, or see to that header where it is received",
+            );
+        }
+
         if webhook.begins_by_receipt() {
             site.warn(
                 "url",
@@ -126,6 +142,23 @@ impl Webhook {
         }
 
         Some(webhook)
+    }
+
+    /// Whether a page that may not be genuine says so in what people read.
+    fn is_marked(&self) -> bool {
+        let [(_, trigger), ..] = sample::notifications();
+        let doubtful = Notification {
+            doubt: Some(Doubt::Unverified),
+            ..trigger
+        };
+        let mark = Doubt::Unverified.mark();
+        let request = sample::parcel(&doubtful, |parcel| self.rendered(parcel, &Keys::Hidden));
+        request.is_ok_and(|request| {
+            let headers = request.headers.iter().filter(|(name, _)| name != MARK);
+            request.url.contains(mark)
+                || request.body.text().contains(mark)
+                || headers.into_iter().any(|(_, value)| value.contains(mark))
+        })
     }
 
     /// Whether the address of the trigger has a place for what only its reply says. One that is
@@ -227,6 +260,10 @@ impl Webhook {
         headers.extend(media_type.map(|media_type| ("content-type".into(), media_type.into())));
         headers.push(("webhook-id".into(), id.clone()));
         headers.push(("webhook-timestamp".into(), timestamp.to_string()));
+
+        // Of what names the alert nowhere, nothing else says that it may not be genuine.
+        let mark = parcel.notification.doubt.map(Doubt::mark);
+        headers.extend(mark.map(|mark| (MARK.into(), mark.to_owned())));
 
         if !self.secrets.is_empty() {
             let signatures = self.signatures(keys, &id, timestamp, body.text().as_bytes())?;
@@ -337,7 +374,16 @@ impl Receiver for Webhook {
             };
         }
 
-        match (reply.status, denial::judge(reply)) {
+        let action = parcel.notification.action;
+        let sent = self.content(action).render(parcel, &Page::new(parcel));
+        let sent = sent.unwrap_or(Body::Empty);
+        let verdict = if self.is_preset {
+            denial::judge_api(reply, &sent)
+        } else {
+            denial::judge_echo(reply, &sent)
+        };
+
+        match (reply.status, verdict) {
             (_, Verdict::Delivered { .. }) if taken => Verdict::Delivered {
                 receipt: self.receipt(parcel, reply),
             },

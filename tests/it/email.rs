@@ -4,7 +4,11 @@ use std::{
     collections::BTreeSet,
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use alertbridge::{
@@ -21,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    delivery::{aged, delivery, pagerduty, post, resolve, said, start, trigger},
+    delivery::{aged, delivery, listed, pagerduty, post, resolve, said, start, trigger},
     harness::run,
     inbox::{RecordingInbox, Running, eventually},
     postfix::Postfix,
@@ -328,6 +332,126 @@ async fn the_bridge_logs_in_and_a_password_that_is_refused_is_told_and_never_sho
         assert!(!bridge.log().contains(given), "{}", bridge.log());
         assert!(!row.to_string().contains(given), "{row}");
     }
+}
+
+/// A server that says this after a mail, so much later, and then no farewell; how many it took.
+async fn ends_oddly(said: &'static [u8], later: Duration) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mails = Arc::new(AtomicUsize::new(0));
+    let taken = Arc::clone(&mails);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let taken = Arc::clone(&taken);
+            tokio::spawn(async move {
+                let (reader, mut writer) = stream.into_split();
+                let mut lines = BufReader::new(reader).lines();
+                let mut in_data = false;
+                writer.write_all(b"220 \xFF hello\n").await.unwrap();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let reply: &[u8] = match line.split(' ').next().unwrap_or_default() {
+                        _ if in_data && line != "." => continue,
+                        _ if in_data => {
+                            in_data = false;
+                            taken.fetch_add(1, Ordering::SeqCst);
+                            tokio::time::sleep(later).await;
+                            said
+                        }
+                        "EHLO" => b"250-odd\r\n250-AUTH=LOGIN\r\n250-AUTH LOGIN\r\n250\r\n",
+                        "AUTH" => b"334 VXNlcm5hbWU6\r\n",
+                        "dXNlcg==" => b"334\r\n",
+                        "cGFzc3dvcmQtOQ==" => b"235\r\n",
+                        "MAIL" => b"250\r\n",
+                        "RCPT" => b"250-yes\n250 yes\n",
+                        "DATA" => {
+                            in_data = true;
+                            b"354\r\n"
+                        }
+                        "QUIT" => std::future::pending().await,
+                        other => panic!("{other}"),
+                    };
+                    writer.write_all(reply).await.unwrap();
+                    if !said.ends_with(b"\n") && reply == said {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (port, mails)
+}
+
+/// What follows on the mail's last byte is the server's word that it has it, however that is put.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_the_server_took_is_not_sent_again_for_how_the_server_says_so() {
+    let mut servers = Vec::new();
+    for (said, later) in [
+        (&b"250 2.0.0 Ok\r\n"[..], 0),
+        (b"250\r\n", 0),
+        (b"250 \xFF\xFE\x00\r\n", 0),
+        (b"299 taken\r\n", 0),
+        (b"250 ok\n", 0),
+        (b"250-one\n250-\xFF\r\n250\n", 0),
+        (b"250 and away", 0),
+        (b"250 ok\r\n421 and away\r\n", 0),
+        (b"250 after a while\r\n", 3),
+    ] {
+        servers.push((said, ends_oddly(said, Duration::from_secs(later)).await));
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let each = servers.iter().map(|(_, (port, _))| {
+        format!(
+            "      - {{ to: a@example.com, from: b@example.net, timeout: 1s, smarthost: {{ host: \
+             127.0.0.1, port: {port}, tls: none, username: user, password: password-9 }} }}\n"
+        )
+    });
+    let rest = format!(
+        "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    email_configs:\n{}",
+        each.collect::<String>()
+    );
+    let bridge = start(folder.path(), &rest);
+    post(&bridge, &trigger("a")).await;
+    bridge.settled(1).await;
+    for row in listed(&bridge, &["deliveries", "list", "--json"]) {
+        assert_eq!(row["state"], "delivered", "{row}");
+    }
+    for (said, (_, mails)) in servers {
+        let said = String::from_utf8_lossy(said);
+        assert_eq!(mails.load(Ordering::SeqCst), 1, "{said}");
+    }
+}
+
+/// In plain text, whoever is in between could let the bridge read until its memory is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_without_end_is_not_read_to_its_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let longest = Arc::new(AtomicUsize::new(0));
+    let written = Arc::clone(&longest);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = 0;
+            while stream.write_all(&[b'2'; 65_536]).await.is_ok() {
+                bytes += 65_536;
+            }
+            written.fetch_max(bytes, Ordering::SeqCst);
+        }
+    });
+
+    let folder = tempfile::tempdir().unwrap();
+    let rest = format!(
+        "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    email_configs: [{{ to: \
+         a@example.com, from: b@example.net, smarthost: {{ host: 127.0.0.1, port: {port}, tls: none \
+         }} }}]\n"
+    );
+    let bridge = start(folder.path(), &rest);
+    post(&bridge, &trigger("a")).await;
+    let told = |row: &Value| said(row, "a line of its reply has no end");
+    delivery(&bridge, "a refusal to read on", told).await;
+    eventually("the end of the line", || longest.load(Ordering::SeqCst) > 0).await;
+    // What the sockets' buffers hold is written, too.
+    assert!(longest.load(Ordering::SeqCst) < 32 << 20);
 }
 
 #[test]

@@ -7,7 +7,13 @@
 //! message is not known (an incoming webhook posted it) or no longer exists, either is a message of
 //! its own.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde::{
+    Deserializer as _,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 use super::{
     Settings,
@@ -20,6 +26,7 @@ use crate::{
         Body, Credential, Keys, Parcel, RenderError, Reply, Request,
         address::Address,
         credential::Shape,
+        denial,
         escape::Escape,
         page::{self, Page},
         sample,
@@ -210,38 +217,70 @@ impl Bot {
         }
     }
 
-    /// On 2xx, the body's `ok` decides.
+    /// On 2xx, the body's `ok` decides, and stands at its beginning: of a body that is cut off, the
+    /// beginning is read. A body without it (empty, in another encoding) takes no success back:
+    /// Slack knows no key by which a second message would be the same. A web page comes from a
+    /// sign-in or a proxy in between, and nothing was posted.
     pub(super) fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let (success, action) = (
-            (200..300).contains(&reply.status),
-            parcel.notification.action,
-        );
+        let json = Value::Object(beginning(&reply.body));
+        let action = parcel.notification.action;
+        let part = self.part(parcel);
 
-        match (
-            json["ok"].as_bool(),
-            json["error"].as_str(),
-            self.part(parcel),
-        ) {
+        match (json["ok"].as_bool(), json["error"].as_str()) {
+            (Some(false), Some(word)) => return refused(word, part, &json, reply),
+            // Its word is cut off.
+            (Some(false), None) if (200..300).contains(&reply.status) => {
+                return status::unexpected(reply);
+            }
+            _ => {}
+        }
+        if json["ok"] != true || !(200..300).contains(&reply.status) {
+            match denial::judge_api(reply, &Body::Empty) {
+                Verdict::Delivered { .. } => {}
+                verdict => return verdict,
+            }
+        }
+
+        match part {
             // A change by itself is silent: the page about it goes to whoever is on call for it.
-            (Some(true), _, Part::Edit(_)) if success && action != Action::Change => {
-                Verdict::Partly {
-                    next: Step::Reply,
-                    detail: "the trigger's message is edited, a reply in its thread is next".into(),
-                }
-            }
+            Part::Edit(_) if action != Action::Change => Verdict::Partly {
+                next: Step::Reply,
+                detail: "the trigger's message is edited, a reply in its thread is next".into(),
+            },
             // What later updates and the resolve edit is the trigger's message, not this reply.
-            (Some(true), _, Part::Reply(_)) if success && action == Action::Trigger => {
-                Verdict::Delivered {
-                    receipt: parcel.receipt.map(ToOwned::to_owned),
-                }
-            }
-            (Some(true), ..) if success => Verdict::Delivered {
+            Part::Reply(_) if action == Action::Trigger => Verdict::Delivered {
+                receipt: parcel.receipt.map(ToOwned::to_owned),
+            },
+            _ => Verdict::Delivered {
                 receipt: Posted::receipt(&json),
             },
-            (Some(false), Some(word), part) => refused(word, part, &json, reply),
-            _ if success => status::unexpected(reply),
-            _ => status::verdict(reply),
         }
     }
+}
+
+/// The fields of an object as far as they can be read.
+fn beginning(body: &[u8]) -> Map<String, Value> {
+    struct Fields<'a>(&'a mut Map<String, Value>);
+
+    impl<'de> Visitor<'de> for Fields<'_> {
+        type Value = ();
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+            while let Some((name, value)) = fields.next_entry()? {
+                self.0.insert(name, value);
+            }
+            Ok(())
+        }
+    }
+
+    let text = String::from_utf8_lossy(body);
+    let mut fields = Map::new();
+    let mut json = serde_json::Deserializer::from_str(text.trim_start_matches('\u{FEFF}'));
+    // Its end may be missing.
+    let _ = json.deserialize_map(Fields(&mut fields));
+    fields
 }

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{event::event, settings::Method};
+use crate::delivery::Notification;
 use crate::receiver::{
     Body, Parcel, RenderError,
     escape::Escape,
@@ -87,8 +88,9 @@ impl Content {
             Self::Event => Ok(Body::Json(event(parcel))),
             Self::Nothing => Ok(Body::Empty),
             Self::Text(template) => {
-                let text = text::visible(&template.render(&page.context())?);
-                let marked = text.contains(mark.trim());
+                let text = template.render(&page.context())?;
+                let marked = marks_itself(template, parcel, &text);
+                let text = text::visible(&text);
                 Ok(Body::Text(if marked { text } else { mark + &text }))
             }
             Self::Json(template) => {
@@ -97,13 +99,34 @@ impl Content {
                     RenderError::Impossible(format!("the body is not valid JSON: {error}"))
                 })?;
                 show_all(&mut json);
-                if !text.contains(mark.trim()) {
-                    mark_first(&mut json, &mark);
+                if !marks_itself(template, parcel, &text) {
+                    mark_one(&mut json, &mark, parcel);
                 }
                 Ok(Body::Json(json))
             }
         }
     }
+}
+
+/// Whether what the template gave for a page holds the bridge's mark, and not only one that the
+/// mail's own words pretend: these are there without the doubt, too.
+fn marks_itself(template: &Template, parcel: &Parcel<'_>, text: &str) -> bool {
+    let Some(doubt) = parcel.notification.doubt else {
+        return true;
+    };
+    let sure = Notification {
+        doubt: None,
+        ..parcel.notification.clone()
+    };
+    let parcel = Parcel {
+        notification: &sure,
+        ..*parcel
+    };
+
+    let mark = format!("[{}]", doubt.mark());
+    let count = |text: &str| text.matches(&mark).count();
+    let pretended = template.render(&Page::new(&parcel).context());
+    pretended.is_ok_and(|pretended| count(text) > count(&pretended))
 }
 
 /// Whether a template gives JSON on alerts of all sorts; the first on which it does not, and why.
@@ -165,36 +188,80 @@ fn show_all(json: &mut Value) {
     }
 }
 
-/// A page that may not be genuine says so: the first sentence is marked. Keys, states and addresses
-/// contain no space.
-fn mark_first(json: &mut Value, mark: &str) -> bool {
+/// A page that may not be genuine says so where it names the alert, or else in its first sentence:
+/// keys, states and addresses contain no space.
+fn mark_one(json: &mut Value, mark: &str, parcel: &Parcel<'_>) {
+    let names: Vec<String> = ["title", "metric"]
+        .iter()
+        .map(|name| text::visible(wording::label(parcel.notification, name)))
+        .filter(|name| !name.trim().is_empty())
+        .collect();
+    let keys = [parcel.alias, &parcel.notification.incident_id];
+    let is_name = |text: &str| names.iter().any(|name| name == text) && !keys.contains(&text);
+    let is_sentence = |text: &str| text.trim().contains(char::is_whitespace);
+    let names_it =
+        |text: &str| is_sentence(text) && names.iter().any(|name| text.contains(name.as_str()));
+
+    let _ = mark_first(json, mark, &is_name)
+        || mark_first(json, mark, &names_it)
+        || mark_first(json, mark, &is_sentence);
+}
+
+/// Marks the first such text, if there is one.
+fn mark_first(json: &mut Value, mark: &str, is_meant: &dyn Fn(&str) -> bool) -> bool {
     match json {
-        Value::String(text) if text.trim().contains(char::is_whitespace) => {
+        Value::String(text) if is_meant(text) => {
             text.insert_str(0, mark);
             true
         }
-        Value::Array(items) => items.iter_mut().any(|item| mark_first(item, mark)),
-        Value::Object(fields) => fields.values_mut().any(|field| mark_first(field, mark)),
+        Value::Array(items) => {
+            let mut items = items.iter_mut();
+            items.any(|item| mark_first(item, mark, is_meant))
+        }
+        Value::Object(fields) => {
+            let mut fields = fields.values_mut();
+            fields.any(|field| mark_first(field, mark, is_meant))
+        }
         _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::mark_first;
+    use super::mark_one;
+    use crate::receiver::sample;
+
+    fn marked(mut body: Value, metric: &str) -> Value {
+        let [(_, mut trigger), ..] = sample::notifications();
+        trigger.labels.insert("metric".into(), metric.to_owned());
+        sample::parcel(&trigger, |parcel| mark_one(&mut body, "[!] ", parcel));
+        body
+    }
 
     #[test]
-    fn the_first_sentence_is_marked_and_nothing_else() {
-        let mut body =
-            json!({ "key": "a:b", "n": 1, "in": [{ "title": "An app is down" }], "text": "a b" });
-        assert!(mark_first(&mut body, "[UNVERIFIED] "));
-        assert_eq!(
-            body,
-            json!({ "key": "a:b", "n": 1, "in": [{ "title": "[UNVERIFIED] An app is \
-                down" }], "text": "a b" })
-        );
-        assert!(!mark_first(&mut json!({ "key": "a:b" }), "[UNVERIFIED] "));
+    fn the_alert_s_name_or_the_first_sentence_is_marked_and_nothing_else() {
+        for (body, expected) in [
+            (
+                json!({ "key": "a:b", "n": 1, "in": [{ "title": "It is down" }], "text": "a b" }),
+                json!({ "key": "a:b", "n": 1, "in": [{ "title": "[!] It is down" }],
+                    "text": "a b" }),
+            ),
+            (
+                json!({ "by": "P & Q", "title": "Rate", "text": "Rate: 6 of 9" }),
+                json!({ "by": "P & Q", "title": "[!] Rate", "text": "Rate: 6 of 9" }),
+            ),
+            (
+                json!({ "by": "P & Q", "key": "a/Rate", "text": "Rate: 6 of 9" }),
+                json!({ "by": "P & Q", "key": "a/Rate", "text": "[!] Rate: 6 of 9" }),
+            ),
+            (json!({ "key": "a:b" }), json!({ "key": "a:b" })),
+        ] {
+            assert_eq!(marked(body, "Rate"), expected);
+        }
+        // A metric that is called like a key changes none.
+        let key = sample::notifications()[0].1.incident_id.clone();
+        assert_eq!(marked(json!({ "key": key }), &key), json!({ "key": key }));
     }
 }

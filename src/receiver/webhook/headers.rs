@@ -10,7 +10,8 @@ use crate::receiver::{
 };
 
 /// Headers that are derived from the request itself.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
+    "alertbridge-mark",
     "connection",
     "content-length",
     "host",

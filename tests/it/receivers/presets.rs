@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 
 use alertbridge::{
     config::{Config, Files, Source},
-    delivery::{Action, Notification, Step},
-    receiver::{Body, Keys, Parcel, Receivers, webhook::preset::PRESETS},
+    delivery::{Action, Notification, Step, Verdict},
+    receiver::{Body, Keys, Parcel, Receivers, Reply, webhook::preset::PRESETS},
 };
 use proptest::prelude::*;
 
-use super::{parcel, requests::notifications, resolve, trigger};
+use super::{only, parcel, requests::notifications, resolve, trigger};
 use crate::{
     delivery::{aged, post, start},
     harness::{Bridge, PATIENCE},
@@ -99,13 +99,13 @@ fn told(name: &str, pages: &[&Notification]) -> (Memory, Vec<String>) {
         };
         let request = receiver.request(&parcel, &keys).unwrap();
         let answer = vendor.answer(&Call::of(&request), &mut memory);
-        let reply = alertbridge::receiver::Reply {
+        let reply = Reply {
             status: answer.status,
             headers: answer.headers.into_iter().collect(),
             body: answer.body.into_bytes(),
         };
         match receiver.judge(&parcel, &reply) {
-            alertbridge::delivery::Verdict::Delivered { receipt: known } => receipt = known,
+            Verdict::Delivered { receipt: known } => receipt = known,
             verdict => memory.violations.push(format!("{verdict:?}")),
         }
     }
@@ -128,6 +128,60 @@ fn every_preset_opens_an_alert_at_its_vendor_and_ends_it() {
         assert_eq!(actions, ["trigger", "resolve"], "{name}");
         let said = "AppName: Jira Installation Callback Success Rate 60% (objective 99%)";
         assert_eq!(memory.pages[0].title, said, "{name}");
+    }
+}
+
+/// A sign-in in between answers with a page and 200: nobody was paged.
+#[test]
+fn a_web_page_in_the_place_of_a_preset_s_vendor_is_no_delivery() {
+    let pages = [
+        ("<!DOCTYPE html><html>", None),
+        ("\u{FEFF}<!-- SSO -->\n<HTML lang=en>", None),
+        ("<script>location = '/login'</script>", None),
+        ("<form action='/login'>", Some("text/html; charset=utf-8")),
+    ];
+    let receivers = PRESETS.iter().map(|(name, _)| using(name, "").unwrap());
+    let alertmanager = only(
+        "alertmanager",
+        serde_json::json!({ "url": "http://127.0.0.1:9093" }),
+    );
+    for receivers in receivers.chain([alertmanager]) {
+        let (_, receiver) = receivers.of("oncall").next().unwrap();
+        for notification in [trigger(), resolve()] {
+            let step = Step::Send;
+            let parcel = Parcel {
+                receipt: Some("7"),
+                ..parcel(&notification, &step)
+            };
+            for (body, media_type) in pages {
+                let media_type = media_type.map(str::to_owned);
+                let page = Reply {
+                    status: 200,
+                    headers: media_type
+                        .map(|it| ("content-type".into(), it))
+                        .into_iter()
+                        .collect(),
+                    body: body.into(),
+                };
+                let verdict = receiver.judge(&parcel, &page);
+                assert!(
+                    matches!(verdict, Verdict::Retry { .. }),
+                    "{body}: {verdict:?}"
+                );
+            }
+            for body in ["", "ok", "{}"] {
+                let reply = Reply {
+                    status: 200,
+                    body: body.into(),
+                    ..Reply::default()
+                };
+                let verdict = receiver.judge(&parcel, &reply);
+                assert!(
+                    matches!(verdict, Verdict::Delivered { .. }),
+                    "{body}: {verdict:?}"
+                );
+            }
+        }
     }
 }
 

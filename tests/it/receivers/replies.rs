@@ -102,7 +102,12 @@ fn every_status_has_its_class_at_every_receiver() {
                     // Sent again under the same key, it is the same alert.
                     "pagerduty" if status == 202 || body.contains("success") => Delivered,
                     "opsgenie" | "jsm" | "pagerduty" => Retry,
+                    // What Slack took is not posted again; a page in its place took nothing.
+                    "slack" if target.integration == "slack/1" && !body.contains("html") => {
+                        Delivered
+                    }
                     "slack" if target.integration == "slack/1" => Retry,
+                    "alertmanager" if body.contains("html") => Retry,
                     // A proxy's page: whether anything was posted nobody knows.
                     "slack" | "teams" | "discord" if body.contains("html") => Permanent,
                     _ => Delivered,
@@ -368,6 +373,54 @@ fn slack_s_bot_goes_by_the_word_and_not_by_the_status() {
     );
 }
 
+/// What Slack took is not posted again, however little of the reply arrives or can be read.
+#[test]
+fn a_reply_of_slack_s_that_is_cut_off_or_unreadable_takes_no_message_back() {
+    let whole = r#"{"ok":true,"channel":"C1","ts":"1.2","message":{"text":"Bücher"}}"#;
+    for end in 0..=whole.len() {
+        let cut = Reply {
+            body: whole.as_bytes()[..end].to_vec(),
+            ..reply(200, &[], "")
+        };
+        let verdict = of_bot(&Step::Send, Action::Trigger, &cut);
+        assert_eq!(class(&verdict), Delivered, "{end}: {verdict:?}");
+        let receipt = Some("C1/1.2".to_owned());
+        let knows = end >= r#"{"ok":true,"channel":"C1","ts":"1.2""#.len();
+        assert_eq!(verdict == Verdict::Delivered { receipt }, knows, "{end}");
+        // An edit that succeeded is announced.
+        let verdict = of_bot(&Step::Send, Action::Resolve, &cut);
+        assert_eq!(class(&verdict), Partly, "{end}: {verdict:?}");
+    }
+    let big = whole.replace("Bücher", &"x".repeat(80_000));
+    for body in [
+        [b"\xEF\xBB\xBF", whole.as_bytes()].concat(),
+        big.as_bytes()[..65_536].to_vec(),
+        whole.replace("true", "\"true\"").into_bytes(),
+        whole
+            .bytes()
+            .map(|byte| if byte > 127 { 0xFC } else { byte })
+            .collect(),
+        b"\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\xFF".to_vec(),
+    ] {
+        let odd = Reply {
+            body,
+            ..reply(200, &[], "")
+        };
+        let verdict = of_bot(&Step::Send, Action::Trigger, &odd);
+        assert_eq!(class(&verdict), Delivered, "{verdict:?}");
+    }
+
+    for (body, expected) in [
+        (r#"{"ok":false,"error":"not_in_channel","resp"#, Permanent),
+        (r#"{"ok":false,"err"#, Retry),
+        ("\u{FEFF}{\"ok\":false,\"error\":\"internal_error\"}", Retry),
+        ("<!DOCTYPE html><title>Sign in</title>", Retry),
+    ] {
+        let verdict = of_bot(&Step::Send, Action::Trigger, &reply(200, &[], body));
+        assert_eq!(class(&verdict), expected, "{body}: {verdict:?}");
+    }
+}
+
 fn said(status: u16, word: &str) -> Reply {
     reply(status, &[], &format!(r#"{{"ok":false,"error":"{word}"}}"#))
 }
@@ -466,6 +519,22 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
         after(sent("discord", &limited)),
         Some(Duration::from_millis(345)),
         "to the millisecond"
+    );
+    // An early version of the API counts in milliseconds, its header never did.
+    let early = reply(
+        429,
+        &[("x-ratelimit-reset-after", "6.0"), ("retry-after", "6000")],
+        r#"{"message":"slow down","retry_after":6000,"global":false}"#,
+    );
+    assert_eq!(after(sent("discord", &early)), Some(Duration::from_secs(6)));
+    let global = reply(
+        429,
+        &[("x-ratelimit-reset-after", "0.5")],
+        r#"{"message":"slow down","retry_after":64.5,"global":true}"#,
+    );
+    assert_eq!(
+        after(sent("discord", &global)),
+        Some(Duration::from_millis(64_500))
     );
     let period = reply(
         429,

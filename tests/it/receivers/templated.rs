@@ -539,6 +539,115 @@ fn what_may_not_be_genuine_says_so_whatever_the_template_says() {
     }
 }
 
+/// A mail that pretends to be marked already, in one field or another, is marked all the same, where
+/// it is named.
+#[test]
+fn a_mark_of_the_mail_s_own_is_none() {
+    let fields = ["metric", "partner", "app_name", "app_key"];
+    for (body, headline) in [
+        ("{{ metric }}\n{{ partner }}", "/text"),
+        (
+            "{ \"meta\": {{ partner | tojson }}, \"title\": {{ metric | tojson }}, \"app\": {{ app_key \
+             | tojson }} }",
+            "/title",
+        ),
+        (
+            "{ \"in\": [{ \"title\": {{ (metric ~ ' of ' ~ app_name) | tojson }} }], \"x\": {{ partner | \
+             tojson }} }",
+            "/in/0/title",
+        ),
+        (
+            "{ \"title\": {{ headline | tojson }}, \"x\": {{ partner | tojson }} }",
+            "/title",
+        ),
+    ] {
+        let receivers = webhook(&json!({ "url": "https://a.example/x", "body": body }));
+        for doubt in [Doubt::Unverified, Doubt::Unchecked] {
+            let mark = format!("[{}]", doubt.mark());
+            for field in fields {
+                for said in [mark.clone(), format!("{mark} x"), format!("Rate {mark}")] {
+                    let mut notification = trigger();
+                    notification.doubt = Some(doubt);
+                    notification.labels.insert(field.into(), said.clone());
+                    let request = asked(&receivers, &notification, None, None).unwrap();
+                    let json = match request.body {
+                        Body::Json(json) => json,
+                        Body::Text(text) => json!({ "text": text }),
+                        other => panic!("{other:?}"),
+                    };
+                    let title = json.pointer(headline).and_then(Value::as_str).unwrap();
+                    assert!(title.starts_with(&mark), "{field} says {said}: {json}");
+                    let rest = title.strip_prefix(&mark).unwrap();
+                    assert!(field != "metric" || rest.contains(&mark), "{json}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_without_a_text_says_in_a_header_that_it_may_not_be_genuine_and_check_warns() {
+    let url = "https://a.example/x";
+    for (settings, place) in [
+        (
+            json!({ "url": url, "body": "{ \"key\": {{ alias | tojson }} }" }),
+            Some("body"),
+        ),
+        (
+            json!({ "url": url, "body": "[{{ app_key | tojson }}]" }),
+            Some("body"),
+        ),
+        (
+            json!({ "url": url, "body": "{ \"n\": {{ 1 + 1 }} }" }),
+            Some("body"),
+        ),
+        (
+            json!({ "url": url, "body": "{ {{ metric | tojson }}: 1 }" }),
+            Some("body"),
+        ),
+        (
+            json!({ "url": format!("{url}?text={{{{ metric }}}}"), "method": "GET" }),
+            Some("url"),
+        ),
+        (
+            json!({ "url": format!("{url}/{{{{ title }}}}"), "method": "DELETE" }),
+            Some("url"),
+        ),
+        (
+            json!({ "url": format!("{url}?text={{{{ headline }}}}"), "method": "GET" }),
+            None,
+        ),
+        (
+            json!({ "url": url, "body": "{ \"text\": {{ metric | tojson }} }" }),
+            None,
+        ),
+        (json!({ "url": url }), None),
+    ] {
+        let receivers = webhook(&settings);
+        let warned = receivers
+            .warnings
+            .iter()
+            .find(|warning| warning.what.contains("alertbridge-mark"))
+            .map(|warning| warning.key.rsplit('.').next().unwrap_or_default());
+        assert_eq!(warned, place, "{settings}");
+
+        let mut notification = trigger();
+        for doubt in [None, Some(Doubt::Unverified)] {
+            notification.doubt = doubt;
+            let request = asked(&receivers, &notification, None, None).unwrap();
+            let header = request
+                .headers
+                .iter()
+                .find(|(name, _)| name == "alertbridge-mark");
+            assert_eq!(
+                header.map(|(_, value)| value.as_str()),
+                doubt.map(Doubt::mark),
+                "{settings}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_ending_by_delete_says_nothing_but_its_address() {
     let receivers = webhook(&json!({
