@@ -772,10 +772,10 @@ fn text_beside_the_html_does_not_stand_for_it() {
     };
     let html = part("text/html", "<p>Resolved: disk</p>");
     let footer = part("text/plain", "-- \nThis list is for alerts.\nState: none");
-    let nested = 
+    let nested =
         "--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\nContent-Type: text/html\n\n\
          <p>Resolved: disk</p>\n--c--\n"
-        .to_owned();
+            .to_owned();
     for parts in [
         vec![html.clone(), footer.clone()],
         vec![footer.clone(), html.clone()],

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{CONFIG, ask, get, sample},
-    delivery::trigger,
+    delivery::{now, trigger},
     harness::{Bridge, client, run},
 };
 
