@@ -110,7 +110,7 @@ impl Way {
         let (mut session, refused) = match handed {
             Err(_) => return Err(late("no reply in time")),
             Ok(Ok(handed)) => handed,
-            Ok(Err(trouble)) => return answered(trouble),
+            Ok(Err(trouble)) => return answered(&trouble),
         };
 
         let answer = timeout_at(until, session.answer()).await.map_err(|_| {
@@ -124,8 +124,8 @@ impl Way {
 
         let answer = match answer {
             Ok(answer) if answer.code < 400 => answer,
-            Ok(answer) => return answered(Trouble::Refused(answer)),
-            Err(trouble) => return answered(trouble),
+            Ok(answer) => return answered(&Trouble::Refused(answer)),
+            Err(trouble) => return answered(&trouble),
         };
         let said = answer.said.replace('\n', " ");
         Ok(Reply {
@@ -263,8 +263,8 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
 }
 
 /// The reply of a server that refuses, or why there was none.
-fn answered(trouble: Trouble) -> Result<Reply, Failure> {
-    let (reason, what) = match &trouble {
+fn answered(trouble: &Trouble) -> Result<Reply, Failure> {
+    let (reason, what) = match trouble {
         Trouble::Refused(answer) => {
             return Ok(Reply {
                 status: answer.code,
@@ -294,7 +294,7 @@ fn answered(trouble: Trouble) -> Result<Reply, Failure> {
     };
     Err(Failure {
         reason,
-        detail: format!("{what}: {}", deepest(&trouble)),
+        detail: format!("{what}: {}", deepest(trouble)),
     })
 }
 

@@ -431,9 +431,9 @@ async fn a_line_without_end_is_not_read_to_its_end() {
     let written = Arc::clone(&longest);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut bytes = 0;
-            while stream.write_all(&[b'2'; 65_536]).await.is_ok() {
-                bytes += 65_536;
+            let (mut bytes, endless) = (0, vec![b'2'; 65_536]);
+            while stream.write_all(&endless).await.is_ok() {
+                bytes += endless.len();
             }
             written.fetch_max(bytes, Ordering::SeqCst);
         }
