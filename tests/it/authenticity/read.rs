@@ -7,8 +7,8 @@ use super::*;
 const CI: &str = "ci.example";
 
 /// A judge of these profiles' mail, which a route leads on by a label.
-fn judge_of(dns: &str, profiles: &str, routed: &str) -> Authenticator {
-    let routes = match routed {
+fn judge_of(dns: &str, profiles: &str, where_to: &str) -> Authenticator {
+    let routes = match where_to {
         "" => String::new(),
         label => format!(", routes: [{{ matchers: ['{label}=~\"a.*\"'], receiver: people }}]"),
     };
