@@ -1,5 +1,5 @@
-//! Places for questions to DNS: each door has its own, and each client at it a part of them, so that
-//! neither can use up another's.
+//! Places for questions to DNS: each door has its own, and each client at it a part of them, so
+//! that neither can use up another's.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Characters that a mail may contain and that must not be shown raw: they move a terminal's
-//! cursor, change the direction of writing, or are invisible. One rule for commands, logs, pages and
-//! all JSON that leaves.
+//! cursor, change the direction of writing, or are invisible. One rule for commands, logs, pages
+//! and all JSON that leaves.
 
 use std::{borrow::Cow, fmt::Write as _};
 
