@@ -6,6 +6,7 @@ use super::{
     domain::{is_below, is_name},
     freshness::Freshness,
     mail::Mail,
+    read::times,
     reading,
     signature::{Signature, key_name},
 };
@@ -105,15 +106,7 @@ impl Mail<'_> {
 
         self.reads
             .iter()
-            .find_map(|read| read.uncovered(self, signed, known))
+            .find_map(|read| read.uncovered(&self.fields, signed, known))
             .or_else(|| reading::fault(self, &|name| covered(name) > 0))
     }
-}
-
-/// How often a list of signed fields names one.
-pub(super) fn times(signed: &[String], name: &[u8]) -> usize {
-    signed
-        .iter()
-        .filter(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
-        .count()
 }

@@ -2,7 +2,6 @@
 //! another: its match, its key, its status, its time, its severity and the labels that routes go
 //! by.
 
-use super::{cover::times, mail::Mail};
 use crate::message::header::Field;
 
 /// One thing that is read.
@@ -18,7 +17,7 @@ impl Read {
     /// What a list of signed fields leaves open of it; `known` is vouched for otherwise.
     pub(super) fn uncovered(
         &self,
-        mail: &Mail<'_>,
+        fields: &[Field<'_>],
         signed: &[String],
         known: &[&str],
     ) -> Option<String> {
@@ -45,8 +44,7 @@ impl Read {
             ));
         }
 
-        let there: Vec<&Field<'_>> = mail
-            .fields
+        let there: Vec<&Field<'_>> = fields
             .iter()
             .filter(|field| is_alike(field.name.trim_ascii_end(), name))
             .collect();
@@ -60,6 +58,14 @@ impl Read {
             .any(is_added)
             .then(|| format!("a {name}, which the profile reads, was added beside what is signed"))
     }
+}
+
+/// How often a list of signed fields names one.
+pub(super) fn times(signed: &[String], name: &[u8]) -> usize {
+    signed
+        .iter()
+        .filter(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
+        .count()
 }
 
 fn is_alike(name: &[u8], other: &str) -> bool {
