@@ -300,8 +300,8 @@ impl<'a> Chain<'a> {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
 
-        // What one of them leaves open may have been altered before the next forwarder got it, who
-        // then signs what he sees (RFC 8617, 5.2).
+        // A forwarder signs the mail as it receives it, so whatever one signature leaves open may
+        // have been altered before the next forwarder signed (RFC 8617, 5.2).
         for one in from_witness {
             // A list behind it may have written that one.
             let known: &[&str] = if one.header.i == last.i {

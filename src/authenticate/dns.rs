@@ -101,9 +101,9 @@ pub struct Dns {
     last_found: Cache<Box<str>, Box<str>>,
     /// Whether a domain answers.
     reached: Cache<Box<str>, Arc<OnceCell<bool>>>,
-    /// For keys at the configured domains that are not known.
+    /// Questions for unknown keys at the configured domains take a place here.
     pub(super) places: Places,
-    /// For keys at other names.
+    /// Questions for keys at any other name take a place here.
     pub(super) strangers: Places,
     spf: Semaphore,
 }

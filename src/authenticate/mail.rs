@@ -36,7 +36,7 @@ pub struct Mail<'a> {
     hashes: [OnceLock<Vec<u8>>; 4],
     /// The domain that must vouch for the mail.
     pub domain: &'a str,
-    /// What its profile reads of the header.
+    /// The fields of the header that its profile reads.
     pub reads: Vec<Read>,
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{message::Message, settings::network::Network};
 
-/// Of the places of a door, one client of it has one in so many.
+/// The share of a door's places that one client may hold: one in this many.
 const PART: usize = 4;
 
 /// The number of doors and of clients that are known.

@@ -58,7 +58,8 @@ impl<'a> Questions<'a> {
         self.dns.strangers_key(name).await
     }
 
-    /// What came of the work within so long, not counted how long it waited for places.
+    /// Returns the result of the work, or `None` where it takes longer than `bound`. The time that
+    /// it waits for places does not count.
     pub async fn within<T>(&self, bound: Duration, work: impl Future<Output = T>) -> Option<T> {
         let begun = Instant::now();
         let mut work = pin!(work);

@@ -269,8 +269,8 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// Whether a reply came of which nothing but the headers cannot be read: what is no HTTP at all fails
-/// by its version.
+/// Whether a reply came of which the headers alone cannot be read. What is no HTTP at all fails by
+/// its version.
 fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<hyper::Error>().is_some_and(|error| {
         error.is_parse() && !error.is_parse_status() && !error.to_string().contains("version")

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use super::{Body, Reply, status, text};
 use crate::delivery::{FailureReason, Verdict};
 
+mod echo;
+
 // The names of fields, as [`plain`] has them.
 
 /// Fields that say with yes or no whether it succeeded.
@@ -168,11 +170,11 @@ pub fn reads(word: &str) -> bool {
 
 /// The verdict on an endpoint whose reply may be anything.
 pub fn judge(reply: &Reply) -> Verdict {
-    judge_echo(reply, &Body::Empty)
+    judge_echo(reply, || Body::Empty)
 }
 
-/// The same, where the endpoint may repeat what was `sent`.
-pub fn judge_echo(reply: &Reply, sent: &Body) -> Verdict {
+/// The same, where the endpoint may repeat what was `sent`, which is made only if the reply could.
+pub fn judge_echo(reply: &Reply, sent: impl FnOnce() -> Body) -> Verdict {
     match status::verdict(reply) {
         Verdict::Delivered { .. } => {
             denied(reply, sent).unwrap_or(Verdict::Delivered { receipt: None })
@@ -181,9 +183,9 @@ pub fn judge_echo(reply: &Reply, sent: &Body) -> Verdict {
     }
 }
 
-/// The verdict on a vendor whose API documents what it replies, which is no web page: one comes from
-/// a sign-in or a proxy in between, and nobody was paged. A page by a key may be sent again.
-pub fn judge_api(reply: &Reply, sent: &Body) -> Verdict {
+/// The verdict on a vendor whose API documents its replies, none of which is a web page: that comes
+/// from a sign-in or a proxy in between, and nobody was paged. A page by a key may be sent again.
+pub fn judge_api(reply: &Reply, sent: impl FnOnce() -> Body) -> Verdict {
     if (200..300).contains(&reply.status) && is_web_page(reply) {
         return status::unexpected(reply);
     }
@@ -209,16 +211,17 @@ pub fn judge_chat(reply: &Reply) -> Verdict {
     judge(reply)
 }
 
-fn denied(reply: &Reply, sent: &Body) -> Option<Verdict> {
+fn denied(reply: &Reply, sent: impl FnOnce() -> Body) -> Option<Verdict> {
     let said = String::from_utf8_lossy(&reply.body);
     let said = said.trim_start_matches('\u{FEFF}').trim();
     let denial = match serde_json::from_str::<Value>(said) {
         Ok(mut json) => {
-            forget_echo(&mut json, sent);
+            if json.is_object() || json.is_array() {
+                echo::forget_in(&mut json, &sent());
+            }
             of_json(&json)
         }
-        Err(_) if echoes(said, sent) => None,
-        Err(_) => of_text(text::head(said, 8192)),
+        Err(_) => of_text(text::head(said, 8192)).filter(|_| !echo::begins(said, &sent())),
     }?;
 
     Some(match denial {
@@ -229,54 +232,6 @@ fn denied(reply: &Reply, sent: &Body) -> Option<Verdict> {
             after: status::retry_after(reply),
         },
     })
-}
-
-/// Whether a text begins with the text that was sent.
-fn echoes(said: &str, sent: &Body) -> bool {
-    let sent = sent.text();
-    !sent.trim().is_empty() && said.starts_with(sent.trim())
-}
-
-/// Takes out of a reply what it repeats of the request: the equal fields of an object that has
-/// more than half of those of one that was sent. A single one may be equal by chance.
-fn forget_echo(reply: &mut Value, sent: &Body) {
-    let Body::Json(sent) = sent else { return };
-    let mut objects = Vec::new();
-    gather(sent, &mut objects);
-    forget(reply, &objects);
-}
-
-fn gather<'a>(json: &'a Value, objects: &mut Vec<&'a Map<String, Value>>) {
-    match json {
-        Value::Object(fields) => {
-            objects.push(fields);
-            fields.values().for_each(|field| gather(field, objects));
-        }
-        Value::Array(items) => items.iter().for_each(|item| gather(item, objects)),
-        _ => {}
-    }
-}
-
-fn forget(json: &mut Value, sent: &[&Map<String, Value>]) {
-    match json {
-        Value::Object(fields) => {
-            let same = |own: &Map<String, Value>, name: &String, value: &Value| {
-                own.get(name).is_some_and(|own| own == value)
-            };
-            let echoed = sent.iter().find(|sent| {
-                let equal = sent
-                    .iter()
-                    .filter(|(name, value)| same(fields, name, value));
-                equal.count() * 2 > sent.len()
-            });
-            if let Some(sent) = echoed {
-                fields.retain(|name, value| !same(sent, name, value));
-            }
-            fields.values_mut().for_each(|field| forget(field, sent));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| forget(item, sent)),
-        _ => {}
-    }
 }
 
 /// How a body contradicts its own status.
@@ -688,16 +643,19 @@ mod tests {
                 json!({ "json": sent, "url": "https://example.com" }),
             ] {
                 let said = reply(&echo.to_string(), None);
-                assert_eq!(denied(&said, &body), None, "{echo}");
+                assert_eq!(denied(&said, || body.clone()), None, "{echo}");
             }
             // One field may be the same by chance.
             let own = json!({ name: value, "title": "Nothing was posted", "msg": "It is full" });
             let said = reply(&own.to_string(), None);
-            assert!(denied(&said, &body).is_some(), "{own}");
+            assert!(denied(&said, || body.clone()).is_some(), "{own}");
         }
         let body = Body::Text("FAILED: an app\n".to_owned());
-        assert_eq!(denied(&reply("FAILED: an app", None), &body), None);
-        assert!(denied(&reply("FAILED: no room", None), &body).is_some());
+        assert_eq!(
+            denied(&reply("FAILED: an app", None), || body.clone()),
+            None
+        );
+        assert!(denied(&reply("FAILED: no room", None), || body.clone()).is_some());
     }
 
     #[test]

@@ -375,12 +375,14 @@ impl Receiver for Webhook {
         }
 
         let action = parcel.notification.action;
-        let sent = self.content(action).render(parcel, &Page::new(parcel));
-        let sent = sent.unwrap_or(Body::Empty);
+        let sent = || {
+            let content = self.content(action).render(parcel, &Page::new(parcel));
+            content.unwrap_or(Body::Empty)
+        };
         let verdict = if self.is_preset {
-            denial::judge_api(reply, &sent)
+            denial::judge_api(reply, sent)
         } else {
-            denial::judge_echo(reply, &sent)
+            denial::judge_echo(reply, sent)
         };
 
         match (reply.status, verdict) {

@@ -21,7 +21,7 @@ use crate::{
     deliver::{Client, Deliverer, Terms},
     ingress,
     pipeline::{InForce, Rules},
-    telemetry,
+    receiver, telemetry,
     web::{Asked, Faults, Remarks},
 };
 
@@ -100,11 +100,10 @@ impl Reload {
 fn moved(before: &Config, now: &Config) -> Vec<String> {
     let mut said = Vec::new();
     for receiver in &now.receivers {
-        let mut known = before.receivers.iter();
-        let Some(known) = known.find(|known| known.name == receiver.name) else {
-            continue;
-        };
-        said.extend(receiver.moved(known).into_iter().map(|(list, was, is)| {
+        let is_it = |known: &&receiver::Settings| known.name == receiver.name;
+        let known = before.receivers.iter().find(is_it);
+        let moved = known.map(|known| receiver.moved(known));
+        said.extend(moved.into_iter().flatten().map(|(list, was, is)| {
             format!(
                 "{list}[{was}] of the receiver `{}` is {list}[{is}] now: what is still owed to it, \
                  and the end of what it was told, goes to the entry that stands in its place. Add \

@@ -3,7 +3,7 @@
 //! server words that.
 #![expect(
     deprecated,
-    reason = "lettre's stream, whose own connection reads a line without end and refuses odd replies"
+    reason = "lettre's own connection reads a line without end and refuses odd replies"
 )]
 
 use std::{io, time::Duration};

@@ -235,7 +235,7 @@ impl Bot {
             _ => {}
         }
         if json["ok"] != true || !(200..300).contains(&reply.status) {
-            match denial::judge_api(reply, &Body::Empty) {
+            match denial::judge_api(reply, || Body::Empty) {
                 Verdict::Delivered { .. } => {}
                 verdict => return verdict,
             }

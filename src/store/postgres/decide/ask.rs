@@ -75,7 +75,8 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
        applied.verified AS applied, applied.ingress, applied.at,
        (SELECT bool_or(state = 'held' AND coalesce(next_at <= $7, false)) FROM deliveries
         WHERE incident = incidents.id AND settled_at IS NULL) AS ripe,
-       (SELECT json_agg(json_build_array(receiver, integration, alias, held_until) ORDER BY first)::text
+       (SELECT json_agg(json_build_array(receiver, integration, alias, held_until)
+                        ORDER BY first)::text
         FROM (
             SELECT receiver, integration, alias,
               CASE WHEN bool_and(state = 'held') THEN max(held_until) END AS held_until,

@@ -217,8 +217,8 @@ impl Condition {
         }
     }
 
-    /// As the bridge writes it. What shows as an equal text is the comparison again: whoever edits a
-    /// silence sends back what was shown.
+    /// The matcher as the bridge writes it. A comparison that is shown as an equal text becomes one
+    /// again, because whoever edits a silence sends back what was shown.
     fn text(&self) -> Result<String, Problem> {
         if self.name.is_empty() {
             return Err(Problem::bad("a matcher has no name"));
