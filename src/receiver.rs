@@ -43,6 +43,7 @@ mod owed;
 pub mod page;
 pub mod pagerduty;
 pub mod probe;
+mod redaction;
 mod said;
 pub mod sample;
 mod signature;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Body, Receivers, Request, credential::telling};
+use super::{Body, Receivers, Request, redaction::telling};
 use crate::delivery::Target;
 
 /// A shorter value is a word or a port, and would hide other text.

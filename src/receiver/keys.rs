@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    Receiver,
-    credential::{self, Credential},
-};
+use super::{Receiver, credential::Credential, redaction};
 use crate::settings::{Secret, SecretError};
 
 /// The credentials of one attempt, or stand-ins for them.
@@ -24,9 +21,9 @@ pub enum Keys {
 pub struct Texts {
     /// The values from files.
     by_file: BTreeMap<PathBuf, SecretString>,
-    /// Texts that must not be shown: see [`credential::telling`].
+    /// Texts that must not be shown: see [`redaction::telling`].
     telling: Vec<SecretString>,
-    /// Texts that must not be shown as words of their own: see [`credential::brief`].
+    /// Texts that must not be shown as words of their own: see [`redaction::brief`].
     brief: Vec<SecretString>,
 }
 
@@ -77,7 +74,7 @@ impl Keys {
         match self {
             Self::Hidden => text.to_owned(),
             Self::Read(texts) => texts.telling.iter().fold(text.to_owned(), |text, part| {
-                credential::without_escaped(&text, part.expose_secret())
+                redaction::without_escaped(&text, part.expose_secret())
             }),
         }
     }
@@ -89,7 +86,7 @@ impl Keys {
         match self {
             Self::Hidden => scrubbed,
             Self::Read(texts) => texts.brief.iter().fold(scrubbed, |text, part| {
-                credential::without(&text, part.expose_secret())
+                redaction::without(&text, part.expose_secret())
             }),
         }
     }
@@ -103,8 +100,8 @@ impl Keys {
 impl Texts {
     fn hide(&mut self, secret: &str) {
         for (known, parts) in [
-            (&mut self.telling, credential::telling(secret)),
-            (&mut self.brief, credential::brief(secret)),
+            (&mut self.telling, redaction::telling(secret)),
+            (&mut self.brief, redaction::brief(secret)),
         ] {
             known.extend(parts.into_iter().map(SecretString::from));
             // A part of another text is replaced after it.

@@ -1,0 +1,155 @@
+//! A JSON body that says that nothing was posted.
+
+use super::{
+    Denial,
+    sentence::of_text,
+    words::{
+        CODES, ERRORS, FLAGS, IDS, NONE, STATES, WHY, WITHIN, begins_badly, is_done, is_success,
+        plain, words,
+    },
+};
+use serde_json::{Map, Value};
+
+/// Deeper answers are not read.
+const DEEPEST: usize = 3;
+
+pub(super) fn of_json(json: &Value) -> Option<Denial> {
+    within(json, 0)
+}
+
+fn within(json: &Value, depth: usize) -> Option<Denial> {
+    match json {
+        Value::Bool(false) if depth == 0 => Some(Denial::Words),
+        Value::String(said) if depth == 0 => of_text(said),
+        // If one of several messages was posted, it must not be repeated.
+        Value::Array(items) => {
+            let each = items.iter().map(|item| within(item, depth));
+            each.reduce(Option::and).flatten()
+        }
+        Value::Object(fields) => of_object(fields, depth),
+        _ => None,
+    }
+}
+
+/// What is plain counts first: a yes, a status, a no, a word. An id says more than the vendor's own
+/// numbers and than errors, which may concern one recipient of several.
+fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
+    let all = |names: &'static [&str]| {
+        let is_one = move |name: &str| names.contains(&plain(name).as_str());
+        fields.iter().filter(move |(name, _)| is_one(name))
+    };
+    let any = |names, holds: &dyn Fn(&Value) -> bool| all(names).any(|(_, value)| holds(value));
+    let says_no = any(&FLAGS, &|flag| truth(flag) == Some(false));
+    let says_yes = any(&FLAGS, &|flag| truth(flag) == Some(true));
+    if says_yes && !says_no {
+        return None;
+    }
+
+    let is_status = |value: &Value| {
+        let code = number(value).and_then(|code| u16::try_from(code).ok());
+        code.filter(|code| (400..600).contains(code))
+    };
+    let is_made = any(&IDS, &is_id);
+    let mut statuses = all(&STATES).chain(all(if is_made { &[] } else { &CODES }));
+    // A number says more than a no.
+    if let Some(code) = statuses.find_map(|(_, value)| is_status(value)) {
+        return Some(Denial::Status(code));
+    }
+
+    let is_bad =
+        |state: &Value| number(state).is_none() && state.as_str().is_some_and(begins_badly);
+    if says_no || any(&STATES, &is_bad) || (!is_made && any(&CODES, &is_bad)) {
+        return Some(Denial::Words);
+    }
+    if is_made {
+        return None;
+    }
+
+    if all(&CODES).any(|(name, code)| is_wrong(name, code, fields))
+        || all(&["status"]).any(|(name, status)| is_explained(name, status, fields))
+    {
+        return Some(Denial::Words);
+    }
+    if any(&STATES, &|state| state.as_str().is_some_and(is_done)) {
+        return None;
+    }
+    if any(&ERRORS, &holds) {
+        return Some(Denial::Words);
+    }
+    if depth == DEEPEST {
+        return None;
+    }
+    all(&WITHIN).find_map(|(_, answer)| within(answer, depth + 1))
+}
+
+/// Whether a vendor's own number reports a failure: an `errcode` but 0, a `code` beside a sentence
+/// that reports no success. A round one, such as 1000 or 20000, is how many a vendor begins.
+fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
+    let Some(code) = number(code) else {
+        return false;
+    };
+    if plain(name) == "errcode" {
+        return code != 0;
+    }
+
+    let digits = code.to_string();
+    let is_round =
+        !digits.starts_with(['4', '5']) && digits[1..].bytes().all(|digit| digit == b'0');
+    let said = fields.get("msg").and_then(Value::as_str);
+    !(0..400).contains(&code) && !is_round && said.is_some_and(|said| !is_success(said))
+}
+
+/// Whether a number that means nothing by itself is explained as a failure: `"status": 2` by
+/// `"status_message": "invalidAuthToken"`.
+fn is_explained(name: &str, status: &Value, fields: &Map<String, Value>) -> bool {
+    let said = ["_message", "_msg", "_text", "Message", "Text"]
+        .iter()
+        .find_map(|suffix| fields.get(&format!("{name}{suffix}"))?.as_str());
+    number(status).is_some_and(|status| status != 0)
+        && said.is_some_and(|said| words(said).any(|word| WHY.contains(&word.as_str())))
+}
+
+fn is_id(id: &Value) -> bool {
+    match id {
+        Value::String(id) => !NONE.contains(&plain(id).as_str()),
+        Value::Number(id) => id.as_f64().is_some_and(|id| id > 0.0),
+        Value::Array(ids) => ids.iter().any(is_id),
+        _ => false,
+    }
+}
+
+fn truth(flag: &Value) -> Option<bool> {
+    match flag {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => number.as_f64().map(|number| number != 0.0),
+        Value::String(word) => match word.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "1" => Some(true),
+            "false" | "no" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn number(state: &Value) -> Option<i64> {
+    state
+        .as_i64()
+        .or_else(|| state.as_str()?.trim().parse().ok())
+}
+
+fn holds(error: &Value) -> bool {
+    match error {
+        Value::Null => false,
+        Value::Bool(error) => *error,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(said) => !NONE.contains(&plain(said).as_str()),
+        Value::Array(errors) => errors.iter().any(holds),
+        // `{"code": 0, "message": "success"}` is none.
+        Value::Object(errors) => {
+            let is_zero = |(name, code): (&String, &Value)| {
+                CODES.contains(&plain(name).as_str()) && number(code) == Some(0)
+            };
+            !errors.iter().any(is_zero) && errors.values().any(holds)
+        }
+    }
+}

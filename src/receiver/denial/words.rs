@@ -1,0 +1,188 @@
+//! The words by which a reply is judged, and how words are compared.
+
+// The names of fields, as [`plain`] has them.
+
+/// Fields that say with yes or no whether it succeeded.
+pub(super) const FLAGS: [&str; 5] = ["ok", "success", "succeeded", "issuccess", "delivered"];
+/// Fields that say so with a word, or with the number of a status.
+pub(super) const STATES: [&str; 6] = ["status", "type", "result", "state", "outcome", "statuscode"];
+/// Fields with a number of the vendor's own.
+pub(super) const CODES: [&str; 2] = ["code", "errcode"];
+/// Fields that are present, or not empty, if it failed.
+pub(super) const ERRORS: [&str; 9] = [
+    "error",
+    "errors",
+    "errormessage",
+    "errortext",
+    "exception",
+    "fault",
+    "haserror",
+    "haserrors",
+    "iserror",
+];
+/// Fields that name what was made: only what was posted has one.
+pub(super) const IDS: [&str; 5] = ["id", "messageid", "messageids", "sid", "uuid"];
+/// Fields that hold the answer proper.
+pub(super) const WITHIN: [&str; 7] = [
+    "data",
+    "items",
+    "messages",
+    "response",
+    "responses",
+    "result",
+    "results",
+];
+
+/// The beginnings of sentences and states that report a failure.
+pub(super) const FAILED: [&str; 15] = [
+    "bad",
+    "denied",
+    "error",
+    "errors",
+    "exception",
+    "fail",
+    "failed",
+    "failure",
+    "forbidden",
+    "invalid",
+    "ko",
+    "nok",
+    "rejected",
+    "unauthorized",
+    "undelivered",
+];
+pub(super) const DONE: [&str; 10] = [
+    "accepted",
+    "created",
+    "delivered",
+    "done",
+    "ok",
+    "posted",
+    "queued",
+    "sent",
+    "success",
+    "succeeded",
+];
+/// The values of an error field that mean no error, as [`plain`] has them.
+pub(super) const NONE: [&str; 14] = [
+    "",
+    "0",
+    "false",
+    "na",
+    "no",
+    "noerror",
+    "noerrors",
+    "none",
+    "null",
+    "ok",
+    "okay",
+    "success",
+    "successful",
+    "succeeded",
+];
+/// Words of which one is in each sentence that says why a number is no success.
+pub(super) const WHY: [&str; 19] = [
+    "bad",
+    "blocked",
+    "cannot",
+    "denied",
+    "error",
+    "exceeded",
+    "expired",
+    "failed",
+    "failure",
+    "forbidden",
+    "incompatible",
+    "invalid",
+    "missing",
+    "no",
+    "not",
+    "suspended",
+    "too",
+    "unauthorized",
+    "unsupported",
+];
+
+/// Whether a reply may be judged by this word, which is in lower case.
+pub fn reads(word: &str) -> bool {
+    [
+        &FLAGS[..],
+        &STATES,
+        &CODES,
+        &ERRORS,
+        &IDS,
+        &WITHIN,
+        &FAILED,
+        &DONE,
+        &NONE,
+        &WHY,
+    ]
+    .iter()
+    .any(|words| words.contains(&plain(word).as_str()))
+}
+
+/// A name, or a word, without what is written in many ways: capitals and what joins its words.
+pub(super) fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-' | ' ' | '.' | '!'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+/// The words of a sentence, or of `aName`, in lower case.
+pub(super) fn words(said: &str) -> impl Iterator<Item = String> {
+    let mut apart = String::new();
+    for c in said.chars() {
+        if c.is_uppercase() && apart.ends_with(char::is_lowercase) {
+            apart.push(' ');
+        }
+        apart.push(c);
+    }
+    let apart = apart.to_lowercase();
+    let words: Vec<_> = apart
+        .split(|c: char| !c.is_alphanumeric())
+        .map(ToOwned::to_owned)
+        .collect();
+    words.into_iter()
+}
+
+pub(super) fn begins_badly(said: &str) -> bool {
+    let lower = said.trim().to_ascii_lowercase();
+    // A name such as `fail2ban` is another word, `error500` is not.
+    let first = lower
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .next()
+        .unwrap_or_default();
+    let word = first.trim_end_matches(|c: char| c.is_ascii_digit());
+
+    // `System.Net.Http.HttpRequestException: …`.
+    let class = lower
+        .split_whitespace()
+        .next()
+        .is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
+
+    // `errors: 0`, `Failed=0, sent=1`, `error: none`, but not `error: no such room`.
+    let counted = lower.strip_prefix(first).and_then(|rest| {
+        let rest = rest.trim_start().strip_prefix([':', '='])?;
+        rest.split([',', ';', '\n']).next()
+    });
+    let is_none = counted.is_some_and(|count| {
+        let count = count.trim();
+        let number = count.split(|c: char| !c.is_ascii_alphanumeric()).next();
+        !count.is_empty() && (NONE.contains(&plain(count).as_str()) || number == Some("0"))
+    });
+
+    (FAILED.contains(&word) && !is_none) || class || lower.starts_with("not found")
+}
+
+pub(super) fn is_done(said: &str) -> bool {
+    DONE.contains(&said.trim().to_ascii_lowercase().as_str())
+}
+
+/// Whether a sentence reports a success.
+pub(super) fn is_success(said: &str) -> bool {
+    is_done(said)
+        || (said.contains("成功") && !said.contains(['不', '未', '没']))
+        || words(said).any(|word| word.starts_with("success"))
+            && !words(said).any(|word| WHY.contains(&word.as_str()))
+}
