@@ -4,48 +4,51 @@
 //! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next
 //! `=`.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2_iter};
 
 /// The decoded bytes, and whether something in them was no quoted-printable.
 pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut damaged = false;
-    let mut rest = encoded;
+    // What stands before it is decoded.
+    let mut from = 0;
 
-    while let Some(at) = memchr(b'=', rest) {
-        append(&mut decoded, &rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(byte) = escaped(rest) {
+    for at in memchr2_iter(b'=', b'\n', encoded) {
+        // It was part of a soft line break.
+        if at < from {
+            continue;
+        }
+
+        let text = &encoded[from..at];
+        if encoded[at] == b'\n' {
+            let line = text.strip_suffix(b"\r").unwrap_or(text);
+            let said = without_blanks(line);
+            if said.len() < line.len() {
+                decoded.extend_from_slice(said);
+                from += line.len();
+            }
+            continue;
+        }
+
+        decoded.extend_from_slice(text);
+        let rest = &encoded[at + 1..];
+        let after = if let Some(byte) = escaped(rest) {
             decoded.push(byte);
-            rest = &rest[2..];
+            &rest[2..]
         } else if let Some(next) = soft_line_break(rest) {
-            rest = next;
+            next
         } else {
             decoded.push(b'=');
             damaged = true;
-        }
+            rest
+        };
+        from = encoded.len() - after.len();
     }
 
-    append(&mut decoded, rest);
     // The end of the text is the end of a line.
-    if matches!(rest.last(), Some(b' ' | b'\t')) {
-        let blank = rest.len() - without_blanks(rest).len();
-        decoded.truncate(decoded.len() - blank);
-    }
+    decoded.extend_from_slice(without_blanks(&encoded[from..]));
 
     (decoded, damaged)
-}
-
-/// Text without an escape, its lines without the white space at their ends.
-fn append(decoded: &mut Vec<u8>, mut text: &[u8]) {
-    while let Some(at) = memchr(b'\n', text) {
-        let (line, rest) = text.split_at(at + 1);
-        let said = line[..at].strip_suffix(b"\r").unwrap_or(&line[..at]);
-        decoded.extend_from_slice(without_blanks(said));
-        decoded.extend_from_slice(&line[said.len()..]);
-        text = rest;
-    }
-    decoded.extend_from_slice(text);
 }
 
 fn without_blanks(line: &[u8]) -> &[u8] {

@@ -88,28 +88,25 @@ impl Encoding {
                 }
             }
             Self::Base64 => {
-                let whole = lines_of_base64(body).or_else(|| base64_decode(body));
-                if let Some(bytes) = whole.as_ref().filter(|bytes| !is_noise(bytes)) {
-                    return Decoded {
-                        bytes: bytes.clone().into(),
-                        damage: None,
-                        is_lost: false,
-                    };
-                }
+                let sound = |bytes: Vec<u8>| Decoded {
+                    bytes: bytes.into(),
+                    damage: None,
+                    is_lost: false,
+                };
+                let whole = match lines_of_base64(body).or_else(|| base64_decode(body)) {
+                    Some(whole) if !is_noise(&whole) => return sound(whole),
+                    whole => whole,
+                };
 
                 let (bytes, is_lost) = base64_within(body);
-                // What is no text either way is no text.
-                if let Some(whole) = whole.filter(|_| is_lost || is_noise(&bytes)) {
-                    return Decoded {
-                        bytes: whole.into(),
-                        damage: None,
-                        is_lost: false,
-                    };
-                }
-                Decoded {
-                    bytes: bytes.into(),
-                    damage: Some("broken base64: it looks damaged"),
-                    is_lost,
+                match whole {
+                    // What is no text either way is no text.
+                    Some(whole) if is_lost || is_noise(&bytes) => sound(whole),
+                    _ => Decoded {
+                        bytes: bytes.into(),
+                        damage: Some("broken base64: it looks damaged"),
+                        is_lost,
+                    },
                 }
             }
         }
@@ -124,7 +121,24 @@ pub(super) fn is_noise(bytes: &[u8]) -> bool {
 
     let is_control =
         |byte: &&u8| matches!(byte, 0x01..=0x08 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F | 0x7F);
-    bytes.iter().filter(is_control).count() > bytes.len() / FEW
+    let controls = |bytes: &[u8]| bytes.iter().filter(is_control).count();
+
+    // Of text nearly all words hold none, and are not looked at byte by byte.
+    let (words, rest) = bytes.as_chunks();
+    let doubtful = words.iter().filter(|word| may_hold_control(**word));
+    doubtful.map(|word| controls(word)).sum::<usize>() + controls(rest) > bytes.len() / FEW
+}
+
+/// Whether one of eight bytes is below 0x20 or 0x7F, by the test for a zero byte in a word
+/// (<https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>).
+fn may_hold_control(word: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
+    let word = u64::from_ne_bytes(word);
+    let deleted = word ^ (ONES * 0x7F);
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH != 0;
+    below(word, 0x20) || below(deleted, 1)
 }
 
 /// What mailers write: lines of base64 and nothing else. It is decoded a register at a time; what
@@ -279,6 +293,16 @@ mod tests {
             if let Some(read) = lines_of_base64(&body) {
                 assert_eq!(Some(read), base64_decode(&body));
             }
+        }
+
+        #[test]
+        fn no_word_that_holds_a_control_is_passed_over(mut word: [u8; 8], at in 0..8_usize) {
+            for control in (0x01..0x20).chain([0x7F]) {
+                word[at] = control;
+                assert!(may_hold_control(word), "{word:?}");
+            }
+            assert!(!may_hold_control(word.map(|byte| byte | 0x80)));
+            assert!(!may_hold_control(*b"<p>A is "));
         }
     }
 
