@@ -190,26 +190,7 @@ impl Config {
         found.all(starter::merge(&mut tree));
         found.all(preset::merge(&mut tree));
 
-        let compiled = shape::read::<Self>(&tree).and_then(|config| {
-            found.news(config.problems());
-            if files == Files::Needed {
-                found.news(config.certificates());
-                found.news(Vec::from_iter(config.telemetry.headers("telemetry").err()));
-                found.news(config.sign_in_problems(environment));
-            }
-            let given = values::given(&tree, environment);
-            let profiles = Profiles::compile(&config.profiles)
-                .map_err(|problems| found.news(problems))
-                .ok();
-            if let (Files::Needed, Some(profiles)) = (files, &profiles) {
-                found.news(profile::examples::problems(profiles));
-            }
-            let profiles = Arc::new(profiles.unwrap_or_default());
-            let rules = compile::rules(&config, &profiles, given)?;
-            Ok((config, rules, profiles))
-        });
-
-        let compiled = compiled.map_err(|problems| found.news(problems)).ok();
+        let compiled = Self::compile(&tree, files, environment, &mut found);
 
         if let Some((_, rules, _)) = &compiled {
             found.news(literal::problems(&tree, &rules.receivers.templates));
@@ -218,11 +199,7 @@ impl Config {
         if files == Files::Needed {
             found.apart(check::files(&tree));
             if let Some((config, rules, _)) = &compiled {
-                let (receivers, timeout) = (&rules.receivers, config.delivery.timeout.as_std());
-                found.apart(receivers.try_secrets());
-                if let Err(Unusable(problems)) = Client::new(receivers, timeout, environment) {
-                    found.apart(problems);
-                }
+                config.try_receivers(&rules.receivers, environment, &mut found);
             }
         }
 
@@ -262,6 +239,46 @@ impl Config {
                 warnings: placed(warnings),
                 ..ConfigErrors::new(&included.sources, &tree, found.0)
             }),
+        }
+    }
+
+    /// The settings and what is made of them, as far as they can be read.
+    fn compile(
+        tree: &yaml::Node,
+        files: Files,
+        environment: &dyn Fn(&str) -> Option<String>,
+        found: &mut Found,
+    ) -> Option<(Self, Rules, Arc<Profiles>)> {
+        let config = found.made(shape::read::<Self>(tree))?;
+        found.news(config.problems());
+        if files == Files::Needed {
+            found.news(config.certificates());
+            found.news(Vec::from_iter(config.telemetry.headers("telemetry").err()));
+            found.news(config.sign_in_problems(environment));
+        }
+
+        let given = values::given(tree, environment);
+        let profiles = found.made(Profiles::compile(&config.profiles));
+        if let (Files::Needed, Some(profiles)) = (files, &profiles) {
+            found.news(profile::examples::problems(profiles));
+        }
+
+        let profiles = Arc::new(profiles.unwrap_or_default());
+        let rules = found.made(compile::rules(&config, &profiles, given))?;
+        Some((config, rules, profiles))
+    }
+
+    /// Whether the files of secrets can be read, and connections can be made of what they hold.
+    fn try_receivers(
+        &self,
+        receivers: &receiver::Receivers,
+        environment: &dyn Fn(&str) -> Option<String>,
+        found: &mut Found,
+    ) {
+        found.apart(receivers.try_secrets());
+        let timeout = self.delivery.timeout.as_std();
+        if let Err(Unusable(problems)) = Client::new(receivers, timeout, environment) {
+            found.apart(problems);
         }
     }
 

@@ -31,6 +31,11 @@ impl Found {
         }));
     }
 
+    /// What was made, unless there are problems, of which the news is told.
+    pub(super) fn made<T>(&mut self, made: Result<T, Vec<Problem>>) -> Option<T> {
+        made.map_err(|problems| self.news(problems)).ok()
+    }
+
     /// Those of keys of which nothing is told, nor of what they are in or what is in them.
     pub(super) fn apart(&mut self, problems: impl IntoIterator<Item = Problem>) {
         for problem in problems {

@@ -1,11 +1,13 @@
 //! The timeline of an incident, in words.
 
+use std::iter;
+
 use jiff::Timestamp;
 
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     message::Outcome,
-    store::Event,
+    store::{Attempt, DeliveryRow, Event, MailRow},
     web::views::incidents::Turn,
 };
 
@@ -34,74 +36,9 @@ pub fn turned(turn: Turn<'_>) -> Moment {
 
 /// When an event began, and when it ended where that is not an event of its own.
 pub fn moments(event: &Event) -> Vec<Moment> {
-    let with = |detail: Option<&str>| {
-        detail
-            .map(|detail| format!(": {detail}"))
-            .unwrap_or_default()
-    };
-
     match event {
-        Event::Mail(mail) => {
-            let text = format!(
-                "{} by mail {} through {}{}",
-                mail.outcome,
-                mail.id,
-                mail.ingress,
-                with(mail.reason.as_deref())
-            );
-            // Its reason says so where that decided; a mail that waits to be decided anew says it
-            // here.
-            let text = match &mail.released {
-                Some(release) if mail.outcome == Outcome::Pending => {
-                    format!("{text}; let through by {}", release.by)
-                }
-                _ => text,
-            };
-            vec![Moment {
-                at: mail.arrived_at,
-                rank: 0,
-                word: "mail",
-                text,
-            }]
-        }
-        Event::Delivery(delivery) => {
-            let what = page(
-                delivery.action,
-                &delivery.receiver,
-                &delivery.integration,
-                delivery.id,
-            );
-            let (word, until) = match (delivery.state, delivery.next_at) {
-                (DeliveryState::Held, Some(until)) => {
-                    ("held", format!(", until {}", until.strftime("%F %T")))
-                }
-                (DeliveryState::Pending, Some(next)) => {
-                    ("owed", format!(", next try at {}", next.strftime("%F %T")))
-                }
-                _ => ("owed", String::new()),
-            };
-            let mut moments = vec![Moment {
-                at: delivery.created_at,
-                rank: 1,
-                word,
-                text: format!("{what}{until}"),
-            }];
-            let ended = match delivery.state {
-                DeliveryState::Dead => Some("given up"),
-                DeliveryState::Discarded => Some("discarded"),
-                DeliveryState::Pending | DeliveryState::Held | DeliveryState::Delivered => None,
-            };
-            if let (Some(word), Some(at)) = (ended, delivery.settled_at) {
-                let text = format!("{what}{}", with(delivery.detail.as_deref()));
-                moments.push(Moment {
-                    at,
-                    rank: 3,
-                    word,
-                    text,
-                });
-            }
-            moments
-        }
+        Event::Mail(mail) => vec![arrived(mail)],
+        Event::Delivery(delivery) => iter::once(owed(delivery)).chain(ended(delivery)).collect(),
         Event::Attempt {
             delivery,
             receiver,
@@ -110,21 +47,7 @@ pub fn moments(event: &Event) -> Vec<Moment> {
             attempt,
         } => {
             let what = page(*action, receiver, integration, *delivery);
-            let (word, detail) = match attempt.result.as_str() {
-                // Beside the plain word, what the receiver calls it is worth telling.
-                "delivered" if attempt.detail == "delivered" => ("told", String::new()),
-                "delivered" => ("told", with(Some(&attempt.detail))),
-                "accepted" => ("accepted", with(Some(&attempt.detail))),
-                "waiting" => ("waiting", with(Some(&attempt.detail))),
-                "partly" => ("partly", with(Some(&attempt.detail))),
-                _ => ("failed", with(Some(&attempt.detail))),
-            };
-            vec![Moment {
-                at: attempt.at,
-                rank: 2,
-                word,
-                text: format!("{what}, {} ms{detail}", attempt.took_ms),
-            }]
+            vec![attempted(&what, attempt)]
         }
         Event::Deed(deed) => vec![Moment {
             at: deed.at,
@@ -133,6 +56,99 @@ pub fn moments(event: &Event) -> Vec<Moment> {
             text: format!("by hand, by {}", deed.by),
         }],
     }
+}
+
+fn arrived(mail: &MailRow) -> Moment {
+    let decided = format!(
+        "{} by mail {} through {}{}",
+        mail.outcome,
+        mail.id,
+        mail.ingress,
+        with(mail.reason.as_deref())
+    );
+    // Its reason says so where that decided; a mail that waits to be decided anew says it here.
+    let text = match &mail.released {
+        Some(release) if mail.outcome == Outcome::Pending => {
+            format!("{decided}; let through by {}", release.by)
+        }
+        _ => decided,
+    };
+
+    Moment {
+        at: mail.arrived_at,
+        rank: 0,
+        word: "mail",
+        text,
+    }
+}
+
+fn owed(delivery: &DeliveryRow) -> Moment {
+    let (word, until) = match (delivery.state, delivery.next_at) {
+        (DeliveryState::Held, Some(until)) => {
+            ("held", format!(", until {}", until.strftime("%F %T")))
+        }
+        (DeliveryState::Pending, Some(next)) => {
+            ("owed", format!(", next try at {}", next.strftime("%F %T")))
+        }
+        _ => ("owed", String::new()),
+    };
+
+    Moment {
+        at: delivery.created_at,
+        rank: 1,
+        word,
+        text: format!("{}{until}", page_of(delivery)),
+    }
+}
+
+fn ended(delivery: &DeliveryRow) -> Option<Moment> {
+    let word = match delivery.state {
+        DeliveryState::Dead => "given up",
+        DeliveryState::Discarded => "discarded",
+        DeliveryState::Pending | DeliveryState::Held | DeliveryState::Delivered => return None,
+    };
+
+    Some(Moment {
+        at: delivery.settled_at?,
+        rank: 3,
+        word,
+        text: format!("{}{}", page_of(delivery), with(delivery.detail.as_deref())),
+    })
+}
+
+fn attempted(what: &str, attempt: &Attempt) -> Moment {
+    let (word, detail) = match attempt.result.as_str() {
+        // Beside the plain word, what the receiver calls it is worth telling.
+        "delivered" if attempt.detail == "delivered" => ("told", String::new()),
+        "delivered" => ("told", with(Some(&attempt.detail))),
+        "accepted" => ("accepted", with(Some(&attempt.detail))),
+        "waiting" => ("waiting", with(Some(&attempt.detail))),
+        "partly" => ("partly", with(Some(&attempt.detail))),
+        _ => ("failed", with(Some(&attempt.detail))),
+    };
+
+    Moment {
+        at: attempt.at,
+        rank: 2,
+        word,
+        text: format!("{what}, {} ms{detail}", attempt.took_ms),
+    }
+}
+
+/// A reason behind what it explains.
+fn with(detail: Option<&str>) -> String {
+    detail
+        .map(|detail| format!(": {detail}"))
+        .unwrap_or_default()
+}
+
+fn page_of(delivery: &DeliveryRow) -> String {
+    page(
+        delivery.action,
+        &delivery.receiver,
+        &delivery.integration,
+        delivery.id,
+    )
 }
 
 fn page(action: Action, receiver: &str, integration: &str, delivery: DeliveryId) -> String {
