@@ -183,12 +183,14 @@ impl Profile {
         reading::doubtful(&self.name, &self.recipe, raw, reason)
     }
 
-    /// What of the header its match, key, status, time, severity and labels are made of. A title, a
-    /// summary and an address decorate, unless the severity or a route goes by them.
+    /// What of the mail its match, key, status, time, severity and labels are made of. A title, a
+    /// summary and an address decorate, unless the severity or a route goes by them, or a change of
+    /// them is told.
     fn reads(&self, routed: &BTreeSet<String>) -> impl Iterator<Item = Read> {
         let decides = |name: &str| {
             !matches!(name, "title" | "summary" | "url")
                 || routed.contains(name)
+                || self.notify_on_change().iter().any(|told| told == name)
                 || self.severities.look_at(name)
         };
         self.matching.looks_at().chain(self.recipe.reads(decides))

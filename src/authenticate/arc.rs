@@ -325,17 +325,11 @@ impl<'a> Chain<'a> {
             ));
         }
 
+        let covers_date = || last.h.iter().any(|name| name.eq_ignore_ascii_case("Date"));
         match self.seals.get(witness)?.header.t {
-            0 if freshness.is_unlimited()
-                || last
-                    .h
-                    .iter()
-                    .any(|covered| covered.eq_ignore_ascii_case("Date")) =>
-            {
-                None
-            }
+            0 if freshness.is_unlimited() || (covers_date() && mail.date.is_some()) => None,
             0 => Some(
-                "the seal says no time and the Date is not covered: it could be a replay"
+                "the seal says no time and covers no Date that can be read: it could be a replay"
                     .to_owned(),
             ),
             sealed => freshness.of_seconds("the time it was sealed", sealed, arrived),

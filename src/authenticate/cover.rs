@@ -62,8 +62,20 @@ impl Signature<'_> {
             return freshness.of_seconds("the time it was made", tags.t, arrived);
         }
 
-        (!self.covers("Date") && !freshness.is_unlimited()).then(|| {
-            "it neither says when it was made nor covers the Date: it could be a replay".to_owned()
+        if freshness.is_unlimited() {
+            return None;
+        }
+        if !self.covers("Date") {
+            return Some(
+                "it neither says when it was made nor covers the Date: it could be a replay"
+                    .to_owned(),
+            );
+        }
+
+        mail.date.is_none().then(|| {
+            "it does not say when it was made, and the Date that it covers cannot be read: it \
+             could be a replay"
+                .to_owned()
         })
     }
 

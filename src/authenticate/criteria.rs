@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
+
 use super::{
     NoResolver, Settings, arc, arrival, arrival::Host, dkim, dns::Dns, domain::is_registrable,
     freshness::Freshness, mail::Mail, questions::Questions,
@@ -170,8 +172,7 @@ impl Criteria {
 
         // Whatever DNS says, it is too old to prove anything.
         if let Some(stale) = self
-            .freshness
-            .of_date(mail.date, mail.message.arrived_at)
+            .staleness(mail)
             .filter(|_| verdict == Verdict::TempError)
         {
             verdict = Verdict::Fail;
@@ -179,6 +180,23 @@ impl Criteria {
         }
 
         Authenticity::unproven(verdict, said.join(". "))
+    }
+
+    /// Why the Date says that the mail is not fresh. Of one that cannot be read, a signature's own
+    /// time takes the place.
+    fn staleness(&self, mail: &Mail<'_>) -> Option<String> {
+        /// The zones are at most so far east of Greenwich.
+        const EASTERNMOST: SignedDuration = SignedDuration::from_hours(14);
+
+        let arrived = mail.message.arrived_at;
+        let date = match mail.date {
+            None if mail.is_timed() => return None,
+            // What it says may be up to so much later than it was written.
+            Some(date) if mail.zone_is_unknown => Some(date.min(arrived.max(date - EASTERNMOST))),
+            date => date,
+        };
+
+        self.freshness.of_date(date, arrived)
     }
 
     /// Evidence proves a mail once: a copy that is sent again later is not fresh.
@@ -190,7 +208,7 @@ impl Criteria {
         selector: Option<String>,
         how: String,
     ) -> Authenticity {
-        let (verdict, detail) = match self.freshness.of_date(mail.date, mail.message.arrived_at) {
+        let (verdict, detail) = match self.staleness(mail) {
             None => (Verdict::Pass, how),
             Some(stale) => (Verdict::Fail, format!("{how}. But {stale}")),
         };

@@ -22,6 +22,8 @@ pub struct Mail<'a> {
     /// Top to bottom.
     pub fields: Vec<Field<'a>>,
     pub date: Option<Timestamp>,
+    /// Whether the zone of the date has a name that is not known, and counts as UTC.
+    pub zone_is_unknown: bool,
     /// The first few signatures whose `d=` is aligned with the domain.
     pub signatures: Vec<Signature<'a>>,
     /// Whether the mail has more of them, or unreadable ones.
@@ -72,6 +74,7 @@ impl<'a> Mail<'a> {
         Self {
             message,
             date: header::date(header),
+            zone_is_unknown: header::has_unknown_zone(header),
             fields,
             signatures,
             more_signatures,
@@ -114,6 +117,11 @@ impl<'a> Mail<'a> {
     /// The value of a field, if there is one.
     pub fn value(&self, name: &'static [u8]) -> Option<&'a [u8]> {
         self.named(name).next().map(|field| field.value)
+    }
+
+    /// Whether a signature says when it was made.
+    pub fn is_timed(&self) -> bool {
+        self.signatures.iter().any(|signature| signature.tags.t > 0)
     }
 
     /// Why its body cannot be the signed one, whatever the signature says.

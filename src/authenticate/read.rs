@@ -1,6 +1,6 @@
-//! What a profile reads of a mail's header, so that whoever could write it could make the mail
-//! another: its match, its key, its status, its time, its severity and the labels that routes go
-//! by.
+//! What a profile reads of a mail, so that whoever could write it could make the mail another: its
+//! match, its key, its status, its time, its severity, the labels that routes go by and what it
+//! tells of changes.
 
 use crate::message::header::Field;
 
@@ -11,6 +11,8 @@ pub enum Read {
     Field(String),
     /// Fields whose names a template makes, in this field of the profile.
     Made(String),
+    /// The body, which unsigned fields must not give another reading: see [`super::reading`].
+    Body,
 }
 
 impl Read {
@@ -23,6 +25,7 @@ impl Read {
     ) -> Option<String> {
         let name = match self {
             Self::Field(name) => name,
+            Self::Body => return None,
             Self::Made(field) => {
                 return Some(format!(
                     "the profile's field `{field}` looks up fields of the header by names that it \

@@ -10,7 +10,11 @@
 //! - HTML begins with a tag and ends with one, in ASCII or UTF-8;
 //! - quoted-printable and base64 are what holds nothing else, and nothing else is what could be one
 //!   of them.
-
+//!
+//! A profile reads more of a body than Atlassian's element, so for it there is more to forge:
+//!
+//! - a name makes an attachment of what is text;
+//! - text is ASCII or UTF-8, and no line of it could be joined with the next (`format=flowed`).
 //!
 //! Programs differ in what they make of a field that is oddly written, so such a one is refused.
 
@@ -18,7 +22,7 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::mail::Mail;
+use super::{mail::Mail, read::Read};
 
 /// The shortest base64 that plain text is not mistaken for.
 const SOME_BASE64: usize = 64;
@@ -28,8 +32,10 @@ const ENCODING: &str = "it does not cover the Content-Transfer-Encoding";
 
 /// What may be read in another way than it was written; `is_signed` knows the signed fields.
 pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String> {
+    let is_read_by_profile = mail.reads.contains(&Read::Body);
     let disposition = mail.value(b"Content-Disposition");
-    if !is_signed("Content-Disposition") && disposition.is_some_and(|value| !is_inline(value)) {
+    let is_sound = |value| is_inline(value, is_read_by_profile);
+    if !is_signed("Content-Disposition") && disposition.is_some_and(|value| !is_sound(value)) {
         return Some(
             "it does not cover the Content-Disposition, which makes the mail an attachment"
                 .to_owned(),
@@ -56,7 +62,8 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
     }
 
     let why = content.map_or(Some("that is oddly written"), |content| {
-        type_fault(mail, &content)
+        let of_profile = || parameter_fault(mail, &content).filter(|_| is_read_by_profile);
+        type_fault(mail, &content).or_else(of_profile)
     });
 
     why.map(|why| format!("{TYPE}, and {why}"))
@@ -123,6 +130,34 @@ fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
         }
         _ => Some("the body could be of another"),
     }
+}
+
+/// What the parameters of a part that is no multipart make of it.
+fn parameter_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
+    if content.is("multipart/") {
+        return None;
+    }
+    if content.parameter("name").is_some() {
+        return Some("its name makes the mail an attachment");
+    }
+    if content.kind == "text/html" {
+        return None;
+    }
+
+    let text = Encoding::of(mail)?.decode(mail.body)?;
+    if !is_evident(content.parameter("charset").unwrap_or("utf-8"), &text) {
+        return Some("the text could be of another charset");
+    }
+
+    // Of such lines `format=flowed` joins some and drops the first space of others (RFC 3676, 4).
+    let is_fixed = |line: &[u8]| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        !line.starts_with(b" ") && (!line.ends_with(b" ") || line == b"-- ")
+    };
+    let mut lines = text.split(|byte| *byte == b'\n');
+    (!lines.all(is_fixed)).then_some(
+        "lines that begin or end with a space would be read in another way with `format=flowed`",
+    )
 }
 
 /// A Content-Type or a Content-Disposition in the plain grammar that all programs read alike.
@@ -321,8 +356,12 @@ fn is_evident(charset: &str, text: &[u8]) -> bool {
     utf_8 && str::from_utf8(text).is_ok()
 }
 
-fn is_inline(value: &[u8]) -> bool {
-    Content::read(value).is_some_and(|disposition| disposition.kind == "inline")
+/// Whether a Content-Disposition says nothing that is not so without it. For profiles a name makes
+/// an attachment.
+fn is_inline(value: &[u8], is_read_by_profile: bool) -> bool {
+    Content::read(value).is_some_and(|disposition| {
+        disposition.kind == "inline" && (disposition.parameters.is_empty() || !is_read_by_profile)
+    })
 }
 
 #[cfg(test)]

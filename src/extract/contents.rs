@@ -1,5 +1,7 @@
 //! Everything a mail holds for a profile to speak of: its text, its pairs, its attachments.
 
+use std::collections::HashSet;
+
 use mail_parser::parsers::MessageStream;
 use serde::Serialize;
 
@@ -34,7 +36,7 @@ const MAX_ATTACHMENTS: usize = 32;
 /// What a mail holds.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// The text/plain parts; where there are none, the HTML as text. Lines end in LF.
+    /// The text/plain parts, and the HTML as text where they do not say the same. Lines end in LF.
     pub text: String,
     /// From text and HTML.
     pub pairs: Pairs,
@@ -54,8 +56,6 @@ pub struct Contents {
     /// Where in the text each of them stands.
     html_at: Vec<usize>,
     html_is_cut: bool,
-    /// Whether the text is what the HTML says, too.
-    is_alternative: bool,
 }
 
 /// One attachment.
@@ -117,8 +117,7 @@ impl Contents {
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
-        } else if !contents.html.is_empty() && !contents.is_alternative {
-            // Text beside the HTML, such as a list's footer, does not stand for it.
+        } else if !contents.html.is_empty() && !says_what(&contents.text, &pages.text) {
             shown += contents.text.get(before..).unwrap_or_default();
             contents.text = shown;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
@@ -152,7 +151,6 @@ impl Contents {
                 self.html_at.push(self.text.len());
             } else {
                 let text = self.noted(text, damage, sound, without_last_line);
-                self.is_alternative |= part.is_alternative && !text.trim().is_empty();
                 self.append(part, &text);
             }
             return;
@@ -276,6 +274,19 @@ fn of_html(html: &str, damage: Option<Damage>) -> Option<Damage> {
 fn without_last_line(text: &str) -> &str {
     let last = text.trim_end().rfind('\n');
     &text[..last.map_or(0, |at| at + 1)]
+}
+
+/// Whether a text says what the HTML says, by half of its words: a list's footer beside the HTML
+/// does not stand for it. The subtype of the multipart is not asked: many signatures leave it open,
+/// so that anybody could change it.
+fn says_what(text: &str, html: &str) -> bool {
+    let words =
+        |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let said: HashSet<&str> = words(text).collect();
+    let (known, all) = words(html).fold((0, 0), |(known, all), word| {
+        (known + usize::from(said.contains(word)), all + 1)
+    });
+    known * 2 >= all
 }
 
 fn begins_as_html(text: &str) -> bool {

@@ -27,8 +27,6 @@ pub(super) struct Part<'a> {
     pub kind: Kind,
     /// Whether it says that it is to be shown with the mail, or does not say.
     pub inline: bool,
-    /// Whether it is one of several that say the same.
-    pub is_alternative: bool,
     /// Whether the boundary that should end it never came.
     is_open: bool,
 }
@@ -58,7 +56,6 @@ pub(super) struct Parts<'a> {
 #[derive(Clone, Copy, Default)]
 struct Place {
     depth: usize,
-    is_alternative: bool,
     /// Nothing says that it ends where the mail does.
     is_open: bool,
 }
@@ -91,7 +88,6 @@ impl<'a> Parts<'a> {
                 ),
                 content,
                 kind,
-                is_alternative: place.is_alternative,
                 is_open: place.is_open,
             }),
         }
@@ -108,7 +104,6 @@ impl<'a> Parts<'a> {
 
         let within = Place {
             depth: place.depth + 1,
-            is_alternative: place.is_alternative || content.token == "multipart/alternative",
             is_open: false,
         };
         let delimiter = format!("--{boundary}");

@@ -205,6 +205,26 @@ pub fn date(header: &[u8]) -> Option<Timestamp> {
         .ok()
 }
 
+/// Whether the zone of the Date is a name other than those that RFC 5322, 4.3 gives an offset: such
+/// a one is read as UTC, and says nothing.
+pub fn has_unknown_zone(header: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 11] = [
+        b"UT", b"GMT", b"UTC", b"EST", b"EDT", b"CST", b"CDT", b"MST", b"MDT", b"PST", b"PDT",
+    ];
+
+    let value = only(header, b"Date").unwrap_or_default();
+    let value = value.split(|byte| *byte == b'(').next().unwrap_or_default();
+    let zone = value
+        .trim_ascii_end()
+        .rsplit(u8::is_ascii_whitespace)
+        .next();
+    zone.is_some_and(|zone| {
+        zone.len() > 1
+            && zone.iter().all(u8::is_ascii_alphabetic)
+            && !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(zone))
+    })
+}
+
 /// What makes different programs read a header block differently. The error names the deviation.
 pub fn check(header: &[u8]) -> Result<(), String> {
     if header.len() > MAX_HEADER {

@@ -243,7 +243,12 @@ pub(super) fn taking<'a>(profiles: &'a [Arc<Profile>], header: &[u8]) -> Taking<
 pub(super) fn looked_at(profiles: &[Arc<Profile>], header: &[u8]) -> impl Iterator<Item = Read> {
     profiles
         .iter()
-        .filter(|profile| matches!(profile.matching.judge(header), Answer::Unmatched(_)))
+        .filter(|profile| match profile.matching.judge(header) {
+            Answer::Unmatched(_) => true,
+            // Only the matchers keep it from taking the mail.
+            Answer::Another(_) => profile.matching.from.is_empty(),
+            Answer::Takes | Answer::Doubtful(_) => false,
+        })
         .flat_map(|profile| profile.matching.looks_at())
 }
 

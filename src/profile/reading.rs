@@ -50,8 +50,8 @@ impl Recipe {
         self.fields.own()
     }
 
-    /// What of the header those fields are made of that `decide`. The mail's Date is the time where
-    /// no field gives one.
+    /// What of the mail those fields are made of that `decide`. The mail's Date is the time where no
+    /// field gives one.
     pub fn reads(&self, decides: impl Fn(&str) -> bool) -> impl Iterator<Item = Read> {
         let of_subject = |second: Option<&str>| {
             let Some(regex) = &self.subject else {
@@ -77,6 +77,12 @@ impl Recipe {
             if speaks_of("header") {
                 reads.extend(looked_up(name, self.fields.source(name)));
             }
+            if self
+                .fields
+                .speaks_of(name, |first, second| self.is_of_body(first, second))
+            {
+                reads.insert(Read::Body);
+            }
         }
         if self.fields.may_be_empty("time") {
             reads.insert(Read::Field("Date".to_owned()));
@@ -87,23 +93,30 @@ impl Recipe {
     /// Whether key or status is made of what stands in a mail's body, and may be damaged there.
     /// JSON that can be read is whole.
     fn is_keyed_by_body(&self, has_json: bool) -> bool {
+        let may_be_damaged = |name: &str, second: Option<&str>| match name {
+            "json" => !has_json,
+            "item" => !(has_json && matches!(self.each, Some(Each::Json { .. }))),
+            _ => self.is_of_body(name, second),
+        };
+        ["key", "status"]
+            .iter()
+            .any(|name| self.fields.speaks_of(name, may_be_damaged))
+    }
+
+    /// Whether what a template calls by this name stands in a mail's body.
+    fn is_of_body(&self, name: &str, second: Option<&str>) -> bool {
         let has = |regex: &Option<Regex>, group: &str| {
             let regex = regex.as_ref();
             regex.is_some_and(|regex| regex.capture_names().flatten().any(|name| name == group))
         };
-        let of_body = |name: &str, second: Option<&str>| match name {
+        match name {
             "re" => {
                 let group = second.unwrap_or_default();
                 self.text.is_some() && (has(&self.text, group) || !has(&self.subject, group))
             }
-            "json" => !has_json,
-            "item" => !(has_json && matches!(self.each, Some(Each::Json { .. }))),
-            "text" | "pairs" | "pairs_all" | "links" | "attachments" => true,
+            "json" | "item" | "text" | "pairs" | "pairs_all" | "links" | "attachments" => true,
             _ => false,
-        };
-        ["key", "status"]
-            .iter()
-            .any(|name| self.fields.speaks_of(name, of_body))
+        }
     }
 }
 

@@ -217,6 +217,17 @@ async fn what_decides_must_be_signed_and_what_decorates_need_not() {
             USUAL,
             "",
         ),
+        // A change of it is told.
+        (
+            with(
+                host,
+                state,
+                &format!("    title: \"{{{{ {x} }}}}\"\n  notify_on_change: [title]\n"),
+            ),
+            "",
+            USUAL,
+            "x-ci",
+        ),
         (
             with(
                 host,
@@ -377,4 +388,97 @@ async fn a_hosts_word_for_a_signature_says_no_more_than_the_signature() {
     );
     let covered = signed_over(&mail("X-CI: a\r\n"), &format!("{USUAL}:X-CI"));
     assert_eq!(through(&covered).await.verdict, Verdict::Pass);
+}
+
+/// The body is signed, and how to read it is not: another reading would make another alert of it.
+#[tokio::test]
+async fn no_field_that_nobody_signed_gives_a_body_another_reading() {
+    let zone = zone_of_ci();
+    let judge = judge_of(&zone.address, &profile(BODY.0, BODY.1, ""), "");
+    let by_header = judge_of(
+        &zone.address,
+        &profile("{{ re.name }}", "{{ re.state }}", ""),
+        "",
+    );
+    let plain = "Content-Type: text/plain; charset=utf-8\r\n";
+    let untyped = altered(&mail(""), plain, "");
+    let usual = signed_over(&mail(""), USUAL);
+    let open = signed_over(&mail(""), "From:To:Subject:Date");
+    let bare = signed_over(&untyped, "From:To:Subject:Date");
+    for genuine in [&usual, &open, &bare] {
+        let judged = judged(&judge, genuine).await;
+        assert_eq!(judged.verdict, Verdict::Pass, "{judged:?}");
+    }
+
+    let mut forged = Vec::new();
+    for disposition in [
+        "inline; filename=\"x\"",
+        "inline; filename=x.json; size=1",
+        "attachment",
+    ] {
+        let field = format!("Content-Disposition: {disposition}\n");
+        forged.extend([&usual, &open, &bare].map(|mail| below(&field, mail)));
+    }
+    for parameters in [
+        "utf-16",
+        "utf-16le",
+        "hz-gb-2312",
+        "utf-7",
+        "iso-2022-jp",
+        "utf-8; name=\"evil.json\"",
+    ] {
+        let field = format!("Content-Type: text/plain; charset={parameters}\r\n");
+        forged.push(altered(&open, plain, &field));
+        forged.push(below(&field.replace('\r', ""), &bare));
+    }
+    for mail in &forged {
+        let judged = judged(&judge, mail).await;
+        let text = String::from_utf8_lossy(mail);
+        assert_eq!(judged.verdict, Verdict::Fail, "{text}\n{judged:?}");
+    }
+    // Whoever reads the header alone does not mind.
+    let named = below("Content-Disposition: inline; filename=x\n", &usual);
+    assert_eq!(judged(&by_header, &named).await.verdict, Verdict::Pass);
+
+    // Lines that a mailer may have broken are joined or not.
+    for line in ["Host: web1 \r\n", "Host: web1\r\n more\r\n"] {
+        let flowing = altered(&mail(""), "Host: web1\r\n", line);
+        let signed = signed_over(&flowing, USUAL);
+        assert_eq!(
+            judged(&judge, &signed).await.verdict,
+            Verdict::Pass,
+            "{line}"
+        );
+        let open = signed_over(&flowing, "From:To:Subject:Date");
+        let fixed = judged(&judge, &open).await;
+        assert_says(&fixed, Verdict::Fail, "format=flowed");
+    }
+}
+
+/// An earlier profile that anybody's mail may be of has looked at the mail too.
+#[tokio::test]
+async fn what_kept_another_profile_from_taking_a_mail_must_be_signed() {
+    let zone = zone_of_ci();
+    let earlier = |of: &str| {
+        profile(BODY.0, BODY.1, "")
+            .replace("name: ci", "name: earlier")
+            .replace(
+                &format!("from: ['ci@{CI}']"),
+                &format!("{of}matchers: ['header_x_kind=\"test\"']"),
+            )
+    };
+    let genuine = signed_over(&mail(""), USUAL);
+    let oversigned = signed_over(&mail(""), &format!("{USUAL}:X-Kind"));
+    for (of, verdict) in [
+        ("", Verdict::Fail),
+        (&format!("from: ['ci@{CI}'], ") as &str, Verdict::Fail),
+        ("from: ['other@example.com'], ", Verdict::Pass),
+    ] {
+        let profiles = format!("{}{}", earlier(of), profile(BODY.0, BODY.1, ""));
+        let judge = judge_of(&zone.address, &profiles, "");
+        let judged_open = judged(&judge, &genuine).await;
+        assert_eq!(judged_open.verdict, verdict, "{of}: {judged_open:?}");
+        let judged = judged(&judge, &oversigned).await;
+        assert_eq!(judged.verdict, Verdict::Pass, "{of}: {judged:?}");
+    }
 }

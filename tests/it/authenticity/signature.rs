@@ -403,12 +403,37 @@ async fn an_old_mail_proves_nothing_unless_freshness_says_so() {
         Verdict::Fail,
         "in the future",
     );
-    let none = signed(&altered(&alert(), "Date: ", "Date: x"), DOMAIN, json!({}));
+    // Of a Date that cannot be read the signature's own time takes the place, where it has one.
+    let unreadable = altered(&alert(), "Date: ", "Date: x");
+    let timed = signed(&unreadable, DOMAIN, json!({}));
+    assert_eq!(judged(&judge, &timed).await.verdict, Verdict::Pass);
+    let untimed = signed(&unreadable, DOMAIN, json!({ "tags": { "t": null } }));
     assert_says(
-        &judged(&judge, &none).await,
+        &judged(&judge, &untimed).await,
         Verdict::Fail,
-        "no Date that can be read",
+        "the Date that it covers cannot be read",
     );
+    // A zone's name that is not known may be of any zone.
+    for (zone, hours, verdict) in [
+        ("CEST", 2, Verdict::Pass),
+        ("NZDT", 13, Verdict::Pass),
+        ("NZDT", 17, Verdict::Fail),
+        ("CEST", -25, Verdict::Fail),
+        ("GMT", 2, Verdict::Fail),
+        ("EDT", 2, Verdict::Fail),
+        ("+0000 (CEST)", 2, Verdict::Fail),
+    ] {
+        let local = now() + SignedDuration::from_hours(hours);
+        let date = format!("Date: {} {zone}", local.strftime("%a, %d %b %Y %T"));
+        let mail = String::from_utf8(alert()).unwrap();
+        let written = mail
+            .lines()
+            .find(|line| line.starts_with("Date: "))
+            .unwrap();
+        let named = signed(&altered(&alert(), written, &date), DOMAIN, json!({}));
+        let judged = judged(&judge, &named).await;
+        assert_eq!(judged.verdict, verdict, "{date}: {judged:?}");
+    }
     let limit = Some(alertbridge::settings::Duration::from_secs(0));
     let patient = judge_with(Settings {
         dns: vec![zone.address.clone()],

@@ -280,6 +280,42 @@ async fn trouble_at_a_key_that_was_found_before_is_trouble() {
 }
 
 #[tokio::test]
+async fn a_second_signature_proves_where_the_first_key_is_out_of_reach() {
+    let port = free_port();
+    let names = [
+        "s1._domainkey.am.atlassian.com",
+        "s2._domainkey.am.atlassian.com",
+        "am.atlassian.com",
+    ]
+    .map(|name| (name, KEY.record.as_str()));
+    let both = || {
+        let second = signed(&alert(), DOMAIN, json!({ "selector": "s2" }));
+        signed(&second, DOMAIN, json!({ "selector": "s1" }))
+    };
+    let zone = Dnsmasq::start_with(port, &names, "local-ttl=1");
+    let judge = judge_by(&zone.address);
+    assert_eq!(judged(&judge, &genuine()).await.verdict, Verdict::Pass);
+    drop(zone);
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let away = format!(
+        "server=/s1._domainkey.am.atlassian.com/127.0.0.1#{}",
+        silent.local_addr().unwrap().port()
+    );
+    let _zone = Dnsmasq::start_with(port, &names[1..], &away);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while judged(&judge, &genuine()).await.verdict == Verdict::Pass {
+        assert!(Instant::now() < deadline, "the key is still remembered");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Whether its key is known or not.
+    for _ in 0..2 {
+        let judged = judged(&judge, &both()).await;
+        assert_eq!(judged.verdict, Verdict::Pass, "{judged:?}");
+        assert_eq!(judged.selector.as_deref(), Some("s2"));
+    }
+}
+
+#[tokio::test]
 async fn a_domain_in_a_chain_that_nobody_answers_for_is_the_forgers() {
     let (zone, _silent) = zone_with_holes();
     let judge = judge_by(&zone.address);
