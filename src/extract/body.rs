@@ -47,8 +47,8 @@ pub(super) struct Body<'a> {
     pub html: usize,
     /// The first thing that kept a part from being read, behind which an alert could hide.
     pub obstacle: Option<Obstacle<'a>>,
-    /// What is not looked at, since it is no HTML that is shown.
-    aside: Vec<&'a [u8]>,
+    /// What is not looked at, since it is no HTML that is shown: each with its header.
+    aside: Vec<(&'a [u8], &'a [u8])>,
     parts: usize,
     bytes: usize,
 }
@@ -60,19 +60,25 @@ pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     read.obstructed_if_there(header, || {
         "the mail has no empty line between its header and its body".to_owned()
     });
-    for aside in std::mem::take(&mut read.aside) {
+    for (header, aside) in std::mem::take(&mut read.aside) {
         read.obstructed_if_there(aside, || {
             "the alert stands in an attachment, an attached mail or another part of the mail that \
              is not looked at: something put it there"
                 .to_owned()
         });
+        if read.found.is_empty() && read.obstacle.is_none() && is_payload_as_text(header, aside) {
+            read.obstructed(aside, || {
+                "the mail's plain text holds the alert: a gateway may have taken its HTML away"
+                    .to_owned()
+            });
+        }
     }
     read
 }
 
 impl<'a> Body<'a> {
     /// One entity (RFC 2045, 2.4): the mail itself, or a part of a multipart.
-    fn entity(&mut self, header: &[u8], body: &'a [u8], depth: usize, in_digest: bool) {
+    fn entity(&mut self, header: &'a [u8], body: &'a [u8], depth: usize, in_digest: bool) {
         self.parts += 1;
         if self.parts > MAX_PARTS {
             return self.obstructed(body, || format!("the mail has more than {MAX_PARTS} parts"));
@@ -88,7 +94,7 @@ impl<'a> Body<'a> {
                     format!("the mail is packed as {}, which is not read", content.token)
                 });
             }
-            Disposition::Attachment => return self.aside.push(body),
+            Disposition::Attachment => return self.aside.push((header, body)),
             Disposition::Odd | Disposition::Unsure => {
                 let reason =
                     || "a part of the mail does not say whether it is an attachment".to_owned();
@@ -101,7 +107,7 @@ impl<'a> Body<'a> {
             Kind::Multipart => self.multipart(&content, body, depth),
             Kind::Html => self.html(header, body, content.first("charset").as_deref()),
             // It is a mail (RFC 2046, 5.1.5).
-            Kind::Unnamed if in_digest => self.aside.push(body),
+            Kind::Unnamed if in_digest => self.aside.push((header, body)),
             Kind::Unnamed => self.unnamed(header, body, content.first("charset").as_deref()),
             Kind::Unsure => {
                 let reason = || {
@@ -117,7 +123,7 @@ impl<'a> Body<'a> {
                     "a part of the mail says two things of what it is (Content-Type)".to_owned()
                 });
             }
-            Kind::Packed | Kind::Other => self.aside.push(body),
+            Kind::Packed | Kind::Other => self.aside.push((header, body)),
         }
 
         if differs(header, b"Content-Type") {
@@ -331,6 +337,14 @@ impl<'a> Body<'a> {
             self.obstructed(body, reason);
         }
     }
+}
+
+/// Whether plain text is left of the HTML that held the element.
+fn is_payload_as_text(header: &[u8], body: &[u8]) -> bool {
+    let content = first(header, b"Content-Type").map(Structured::parse);
+    let is_plain = content.is_none_or(|content| content.token == "text/plain");
+    let encoding = Encoding::named(first(header, b"Content-Transfer-Encoding"));
+    is_plain && defanged::is_payload(&String::from_utf8_lossy(&encoding.decode(body).bytes))
 }
 
 /// Whether a part holds the element in an encoding that it does not name, or in one more.

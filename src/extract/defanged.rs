@@ -2,10 +2,17 @@
 //! filters rename it or its id, take its tags away, or show it as text.
 //!
 //! What a browser would never show or run is left alone, as it was written to be: a comment, a
-//! title, another program's script.
+//! title, a script with an id of its own.
 
-use super::ELEMENT_ID;
+use super::{
+    ELEMENT_ID,
+    markup::{Piece, Pieces, decode},
+};
 use crate::message::hidden::is_hidden;
+
+/// The beginning of the comments that `HTML::Defang` makes of tags; of a script's content it makes
+/// another comment. <https://metacpan.org/pod/HTML::Defang>
+const DEFANGED_TAG: &str = "<!--defang_script";
 
 /// Elements whose content is text and no markup; a script with another id is one of them.
 const OPAQUE: [&str; 9] = [
@@ -18,9 +25,33 @@ pub(super) fn is_there(html: &[u8]) -> bool {
     if html.contains(&0) {
         return false;
     }
-    let mut left = without_opaque(&String::from_utf8_lossy(html));
-    left.retain(|c| !is_hidden(c) && !c.is_whitespace());
-    left.contains("incidentId") && left.contains("incidentStatus")
+    let html = String::from_utf8_lossy(html);
+    if html.contains(DEFANGED_TAG) {
+        return is_payload(&html);
+    }
+
+    let left = without_opaque(&html);
+    is_payload(&left) || is_payload(&shown(&left))
+}
+
+/// Whether a text speaks of an incident as the payload does.
+pub(super) fn is_payload(text: &str) -> bool {
+    let solid: String = text
+        .chars()
+        .filter(|c| !is_hidden(*c) && !c.is_whitespace())
+        .collect();
+    solid.contains("incidentId") && solid.contains("incidentStatus")
+}
+
+/// What a reader sees of HTML, where tags and escapes part no word.
+fn shown(html: &str) -> String {
+    let mut shown = String::with_capacity(html.len());
+    for piece in Pieces::of(html) {
+        if let Piece::Text(text) = piece {
+            decode(text, |c| shown.push(c));
+        }
+    }
+    shown
 }
 
 fn without_opaque(html: &str) -> String {
@@ -73,10 +104,14 @@ fn end_of(lower: &str, at: usize, name: &str) -> Option<usize> {
     Some(close + lower[close..].find('>')? + 1)
 }
 
-/// Whether it is a script with the alert's id, or what a filter made of that.
+/// Whether it is a script with the alert's id, or what a filter made of that: another id with that
+/// in it, or none.
 fn is_ours(element: &str) -> bool {
     let tag = element.split('>').next().unwrap_or_default();
-    let id: String = tag.chars().filter(|c| !is_hidden(*c)).collect();
+    let seen: String = tag.chars().filter(|c| !is_hidden(*c)).collect();
+    let has_id = seen
+        .split_ascii_whitespace()
+        .any(|attribute| attribute.to_ascii_lowercase().starts_with("id="));
     let name = tag.get(1..7).unwrap_or_default();
-    name.eq_ignore_ascii_case("script") && id.contains(ELEMENT_ID)
+    name.eq_ignore_ascii_case("script") && (seen.contains(ELEMENT_ID) || !has_id)
 }
