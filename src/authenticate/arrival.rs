@@ -123,31 +123,19 @@ fn is_address(by: &str) -> bool {
         .is_ok()
 }
 
-/// Examines the first Authentication-Results; `hosts` are the trusted ones.
+/// Examines what the host wrote; `hosts` are the trusted ones.
 pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Finding {
     let absent = |why: &str| Finding::Absent(format!("Authentication-Results: {why}"));
     if hosts.is_empty() {
         return absent("the ingress names no trusted_authserv_id");
     }
 
-    let Some(place) = mail
-        .fields
-        .iter()
-        .position(|field| field.is(b"Authentication-Results"))
-    else {
+    let Some(place) = mail.fields.iter().position(is_results) else {
         return absent("the mail has none");
     };
-
-    let field = &mail.fields[place];
-
-    if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
-        return absent(
-            "the first has something before its name or its colon, as no host writes it",
-        );
-    }
-
-    let Some(results) = results::read(field.value) else {
-        return absent("the first cannot be read");
+    let results = match read(&mail.fields[place], mail) {
+        Ok(results) => results,
+        Err(why) => return absent(&format!("the first {why}")),
     };
     let Some(host) = hosts.iter().find(|host| host.wrote(&results)) else {
         let by = results.host.as_deref().unwrap_or("nobody it names");
@@ -156,27 +144,19 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
         ));
     };
 
-    // One that is written oddly names nobody.
-    let taken = |field: &Field<'_>| {
-        let read = field
-            .is_plainly(b"Received")
-            .then(|| Received::read(field.value));
-        read.unwrap_or(Received {
-            by: None,
-            has_from: false,
-        })
-    };
-
-    let above = mail.fields[..place]
-        .iter()
-        .filter(|field| field.is(b"Received"));
-
-    if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
+    let mut above = received(&mail.fields[..place]);
+    if let Some(other) = above.find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
         return absent(&format!(
             "the first is below a Received by {by}: it was there before the mail arrived"
         ));
     }
+
+    let results = if of_domain(&results, mail.domain).next().is_some() {
+        results
+    } else {
+        further(mail, host, place).unwrap_or(results)
+    };
 
     let by = results.host.as_deref().unwrap_or(EXCHANGE);
 
@@ -198,6 +178,65 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     }
 }
 
+fn is_results(field: &Field<'_>) -> bool {
+    field.is(b"Authentication-Results")
+}
+
+/// Reads an Authentication-Results. The error says why it says nothing, and goes on a sentence.
+fn read(field: &Field<'_>, mail: &Mail<'_>) -> Result<Results, &'static str> {
+    if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
+        return Err("has something before its name or its colon, as no host writes it");
+    }
+    results::read(field.value).ok_or("cannot be read")
+}
+
+/// The Received among these fields. One that is written oddly names nobody.
+fn received(fields: &[Field<'_>]) -> impl Iterator<Item = Received> {
+    let fields = fields.iter().filter(|field| field.is(b"Received"));
+    fields.map(|field| {
+        let read = field
+            .is_plainly(b"Received")
+            .then(|| Received::read(field.value));
+        read.unwrap_or(Received {
+            by: None,
+            has_from: false,
+        })
+    })
+}
+
+/// What the host says of the domain's signature in the fields behind its first: in those that
+/// follow one another above every Received, if it was the host that took the mail last. Exchange
+/// writes one only.
+fn further(mail: &Mail<'_>, host: &Host, first: usize) -> Option<Results> {
+    let taken = mail.fields.iter().position(|field| field.is(b"Received"))?;
+    let is_its_own = received(&mail.fields[taken..])
+        .next()
+        .is_some_and(|received| host.took(&received));
+    if *host == Host::Exchange || !is_its_own {
+        return None;
+    }
+
+    let behind = mail.fields.get(first + 1..taken)?;
+    behind
+        .iter()
+        .filter(|field| is_results(field))
+        .map_while(|field| {
+            let results = read(field, mail).ok()?;
+            host.wrote(&results).then_some(results)
+        })
+        .find(|results| of_domain(results, mail.domain).next().is_some())
+}
+
+/// What is said of the signatures of a domain.
+fn of_domain<'r>(results: &'r Results, domain: &str) -> impl Iterator<Item = &'r MethodResult> {
+    results.all.iter().filter(move |result| {
+        result.method == "dkim"
+            && result
+                .signer()
+                .is_some_and(|signer| aligned(signer, domain))
+    })
+}
+
 /// The mail's signature that is said to have passed; `None` if it carries no such signature. Of
 /// those that a pass can mean, each must count: one that proves nothing may be the one that passed.
 pub fn passed<'m, 'a>(
@@ -206,18 +245,8 @@ pub fn passed<'m, 'a>(
     freshness: &Freshness,
     body: Body,
 ) -> Result<Option<&'m Signature<'a>>, String> {
-    let ours = |result: &&MethodResult| {
-        result.method == "dkim"
-            && result
-                .signer()
-                .is_some_and(|signer| aligned(signer, mail.domain))
-    };
-
-    let (passes, others): (Vec<_>, Vec<_>) = results
-        .all
-        .iter()
-        .filter(ours)
-        .partition(|result| result.result == "pass");
+    let (passes, others): (Vec<_>, Vec<_>) =
+        of_domain(results, mail.domain).partition(|result| result.result == "pass");
 
     if passes.is_empty() {
         let said = others

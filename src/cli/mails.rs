@@ -17,15 +17,15 @@ use super::{
 };
 use crate::{
     cli::{
-        asker,
+        WRONG_USAGE, asker,
         plain::{self, plain},
         table,
     },
     clock::Clock,
     label::title_of,
     message::{Envelope, MailId, Message, Outcome, Release},
-    store::{Desk, MailRow},
-    web::views::mails::{ListedMail, listed},
+    store::{Desk, MailFilter, MailRow, SCANNED, Span},
+    web::views::mails::{ListedMail, listed, stretch},
 };
 
 mod discard;
@@ -45,11 +45,16 @@ Exit status: 0 done, 1 there is no store, 2 wrong usage.
 
 Examples:
   alertbridge mails list --outcome quarantined
+  alertbridge mails list --from @example.com
   alertbridge mails list --json | jq -r '.[].outcome' | sort | uniq -c")]
     List {
         /// Only mails with this outcome
         #[arg(long)]
         outcome: Option<Outcome>,
+        /// Only mails in the quarantine whose From has this address, or, for `@example.com`, an
+        /// address of this domain
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<String>,
         /// Show at most this many
         #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
         limit: u32,
@@ -106,11 +111,23 @@ impl Mails {
         let (out, now) = (&mut io::stdout(), Clock::system().now());
         if let Self::List {
             outcome,
+            from,
             limit,
             print,
         } = self
         {
-            let mails = find(config, server, outcome, limit).await?;
+            let outcome = match (&from, outcome) {
+                (Some(_), None) => Some(Outcome::Quarantined),
+                (Some(_), Some(other)) if other != Outcome::Quarantined => {
+                    eprintln!(
+                        "error: --from looks through the quarantine alone: drop it, or \
+                         --outcome {other}"
+                    );
+                    return Ok(ExitCode::from(WRONG_USAGE));
+                }
+                _ => outcome,
+            };
+            let mails = find(config, server, outcome, from.as_deref(), limit).await?;
             list(mails, outcome, print.json, out)?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -132,14 +149,36 @@ async fn find(
     config: Option<&Path>,
     server: &Server,
     outcome: Option<Outcome>,
+    from: Option<&str>,
     limit: u32,
 ) -> anyhow::Result<Vec<ListedMail>> {
     if let Some(remote) = server.remote()? {
-        return Ok(remote.listed(outcome, limit).await?);
+        return Ok(remote.listed(outcome, from, limit).await?);
     }
     let store = open_store(config).await?;
-    let rows = store.mails(outcome, limit).await?;
-    Ok(listed(&*store, rows).await?)
+    if from.is_none() {
+        let rows = store.mails(outcome, limit).await?;
+        return Ok(listed(&*store, rows).await?);
+    }
+
+    let filter = MailFilter {
+        outcome,
+        ..MailFilter::default()
+    };
+    let (mut found, mut before) = (Vec::new(), MailId::MAX);
+    loop {
+        let span = Span {
+            before,
+            limit: SCANNED,
+        };
+        let more = stretch(&*store, filter.clone(), from, span).await?;
+        found.extend(more.items);
+        found.truncate(limit as usize);
+        match more.next {
+            Some(next) if found.len() < limit as usize => before = next,
+            _ => return Ok(found),
+        }
+    }
 }
 
 /// Lists mails. Whoever decides about those in the quarantine sees whose they say they are.

@@ -151,12 +151,12 @@ impl Remote {
     pub async fn listed(
         &self,
         outcome: Option<Outcome>,
+        from: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ListedMail>, StoreError> {
-        let filter: Vec<_> = outcome
-            .iter()
-            .map(|outcome| ("outcome", outcome.as_str()))
-            .collect();
+        let outcome = outcome.iter().map(|one| ("outcome", one.as_str()));
+        let sender = from.iter().map(|from| ("from", *from));
+        let filter: Vec<_> = outcome.chain(sender).collect();
         self.list("mails", &filter, limit).await
     }
 
@@ -297,7 +297,7 @@ impl Desk for Remote {
         outcome: Option<Outcome>,
         limit: u32,
     ) -> Result<Vec<MailRow>, StoreError> {
-        let listed = self.listed(outcome, limit).await?;
+        let listed = self.listed(outcome, None, limit).await?;
         Ok(listed.into_iter().map(|mail| mail.row).collect())
     }
 

@@ -6,7 +6,10 @@ use std::{
     os::unix::fs::MetadataExt as _,
 };
 
-use super::{Config, values, yaml::Node};
+use super::{
+    Config, values,
+    yaml::{Node, Value},
+};
 use secrecy::ExposeSecret as _;
 
 use crate::settings::{Problem, Secret, placeholder::is_placeholder};
@@ -96,8 +99,69 @@ pub fn files(tree: &Node) -> Vec<Problem> {
         .collect()
 }
 
-/// The secrets' files that still hold what an example had in the secret's place.
+/// Keys whose values are secrets, each beside one of a file that ends in `_file`; addresses too,
+/// whose path may be one.
+const SECRETS: [&str; 16] = [
+    "api_key",
+    "api_url",
+    "bearer",
+    "bot_token",
+    "client_secret",
+    "heartbeat_url",
+    "password",
+    "previous_secret",
+    "proxy_url",
+    "refresh_token",
+    "routing_key",
+    "secret",
+    "signing_key",
+    "token",
+    "url",
+    "webhook_url",
+];
+
+/// The secrets that still hold what an example had in their place, in the configuration or in a
+/// file.
 pub fn placeholders(tree: &Node) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if let Value::Map(entries) = &tree.value {
+        // Fields of profiles may have the names of secrets.
+        for entry in entries.iter().filter(|entry| entry.key != "profiles") {
+            unfilled_values(&entry.value, &entry.key, &entry.key, &mut found);
+        }
+    }
+    found.extend(unfilled_files(tree));
+    found
+}
+
+/// `key` is the last name of `path`.
+fn unfilled_values(node: &Node, path: &str, key: &str, found: &mut Vec<Problem>) {
+    match &node.value {
+        Value::Scalar(scalar) if SECRETS.contains(&key) && is_placeholder(&scalar.text) => {
+            found.push(Problem::new(
+                path,
+                "it holds a placeholder and not the secret",
+                format!("write the secret itself, or name its file, `{key}_file`"),
+            ));
+        }
+        Value::Scalar(_) => {}
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                unfilled_values(item, &format!("{path}[{index}]"), key, found);
+            }
+        }
+        Value::Map(entries) => {
+            // The keys of `details` and `headers` are the user's own.
+            let ours = |key: &str| !["details", "headers"].contains(&key);
+            for entry in entries.iter().filter(|entry| ours(&entry.key)) {
+                let path = format!("{path}.{}", entry.key);
+                unfilled_values(&entry.value, &path, &entry.key, found);
+            }
+        }
+    }
+}
+
+fn unfilled_files(tree: &Node) -> Vec<Problem> {
     let unfilled = |(key, path): (String, String)| {
         let secret = Secret::File(path.clone().into()).read().ok()?;
         is_placeholder(secret.expose_secret()).then(|| {
@@ -113,4 +177,69 @@ pub fn placeholders(tree: &Node) -> Vec<Problem> {
         .into_iter()
         .filter_map(unfilled)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::config::yaml;
+
+    #[test]
+    fn a_secret_in_the_configuration_that_nobody_filled_in_is_named() {
+        let tree = yaml::parse(
+            "admin: { token: changeme }\n\
+             ingress: { imap: [{ name: a, password: <password> }] }\n\
+             receivers:\n\
+             - { name: a, slack_configs: [{ api_url: 'https://hooks.slack.com/services/XXX/YYY/ZZZ' }] }\n\
+             - { name: b, opsgenie_configs: [{ api_key: '${API_KEY}' }] }\n\
+             - { name: c, pagerduty_configs: [{ routing_key: R0UT1NGKEY, details: { token: changeme } }] }\n\
+             profiles: [{ name: p, fields: { token: changeme } }]\n",
+        );
+        let tree = tree.unwrap_or_else(|_| panic!("it is YAML"));
+        let found: Vec<String> = placeholders(&tree)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found.len(), 4, "{found:?}");
+        for (place, said) in [
+            "admin.token: it holds a placeholder",
+            "ingress.imap[0].password: it holds a placeholder",
+            "receivers[0].slack_configs[0].api_url: it holds a placeholder",
+            "receivers[1].opsgenie_configs[0].api_key: it holds a placeholder",
+        ]
+        .iter()
+        .enumerate()
+        {
+            assert!(found[place].starts_with(said), "{found:?}");
+        }
+        assert!(found[0].contains("`token_file`"), "{found:?}");
+    }
+
+    /// What may be read from a file is a secret.
+    #[test]
+    fn every_key_of_a_secret_is_known() {
+        fn walk(schema: &Json, known: &mut BTreeSet<String>) {
+            if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
+                let secret = |name: &&String| properties.contains_key(&format!("{name}_file"));
+                known.extend(properties.keys().filter(secret).cloned());
+            }
+            match schema {
+                Json::Object(members) => members.values().for_each(|one| walk(one, known)),
+                Json::Array(items) => items.iter().for_each(|one| walk(one, known)),
+                _ => {}
+            }
+        }
+        let schema = include_str!("../../schema/config.schema.json");
+        let mut known = BTreeSet::new();
+        walk(&serde_json::from_str(schema).unwrap(), &mut known);
+        let unknown: Vec<_> = known
+            .iter()
+            .filter(|name| !SECRETS.contains(&name.as_str()))
+            .collect();
+        assert_eq!(unknown, [""; 0]);
+    }
 }

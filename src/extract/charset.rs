@@ -5,17 +5,16 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{
-    DecoderResult, Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252,
-};
+use encoding_rs::{DecoderResult, Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
+use oem_cp::code_table_type::TableType;
 
-/// What the names of character sets hold in which bytes below 128 are not ASCII.
-const HIDING: [&str; 16] = [
-    "utf7", "utf16", "utf32", "ucs2", "ucs4", "10646", "unicode", "2022", "hzgb", "ebcdic", "037",
-    "1047", "cp500", "cp1026", "scsu", "bocu",
-];
+mod names;
+#[cfg(test)]
+mod tests;
+
+use names::{Charset, Hiding, Known, known};
 
 /// A decoded text.
 pub(super) struct Text<'a> {
@@ -26,29 +25,46 @@ pub(super) struct Text<'a> {
 
 /// Decodes a text. The error says why it is not read.
 pub(super) fn decode<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<Text<'a>, String> {
-    let label = label.unwrap_or_default();
-    let name: String = label
+    let name = name(label);
+    let (charset, unknown) = match known(&name) {
+        Known::Ascii(charset) => (charset, None),
+        Known::Hiding(_) => {
+            return Err(format!(
+                "an HTML part of the mail is in the character set {name:?}, which is not read"
+            ));
+        }
+        Known::Unknown => (Charset::Encoding(UTF_8), Some(name)),
+    };
+
+    let text = match charset {
+        Charset::Encoding(encoding) => whole(bytes, encoding),
+        Charset::CodePage(page) => of_code_page(bytes, page).into(),
+    };
+    Ok(Text { text, unknown })
+}
+
+/// A name as it is looked up and told.
+fn name(label: Option<&str>) -> String {
+    label
+        .unwrap_or_default()
         .trim()
         .to_ascii_lowercase()
         .chars()
         .filter(|c| !c.is_control())
         .take(40)
-        .collect();
+        .collect()
+}
 
-    let (encoding, unknown) = match known(&name) {
-        Known::Ascii(encoding) => (encoding, None),
-        Known::Hiding => {
-            return Err(format!(
-                "an HTML part of the mail is in the character set {name:?}, which is not read"
-            ));
+/// Decodes a text of a DOS code page, and loses nothing of it either.
+fn of_code_page(bytes: &[u8], page: &TableType) -> String {
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 2);
+    for byte in bytes {
+        match page.decode_char_checked(*byte) {
+            Some(c) => text.push(c),
+            None => text += &WINDOWS_1252.decode_without_bom_handling(&[*byte]).0,
         }
-        Known::Unknown => (UTF_8, Some(name)),
-    };
-
-    Ok(Text {
-        text: whole(bytes, encoding),
-        unknown,
-    })
+    }
+    text
 }
 
 /// Decodes a text and loses nothing of it: bytes that are not of its character set are read as
@@ -88,23 +104,16 @@ fn whole<'a>(bytes: &'a [u8], encoding: &'static Encoding) -> Cow<'a, str> {
 /// Decodes a text that nothing is looked for in which somebody could hide: in any character set, as
 /// mail programs show it.
 pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
-    let name = label.unwrap_or_default().trim().to_ascii_lowercase();
-    let hiding = match name.trim_matches(['"', '\'']) {
-        "utf-16" | "utf16" | "utf_16" => Some(byte_order(bytes)),
-        name => Encoding::for_label(name.as_bytes())
-            .filter(|encoding| [UTF_16BE, UTF_16LE, ISO_2022_JP].contains(encoding)),
-    };
-
-    let text = match hiding {
-        Some(encoding) if encoding == ISO_2022_JP => whole(bytes, encoding).into_owned(),
-        Some(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
-        None => match decode(bytes, label) {
-            Ok(read) => read.text.into_owned(),
-            Err(_) => charset_decoder(name.as_bytes()).map_or_else(
-                || whole(bytes, UTF_8).into_owned(),
-                |decoder| decoder(bytes),
-            ),
-        },
+    let text = match (decode(bytes, label), known(&name(label))) {
+        (Ok(read), _) => read.text.into_owned(),
+        (Err(_), Known::Hiding(Hiding::Utf7)) => charset_decoder(b"utf-7")
+            .map_or_else(|| whole(bytes, UTF_8).into_owned(), |decode| decode(bytes)),
+        (Err(_), Known::Hiding(Hiding::Utf16(order))) => {
+            let order = order.unwrap_or_else(|| byte_order(bytes));
+            order.decode_with_bom_removal(bytes).0.into_owned()
+        }
+        (Err(_), Known::Hiding(Hiding::Iso2022Jp)) => whole(bytes, ISO_2022_JP).into_owned(),
+        (Err(_), _) => whole(bytes, UTF_8).into_owned(),
     };
 
     match text.strip_prefix('\u{feff}') {
@@ -128,7 +137,7 @@ pub(super) fn declared(html: &[u8]) -> Option<String> {
     (!name.is_empty() && !name.starts_with("utf-16")).then_some(name)
 }
 
-/// The byte order of a text that is called `utf-16` alone. Its mark says so; without one the zeros
+/// The byte order of a text that is called `utf-16` or `ucs-2` alone. Its mark says so; without one the zeros
 /// do, which ASCII puts into the high bytes. RFC 2781, 4.3 takes a text without either for
 /// big-endian.
 fn byte_order(bytes: &[u8]) -> &'static Encoding {
@@ -148,295 +157,5 @@ fn byte_order(bytes: &[u8]) -> &'static Encoding {
         UTF_16LE
     } else {
         UTF_16BE
-    }
-}
-
-enum Known {
-    Ascii(&'static Encoding),
-    /// It hides ASCII.
-    Hiding,
-    Unknown,
-}
-
-/// Finds a character set by a name as it is sent: quoted, with a semicolon or a comment, with other
-/// punctuation.
-fn known(name: &str) -> Known {
-    if matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "ascii") {
-        return Known::Ascii(UTF_8);
-    }
-
-    let trimmed = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let cut = trimmed
-        .split([';', ',', '(', '"', ' ', '='])
-        .next()
-        .unwrap_or_default()
-        .trim();
-
-    let solid: String = cut.chars().filter(char::is_ascii_alphanumeric).collect();
-
-    if solid.is_empty()
-        || matches!(
-            solid.as_str(),
-            "usascii" | "ascii" | "ansix341968" | "default" | "none"
-        )
-    {
-        return Known::Ascii(UTF_8);
-    }
-
-    let label = |label: &str| Encoding::for_label(label.as_bytes());
-    let found = label(trimmed)
-        .or_else(|| label(cut))
-        .or_else(|| label(&cut.replace('_', "-")))
-        .or_else(|| by_number(&solid));
-
-    match found {
-        Some(hiding) if [REPLACEMENT, UTF_16BE, UTF_16LE, ISO_2022_JP].contains(&hiding) => {
-            Known::Hiding
-        }
-        Some(encoding) => Known::Ascii(encoding),
-        None if HIDING.iter().any(|part| solid.contains(part)) => Known::Hiding,
-        None => Known::Unknown,
-    }
-}
-
-/// Names that `encoding_rs` does not list: code pages by number, and spellings without punctuation.
-fn by_number(solid: &str) -> Option<&'static Encoding> {
-    let digits = solid.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    let prefix = &solid[..solid.len() - digits.len()];
-    let label = match (prefix, digits) {
-        ("utf" | "xutf" | "csutf" | "u", "8") => "utf-8".to_owned(),
-        ("iso" | "isoir" | "csiso" | "", part) if part.starts_with("8859") => {
-            format!(
-                "iso-8859-{}",
-                part[4..].trim_end_matches(|c: char| c.is_ascii_alphabetic())
-            )
-        }
-        ("isolatin" | "latin" | "l", "1" | "15" | "9") => "windows-1252".to_owned(),
-        ("isolatin" | "latin" | "l", "2") => "iso-8859-2".to_owned(),
-        (
-            "" | "cp" | "ms" | "win" | "windows" | "xwindows" | "xcp" | "mswin" | "ansi"
-            | "cswindows" | "ibm" | "sjiscp" | "xsjiscp",
-            page,
-        ) => match page {
-            "932" | "31j" | "943" => "shift_jis".to_owned(),
-            "20932" | "51932" => "euc-jp".to_owned(),
-            "936" | "1386" => "gbk".to_owned(),
-            "54936" => "gb18030".to_owned(),
-            "949" | "1363" | "51949" => "euc-kr".to_owned(),
-            "950" => "big5".to_owned(),
-            "866" => "ibm866".to_owned(),
-            "874" => "windows-874".to_owned(),
-            "20866" => "koi8-r".to_owned(),
-            "21866" => "koi8-u".to_owned(),
-            "28605" => "iso-8859-15".to_owned(),
-            "65001" => "utf-8".to_owned(),
-            page => format!("windows-{page}"),
-        },
-        _ => match solid {
-            "shiftjis" | "sjis" | "xsjis" | "shiftj" | "mskanji" => "shift_jis",
-            "eucjp" | "ujis" => "euc-jp",
-            "euckr" | "xeuckr" | "uhc" | "korean" | "ksc5601" | "ksx1001" => "euc-kr",
-            "euccn" | "gb2312" | "gb231280" | "cngb" | "gb" | "chinese" => "gbk",
-            "euctw" | "big5" | "big5eten" | "cnbig5" | "big5hkscs" | "big5hkscs2004" => "big5",
-            "gb18030" | "gb180302000" | "gb180302022" => "gb18030",
-            "koi8" => "koi8-r",
-            "tis620" => "windows-874",
-            "mac" | "macroman" | "xmacroman" => "macintosh",
-            _ => return None,
-        }
-        .to_owned(),
-    };
-
-    Encoding::for_label(label.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(bytes: &[u8], label: &str) -> String {
-        decode(bytes, Some(label))
-            .unwrap_or_else(|why| panic!("{label}: {why}"))
-            .text
-            .into_owned()
-    }
-
-    #[test]
-    fn utf_16_is_read_in_either_byte_order_with_its_mark_and_without() {
-        let text = "State: über ☃\n";
-        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let marked = |mark: [u8; 2], text: &[u8]| [&mark[..], text].concat();
-
-        for (label, bytes) in [
-            ("utf-16", &big),
-            ("UTF-16", &little),
-            ("utf16", &marked([0xfe, 0xff], &big)),
-            ("utf-16", &marked([0xff, 0xfe], &little)),
-            ("utf-16be", &big),
-            ("utf-16be", &marked([0xfe, 0xff], &big)),
-            ("utf-16le", &little),
-            ("utf-16le", &marked([0xff, 0xfe], &little)),
-        ] {
-            assert_eq!(
-                decode_all(bytes, Some(label)),
-                text,
-                "{label}: {bytes:02x?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_character_set_is_known_by_all_its_names() {
-        for (bytes, names, expected) in [
-            (
-                &b"\xc3\xbc"[..],
-                "utf-8 UTF8 utf_8 utf-8; \"utf-8\" 'utf-8' utf-8\" =utf-8 utf-8(x) cp65001 xutf8",
-                "ü",
-            ),
-            (
-                b"\xfc",
-                "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 \
-                 iso-latin-1 l1",
-                "ü",
-            ),
-            (
-                b"\xfc",
-                "cp1252 windows-1252 win-1252 windows1252 x-cp1252 1252 \"windows-1252\"",
-                "ü",
-            ),
-            (b"\xa4", "iso-8859-15 iso8859-15 iso_8859_15 cp28605", "€"),
-            (b"\xb4\xde", "x-windows-949 x-euc-kr cp51949", "달"),
-            (b"\xa5\xab", "cp51932 cp20932", "カ"),
-            (b"\xef", "cp20866", "О"),
-            (b"\xa4", "cp21866", "є"),
-            (b"\xc8\xd5", "cp54936 gb18030-2022", "日"),
-            (b"\x8e", "ibm-866 cp866", "О"),
-            (b"\x83\x5c", "x-sjis-cp932", "ソ"),
-            (
-                b"\xa4\xa4",
-                "big5 Big5; cn-big5 cp950 big5-hkscs x-x-big5",
-                "中",
-            ),
-            (
-                b"\xd6\xd0",
-                "gb2312 gbk GB_2312-80 cp936 ms936 gb18030 euc-cn x-gbk",
-                "中",
-            ),
-            (
-                b"\x93\xfa",
-                "shift_jis shift-jis sjis x-sjis cp932 ms932 windows-31j",
-                "日",
-            ),
-            (b"\xc6\xfc", "euc-jp eucjp x-euc-jp", "日"),
-            (
-                b"\xc7\xd1",
-                "euc-kr euckr ks_c_5601-1987 cp949 ksc5601 uhc",
-                "한",
-            ),
-            (b"\xc1", "koi8-r koi8_r koi8", "а"),
-        ] {
-            for name in names.split(' ') {
-                assert_eq!(text(bytes, name), expected, "{name}");
-            }
-        }
-        assert_eq!(text(b"\xc3\xbc", "us-ascii"), "ü");
-        assert_eq!(text(b"\xc3\xbc", ""), "ü");
-    }
-
-    #[test]
-    fn what_is_not_of_its_character_set_is_read_as_windows_1252() {
-        for (label, bytes, expected) in [
-            ("", &b"K\xf6ln \x80"[..], "Köln €"),
-            ("us-ascii", b"K\xe4ln", "Käln"),
-            ("utf-8", b"\xf6", "ö"),
-            ("x-unknown", b"K\xf6ln", "Köln"),
-            // Cut within a character.
-            ("utf-8", b"Gr\xc3\xb6\xc3\x9fe: \xe6\x97", "Größe: æ—"),
-            ("euc-jp", b"\xc6\xfc K\xf6ln", "日 Köln"),
-            ("big5", b"\xa4\xa4 \xff<b>", "中 ÿ<b>"),
-            ("windows-1253", b"\xe1\xaa", "αª"),
-        ] {
-            assert_eq!(text(bytes, label), expected, "{label} {bytes:02x?}");
-            assert_eq!(decode_all(bytes, Some(label)), expected, "{label}");
-        }
-        assert_eq!(
-            decode_all(b"\x1b$BF|\x1b(B K\xf6ln", Some("iso-2022-jp")),
-            "日 Köln"
-        );
-    }
-
-    /// However bytes are read, ASCII is what it was, and two of them never are one.
-    #[test]
-    fn no_markup_appears_and_no_byte_is_lost() {
-        let markup = |text: &str| text.matches(|c: char| c.is_ascii()).collect::<String>();
-        for label in [
-            "",
-            "utf-8",
-            "x-unknown",
-            "windows-1252",
-            "koi8-r",
-            "windows-1253",
-        ] {
-            let mut seen = std::collections::HashSet::new();
-            for byte in 0x80..=0xff_u8 {
-                let read = text(&[b'<', byte, b'b', b'>'], label);
-                assert_eq!(markup(&read), "<b>", "{label} {byte:x}");
-                assert!(seen.insert(read), "{label} {byte:x}");
-            }
-        }
-        for label in ["gbk", "gb18030", "big5", "shift_jis", "euc-kr", "euc-jp"] {
-            let encoding = Encoding::for_label(label.as_bytes()).unwrap();
-            for high in 0x80..=0xff_u8 {
-                for low in [b'<', b'-', b'"', 0x80, 0xff] {
-                    let bytes = [high, low, b'<', b'b', b'>'];
-                    let before = encoding.decode_without_bom_handling(&bytes).0;
-                    assert_eq!(
-                        markup(&text(&bytes, label)),
-                        markup(&before),
-                        "{label} {bytes:x?}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_hides_ascii_is_not_read() {
-        for name in [
-            "utf-7",
-            "UTF7",
-            "unicode-1-1-utf-7",
-            "x-unicode-2-0-utf-7",
-            "utf-16",
-            "utf-16le",
-            "utf-32",
-            "ucs-2",
-            "unicode",
-            "iso-10646-ucs-2",
-            "iso-2022-jp",
-            "ISO-2022-JP-2",
-            "iso-2022-kr",
-            "csISO2022JP",
-            "hz-gb-2312",
-            "ebcdic-us",
-            "ibm037",
-            "\"iso-2022-jp\"",
-            "utf_16",
-            "replacement",
-        ] {
-            assert!(decode(b"x", Some(name)).is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn of_an_unknown_one_the_ascii_is_read_and_its_name_told() {
-        let read = decode(b"a\xfc", Some("x-Unknown")).unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!(
-            (read.text.as_ref(), read.unknown.as_deref()),
-            ("aü", Some("x-unknown"))
-        );
-        assert_eq!(text("aü".as_bytes(), "x-unknown"), "aü");
-        assert_eq!(text(b"\xff\xfea", "windows-1252"), "ÿþa");
     }
 }

@@ -124,7 +124,7 @@ impl Contents {
         }
         contents.cut =
             is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
-        contents.pairs.join(pages.pairs);
+        contents.pairs.join(pages.pairs, contents.is_alternative);
         contents.links = pages.links;
         contents.is_hidden = parts.hidden.is_some() && contents.text.trim().is_empty();
         if contents.is_hidden {

@@ -25,6 +25,8 @@ pub struct Pairs {
     all: Vec<(String, String)>,
     /// By label as it is looked up.
     places: HashMap<String, Vec<usize>>,
+    /// How many come before those of another version of the same text, where there is one.
+    version: Option<usize>,
 }
 
 impl Pairs {
@@ -48,6 +50,26 @@ impl Pairs {
             return values.find(|value| !value.is_empty()).or(Some(first));
         }
         Some(first)
+    }
+
+    /// What may be meant by a label: its value, and the others that the same text gives it. The
+    /// text and the HTML of a mail word one thing in two ways.
+    pub fn readings(&self, label: &str) -> Vec<&str> {
+        let places = self.places.get(&looked_up(label));
+        let said = places.into_iter().flatten().filter_map(|place| {
+            let (_, value) = self.all.get(*place)?;
+            (!value.is_empty()).then_some((*place, value.as_str()))
+        });
+
+        let mut readings: Vec<&str> = Vec::new();
+        let mut first = None;
+        for (place, value) in said {
+            let version = self.version.is_some_and(|version| place >= version);
+            if *first.get_or_insert(version) == version && !readings.contains(&value) {
+                readings.push(value);
+            }
+        }
+        readings
     }
 
     /// Every value of a label, in order.
@@ -80,8 +102,10 @@ impl Pairs {
         self.extend(more.all);
     }
 
-    /// Those of another text follow, without what both say.
-    pub(super) fn join(&mut self, more: Self) {
+    /// Those of another text follow, without what both say; whether it is another version of this
+    /// one.
+    pub(super) fn join(&mut self, more: Self, is_version: bool) {
+        self.version = is_version.then_some(self.all.len());
         let known: HashSet<(String, &str)> = self
             .iter()
             .map(|(label, value)| (looked_up(label), value))
@@ -387,6 +411,22 @@ mod tests {
         assert_eq!(pairs.get("other"), None);
         let all: Vec<_> = pairs.values("Status").collect();
         assert_eq!(all, ["", "OPEN", "CLOSED"]);
+    }
+
+    #[test]
+    fn what_a_label_may_mean_is_what_one_text_says_of_it() {
+        let text = || Pairs::of("Status:\nStatus: OPEN\nHost: a <http://a>\nStatus: OPEN\n");
+        let html = || Pairs::of("Status: CLOSED\nHost: a\nHost: b\nTeam: x\nTeam: y\n");
+        let mut two = text();
+        two.join(html(), true);
+        assert_eq!(two.readings("status"), ["OPEN"]);
+        assert_eq!(two.readings("host"), ["a <http://a>"]);
+        assert_eq!(two.readings("team"), ["x", "y"]);
+        assert_eq!(two.readings("other"), [""; 0]);
+        let mut one = text();
+        one.join(html(), false);
+        assert_eq!(one.readings("status"), ["OPEN", "CLOSED"]);
+        assert_eq!(one.readings("host"), ["a <http://a>", "a", "b"]);
     }
 
     proptest! {

@@ -2,10 +2,10 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -60,6 +60,7 @@ pub(super) type Made = Result<Option<String>, String>;
 /// What is the same for every item of a mail.
 pub(super) struct Context {
     common: Arc<Common>,
+    pairs: Arc<One>,
     made: RefCell<HashMap<String, Made>>,
 }
 
@@ -83,17 +84,24 @@ pub(super) enum Item {
 }
 
 impl Context {
+    /// `reading` says which value of a label is meant: 0 is the first of [`Pairs::readings`].
     pub fn of(
         header: &[u8],
         contents: &Contents,
         groups: &Groups,
         json: Option<&serde_json::Value>,
+        reading: usize,
     ) -> Self {
         let field = |name: &[u8]| {
             let value = first(header, name).map_or_else(String::new, subject);
             Value::from(value)
         };
         let pairs = Arc::new(contents.pairs.clone());
+        let one = Arc::new(One {
+            pairs: Arc::clone(&pairs),
+            reading,
+            doubtful: Mutex::default(),
+        });
 
         let mut values = HashMap::from([
             ("from", field(b"From")),
@@ -102,7 +110,7 @@ impl Context {
             ("date", field(b"Date")),
             ("header", Value::from_object(Header(header.to_vec()))),
             ("text", Value::from(contents.text.as_str())),
-            ("pairs", Value::from_object(First(Arc::clone(&pairs)))),
+            ("pairs", Value::from_dyn_object(Arc::clone(&one))),
             ("pairs_all", Value::from_object(All(pairs))),
             ("links", Value::from_object(Links(contents.links.clone()))),
             ("re", of_groups(groups)),
@@ -121,8 +129,15 @@ impl Context {
         };
         Self {
             common: Arc::new(common),
+            pairs: one,
             made: RefCell::default(),
         }
+    }
+
+    /// The labels that were looked up and may mean several values.
+    pub fn doubtful(&self) -> BTreeSet<String> {
+        let doubtful = self.pairs.doubtful.lock();
+        doubtful.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// With one item.
@@ -141,7 +156,11 @@ impl Context {
                 let own = [
                     (
                         "pairs".to_owned(),
-                        Value::from_object(First(Arc::new(pairs.clone()))),
+                        Value::from_object(One {
+                            pairs: Arc::new(pairs.clone()),
+                            reading: 0,
+                            doubtful: Mutex::default(),
+                        }),
                     ),
                     ("section".to_owned(), of_groups(section)),
                 ];
@@ -299,17 +318,30 @@ impl Object for Header {
     }
 }
 
-/// The first value of each label.
+/// One value of each label.
 #[derive(Debug)]
-struct First(Arc<Pairs>);
+struct One {
+    pairs: Arc<Pairs>,
+    /// Which of those that may be meant; where there are fewer, the first.
+    reading: usize,
+    /// The labels that were looked up and may mean several.
+    doubtful: Mutex<BTreeSet<String>>,
+}
 
-impl Object for First {
+impl Object for One {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).map(Value::from)
+        let label = key.as_str()?;
+        let readings = self.pairs.readings(label);
+        if readings.len() > 1 {
+            let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+            doubtful.insert(label.to_owned());
+        }
+        let meant = readings.get(self.reading).copied();
+        meant.or_else(|| self.pairs.get(label)).map(Value::from)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        labels(&self.0)
+        labels(&self.pairs)
     }
 }
 

@@ -31,6 +31,10 @@ use crate::{
     template::{filters, written},
 };
 
+mod certain;
+
+use certain::{doubt, is_certain};
+
 /// The longest values of labels, in characters: what is longer is cut.
 const LONGEST_LABEL: usize = 1_000;
 
@@ -192,7 +196,7 @@ fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
         Some(Err(why)) => (None, Some(why)),
     };
 
-    let context = Context::of(header, &contents, &groups, json.as_ref());
+    let context = Context::of(header, &contents, &groups, json.as_ref(), 0);
     Sheet {
         subject: untagged.unwrap_or_default().to_owned(),
         contents,
@@ -218,6 +222,15 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         let reason = format!("{damage}, and what is left may be another incident's key or status");
         let key = key_of_mail(profile, recipe, &sheet, &mail);
         return vec![unparsed(&reason, key, Value::Null)];
+    }
+
+    if let Some(reason) = doubt(recipe, &sheet, &mail) {
+        let key = key_of_mail(profile, recipe, &sheet, &mail);
+        return vec![unparsed(
+            &reason,
+            key,
+            sheet.json.clone().unwrap_or_default(),
+        )];
     }
 
     let pieces = match sheet.pieces(recipe) {
@@ -274,43 +287,6 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         found.push(unparsed(&unread(&rest), key, Value::Null));
     }
     found
-}
-
-/// Whether transport damaged nothing that keys and statuses are made of: they are the same without
-/// all that it damaged.
-fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> bool {
-    let is_list = matches!(recipe.each, Some(Each::Text { .. }));
-    if !is_list && !recipe.is_keyed_by_body(sheet.json.is_some()) {
-        return true;
-    }
-    if sheet.contents.is_hidden {
-        return false;
-    }
-
-    let sound = Contents::sound(mail.header(), mail.body());
-    let sound = sheet_of(recipe, mail.header(), sound);
-    // Items may be missing of a list that ends too early.
-    if is_list && sound.contents.text != sheet.contents.text {
-        return false;
-    }
-    let told = outline(recipe, sheet);
-    told.is_some() && told == outline(recipe, &sound)
-}
-
-/// Status and key of every item; the key of one that is ignored may be missing. None where another
-/// one is.
-fn outline(recipe: &Recipe, sheet: &Sheet) -> Option<Vec<(String, Option<String>)>> {
-    let pieces = sheet.pieces(recipe).ok()?;
-    let one = |piece: &Piece<'_>| {
-        let scope = sheet.context.with(&piece.item);
-        let field = |name| required(&recipe.fields, name, &scope).ok();
-        let status = field("status")?;
-        match recipe.statuses.verdict(&status) {
-            Verdict::Ignored => Some((status, None)),
-            _ => Some((status, Some(field("key")?))),
-        }
-    };
-    pieces.all.iter().map(one).collect()
 }
 
 /// The key of a mail that cannot be read: copies of the mail share it.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{Config, Files, Source};
 
+mod doubt;
 mod items;
 mod odd;
 mod refused;

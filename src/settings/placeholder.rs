@@ -76,13 +76,21 @@ const FEWEST: usize = 4;
 
 /// Whether a text is certainly no secret: what is left to be filled in (`<api key>`, `{…}`,
 /// `${TOKEN}`), what is crossed out (`xxxx-xxxx`), or a wish (`changeme`, `your-api-key`), also
-/// behind a prefix that its vendor's keys have (`xoxb-your-token`), or in the path of an address. A
-/// secret of letters and digits as they come is none of these.
+/// behind a prefix that its vendor's keys have (`xoxb-your-token`), or in an address as its password
+/// or in its path (`/XXX/YYY/ZZZ`). A secret of letters and digits as they come is none of these.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     if let Some((_, rest)) = text.split_once("://") {
-        let mut parts = rest.split(['/', '?', '&', '=']).skip(1);
-        return parts.any(|part| stands_for_one(part) && !is_word(part));
+        let parts = || rest.split(['/', '?', '&', '=']).skip(1);
+        let stands_for_several = parts().filter(|part| is_one_letter(part)).count() > 1;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let password = authority
+            .rsplit_once('@')
+            .and_then(|(user, _)| user.split_once(':'))
+            .map(|(_, password)| password);
+        return stands_for_several
+            || password.is_some_and(stands_for_one)
+            || parts().any(|part| stands_for_one(part) && !is_word(part));
     }
 
     let after_prefix = || {
@@ -130,6 +138,12 @@ fn is_crossed_out(text: &str) -> bool {
     let is_cross = |c: &char| matches!(c, 'x' | 'X' | '*' | '\u{2022}');
     text.chars().filter(is_cross).count() >= FEWEST
         && text.chars().all(|c| is_cross(&c) || "-_. ".contains(c))
+}
+
+/// `XXX`, and beside it `YYY`.
+fn is_one_letter(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() > 2 && bytes[0].is_ascii_uppercase() && bytes.iter().all(|byte| *byte == bytes[0])
 }
 
 /// Whether it consists of [`WORDS`] alone, however they are joined.
@@ -198,6 +212,9 @@ mod tests {
             "https://hooks.slack.com/services/<your path>".into(),
             "https://discord.com/api/webhooks/1/YOUR_TOKEN".into(),
             "https://hooks.slack.com/services/...".into(),
+            "https://hooks.slack.com/services/XXX/YYY/ZZZ".into(),
+            "https://ann:<password>@example.com/x".into(),
+            "postgres://alertbridge:changeme@db.example.com/alertbridge".into(),
             "https://a.example/hook?token={token}".into(),
         ];
         for wish in wishes {
@@ -245,6 +262,9 @@ mod tests {
             "https://example.com/change",
             "https://example.com/todo/placeholder/x",
             "https://hooks.slack.com/services/T0/B0/abc",
+            "https://example.com/AAA/b1",
+            "https://ann:hunter2@example.com/x",
+            "https://example.com/aaa/bbb",
             "https://YOUR_TOKEN.example/x",
             "a.b",
             "..",

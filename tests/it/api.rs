@@ -391,6 +391,57 @@ async fn what_came_after_the_newest_mail_that_was_seen_stays_in_the_quarantine()
     assert_eq!(first["from"], json!(["no-reply@am.atlassian.com"]));
     assert!(first["subject"].is_string(), "{first}");
 
+    for (from, found) in [
+        ("no-reply@am.atlassian.com", 3),
+        ("@AM.atlassian.com", 3),
+        ("@atlassian.com", 0),
+        ("ann@example.com", 0),
+    ] {
+        let listed = get(&bridge, &format!("/api/v1/mails?from={from}")).await;
+        assert_eq!(ids(&listed, "id").len(), found, "{from}");
+        for more in [&[][..], &["--server", &bridge.admin]] {
+            let list = ["mails", "list", "--json", "--from", from];
+            let listed = bridge.command(&[&list, more].concat()).stdout;
+            let listed: Value = serde_json::from_slice(&listed).unwrap();
+            assert_eq!(listed.as_array().unwrap().len(), found, "{from} {more:?}");
+        }
+        let page = ask(&bridge, Method::GET, &format!("/mails?from={from}"), None).await;
+        let page = page.text().await.unwrap();
+        assert_eq!(page.matches("<li class=\"row\">").count(), found, "{page}");
+        assert!(
+            !page.contains("id=\"discard-these\""),
+            "it would discard others too"
+        );
+    }
+    let one = bridge.command(&[
+        "mails",
+        "list",
+        "--from",
+        "@am.atlassian.com",
+        "--limit",
+        "1",
+    ]);
+    assert_eq!(
+        String::from_utf8(one.stdout)
+            .unwrap()
+            .matches("no-reply@")
+            .count(),
+        1
+    );
+    let other = "/api/v1/mails?outcome=opened&from=ann@example.com";
+    let other = ask(&bridge, Method::GET, other, None).await;
+    assert_eq!(other.status(), StatusCode::BAD_REQUEST);
+    let other = [
+        "mails",
+        "list",
+        "--outcome",
+        "opened",
+        "--from",
+        "ann@example.com",
+    ];
+    let other = bridge.command(&other);
+    assert_eq!(other.status.code(), Some(2));
+
     let path = "/api/v1/mails/discard";
     // When somebody looked is no filter.
     for slip in [

@@ -24,6 +24,7 @@ mod read;
 mod reading;
 mod recorded;
 mod serving;
+mod several;
 mod signature;
 pub mod signer;
 mod silent;

@@ -508,6 +508,30 @@ async fn the_first_connect_starts_at_now_unless_backfill_says_otherwise() {
 }
 
 #[tokio::test]
+async fn a_mail_that_was_written_now_is_read_though_it_is_filed_under_1980() {
+    let dovecot = Dovecot::start();
+    let dated = |number: usize, written: &str| {
+        [format!("Date: {written}\r\n").as_bytes(), &mail(number)].concat()
+    };
+    let now = crate::delivery::now().strftime("%a, %d %b %Y %H:%M:%S +0000");
+    let clockless = SystemTime::UNIX_EPOCH + Duration::from_secs(10 * 366 * DAY);
+    let (old, new) = (
+        dated(1, "Tue, 1 Jan 1980 00:00:00 +0000"),
+        dated(2, &now.to_string()),
+    );
+    dovecot.deliver_dated(&old, clockless);
+    dovecot.deliver_dated(&new, clockless);
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(DAY),
+        ..dovecot.settings(Tls::None)
+    };
+    let running = Running::start(&settings);
+    running.is_well().await;
+    assert_eq!(running.inbox.bodies(), [new]);
+    running.end().await;
+}
+
+#[tokio::test]
 async fn while_the_store_refuses_nothing_in_the_folder_is_touched() {
     let dovecot = Dovecot::start();
     let running = Running::start(&Settings {

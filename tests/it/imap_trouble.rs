@@ -27,7 +27,7 @@ use crate::{
     harness::{Bridge, tail},
     imap::{Recorder, Running, mail},
     inbox::eventually,
-    mailbox::{FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
+    mailbox::{EPOCH, FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
     vendors::{Fake, Hook},
 };
 
@@ -622,6 +622,64 @@ async fn a_search_by_age_that_lags_costs_no_mail_and_old_mail_stays_old() {
     let inbox = running.end().await;
     assert_whole(&inbox, vec![mail(4), mail(5)]);
     assert!(mailbox.asked("SINCE") > 0);
+}
+
+/// A mail with a Date of so many seconds ago.
+fn dated(number: usize, ago: i64) -> Vec<u8> {
+    let written = crate::delivery::now() - jiff::SignedDuration::from_secs(ago);
+    let written = written.strftime("%a, %d %b %Y %H:%M:%S +0000");
+    [format!("Date: {written}\r\n").as_bytes(), &mail(number)].concat()
+}
+
+#[tokio::test]
+async fn a_new_mail_with_an_old_time_of_arrival_is_read_at_the_first_look() {
+    let day = i64::try_from(DAY).unwrap();
+    let mailbox = Mailbox::start().await;
+    for (number, ago, quirk) in [
+        (1, 30 * day, LONG_AGO),
+        (2, 60, LONG_AGO),
+        (3, 30 * day, EPOCH),
+        (4, 60, EPOCH),
+        (5, -40 * day, LONG_AGO),
+    ] {
+        mailbox.deliver_odd(&dated(number, ago), &[(quirk, FOREVER)]);
+    }
+    mailbox.deliver(&dated(6, 60));
+    let running = run(&mailbox);
+    let inbox = running.inbox.clone();
+    running.is_well().await;
+    let looks = mailbox.asked("SEARCH");
+    eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+    running.end().await;
+    let bodies: Vec<String> = inbox.bodies().iter().map(|mail| subject(mail)).collect();
+    assert_eq!(
+        bodies,
+        ["alert 6", "alert 2", "alert 4"].map(String::from),
+        "{bodies:?}"
+    );
+    let ages: Vec<_> = inbox.mails().iter().map(|mail| mail.arrived_at).collect();
+    let recent = crate::delivery::now() - jiff::SignedDuration::from_mins(5);
+    assert!(ages.iter().all(|arrived| *arrived > recent), "{ages:?}");
+    mailbox.assert_kept_to_the_protocol();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_a_date_costs_no_other_mail() {
+    for refuses in [Quirk::No("no such item"), Quirk::LeftOut, Quirk::BodyNil] {
+        let mailbox = Mailbox::start().await;
+        mailbox.deliver_odd(&dated(1, 60), &[(LONG_AGO, 1), (refuses, FOREVER)]);
+        mailbox.deliver(&dated(2, 60));
+        let running = run(&mailbox);
+        running.has(1).await;
+        let inbox = running.end().await;
+        assert_eq!(subject(&inbox.bodies()[0]), "alert 2");
+    }
+}
+
+fn subject(mail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(mail);
+    let (_, after) = text.split_once("Subject: ").unwrap();
+    after.lines().next().unwrap().to_owned()
 }
 
 #[tokio::test]

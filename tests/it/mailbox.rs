@@ -540,7 +540,9 @@ fn search(state: &mut State, tag: &str, rest: &str) -> String {
         .collect();
     let is_old = |uid: &u32| {
         let quirks = &state.mails[uid].quirks;
-        quirks.iter().any(|(quirk, _)| *quirk == LONG_AGO)
+        quirks
+            .iter()
+            .any(|(quirk, _)| [LONG_AGO, EPOCH].contains(quirk))
     };
     let has_since = rest.contains(" SINCE ");
     if has_since {
@@ -611,12 +613,18 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
         if quirk == Some(Quirk::StandIn) {
             raw = STAND_IN.replace('\n', "\r\n").into_bytes();
         }
-        if items.contains("[HEADER]") {
+        let fields = items.contains("[HEADER.FIELDS (DATE)]");
+        if items.contains("[HEADER]") || fields {
             let end = raw
                 .windows(4)
                 .position(|bytes| bytes == b"\r\n\r\n")
                 .map_or(raw.len(), |at| at + 4);
             raw.truncate(end);
+        }
+        if fields {
+            let lines = raw.split_inclusive(|byte| *byte == b'\n');
+            let asked = lines.filter(|line| line.starts_with(b"Date:") || *line == b"\r\n");
+            raw = asked.flatten().copied().collect();
         }
         if let Some((_, partial)) = items.split_once("BODY.PEEK[]<") {
             let (start, length) = partial.trim_end_matches(">)").split_once('.').unwrap();
@@ -659,6 +667,8 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
         }
         let name = if items.contains("[HEADER]") {
             "BODY[HEADER]<0>".to_owned()
+        } else if fields {
+            "BODY[HEADER.FIELDS (DATE)]<0>".to_owned()
         } else if let Some((_, partial)) = items.split_once("BODY.PEEK[]<") {
             format!("BODY[]<{}>", partial.split('.').next().unwrap())
         } else {
@@ -717,6 +727,9 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
 
 /// A mail that SEARCH SINCE leaves out.
 pub const LONG_AGO: Quirk = Quirk::Date("\"01-Feb-2001 00:00:00 +0000\"");
+
+/// What a host without a clock says; SEARCH SINCE leaves it out, too.
+pub const EPOCH: Quirk = Quirk::Date("\"01-Jan-1970 00:00:00 +0000\"");
 
 /// What Exchange gives in place of a mail that it cannot convert.
 pub const STAND_IN: &str = "MIME-Version: 1.0

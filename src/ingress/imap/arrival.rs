@@ -33,6 +33,20 @@ pub(super) fn of(raw: &[u8], said: Option<Timestamp>, now: Timestamp) -> Timesta
         .unwrap_or(now)
 }
 
+/// Whether a mail of this header was written at `limit` or later, though the server says that it
+/// arrived before: no mail does.
+pub(super) fn is_written_since(
+    header: &[u8],
+    said: Option<Timestamp>,
+    limit: Timestamp,
+    now: Timestamp,
+) -> bool {
+    header::date(header).is_some_and(|written| {
+        let arrived_later = said.is_none_or(|said| written.duration_since(said) > WRITERS_DIFFER);
+        arrived_later && written >= limit && written <= now + WRITERS_DIFFER
+    })
+}
+
 /// The times at which the mail says that it was written and signed.
 fn written(header: &[u8]) -> impl Iterator<Item = Timestamp> {
     let signed = header::fields(header)
@@ -95,6 +109,46 @@ mod tests {
             }
         }
         assert_eq!(arrived("", date), NOW);
+    }
+
+    #[test]
+    fn a_mail_that_was_written_since_did_not_arrive_long_ago() {
+        let limit = "2026-03-01T12:00:00Z";
+        let is_young = |date: &str, said: Option<&str>| {
+            is_written_since(
+                format!("Date: {date}\r\n\r\n").as_bytes(),
+                said.map(|said| said.parse().unwrap()),
+                limit.parse().unwrap(),
+                NOW.parse().unwrap(),
+            )
+        };
+        let new = "Mon, 2 Mar 2026 11:59:50 +0000";
+        for said in [
+            None,
+            Some("1980-01-01T00:00:00Z"),
+            Some("2026-03-01T11:00:00Z"),
+        ] {
+            assert!(is_young(new, said), "{said:?}");
+        }
+        for (date, said) in [
+            ("Sun, 1 Mar 2026 11:59:59 +0000", None),
+            (
+                "Mon, 3 Mar 2025 12:00:00 +0000",
+                Some("1980-01-01T00:00:00Z"),
+            ),
+            // Two clocks differ.
+            (
+                "Sun, 1 Mar 2026 12:30:00 +0000",
+                Some("2026-03-01T11:59:00Z"),
+            ),
+            (
+                "Fri, 1 Jan 2038 00:00:00 +0000",
+                Some("1980-01-01T00:00:00Z"),
+            ),
+            ("nonsense", None),
+        ] {
+            assert!(!is_young(date, said), "{date} {said:?}");
+        }
     }
 
     #[test]

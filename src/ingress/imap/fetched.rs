@@ -16,7 +16,7 @@ pub(super) struct Fetched {
     pub(super) arrived: Option<Timestamp>,
     /// BODY[], if it is not empty.
     pub(super) body: Option<Bytes>,
-    /// `BODY[HEADER]`.
+    /// `BODY[HEADER]`, or some of its fields.
     pub(super) header: Option<Bytes>,
     /// A part of the body, which may be empty.
     pub(super) part: Option<Bytes>,
@@ -200,7 +200,11 @@ impl Fetched {
             b"BODY[]" | b"BODY.PEEK[]" | b"RFC822" => {
                 self.body = text().filter(|text| !text.is_empty());
             }
-            name if name.starts_with(b"BODY[HEADER]") => self.header = text(),
+            name if name.starts_with(b"BODY[HEADER]")
+                || name.starts_with(b"BODY[HEADER.FIELDS ") =>
+            {
+                self.header = text();
+            }
             // There is nothing beyond the end of a mail.
             name if name.starts_with(b"BODY[]<") => {
                 self.part = text().or_else(|| Some(Bytes::new()));

@@ -28,6 +28,7 @@ use crate::{
 
 mod cut;
 mod end;
+mod falsely_old;
 mod fetch;
 mod missing;
 mod start;
@@ -239,18 +240,11 @@ impl<'a> Scan<'a> {
         not_before: Option<Timestamp>,
     ) -> Result<Option<u32>, Fault> {
         let stop = self.stop;
-        let Some(listed) = stop.run_until_cancelled(self.list(uids)).await else {
+        let listed = self.list_young(uids, not_before);
+        let Some(listed) = stop.run_until_cancelled(listed).await else {
             return Ok(None);
         };
-        let (waiting, old): (Vec<Listed>, Vec<Listed>) = listed?.into_iter().partition(|mail| {
-            let limit = not_before.or_else(|| self.backlog.passed.not_before(mail.uid));
-            limit.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit))
-        });
-        let mut waiting = VecDeque::from(waiting);
-
-        for mail in &old {
-            self.backlog.passed.add(mail.uid);
-        }
+        let mut waiting = VecDeque::from(listed?);
 
         let given = self.backlog.given();
         let mut failures = 0;

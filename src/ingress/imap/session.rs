@@ -21,6 +21,8 @@ pub(super) use self::idle::Woken;
 
 /// How much of a header is taken if the mail itself is not.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
+/// How much of a mail's Date is read, in bytes: a line of it has 998 at most (RFC 5322, 2.1.1).
+const DATE_LIMIT: usize = 1_000;
 
 /// A connection that is logged in.
 pub(super) struct Session {
@@ -212,6 +214,25 @@ impl Session {
         asked.await?;
 
         Ok(listed)
+    }
+
+    /// The Date of these mails, as a header that holds nothing else.
+    pub(super) async fn dates(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Bytes>, Fault> {
+        let mut dates = BTreeMap::new();
+        let command = format!(
+            "UID FETCH {} (UID BODY.PEEK[HEADER.FIELDS (DATE)]<0.{DATE_LIMIT}>)",
+            uid_set(uids)
+        );
+        let most = uids.len() as u64 * DATE_LIMIT as u64;
+        let asked = self.fetch("FETCH DATE", &command, most, uids, |uid, fetched| {
+            if let Some(header) = fetched.header {
+                dates.insert(uid, header);
+            }
+        });
+
+        asked.await?;
+
+        Ok(dates)
     }
 
     /// Whole mails, with their sizes and times of arrival if wanted; `most` is the most bytes that

@@ -46,7 +46,9 @@ pub fn router() -> Router<Arc<Admin>> {
 }
 
 /// What the list may be asked.
-const FIELDS: [&str; 6] = ["q", "outcome", "profile", "ingress", "canary", "cursor"];
+const FIELDS: [&str; 7] = [
+    "q", "outcome", "profile", "ingress", "from", "canary", "cursor",
+];
 
 #[derive(Serialize)]
 struct Data {
@@ -56,6 +58,7 @@ struct Data {
 #[derive(Serialize)]
 struct Listed {
     q: String,
+    from: String,
     canaries: bool,
     outcomes: Vec<Choice>,
     profiles: Vec<Choice>,
@@ -134,6 +137,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         outcome,
         profile: fields.get("profile").map(ToOwned::to_owned),
         ingress: fields.get("ingress").map(ToOwned::to_owned),
+        from: fields.get("from").map(ToOwned::to_owned),
         q: fields.get("q").map(ToOwned::to_owned),
         without_canaries: fields.get("canary").is_none(),
     };
@@ -143,8 +147,10 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let ingresses = conditions::ingresses_by(&admin, &lately);
 
     // What is discarded by a filter is exactly what is listed by it.
-    let by_filter =
-        outcome == Some(Outcome::Quarantined) && query.profile.is_none() && query.q.is_none();
+    let by_filter = outcome == Some(Outcome::Quarantined)
+        && [&query.profile, &query.from, &query.q]
+            .iter()
+            .all(|more| more.is_none());
     let newest = found.items.first().filter(|_| by_filter);
     let discard_href = newest.map(|newest| {
         let ingress = fields.get("ingress").unwrap_or_default();
@@ -166,6 +172,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
 
     let listed = Listed {
         q: fields.text("q"),
+        from: fields.text("from"),
         canaries: fields.get("canary").is_some(),
         outcomes: choices(
             &fields,

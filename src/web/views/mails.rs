@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     message::{Envelope, MailId, Outcome, Release},
     settings::Duration,
-    store::{Browse, MailFilter, MailRow, SCANNED, Span, StoreError, StoredMail},
+    store::{Browse, MailFilter, MailRow, SCANNED, Span, StoreError, StoredMail, Stretch},
     web::{
         Admin,
         list::{List, Walk, page},
@@ -31,6 +31,9 @@ pub struct MailQuery {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
+    /// Only those in the quarantine whose From has this address, or, for `@example.com`, one of
+    /// this domain.
+    pub from: Option<String>,
     /// Only those that hold this text in their labels, reason or incident's id, or in those of an
     /// alert of a mail with several.
     pub q: Option<String>,
@@ -50,6 +53,15 @@ pub struct ListedMail {
     /// Its Subject, while it is in the quarantine; else null.
     #[serde(default)]
     pub subject: Option<String>,
+}
+
+impl ListedMail {
+    /// Whether its From is so, as far as the list has it.
+    fn is_from(&self, wanted: &str) -> bool {
+        let from = self.from.iter().flatten();
+        from.map(String::as_str)
+            .any(|address| is_sender(address, wanted))
+    }
 }
 
 /// A mail, and what stands in its header.
@@ -135,19 +147,42 @@ pub async fn list(
     query: &MailQuery,
     walk: &Walk,
 ) -> Result<List<ListedMail>, Problem> {
+    let from = query.from.as_deref().filter(|from| !from.trim().is_empty());
+    let outcome = match (from, query.outcome) {
+        (Some(_), None | Some(Outcome::Quarantined)) => Some(Outcome::Quarantined),
+        (Some(_), Some(_)) => {
+            return Err(Problem::bad(
+                "`from` looks through the quarantine alone: ask for `outcome=quarantined`, or drop \
+                 one of them",
+            ));
+        }
+        (None, outcome) => outcome,
+    };
     let filter = MailFilter {
-        outcome: query.outcome,
+        outcome,
         profile: query.profile.clone(),
         ingress: query.ingress.clone(),
         text: query.q.clone().filter(|text| !text.is_empty()),
         without_kind: query.without_canaries.then_some("canary"),
     };
-    let found = page("mails", walk, |span| {
-        admin.browse.browse_mails(filter.clone(), span)
+    page("mails", walk, |span| {
+        stretch(&*admin.browse, filter.clone(), from, span)
     })
-    .await?;
-    Ok(List {
-        items: listed(&*admin.browse, found.items).await?,
+    .await
+}
+
+/// What fits of a stretch of the list.
+pub async fn stretch(
+    browse: &dyn Browse,
+    filter: MailFilter,
+    from: Option<&str>,
+    span: Span,
+) -> Result<Stretch<ListedMail>, StoreError> {
+    let found = browse.browse_mails(filter, span).await?;
+    let mut items = listed(browse, found.items).await?;
+    items.retain(|mail| from.is_none_or(|from| mail.is_from(from)));
+    Ok(Stretch {
+        items,
         next: found.next,
     })
 }
@@ -397,19 +432,21 @@ pub fn is_from(raw: &[u8], wanted: &str) -> bool {
         return false;
     };
 
-    let wanted = wanted.to_lowercase();
-    let fits = |address: &str| {
-        let address = address.trim().to_lowercase();
-        if wanted.starts_with('@') {
-            address.ends_with(&wanted)
-        } else {
-            address == wanted
-        }
-    };
+    header.from().is_some_and(|from| {
+        let addresses = from.iter().filter_map(|one| one.address());
+        addresses
+            .into_iter()
+            .any(|address| is_sender(address, wanted))
+    })
+}
 
-    header
-        .from()
-        .is_some_and(|from| from.iter().filter_map(|one| one.address()).any(fits))
+fn is_sender(address: &str, wanted: &str) -> bool {
+    let (address, wanted) = (address.trim().to_lowercase(), wanted.trim().to_lowercase());
+    if wanted.starts_with('@') {
+        address.ends_with(&wanted)
+    } else {
+        address == wanted
+    }
 }
 
 #[cfg(test)]

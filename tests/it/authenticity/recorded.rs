@@ -376,7 +376,7 @@ fn replayed() -> Vec<u8> {
 
 /// A signature of the mail that would count, and was never verified: it is by another key. Its `b=`
 /// begins as that of the mail's own.
-fn decoy(mail: &[u8]) -> String {
+pub fn decoy(mail: &[u8]) -> String {
     let signed = signed(mail, DOMAIN, json!({ "key": WEAK.pem }));
     let field = &signed[..signed.len() - mail.len()];
     let field = String::from_utf8(field.to_vec())

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use super::{Age, SEARCH_WIDTH, Scan};
+use super::{Age, Listed, SEARCH_WIDTH, Scan};
 use crate::ingress::imap::{fault::Fault, passed::BEHIND};
 
 /// A mailbox that is read from now on takes mail this old, if it shows it only later.
@@ -18,7 +18,8 @@ const LATE: SignedDuration = SignedDuration::from_hours(24);
 pub(super) struct End {
     /// The highest UID.
     pub(super) last: u32,
-    /// Mails that SEARCH SINCE left out, and that are young enough nevertheless.
+    /// Mails that SEARCH SINCE left out, and that are young enough nevertheless: it lags behind,
+    /// or what it goes by is false.
     pub(super) young: BTreeSet<u32>,
 }
 
@@ -52,13 +53,11 @@ impl Scan<'_> {
             old.retain(|uid| !found.contains(uid));
             let doubtful: Vec<u32> = old.iter().copied().collect();
             let listed = self.list(&doubtful).await?;
-            let is_young = |at: jiff::Timestamp| at >= limit;
-            young.extend(
-                listed
-                    .iter()
-                    .filter(|mail| mail.arrived.is_some_and(is_young))
-                    .map(|mail| mail.uid),
-            );
+            let (arrived, said_old): (Vec<Listed>, Vec<Listed>) = listed
+                .into_iter()
+                .partition(|mail| mail.arrived.is_some_and(|arrived| arrived >= limit));
+            young.extend(arrived.iter().map(|mail| mail.uid));
+            young.extend(self.falsely_old(&said_old, Some(limit)).await?);
             old.retain(|uid| !young.contains(uid));
         }
         self.backlog.passed.begin(bottom, old);

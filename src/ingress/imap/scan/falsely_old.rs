@@ -1,0 +1,80 @@
+//! Mails that their server says arrived long ago, and that were written since.
+//!
+//! A host without a clock, or a program that fills a folder without saying when, gives a new mail
+//! an old INTERNALDATE. Where old mail is left out, what such a mail says itself counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Listed, Scan};
+use crate::ingress::imap::{arrival, fault::Fault};
+
+impl Scan<'_> {
+    /// Each of these mails that is young enough; the others are passed.
+    pub(super) async fn list_young(
+        &mut self,
+        uids: &[u32],
+        not_before: Option<Timestamp>,
+    ) -> Result<Vec<Listed>, Fault> {
+        let (mut young, said_old): (Vec<Listed>, Vec<Listed>) =
+            self.list(uids).await?.into_iter().partition(|mail| {
+                let limit = self.limit_of(mail.uid, not_before);
+                limit.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit))
+            });
+
+        let falsely = self.falsely_old(&said_old, not_before).await?;
+        let (younger, old): (Vec<Listed>, Vec<Listed>) = said_old
+            .into_iter()
+            .partition(|mail| falsely.contains(&mail.uid));
+        for mail in old {
+            self.backlog.passed.add(mail.uid);
+        }
+        young.extend(younger);
+        young.sort_by_key(|mail| mail.uid);
+
+        Ok(young)
+    }
+
+    fn limit_of(&self, uid: u32, not_before: Option<Timestamp>) -> Option<Timestamp> {
+        not_before.or_else(|| self.backlog.passed.not_before(uid))
+    }
+
+    /// Which of these, all said to be older than their limit, were written since. A server that
+    /// does not answer leaves them as old as it said.
+    pub(super) async fn falsely_old(
+        &mut self,
+        old: &[Listed],
+        not_before: Option<Timestamp>,
+    ) -> Result<BTreeSet<u32>, Fault> {
+        let uids: Vec<u32> = old.iter().map(|mail| mail.uid).collect();
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
+            return Ok(BTreeSet::new());
+        };
+        if self.backlog.is_suspect(*last) {
+            return Ok(BTreeSet::new());
+        }
+
+        self.backlog.begin(*first, (*last).max(first + 1));
+        let dates = match self.session.dates(&uids).await {
+            Ok(dates) => dates,
+            Err(Fault::Answer { .. }) => BTreeMap::new(),
+            Err(fault) => return Err(fault),
+        };
+        self.backlog.end();
+
+        let now = self.imap.clock.now();
+        let is_written_since = |mail: &&Listed| {
+            let limit = self.limit_of(mail.uid, not_before);
+            let header = dates.get(&mail.uid);
+            limit.zip(header).is_some_and(|(limit, header)| {
+                arrival::is_written_since(header, mail.arrived, limit, now)
+            })
+        };
+        Ok(old
+            .iter()
+            .filter(is_written_since)
+            .map(|mail| mail.uid)
+            .collect())
+    }
+}
