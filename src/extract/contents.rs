@@ -114,17 +114,18 @@ impl Contents {
 
         let mut is_cut = cut(&mut contents.text, LONGEST_TEXT);
         contents.pairs = Pairs::of(&contents.text);
+        let says_the_same = says_what(&contents.text, &pages.text);
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
-        } else if !contents.html.is_empty() && !says_what(&contents.text, &pages.text) {
+        } else if !contents.html.is_empty() && !says_the_same {
             shown += contents.text.get(before..).unwrap_or_default();
             contents.text = shown;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
         }
         contents.cut =
             is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
-        contents.pairs.join(pages.pairs, contents.is_alternative);
+        contents.pairs.join(pages.pairs, says_the_same);
         contents.links = pages.links;
         contents.is_hidden = parts.hidden.is_some() && contents.text.trim().is_empty();
         if contents.is_hidden {
