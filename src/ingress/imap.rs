@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     doubt::Doubt,
     fault::Fault,
+    idling::Idling,
     patience::{Patience, Pauses},
     scan::{Scan, Scanned},
     server::Server,
@@ -42,6 +43,7 @@ mod doubt;
 mod fault;
 mod fetched;
 mod framing;
+mod idling;
 mod notation;
 pub mod oauth;
 mod passed;
@@ -129,6 +131,8 @@ impl Imap {
         let (mut session, mut folder) = opened?;
         let login = began.elapsed();
 
+        let mut made = Instant::now();
+
         loop {
             let began = Instant::now();
             let Scanned::New(new) = self
@@ -143,7 +147,10 @@ impl Imap {
             progress.patience.took(login, began.elapsed());
             let leaves = matches!(self.settings.after, After::Keep | After::Seen);
             let now = Instant::now();
-            progress.doubt.looked(session.exists, new, leaves, now);
+            let lost = progress.doubt.looked(session.exists, new, leaves, now);
+            if lost > 0 {
+                telemetry::mail_never_shown(&self.settings.name, lost);
+            }
             if progress.woken == Woken::Mail && new == 0 {
                 // Announced, but not there: this may be another folder by now.
                 if stop
@@ -163,11 +170,25 @@ impl Imap {
                     session.log_out().await;
                     return Ok(());
                 }
+                Woken::Mail | Woken::Time if self.is_worn(made, &progress.doubt) => {
+                    session.log_out().await;
+                    let opened = stop.run_until_cancelled(self.open(timeouts)).await;
+                    let Some(opened) = opened else {
+                        return Ok(());
+                    };
+                    (session, folder) = opened?;
+                    made = Instant::now();
+                }
                 Woken::Mail => {}
                 // A folder may be replaced under an open connection by a restore or a failover.
                 Woken::Time => folder = self.select(&mut session).await?,
             }
         }
+    }
+
+    /// Whether a connection that was made then may show less than another one would.
+    fn is_worn(&self, made: Instant, doubt: &Doubt) -> bool {
+        made.elapsed() >= self.timeouts.session || doubt.wants_another_than(made, Instant::now())
     }
 
     /// Reads the new mails, in turn with those that were not returned before, then what else is
@@ -236,7 +257,7 @@ impl Imap {
     async fn wait(
         &self,
         session: &mut Session,
-        progress: &Progress,
+        progress: &mut Progress,
         stop: &CancellationToken,
     ) -> Result<Woken, Fault> {
         let due = progress.backlog.next_due().map_or(Pause::MAX, |due| {
@@ -246,11 +267,13 @@ impl Imap {
         let interval = self.settings.rescan_interval.as_std().min(due.max(SOONEST));
 
         // A server that refuses it once may grant it the next time; until then it is polled.
-        if self.settings.idle
-            && session.can.idle
-            && let Some(woken) = session.idle(interval.min(self.timeouts.idle), stop).await?
-        {
-            return Ok(woken);
+        let began = Instant::now();
+        if self.settings.idle && session.can.idle && progress.idling.is_worth_it(began) {
+            let woken = session.idle(interval.min(self.timeouts.idle), stop).await;
+            progress.idling.ended(began, woken.is_err(), Instant::now());
+            if let Some(woken) = woken? {
+                return Ok(woken);
+            }
         }
 
         let pause = tokio::time::sleep(interval.min(self.timeouts.poll));
@@ -275,6 +298,7 @@ impl Ingress for Imap {
             pauses,
             patience: Patience::new(self.timeouts),
             doubt: Doubt::default(),
+            idling: Idling::default(),
             well: false,
             woken: Woken::Time,
             tokenless: 0,
@@ -324,6 +348,7 @@ struct Progress {
     pauses: Pauses,
     patience: Patience,
     doubt: Doubt,
+    idling: Idling,
     /// Whether the latest connection was useful.
     well: bool,
     /// What ended the latest wait.

@@ -31,6 +31,16 @@ pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {
     );
 }
 
+/// A folder announces more mails than it shows, whichever connection asks.
+pub fn mail_never_shown(ingress: &str, mails: u32) {
+    tracing::warn!(
+        ingress,
+        mails,
+        "the mailbox says that it holds mail which it does not show: look whether an alert is \
+         among it"
+    );
+}
+
 /// An access token expired, and with it the session: another is begun with a new one.
 pub fn session_ended_with_its_token(ingress: &str) {
     tracing::info!(

@@ -1055,6 +1055,51 @@ async fn whatever_a_server_makes_of_idle_mail_is_seen_soon_and_on_one_connection
 }
 
 #[tokio::test]
+async fn a_server_that_ends_connections_by_idle_is_polled() {
+    let mailbox = Mailbox::start().await;
+    mailbox.state().idles = Idles::Ends;
+    let timeouts = Timeouts {
+        poll: Duration::from_millis(100),
+        ..hasty()
+    };
+    let running = Running::with(&patient(&mailbox), Arc::default(), timeouts);
+    eventually("it is polled", || mailbox.asked("NOOP") > 5).await;
+    let connections = mailbox.connections();
+    for number in 1..=3 {
+        mailbox.deliver(&mail(number));
+        running.has(number).await;
+    }
+    running.end().await;
+    assert_eq!(
+        (mailbox.connections(), mailbox.asked("IDLE")),
+        (connections, 3)
+    );
+}
+
+#[tokio::test]
+async fn mail_that_only_another_connection_shows_is_read() {
+    let mailbox = Mailbox::start().await;
+    mailbox.state().is_frozen = true;
+    let timeouts = Timeouts {
+        session: Duration::from_millis(300),
+        idle: Duration::from_millis(100),
+        ..hasty()
+    };
+    let running = Running::with(&patient(&mailbox), Arc::default(), timeouts);
+    running.is_well().await;
+    for number in 1..=3 {
+        let uid = mailbox.state().uid_next;
+        mailbox.state().unindexed.insert(uid);
+        mailbox.deliver(&mail(number));
+        running.has(number).await;
+    }
+    running.is_well().await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (1..=3).map(mail).collect());
+    mailbox.assert_kept_to_the_protocol();
+}
+
+#[tokio::test]
 async fn a_mail_that_is_announced_and_indexed_late_is_looked_for() {
     for (after, others) in [
         (After::Keep, 0),

@@ -84,6 +84,8 @@ pub enum Idles {
     For(Duration),
     /// or when it has announced a mail, and takes the DONE that follows for a command.
     UntilMail,
+    /// It ends the connection.
+    Ends,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,8 @@ pub struct State {
     pub closes_at: Option<&'static str>,
     /// and one with these is never answered.
     pub hangs_at: Option<&'static str>,
+    /// A connection sees no mail that came after it was made.
+    pub is_frozen: bool,
     /// SEARCH does not find these,
     pub unindexed: BTreeSet<u32>,
     /// and of the others so many.
@@ -132,6 +136,18 @@ pub struct State {
     /// What a client must not do.
     pub violations: Vec<String>,
     connections: usize,
+}
+
+impl State {
+    /// How many mails it announces.
+    fn exists(&self) -> usize {
+        let hidden = if self.is_frozen {
+            self.unindexed.len()
+        } else {
+            0
+        };
+        self.mails.len().saturating_sub(hidden)
+    }
 }
 
 pub struct Mailbox {
@@ -166,6 +182,7 @@ impl Mailbox {
             stale_since: 0,
             closes_at: None,
             hangs_at: None,
+            is_frozen: false,
             unindexed: BTreeSet::new(),
             finds: Finds::All,
             idles: Idles::Well,
@@ -264,7 +281,12 @@ struct Connection {
 
 impl Connection {
     fn new(state: Arc<Mutex<State>>) -> Self {
-        state.lock().unwrap().connections += 1;
+        let mut locked = state.lock().unwrap();
+        locked.connections += 1;
+        if locked.is_frozen {
+            locked.unindexed.clear();
+        }
+        drop(locked);
         Self {
             state,
             tags: BTreeSet::new(),
@@ -308,14 +330,17 @@ impl Connection {
             if command == "IDLE" {
                 self.lock().commands.push(command.to_owned());
                 let began = Instant::now();
-                let known = self.lock().mails.len();
+                if matches!(idles, Idles::Ends) {
+                    return;
+                }
+                let known = self.lock().exists();
                 if writer.write_all(b"+ idling\r\n").await.is_err() {
                     return;
                 }
                 loop {
-                    let changed = self.lock().mails.len() != known;
+                    let changed = self.lock().exists() != known;
                     if changed {
-                        let exists = format!("* {} EXISTS\r\n", self.lock().mails.len());
+                        let exists = format!("* {} EXISTS\r\n", self.lock().exists());
                         if writer.write_all(exists.as_bytes()).await.is_err() {
                             return;
                         }
@@ -406,7 +431,7 @@ impl Connection {
         let mut done = format!("{tag} OK done\r\n");
         match verb {
             "CAPABILITY" => say(&format!("* CAPABILITY {}\r\n", state.capabilities)),
-            "NOOP" => say(&format!("* {} EXISTS\r\n", state.mails.len())),
+            "NOOP" => say(&format!("* {} EXISTS\r\n", state.exists())),
             "LOGOUT" => {
                 say("* BYE see you\r\n");
                 answer.extend_from_slice(done.as_bytes());
@@ -445,7 +470,7 @@ impl Connection {
                     say(&format!(
                         "* FLAGS (\\Seen $Label(1) :-))\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {}] \
                          ok\r\n* OK [UIDNEXT {next}]\u{fc}\r\n",
-                        state.mails.len(),
+                        state.exists(),
                         state
                             .told_uid_validity
                             .map_or_else(|| state.uid_validity.to_string(), str::to_owned)

@@ -1,5 +1,6 @@
 //! Mail that a folder announces (EXISTS) and does not show yet (SEARCH), because its index lags
-//! behind: it is looked for with growing pauses, for a while. Pure.
+//! behind: it is looked for with growing pauses, for a while, and over another connection, since
+//! some servers show one connection only what was there when it was made. Pure.
 
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use tokio::time::Instant;
 /// The first pause between two looks; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long mail is looked for over the connection that announced it.
+const LONGEST_OVER_ONE: Duration = Duration::from_secs(15);
 /// How long mail is looked for; after that, at every rescan.
 const LONGEST: Duration = Duration::from_mins(5);
 
@@ -21,23 +24,38 @@ pub(super) struct Doubt {
 
 impl Doubt {
     /// A scan of a folder that announces `exists` mails found so many new ones, and leaves them
-    /// there, or not.
-    pub(super) fn looked(&mut self, exists: Option<u32>, new: usize, leaves: bool, now: Instant) {
+    /// there, or not. Returns how many did not show in all the time that they were looked for.
+    pub(super) fn looked(
+        &mut self,
+        exists: Option<u32>,
+        new: usize,
+        leaves: bool,
+        now: Instant,
+    ) -> u32 {
         let new = u32::try_from(new).unwrap_or(u32::MAX);
         let Some(left) = exists.map(|exists| exists.saturating_sub(new)) else {
-            return;
+            return 0;
         };
 
         let (since, pause) = match self.hidden {
             Some((since, pause)) => (since, (2 * pause).min(LONGEST_PAUSE)),
             None => (now, FIRST_PAUSE),
         };
-        let is_hidden = self.known.is_some_and(|known| left > known) && now - since < LONGEST;
+        let hidden = self.known.map_or(0, |known| left.saturating_sub(known));
+        let is_hidden = hidden > 0 && now - since < LONGEST;
         self.hidden = is_hidden.then_some((since, pause));
 
         let before = if is_hidden { self.known } else { Some(left) };
         let stay = if leaves { new } else { 0 };
         self.known = before.map(|before| before.saturating_add(stay));
+
+        if is_hidden { 0 } else { hidden }
+    }
+
+    /// Whether a connection that was made then has been asked for long enough.
+    pub(super) fn wants_another_than(&self, made: Instant, now: Instant) -> bool {
+        self.hidden
+            .is_some_and(|(since, _)| made <= since && now - since >= LONGEST_OVER_ONE)
     }
 
     /// The longest pause before the next look.
@@ -54,15 +72,22 @@ mod tests {
     fn looks(known: u32, then: &[(u32, usize)], leaves: bool) -> Vec<u64> {
         let began = Instant::now();
         let (mut doubt, mut now) = (Doubt::default(), began);
-        doubt.looked(Some(known), 0, leaves, now);
+        assert_eq!(doubt.looked(Some(known), 0, leaves, now), 0);
         let (mut looks, mut rest) = (Vec::new(), then.iter());
         let mut last = (known, 0);
         loop {
             last = rest.next().copied().unwrap_or((last.0, 0));
-            doubt.looked(Some(last.0), last.1, leaves, now);
+            let lost = doubt.looked(Some(last.0), last.1, leaves, now);
             let Some(pause) = doubt.pause() else {
+                assert_eq!(lost > 0, looks.last().is_some_and(|look| *look >= 300));
                 return looks;
             };
+            let asked = now - began;
+            assert_eq!(
+                doubt.wants_another_than(began, now),
+                asked >= LONGEST_OVER_ONE
+            );
+            assert!(!doubt.wants_another_than(now, now) || asked.is_zero());
             now += pause;
             looks.push((now - began).as_secs());
         }

@@ -21,6 +21,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two scans if the server has no IDLE.
     pub poll: Duration,
+    /// For one connection: to some servers a connection shows only what was there when it was made.
+    pub session: Duration,
     pub logout: Duration,
     /// The first and the longest pause before connecting again: a minute at most, because a page
     /// waits for it.
@@ -38,6 +40,7 @@ impl Default for Timeouts {
             stall: secs(15),
             idle: secs(9 * 60),
             poll: secs(60),
+            session: secs(10 * 60),
             logout: secs(2),
             retry: (secs(1), secs(60)),
             retry_login: (secs(30), secs(300)),
