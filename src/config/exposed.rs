@@ -194,9 +194,11 @@ mod tests {
             "admin: { token: changeme }\n\
              ingress: { imap: [{ name: a, password: <password> }] }\n\
              receivers:\n\
-             - { name: a, slack_configs: [{ api_url: 'https://hooks.slack.com/services/XXX/YYY/ZZZ' }] }\n\
+             - name: a\n\
+             \x20 slack_configs: [{ api_url: 'https://hooks.slack.com/services/XXX/YYY/ZZZ' }]\n\
              - { name: b, opsgenie_configs: [{ api_key: '${API_KEY}' }] }\n\
-             - { name: c, pagerduty_configs: [{ routing_key: R0UT1NGKEY, details: { token: changeme } }] }\n\
+             - name: c\n\
+             \x20 pagerduty_configs: [{ routing_key: R0UT1NGKEY, details: { token: changeme } }]\n\
              profiles: [{ name: p, fields: { token: changeme } }]\n",
         );
         let tree = tree.unwrap_or_else(|_| panic!("it is YAML"));

@@ -76,8 +76,9 @@ const FEWEST: usize = 4;
 
 /// Whether a text is certainly no secret: what is left to be filled in (`<api key>`, `{…}`,
 /// `${TOKEN}`), what is crossed out (`xxxx-xxxx`), or a wish (`changeme`, `your-api-key`), also
-/// behind a prefix that its vendor's keys have (`xoxb-your-token`), or in an address as its password
-/// or in its path (`/XXX/YYY/ZZZ`). A secret of letters and digits as they come is none of these.
+/// behind a prefix that its vendor's keys have (`xoxb-your-token`), or in an address as its
+/// password or in its path (`/XXX/YYY/ZZZ`). A secret of letters and digits as they come is none of
+/// these.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     if let Some((_, rest)) = text.split_once("://") {

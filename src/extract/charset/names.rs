@@ -10,8 +10,8 @@ const HIDING: [&str; 17] = [
 ];
 
 /// Names that say nothing of the bytes: of ASCII, of none, of one that the sending program did not
-/// know (`unknown-8bit`: RFC 1428), of a transfer encoding, and of a set that nobody writes and that
-/// programs name where Latin-1 is meant.
+/// know (`unknown-8bit`: RFC 1428), of a transfer encoding, and of a set that nobody writes and
+/// that programs name where Latin-1 is meant.
 const NAMING_NONE: [&str; 14] = [
     "usascii",
     "ascii",

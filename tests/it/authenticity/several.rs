@@ -90,7 +90,7 @@ async fn what_a_sender_wrote_beneath_the_hosts_own_never_counts() {
         quote(&signed)
     ));
     // That is what it takes where the host writes no field at all, which the guide warns of.
-    let only = delivered(std::slice::from_ref(&claim), 0, &signed);
+    let only = delivered(std::slice::from_ref(&claim), 0, &forged);
     let only = judge.judge(&message("gmail", &only)).await;
     assert_eq!(only.verdict, Verdict::Pass);
 
