@@ -274,7 +274,7 @@ impl Pipeline {
 
 /// What is decided of a mail.
 fn taken(reading: Reading, mail: &StoredMail) -> Reading {
-    if mail.released.is_some() || !quota::is_unproven(&mail.authenticity) {
+    if mail.released.is_some() || !mail.authenticity.is_unproven() {
         return reading;
     }
     reading.of_anybody(&mail.message)

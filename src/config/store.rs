@@ -25,9 +25,10 @@ pub struct Store {
     /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one
     /// with pending or dead pages. 0s: kept for ever.
     pub mail_retention: Duration,
-    /// Mail that is not an alert: kept whole for a while, so that a new profile can be tried on it.
+    /// Mail that is not an alert: kept whole for a while, so that a new profile can be tried on it;
+    /// and proven mail that says nothing new.
     pub ignored_mail: IgnoredMail,
-    /// Mail without proof of its sender.
+    /// Mail without proof of its sender, and proven mail in the quarantine.
     pub quarantine: Quarantine,
 }
 
@@ -35,10 +36,11 @@ pub struct Store {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IgnoredMail {
-    /// Older mail is cut to its header and hash.
+    /// Older mail that is not an alert is cut to its header and hash.
     pub keep: Duration,
-    /// The most bytes that are kept whole; beyond that, the oldest mails are cut to their header
-    /// and hash.
+    /// The most bytes of mail that is not an alert that are kept whole, and as many of proven mail
+    /// that is `duplicate`, `stale` or `expired`; beyond that, the oldest mails of the kind are cut
+    /// to their header and hash.
     pub max_size: ByteSize,
 }
 
@@ -55,8 +57,9 @@ impl Default for IgnoredMail {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quarantine {
-    /// The most bytes of unproven mail that are kept whole, quarantined or not; beyond that, the
-    /// oldest mails are cut to their header and hash. Proven mail is never cut.
+    /// The most bytes of unproven mail that are kept whole, quarantined or not, and as many of
+    /// proven mail in the quarantine; beyond that, the oldest mails of the kind are cut to their
+    /// header and hash. Proven mail that was told is never cut.
     pub max_size: ByteSize,
 }
 

@@ -1,21 +1,16 @@
-//! Sending mail. This is the only user of lettre.
+//! Pages by mail: how one is written, and what becomes of it.
 //!
 //! A mail is sent over one connection, which is closed afterwards: pages are few, and a server that
 //! closes an idle connection would cost one. Recipients that the server refuses are told apart from
 //! those that it accepts.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
 use lettre::{
     Address, Message,
     message::{
         Mailboxes,
         header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
-    },
-    transport::smtp::{
-        client::{Certificate, Identity, TlsParameters, TlsParametersBuilder},
-        commands::{Mail as MailFrom, Rcpt},
-        extension::{ClientId, MailBodyParameter, MailParameter},
     },
 };
 use serde_json::json;
@@ -24,43 +19,20 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::failure::Failure;
 use crate::{
     delivery::FailureReason,
+    mailer::{Encryption, Files, Letter, Server, Trouble},
     receiver::{
         Mail, Reply, Request,
-        smarthost::{Encryption, Smarthost},
+        smarthost::{self, Smarthost},
         transport::Tls,
     },
     settings::Problem,
 };
 
-mod session;
-
-use session::{Answer, Session, Trouble};
-
 /// How an integration's mails are sent.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Way {
-    host: String,
-    port: u16,
-    encryption: Encryption,
-    parameters: Option<TlsParameters>,
+    server: Server,
     timeout: Duration,
-}
-
-impl std::fmt::Debug for Way {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Way")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("encryption", &self.encryption)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A mail, ready to be sent.
-struct Letter {
-    from: Address,
-    to: Vec<Address>,
-    bytes: Vec<u8>,
 }
 
 impl Way {
@@ -71,17 +43,24 @@ impl Way {
         timeout: Duration,
         key: &str,
     ) -> Result<Self, Problem> {
-        let parameters = match smarthost.encryption {
-            Encryption::None => None,
-            Encryption::Implicit | Encryption::Starttls => {
-                Some(parameters(&smarthost.host, tls, key)?)
-            }
+        let key = format!("{key}.tls");
+        let files = Files {
+            key: &key,
+            ca_file: tls.ca_file.as_deref(),
+            identity: tls.cert_file.as_deref().zip(tls.key_file.as_deref()),
+        };
+        let host = &smarthost.host;
+        let encryption = match smarthost.encryption {
+            smarthost::Encryption::None => Encryption::None,
+            smarthost::Encryption::Implicit => Encryption::Implicit(files.parameters(host)?),
+            smarthost::Encryption::Starttls => Encryption::Starttls(files.parameters(host)?),
         };
         Ok(Self {
-            host: smarthost.host.clone(),
-            port: smarthost.port,
-            encryption: smarthost.encryption,
-            parameters,
+            server: Server {
+                host: host.clone(),
+                port: smarthost.port,
+                encryption,
+            },
             timeout,
         })
     }
@@ -106,14 +85,18 @@ impl Way {
             reason: FailureReason::Timeout,
             detail: detail.to_owned(),
         };
-        let handed = timeout(self.timeout, self.hand_over(login, &letter)).await;
-        let (mut session, refused) = match handed {
+        let handed = async {
+            let mut session = self.server.open(login, self.timeout).await?;
+            let refused = session.hand_over(&letter).await?;
+            Ok((session, refused))
+        };
+        let (mut session, refused) = match timeout(self.timeout, handed).await {
             Err(_) => return Err(late("no reply in time")),
             Ok(Ok(handed)) => handed,
             Ok(Err(trouble)) => return answered(&trouble),
         };
 
-        let answer = timeout_at(until, session.answer()).await.map_err(|_| {
+        let answer = timeout_at(until, session.taken()).await.map_err(|_| {
             late(
                 "the server has the mail, and did not reply in time: it may arrive twice. A longer \
                  `timeout` gives it the time",
@@ -123,8 +106,7 @@ impl Way {
         session.quit().await;
 
         let answer = match answer {
-            Ok(answer) if answer.code < 400 => answer,
-            Ok(answer) => return answered(&Trouble::Refused(answer)),
+            Ok(answer) => answer,
             Err(trouble) => return answered(&trouble),
         };
         let said = answer.said.replace('\n', " ");
@@ -135,85 +117,6 @@ impl Way {
                 .into_bytes(),
             ..Reply::default()
         })
-    }
-
-    /// All up to the mail's last byte; and who is refused.
-    async fn hand_over(
-        &self,
-        login: Option<(&str, &str)>,
-        letter: &Letter,
-    ) -> Result<(Session, Vec<String>), Trouble> {
-        let implicit = self
-            .parameters
-            .clone()
-            .filter(|_| self.encryption == Encryption::Implicit);
-        let server = (self.host.as_str(), self.port);
-        let name = own_name();
-        let mut session = Session::connect(server, self.timeout, implicit, &name).await?;
-
-        if let (Encryption::Starttls, Some(parameters)) = (self.encryption, &self.parameters) {
-            session.encrypt(parameters.clone(), &name).await?;
-        }
-
-        if let Some((user, password)) = login {
-            session.log_in(user, password).await?;
-        }
-
-        let refused = transfer(&mut session, letter).await?;
-        Ok((session, refused))
-    }
-}
-
-/// MAIL, RCPT for each recipient, and DATA if any is accepted; who is not.
-async fn transfer(session: &mut Session, letter: &Letter) -> Result<Vec<String>, Trouble> {
-    let options = [
-        (
-            "8BITMIME",
-            !letter.bytes.is_ascii(),
-            MailParameter::Body(MailBodyParameter::EightBitMime),
-        ),
-        ("SMTPUTF8", !letter.is_ascii(), MailParameter::SmtpUtfEight),
-    ]
-    .into_iter()
-    .filter(|(extension, needed, _)| *needed && session.offers(extension))
-    .map(|(_, _, option)| option)
-    .collect();
-
-    let from = MailFrom::new(Some(letter.from.clone()), options);
-    session.command(&from.to_string()).await?;
-
-    let mut refused = Vec::new();
-    let mut first: Option<Answer> = None;
-    for to in &letter.to {
-        let rcpt = Rcpt::new(to.clone(), vec![]).to_string();
-        match session.command(&rcpt).await {
-            Ok(_) => {}
-            Err(Trouble::Refused(answer)) => {
-                refused.push(to.to_string());
-                // A temporary refusal counts for more than a permanent one.
-                if first.is_none() || answer.code < 500 {
-                    first = Some(answer);
-                }
-            }
-            Err(trouble) => return Err(trouble),
-        }
-    }
-
-    if let Some(answer) = first.filter(|_| refused.len() == letter.to.len()) {
-        return Err(Trouble::Refused(answer));
-    }
-
-    session.command("DATA\r\n").await?;
-    session.hand_over(&letter.bytes).await?;
-    Ok(refused)
-}
-
-impl Letter {
-    fn is_ascii(&self) -> bool {
-        self.to
-            .iter()
-            .chain([&self.from])
-            .all(|address| address.to_string().is_ascii())
     }
 }
 
@@ -264,99 +167,15 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
 
 /// The reply of a server that refuses, or why there was none.
 fn answered(trouble: &Trouble) -> Result<Reply, Failure> {
-    let (reason, what) = match trouble {
-        Trouble::Refused(answer) => {
-            return Ok(Reply {
-                status: answer.code,
-                body: answer.said.replace('\n', " ").into_bytes(),
-                ..Reply::default()
-            });
-        }
-        Trouble::Unable(_) => (
-            FailureReason::Rejected,
-            "the server does not offer what is asked of it",
-        ),
-        Trouble::Nonsense(_) => (FailureReason::Network, "the server's reply makes no sense"),
-        Trouble::Lettre(error) if error.is_timeout() => {
-            (FailureReason::Timeout, "no reply in time")
-        }
-        Trouble::Lettre(error) if error.is_tls() || deepest(error).is::<rustls::Error>() => (
-            FailureReason::Tls,
-            "its TLS certificate or handshake is refused",
-        ),
-        Trouble::Broken(error) if deepest(error).is::<rustls::Error>() => (
-            FailureReason::Tls,
-            "its TLS certificate or handshake is refused",
-        ),
-        Trouble::Lettre(_) | Trouble::Broken(_) => {
-            (FailureReason::Network, "no connection, or it broke")
-        }
-    };
-    Err(Failure {
-        reason,
-        detail: format!("{what}: {}", deepest(trouble)),
-    })
-}
-
-fn deepest<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> &'a (dyn std::error::Error + 'static) {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
+    if let Trouble::Refused(answer) = trouble {
+        return Ok(Reply {
+            status: answer.code,
+            body: answer.said.replace('\n', " ").into_bytes(),
+            ..Reply::default()
+        });
     }
-    deepest
-}
-
-/// The machine's name for the greeting.
-fn own_name() -> ClientId {
-    let name = rustix::system::uname();
-    let name = name.nodename().to_string_lossy();
-    let is_name = crate::settings::host::is_host(&name) && name.contains('.');
-    if is_name {
-        ClientId::Domain(name.into_owned())
-    } else {
-        ClientId::default()
-    }
-}
-
-/// With the certificates of `tls`, besides the system's.
-fn parameters(host: &str, tls: &Tls, key: &str) -> Result<TlsParameters, Problem> {
-    let wrong = |name: &str, what: String| {
-        Problem::new(
-            format!("{key}.tls.{name}"),
-            what,
-            "name a PEM file, readable by the user alertbridge runs as",
-        )
-    };
-    let read = |name: &str, path: &Path| {
-        fs::read(path)
-            .map_err(|error| wrong(name, format!("{} cannot be read: {error}", path.display())))
-    };
-
-    let mut builder: TlsParametersBuilder = TlsParameters::builder(host.to_owned());
-    if let Some(path) = &tls.ca_file {
-        let unusable = |_| {
-            wrong(
-                "ca_file",
-                format!("{} holds no certificate", path.display()),
-            )
-        };
-        let authority = Certificate::from_pem(&read("ca_file", path)?).map_err(unusable)?;
-        builder = builder.add_root_certificate(authority);
-    }
-    if let (Some(certificate), Some(own_key)) = (&tls.cert_file, &tls.key_file) {
-        let pem = (read("cert_file", certificate)?, read("key_file", own_key)?);
-        let identity = Identity::from_pem(&pem.0, &pem.1).map_err(|_| {
-            let what = format!("{} holds no key of the certificate", own_key.display());
-            wrong("key_file", what)
-        })?;
-        builder = builder.identify_with(identity);
-    }
-
-    builder
-        .build_rustls()
-        .map_err(|error| wrong("ca_file", format!("the client cannot be made: {error}")))
+    let (reason, detail) = trouble.fault();
+    Err(Failure { reason, detail })
 }
 
 #[cfg(test)]

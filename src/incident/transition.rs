@@ -44,7 +44,8 @@ pub struct State {
     pub newest: Option<Timestamp>,
     /// Whether a verified mail led here. Unverified mail never changes a verified state.
     pub verified: bool,
-    /// Whether the trigger was kept from everybody because it was expired or silenced.
+    /// Whether the trigger was kept from everybody because it was expired or silenced; an incident
+    /// of which somebody was told is not.
     pub untold: bool,
     /// The number of the opening: a resolve goes to those notified of the *current* one.
     pub episode: i64,

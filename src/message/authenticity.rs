@@ -88,6 +88,11 @@ impl Evidence {
 }
 
 impl Authenticity {
+    /// Whether anybody may have sent the mail, though the check is on.
+    pub fn is_unproven(&self) -> bool {
+        !matches!(self.verdict, Verdict::Pass | Verdict::Off)
+    }
+
     /// A verdict without evidence, and its reason.
     pub fn unproven(verdict: Verdict, detail: impl Into<String>) -> Self {
         Self {

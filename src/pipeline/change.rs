@@ -2,19 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::{reason::and, rules::Rules, tell::silenced, treatment::SEVERITY};
+use super::{
+    reason::and,
+    rules::Rules,
+    tell::{is_bound, silenced},
+    treatment::SEVERITY,
+};
 use crate::{
     delivery::{Action, NewDelivery, Notification, Target},
     incident::State,
     message::Outcome,
-    store::{Decision, Memory, Silencing},
+    store::{Decision, Memory, Silenced, Silencing},
 };
 
 impl Rules {
     /// A change updates the alert of every notified receiver that supports it, and is a new page
     /// for the others if the severity rose. A rise also goes, by the present routes, to receivers
-    /// that were not notified yet. It replaces what a mute holds, which stays owed to its receiver
-    /// wherever the routes lead now.
+    /// that were not notified yet, as does one that ends what a silence kept from them. It replaces
+    /// what a mute holds, which stays owed to its receiver wherever the routes lead now.
     pub(super) fn tell_of_change(
         &self,
         state: State,
@@ -22,26 +27,24 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        let before = memory.known.state.as_ref();
+        let owes_page = memory.silenced.as_ref().is_some_and(Silenced::is_page);
         if let Some((reason, held)) = silenced(&page, memory) {
+            let before = memory.known.state.as_ref();
+            let held = if owes_page { held } else { held.into_change() };
             return Decision {
                 state: Some(State {
                     untold: before.is_some_and(|state| state.untold),
                     ..state
                 }),
                 applied: true,
-                silencing: held,
+                silencing: Silencing::Held(Box::new(held)),
                 ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
             };
         }
 
         let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
         if memory.told.is_empty() {
-            let decision = self.tell(Outcome::Changed, state, page.clone(), memory, now);
-            return Decision {
-                supersedes: true,
-                ..self.still_owing(decision, &page, memory, now)
-            };
+            return self.tell(Outcome::Changed, state, page, memory, now);
         }
 
         let difference = self
@@ -57,7 +60,7 @@ impl Rules {
         let rose = update.rose();
 
         // An unproven change notifies people, and changes nothing that is proven.
-        let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
+        let bound = is_bound(&page, memory);
 
         if bound && !rose {
             let reason = "it is not proven, and the incident is already open";
@@ -68,11 +71,12 @@ impl Rules {
         }
 
         let mut deliveries = self.to_those_told(&update, bound, memory, now);
-        let anew = self.tell(Outcome::Changed, state, page.clone(), memory, now);
+        let anew = self.tell_by_routes(Outcome::Changed, state, page.clone(), memory, now);
         let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
         let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
         let others = anew.deliveries.into_iter().filter(|delivery| {
-            not_yet(&delivery.target) && (rose || !bound && held(&delivery.target))
+            let is_owed = owes_page || held(&delivery.target);
+            not_yet(&delivery.target) && (rose || !bound && is_owed)
         });
 
         deliveries.extend(others);
@@ -99,13 +103,14 @@ impl Rules {
             return decision;
         }
 
-        self.still_owing(decision, &page, memory, now)
+        self.still_owing(Outcome::Changed, decision, &page, memory, now)
     }
 
     /// The decision with the page for everybody whose earlier one is held, and whom nothing else
     /// tells: at the end of the mute, of the incident as it is now.
-    fn still_owing(
+    pub(super) fn still_owing(
         &self,
+        outcome: Outcome,
         mut decision: Decision,
         page: &Notification,
         memory: &Memory,
@@ -134,7 +139,7 @@ impl Rules {
                 alias: held.alias.clone(),
                 ..owed
             });
-            decision.outcome = Outcome::Changed;
+            decision.outcome = outcome;
             decision.state = decision.state.map(|state| State {
                 untold: false,
                 ..state
@@ -185,9 +190,10 @@ impl Rules {
         deliveries
     }
 
-    /// An incident that is again as announced has no change to announce when its silence ends.
+    /// An incident that is again as announced has no change to announce when its silence ends. A
+    /// page that the silence holds is owed all the same.
     pub(super) fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
-        let told = !memory.told.is_empty() || !memory.held.is_empty();
+        let owes_page = memory.silenced.as_ref().is_some_and(Silenced::is_page);
         let newest = memory
             .known
             .state
@@ -196,7 +202,8 @@ impl Rules {
 
         match newest {
             Some(state)
-                if told
+                if memory.is_told()
+                    && !owes_page
                     && page.action == Action::Trigger
                     && page.time >= state.newest
                     && !self

@@ -24,7 +24,7 @@ impl Rules {
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
             // The opening before was never announced: to people this is the first.
-            Transition::Reopened(state) if memory.told.is_empty() && memory.held.is_empty() => {
+            Transition::Reopened(state) if !memory.is_told() => {
                 self.tell(Outcome::Opened, state, page, memory, now)
             }
             Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, memory, now),
@@ -75,11 +75,10 @@ impl Rules {
     pub fn unsilence(&self, memory: &Memory, now: Timestamp) -> Decision {
         let as_it_is =
             |labels| Decision::nothing(Outcome::Duplicate, "no silence holds it", labels);
-        let (Some(state), Some(Silenced { until, page, .. })) =
-            (&memory.known.state, &memory.silenced)
-        else {
+        let (Some(state), Some(ended)) = (&memory.known.state, &memory.silenced) else {
             return as_it_is(Labels::new());
         };
+        let Silenced { until, page, .. } = ended;
 
         if *until > now {
             return as_it_is(page.labels.clone());
@@ -87,7 +86,7 @@ impl Rules {
 
         if let Some((reason, held)) = silenced(page, memory) {
             return Decision {
-                silencing: held,
+                silencing: Silencing::Held(Box::new(held)),
                 ..Decision::nothing(Outcome::Silenced, &reason, page.labels.clone())
             };
         }
@@ -97,13 +96,20 @@ impl Rules {
                 untold: false,
                 ..state.clone()
             },
-            page.clone(),
+            Notification {
+                action: Action::Trigger,
+                ..page.clone()
+            },
         );
 
-        let told = !memory.told.is_empty() || !memory.held.is_empty();
         let decision = match state.phase {
             Phase::Resolved => Decision::nothing(Outcome::Duplicate, "it is over", page.labels),
-            Phase::Firing if !told => self.tell(Outcome::Opened, state, page, memory, now),
+            Phase::Firing if !memory.is_told() => {
+                self.tell(Outcome::Opened, state, page, memory, now)
+            }
+            Phase::Firing if ended.is_page() => {
+                self.tell(Outcome::Updated, state, page, memory, now)
+            }
             Phase::Firing
                 if self
                     .treatment_of(&page.labels)

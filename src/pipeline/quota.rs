@@ -1,5 +1,5 @@
-//! What strangers send outruns no quota: the store is counted now and then, and between two counts
-//! what was kept is counted here.
+//! What is kept for a while only outruns no quota: the store is counted now and then, and between
+//! two counts what was kept is counted here.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering::Relaxed},
@@ -13,8 +13,8 @@ use tokio::{
 
 use super::Pipeline;
 use crate::{
-    message::{Authenticity, Message, Outcome, Verdict},
-    store::{Decision, Spare, StoredMail},
+    message::{Authenticity, Message, Verdict},
+    store::{Decision, Spare, StoredMail, most_notable},
     telemetry,
 };
 
@@ -31,6 +31,8 @@ const LEAST_SLACK: u64 = 4 << 20;
 pub struct Quota {
     ignored: AtomicI64,
     unproven: AtomicI64,
+    repeated: AtomicI64,
+    quarantined: AtomicI64,
     counted: Notify,
     wanted: Notify,
 }
@@ -41,6 +43,8 @@ impl Default for Quota {
         Self {
             ignored: AtomicI64::new(i64::MAX),
             unproven: AtomicI64::new(i64::MAX),
+            repeated: AtomicI64::new(i64::MAX),
+            quarantined: AtomicI64::new(i64::MAX),
             counted: Notify::new(),
             wanted: Notify::new(),
         }
@@ -61,7 +65,7 @@ impl Quota {
         self.counted.notify_waiters();
     }
 
-    /// Until somebody waits for room.
+    /// Until there is too much of a kind.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
@@ -70,6 +74,8 @@ impl Quota {
         match spare {
             Spare::Ignored => &self.ignored,
             Spare::Unproven => &self.unproven,
+            Spare::Repeated => &self.repeated,
+            Spare::Quarantined => &self.quarantined,
         }
     }
 
@@ -77,23 +83,22 @@ impl Quota {
         self.left(spare).load(Relaxed) < 0
     }
 
-    /// A mail was decided, and is kept as what it is now known to be.
+    /// A mail was decided, and is kept as what it is now known to be. Proven mail never waits for
+    /// room, so the room is made at once.
     pub(super) fn keep(&self, mail: &StoredMail, decisions: &[Decision]) {
         if mail.message.cut_from.is_some() {
             return;
         }
 
-        let mut outcomes = decisions.iter().map(|decision| decision.outcome);
-        let spare = if outcomes.all(|outcome| outcome == Outcome::Ignored) {
-            Spare::Ignored
-        } else if is_unproven(&mail.authenticity) {
-            Spare::Unproven
-        } else {
+        let Some(spare) = Spare::of(most_notable(decisions), &mail.authenticity) else {
             return;
         };
 
         let bytes = i64::try_from(mail.message.raw.len()).unwrap_or(i64::MAX);
         self.left(spare).fetch_sub(bytes, Relaxed);
+        if self.is_used_up(spare) {
+            self.wanted.notify_one();
+        }
     }
 
     /// Waits until there is room for mail that is not proven, and not for long.
@@ -138,7 +143,7 @@ impl Pipeline {
             if rules.is_another_senders(&mail.raw) {
                 return (if no_room { cut(mail) } else { mail }, authenticity);
             }
-            waits |= late && !of_mailbox && is_unproven(&authenticity);
+            waits |= late && !of_mailbox && authenticity.is_unproven();
             (mail, authenticity)
         });
         let kept = kept.collect();
@@ -155,15 +160,10 @@ fn cut(mail: Message) -> Message {
     mail.to_be_cut()
 }
 
-/// Whether anybody may have sent it, though the check is on.
-pub(super) fn is_unproven(authenticity: &Authenticity) -> bool {
-    !matches!(authenticity.verdict, Verdict::Pass | Verdict::Off)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Labels;
+    use crate::{label::Labels, message::Outcome};
 
     fn mail(verdict: Verdict, bytes: usize) -> StoredMail {
         StoredMail {

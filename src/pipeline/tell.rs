@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Rules {
-    /// A trigger goes where the routes lead now, unless a silence covers it.
+    /// A trigger goes where the routes lead now, unless a silence covers it. What is held of an
+    /// earlier page outlives the silence; whoever is told, or will be, has this page in its place.
     pub(super) fn tell(
         &self,
         outcome: Outcome,
@@ -26,16 +27,34 @@ impl Rules {
         if let Some((reason, held)) = silenced(&page, memory) {
             return Decision {
                 state: Some(State {
-                    untold: true,
+                    untold: !is_known(&state, memory),
                     ..state
                 }),
                 applied: true,
-                silencing: held,
-                supersedes: true,
+                silencing: Silencing::Held(Box::new(held)),
                 ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
             };
         }
 
+        let decision = self.tell_by_routes(outcome, state, page.clone(), memory, now);
+        if memory.held.is_empty() || is_bound(&page, memory) {
+            return decision;
+        }
+        Decision {
+            supersedes: true,
+            ..self.still_owing(outcome, decision, &page, memory, now)
+        }
+    }
+
+    /// The page for everybody whom the routes reach now.
+    pub(super) fn tell_by_routes(
+        &self,
+        outcome: Outcome,
+        state: State,
+        page: Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
         let state = State {
             told: self.treatment_of(&page.labels).values(&page.labels),
             ..state
@@ -81,7 +100,7 @@ impl Rules {
         Decision {
             reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
             state: Some(State {
-                untold: dropped,
+                untold: dropped && !is_known(&state, memory),
                 ..state
             }),
             applied: true,
@@ -142,8 +161,20 @@ impl Rules {
     }
 }
 
+/// Whether somebody was told of this opening of the incident, or is owed that.
+fn is_known(state: &State, memory: &Memory) -> bool {
+    let before = memory.known.state.as_ref();
+    before.is_some_and(|before| before.episode == state.episode) && memory.is_told()
+}
+
+/// Whether a page is not proven, and the incident is: it changes nothing that is proven.
+pub(super) fn is_bound(page: &Notification, memory: &Memory) -> bool {
+    let before = memory.known.state.as_ref();
+    page.doubt.is_some() && before.is_some_and(|state| state.verified)
+}
+
 /// By what a page is silenced, and what is held of it; none where no silence covers it.
-pub(super) fn silenced(page: &Notification, memory: &Memory) -> Option<(String, Silencing)> {
+pub(super) fn silenced(page: &Notification, memory: &Memory) -> Option<(String, Silenced)> {
     let last = last_to_cover(&memory.silences, &page.labels)?;
     let covering = memory
         .silences
@@ -157,5 +188,5 @@ pub(super) fn silenced(page: &Notification, memory: &Memory) -> Option<(String, 
         page: page.clone(),
     };
 
-    Some((reasons.join("; "), Silencing::Held(Box::new(held))))
+    Some((reasons.join("; "), held))
 }

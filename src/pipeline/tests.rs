@@ -22,6 +22,7 @@ mod model;
 mod nights;
 mod profiles;
 mod races;
+mod silenced;
 
 /// Who sleeps when is written in its stead: [`sleeping`].
 const CONFIGURATION: &str = "

@@ -1,5 +1,5 @@
-//! Keeps what strangers send from filling the disk: beyond what the configuration allows, only the
-//! headers of the oldest of it are kept.
+//! Keeps what anybody may send, once or again, from filling the disk: beyond what the configuration
+//! allows, only the headers of the oldest of it are kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ struct Usage {
     last: MailId,
 }
 
-/// Looks after both kinds until `stop`.
+/// Looks after all kinds until `stop`.
 pub(super) struct Room {
     pub(super) upkeep: Arc<dyn Upkeep>,
     /// Where mail comes in: the room is needed there.
@@ -42,20 +42,16 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) async fn run(self, stop: CancellationToken) {
-        let (mut ignored, mut unproven) = (Usage::default(), Usage::default());
+        let mut usages = Spare::ALL.map(|spare| (spare, Usage::default()));
         let mut looks = 0;
 
         while !stop.is_cancelled() {
             if looks % RECOUNT_AFTER == 0 {
-                (ignored, unproven) = (Usage::default(), Usage::default());
+                usages = Spare::ALL.map(|spare| (spare, Usage::default()));
             }
             looks += 1;
 
-            let more = async {
-                let more = self.keep(Spare::Ignored, &mut ignored).await?;
-                Ok::<_, StoreError>(self.keep(Spare::Unproven, &mut unproven).await? || more)
-            };
-            let pause = match more.await {
+            let pause = match self.keep_all(&mut usages).await {
                 Ok(true) => PAUSE,
                 Ok(false) => EVERY,
                 Err(error) => {
@@ -74,6 +70,15 @@ impl Room {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// Cuts some of what is too much of each kind; returns whether there is more.
+    async fn keep_all(&self, usages: &mut [(Spare, Usage)]) -> Result<bool, StoreError> {
+        let mut more = false;
+        for (spare, usage) in usages {
+            more |= self.keep(*spare, usage).await?;
+        }
+        Ok(more)
     }
 
     /// Cuts some of what is too much of a kind; returns whether there is more.
@@ -122,8 +127,9 @@ impl Room {
             {
                 0
             }
-            Spare::Ignored => self.settings.ignored_mail.max_size.bytes(),
-            Spare::Unproven => self.settings.quarantine.max_size.bytes(),
+            // Each kind has so much to itself: none takes the room of another.
+            Spare::Ignored | Spare::Repeated => self.settings.ignored_mail.max_size.bytes(),
+            Spare::Unproven | Spare::Quarantined => self.settings.quarantine.max_size.bytes(),
         }
     }
 

@@ -37,6 +37,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Whether somebody was told of the current episode, or a page about it is held for them.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.told.is_empty() || !self.held.is_empty()
+    }
+
     /// Whether the incident's own opening is among those that are counted: it may be longer ago.
     pub(crate) fn counts_its_own(&self, now: Timestamp) -> bool {
         let since = hour(now.saturating_sub(RECURRENCE).unwrap_or(now));

@@ -64,7 +64,7 @@ fn no_delivery(id: DeliveryId) -> StoreError {
 pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
         Some(("quarantined", Some(size), true)) => format!(
-            "mail {id} was {size} bytes, and only its header was kept, because unproven mail took \
+            "mail {id} was {size} bytes, and only its header was kept, because mail like it took \
              more than store.quarantine.max_size: send the mail again, or `alertbridge mails \
              discard {id}`"
         ),

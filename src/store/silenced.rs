@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Kind, Subject};
 use crate::{
-    delivery::Notification,
+    delivery::{Action, Notification},
     incident::{ATLASSIAN_SLI, Series},
     silence::SilenceId,
 };
@@ -28,7 +28,23 @@ pub struct Silenced {
     pub silence: SilenceId,
     /// When that silence ends.
     pub until: Timestamp,
+    /// A trigger is told to everybody whom the routes reach; a change to those who know of the
+    /// incident, if it still differs from what they were told.
     pub page: Notification,
+}
+
+impl Silenced {
+    /// Whether it is told even if the incident is as it was told before.
+    pub(crate) fn is_page(&self) -> bool {
+        self.page.action == Action::Trigger
+    }
+
+    /// The same, held as a change of what was told.
+    #[must_use]
+    pub(crate) fn into_change(mut self) -> Self {
+        self.page.action = Action::Change;
+        self
+    }
 }
 
 /// An incident with a page that a silence held, where the silence has ended.

@@ -1,10 +1,13 @@
 //! Mail that is kept whole only for a while. It notifies nobody, or anybody may have sent it, so it
 //! must not fill the disk. Its header, hash and outcome are kept as long as those of any mail.
+//!
+//! What is proven and says nothing new is such mail, too: whoever has one signed mail can send it
+//! again for ever, each time with other bytes that no signature covers.
 
 use jiff::Timestamp;
 
 use super::READ_BACK;
-use crate::message::MailId;
+use crate::message::{Authenticity, MailId, Outcome};
 
 /// The number of mails examined in one step.
 pub(crate) const STEP: u32 = 200;
@@ -16,14 +19,46 @@ pub enum Spare {
     Ignored,
     /// Mail without proof of its sender, quarantined or not.
     Unproven,
+    /// Proven mail that says nothing new: duplicates, and what comes too late.
+    Repeated,
+    /// Proven mail in the quarantine.
+    Quarantined,
 }
 
 impl Spare {
+    pub const ALL: [Self; 4] = [
+        Self::Ignored,
+        Self::Unproven,
+        Self::Repeated,
+        Self::Quarantined,
+    ];
+
+    /// The kind of a mail by its outcome; `None` if it is kept whole. The indexes of both databases
+    /// say the same.
+    pub fn of(outcome: Outcome, authenticity: &Authenticity) -> Option<Self> {
+        match outcome {
+            Outcome::Pending => None,
+            Outcome::Ignored => Some(Self::Ignored),
+            _ if authenticity.is_unproven() => Some(Self::Unproven),
+            Outcome::Duplicate | Outcome::Stale | Outcome::Expired => Some(Self::Repeated),
+            Outcome::Quarantined => Some(Self::Quarantined),
+            Outcome::Opened
+            | Outcome::Reopened
+            | Outcome::Resolved
+            | Outcome::Updated
+            | Outcome::Changed
+            | Outcome::Unparsed
+            | Outcome::Silenced => None,
+        }
+    }
+
     /// The name of the kind in metrics and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ignored => "ignored",
             Self::Unproven => "unproven",
+            Self::Repeated => "repeated",
+            Self::Quarantined => "quarantined",
         }
     }
 
@@ -33,6 +68,14 @@ impl Spare {
             Self::Ignored => "only its header is still kept (store.ignored_mail)",
             Self::Unproven => {
                 "only its header is kept, because unproven mail took more than \
+                 store.quarantine.max_size"
+            }
+            Self::Repeated => {
+                "only its header is kept, because repeated mail took more than \
+                 store.ignored_mail.max_size"
+            }
+            Self::Quarantined => {
+                "only its header is kept, because proven mail in the quarantine took more than \
                  store.quarantine.max_size"
             }
         }
@@ -82,7 +125,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::message::{Authenticity, Verdict};
+    use crate::message::Verdict;
 
     #[test]
     fn the_oldest_are_cut_until_no_more_is_too_much() {
@@ -116,11 +159,11 @@ mod tests {
             Verdict::TempError,
             Verdict::Off,
         ] {
-            let kept = serde_json::to_string(&Authenticity::unproven(verdict, "x")).unwrap();
-            let proven = matches!(verdict, Verdict::Pass | Verdict::Off);
+            let judged = Authenticity::unproven(verdict, "x");
+            let kept = serde_json::to_string(&judged).unwrap();
             assert_eq!(
-                !["fail", "none", "temp"].contains(&&kept[12..16]),
-                proven,
+                ["fail", "none", "temp"].contains(&&kept[12..16]),
+                judged.is_unproven(),
                 "{kept}"
             );
         }

@@ -28,8 +28,6 @@ pub mod post;
 const EVERY: Duration = Duration::from_millis(500);
 /// The flights that a look considers.
 const LATEST: u32 = 20;
-/// The longest wait for a mail server.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends canaries and watches them.
 pub struct Aviary {
@@ -61,6 +59,8 @@ impl Aviary {
     pub async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
         while !stop.is_cancelled() {
+            // A mailbox is read from its first look on: the first canary must not come before it.
+            stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
             let settings = self.in_force.borrow().canary.clone();
             let looked = async {
                 match &settings {
@@ -71,7 +71,6 @@ impl Aviary {
             if let Err(error) = looked.await {
                 telemetry::store_failed("the canary could not be sent or checked", &error);
             }
-            stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         }
     }
 
@@ -110,15 +109,8 @@ impl Aviary {
 
     async fn send(&self, canary: Canary, settings: &Settings) -> Result<Timestamp, String> {
         let letter = letter::compose(canary, &self.key, &settings.send_via);
-        let patience = PATIENCE.min(settings.deadline.as_std());
-        let sent = tokio::time::timeout(patience, post::send(&settings.send_via, &letter));
-        let sent = sent.await.unwrap_or_else(|_| {
-            Err(format!(
-                "{} gives no answer within {} s",
-                settings.send_via.smtp,
-                patience.as_secs()
-            ))
-        });
+        let patience = post::PATIENCE.min(settings.deadline.as_std());
+        let sent = Box::pin(post::send(&settings.send_via, &letter, patience)).await;
 
         if let Err(why) = &sent {
             telemetry::canary_not_sent(canary.number, why);

@@ -27,13 +27,13 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         _ if WORDS.contains(&module) => &[],
         // A stage knows no other stage: only what joins them puts them in sequence.
-        "authenticate" | "extract" | "validate" | "route" | "receiver" | "crash" => &[],
+        "authenticate" | "extract" | "validate" | "route" | "receiver" | "crash" | "mailer" => &[],
         // It says how the stages that read mail are to read it.
         "profile" => &["authenticate", "extract", "validate"],
         "ingress" => &["telemetry"],
         "store" => &["crash"],
         "telemetry" => &["store"],
-        "deliver" => &["crash", "receiver", "store", "telemetry"],
+        "deliver" => &["crash", "mailer", "receiver", "store", "telemetry"],
         "pipeline" => &[
             "authenticate",
             "crash",
@@ -47,7 +47,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
             "telemetry",
             "validate",
         ],
-        "watch" => &["ingress", "pipeline", "store", "telemetry"],
+        "watch" => &["ingress", "mailer", "pipeline", "store", "telemetry"],
         "trial" => &["authenticate", "deliver", "pipeline", "receiver", "store"],
         "web" => &["ingress", "store", "telemetry"],
         "config" => &[

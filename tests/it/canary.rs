@@ -22,6 +22,7 @@ use crate::{
     postfix::Postfix,
 };
 
+mod handed_in;
 mod heartbeat;
 mod several;
 

@@ -33,15 +33,15 @@ use crate::{
 };
 
 /// Postfix with STARTTLS before a mailbox that takes mail for example.com.
-struct MailServer {
-    postfix: Postfix,
+pub struct MailServer {
+    pub postfix: Postfix,
     inbox: Arc<RecordingInbox>,
     running: Running,
 }
 
 impl MailServer {
     /// Its certificate lies in `ca.pem` of the folder. None where Postfix cannot be started.
-    async fn start(folder: &Path) -> Option<Self> {
+    pub async fn start(folder: &Path) -> Option<Self> {
         let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(folder.join("ca.pem"), certificate.cert.pem()).unwrap();
         let files = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ smtpd_recipient_restrictions = check_recipient_access inline:{{ \
     }
 
     /// Waits for so many mails, and gives them.
-    async fn mails(&self, count: usize) -> Vec<String> {
+    pub async fn mails(&self, count: usize) -> Vec<String> {
         eventually(&format!("{count} mails"), || {
             self.inbox.stored().len() >= count
         })
@@ -105,7 +105,7 @@ smtpd_recipient_restrictions = check_recipient_access inline:{{ \
             .collect()
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         drop(self.postfix);
         self.running.stop().await;
     }
@@ -248,7 +248,7 @@ async fn a_5xx_is_final_a_4xx_is_tried_again_and_neither_keeps_the_mail_from_oth
 }
 
 /// A server that asks for a login in plain text: what it was told, line by line.
-async fn asks_for_login(password: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
+pub async fn asks_for_login(password: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -335,7 +335,7 @@ async fn the_bridge_logs_in_and_a_password_that_is_refused_is_told_and_never_sho
 }
 
 /// A server that says this after a mail, so much later, and then no farewell; how many it took.
-async fn ends_oddly(said: &'static [u8], later: Duration) -> (u16, Arc<AtomicUsize>) {
+pub async fn ends_oddly(said: &'static [u8], later: Duration) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mails = Arc::new(AtomicUsize::new(0));
@@ -422,9 +422,8 @@ async fn a_mail_that_the_server_took_is_not_sent_again_for_how_the_server_says_s
     }
 }
 
-/// In plain text, whoever is in between could let the bridge read until its memory is full.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_without_end_is_not_read_to_its_end() {
+/// A server whose greeting has no end; how many bytes of it were written to one client at most.
+pub async fn greets_without_end() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let longest = Arc::new(AtomicUsize::new(0));
@@ -438,7 +437,13 @@ async fn a_line_without_end_is_not_read_to_its_end() {
             written.fetch_max(bytes, Ordering::SeqCst);
         }
     });
+    (port, longest)
+}
 
+/// In plain text, whoever is in between could let the bridge read until its memory is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_without_end_is_not_read_to_its_end() {
+    let (port, longest) = greets_without_end().await;
     let folder = tempfile::tempdir().unwrap();
     let rest = format!(
         "route: {{ receiver: oncall }}\nreceivers:\n  - name: oncall\n    email_configs: [{{ to: \

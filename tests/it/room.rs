@@ -1,24 +1,32 @@
 //! What strangers send does not fill the disk: what is kept whole of it is bounded, and alerts have
 //! the last of the room.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use alertbridge::{
+    cli::sample,
+    clock::Clock,
     incident::Phase,
     message::{Authenticity, MailId, Message, Outcome, Release, Verdict},
     store::{Cut, Decision, Excess, Intake as _, Spare, Store, sqlite::Sqlite},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
+    authenticity::{
+        dnsmasq::Dnsmasq,
+        signer::{KEY, signed},
+    },
     delivery::trigger,
     faults::{unshared, until},
     harness::{Bridge, client, run, smtp_try},
+    postgres::Database,
     store::{Home, MINUTE, both, decision, mail, noon, state},
 };
 
 both!(
     of_the_oldest_only_the_header_is_kept_and_of_what_is_proven_all,
+    proven_mail_that_says_nothing_new_is_a_kind_of_its_own,
     what_was_cut_is_neither_released_nor_counted_and_its_hash_stays,
     mails_leave_the_quarantine_together_unless_they_left_it_before,
 );
@@ -150,6 +158,59 @@ async fn of_the_oldest_only_the_header_is_kept_and_of_what_is_proven_all(home: H
     );
 }
 
+async fn proven_mail_that_says_nothing_new_is_a_kind_of_its_own(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let mut ids = Vec::new();
+    for (verdict, outcome) in [
+        (Verdict::Pass, Outcome::Opened),
+        (Verdict::Pass, Outcome::Duplicate),
+        (Verdict::None, Outcome::Duplicate),
+        (Verdict::Pass, Outcome::Stale),
+        (Verdict::Off, Outcome::Expired),
+        (Verdict::Pass, Outcome::Silenced),
+        (Verdict::Pass, Outcome::Quarantined),
+        (Verdict::Pass, Outcome::Duplicate),
+        (Verdict::Pass, Outcome::Resolved),
+    ] {
+        ids.push(stored(store, 1000, verdict, outcome).await);
+    }
+    let whole = async |spare| store.whole(spare, 0).await.unwrap();
+    assert_eq!(whole(Spare::Repeated).await, (4000, ids[7]));
+    assert_eq!(whole(Spare::Quarantined).await, (1000, ids[6]));
+    assert_eq!(whole(Spare::Unproven).await, (1000, ids[2]));
+
+    let now = noon() + MINUTE;
+    let cut = async |spare, bytes| store.cut(spare, too_much(bytes), now).await.unwrap();
+    let two = Cut {
+        mails: 2,
+        bytes: 2000,
+        more: false,
+    };
+    assert_eq!(cut(Spare::Repeated, 1500).await, two, "the oldest");
+    assert_eq!(whole(Spare::Repeated).await, (2000, ids[7]));
+    assert_eq!(cut(Spare::Repeated, u64::MAX).await, two);
+    assert_eq!(cut(Spare::Repeated, u64::MAX).await, Cut::default());
+    assert_eq!(whole(Spare::Unproven).await, (1000, ids[2]), "not of it");
+    assert_eq!(store.concerns().await.unwrap().quarantine_cut_at, None);
+
+    let (row, kept) = store.mail(ids[4]).await.unwrap().unwrap();
+    assert_eq!((row.outcome, row.cut_at), (Outcome::Expired, Some(now)));
+    assert_eq!(kept.message.cut_from, Some(1000));
+    let why = row.reason.unwrap();
+    assert!(why.contains("store.ignored_mail.max_size"), "{why}");
+
+    assert_eq!(cut(Spare::Quarantined, 1).await.mails, 1);
+    let concerns = store.concerns().await.unwrap();
+    assert_eq!(concerns.quarantine_cut_at, Some(now), "it is told");
+    let mut kept_whole = Vec::new();
+    for id in &ids {
+        kept_whole.push(is_whole(store, *id).await);
+    }
+    let told = [true, false, true, false, false, true, false, false, true];
+    assert_eq!(kept_whole, told);
+}
+
 async fn what_was_cut_is_neither_released_nor_counted_and_its_hash_stays(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
@@ -246,8 +307,9 @@ async fn a_look_costs_the_same_however_much_was_cut() {
     let kind = "CASE
         WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
         WHEN outcome = 'ignored' THEN 'ignored'
-        WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = \
-        'unproven'";
+        WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven'
+        WHEN outcome IN ('duplicate', 'stale', 'expired') THEN 'repeated'
+        WHEN outcome = 'quarantined' THEN 'quarantined' END = 'repeated'";
     let count = plan(&format!(
         "SELECT sum(size), max(id) FROM mails WHERE {kind} AND id > 7"
     ));
@@ -346,6 +408,107 @@ async fn of_ignored_mail_so_much_is_kept_whole_and_of_the_rest_the_header() {
             .await
             >= 19.0
     );
+}
+
+const REPLAYS: u32 = 200;
+/// Nearly all that a header may have: what is longer is read by nobody, and proves nothing.
+const PADDING: usize = 240 << 10;
+const ALLOWED: u64 = 1 << 20;
+
+/// The mail with a header field before it that nothing signs, of bytes that do not compress.
+fn padded(mail: &[u8], seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut padded = b"X-Padding:".to_vec();
+    while padded.len() < PADDING {
+        padded.extend(b" ");
+        padded.extend(std::iter::repeat_with(|| rng.alphanumeric() as u8).take(70));
+        padded.extend(b"\r\n");
+    }
+    padded.extend(mail);
+    padded
+}
+
+/// One signed mail, posted again and again with other padding: each is proven, and says nothing
+/// new. Returns the bridge, over a store that holds little of them.
+async fn one_signed_mail_again_and_again(folder: &Path, url: &str) -> Bridge {
+    const DOMAIN: &str = "am.atlassian.com";
+    let zone = Dnsmasq::start(&[(&format!("s1._domainkey.{DOMAIN}"), &KEY.record)]);
+    let yaml = config(&format!(
+        "url: '{url}', ignored_mail: {{ max_size: {ALLOWED}B }}"
+    ));
+    let yaml = format!(
+        "{yaml}alerts: {{ authenticity: {{ dns: ['{}'] }} }}\n",
+        zone.address
+    );
+    let bridge = Bridge::start(folder, &yaml);
+    let now = Clock::system().now();
+    let mail = sample::mail("ANOMALOUS", Some("inc-1"), now).into_bytes();
+    let mail = signed(&mail, DOMAIN, json!({}));
+    for number in 0..=REPLAYS {
+        let padded = padded(&mail, number.into());
+        assert_eq!(bridge.post(&padded).await.unwrap(), 202);
+    }
+    bridge.settled(REPLAYS + 1).await;
+    assert_eq!(bridge.pages().len(), 1, "it is told once");
+
+    // It is cut at once where much comes, and within seconds where the rest is a little too much.
+    let whole = || {
+        let bytes = |mail: &Value| mail["cut_at"].is_null() && mail["id"] != 1;
+        let listed = bridge.command(&["mails", "list", "--limit", "300", "--json"]);
+        let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+        assert_eq!(listed.len(), REPLAYS as usize + 1, "each is still known");
+        let whole = listed.iter().filter(|mail| bytes(mail)).count();
+        (whole * PADDING) as u64
+    };
+    let shown = bridge.command(&["mails", "show", "1"]).stdout;
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("pass"), "it is proven: {shown}");
+    until("the oldest are cut", &bridge, async || whole() <= ALLOWED).await;
+    bridge
+}
+
+/// What is known of the mails, of which the first opened the incident.
+fn the_first_is_whole_and_the_rest_explained(bridge: &Bridge) {
+    let bytes = |id: &str| bridge.command(&["mails", "show", id, "--raw"]).stdout.len();
+    assert!(bytes("1") > PADDING, "the first is whole");
+    assert!(bytes(&(REPLAYS + 1).to_string()) > PADDING, "the last, too");
+    assert!(bytes("2") < 20_000);
+    let shown = bridge.command(&["mails", "show", "2"]).stdout;
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(
+        shown.contains("duplicate") && shown.contains("store.ignored_mail.max_size"),
+        "{shown}"
+    );
+    let checked = bridge.command(&["store", "check"]);
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_signed_mail_again_and_again_fills_no_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "sqlite:alertbridge.db";
+    let bridge = one_signed_mail_again_and_again(folder.path(), url).await;
+    the_first_is_whole_and_the_rest_explained(&bridge);
+    let cut = bridge
+        .metric("alertbridge_mails_cut_total", "repeated")
+        .await;
+    assert!(cut >= 196.0, "{cut}");
+    let file = fs::metadata(folder.path().join("alertbridge.db")).unwrap();
+    println!("{} KiB of store for 47 MiB of mail", file.len() >> 10);
+    assert!(file.len() < 20 << 20, "{} bytes", file.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_signed_mail_again_and_again_fills_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create().await;
+    let bridge = one_signed_mail_again_and_again(folder.path(), &database.url()).await;
+    the_first_is_whole_and_the_rest_explained(&bridge);
+    let kept = "SELECT sum(length(raw))::bigint FROM bodies";
+    let kept = database.client().await.query_one(kept, &[]).await.unwrap();
+    let kept: i64 = kept.get(0);
+    println!("{} KiB of bodies", kept >> 10);
+    assert!(kept < 6 << 20, "{kept} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// Warnings are for `night`, which sleeps for the first hour, and what is critical for `pager`;
-/// where everybody is told, `chat` is too.
-fn configuration(everybody: bool) -> String {
+/// Warnings are for `night`, which sleeps in these minutes, and what is critical for `pager`; where
+/// everybody is told, `chat` is too.
+pub(super) fn configuration(everybody: bool, sleep: &[(i64, i64)]) -> String {
     let routes = if everybody {
         "{ receiver: chat, continue: true }, "
     } else {
@@ -17,7 +17,7 @@ fn configuration(everybody: bool) -> String {
          [sleep] }}, {{ receiver: pager }}]
 "
     );
-    let whole = sleeping(&[(0, 60)]);
+    let whole = sleeping(sleep);
     let (before, rest) = whole.split_once("route:").unwrap();
     let (_, receivers) = rest.split_once("receivers:").unwrap();
     format!("{before}{route}receivers:{receivers}")
@@ -38,7 +38,7 @@ async fn whoever_is_held_a_page_is_told_of_the_incident_as_it_is_when_the_mute_e
     let app = "com.example.known";
     for (everybody, ends) in [(false, false), (false, true), (true, false), (true, true)] {
         for history in histories() {
-            let mut night = Night::under(&configuration(everybody));
+            let mut night = Night::under(&configuration(everybody, &[(0, 60)]));
             let mut heard = Vec::new();
             for severity in &history {
                 let mail = night.mail("a", "ANOMALOUS", severity, app);

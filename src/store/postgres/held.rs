@@ -18,15 +18,21 @@ use crate::{
 /// So many are looked at before anything else is done.
 const AT_ONCE: i64 = 100;
 
-const RIPE: &str =
-    "SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1 ORDER BY next_at LIMIT $2";
+/// Where a silence has ended that held the incident's newest page, that is told first: it may
+/// replace these.
+const RIPE: &str = "
+SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1
+  AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $1)
+ORDER BY next_at LIMIT $2";
 const RIPE_ONE: &str = "
 SELECT id, receiver, notification, held_until FROM deliveries
-WHERE id = $1 AND state = 'held' AND next_at <= $2";
+WHERE id = $1 AND state = 'held' AND next_at <= $2
+  AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $2)";
 const RIPE_OF: &str = "
 SELECT id, receiver, notification, held_until FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
-  AND settled_at IS NULL AND state = 'held' AND next_at <= $3";
+  AND settled_at IS NULL AND state = 'held' AND next_at <= $3
+  AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $3)";
 /// A transaction that expires one of them waits for this one, or this one for it.
 const ACTIVE: &str = "SELECT * FROM silences WHERE ends_at > $1 AND starts_at <= $1 FOR SHARE";
 const RELEASE: &str = "

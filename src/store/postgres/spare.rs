@@ -15,44 +15,76 @@ use crate::{
     },
 };
 
-/// The condition for a mail to be whole and of a kind. The indexes with the same condition cover
-/// every query.
-macro_rules! spare {
-    ($before:literal, ignored, $after:literal) => {
-        concat!(
-            $before,
-            "outcome = 'ignored' AND cut_at IS NULL AND check_at IS NULL",
-            $after
-        )
-    };
-    ($before:literal, unproven, $after:literal) => {
-        concat!(
-            $before,
-            "outcome NOT IN ('pending', 'ignored') AND cut_at IS NULL AND check_at IS NULL
-             AND substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')",
-            $after
-        )
+/// What is asked of the mails of one kind.
+struct Statements {
+    whole: &'static str,
+    oldest: &'static str,
+    cut: &'static str,
+}
+
+/// The statements for the mails that a condition describes while they are whole. The index with the
+/// same condition covers each of them.
+///
+/// A cut is made in order, and skips a mail that another transaction has locked: it is cut in the
+/// next step, if it still may be.
+macro_rules! statements {
+    ($condition:literal) => {
+        Statements {
+            whole: concat!(
+                "SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ",
+                $condition,
+                " AND cut_at IS NULL AND check_at IS NULL AND id > $1"
+            ),
+            oldest: concat!(
+                "SELECT id, size, arrived_at FROM mails WHERE ",
+                $condition,
+                " AND cut_at IS NULL AND check_at IS NULL ORDER BY id LIMIT $1"
+            ),
+            cut: concat!(
+                "WITH given AS (
+                    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
+                      AS given (id, size, raw)
+                ), free AS (
+                    SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
+                $condition,
+                " AND cut_at IS NULL AND check_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED
+                ), cut AS (
+                    UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size,
+                           cut_at = $4, reason = coalesce(reason || '; ', '') || $5
+                    FROM given JOIN free USING (id) WHERE mails.id = given.id
+                    RETURNING mails.id, before
+                ), body AS (
+                    UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id)
+                    WHERE mail = given.id
+                )
+                SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
+            ),
+        }
     };
 }
 
-/// Chooses between a statement for ignored mail and its twin for unproven mail.
-fn of<'a>(spare: Spare, ignored: &'a str, unproven: &'a str) -> &'a str {
+const IGNORED: Statements = statements!("outcome = 'ignored'");
+const UNPROVEN: Statements = statements!(
+    "outcome NOT IN ('pending', 'ignored')
+     AND substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')"
+);
+const REPEATED: Statements = statements!(
+    "outcome IN ('duplicate', 'stale', 'expired')
+     AND substr(authenticity, 13, 4) NOT IN ('fail', 'none', 'temp')"
+);
+const QUARANTINED: Statements = statements!(
+    "outcome = 'quarantined'
+     AND substr(authenticity, 13, 4) NOT IN ('fail', 'none', 'temp')"
+);
+
+fn of(spare: Spare) -> &'static Statements {
     match spare {
-        Spare::Ignored => ignored,
-        Spare::Unproven => unproven,
+        Spare::Ignored => &IGNORED,
+        Spare::Unproven => &UNPROVEN,
+        Spare::Repeated => &REPEATED,
+        Spare::Quarantined => &QUARANTINED,
     }
 }
-
-const WHOLE_IGNORED: &str = spare!(
-    "SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ",
-    ignored,
-    " AND id > $1"
-);
-const WHOLE_UNPROVEN: &str = spare!(
-    "SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ",
-    unproven,
-    " AND id > $1"
-);
 
 /// The total bytes of the mails after the given one, and the last of those mails.
 pub(super) async fn whole(
@@ -60,9 +92,7 @@ pub(super) async fn whole(
     spare: Spare,
     after: MailId,
 ) -> Result<(u64, MailId), StoreError> {
-    let rows = database
-        .query(of(spare, WHOLE_IGNORED, WHOLE_UNPROVEN), &[&after])
-        .await?;
+    let rows = database.query(of(spare).whole, &[&after]).await?;
     let Some(row) = rows.first() else {
         return Ok((0, after));
     };
@@ -73,27 +103,13 @@ pub(super) async fn whole(
     ))
 }
 
-const OLDEST_IGNORED: &str = spare!(
-    "SELECT id, size, arrived_at FROM mails WHERE ",
-    ignored,
-    " ORDER BY id LIMIT $1"
-);
-const OLDEST_UNPROVEN: &str = spare!(
-    "SELECT id, size, arrived_at FROM mails WHERE ",
-    unproven,
-    " ORDER BY id LIMIT $1"
-);
-
 async fn oldest(
     database: &Database,
     spare: Spare,
     limit: u32,
 ) -> Result<Vec<(MailId, u64, Timestamp)>, StoreError> {
     let rows = database
-        .query(
-            of(spare, OLDEST_IGNORED, OLDEST_UNPROVEN),
-            &[&i64::from(limit)],
-        )
+        .query(of(spare).oldest, &[&i64::from(limit)])
         .await?;
 
     rows.iter()
@@ -108,34 +124,6 @@ async fn oldest(
 }
 
 const BODIES: &str = "SELECT mail, raw FROM bodies WHERE mail = ANY ($1)";
-/// Cuts in order, and skips a mail that another transaction has locked: it is cut in the next step,
-/// if it still may be.
-macro_rules! cut {
-    ($kind:ident) => {
-        spare!(
-            "WITH given AS (
-                SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size,
-                        raw)
-            ), free AS (
-                SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
-            $kind,
-            " ORDER BY id FOR UPDATE SKIP LOCKED
-            ), cut AS (
-                UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size,
-                  cut_at = $4,
-                       reason = coalesce(reason || '; ', '') || $5
-                FROM given JOIN free USING (id) WHERE mails.id = given.id RETURNING mails.id, before
-            ), body AS (
-                UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id)
-                WHERE mail = given.id
-            )
-            SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
-        )
-    };
-}
-
-const CUT_IGNORED: &str = cut!(ignored);
-const CUT_UNPROVEN: &str = cut!(unproven);
 
 /// Cuts the oldest mails of which there is too much.
 pub(super) async fn cut(
@@ -173,10 +161,9 @@ pub(super) async fn cut(
         })?);
     }
 
-    let statement = of(spare, CUT_IGNORED, CUT_UNPROVEN);
     let rows = database
         .query(
-            statement,
+            of(spare).cut,
             &[&mails, &sizes, &bodies, &micros(now), &spare.why_cut()],
         )
         .await?;

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use super::{
     browse, concern, course, decide, glance, held, lane, mail, migrate, prune, record, settle,
-    silence,
+    silence, spare,
 };
 use crate::{
     delivery::{Action, DeliveryState, Notification, Step, Target},
@@ -24,8 +24,9 @@ use crate::{
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
     store::{
-        Courses, Decision, DeliveryFilter, Fallback, Horizon, IncidentFilter, Item, Kind,
-        MailFilter, Mutes, NewDelivery, Next, Settlement, Span, StoreError, Subject, Sweep, kept,
+        Courses, Decision, DeliveryFilter, Excess, Fallback, Horizon, IncidentFilter, Item, Kind,
+        MailFilter, Mutes, NewDelivery, Next, Settlement, Span, Spare, StoreError, Subject, Sweep,
+        kept,
     },
 };
 
@@ -320,6 +321,47 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
     };
 
     assert_eq!(cost(20)?, cost(2000)?);
+    Ok(())
+}
+
+/// Mail that is kept whole for a while only, of every kind; the mails before it are told or cut.
+#[test]
+fn a_cut_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
+    const SPARE: &str = "
+        UPDATE mails SET outcome = 'opened', hold = NULL, authenticity = '{\"verdict\":\"pass\"}';
+        UPDATE mails SET outcome = 'duplicate', cut_at = 1 WHERE id % 2 = 0;
+        INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at)
+        SELECT 'mail', 0, 9, '', '{\"verdict\":\"'
+                 || (CASE i % 4 WHEN 1 THEN 'fail' ELSE 'pass' END) || '\"}', (CASE i % 4 WHEN 0 THEN 'ignored' WHEN 3 THEN 'quarantined'
+                 ELSE 'duplicate' END), 0 FROM n WHERE i <= 400;
+        INSERT INTO bodies SELECT id, x'' FROM mails WHERE size = 9;";
+
+    let bills = [400, 40_000].map(|size| {
+        let store = Counted::new()?;
+        store.history(size).map_err(super::failure)?;
+        let connection = &store.connection;
+        connection.execute_batch(SPARE).map_err(super::failure)?;
+
+        let mut bill = BTreeMap::new();
+        for spare in Spare::ALL.into_iter().chain(Spare::ALL) {
+            let before = store.instructions.load(Ordering::Relaxed);
+            let (bytes, _) = spare::whole(connection, spare, 0).map_err(super::failure)?;
+            let excess = Excess {
+                before: None,
+                bytes: 10,
+            };
+            let (shortened, more) =
+                spare::shortened(connection, spare, excess).map_err(super::failure)?;
+            let cut = spare::cut(connection, spare, &shortened, more, NOW)?;
+            assert_eq!((cut.mails, bytes % 9), (2, 0), "{spare:?}");
+            let run = store.instructions.load(Ordering::Relaxed) - before;
+            bill.insert(spare.as_str(), run);
+        }
+        Ok::<_, StoreError>(bill)
+    });
+
+    let [small, large] = bills;
+    assert_eq!(small?, large?);
     Ok(())
 }
 

@@ -18,7 +18,9 @@ use crate::{
 const AT_ONCE: u32 = 100;
 
 /// Makes deliveries pending that were held until now, of one incident or of all. What a silence
-/// covers or a mute still holds stays held until that ends. Returns whether there may be more.
+/// covers or a mute still holds stays held until that ends. Where a silence has ended that held the
+/// incident's newest page, that is told first: it may replace them. Returns whether there may be
+/// more.
 pub(super) fn release(
     connection: &Connection,
     incident: Option<i64>,
@@ -38,14 +40,18 @@ pub(super) fn release(
         Some(incident) => connection
             .prepare_cached(
                 "SELECT id, receiver, notification, held_until FROM deliveries
-                 WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND next_at <= ?2",
+                 WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND next_at <= ?2
+                   AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = ?1 AND until <= ?2)",
             )?
             .query_map(params![incident, micros(now)], found)?
             .collect::<Result<_, _>>()?,
         None => connection
             .prepare_cached(
                 "SELECT id, receiver, notification, held_until FROM deliveries
-                 WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
+                 WHERE state = 'held' AND next_at <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM silenced
+                                   WHERE incident = deliveries.incident AND until <= ?1)
+                 ORDER BY next_at LIMIT ?2",
             )?
             .query_map(params![micros(now), AT_ONCE], found)?
             .collect::<Result<_, _>>()?,

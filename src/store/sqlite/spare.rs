@@ -24,7 +24,9 @@ macro_rules! spare {
             "CASE WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
                   WHEN outcome = 'ignored' THEN 'ignored'
                   WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')
-                    THEN 'unproven' END = ?1 ",
+                    THEN 'unproven'
+                  WHEN outcome IN ('duplicate', 'stale', 'expired') THEN 'repeated'
+                  WHEN outcome = 'quarantined' THEN 'quarantined' END = ?1 ",
             $after
         )
     };

@@ -1,93 +1,95 @@
-//! Sending a canary through a mail server, by lettre.
+//! Sending a canary through a mail server.
 
-use lettre::{
-    Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
-    address::Envelope,
-    transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, Tls as Encryption, TlsParameters},
-    },
+use std::{future::Future, time::Duration};
+
+use lettre::Address;
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use crate::{
+    canary::{SendVia, Tls},
+    mailer::{Encryption, Files, Letter, Server, Session, Trouble},
 };
-use secrecy::ExposeSecret as _;
 
-use crate::canary::{SendVia, Tls};
+/// The longest wait for a mail server.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+const KEY: &str = "canary.send_via";
 
 /// Sends a letter; the error says why it was not sent, without the password.
-pub async fn send(via: &SendVia, letter: &[u8]) -> Result<(), String> {
+pub async fn send(via: &SendVia, letter: &[u8], patience: Duration) -> Result<(), String> {
     let address = |text: &str| {
         text.parse::<Address>()
             .map_err(|error| format!("{text}: {error}"))
     };
-    let (from, to) = (address(&via.from)?, address(&via.to)?);
-    let envelope = Envelope::new(Some(from), vec![to]).map_err(|error| error.to_string())?;
+    let letter = Letter {
+        from: address(&via.from)?,
+        to: vec![address(&via.to)?],
+        bytes: letter.to_vec(),
+    };
 
-    let transport = transport(via)?;
-    let sent = transport.send_raw(&envelope, letter).await;
-    sent.map(drop).map_err(|error| in_words(via, &error))
-}
-
-/// The error with its causes.
-fn in_words(via: &SendVia, error: &dyn std::error::Error) -> String {
-    let mut why = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !why.contains(&more) {
-            why = format!("{why}: {more}");
-        }
-        cause = error.source();
-    }
-    format!("{}: {why}", via.smtp)
+    let sent = async {
+        let mut session = open(via).await?;
+        let taken = async {
+            session.hand_over(&letter).await?;
+            session.taken().await
+        };
+        taken.await.map_err(|trouble| in_words(via, &trouble))?;
+        session.quit().await;
+        Ok(())
+    };
+    in_time(via, patience, sent).await
 }
 
 /// Connects, and logs in if that is configured; sends nothing.
 pub async fn try_out(via: &SendVia) -> Result<(), String> {
-    let tried = transport(via)?.test_connection().await;
-    match tried {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(format!("{}: it closed the connection", via.smtp)),
-        Err(error) => Err(in_words(via, &error)),
-    }
+    let tried = async {
+        open(via).await?.quit().await;
+        Ok(())
+    };
+    in_time(via, PATIENCE, tried).await
 }
 
-fn transport(via: &SendVia) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
-    let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&via.smtp);
-    let builder = builder.port(via.port()).tls(encryption(via)?);
+async fn in_time(
+    via: &SendVia,
+    patience: Duration,
+    done: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    timeout(patience, done).await.unwrap_or_else(|_| {
+        let (server, seconds) = (&via.smtp, patience.as_secs());
+        Err(format!("{server} gives no answer within {seconds} s"))
+    })
+}
 
-    let password = via
-        .password("canary.send_via")
-        .map_err(|problem| problem.what)?;
+async fn open(via: &SendVia) -> Result<Session, String> {
+    let password = via.password(KEY).map_err(|problem| problem.what)?;
     let password = password.map(|secret| secret.read()).transpose();
     let password = password.map_err(|error| error.to_string())?;
+    let password = password.as_ref().map(ExposeSecret::expose_secret);
+    let login = via.username.as_deref().zip(password);
 
-    Ok(match (&via.username, password) {
-        (Some(username), Some(password)) => {
-            let password = password.expose_secret().to_owned();
-            builder
-                .credentials(Credentials::new(username.clone(), password))
-                .build()
-        }
-        _ => builder.build(),
+    let opened = server(via)?.open(login, PATIENCE).await;
+    opened.map_err(|trouble| in_words(via, &trouble))
+}
+
+fn server(via: &SendVia) -> Result<Server, String> {
+    let files = Files {
+        key: KEY,
+        ca_file: via.ca_file.as_deref(),
+        identity: None,
+    };
+    let parameters = || files.parameters(&via.smtp).map_err(|problem| problem.what);
+    Ok(Server {
+        host: via.smtp.clone(),
+        port: via.port(),
+        encryption: match via.tls {
+            Tls::None => Encryption::None,
+            Tls::Implicit => Encryption::Implicit(parameters()?),
+            Tls::Starttls => Encryption::Starttls(parameters()?),
+        },
     })
 }
 
-fn encryption(via: &SendVia) -> Result<Encryption, String> {
-    if via.tls == Tls::None {
-        return Ok(Encryption::None);
-    }
-
-    let mut parameters = TlsParameters::builder(via.smtp.clone());
-    if let Some(path) = &via.ca_file {
-        let unusable = |why: String| format!("{}: {why}", path.display());
-        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-        let certificate =
-            Certificate::from_pem(&pem).map_err(|error| unusable(error.to_string()))?;
-        parameters = parameters.add_root_certificate(certificate);
-    }
-    let parameters = parameters.build().map_err(|error| error.to_string())?;
-
-    Ok(match via.tls {
-        Tls::Implicit => Encryption::Wrapper(parameters),
-        _ => Encryption::Required(parameters),
-    })
+fn in_words(via: &SendVia, trouble: &Trouble) -> String {
+    format!("{}: {}", via.smtp, trouble.fault().1)
 }

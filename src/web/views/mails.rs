@@ -286,7 +286,7 @@ pub async fn whole(admin: &Admin, id: MailId) -> Result<Bytes, Problem> {
     let message = found(admin, id).await?.1.message;
     if message.cut_from.is_some() {
         return Err(Problem::unprocessable(format!(
-            "of mail {id} only the header is kept (`store.ignored_mail`): take a newer one"
+            "of mail {id} only the header is kept: take a newer one"
         )));
     }
     Ok(message.raw)

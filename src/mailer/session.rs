@@ -17,16 +17,20 @@ use lettre::transport::smtp::{
     extension::ClientId,
 };
 
+use crate::delivery::FailureReason;
+
 /// The longest line of a reply; RFC 5321 (4.5.3.1.5) has 512.
 const LONGEST_LINE: usize = 8 << 10;
 /// The most lines of a reply.
 const MOST_LINES: usize = 200;
+/// The most characters of a refusal that are quoted.
+const MOST_SAID: usize = 500;
 /// How long the server may take for its farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What keeps a conversation from going on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub enum Trouble {
     /// The server refused a command.
     #[error("{}", .0.said)]
     Refused(Answer),
@@ -40,15 +44,60 @@ pub(super) enum Trouble {
     Lettre(#[from] lettre::transport::smtp::Error),
 }
 
-/// A reply of the server.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) code: u16,
-    /// Its lines, without the code.
-    pub(super) said: String,
+impl Trouble {
+    /// Why there is no answer, or none that helps, in a word and a sentence.
+    pub fn fault(&self) -> (FailureReason, String) {
+        let (reason, what) = match self {
+            Self::Refused(answer) => {
+                let said = answer.said.replace('\n', " ");
+                let said: String = said.chars().take(MOST_SAID).collect();
+                let detail = format!("the server answers {} {said}", answer.code);
+                return (FailureReason::Rejected, detail);
+            }
+            Self::Unable(_) => (
+                FailureReason::Rejected,
+                "the server does not offer what is asked of it",
+            ),
+            Self::Nonsense(_) => (FailureReason::Network, "the server's reply makes no sense"),
+            Self::Lettre(error) if error.is_timeout() => {
+                (FailureReason::Timeout, "no reply in time")
+            }
+            Self::Lettre(error) if error.is_tls() || deepest(error).is::<rustls::Error>() => (
+                FailureReason::Tls,
+                "its TLS certificate or handshake is refused",
+            ),
+            Self::Broken(error) if deepest(error).is::<rustls::Error>() => (
+                FailureReason::Tls,
+                "its TLS certificate or handshake is refused",
+            ),
+            Self::Lettre(_) | Self::Broken(_) => {
+                (FailureReason::Network, "no connection, or it broke")
+            }
+        };
+        (reason, format!("{what}: {}", deepest(self)))
+    }
 }
 
-pub(super) struct Session {
+fn deepest<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    deepest
+}
+
+/// A reply of the server.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: u16,
+    /// Its lines, without the code.
+    pub said: String,
+}
+
+/// A conversation with a server that has greeted back.
+pub struct Session {
     stream: AsyncNetworkStream,
     /// What is read and not part of a reply yet.
     unread: Vec<u8>,
@@ -137,7 +186,7 @@ impl Session {
     }
 
     /// The mail itself, after DATA. What the server makes of it is its next answer.
-    pub(super) async fn hand_over(&mut self, mail: &[u8]) -> Result<(), Trouble> {
+    pub(super) async fn write_mail(&mut self, mail: &[u8]) -> Result<(), Trouble> {
         let mut line_begins = true;
         let mut stuffed = Vec::with_capacity(mail.len() + 64);
         for byte in mail {
@@ -154,8 +203,16 @@ impl Session {
         self.write(&stuffed).await
     }
 
+    /// The answer for the mail; one that refuses it is an error.
+    pub async fn taken(&mut self) -> Result<Answer, Trouble> {
+        match self.answer().await? {
+            answer if answer.code < 400 => Ok(answer),
+            answer => Err(Trouble::Refused(answer)),
+        }
+    }
+
     /// Ends the conversation. What the server makes of that does not matter.
-    pub(super) async fn quit(mut self) {
+    pub async fn quit(mut self) {
         let farewell = self.command("QUIT\r\n");
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
     }
@@ -180,7 +237,7 @@ impl Session {
     }
 
     /// The next reply, whatever it says.
-    pub(super) async fn answer(&mut self) -> Result<Answer, Trouble> {
+    async fn answer(&mut self) -> Result<Answer, Trouble> {
         let mut said = Vec::new();
         loop {
             let line = self.line().await?;

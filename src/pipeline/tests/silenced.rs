@@ -1,0 +1,222 @@
+//! A silence delays, and loses nothing: whatever is held of an incident when a mail about it is
+//! silenced, by whichever silence, and whoever the mail is for, each is told once, in time, and of
+//! the incident as it is.
+
+use super::{held::configuration, *};
+
+const APP: &str = "com.example.known";
+/// When the second mail comes, in minutes after the first.
+const SECOND: i64 = 10;
+/// When the mute, and the silence that begins before it, end.
+const MUTED: i64 = 60;
+const SILENCED: i64 = 40;
+
+/// What is known when the second mail comes: of its first, a warning for `night`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Told,
+    /// A mute holds it.
+    Muted,
+    /// A silence of warnings held it from the start.
+    Silenced,
+    /// A mute held it, which ended under a silence of the incident.
+    MutedThenSilenced,
+}
+
+/// The second mail: its status, and its severity, by which it is for `night` or for `pager`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Second {
+    Again,
+    Worse,
+    /// An unknown status, which is told anew.
+    Drift,
+    WorseDrift,
+    Resolve,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    first: First,
+    second: Second,
+    /// What a silence covers that begins before the second mail, and when it ends.
+    another: Option<(&'static str, i64)>,
+}
+
+impl Second {
+    fn says(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Again => ("ANOMALOUS", "warning"),
+            Self::Worse => ("ANOMALOUS", "critical"),
+            Self::Drift => ("WORSE", "warning"),
+            Self::WorseDrift => ("WORSE", "critical"),
+            Self::Resolve => ("OK", "warning"),
+        }
+    }
+}
+
+impl Cell {
+    fn all() -> impl Iterator<Item = Self> {
+        use {First::*, Second::*};
+
+        // It ends before all others, with one of them, or after all.
+        let ends = [30, SILENCED, 50, MUTED, 90];
+        let others = ends.into_iter().flat_map(|end| {
+            let covers = ["incident_id=a", "severity=warning", "severity=critical"];
+            covers.map(|matcher| Some((matcher, end)))
+        });
+        let others: Vec<_> = [None].into_iter().chain(others).collect();
+        let firsts = [Told, Muted, Silenced, MutedThenSilenced];
+        firsts.into_iter().flat_map(move |first| {
+            let others = others.clone();
+            let seconds = [Again, Worse, Drift, WorseDrift, Resolve];
+            seconds.into_iter().flat_map(move |second| {
+                others.clone().into_iter().map(move |another| Self {
+                    first,
+                    second,
+                    another,
+                })
+            })
+        })
+    }
+
+    /// When the last silence ends that covers a page of this severity at `from`.
+    fn free(self, severity: &str, from: i64) -> i64 {
+        let earlier = match self.first {
+            First::Silenced => Some(("severity=warning", SILENCED)),
+            First::MutedThenSilenced => Some(("incident_id=a", SILENCED)),
+            First::Told | First::Muted => None,
+        };
+        let covers = |matcher: &str| {
+            matcher == "incident_id=a" || matcher.ends_with(&format!("={severity}"))
+        };
+        let silences = [earlier, self.another].into_iter().flatten();
+        let ends = silences.filter(|(matcher, _)| covers(matcher));
+        ends.map(|(_, end)| end).fold(from, i64::max)
+    }
+
+    /// When what held the first mail's page from the start ends, and when that page is told where
+    /// no other replaces it; none where nobody is owed it any more.
+    fn first_told(self) -> Option<(i64, i64)> {
+        let held_until = match self.first {
+            First::Told => return Some((0, 0)),
+            First::Muted => MUTED,
+            First::MutedThenSilenced => SILENCED,
+            First::Silenced => return None,
+        };
+        Some((held_until, self.free("warning", held_until)))
+    }
+
+    fn expected(self) -> Vec<String> {
+        let says = |minute: i64, who: &str, what: &str, severity: &str| {
+            format!("{minute:>3} {who} {what} {severity}")
+        };
+        let (_, severity) = self.second.says();
+        // Until then silences keep the second mail from everybody. A resolve they do not.
+        let at = match self.second {
+            Second::Resolve => SECOND,
+            _ => self.free(severity, SECOND),
+        };
+
+        let mut told = Vec::new();
+        match (self.first_told(), self.second) {
+            (Some((_, 0)), Second::Resolve) => {
+                told.push(says(0, "night", "trigger", "warning"));
+                told.push(says(at, "night", "resolve", "warning"));
+            }
+            (_, Second::Resolve) => {}
+            (Some((_, first)), second) if first < at || second == Second::Again => {
+                told.push(says(first, "night", "trigger", "warning"));
+                match second {
+                    Second::Worse => told.push(says(at, "night", "change", severity)),
+                    Second::Drift => told.push(says(at, "night", "trigger", severity)),
+                    _ => {}
+                }
+            }
+            // The second is told in the place of the first.
+            (Some((held_until, _)), _) => {
+                told.push(says(at.max(held_until), "night", "trigger", severity));
+            }
+            (None, _) if severity == "warning" => {
+                told.push(says(at, "night", "trigger", severity));
+            }
+            (None, _) => {}
+        }
+        if severity == "critical" {
+            told.push(says(at, "pager", "trigger", severity));
+        }
+        told.sort_unstable();
+        told
+    }
+
+    /// Lives through it until all mutes and silences are over.
+    async fn live(self) -> Vec<String> {
+        let sleep = match self.first {
+            First::Muted => (0, MUTED),
+            First::MutedThenSilenced => (0, 5),
+            First::Told | First::Silenced => (1_000, 1_010),
+        };
+        let mut night = Night::under(&configuration(false, &[sleep]));
+        let until = |minute: i64| midnight() + SignedDuration::from_mins(minute);
+        let first = night.mail("a", "ANOMALOUS", "warning", APP);
+        let (status, severity) = self.second.says();
+        let second = night.mail("a", status, severity, APP);
+
+        let mut told = Vec::new();
+        for minute in 0..=120 {
+            let now = night.now();
+            match (minute, self.first, self.another) {
+                (0, First::Silenced, _) => {
+                    night
+                        .silence("severity=warning", now, until(SILENCED))
+                        .await;
+                }
+                (1, First::MutedThenSilenced, _) => {
+                    night.silence("incident_id=a", now, until(SILENCED)).await;
+                }
+                (SECOND, _, Some((matcher, end))) => {
+                    night.silence(matcher, now, until(end)).await;
+                }
+                _ => {}
+            }
+            match minute {
+                0 => {
+                    night.take(first.clone()).await;
+                }
+                SECOND => {
+                    night.take(second.clone()).await;
+                }
+                _ => {}
+            }
+            // What one look makes due the next one tells.
+            for _ in 0..2 {
+                night.sweep().await;
+                for page in night.delivered().await {
+                    let (who, what) = (page.receiver, page.action.as_str());
+                    told.push(format!("{minute:>3} {who} {what} {}", page.severity));
+                }
+            }
+            night.pass(1);
+        }
+        told.sort_unstable();
+        told
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_held_each_is_told_once_and_of_the_incident_as_it_is() {
+    let mut wrong = Vec::new();
+    for cell in Cell::all() {
+        let (told, expected) = (cell.live().await, cell.expected());
+        if told != expected {
+            wrong.push(format!(
+                "{cell:?}\n  told     {told:?}\n  expected {expected:?}"
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} cells:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}

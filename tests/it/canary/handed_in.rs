@@ -1,0 +1,120 @@
+//! How a canary is handed in: as a page by mail is, whatever the server says and however.
+
+use std::{path::Path, sync::atomic::Ordering, time::Duration};
+
+use crate::{
+    email::{MailServer, asks_for_login, ends_oddly, greets_without_end},
+    harness::Bridge,
+    inbox::eventually,
+};
+
+/// A bridge that sends its canaries by this, to an address whose mail nobody brings back.
+fn sends(folder: &Path, via: &str) -> Bridge {
+    let config = format!(
+        "store: {{ url: 'sqlite:state.db' }}
+admin: {{ listen: '127.0.0.1:0' }}
+ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}
+canary:
+  every: 1h
+  deadline: 1m
+  send_via: {{ {via}, from: bridge@example.org, to: alerts@example.com }}
+route: {{ receiver: out }}
+receivers: [{{ name: out, stdout_configs: [{{}}] }}]
+"
+    );
+    Bridge::start(folder, &config)
+}
+
+/// Whether the first canary was sent, and why it was not; neither as long as nobody knows.
+fn known(folder: &Path) -> (bool, String) {
+    let store = rusqlite::Connection::open(folder.join("state.db")).unwrap();
+    let asked = "SELECT sent_at IS NOT NULL, coalesce(failure, '') FROM canaries ORDER BY number";
+    store
+        .query_row(asked, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap_or_default()
+}
+
+async fn settled(folder: &Path) -> (bool, String) {
+    let is_known = || known(folder) != (false, String::new());
+    eventually("the canary to be sent, or not", is_known).await;
+    known(folder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_the_server_took_is_sent_however_the_server_says_so() {
+    for said in [
+        &b"250 \xFF\xFE\x00\r\n"[..],
+        b"250-one\n250-\xFF\r\n250\n",
+        b"250 and away",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, mails) = ends_oddly(said, Duration::ZERO).await;
+        let via = format!(
+            "smtp: 127.0.0.1, port: {port}, tls: none, username: user, password: password-9"
+        );
+        let bridge = sends(folder.path(), &via);
+        let said = String::from_utf8_lossy(said);
+        assert_eq!(
+            settled(folder.path()).await,
+            (true, String::new()),
+            "{said}"
+        );
+        assert_eq!(mails.load(Ordering::SeqCst), 1, "{said}");
+        drop(bridge);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_greeting_without_end_is_not_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, longest) = greets_without_end().await;
+    let via = format!("smtp: 127.0.0.1, port: {port}, tls: none");
+    let bridge = sends(folder.path(), &via);
+    let (sent, why) = settled(folder.path()).await;
+    assert!(!sent, "{why}");
+    assert_eq!(
+        why,
+        "127.0.0.1: the server's reply makes no sense: a line of its reply has no end"
+    );
+    eventually("the end of the line", || longest.load(Ordering::SeqCst) > 0).await;
+    // What the sockets' buffers hold is written, too.
+    assert!(longest.load(Ordering::SeqCst) < 32 << 20);
+    drop(bridge);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_refused_is_told_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, heard) = asks_for_login("hunter2-hunter2").await;
+    let via = format!(
+        "smtp: 127.0.0.1, port: {port}, tls: none, username: bridge, password: wrong-wrong"
+    );
+    let bridge = sends(folder.path(), &via);
+    let (sent, why) = settled(folder.path()).await;
+    assert!(!sent && why.contains("535 5.7.8"), "{why}");
+    assert!(!heard.lock().unwrap().join("\n").contains("MAIL FROM"));
+    assert!(!bridge.log().contains("wrong-wrong"), "{}", bridge.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_goes_encrypted_to_a_server_whose_certificate_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = MailServer::start(folder.path()).await else {
+        return;
+    };
+    let port = server.postfix.submission.port();
+    let via = format!("smtp: localhost, port: {port}, tls: starttls");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let distrustful = sends(elsewhere.path(), &via);
+    let (sent, why) = settled(elsewhere.path()).await;
+    assert!(!sent && why.contains("certificate"), "{why}");
+
+    let authority = folder.path().join("ca.pem");
+    let via = format!("{via}, ca_file: '{}'", authority.display());
+    let bridge = sends(folder.path(), &via);
+    assert_eq!(settled(folder.path()).await, (true, String::new()));
+    let mails = server.mails(1).await;
+    assert!(mails[0].contains("alertbridge canary "), "{}", mails[0]);
+    drop((bridge, distrustful));
+    server.stop().await;
+}
