@@ -10,6 +10,7 @@ use tokio::sync::{
 };
 
 use super::{
+    names,
     reload::{self, Reload},
     retention::Retention,
     room::Room,
@@ -61,13 +62,15 @@ pub(super) struct Bridge {
 
 impl Bridge {
     pub(super) async fn new(loaded: Loaded) -> anyhow::Result<Self> {
-        let config = &loaded.config;
         let clock = Clock::system();
         let descriptors = listener::raise_limit();
         let metrics = telemetry::recorder(clock.now())?;
 
-        let (store, owned) = open_store(config, &clock).await?;
+        let (store, owned) = open_store(&loaded.config, &clock).await?;
         let is_shared = owned.is_none();
+        let secret: Arc<[u8]> = store_secret(&*store).await?.into();
+        let loaded = names::given(loaded, &*store, &secret).await?;
+        let config = &loaded.config;
 
         let (terms, in_force) = reload::stages(config, &loaded.rules)?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
@@ -88,7 +91,6 @@ impl Bridge {
         }
 
         let deliverer = Arc::new(deliverer);
-        let secret = store_secret(&*store).await?;
         let key = Key::new(&secret);
         let traces = traces(config, &secret)?;
         let decided = in_force.subscribe();
@@ -147,6 +149,8 @@ impl Bridge {
             loaded,
             deliverer: Arc::clone(&deliverer),
             in_force,
+            store: store.clone(),
+            secret,
             clock,
         };
 

@@ -1,0 +1,52 @@
+//! The names of the integrations, which the store gives before anything is delivered under them:
+//! see [`naming`](crate::delivery::naming).
+
+use crate::{
+    canary::SINK,
+    config::Loaded,
+    crash,
+    receiver::Receivers,
+    store::{Outstanding, Upkeep},
+    telemetry,
+};
+
+/// The same configuration with its integrations under their names. What the store owes to names
+/// that are nobody's any more is among its warnings.
+pub(super) async fn given(
+    loaded: Loaded,
+    store: &dyn Upkeep,
+    secret: &[u8],
+) -> anyhow::Result<Loaded> {
+    let entries = loaded.rules.receivers.entries(secret);
+    let names = store.name(entries).await?;
+    crash::point("named");
+    let mut loaded = loaded.under(&names)?;
+    match store.outstanding().await {
+        Ok(outstanding) => {
+            let lost = lost(&loaded.rules.receivers, &outstanding);
+            loaded.warnings.extend(lost);
+        }
+        Err(error) => {
+            telemetry::store_failed("who is owed pages and not configured is not known", &error);
+        }
+    }
+    Ok(loaded)
+}
+
+/// What hangs on integrations that the configuration does not have.
+fn lost(receivers: &Receivers, outstanding: &[Outstanding]) -> Vec<String> {
+    let lost = outstanding.iter().filter(|one| {
+        let target = &one.target;
+        !receivers.integrations.contains_key(target) && target.receiver != SINK
+    });
+    lost.map(|Outstanding { target, owed, told }| {
+        format!(
+            "the configuration does not have {} of the receiver `{}` any more: of the pages owed \
+             to it, {owed} become dead letters, and of the open incidents that it was told of, it \
+             will not hear the end of {told}. Put its entry back and reload, or see to them there \
+             by hand",
+            target.integration, target.receiver
+        )
+    })
+    .collect()
+}
