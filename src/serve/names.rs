@@ -1,6 +1,8 @@
 //! The names of the integrations, which the store gives before anything is delivered under them:
 //! see [`naming`](crate::delivery::naming).
 
+use anyhow::Context as _;
+
 use crate::{
     canary::SINK,
     config::Loaded,
@@ -18,7 +20,8 @@ pub(super) async fn given(
     secret: &[u8],
 ) -> anyhow::Result<Loaded> {
     let entries = loaded.rules.receivers.entries(secret);
-    let names = store.name(entries).await?;
+    let names = store.name(entries).await;
+    let names = names.context("the integrations could not be named in the store")?;
     crash::point("named");
     let mut loaded = loaded.under(&names)?;
     match store.outstanding().await {

@@ -1,7 +1,12 @@
 //! The configuration is edited while incidents are open and pages are owed: whatever moves in it,
 //! each pager gets what it is owed, and the end of what it was told, and no other does.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -9,7 +14,7 @@ use serde_json::Value;
 use crate::{
     delivery::{delivery, listed, post, resolve, trigger},
     e2e::HOOK_SECRET,
-    harness::{self, Bridge, PROGRAM, tail},
+    harness::{self, Bridge, PATIENCE, PROGRAM, tail},
     postgres::Database,
     vendors::{Fake, Hook},
 };
@@ -128,7 +133,11 @@ async fn edited(mut bridge: Bridge, folder: &Path, config: &str, way: Way) -> (B
         Way::KilledAtReload => {
             write();
             reload(&bridge).await.unwrap_err();
-            assert!(bridge.ended());
+            let deadline = Instant::now() + PATIENCE;
+            while !bridge.ended() {
+                assert!(Instant::now() < deadline, "{}", bridge.log());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
         Way::KilledAtStart => {
             bridge.kill();
