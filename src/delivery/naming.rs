@@ -217,7 +217,7 @@ impl<'a> Naming<'a> {
         };
         let is_free = |target: &Target| self.known.iter().all(|known| known.target != *target);
         std::iter::once(entry.place)
-            .chain(0..)
+            .chain((0..).take(self.known.len() + 1))
             .map(name)
             .find(is_free)
             .unwrap_or_else(|| name(entry.place))

@@ -52,30 +52,27 @@ impl Destination {
     /// The fingerprint under a key of the store. A file is read; one that cannot be, or is another
     /// now, is known by its name.
     pub(super) fn fingerprint(&self, kind: &str, key: &hmac::Key) -> Fingerprint {
-        let of = |text: fn(&Part) -> Option<String>| {
-            let told: Vec<_> = self
-                .0
-                .iter()
-                .filter_map(|(field, part)| Some((field, text(part)?)))
-                .collect();
+        let sign = |told: Vec<(&str, String)>| {
             let told = json!(["alertbridge destination", kind, told]).to_string();
             BASE64_STANDARD.encode(hmac::sign(key, told.as_bytes()))
         };
+        let parts = || self.0.iter().map(|(field, part)| (field.as_str(), part));
+        let address = parts().filter_map(|(field, part)| Some((field, part.address()?)));
         Fingerprint {
-            whole: of(Part::whole),
-            address: of(Part::address),
+            whole: sign(parts().map(|(field, part)| (field, part.whole())).collect()),
+            address: sign(address.collect()),
         }
     }
 }
 
 impl Part {
-    fn whole(&self) -> Option<String> {
+    fn whole(&self) -> String {
         match self {
-            Self::Open(text) | Self::Text(text) => Some(text.clone()),
-            Self::Credential(secret) => Some(secret.read().map_or_else(
+            Self::Open(text) | Self::Text(text) => text.clone(),
+            Self::Credential(secret) => secret.read().map_or_else(
                 |error| error.to_string(),
                 |text| text.expose_secret().to_owned(),
-            )),
+            ),
         }
     }
 

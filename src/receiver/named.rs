@@ -242,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn a_user_leads_elsewhere_and_a_password_does_not() {
+        let login = |username: &str, password: &str| {
+            let basic_auth = json!({ "username": username, "password": password });
+            of(
+                "webhook",
+                &json!({ "url": "https://api.example.com", "basic_auth": basic_auth }),
+            )
+        };
+        assert_eq!(login("a", "short"), login("a", "other"));
+        assert_ne!(login("a", "short").address, login("b", "short").address);
+    }
+
+    #[test]
     fn a_file_is_known_by_what_it_holds_and_its_address_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");

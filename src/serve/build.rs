@@ -10,7 +10,7 @@ use tokio::sync::{
 };
 
 use super::{
-    names,
+    names::Names,
     reload::{self, Reload},
     retention::Retention,
     room::Room,
@@ -68,8 +68,7 @@ impl Bridge {
 
         let (store, owned) = open_store(&loaded.config, &clock).await?;
         let is_shared = owned.is_none();
-        let secret: Arc<[u8]> = store_secret(&*store).await?.into();
-        let loaded = names::given(loaded, &*store, &secret).await?;
+        let (names, loaded) = named(loaded, &store).await?;
         let config = &loaded.config;
 
         let (terms, in_force) = reload::stages(config, &loaded.rules)?;
@@ -91,8 +90,8 @@ impl Bridge {
         }
 
         let deliverer = Arc::new(deliverer);
-        let key = Key::new(&secret);
-        let traces = traces(config, &secret)?;
+        let key = Key::new(&names.secret);
+        let traces = traces(config, &names.secret)?;
         let decided = in_force.subscribe();
         let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
         let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
@@ -141,16 +140,14 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let first_mail = ways_in.iter().find_map(WayIn::first_mail);
-        let admin = admin(bench, &health, &metrics, canary, reload, first_mail)?;
+        let admin = admin(bench, &health, &metrics, canary, reload, &ways_in)?;
 
         let reload = Reload {
             started,
             loaded,
             deliverer: Arc::clone(&deliverer),
             in_force,
-            store: store.clone(),
-            secret,
+            names,
             clock,
         };
 
@@ -184,7 +181,7 @@ fn admin(
     metrics: &PrometheusHandle,
     canary: Receiver<Standing>,
     reload: mpsc::Sender<web::Asked>,
-    first_mail: Option<[String; 2]>,
+    ways_in: &[WayIn],
 ) -> anyhow::Result<web::Admin> {
     let loaded = Arc::clone(&bench.loaded.borrow());
     let config = &loaded.config;
@@ -203,7 +200,7 @@ fn admin(
         metrics: metrics.clone(),
         canary,
         reload,
-        first_mail,
+        first_mail: ways_in.iter().find_map(WayIn::first_mail),
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         live: Live::default(),
         history: Arc::default(),
@@ -259,9 +256,15 @@ fn traces(config: &Config, secret: &[u8]) -> anyhow::Result<Option<telemetry::Ex
     Ok(exporter.map(|exporter| telemetry::trace_to(exporter, secret)))
 }
 
-/// What signs the canaries and names the traces: made once, and the same for every replica.
-async fn store_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
+/// The configuration with its integrations under their names. The store's secret knows them again,
+/// signs the canaries and names the traces: made once, and the same for every replica.
+async fn named(loaded: Loaded, store: &Arc<dyn Store>) -> anyhow::Result<(Names, Loaded)> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
-    Ok(store.canary_key(fresh).await?)
+    let names = Names {
+        secret: store.canary_key(fresh).await?,
+        store: Arc::clone(store),
+    };
+    let loaded = names.give(loaded).await?;
+    Ok((names, loaded))
 }

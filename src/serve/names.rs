@@ -1,6 +1,8 @@
 //! The names of the integrations, which the store gives before anything is delivered under them:
 //! see [`naming`](crate::delivery::naming).
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 
 use crate::{
@@ -8,32 +10,39 @@ use crate::{
     config::Loaded,
     crash,
     receiver::Receivers,
-    store::{Outstanding, Upkeep},
+    store::{Outstanding, Store},
     telemetry,
 };
 
-/// The same configuration with its integrations under their names. What the store owes to names
-/// that are nobody's any more is among its warnings.
-pub(super) async fn given(
-    loaded: Loaded,
-    store: &dyn Upkeep,
-    secret: &[u8],
-) -> anyhow::Result<Loaded> {
-    let entries = loaded.rules.receivers.entries(secret);
-    let names = store.name(entries).await;
-    let names = names.context("the integrations could not be named in the store")?;
-    crash::point("named");
-    let mut loaded = loaded.under(&names)?;
-    match store.outstanding().await {
-        Ok(outstanding) => {
-            let lost = lost(&loaded.rules.receivers, &outstanding);
-            loaded.warnings.extend(lost);
+/// Gives them.
+pub(super) struct Names {
+    pub(super) store: Arc<dyn Store>,
+    /// The store's, under which destinations are known again.
+    pub(super) secret: Vec<u8>,
+}
+
+impl Names {
+    /// The same configuration with its integrations under their names. What the store owes to names
+    /// that are nobody's any more is among its warnings.
+    pub(super) async fn give(&self, loaded: Loaded) -> anyhow::Result<Loaded> {
+        let entries = loaded.rules.receivers.entries(&self.secret);
+        let names = self.store.name(entries).await;
+        let names = names.context("the integrations could not be named in the store")?;
+        crash::point("named");
+
+        let mut loaded = loaded.under(&names)?;
+        match self.store.outstanding().await {
+            Ok(outstanding) => {
+                let lost = lost(&loaded.rules.receivers, &outstanding);
+                loaded.warnings.extend(lost);
+            }
+            Err(error) => {
+                let what = "what is owed to integrations that are gone is not known";
+                telemetry::store_failed(what, &error);
+            }
         }
-        Err(error) => {
-            telemetry::store_failed("who is owed pages and not configured is not known", &error);
-        }
+        Ok(loaded)
     }
-    Ok(loaded)
 }
 
 /// What hangs on integrations that the configuration does not have.

@@ -14,13 +14,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{names, ways_in::NO_WAY_IN};
+use super::{names::Names, ways_in::NO_WAY_IN};
 use crate::{
     clock::Clock,
     config::{Config, ConfigErrors, Files, Loaded, Source},
     deliver::{Client, Deliverer, Terms},
     pipeline::{InForce, Rules},
-    store::Store,
     telemetry,
     web::{Asked, Faults, Remarks},
 };
@@ -32,9 +31,7 @@ pub(super) struct Reload {
     pub(super) loaded: Sender<Arc<Loaded>>,
     pub(super) deliverer: Arc<Deliverer>,
     pub(super) in_force: Sender<Arc<InForce>>,
-    pub(super) store: Arc<dyn Store>,
-    /// The store's, by which integrations are known again.
-    pub(super) secret: Arc<[u8]>,
+    pub(super) names: Names,
     pub(super) clock: Clock,
 }
 
@@ -63,24 +60,18 @@ impl Reload {
     }
 
     async fn reload(&self) -> Result<Remarks, Faults> {
+        let fault = |error: anyhow::Error| vec![format!("{error:#}")];
         let source = self.started.source.clone();
+        let loaded = apart(move || prepare(&source)).await?;
+        let loaded = self.names.give(loaded).await.map_err(fault)?;
 
-        // On a thread of its own: it reads files.
-        let prepared = tokio::task::spawn_blocking(move || prepare(&source)).await;
-        let prepared = prepared.unwrap_or_else(|_| {
-            Err(vec![
-                "this program has a fault: reading it panicked".to_owned(),
-            ])
-        });
-
-        let named = names::given(prepared?, &*self.store, &self.secret).await;
-        let loaded = named.map_err(fault)?;
         // The ways in stay as they are.
         let config = Config {
             ingress: self.started.config.ingress.clone(),
             ..loaded.config.clone()
         };
-        let (terms, in_force) = stages(&config, &loaded.rules).map_err(fault)?;
+        let rules = Arc::clone(&loaded.rules);
+        let (terms, in_force) = apart(move || stages(&config, &rules).map_err(fault)).await?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
 
         let before = self.deliverer.change(terms);
@@ -102,8 +93,16 @@ impl Reload {
     }
 }
 
-fn fault(error: anyhow::Error) -> Faults {
-    vec![format!("{error:#}")]
+/// Runs what reads files, on a thread of its own.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Faults> + Send + 'static,
+) -> Result<T, Faults> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| {
+        Err(vec![
+            "this program has a fault: reading it panicked".to_owned(),
+        ])
+    })
 }
 
 /// Reads the configuration anew.

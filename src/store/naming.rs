@@ -30,3 +30,25 @@ GROUP BY receiver, integration ORDER BY receiver, integration";
 pub(super) const NAMES: &str = "
 SELECT receiver, integration, place, fingerprint, address, next_receiver, next_integration
 FROM integrations ORDER BY receiver, integration";
+
+/// Whether a row of `deliveries` is of the destination with this name, which it may not have had
+/// yet. The arguments are the placeholders of the receiver and of the integration.
+macro_rules! of_destination {
+    ($receiver:literal, $integration:literal) => {
+        concat!(
+            "(receiver, integration) IN (
+                 WITH RECURSIVE names (receiver, integration) AS (
+                     SELECT ",
+            $receiver,
+            ", ",
+            $integration,
+            "
+                     UNION SELECT earlier.receiver, earlier.integration
+                     FROM integrations AS earlier JOIN names
+                       ON earlier.next_receiver = names.receiver
+                       AND earlier.next_integration = names.integration)
+                 SELECT receiver, integration FROM names)"
+        )
+    };
+}
+pub(crate) use of_destination;

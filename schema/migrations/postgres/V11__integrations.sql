@@ -8,8 +8,8 @@ CREATE TABLE integrations (
     fingerprint      TEXT   NOT NULL,
     address          TEXT   NOT NULL,
     -- What its destination was called next, in another receiver.
-    next_receiver    TEXT,
-    next_integration TEXT,
+    next_receiver    TEXT   COLLATE "C",
+    next_integration TEXT   COLLATE "C",
     PRIMARY KEY (receiver, integration),
     CHECK ((next_receiver IS NULL) = (next_integration IS NULL)),
     CHECK (place IS NULL OR next_receiver IS NULL)

@@ -12,6 +12,7 @@ both!(
     names_outlive_a_restart_and_follow_their_destinations,
     of_many_that_name_at_once_all_agree,
     what_hangs_on_a_name_is_counted,
+    a_fallback_that_was_told_under_a_former_name_is_not_told_again,
 );
 
 fn entries(receiver: &str, whole: &[&str]) -> Vec<Entry> {
@@ -86,4 +87,32 @@ async fn what_hangs_on_a_name_is_counted(home: Home) {
         store.outstanding().await.unwrap(),
         [outstanding("one", 1, 2), outstanding("two", 4, 0)]
     );
+}
+
+async fn a_fallback_that_was_told_under_a_former_name_is_not_told_again(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let late = |receiver| NewDelivery {
+        fallback_at: Some(noon()),
+        ..page("a", Action::Trigger, receiver)
+    };
+    opened(
+        store,
+        "a",
+        vec![
+            late("one"),
+            late("two"),
+            page("a", Action::Trigger, "first"),
+        ],
+    )
+    .await;
+    // Twice renamed.
+    for receiver in ["first", "second", "third"] {
+        names(store, receiver, &["x"]).await;
+    }
+    let told = store.deliveries(None, 10).await.unwrap().len();
+    let make: alertbridge::store::Fallback =
+        Arc::new(|_, _| vec![page("a", Action::Trigger, "third")]);
+    assert_eq!(store.escalate(noon(), make).await.unwrap().len(), 2);
+    assert_eq!(store.deliveries(None, 10).await.unwrap().len(), told);
 }
