@@ -7,7 +7,7 @@
 //! `store.url`, which names what the program makes, from the working directory.
 
 use std::{
-    env,
+    env, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,7 +19,7 @@ use crate::{
     canary,
     clock::Clock,
     deliver::{Client, Unusable},
-    delivery,
+    delivery::{self, naming::Named},
     incident::ATLASSIAN_SLI,
     ingress, objective,
     pipeline::Rules,
@@ -142,6 +142,17 @@ impl Loaded {
         }
 
         Ok((config, rules))
+    }
+
+    /// The same with the integrations under the names that were given.
+    pub fn under(mut self, names: &[Named]) -> anyhow::Result<Self> {
+        let rules = Arc::get_mut(&mut self.rules);
+        let receivers = rules.and_then(|rules| Arc::get_mut(&mut rules.receivers));
+        let Some(receivers) = receivers else {
+            anyhow::bail!("this program has a fault: the rules were used before they had names");
+        };
+        *receivers = mem::take(receivers).under(names);
+        Ok(self)
     }
 
     /// The secrets' files that others than this program's user may read.

@@ -271,9 +271,8 @@ impl Deliverer {
     /// Notifies the fallbacks of late deliveries.
     async fn escalate(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
         let deliverer = Arc::clone(self);
-        let fallback = Arc::new(move |target: &Target, page: &Notification| {
-            deliverer.fallback(&target.receiver, page)
-        });
+        let fallback =
+            Arc::new(move |target: &Target, page: &Notification| deliverer.fallback(target, page));
         let escalated = self.store.escalate(now, fallback).await?;
 
         if !escalated.is_empty() {
@@ -285,9 +284,10 @@ impl Deliverer {
         Ok(())
     }
 
-    /// The pages for a receiver's fallback.
-    fn fallback(&self, receiver: &str, page: &Notification) -> Vec<NewDelivery> {
+    /// The pages for the fallback of an integration's receiver.
+    fn fallback(&self, target: &Target, page: &Notification) -> Vec<NewDelivery> {
         let receivers = &self.terms().receivers;
+        let Target { receiver, .. } = receivers.now(target);
         let Some(fallback) = receivers.fallbacks.get(receiver) else {
             return Vec::new();
         };

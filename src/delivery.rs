@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod alias;
+pub mod naming;
 mod owed;
 
 pub use alias::alias;
@@ -127,7 +128,8 @@ impl Doubt {
 pub struct Target {
     /// The receiver's name.
     pub receiver: String,
-    /// The integration within it: `opsgenie/0` is the first of its `opsgenie_configs`.
+    /// The name of the integration within it: `opsgenie/0`, after the place in `opsgenie_configs`
+    /// at which it was first seen ([`naming`]).
     pub integration: String,
 }
 

@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,12 +32,14 @@ mod compile;
 mod context;
 pub mod credential;
 mod denial;
+mod destination;
 pub mod discord;
 pub mod email;
 mod escape;
 mod given;
 mod http_url;
 mod keys;
+mod named;
 pub mod opsgenie;
 pub mod options;
 mod owed;
@@ -68,6 +71,7 @@ pub use self::{
     table::{KINDS, Settings},
     transport::Transport,
 };
+use named::Written;
 
 /// One integration of a receiver: how to notify it, and what its replies mean.
 pub trait Receiver: Send + Sync {
@@ -313,18 +317,21 @@ impl Fallback {
     }
 }
 
-/// The integrations of every configured receiver, by name and place.
+/// The integrations of every configured receiver, by their names.
 #[derive(Default)]
 pub struct Receivers {
-    pub integrations: BTreeMap<Target, Box<dyn Receiver>>,
+    /// One that stood in another receiver is here under its former name too.
+    pub integrations: BTreeMap<Target, Arc<dyn Receiver>>,
     pub fallbacks: BTreeMap<String, Fallback>,
     /// The name of every receiver, in the order in which they are written, including those without
     /// an integration, which notify nobody.
     pub names: Vec<String>,
     /// Settings that are allowed but unwise: plain http off loopback.
     pub warnings: Vec<Problem>,
-    /// The place of each integration in the configuration: `receivers[0].slack_configs[0]`.
-    pub(crate) places: BTreeMap<Target, String>,
+    /// The entry of each integration in the configuration.
+    entries: BTreeMap<Target, Written>,
+    /// What an integration is called now, by its former name.
+    former: BTreeMap<Target, Target>,
     /// The places of all templates.
     pub(crate) templates: BTreeSet<String>,
     /// The settings of each receiver, by name, to detect what a reload changed.
@@ -338,9 +345,9 @@ pub struct Receivers {
 impl Receivers {
     /// The place of an integration in the configuration.
     pub fn place(&self, target: &Target) -> String {
-        self.places
+        self.entries
             .get(target)
-            .map_or_else(|| target.receiver.clone(), Clone::clone)
+            .map_or_else(|| target.receiver.clone(), |entry| entry.key.clone())
     }
 
     /// Whether a mail certainly is a page that these receivers sent: what comes back of them tells
@@ -362,10 +369,10 @@ impl Receivers {
         let mut found: Vec<_> = self
             .integrations
             .iter()
-            .filter(|(target, _)| target.receiver == receiver)
+            .filter(|(target, _)| target.receiver == receiver && !self.former.contains_key(target))
             .map(|(target, integration)| (target, integration.as_ref()))
             .collect();
-        found.sort_by_key(|(target, _)| table::place(target));
+        found.sort_by_key(|(target, _)| self.entries.get(target).map(|entry| entry.number));
         found.into_iter()
     }
 }

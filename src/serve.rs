@@ -24,6 +24,7 @@ use crate::{
 mod build;
 mod called;
 mod mailbox;
+mod names;
 mod reload;
 mod retention;
 mod room;

@@ -174,7 +174,7 @@ impl Deliverer {
                 detail: next::detail(verdict, &claim.step),
             }),
             fallback: if gave_up {
-                self.fallback(&claim.target.receiver, &claim.notification)
+                self.fallback(&claim.target, &claim.notification)
             } else {
                 Vec::new()
             },

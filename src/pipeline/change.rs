@@ -12,7 +12,7 @@ use crate::{
     delivery::{Action, NewDelivery, Notification, Target},
     incident::State,
     message::Outcome,
-    store::{Decision, Memory, Silenced, Silencing},
+    store::{Decision, Memory, Silenced, Silencing, Told},
 };
 
 impl Rules {
@@ -72,11 +72,14 @@ impl Rules {
 
         let mut deliveries = self.to_those_told(&update, bound, memory, now);
         let anew = self.tell_by_routes(Outcome::Changed, state, page.clone(), memory, now);
-        let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
-        let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
+        let among = |known: &[Told], target: &Target| {
+            let mut now = known.iter().map(|known| self.receivers.now(&known.target));
+            now.any(|known| known == target)
+        };
         let others = anew.deliveries.into_iter().filter(|delivery| {
-            let is_owed = owes_page || held(&delivery.target);
-            not_yet(&delivery.target) && (rose || !bound && is_owed)
+            let target = &delivery.target;
+            let is_owed = owes_page || among(&memory.held, target);
+            !among(&memory.told, target) && (rose || !bound && is_owed)
         });
 
         deliveries.extend(others);
@@ -117,9 +120,10 @@ impl Rules {
         now: Timestamp,
     ) -> Decision {
         for held in &memory.held {
-            let Target { receiver, .. } = &held.target;
+            let its = self.receivers.now(&held.target);
+            let Target { receiver, .. } = its;
             let owed = self.receivers.owed(receiver, page, held.held_until, now);
-            let is_told = |delivery: &NewDelivery| delivery.target == held.target;
+            let is_told = |delivery: &NewDelivery| self.receivers.now(&delivery.target) == its;
             let (false, Some(owed)) = (
                 decision.deliveries.iter().any(is_told),
                 owed.into_iter().find(is_told),
@@ -136,6 +140,7 @@ impl Rules {
                 None => stays,
             });
             decision.deliveries.push(NewDelivery {
+                target: held.target.clone(),
                 alias: held.alias.clone(),
                 ..owed
             });
@@ -173,7 +178,7 @@ impl Rules {
             };
             let updates = integration.updates();
             // Updating an existing alert disturbs nobody; a new page does.
-            let mute = mute(&told.target.receiver).filter(|_| !updates);
+            let mute = mute(&self.receivers.now(&told.target).receiver).filter(|_| !updates);
             let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
             let says_nothing_new = if updates { bound } else { !rose };
             if is_dropped || says_nothing_new {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rules::Rules;
-use crate::{route::HORIZON, store::Mutes};
+use crate::{delivery::Target, route::HORIZON, store::Mutes};
 
 impl Rules {
     /// A page that is held stays so while a mute is on, whatever the mute was that held it first:
@@ -12,7 +12,8 @@ impl Rules {
     pub fn mutes(self: &Arc<Self>) -> Mutes {
         let rules = Arc::clone(self);
         Mutes::new(move |held, now| {
-            let (receiver, labels) = (&held.receiver, &held.page.labels);
+            let labels = &held.page.labels;
+            let Target { receiver, .. } = rules.receivers.now(&held.target);
             let told_from = rules.routes.told_from(receiver, labels, now);
             let at_last = held.page.arrived_at.checked_add(HORIZON).ok();
 

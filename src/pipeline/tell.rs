@@ -10,7 +10,7 @@ use crate::{
     message::Outcome,
     route::{Mute, Reached},
     silence::last_to_cover,
-    store::{Decision, Memory, Silenced, Silencing},
+    store::{Decision, Memory, Silenced, Silencing, Told},
 };
 
 impl Rules {
@@ -116,7 +116,8 @@ impl Rules {
         let was_silenced = memory.silenced.is_some();
         let is_held = |receiver: &str| {
             let mut held = memory.held.iter();
-            was_silenced || held.any(|held| held.target.receiver == receiver)
+            let now = |held: &Told| self.receivers.now(&held.target).receiver == receiver;
+            was_silenced || held.any(now)
         };
         self.routes.reach_held(labels, now, is_held)
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     config::{Config, Files, Loaded, Source},
     deliver::{Client, Terms},
-    delivery::{Action, Target},
+    delivery::Action,
     message::Release,
     silence::{Plan, SilenceId},
     store::{Next, Settlement, Store, sqlite::Sqlite},
@@ -22,6 +22,7 @@ mod model;
 mod nights;
 mod profiles;
 mod races;
+mod renamed;
 mod silenced;
 
 /// Who sleeps when is written in its stead: [`sleeping`].
@@ -213,20 +214,11 @@ impl Night {
 
     /// Delivers everything that is due.
     async fn delivered(&self) -> Vec<Page> {
-        let to = |receiver: &str, integration: &str| Target {
-            receiver: receiver.into(),
-            integration: integration.into(),
-        };
-        let targets = [
-            to("chat", "webhook/0"),
-            to("night", "webhook/0"),
-            to("off", "webhook/0"),
-            to("pager", "pagerduty/0"),
-        ];
-        let wanted: Vec<_> = targets.map(|target| (target, 100)).into();
         let mut pages = Vec::new();
         loop {
-            let claims = self.store.claim(self.now(), LEASE, wanted.clone()).await;
+            let due = self.store.agenda().await.unwrap().due;
+            let wanted = due.into_iter().map(|(target, _)| (target, 100)).collect();
+            let claims = self.store.claim(self.now(), LEASE, wanted).await;
             let claims = claims.unwrap();
             if claims.is_empty() {
                 return pages;

@@ -66,6 +66,7 @@ impl Authorization {
             );
         }
 
+        site.leads_to("basic_auth.username", username);
         let mut inner = site.below("basic_auth");
         let password = inner.secret(
             "password",

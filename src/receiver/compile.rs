@@ -6,7 +6,10 @@ use std::{collections::BTreeSet, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Credential, Fallback, Keys, Receivers, RenderError, Settings, sample,
+    Credential, Fallback, Keys, Receivers, RenderError, Settings,
+    destination::Destination,
+    named::Written,
+    sample,
     site::{Found, Site},
     template::Shelf,
 };
@@ -135,8 +138,15 @@ impl Receivers {
                 receiver: receiver.name.clone(),
                 integration: format!("{kind}/{index}"),
             };
+            found.destination = Destination::default();
             if let Some(integration) = compile(&mut Site::new(key.clone(), templates, found)) {
-                self.places.insert(target.clone(), key);
+                let entry = Written {
+                    number: self.entries.len(),
+                    place: u32::try_from(index).unwrap_or(u32::MAX),
+                    destination: std::mem::take(&mut found.destination),
+                    key,
+                };
+                self.entries.insert(target.clone(), entry);
                 self.integrations.insert(target, integration);
             }
         });

@@ -105,6 +105,9 @@ impl Email {
             .into_iter()
             .filter_map(|text| Address::compile("to", text, site))
             .collect();
+        for Address { address, .. } in &to {
+            site.leads_to("to", address);
+        }
 
         let smarthost = if let Some(smarthost) = &settings.smarthost {
             Smarthost::compile(smarthost, site.below("smarthost"))

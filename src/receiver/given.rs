@@ -19,9 +19,9 @@ impl Receivers {
     #[must_use]
     pub fn hiding(mut self, given: Vec<(String, String)>) -> Self {
         for (place, value) in given {
-            let target = self.places.iter().find(|(_, known)| {
+            let target = self.entries.iter().find(|(_, known)| {
                 place
-                    .strip_prefix(known.as_str())
+                    .strip_prefix(known.key.as_str())
                     .is_some_and(|rest| rest.starts_with('.'))
             });
             if let Some((target, _)) = target.filter(|_| value.len() >= SHORTEST) {

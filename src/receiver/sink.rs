@@ -1,6 +1,8 @@
 //! The destination of the bridge's own canaries: they take the path of every page, but reach
 //! nobody.
 
+use std::sync::Arc;
+
 use super::{
     Body, Credential, Keys, Parcel, Receiver, Receivers, RenderError, Reply, Request,
     options::Options,
@@ -25,7 +27,7 @@ impl Receivers {
             integration: "sink/0".into(),
         };
         let sink = Sink(Options::local(DefaultOn::default()));
-        self.integrations.insert(target, Box::new(sink));
+        self.integrations.insert(target, Arc::new(sink));
         self
     }
 }

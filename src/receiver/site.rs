@@ -6,6 +6,7 @@ use super::{
     RateLimit,
     address::Address,
     credential::{Credential, Shape},
+    destination::Destination,
     escape::Escape,
     http_url,
     template::{Extent, Occasion, Shelf, Template},
@@ -27,6 +28,8 @@ pub(super) struct Found {
     pub(super) warnings: Vec<Problem>,
     /// The places of all templates.
     pub(super) templates: BTreeSet<String>,
+    /// Where the pages of the integration being compiled go.
+    pub(super) destination: Destination,
 }
 
 impl<'a> Site<'a> {
@@ -142,7 +145,7 @@ impl<'a> Site<'a> {
                 self.problem(name, "the secret is empty", mend);
             }
             Some(text) => match shape.check(text) {
-                Ok(()) if shape == Shape::Address => drop(self.address(name, text, false)),
+                Ok(()) if shape == Shape::Address => drop(self.checked_address(name, text, false)),
                 Ok(()) => {}
                 Err((what, mend)) => self.problem(name, format!("it {what}"), mend),
             },
@@ -152,11 +155,24 @@ impl<'a> Site<'a> {
         let secret = self
             .kept(Secret::optional(&self.key, name, inline, file))
             .flatten()?;
-        Some(Credential {
+        let credential = Credential {
             name,
             shape,
             secret,
-        })
+        };
+        self.found.destination.by(&credential);
+        Some(credential)
+    }
+
+    /// Notes a setting that decides where pages go; addresses and credentials are noted as they
+    /// are read.
+    pub(super) fn leads_to(&mut self, field: &str, whom: &str) {
+        self.found.destination.to(field, whom);
+    }
+
+    /// The same for a text that may hold credentials.
+    pub(super) fn leads_by(&mut self, field: &str, text: &str) {
+        self.found.destination.with(field, text);
     }
 
     /// An http or https address. With `base`, paths are appended to it. The text is not repeated,
@@ -167,6 +183,18 @@ impl<'a> Site<'a> {
         text: &str,
         base: bool,
     ) -> Option<Address> {
+        let address = self.checked_address(field, text, base)?;
+        match address.credential() {
+            Some(credential) => self.found.destination.by(credential),
+            None => self
+                .found
+                .destination
+                .to(field, text.trim().trim_end_matches('/')),
+        }
+        Some(address)
+    }
+
+    fn checked_address(&mut self, field: &'static str, text: &str, base: bool) -> Option<Address> {
         let checked = http_url::parse(text).and_then(|url| {
             if base && (url.query().is_some() || url.fragment().is_some()) {
                 return Err(

@@ -65,6 +65,7 @@ impl Smarthost {
             site.problem("port", "there is no port 0", "drop it, or write 587");
         }
 
+        site.leads_to("host", &settings.host);
         let login = login(settings, &mut site);
         let is_local = ["localhost", "127.0.0.1", "::1"].contains(&settings.host.as_str());
         if encryption == Encryption::None && !is_local {

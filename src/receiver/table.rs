@@ -1,14 +1,15 @@
 //! The kinds of integration, one line each: their names, the order in which a receiver's are
 //! notified, and what compiles the `Settings` of their module.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Fallback, Receiver, site::Site};
-use crate::delivery::Target;
 
 /// Compiles one integration's settings; `None` if they are wrong.
-type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Box<dyn Receiver>>;
+type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Arc<dyn Receiver>>;
 
 macro_rules! integrations {
     ($($kind:ident, $configs:ident => $module:ident::$($compile:ident)::+;)*) => {
@@ -28,25 +29,12 @@ macro_rules! integrations {
                 [$(self.$configs.len()),*].iter().sum()
             }
 
-            /// The entries that stood at another place `before`: their list, that place, and this.
-            ///
-            /// What is owed to an integration, and the end of what it was told, is known by its
-            /// place.
-            pub fn moved(&self, before: &Self) -> Vec<(&'static str, usize, usize)> {
-                let mut all = Vec::new();
-                $(all.extend(
-                    moved(&before.$configs, &self.$configs)
-                        .map(|(was, is)| (stringify!($configs), was, is)),
-                );)*
-                all
-            }
-
             /// Passes on each integration: its kind, its index among those of its kind, and its
             /// compilation.
             pub(super) fn each(&self, mut take: impl FnMut(&'static str, usize, Compile<'_>)) {
                 $(for (index, settings) in self.$configs.iter().enumerate() {
                     take(stringify!($kind), index, &|site| {
-                        Some(Box::new(super::$module::$($compile)::+(settings, site)?))
+                        Some(Arc::new(super::$module::$($compile)::+(settings, site)?))
                     });
                 })*
             }
@@ -73,56 +61,9 @@ integrations! {
     stdout, stdout_configs => stdout::Stdout::compile;
 }
 
-fn moved<T: PartialEq>(before: &[T], now: &[T]) -> impl Iterator<Item = (usize, usize)> {
-    before.iter().enumerate().filter_map(|(was, entry)| {
-        let is = now.iter().position(|other| other == entry)?;
-        (now.get(was) != Some(entry)).then_some((was, is))
-    })
-}
-
-/// The position of an integration within its receiver: the index of its kind, and its own index
-/// within the kind.
-pub(super) fn place(target: &Target) -> (usize, usize) {
-    let kind = KINDS
-        .iter()
-        .position(|kind| *kind == target.kind())
-        .unwrap_or(KINDS.len());
-
-    let index = target
-        .integration
-        .rsplit('/')
-        .next()
-        .and_then(|index| index.parse().ok())
-        .unwrap_or(usize::MAX);
-
-    (kind, index)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_entry_that_stands_elsewhere_has_moved() {
-        for (before, now, expected) in [
-            ("ab", "ab", vec![]),
-            ("ab", "abc", vec![]),
-            ("ab", "a", vec![]),
-            ("ab", "cab", vec![(0, 1), (1, 2)]),
-            ("ab", "ba", vec![(0, 1), (1, 0)]),
-            ("abc", "bc", vec![(1, 0), (2, 1)]),
-            ("aa", "aa", vec![]),
-            ("ab", "xb", vec![]),
-        ] {
-            let (before, now): (Vec<char>, Vec<char>) =
-                (before.chars().collect(), now.chars().collect());
-            assert_eq!(
-                moved(&before, &now).collect::<Vec<_>>(),
-                expected,
-                "{now:?}"
-            );
-        }
-    }
 
     #[test]
     fn a_kinds_settings_are_named_after_it() {

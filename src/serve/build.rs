@@ -10,6 +10,7 @@ use tokio::sync::{
 };
 
 use super::{
+    names::Names,
     reload::{self, Reload},
     retention::Retention,
     room::Room,
@@ -61,13 +62,14 @@ pub(super) struct Bridge {
 
 impl Bridge {
     pub(super) async fn new(loaded: Loaded) -> anyhow::Result<Self> {
-        let config = &loaded.config;
         let clock = Clock::system();
         let descriptors = listener::raise_limit();
         let metrics = telemetry::recorder(clock.now())?;
 
-        let (store, owned) = open_store(config, &clock).await?;
+        let (store, owned) = open_store(&loaded.config, &clock).await?;
         let is_shared = owned.is_none();
+        let (names, loaded) = named(loaded, &store).await?;
+        let config = &loaded.config;
 
         let (terms, in_force) = reload::stages(config, &loaded.rules)?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
@@ -88,9 +90,8 @@ impl Bridge {
         }
 
         let deliverer = Arc::new(deliverer);
-        let secret = store_secret(&*store).await?;
-        let key = Key::new(&secret);
-        let traces = traces(config, &secret)?;
+        let key = Key::new(&names.secret);
+        let traces = traces(config, &names.secret)?;
         let decided = in_force.subscribe();
         let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
         let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
@@ -139,14 +140,14 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let first_mail = ways_in.iter().find_map(WayIn::first_mail);
-        let admin = admin(bench, &health, &metrics, canary, reload, first_mail)?;
+        let admin = admin(bench, &health, &metrics, canary, reload, &ways_in)?;
 
         let reload = Reload {
             started,
             loaded,
             deliverer: Arc::clone(&deliverer),
             in_force,
+            names,
             clock,
         };
 
@@ -180,7 +181,7 @@ fn admin(
     metrics: &PrometheusHandle,
     canary: Receiver<Standing>,
     reload: mpsc::Sender<web::Asked>,
-    first_mail: Option<[String; 2]>,
+    ways_in: &[WayIn],
 ) -> anyhow::Result<web::Admin> {
     let loaded = Arc::clone(&bench.loaded.borrow());
     let config = &loaded.config;
@@ -199,7 +200,7 @@ fn admin(
         metrics: metrics.clone(),
         canary,
         reload,
-        first_mail,
+        first_mail: ways_in.iter().find_map(WayIn::first_mail),
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         live: Live::default(),
         history: Arc::default(),
@@ -255,9 +256,15 @@ fn traces(config: &Config, secret: &[u8]) -> anyhow::Result<Option<telemetry::Ex
     Ok(exporter.map(|exporter| telemetry::trace_to(exporter, secret)))
 }
 
-/// What signs the canaries and names the traces: made once, and the same for every replica.
-async fn store_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
+/// The configuration with its integrations under their names. The store's secret knows them again,
+/// signs the canaries and names the traces: made once, and the same for every replica.
+async fn named(loaded: Loaded, store: &Arc<dyn Store>) -> anyhow::Result<(Names, Loaded)> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
-    Ok(store.canary_key(fresh).await?)
+    let names = Names {
+        secret: store.canary_key(fresh).await?,
+        store: Arc::clone(store),
+    };
+    let loaded = names.give(loaded).await?;
+    Ok((names, loaded))
 }

@@ -14,14 +14,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::ways_in::NO_WAY_IN;
+use super::{names::Names, ways_in::NO_WAY_IN};
 use crate::{
     clock::Clock,
     config::{Config, ConfigErrors, Files, Loaded, Source},
     deliver::{Client, Deliverer, Terms},
-    ingress,
     pipeline::{InForce, Rules},
-    receiver, telemetry,
+    telemetry,
     web::{Asked, Faults, Remarks},
 };
 
@@ -32,6 +31,7 @@ pub(super) struct Reload {
     pub(super) loaded: Sender<Arc<Loaded>>,
     pub(super) deliverer: Arc<Deliverer>,
     pub(super) in_force: Sender<Arc<InForce>>,
+    pub(super) names: Names,
     pub(super) clock: Clock,
 }
 
@@ -60,20 +60,18 @@ impl Reload {
     }
 
     async fn reload(&self) -> Result<Remarks, Faults> {
-        let (source, ways_in) = (
-            self.started.source.clone(),
-            self.started.config.ingress.clone(),
-        );
+        let fault = |error: anyhow::Error| vec![format!("{error:#}")];
+        let source = self.started.source.clone();
+        let loaded = apart(move || prepare(&source)).await?;
+        let loaded = self.names.give(loaded).await.map_err(fault)?;
 
-        // On a thread of its own: it reads files.
-        let prepared = tokio::task::spawn_blocking(move || prepare(&source, ways_in)).await;
-        let prepared = prepared.unwrap_or_else(|_| {
-            Err(vec![
-                "this program has a fault: reading it panicked".to_owned(),
-            ])
-        });
-
-        let (loaded, terms, in_force) = prepared?;
+        // The ways in stay as they are.
+        let config = Config {
+            ingress: self.started.config.ingress.clone(),
+            ..loaded.config.clone()
+        };
+        let rules = Arc::clone(&loaded.rules);
+        let (terms, in_force) = apart(move || stages(&config, &rules).map_err(fault)).await?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
 
         let before = self.deliverer.change(terms);
@@ -85,8 +83,7 @@ impl Reload {
             .into_iter()
             .map(|key| format!("{key} needs a restart"));
 
-        let moved = moved(&self.loaded.borrow().config, &loaded.config);
-        let warnings = loaded.warnings.iter().chain(&moved);
+        let warnings = loaded.warnings.iter();
         let remarks = waiting
             .chain(warnings.map(|warning| format!("warning: {warning}")))
             .collect();
@@ -96,30 +93,20 @@ impl Reload {
     }
 }
 
-/// The integrations that stand at another place than in the configuration before.
-fn moved(before: &Config, now: &Config) -> Vec<String> {
-    let mut said = Vec::new();
-    for receiver in &now.receivers {
-        let is_it = |known: &&receiver::Settings| known.name == receiver.name;
-        let known = before.receivers.iter().find(is_it);
-        let moved = known.map(|known| receiver.moved(known));
-        said.extend(moved.into_iter().flatten().map(|(list, was, is)| {
-            format!(
-                "{list}[{was}] of the receiver `{}` is {list}[{is}] now: what is still owed to it, \
-                 and the end of what it was told, goes to the entry that stands in its place. Add \
-                 entries at the end of their list",
-                receiver.name
-            )
-        }));
-    }
-    said
+/// Runs what reads files, on a thread of its own.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Faults> + Send + 'static,
+) -> Result<T, Faults> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| {
+        Err(vec![
+            "this program has a fault: reading it panicked".to_owned(),
+        ])
+    })
 }
 
-/// Reads the configuration anew, for a bridge whose ways in stay as they are.
-fn prepare(
-    source: &Source,
-    ways_in: ingress::Settings,
-) -> Result<(Loaded, Terms, InForce), Faults> {
+/// Reads the configuration anew.
+fn prepare(source: &Source) -> Result<Loaded, Faults> {
     let path = match source {
         Source::File(path) => Some(path.as_path()),
         Source::Embedded => None,
@@ -134,15 +121,7 @@ fn prepare(
         return Err(vec![format!("{}: {}", loaded.source, NO_WAY_IN)]);
     }
 
-    let config = Config {
-        ingress: ways_in,
-        ..loaded.config.clone()
-    };
-
-    let (terms, in_force) =
-        stages(&config, &loaded.rules).map_err(|error| vec![format!("{error:#}")])?;
-
-    Ok((loaded, terms, in_force))
+    Ok(loaded)
 }
 
 /// The configured parts that deliver and decide.

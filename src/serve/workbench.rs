@@ -124,7 +124,9 @@ impl Workbench for Bench {
 
     fn integrations(&self) -> Vec<Integration> {
         let circuits = self.deliverer.circuits();
+        let receivers = Arc::clone(&self.loaded().rules.receivers);
         let integration = |(target, probe_at): (Target, Option<Timestamp>)| Integration {
+            is_former: receivers.is_former(&target),
             receiver: target.receiver,
             integration: target.integration,
             probe_at,

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    delivery::{DeliveryId, Notification},
+    delivery::{DeliveryId, Notification, Target},
     silence::{Silence, SilenceId, last_to_cover},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     pub id: DeliveryId,
-    pub receiver: String,
+    pub target: Target,
     pub page: Notification,
     pub until: Timestamp,
 }

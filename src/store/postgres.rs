@@ -58,6 +58,7 @@ mod lanes;
 mod ledger;
 mod look;
 mod mail;
+mod naming;
 mod owe;
 mod prune;
 mod quarantine;

@@ -38,6 +38,7 @@ mod ledger;
 mod look;
 mod mail;
 mod mode;
+mod naming;
 mod ours;
 mod owe;
 mod path;

@@ -6,10 +6,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Pruned, Spare, StoreError,
-    Sweep,
+    Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Outstanding, Pruned, Spare,
+    StoreError, Sweep,
 };
-use crate::message::MailId;
+use crate::{
+    delivery::naming::{Entry, Named},
+    message::MailId,
+};
 
 /// The view of a store that `serve` and `watch` have.
 #[async_trait]
@@ -55,6 +58,13 @@ pub trait Upkeep: Send + Sync {
 
     /// Ends the expectation of mail.
     async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError>;
+
+    /// Names the integrations of a configuration ([`naming::name`](crate::delivery::naming::name)), and returns all names. Of
+    /// replicas, one does so at a time.
+    async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError>;
+
+    /// What is owed to each target, and what it was told that is not over.
+    async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError>;
 
     // Among replicas, where several share the store.
 

@@ -129,6 +129,9 @@ pub struct Integration {
     pub integration: String,
     /// When it is asked next, where its circuit is open.
     pub probe_at: Option<Timestamp>,
+    /// Whether it has another name now, in another receiver: under this one it is still owed what
+    /// it was.
+    pub is_former: bool,
 }
 
 /// Which receivers labels reach, as `routes test --json` prints it.

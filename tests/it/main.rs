@@ -30,6 +30,7 @@ mod doctor;
 mod doors;
 mod dovecot;
 mod e2e;
+mod edited;
 mod email;
 mod faults;
 mod floods;

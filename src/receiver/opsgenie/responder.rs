@@ -82,6 +82,8 @@ impl Responder {
 
         let who = site.template_at(&format!("{place}.{key}"), "responders", value, Escape::No)?;
 
+        site.leads_to("responders", &format!("{}/{key}/{value}", self.r#type));
+
         Some(Called {
             kind: self.r#type.clone(),
             key,

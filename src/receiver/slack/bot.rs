@@ -75,6 +75,7 @@ impl Bot {
             &["/chat.postMessage", "/chat.update"],
         );
         let channel = channel.and_then(|channel| {
+            site.leads_to("channel", channel);
             let template = site.template_at("channel", "channel", channel, Escape::No)?;
             for (which, notification) in sample::notifications() {
                 if page::on_sample(&notification, |page| page.line(Some(&template))).is_none() {

@@ -42,7 +42,10 @@ impl Webhook {
         let method = settings.method.unwrap_or_default();
         let content = match &settings.body {
             None => Some(Content::of(method)),
-            Some(body) => Content::compile("body", body, media_type, Occasion::Any, site),
+            Some(body) => {
+                site.leads_by("body", body);
+                Content::compile("body", body, media_type, Occasion::Any, site)
+            }
         };
 
         let resolved = ResolvedCall::compile(settings, media_type, site);

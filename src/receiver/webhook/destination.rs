@@ -51,6 +51,7 @@ impl Destination {
         };
 
         site.address(place, origin, false)?;
+        site.leads_by(place, text);
         let template =
             site.template_of(place, place, text, Escape::Url, Extent::Field, occasion)?;
 

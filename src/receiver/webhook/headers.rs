@@ -64,6 +64,7 @@ impl Headers {
             {
                 site.problem(&place, "the header is given twice", "keep one of them");
             } else if let Some(template) = site.template_at(&place, "headers", source, Escape::No) {
+                site.leads_by(&place, source);
                 headers.0.push((name.clone(), template));
             }
         }

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use super::{
     connection::{Database, Flight, Transaction},
     lane::TAKE_TURN_OF,
-    row::{at, json_at, silence_row, time_at},
+    row::{at, json_at, silence_row, target_at, time_at},
 };
 use crate::{
     delivery::DeliveryId,
@@ -25,11 +25,11 @@ SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1
   AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $1)
 ORDER BY next_at LIMIT $2";
 const RIPE_ONE: &str = "
-SELECT id, receiver, notification, held_until FROM deliveries
+SELECT id, receiver, integration, notification, held_until FROM deliveries
 WHERE id = $1 AND state = 'held' AND next_at <= $2
   AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $2)";
 const RIPE_OF: &str = "
-SELECT id, receiver, notification, held_until FROM deliveries
+SELECT id, receiver, integration, notification, held_until FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
   AND settled_at IS NULL AND state = 'held' AND next_at <= $3
   AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $3)";
@@ -114,7 +114,7 @@ fn decide(
     let pages = ripe.iter().map(|row| {
         let held = Held {
             id: at(row, "id")?,
-            receiver: at(row, "receiver")?,
+            target: target_at(row)?,
             page: json_at(row, "notification")?,
             until: time_at(row, "held_until")?,
         };

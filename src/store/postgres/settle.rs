@@ -17,6 +17,7 @@ use crate::{
     store::{
         Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, StoreError,
         kept::{json, micros, signed},
+        naming::of_destination,
     },
 };
 
@@ -205,11 +206,12 @@ RETURNING incident_id, kind, deliveries.episode, phase = 'firing'
   AND incidents.episode = deliveries.episode AS open";
 /// The receivers that were already notified of this opening: two integrations of a receiver, or
 /// receivers that are each other's fallback, notify it once.
-const TOLD_ALREADY: &str = "
-SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents
-                                           WHERE incident_id = $1 AND kind = $5) AND episode = $2
-AND action = 'trigger' AND receiver = $3 AND integration = $4
-AND state IN ('pending', 'delivered', 'dead')";
+const TOLD_ALREADY: &str = concat!(
+    "SELECT 1 FROM deliveries
+     WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5)
+       AND episode = $2 AND action = 'trigger' AND state IN ('pending', 'delivered', 'dead') AND ",
+    of_destination!("$3::text COLLATE \"C\"", "$4::text COLLATE \"C\"")
+);
 
 /// Creates the deliveries to the fallback receiver beside this one, but for those that it has
 /// already. Returns false if it was done before, or the incident is over.

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::{
+    delivery::naming::{Entry, Named},
     message::MailId,
     store::{
-        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Pruned, Spare,
-        StoreError, Sweep, Upkeep,
+        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Outstanding, Pruned,
+        Spare, StoreError, Sweep, Upkeep,
     },
 };
 
-use super::{Postgres, bell, concern, consumer, expected, lane, look, prune, spare};
+use super::{Postgres, bell, concern, consumer, expected, lane, look, naming, prune, spare};
 
 #[async_trait]
 impl Upkeep for Postgres {
@@ -34,6 +35,14 @@ SELECT pg_current_xact_id()::text";
 
     async fn concerns(&self) -> Result<Concerns, StoreError> {
         concern::concerns(&self.database).await
+    }
+
+    async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError> {
+        naming::name(&self.database, &entries).await
+    }
+
+    async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
+        naming::outstanding(&self.database).await
     }
 
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {

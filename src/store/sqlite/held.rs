@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     lane::advance,
-    row::{json_at, time_at},
+    row::{json_at, target, time_at},
     silence,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) fn release(
     let found = |row: &Row<'_>| {
         Ok(Held {
             id: row.get("id")?,
-            receiver: row.get("receiver")?,
+            target: target(row)?,
             page: json_at(row, "notification")?,
             until: time_at(row, "held_until")?,
         })
@@ -39,7 +39,7 @@ pub(super) fn release(
     let ripe: Vec<Held> = match incident {
         Some(incident) => connection
             .prepare_cached(
-                "SELECT id, receiver, notification, held_until FROM deliveries
+                "SELECT id, receiver, integration, notification, held_until FROM deliveries
                  WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND next_at <= ?2
                    AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = ?1 AND until <= ?2)",
             )?
@@ -47,7 +47,7 @@ pub(super) fn release(
             .collect::<Result<_, _>>()?,
         None => connection
             .prepare_cached(
-                "SELECT id, receiver, notification, held_until FROM deliveries
+                "SELECT id, receiver, integration, notification, held_until FROM deliveries
                  WHERE state = 'held' AND next_at <= ?1
                    AND NOT EXISTS (SELECT 1 FROM silenced
                                    WHERE incident = deliveries.incident AND until <= ?1)

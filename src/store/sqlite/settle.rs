@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     delivery::{DeliveryId, Notification, Target},
-    store::{Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, kept::micros},
+    store::{
+        Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, kept::micros,
+        naming::of_destination,
+    },
 };
 
 pub(super) fn settle(
@@ -134,11 +137,11 @@ fn owe_fallback(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let told = connection
-        .prepare_cached(
+        .prepare_cached(concat!(
             "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger'
-               AND receiver = ?3
-             AND integration = ?4 AND state IN ('pending', 'delivered', 'dead')",
-        )?
+               AND state IN ('pending', 'delivered', 'dead') AND ",
+            of_destination!("?3", "?4")
+        ))?
         .exists(params![
             incident,
             episode,

@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::{
+    delivery::naming::{Entry, Named},
     message::MailId,
     store::{
-        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Intake as _, Pruned,
-        Spare, StoreError, Sweep, Upkeep,
+        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Intake as _, Outstanding,
+        Pruned, Spare, StoreError, Sweep, Upkeep,
     },
 };
 
-use super::{Sqlite, concern, expected, failure, lane, look, prune, spare, writer::Outlives};
+use super::{
+    Sqlite, concern, expected, failure, lane, look, naming, prune, spare, writer::Outlives,
+};
 
 #[async_trait]
 impl Upkeep for Sqlite {
@@ -96,6 +99,15 @@ impl Upkeep for Sqlite {
             expected::unexpect(connection, &profile, &key).map_err(failure)
         })
         .await
+    }
+
+    async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError> {
+        self.write(move |connection| naming::name(connection, &entries).map_err(failure))
+            .await
+    }
+
+    async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
+        self.read(naming::outstanding).await
     }
 
     // One process owns the file: there are no other replicas to hear from or to share a mailbox

@@ -167,7 +167,10 @@ pub async fn receivers_by(
     let mut receivers: BTreeMap<String, Vec<Integration>> = BTreeMap::new();
     for one in admin.workbench.integrations() {
         let key = (one.receiver.clone(), one.integration.clone());
-        let backlog = backlogs.remove(&key).unwrap_or_default();
+        let backlog = match backlogs.remove(&key) {
+            None if one.is_former => continue,
+            backlog => backlog.unwrap_or_default(),
+        };
         let found = integration(&one.receiver, one.integration, backlog, one.probe_at, true);
         receivers.entry(one.receiver).or_default().push(found);
     }

@@ -428,7 +428,7 @@ impl Night {
     fn mutes_at(&self, minute: i64) -> Mutes {
         let windows = self.mutes[usize::from(minute >= self.reload)].clone();
         Mutes::new(move |held, now| {
-            assert_eq!(held.receiver, "one");
+            assert_eq!(held.target.receiver, "one");
             let minute = now.duration_since(noon()).as_mins();
             (minute..minute + 100_000)
                 .find(|minute| !holds(&windows, *minute))

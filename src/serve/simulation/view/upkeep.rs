@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::{EVER, Trouble, View, lock};
 use crate::{
+    delivery::naming::{Entry, Named},
     message::MailId,
     store::{
-        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Lanes as _, Pruned, Room,
-        Spare, StoreError, Sweep, Upkeep,
+        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Lanes as _, Outstanding,
+        Pruned, Room, Spare, StoreError, Sweep, Upkeep,
     },
 };
 
@@ -102,6 +103,14 @@ impl Upkeep for View {
             Ok(free)
         })
         .await
+    }
+
+    async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError> {
+        self.changes("name", self.shared.sqlite.name(entries)).await
+    }
+
+    async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
+        self.asks(self.shared.sqlite.outstanding()).await
     }
 
     async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError> {

@@ -139,7 +139,8 @@ fn names(admin: &Admin) -> BTreeSet<String> {
     }
 
     let integrations = admin.workbench.integrations().into_iter();
-    let mut names: BTreeSet<String> = integrations.map(|one| one.receiver).collect();
+    let now = integrations.filter(|one| !one.is_former);
+    let mut names: BTreeSet<String> = now.map(|one| one.receiver).collect();
     collect(&admin.workbench.routes(), &mut names);
     names
 }

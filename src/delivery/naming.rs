@@ -1,0 +1,268 @@
+//! The names of integrations. Pure.
+//!
+//! Deliveries are stored under a name: a receiver's, and that of one of its integrations
+//! (`webhook/0`). A name is given once, to one destination, and stays with it wherever the
+//! configuration puts its entry: so what is owed, what was told and what is held stay where they
+//! are, and nothing that is stored ever moves. An entry that is new gets the name of its place, or
+//! the first free one.
+//!
+//! Only what is certain is followed. An entry is known by its fingerprint; then by its address,
+//! where no other entry has that; then by its place, where none of its list has moved. A
+//! destination that stands in another receiver now has another name there, and still answers to
+//! its former one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Target;
+
+/// What tells a destination from others without saying what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint {
+    /// Of all that decides where its pages go, credentials among it.
+    pub whole: String,
+    /// The same without the credentials, which are rotated.
+    pub address: String,
+}
+
+/// An entry of the lists in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub receiver: String,
+    /// The kind of integration, which names the list.
+    pub kind: String,
+    /// Its index in the list.
+    pub place: u32,
+    pub fingerprint: Fingerprint,
+}
+
+/// A name that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub target: Target,
+    /// Where its entry stands in its list; `None` if the configuration has it no more.
+    pub place: Option<u32>,
+    pub fingerprint: Fingerprint,
+    /// What its destination was called next, in another receiver.
+    pub next: Option<Target>,
+}
+
+/// Names every entry, given the names of before. Of the names returned, those with a place are
+/// these entries'.
+pub fn name(known: Vec<Named>, entries: &[Entry]) -> Vec<Named> {
+    let mut naming = Naming {
+        of: vec![None; entries.len()],
+        entries,
+        known,
+    };
+    naming.pair(|entry, known| known.stands_at(entry) && known.is_whole(entry));
+    naming.pair(|entry, known| known.place.is_some() && known.is_whole(entry));
+    naming.pair(|entry, known| known.is_whole(entry));
+
+    let distinct = naming.distinct();
+    naming.pair(|entry, known| {
+        known.place.is_some()
+            && known.fingerprint.address == entry.fingerprint.address
+            && distinct.contains(&(list_of(entry), entry.fingerprint.address.as_str()))
+    });
+
+    let unmoved = naming.unmoved();
+    naming.pair(|entry, known| known.stands_at(entry) && unmoved.contains(&list_of(entry)));
+
+    naming.given()
+}
+
+/// Every name that is no entry's own any more, and what its destination is called now.
+pub fn former(names: &[Named]) -> BTreeMap<Target, Target> {
+    let find = |target: &Target| names.iter().find(|name| name.target == *target);
+    let now = |name: &Named| {
+        // A chain has no ring: a name that is an entry's again has no next one.
+        let mut last = find(name.next.as_ref()?)?;
+        for _ in names {
+            match &last.next {
+                Some(next) if last.place.is_none() => last = find(next)?,
+                _ => break,
+            }
+        }
+        last.place.map(|_| last.target.clone())
+    };
+    let gone = names.iter().filter(|name| name.place.is_none());
+    gone.filter_map(|name| Some((name.target.clone(), now(name)?)))
+        .collect()
+}
+
+/// The list of an entry: its receiver, and its kind.
+type List<'a> = (&'a str, &'a str);
+
+fn list_of(entry: &Entry) -> List<'_> {
+    (&entry.receiver, &entry.kind)
+}
+
+impl Named {
+    fn list(&self) -> List<'_> {
+        (&self.target.receiver, self.target.kind())
+    }
+
+    fn stands_at(&self, entry: &Entry) -> bool {
+        self.place == Some(entry.place)
+    }
+
+    fn is_whole(&self, entry: &Entry) -> bool {
+        self.fingerprint.whole == entry.fingerprint.whole
+    }
+}
+
+struct Naming<'a> {
+    entries: &'a [Entry],
+    known: Vec<Named>,
+    /// The known name of each entry, by its number.
+    of: Vec<Option<usize>>,
+}
+
+impl<'a> Naming<'a> {
+    /// Gives each entry without a name the first of its list's that is free, and alike.
+    fn pair(&mut self, alike: impl Fn(&'a Entry, &Named) -> bool) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            if self.of[at].is_none() {
+                self.of[at] = self.known.iter().enumerate().position(|(number, known)| {
+                    known.list() == list_of(entry)
+                        && !self.of.contains(&Some(number))
+                        && alike(entry, known)
+                });
+            }
+        }
+    }
+
+    /// The addresses that one entry of a list has, and one had before.
+    fn distinct(&self) -> BTreeSet<(List<'a>, &'a str)> {
+        let addresses = self
+            .entries
+            .iter()
+            .map(|entry| (list_of(entry), entry.fingerprint.address.as_str()));
+        let once = |(list, address): &(List<'_>, &str)| {
+            let now = self
+                .entries
+                .iter()
+                .filter(|entry| list_of(entry) == *list && entry.fingerprint.address == *address);
+            let before = self.known.iter().filter(|known| {
+                known.place.is_some()
+                    && known.list() == *list
+                    && known.fingerprint.address == *address
+            });
+            now.count() == 1 && before.count() == 1
+        };
+        addresses.filter(once).collect()
+    }
+
+    /// The lists that are as long as before, and of which no entry stands elsewhere.
+    fn unmoved(&self) -> BTreeSet<List<'a>> {
+        let lists: BTreeSet<_> = self.entries.iter().map(list_of).collect();
+        let same_length = |list: &List<'_>| {
+            let now = self.entries.iter().filter(|entry| list_of(entry) == *list);
+            let before = self
+                .known
+                .iter()
+                .filter(|known| known.place.is_some() && known.list() == *list);
+            now.count() == before.count()
+        };
+        let none_moved = |list: &List<'_>| {
+            let mut its = self.entries.iter().zip(&self.of);
+            its.all(|(entry, of)| {
+                list_of(entry) != *list
+                    || of.is_none_or(|number| self.known[number].stands_at(entry))
+            })
+        };
+        let unmoved = lists.into_iter();
+        unmoved
+            .filter(|list| same_length(list) && none_moved(list))
+            .collect()
+    }
+
+    /// All names, with those of the entries that are new.
+    fn given(mut self) -> Vec<Named> {
+        let before = self.known.len();
+        let stood: Vec<bool> = self
+            .known
+            .iter()
+            .map(|known| known.place.is_some())
+            .collect();
+        for known in &mut self.known {
+            known.place = None;
+        }
+
+        for (entry, of) in self.entries.iter().zip(&self.of) {
+            let number = of.unwrap_or(self.known.len());
+            if of.is_none() {
+                self.known.push(Named::of(self.free(entry)));
+            }
+            let known = &mut self.known[number];
+            known.place = Some(entry.place);
+            known.fingerprint.clone_from(&entry.fingerprint);
+            known.next = None;
+        }
+
+        let (gone, new): (Vec<_>, Vec<_>) = (0..self.known.len())
+            .filter(|number| {
+                *number >= before || stood[*number] != self.known[*number].place.is_some()
+            })
+            .partition(|number| self.known[*number].place.is_none());
+        self.follow(&gone, &new);
+        self.known
+    }
+
+    /// A name that was never given: that of the entry's place, or the first.
+    fn free(&self, entry: &Entry) -> Target {
+        let name = |number: u32| Target {
+            receiver: entry.receiver.clone(),
+            integration: format!("{}/{number}", entry.kind),
+        };
+        let is_free = |target: &Target| self.known.iter().all(|known| known.target != *target);
+        std::iter::once(entry.place)
+            .chain((0..).take(self.known.len() + 1))
+            .map(name)
+            .find(is_free)
+            .unwrap_or_else(|| name(entry.place))
+    }
+
+    /// Names that have just gone are the former ones of those that have just come, where their
+    /// destinations are the same, of one receiver before and of one now.
+    fn follow(&mut self, gone: &[usize], new: &[usize]) {
+        let mut next = Vec::new();
+        for number in gone {
+            let alike = |other: &&usize| {
+                let (this, other) = (&self.known[*number], &self.known[**other]);
+                this.target.kind() == other.target.kind()
+                    && this.fingerprint.whole == other.fingerprint.whole
+            };
+            let of_one_receiver = |numbers: &[&usize]| {
+                let receiver = |number: &usize| self.known[*number].target.receiver.as_str();
+                numbers
+                    .windows(2)
+                    .all(|pair| receiver(pair[0]) == receiver(pair[1]))
+            };
+            let before: Vec<_> = gone.iter().filter(alike).collect();
+            let now: Vec<_> = new.iter().filter(alike).collect();
+            if of_one_receiver(&before) && of_one_receiver(&now) {
+                let at = before.iter().position(|other| *other == number);
+                let its = at.and_then(|at| now.get(at));
+                next.extend(its.map(|its| (*number, self.known[**its].target.clone())));
+            }
+        }
+        for (number, target) in next {
+            self.known[number].next = Some(target);
+        }
+    }
+}
+
+impl Named {
+    fn of(target: Target) -> Self {
+        Self {
+            target,
+            place: None,
+            fingerprint: Fingerprint::default(),
+            next: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! What hangs on the name of an integration, besides the history.
+
+use crate::delivery::Target;
+
+/// What is owed to a target, and what it was told that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outstanding {
+    pub target: Target,
+    /// The deliveries that are pending or held.
+    pub owed: u64,
+    /// The open incidents that can end, and that it was told of.
+    pub told: u64,
+}
+
+/// The rows of [`Outstanding`], in SQL for both databases.
+pub(super) const OUTSTANDING: &str = "
+SELECT receiver, integration, CAST(sum(owed) AS BIGINT) AS owed, CAST(sum(told) AS BIGINT) AS told
+FROM (SELECT receiver, integration, count(*) AS owed, 0 AS told FROM deliveries
+      WHERE settled_at IS NULL GROUP BY receiver, integration
+      UNION ALL
+      SELECT page.receiver, page.integration, 0, count(DISTINCT page.incident)
+      FROM incidents JOIN deliveries AS page
+        ON page.incident = incidents.id AND page.episode = incidents.episode
+      WHERE phase = 'firing' AND kind <> 'unparsed'
+        AND page.action = 'trigger' AND page.state = 'delivered'
+      GROUP BY page.receiver, page.integration) AS lanes
+GROUP BY receiver, integration ORDER BY receiver, integration";
+
+/// Every name that was given, in SQL for both databases.
+pub(super) const NAMES: &str = "
+SELECT receiver, integration, place, fingerprint, address, next_receiver, next_integration
+FROM integrations ORDER BY receiver, integration";
+
+/// Whether a row of `deliveries` is of the destination with this name, which it may not have had
+/// yet. The arguments are the placeholders of the receiver and of the integration.
+macro_rules! of_destination {
+    ($receiver:literal, $integration:literal) => {
+        concat!(
+            "(receiver, integration) IN (
+                 WITH RECURSIVE names (receiver, integration) AS (
+                     SELECT ",
+            $receiver,
+            ", ",
+            $integration,
+            "
+                     UNION SELECT earlier.receiver, earlier.integration
+                     FROM integrations AS earlier JOIN names
+                       ON earlier.next_receiver = names.receiver
+                       AND earlier.next_integration = names.integration)
+                 SELECT receiver, integration FROM names)"
+        )
+    };
+}
+pub(crate) use of_destination;
