@@ -370,12 +370,11 @@ async fn what_is_owed_to_a_receiver_that_is_gone_ends_in_the_dead_letters() {
     };
     until("its circuit opens", &bridge, async || circuit().await > 0.5).await;
 
-    reload(
-        &bridge,
-        folder,
-        &config(folder, "receiver: b", &[("b", &b)], ""),
-    )
-    .await;
+    write(folder, &config(folder, "receiver: b", &[("b", &b)], ""));
+    let (status, remarks) = ask(&bridge).await;
+    let lost = "the configuration does not have webhook/0 of the receiver `a` any more: of the \
+                pages owed to it, 3 become dead letters";
+    assert!(status == 200 && remarks.contains(lost), "{remarks}");
     until("its dead letters", &bridge, async || {
         bridge.metric("alertbridge_deliveries", "dead").await > 2.5
     })
