@@ -152,7 +152,7 @@ impl End {
     fn plan(self, round: usize, rng: &mut fastrand::Rng) -> Option<(&'static str, u64)> {
         let point = POINTS[round % POINTS.len()];
         // The first commits are the start's own.
-        let nth = rng.u64(1..9) + if point.starts_with("commit") { 3 } else { 0 };
+        let nth = rng.u64(1..9) + if point.starts_with("commit") { 4 } else { 0 };
         (self == Self::AtAPoint).then_some((point, nth))
     }
 }

@@ -34,14 +34,14 @@ pub(super) fn of(raw: &[u8], said: Option<Timestamp>, now: Timestamp) -> Timesta
 }
 
 /// Whether a mail of this header was written at `limit` or later, though the server says that it
-/// arrived before: no mail does.
+/// arrived before: no mail does. One of which nobody says anything counts as new.
 pub(super) fn is_written_since(
     header: &[u8],
     said: Option<Timestamp>,
     limit: Timestamp,
     now: Timestamp,
 ) -> bool {
-    header::date(header).is_some_and(|written| {
+    header::date(header).map_or(said.is_none(), |written| {
         let arrived_later = said.is_none_or(|said| written.duration_since(said) > WRITERS_DIFFER);
         arrived_later && written >= limit && written <= now + WRITERS_DIFFER
     })

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long mail is looked for over the connection that announced it.
-const LONGEST_OVER_ONE: Duration = Duration::from_secs(15);
+const LONGEST_OVER_ONE: Duration = Duration::from_secs(25);
 /// How long mail is looked for; after that, at every rescan.
 const LONGEST: Duration = Duration::from_mins(5);
 

@@ -11,11 +11,16 @@ use crate::{
     store::naming::{NAMES, OUTSTANDING, Outstanding},
 };
 
-pub(super) fn name(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<Named>> {
-    let known: Vec<Named> = connection
+/// The names that were given before.
+pub(super) fn known(connection: &Connection) -> rusqlite::Result<Vec<Named>> {
+    connection
         .prepare_cached(NAMES)?
         .query_map([], named)?
-        .collect::<Result<_, _>>()?;
+        .collect()
+}
+
+pub(super) fn name(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<Named>> {
+    let known = known(connection)?;
     let names = naming::name(known.clone(), entries);
 
     for name in names.iter().filter(|name| !known.contains(name)) {

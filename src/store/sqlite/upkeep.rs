@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use crate::{
-    delivery::naming::{Entry, Named},
+    delivery::{
+        self,
+        naming::{Entry, Named},
+    },
     message::MailId,
     store::{
         Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Intake as _, Outstanding,
@@ -102,6 +105,13 @@ impl Upkeep for Sqlite {
     }
 
     async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError> {
+        // Most starts change nothing, and then write nothing.
+        let known = self.read(naming::known).await?;
+        let names = delivery::naming::name(known.clone(), &entries);
+        if names.iter().all(|name| known.contains(name)) {
+            return Ok(names);
+        }
+
         self.write(move |connection| naming::name(connection, &entries).map_err(failure))
             .await
     }

@@ -37,8 +37,8 @@ async fn a_crash_while_a_fallback_is_told_tells_it_once() {
         "escalating",
         "escalating,committed",
         "escalated",
-        "commit:7",
-        "committed:7",
+        "commit:8",
+        "committed:8",
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (pager, hook) = (PagerDuty::start().await, Hook::start(HOOK_SECRET).await);
