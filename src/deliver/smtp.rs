@@ -102,31 +102,36 @@ impl Way {
             detail: format!("the mail cannot be made: {what}"),
         })?;
 
-        let late = |detail: &str| Failure {
-            reason: FailureReason::Timeout,
-            detail: detail.to_owned(),
-        };
         let handed = timeout(self.timeout, self.hand_over(login, &letter)).await;
         let (mut session, refused) = match handed {
-            Err(_) => return Err(late("no reply in time")),
+            Err(_) => {
+                return Err(Failure {
+                    reason: FailureReason::Timeout,
+                    detail: "no reply in time".to_owned(),
+                });
+            }
             Ok(Ok(handed)) => handed,
             Ok(Err(trouble)) => return answered(&trouble),
         };
 
-        let answer = timeout_at(until, session.answer()).await.map_err(|_| {
-            late(
-                "the server has the mail, and did not reply in time: it may arrive twice. A longer \
-                 `timeout` gives it the time",
+        let answer = timeout_at(until, session.outcome()).await;
+        let answer = answer.map_err(|_| {
+            unheard(
+                "did not reply in time: it may arrive twice. A longer `timeout` gives it the time",
             )
+        })?;
+        let answer = answer.map_err(|trouble| {
+            unheard(&format!(
+                "ended the conversation without a reply to it: it may arrive twice: {}",
+                deepest(&trouble)
+            ))
         })?;
         // It has answered for the mail; how the conversation ends does not matter.
         session.quit().await;
 
-        let answer = match answer {
-            Ok(answer) if answer.code < 400 => answer,
-            Ok(answer) => return answered(&Trouble::Refused(answer)),
-            Err(trouble) => return answered(&trouble),
-        };
+        if answer.code >= 400 {
+            return answered(&Trouble::Refused(answer));
+        }
         let said = answer.said.replace('\n', " ");
         Ok(Reply {
             status: answer.code,
@@ -262,6 +267,14 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
     })
 }
 
+/// The server has the mail, and nobody knows what became of it.
+fn unheard(became: &str) -> Failure {
+    Failure {
+        reason: FailureReason::Unconfirmed,
+        detail: format!("the server has the mail, and {became}"),
+    }
+}
+
 /// The reply of a server that refuses, or why there was none.
 fn answered(trouble: &Trouble) -> Result<Reply, Failure> {
     let (reason, what) = match trouble {
@@ -276,7 +289,9 @@ fn answered(trouble: &Trouble) -> Result<Reply, Failure> {
             FailureReason::Rejected,
             "the server does not offer what is asked of it",
         ),
-        Trouble::Nonsense(_) => (FailureReason::Network, "the server's reply makes no sense"),
+        Trouble::NoReply | Trouble::Nonsense(_) => {
+            (FailureReason::Network, "the server's reply makes no sense")
+        }
         Trouble::Lettre(error) if error.is_timeout() => {
             (FailureReason::Timeout, "no reply in time")
         }
