@@ -214,8 +214,7 @@ impl Receiver for Webhook {
                     .as_deref()
                     .unwrap_or("the place of the receipt");
                 RenderError::Impossible(format!(
-                    "the reply to its trigger held nothing at {pointer}, in the first 1 MiB that are \
-                     read"
+                    "the reply to its trigger held nothing at {pointer}, in its first 1 MiB"
                 ))
             }
             error => error,
