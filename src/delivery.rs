@@ -208,6 +208,8 @@ pub enum Step {
     },
     /// Some recipients have it: these do not.
     Rest { to: Vec<String> },
+    /// It was handed over so many times for a step, and nobody knows what became of it.
+    Unheard { times: u32, of: Box<Step> },
 }
 
 /// An alert that could not be ended.
@@ -220,6 +222,14 @@ pub struct Refused {
 impl Step {
     fn is_send(&self) -> bool {
         *self == Self::Send
+    }
+
+    /// What is to be done, however often that was tried.
+    pub fn proper(&self) -> &Self {
+        match self {
+            Self::Unheard { of, .. } => of,
+            step => step,
+        }
     }
 
     /// The receipt of the alert to end, where there are several.
@@ -291,7 +301,7 @@ pub enum FailureReason {
     Rejected,
     /// A redirect, or a reply that makes no sense.
     UnexpectedReply,
-    /// It was accepted and never confirmed.
+    /// It was accepted, or handed over, and never confirmed.
     Unconfirmed,
     /// A template, a secret's file or the configuration is at fault: nothing was sent.
     Configuration,

@@ -45,6 +45,7 @@ pub mod options;
 mod owed;
 pub mod page;
 pub mod pagerduty;
+mod partial;
 pub mod probe;
 mod redaction;
 mod said;
@@ -260,8 +261,15 @@ pub struct Reply {
     pub status: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// At most 64 KiB of it.
+    /// At most 1 MiB of it.
     pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Its JSON, as far as it can be read; null where it has none.
+    pub fn json(&self) -> Value {
+        partial::read(&String::from_utf8_lossy(&self.body)).unwrap_or_default()
+    }
 }
 
 /// `rate_limit: 60/m` of an integration.

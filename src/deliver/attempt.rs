@@ -225,6 +225,7 @@ impl Deliverer {
 
         let verdict = sent(terms, receiver.as_ref(), claim, &parcel, lease_ends, span).await;
         let verdict = next::of_each(verdict, &mut claim.step, receipts);
+        let verdict = next::unheard(verdict, &mut claim.step);
         next::matured(
             verdict,
             &claim.step,

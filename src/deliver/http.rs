@@ -1,7 +1,14 @@
 //! Sending requests, and what can go wrong with them. No retry, no redirect, no secret in an error.
 
-use std::{borrow::Cow, collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    error::Error as _,
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use reqwest::{Method, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
@@ -17,7 +24,7 @@ use crate::{
 };
 
 /// The most bytes of a reply that are read.
-const LONGEST_REPLY: usize = 64 << 10;
+const LONGEST_REPLY: usize = 1 << 20;
 
 /// The clients for requests, and the output for printed pages.
 #[derive(Debug, Clone)]
@@ -164,7 +171,7 @@ impl Client {
 
         let mut response = builder.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
-        let headers = response
+        let headers: BTreeMap<String, String> = response
             .headers()
             .iter()
             .filter_map(|(name, value)| {
@@ -182,6 +189,11 @@ impl Client {
                 break;
             }
         }
+
+        let body = headers
+            .get("content-encoding")
+            .and_then(|encoding| unpacked(encoding, &body))
+            .unwrap_or(body);
 
         Ok(Reply {
             status,
@@ -210,6 +222,20 @@ impl Client {
                 detail: format!("standard {stream} cannot be written: {error}"),
             })
     }
+}
+
+/// A body that was compressed although no compression was asked for, as far as it can be read;
+/// `None` where it is none.
+fn unpacked(encoding: &str, body: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    let most = u64::try_from(LONGEST_REPLY).unwrap_or(u64::MAX);
+    // Its end may be missing.
+    let _ = match encoding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => MultiGzDecoder::new(body).take(most).read_to_end(&mut plain),
+        "deflate" => ZlibDecoder::new(body).take(most).read_to_end(&mut plain),
+        _ => return None,
+    };
+    (!plain.is_empty()).then_some(plain)
 }
 
 /// Transport settings that cannot be used.
@@ -269,12 +295,11 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// Whether a reply came of which the headers alone cannot be read. What is no HTTP at all fails by
-/// its version.
+/// Whether a reply came of which the status line or the headers cannot be read.
 fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<hyper::Error>().is_some_and(|error| {
-        error.is_parse() && !error.is_parse_status() && !error.to_string().contains("version")
-    })
+    error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_parse)
 }
 
 /// Whether the error is one of TLS; wrapped I/O errors do not expose what they wrap as their
@@ -284,4 +309,46 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{
+        Compression,
+        write::{GzEncoder, ZlibEncoder},
+    };
+
+    use super::{LONGEST_REPLY, unpacked};
+
+    #[test]
+    fn a_reply_that_is_compressed_unasked_is_read_as_far_as_it_goes() {
+        let refusal = b"{\"ok\":false}";
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(refusal).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(refusal).unwrap();
+        let zlib = zlib.finish().unwrap();
+
+        assert_eq!(unpacked("gzip", &gzip).as_deref(), Some(&refusal[..]));
+        assert_eq!(unpacked(" X-GZip", &gzip).as_deref(), Some(&refusal[..]));
+        assert_eq!(unpacked("deflate", &zlib).as_deref(), Some(&refusal[..]));
+        // Its checksum is missing.
+        let cut = &gzip[..gzip.len() - 4];
+        assert_eq!(unpacked("gzip", cut).as_deref(), Some(&refusal[..]));
+        for (encoding, body) in [
+            ("gzip", &refusal[..]),
+            ("identity", refusal),
+            ("br", refusal),
+        ] {
+            assert_eq!(unpacked(encoding, body), None);
+        }
+
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+        bomb.write_all(&vec![b'x'; 4 * LONGEST_REPLY]).unwrap();
+        let bomb = unpacked("gzip", &bomb.finish().unwrap());
+        assert_eq!(bomb.map(|plain| plain.len()), Some(LONGEST_REPLY));
+    }
 }

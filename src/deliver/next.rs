@@ -13,6 +13,9 @@ use crate::{
 /// The first and the longest pause between queries for the result of an accepted request.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
+/// How often a page is handed over of which nothing is heard.
+const MOST_UNHEARD: u32 = 3;
+
 /// The verdict on a request that was accepted at least `timeout` ago: it is to be sent again.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
     let Step::Confirm {
@@ -90,6 +93,35 @@ pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) 
     let detail = all.collect::<Vec<_>>().join("; ");
     *step = Step::Ends { left, refused };
     Verdict::Permanent { reason, detail }
+}
+
+/// The verdict on a page that was handed over for `step`, and of which nothing was heard: it may
+/// have been taken, so it is sent [`MOST_UNHEARD`] times at most, whatever else fails in between.
+pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
+    let Verdict::Retry {
+        reason: reason @ FailureReason::Unconfirmed,
+        detail,
+        after,
+    } = verdict
+    else {
+        return verdict;
+    };
+    let (times, of) = match mem::take(step) {
+        Step::Unheard { times, of } => (times + 1, of),
+        of => (1, Box::new(of)),
+    };
+    *step = Step::Unheard { times, of };
+    if times < MOST_UNHEARD {
+        return Verdict::Retry {
+            reason,
+            detail,
+            after,
+        };
+    }
+    Verdict::Permanent {
+        reason,
+        detail: format!("it was sent {times} times, and may have been taken each time: {detail}"),
+    }
 }
 
 fn unended(receipt: &str, why: &str) -> String {
@@ -379,6 +411,37 @@ mod tests {
             reason: FailureReason::Rejected,
             detail: "gone".to_owned(),
         }
+    }
+
+    #[test]
+    fn what_may_have_been_taken_is_sent_three_times_whatever_fails_in_between() {
+        let unheard_of = |reason| Verdict::Retry {
+            reason,
+            detail: "nothing".to_owned(),
+            after: None,
+        };
+        let to = vec!["a@example.com".to_owned()];
+        let mut step = Step::Rest { to };
+        let proper = step.clone();
+        for reason in [
+            FailureReason::Network,
+            FailureReason::Unconfirmed,
+            FailureReason::RateLimited,
+            FailureReason::Unconfirmed,
+            FailureReason::Network,
+        ] {
+            let verdict = unheard(unheard_of(reason), &mut step);
+            assert_eq!(verdict, unheard_of(reason));
+            // It outlives a restart.
+            step = serde_json::from_str(&serde_json::to_string(&step).unwrap()).unwrap();
+            assert_eq!(step.proper(), &proper);
+        }
+        let verdict = unheard(unheard_of(FailureReason::Unconfirmed), &mut step);
+        let Verdict::Permanent { reason, detail } = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(reason, FailureReason::Unconfirmed);
+        assert!(detail.contains("sent 3 times"), "{detail}");
     }
 
     #[test]

@@ -81,34 +81,43 @@ impl Way {
             detail: format!("the mail cannot be made: {what}"),
         })?;
 
-        let late = |detail: &str| Failure {
-            reason: FailureReason::Timeout,
-            detail: detail.to_owned(),
-        };
         let handed = async {
             let mut session = self.server.open(login, self.timeout).await?;
             let refused = session.hand_over(&letter).await?;
             Ok((session, refused))
         };
         let (mut session, refused) = match timeout(self.timeout, handed).await {
-            Err(_) => return Err(late("no reply in time")),
+            Err(_) => {
+                return Err(Failure {
+                    reason: FailureReason::Timeout,
+                    detail: "no reply in time".to_owned(),
+                });
+            }
             Ok(Ok(handed)) => handed,
             Ok(Err(trouble)) => return answered(&trouble),
         };
 
-        let answer = timeout_at(until, session.taken()).await.map_err(|_| {
-            late(
-                "the server has the mail, and did not reply in time: it may arrive twice. A longer \
-                 `timeout` gives it the time",
-            )
-        })?;
+        let answer = match timeout_at(until, session.taken()).await {
+            Err(_) => {
+                return Err(unheard(
+                    "did not reply in time: it may arrive twice. A longer `timeout` gives it the \
+                     time",
+                ));
+            }
+            Ok(Ok(answer) | Err(Trouble::Refused(answer))) => answer,
+            Ok(Err(trouble)) => {
+                return Err(unheard(&format!(
+                    "ended the conversation without a reply to it: it may arrive twice: {}",
+                    trouble.deepest()
+                )));
+            }
+        };
         // It has answered for the mail; how the conversation ends does not matter.
         session.quit().await;
 
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(trouble) => return answered(&trouble),
-        };
+        if answer.code >= 400 {
+            return answered(&Trouble::Refused(answer));
+        }
         let said = answer.said.replace('\n', " ");
         Ok(Reply {
             status: answer.code,
@@ -163,6 +172,14 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
         to: recipients,
         bytes: message.formatted(),
     })
+}
+
+/// The server has the mail, and nobody knows what became of it.
+fn unheard(became: &str) -> Failure {
+    Failure {
+        reason: FailureReason::Unconfirmed,
+        detail: format!("the server has the mail, and {became}"),
+    }
 }
 
 /// The reply of a server that refuses, or why there was none.

@@ -34,6 +34,9 @@ pub enum Trouble {
     /// The server refused a command.
     #[error("{}", .0.said)]
     Refused(Answer),
+    /// A line of the server's is no reply.
+    #[error("it does not speak SMTP")]
+    NoReply,
     #[error("{0}")]
     Nonsense(&'static str),
     #[error("{0}")]
@@ -58,7 +61,9 @@ impl Trouble {
                 FailureReason::Rejected,
                 "the server does not offer what is asked of it",
             ),
-            Self::Nonsense(_) => (FailureReason::Network, "the server's reply makes no sense"),
+            Self::NoReply | Self::Nonsense(_) => {
+                (FailureReason::Network, "the server's reply makes no sense")
+            }
             Self::Lettre(error) if error.is_timeout() => {
                 (FailureReason::Timeout, "no reply in time")
             }
@@ -74,7 +79,12 @@ impl Trouble {
                 (FailureReason::Network, "no connection, or it broke")
             }
         };
-        (reason, format!("{what}: {}", deepest(self)))
+        (reason, format!("{what}: {}", self.deepest()))
+    }
+
+    /// What it comes of.
+    pub fn deepest(&self) -> &(dyn std::error::Error + 'static) {
+        deepest(self)
     }
 }
 
@@ -142,30 +152,38 @@ impl Session {
     }
 
     pub(super) async fn log_in(&mut self, user: &str, password: &str) -> Result<(), Trouble> {
-        let offered = self
-            .offers
-            .iter()
-            .find_map(|offer| offer.strip_prefix("AUTH"));
-        let offers = |mechanism: &str| {
-            let mut words = offered.unwrap_or_default().split([' ', '=', '\t']);
-            words.any(|word| word == mechanism)
-        };
-        let mechanism = if offers("PLAIN") {
-            Mechanism::Plain
-        } else if offers("LOGIN") {
-            Mechanism::Login
-        } else {
-            return Err(Trouble::Unable(
-                "No compatible authentication mechanism was found",
-            ));
-        };
+        let mechanisms = [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)];
+        let offered = mechanisms
+            .into_iter()
+            .filter(|(name, _)| self.offers_login_by(name));
+        let offered: Vec<_> = offered.map(|(_, mechanism)| mechanism).collect();
 
+        let mut refusal = Trouble::Unable("No compatible authentication mechanism was found");
+        for mechanism in offered {
+            match self.log_in_by(mechanism, user, password).await {
+                // It is the mechanism that is refused, not the password.
+                Err(Trouble::Refused(answer)) if matches!(answer.code, 500..=504) => {
+                    refusal = Trouble::Refused(answer);
+                }
+                result => return result,
+            }
+        }
+        Err(refusal)
+    }
+
+    async fn log_in_by(
+        &mut self,
+        mechanism: Mechanism,
+        user: &str,
+        password: &str,
+    ) -> Result<(), Trouble> {
         let credentials = Credentials::new(user.to_owned(), password.to_owned());
         let begin = Auth::new(mechanism, credentials, None)?.to_string();
         let mut answer = self.command(&begin).await?;
-        let steps: &[&str] = match mechanism {
-            Mechanism::Login => &[user, password],
-            _ => &[],
+        // A server that does not read PLAIN's response beside the command asks for it again.
+        let steps = match mechanism {
+            Mechanism::Login => vec![user.to_owned(), password.to_owned()],
+            _ => vec![format!("\0{user}\0{password}")],
         };
         for step in steps {
             if answer.code == 334 {
@@ -179,13 +197,21 @@ impl Session {
         Ok(())
     }
 
+    /// Whether one of its AUTH lines has this mechanism: old servers write several.
+    fn offers_login_by(&self, mechanism: &str) -> bool {
+        self.offers.iter().any(|offer| {
+            let mut words = offer.split([' ', '=', '\t']);
+            words.next() == Some("AUTH") && words.any(|word| word == mechanism)
+        })
+    }
+
     /// The answer to a command; one that is no success is an error.
     pub(super) async fn command(&mut self, command: &str) -> Result<Answer, Trouble> {
         self.write(command.as_bytes()).await?;
         self.answer().await?.positive()
     }
 
-    /// The mail itself, after DATA. What the server makes of it is its next answer.
+    /// The mail itself, after DATA. What the server makes of it is [`Self::taken`].
     pub(super) async fn write_mail(&mut self, mail: &[u8]) -> Result<(), Trouble> {
         let mut line_begins = true;
         let mut stuffed = Vec::with_capacity(mail.len() + 64);
@@ -203,12 +229,20 @@ impl Session {
         self.write(&stuffed).await
     }
 
-    /// The answer for the mail; one that refuses it is an error.
+    /// The server's word on the mail that it has; one that refuses it is an error. What is no such
+    /// word is passed over: a reply to DATA that is repeated, and lines that are no reply.
     pub async fn taken(&mut self) -> Result<Answer, Trouble> {
-        match self.answer().await? {
-            answer if answer.code < 400 => Ok(answer),
-            answer => Err(Trouble::Refused(answer)),
+        for _ in 0..MOST_LINES {
+            match self.answer().await {
+                Ok(answer) if (200..300).contains(&answer.code) => return Ok(answer),
+                Ok(answer) if answer.code >= 400 => return Err(Trouble::Refused(answer)),
+                Ok(_) | Err(Trouble::NoReply) => {}
+                Err(trouble) => return Err(trouble),
+            }
         }
+        Err(Trouble::Nonsense(
+            "none of its lines is a reply to the mail",
+        ))
     }
 
     /// Ends the conversation. What the server makes of that does not matter.
@@ -223,7 +257,17 @@ impl Session {
     }
 
     async fn greet(&mut self, name: &ClientId) -> Result<(), Trouble> {
-        let answer = self.command(&Ehlo::new(name.clone()).to_string()).await?;
+        let mut answer = match self.command(&Ehlo::new(name.clone()).to_string()).await {
+            // It knows no extensions (RFC 5321, 4.1.4).
+            Err(Trouble::Refused(answer)) if matches!(answer.code, 500..=502 | 504) => {
+                self.command(&format!("HELO {name}\r\n")).await?
+            }
+            answer => answer?,
+        };
+        // Its greeting had a second line, without the hyphen of a first.
+        while answer.code == 220 {
+            answer = self.answer().await?.positive()?;
+        }
         let offers = answer.said.split('\n').skip(1);
         self.offers = offers
             .map(|offer| offer.trim().to_ascii_uppercase())
@@ -238,19 +282,30 @@ impl Session {
 
     /// The next reply, whatever it says.
     async fn answer(&mut self) -> Result<Answer, Trouble> {
-        let mut said = Vec::new();
-        loop {
-            let line = self.line().await?;
-            let (code, text) = parsed(&line).ok_or(Trouble::Nonsense("it does not speak SMTP"))?;
-            said.push(text.to_owned());
-            if line.as_bytes().get(3) != Some(&b'-') {
-                let said = said.join("\n");
-                return Ok(Answer { code, said });
+        let mut answer = Answer {
+            code: 0,
+            said: String::new(),
+        };
+        for _ in 0..MOST_LINES {
+            let line = match self.line().await {
+                // What is missing is the end of the reply, not its code.
+                Err(Trouble::Broken(_)) if answer.code > 0 => return Ok(answer),
+                line => line?,
+            };
+            if line.is_empty() {
+                continue;
             }
-            if said.len() == MOST_LINES {
-                return Err(Trouble::Nonsense("a reply has no end"));
+            let (code, text) = parsed(&line).ok_or(Trouble::NoReply)?;
+            if answer.code > 0 {
+                answer.said.push('\n');
+            }
+            answer.said.push_str(text);
+            answer.code = code;
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(answer);
             }
         }
+        Err(Trouble::Nonsense("a reply has no end"))
     }
 
     /// The next line, by whatever it ends.
@@ -258,7 +313,7 @@ impl Session {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
-                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+                return Ok(String::from_utf8_lossy(&line).trim().to_owned());
             }
             if self.unread.len() > LONGEST_LINE {
                 return Err(Trouble::Nonsense("a line of its reply has no end"));

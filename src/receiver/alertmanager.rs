@@ -176,7 +176,7 @@ impl Receiver for Alertmanager {
     }
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
-        match denial::judge_api(reply, || Body::Empty) {
+        match denial::judge_keyed(reply) {
             Verdict::Delivered { .. } => Verdict::Delivered {
                 receipt: match parcel.notification.action {
                     Action::Resolve => None,

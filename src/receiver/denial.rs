@@ -2,13 +2,23 @@
 //!
 //! If such a receiver has accepted a message, sending it again posts a second one. A 2xx is
 //! therefore a delivery whatever the body says, unless the body says that nothing was posted:
-//! `"ok": false`, an error's status or words, or one of Slack's. What repeats the request says
-//! nothing: an alert may speak of an error in any field.
+//! `"ok": false`, an error's status or words, or one of Slack's.
+//!
+//! What repeats the request says nothing: an alert may speak of an error in any field. Where the
+//! only word that speaks of a failure is one that the request has too, and nothing shows whether
+//! the reply repeats it or means it, nobody knows what became of the page. Then it is not sent
+//! again, and the fallback is notified: nobody is paged twice, and no page is lost unseen.
 
 use serde_json::Value;
 
-use self::{json::of_json, page::is_web_page, sentence::of_text};
-use super::{Body, Reply, status, text};
+use self::{
+    echo::Sent,
+    json::of_json,
+    page::is_web_page,
+    sentence::{of_text, pairs},
+    words::is_of_two_minds,
+};
+use super::{Reply, Request, partial, status, text};
 use crate::delivery::{FailureReason, Verdict};
 
 mod echo;
@@ -19,13 +29,9 @@ mod words;
 
 pub use words::reads;
 
-/// The verdict on an endpoint whose reply may be anything.
-pub fn judge(reply: &Reply) -> Verdict {
-    judge_echo(reply, || Body::Empty)
-}
-
-/// The same, where the endpoint may repeat what was `sent`, which is made only if the reply could.
-pub fn judge_echo(reply: &Reply, sent: impl FnOnce() -> Body) -> Verdict {
+/// The verdict on an endpoint whose reply may be anything, and may repeat what was `sent`, which is
+/// made only for a reply that could.
+pub fn judge(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     match status::verdict(reply) {
         Verdict::Delivered { .. } => {
             denied(reply, sent).unwrap_or(Verdict::Delivered { receipt: None })
@@ -35,19 +41,41 @@ pub fn judge_echo(reply: &Reply, sent: impl FnOnce() -> Body) -> Verdict {
 }
 
 /// The verdict on a vendor whose API documents its replies, none of which is a web page: that comes
-/// from a sign-in or a proxy in between, and nobody was paged. A page by a key may be sent again.
-pub fn judge_api(reply: &Reply, sent: impl FnOnce() -> Body) -> Verdict {
-    if (200..300).contains(&reply.status) && is_web_page(reply) {
-        return status::unexpected(reply);
-    }
+/// from a sign-in or a proxy in between, and nobody was paged. It may be sent again.
+pub fn judge_api(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
+    in_between(reply).unwrap_or_else(|| judge(reply, sent))
+}
 
-    judge_echo(reply, sent)
+/// The same for a vendor that knows a repeat by its key: whatever is not certain is sent again.
+pub fn judge_keyed(reply: &Reply) -> Verdict {
+    match judge_api(reply, || None) {
+        Verdict::Permanent {
+            reason: reason @ FailureReason::UnexpectedReply,
+            detail,
+        } if (200..300).contains(&reply.status) => Verdict::Retry {
+            reason,
+            detail,
+            after: None,
+        },
+        verdict => verdict,
+    }
+}
+
+/// The verdict on a web page that something in between sent in place of a vendor's API. What has a
+/// verdict of its own, such as 429, keeps it.
+pub fn in_between(reply: &Reply) -> Option<Verdict> {
+    let is_pages = matches!(
+        status::verdict(reply),
+        Verdict::Delivered { .. } | Verdict::Permanent { .. }
+    );
+    let is_known = matches!(reply.status, 200..=299 | 400..=499);
+    (is_pages && is_known && is_web_page(reply)).then(|| status::unexpected(reply))
 }
 
 /// The verdict on a chat. A chat does not reply with a web page: one comes from a proxy or a
 /// sign-in in between. Then it is unknown whether something was posted, so it is not repeated; the
 /// dead letter says so, and the fallback is notified.
-pub fn judge_chat(reply: &Reply) -> Verdict {
+pub fn judge_chat(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     if (200..300).contains(&reply.status) && is_web_page(reply) {
         let detail = format!(
             "a web page answered in place of the chat: {}",
@@ -59,38 +87,82 @@ pub fn judge_chat(reply: &Reply) -> Verdict {
         };
     }
 
-    judge(reply)
+    judge(reply, sent)
 }
 
-fn denied(reply: &Reply, sent: impl FnOnce() -> Body) -> Option<Verdict> {
+fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdict> {
     let said = String::from_utf8_lossy(&reply.body);
     let said = said.trim_start_matches('\u{FEFF}').trim();
-    let denial = match serde_json::from_str::<Value>(said) {
-        Ok(mut json) => {
-            if json.is_object() || json.is_array() {
-                echo::forget_in(&mut json, &sent());
-            }
-            of_json(&json)
-        }
-        Err(_) => of_text(text::head(said, 8192)).filter(|_| !echo::begins(said, &sent())),
+    let sent = || {
+        sent()
+            .map(|request| Sent::new(&request))
+            .unwrap_or_default()
+    };
+    let denial = match partial::read(said).or_else(|| pairs(text::head(said, LONGEST))) {
+        Some(Value::String(said)) => told_in_text(text::head(&said, LONGEST), sent),
+        Some(json) => told_in_json(&json, sent),
+        None => told_in_text(text::head(said, LONGEST), sent),
     }?;
 
     Some(match denial {
         Denial::Status(code) => status::as_if(code, reply),
-        Denial::Words => Verdict::Retry {
+        Denial::Words | Denial::Word => Verdict::Retry {
             reason: FailureReason::UnexpectedReply,
             detail: format!("the reply says that it failed: {}", status::detail(reply)),
             after: status::retry_after(reply),
         },
+        Denial::Doubtful => Verdict::Permanent {
+            reason: FailureReason::UnexpectedReply,
+            detail: format!(
+                "the reply says that it failed, or repeats what the alert says, so whether it was \
+                 taken is not known: {}",
+                status::detail(reply)
+            ),
+        },
     })
 }
+
+fn told_in_json(json: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
+    let denial = of_json(json)?;
+    let sent = sent();
+    match (denial, of_json(&sent.taken_from(json))) {
+        (_, Some(own)) => Some(own),
+        // Of what was made the state may be the alert's own.
+        (Denial::Doubtful, None) => None,
+        (_, None) if sent.is_repeated_in(json) => None,
+        (_, None) => Some(Denial::Doubtful),
+    }
+}
+
+fn told_in_text(said: &str, sent: impl FnOnce() -> Sent) -> Option<Denial> {
+    let denial = of_text(said)?;
+    let sent = sent();
+    // Slack's words are one, such as `no_service`, which is no chance to find in an alert.
+    let is_slacks = denial == Denial::Words && !said.contains(char::is_whitespace);
+    if !is_slacks && sent.repeats(said) {
+        return None;
+    }
+    let is_ours = match denial {
+        Denial::Word => sent.holds_first_of(said) || is_of_two_minds(said),
+        _ => is_slacks && sent.has(said),
+    };
+    Some(if is_ours { Denial::Doubtful } else { denial })
+}
+
+/// How much of a text is read, in bytes.
+const LONGEST: usize = 8192;
 
 /// How a body contradicts its own status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Denial {
     /// The status that it should have had.
     Status(u16),
+    /// What only who refuses says.
     Words,
+    /// Its first word speaks of a failure, as an alert's may.
+    Word,
+    /// It speaks of a failure, and of what was made or sent.
+    Doubtful,
 }
 
 #[cfg(test)]

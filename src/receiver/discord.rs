@@ -133,8 +133,8 @@ impl Receiver for Discord {
         })
     }
 
-    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let json = reply.json();
         match (reply.status, json["id"].as_str()) {
             (200..=299, Some(id)) => Verdict::Delivered {
                 receipt: Some(cut(id, 64)),
@@ -143,7 +143,9 @@ impl Receiver for Discord {
             (200..=299, None) if json["code"].is_number() && json["message"].is_string() => {
                 status::unexpected(reply)
             }
-            (200..=299, None) => denial::judge_chat(reply),
+            (200..=299, None) => {
+                denial::judge_chat(reply, || self.request(parcel, &Keys::Hidden).ok())
+            }
             (429, _) => Verdict::Retry {
                 reason: FailureReason::RateLimited,
                 detail: status::detail(reply),

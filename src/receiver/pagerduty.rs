@@ -11,6 +11,7 @@ use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     address::Address,
     credential::Shape,
+    denial,
     escape::Escape,
     http_url,
     options::{Options, compile_options},
@@ -308,33 +309,33 @@ impl Receiver for PagerDuty {
     }
 
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        match reply.status {
-            202 => {}
-            200..=299 if json["status"] == "success" => {}
-            200..=299 => return status::unexpected(reply),
-            400 => {
-                let errors: Vec<&str> = json["errors"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
-                let said = if errors.is_empty() {
-                    return status::verdict(reply);
-                } else {
-                    errors.join("; ")
-                };
-                return Verdict::Permanent {
-                    reason: FailureReason::Rejected,
-                    detail: status::quoted(400, &said),
-                };
-            }
-            _ => return status::verdict(reply),
-        }
-
-        Verdict::Delivered {
+        let json = reply.json();
+        let delivered = || Verdict::Delivered {
             receipt: json["dedup_key"].as_str().map(|key| cut(key, 255)),
+        };
+        let throttled = json["status"] == "throttle exceeded";
+        match reply.status {
+            200..=299 if json["status"] == "success" => delivered(),
+            // It is sent again under the same key.
+            202 => match denial::judge_keyed(reply) {
+                Verdict::Delivered { .. } => delivered(),
+                verdict => verdict,
+            },
+            200..=299 => status::unexpected(reply),
+            // Whoever sends too much is also told so with 400.
+            400..=499 if throttled => status::as_if(429, reply),
+            400 if json["errors"].is_array() => {
+                let errors = json["errors"].as_array().into_iter().flatten();
+                let errors: Vec<&str> = errors.filter_map(Value::as_str).collect();
+                if errors.is_empty() {
+                    return denial::judge_keyed(reply);
+                }
+                Verdict::Permanent {
+                    reason: FailureReason::Rejected,
+                    detail: status::quoted(400, &errors.join("; ")),
+                }
+            }
+            _ => denial::judge_keyed(reply),
         }
     }
 

@@ -198,8 +198,8 @@ impl Receiver for Slack {
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         match &self.way {
-            Way::Bot(bot) => bot.judge(parcel, reply),
-            Way::Hook(_) => hook::judge(reply),
+            Way::Bot(bot) => bot.judge(parcel, reply, || self.request(parcel, &Keys::Hidden).ok()),
+            Way::Hook(_) => hook::judge(reply, || self.request(parcel, &Keys::Hidden).ok()),
         }
     }
 

@@ -197,9 +197,9 @@ impl Receiver for Teams {
         })
     }
 
-    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        told(denial::judge_chat(reply), reply.status, &json)
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let verdict = denial::judge_chat(reply, || self.request(parcel, &Keys::Hidden).ok());
+        told(verdict, reply.status, &reply.json())
     }
 
     fn options(&self) -> &Options {

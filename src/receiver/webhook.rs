@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::Duration};
 use serde_json::Value;
 
 use super::{
-    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     authorization::Authorization,
     denial,
     options::Options,
@@ -181,8 +181,7 @@ impl Webhook {
             .receipt
             .as_ref()
             .filter(|_| parcel.notification.action != Action::Resolve)?;
-        let json: Value = serde_json::from_slice(&reply.body).ok()?;
-        let receipt = match json.pointer(pointer)? {
+        let receipt = match reply.json().pointer(pointer)? {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             _ => return None,
@@ -215,7 +214,7 @@ impl Receiver for Webhook {
                     .as_deref()
                     .unwrap_or("the place of the receipt");
                 RenderError::Impossible(format!(
-                    "the reply to its trigger held nothing at {pointer}"
+                    "the reply to its trigger held nothing at {pointer}, in its first 1 MiB"
                 ))
             }
             error => error,
@@ -230,15 +229,11 @@ impl Receiver for Webhook {
             };
         }
 
-        let action = parcel.notification.action;
-        let sent = || {
-            let content = self.content(action).render(parcel, &Page::new(parcel));
-            content.unwrap_or(Body::Empty)
-        };
+        let sent = || self.rendered(parcel, &Keys::Hidden).ok();
         let verdict = if self.is_preset {
             denial::judge_api(reply, sent)
         } else {
-            denial::judge_echo(reply, sent)
+            denial::judge(reply, sent)
         };
 
         match (reply.status, verdict) {
@@ -295,7 +290,7 @@ impl Receiver for Webhook {
 
 /// The pause that the JSON of a refusal names, as Telegram's and Discord's do.
 fn said_pause(reply: &Reply) -> Option<Duration> {
-    let json: Value = serde_json::from_slice(&reply.body).ok()?;
+    let json = reply.json();
     ["/retry_after", "/parameters/retry_after"]
         .into_iter()
         .find_map(|pointer| json.pointer(pointer)?.as_f64())

@@ -273,6 +273,10 @@ async fn interrupted() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
                     .to_owned();
                 *taken.lock().unwrap().entry(path.clone()).or_default() += 1;
                 let many = "x-a: a\r\n".repeat(300);
+                let long = format!(
+                    "{{\"trace\":\"{}\",\"error\":\"no_text\"}}",
+                    "x".repeat(70_000)
+                );
                 let reply = match path.as_str() {
                     "broken-chunk" => "transfer-encoding: chunked\r\n\r\n5\r\no",
                     "space" => "x-a : a\r\ncontent-length : 2\r\n\r\nok",
@@ -282,10 +286,18 @@ async fn interrupted() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
                     "control" => "x-a: a\0b\r\ncontent-length: 2\r\n\r\nok",
                     "many" => &format!("{many}content-length: 2\r\n\r\nok"),
                     "lengths" => "content-length: 2\r\ncontent-length: 5\r\n\r\nok",
+                    "long" => &format!("content-length: {}\r\n\r\n{long}", long.len()),
                     "length" => "content-length: abc\r\n\r\nok",
                     _ => "content-length: 100\r\n\r\nok",
                 };
-                let reply = format!("HTTP/1.1 200 OK\r\n{reply}");
+                let line = match path.as_str() {
+                    "icy" => "ICY 200 OK\r\n",
+                    "http2" => "HTTP/2 200\r\n",
+                    "status" => "HTTP/1.1 1000 OK\r\n",
+                    "bare" => "ok\r\n",
+                    _ => "HTTP/1.1 200 OK\r\n",
+                };
+                let reply = format!("{line}{reply}");
                 stream.write_all(reply.as_bytes()).await.unwrap();
                 if path == "endless" {
                     std::future::pending::<()>().await;
@@ -308,6 +320,12 @@ async fn a_reply_with_odd_headers_is_no_reason_to_post_again() {
     assert_eq!(posted_once_to(&names).await, 0);
     // Whether it was taken is not known: the fallback is told.
     assert_eq!(posted_once_to(&["lengths", "length", "control"]).await, 3);
+    assert_eq!(posted_once_to(&["icy", "http2", "status", "bare"]).await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_at_the_end_of_a_long_reply_is_read() {
+    assert_eq!(posted_once_to(&["long"]).await, 1);
 }
 
 /// Tells a chat at each of these addresses of an alert, once; how many of the pages are dead.

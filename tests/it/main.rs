@@ -70,6 +70,7 @@ mod routing;
 mod schemathesis;
 mod sign_in;
 mod silences;
+mod smarthosts;
 mod smtp;
 mod sns;
 mod store;

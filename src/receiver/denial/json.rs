@@ -4,8 +4,8 @@ use super::{
     Denial,
     sentence::of_text,
     words::{
-        CODES, ERRORS, FLAGS, IDS, NONE, STATES, WHY, WITHIN, begins_badly, is_done, is_success,
-        plain, words,
+        ACTS, CODES, ERROR_CODES, ERRORS, FLAGS, NONE, REFERENCES, SENTENCES, STATES, WHY, WITHIN,
+        begins_badly, is_done, is_made, is_of_two_minds, is_success, is_thing, plain, words,
     },
 };
 use serde_json::{Map, Value};
@@ -32,71 +32,121 @@ fn within(json: &Value, depth: usize) -> Option<Denial> {
 }
 
 /// What is plain counts first: a yes, a status, a no, a word. An id says more than the vendor's own
-/// numbers and than errors, which may concern one recipient of several.
+/// numbers and than errors, which may concern one recipient of several; beside a word that speaks
+/// of a failure it leaves a doubt.
 fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
-    let all = |names: &'static [&str]| {
-        let is_one = move |name: &str| names.contains(&plain(name).as_str());
-        fields.iter().filter(move |(name, _)| is_one(name))
-    };
-    let any = |names, holds: &dyn Fn(&Value) -> bool| all(names).any(|(_, value)| holds(value));
-    let says_no = any(&FLAGS, &|flag| truth(flag) == Some(false));
+    let any =
+        |names, holds: &dyn Fn(&Value) -> bool| all(fields, names).any(|(_, value)| holds(value));
+
+    let act = |said: bool| any(&ACTS, &|act| act.as_bool() == Some(said));
     let says_yes = any(&FLAGS, &|flag| truth(flag) == Some(true));
+    let says_no =
+        any(&FLAGS, &|flag| truth(flag) == Some(false)) || (act(false) && !act(true) && !says_yes);
     if says_yes && !says_no {
         return None;
     }
 
-    let is_status = |value: &Value| {
-        let code = number(value).and_then(|code| u16::try_from(code).ok());
-        code.filter(|code| (400..600).contains(code))
-    };
-    let is_made = any(&IDS, &is_id);
-    let mut statuses = all(&STATES).chain(all(if is_made { &[] } else { &CODES }));
+    let is_made = !is_rpc(fields) && fields.iter().any(names_what_was_made);
+    let codes = all(fields, if is_made { &[] } else { &CODES });
     // A number says more than a no.
-    if let Some(code) = statuses.find_map(|(_, value)| is_status(value)) {
+    if let Some(code) = all(fields, &STATES)
+        .chain(codes)
+        .find_map(|(_, value)| is_status(value))
+    {
         return Some(Denial::Status(code));
     }
 
-    let is_bad =
-        |state: &Value| number(state).is_none() && state.as_str().is_some_and(begins_badly);
-    if says_no || any(&STATES, &is_bad) || (!is_made && any(&CODES, &is_bad)) {
+    if says_no || (!is_made && any(&CODES, &is_bad)) {
         return Some(Denial::Words);
+    }
+    if any(&STATES, &is_bad) {
+        let is_sent = |state: &Value| state.as_str().is_some_and(is_of_two_minds);
+        let is_named = is_made || any(&REFERENCES, &is_id) || any(&STATES, &is_sent);
+        return Some(if is_named {
+            Denial::Doubtful
+        } else {
+            Denial::Words
+        });
     }
     if is_made {
         return None;
     }
+    of_nothing_made(fields, depth)
+}
 
-    if all(&CODES).any(|(name, code)| is_wrong(name, code, fields))
-        || all(&["status"]).any(|(name, status)| is_explained(name, status, fields))
+/// By the vendor's own numbers, by errors, and by the answer proper.
+fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
+    let any =
+        |names, holds: &dyn Fn(&Value) -> bool| all(fields, names).any(|(_, value)| holds(value));
+
+    if all(fields, &CODES).any(|(name, code)| is_wrong(name, code, fields))
+        || all(fields, &["status"]).any(|(name, status)| is_explained(name, status, fields))
     {
         return Some(Denial::Words);
     }
     if any(&STATES, &|state| state.as_str().is_some_and(is_done)) {
         return None;
     }
-    if any(&ERRORS, &holds) {
+    let is_fine = any(&CODES, &|code| number(code) == Some(0));
+    if any(&ERRORS, &holds) || (!is_fine && any(&SENTENCES, &is_bad)) {
         return Some(Denial::Words);
     }
     if depth == DEEPEST {
         return None;
     }
-    all(&WITHIN).find_map(|(_, answer)| within(answer, depth + 1))
+    all(fields, &WITHIN).find_map(|(_, answer)| within(answer, depth + 1))
 }
 
-/// Whether a vendor's own number reports a failure: an `errcode` but 0, a `code` beside a sentence
-/// that reports no success. A round one, such as 1000 or 20000, is how many a vendor begins.
+/// The fields that have one of these names.
+fn all<'a>(
+    fields: &'a Map<String, Value>,
+    names: &'static [&str],
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let is_one = move |name: &str| names.contains(&plain(name).as_str());
+    fields.iter().filter(move |(name, _)| is_one(name))
+}
+
+/// `"alertId": 7`, `"alert": {"id": 7}`.
+fn names_what_was_made((name, value): (&String, &Value)) -> bool {
+    let within = || value.as_object().into_iter().flatten();
+    (is_made(name) && is_id(value))
+        || (is_thing(name) && within().any(|(name, id)| is_made(name) && is_id(id)))
+}
+
+fn is_bad(state: &Value) -> bool {
+    number(state).is_none() && state.as_str().is_some_and(begins_badly)
+}
+
+/// Whether it is a reply by JSON-RPC that reports an error: its `id` is the request's.
+fn is_rpc(fields: &Map<String, Value>) -> bool {
+    let is_member = |name: &String| ["error", "id", "jsonrpc", "result"].contains(&name.as_str());
+    fields.get("error").is_some_and(Value::is_object) && fields.keys().all(is_member)
+}
+
+fn is_status(value: &Value) -> Option<u16> {
+    let code = number(value).and_then(|code| u16::try_from(code).ok());
+    code.filter(|code| (400..600).contains(code))
+}
+
+/// Whether a vendor's own number reports a failure: an `errcode` but 0, a `code` below 0, or beside
+/// a sentence that reports one. A round one, such as 1000 or 20000, is how many a vendor begins.
 fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
+    let is_error = ERROR_CODES.contains(&plain(name).as_str());
     let Some(code) = number(code) else {
-        return false;
+        return is_error && code.is_string() && holds(code);
     };
-    if plain(name) == "errcode" {
+    if is_error || code <= 0 {
         return code != 0;
     }
 
+    let said = fields
+        .iter()
+        .filter(|(name, _)| SENTENCES.contains(&plain(name).as_str()))
+        .find_map(|(_, said)| said.as_str());
     let digits = code.to_string();
     let is_round =
         !digits.starts_with(['4', '5']) && digits[1..].bytes().all(|digit| digit == b'0');
-    let said = fields.get("msg").and_then(Value::as_str);
-    !(0..400).contains(&code) && !is_round && said.is_some_and(|said| !is_success(said))
+    said.is_some_and(|said| begins_badly(said) || (code >= 400 && !is_round && !is_success(said)))
 }
 
 /// Whether a number that means nothing by itself is explained as a failure: `"status": 2` by

@@ -40,10 +40,22 @@ pub(super) fn is_element(markup: &str, names: &[&str]) -> bool {
             None => break,
         }
     }
+    let Some(rest) = rest.strip_prefix('<') else {
+        return false;
+    };
+    // `<soap:Fault>`.
+    let rest = match rest.split_once(':') {
+        Some((space, rest)) if space.bytes().all(|byte| byte.is_ascii_alphanumeric()) => rest,
+        _ => rest,
+    };
     names.iter().any(|name| {
-        let after = rest
-            .strip_prefix('<')
-            .and_then(|rest| rest.strip_prefix(name));
+        let after = rest.strip_prefix(name);
         after.is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()))
     })
+}
+
+/// The title of a page in lower case.
+pub(super) fn title(page: &str) -> Option<&str> {
+    let (_, title) = page.split_once("<title>")?;
+    Some(title.split_once("</title>")?.0.trim())
 }

@@ -1,7 +1,14 @@
 //! A body of text that says that nothing was posted: by its first words, by one of Slack's, or by
 //! an element.
 
-use super::{Denial, page::is_element, words::begins_badly};
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::{
+    Denial,
+    page::{is_element, title},
+    words::{begins_badly, reads},
+};
 
 /// The families of Slack's one-word errors, which compatible services share.
 const BEGINNINGS: [&str; 5] = ["invalid_", "missing_", "no_", "not_", "too_many_"];
@@ -38,6 +45,10 @@ const ENDINGS: [&str; 10] = [
 
 pub(super) fn of_text(said: &str) -> Option<Denial> {
     let lower = said.trim().to_ascii_lowercase();
+    if let Some(code) = status_line(title(&lower).unwrap_or(&lower)) {
+        return Some(Denial::Status(code));
+    }
+
     // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
     // 429". They reply 200 where another attempt may help, also with 401 and 412; a message that is
     // too large stays so.
@@ -64,6 +75,40 @@ pub(super) fn of_text(said: &str) -> Option<Denial> {
             .any(|beginning| lower.starts_with(beginning))
             || ENDINGS.iter().any(|ending| lower.ends_with(ending)));
 
-    (is_slacks || begins_badly(&lower) || is_element(&lower, &["error", "fault"]))
-        .then_some(Denial::Words)
+    if is_slacks || is_element(&lower, &["error", "fault"]) || lower.contains("<faultstring") {
+        return Some(Denial::Words);
+    }
+    begins_badly(&lower).then_some(Denial::Word)
+}
+
+/// The status of an error that a text in lower case begins with: `rt/4.4.1 401 credentials
+/// required`, as in HTTP, or `404 not found`, in the words that belong to it.
+fn status_line(lower: &str) -> Option<u16> {
+    let line = lower.lines().next()?.trim();
+    let (first, rest) = line.split_once(' ')?;
+    let is_version = first.split_once('/').is_some_and(|(name, version)| {
+        name.bytes().all(|byte| byte.is_ascii_lowercase())
+            && version.starts_with(|c: char| c.is_ascii_digit())
+    });
+    let code = if is_version {
+        rest.split(' ').next()?
+    } else {
+        first
+    };
+    let status: StatusCode = code.parse().ok()?;
+    let reason = status.canonical_reason()?.to_ascii_lowercase();
+    let is_named = is_version || rest.starts_with(&reason) || rest.starts_with("page not found");
+    let is_error = status.is_client_error() || status.is_server_error();
+    (is_named && is_error).then(|| status.as_u16())
+}
+
+/// The fields of a text such as `success=false&msg=…`, one of which a reply may be judged by.
+pub(super) fn pairs(said: &str) -> Option<Value> {
+    let fields: Map<String, Value> = said
+        .split(['&', '\n', ';', ','])
+        .map_while(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().into()))
+        .collect();
+    let (first, _) = fields.iter().next()?;
+    reads(&first.to_ascii_lowercase()).then_some(Value::Object(fields))
 }

@@ -1,7 +1,10 @@
 use serde_json::json;
 
-use super::{Denial, denied, is_web_page, of_json, of_text};
-use crate::receiver::{Body, Reply};
+use super::{Denial, denied, is_web_page, of_json, of_text, pairs};
+use crate::{
+    delivery::Verdict,
+    receiver::{Body, Reply, Request, partial},
+};
 
 fn reply(body: &str, media_type: Option<&str>) -> Reply {
     Reply {
@@ -11,6 +14,15 @@ fn reply(body: &str, media_type: Option<&str>) -> Reply {
             .into_iter()
             .collect(),
         body: body.into(),
+    }
+}
+
+fn request(body: &Body) -> Request {
+    Request {
+        method: "POST",
+        url: "https://example.com/hook".to_owned(),
+        headers: vec![("content-type".into(), "text/plain".into())],
+        body: body.clone(),
     }
 }
 
@@ -112,19 +124,19 @@ fn what_repeats_the_request_says_nothing_of_it() {
             json!({ "json": sent, "url": "https://example.com" }),
         ] {
             let said = reply(&echo.to_string(), None);
-            assert_eq!(denied(&said, || body.clone()), None, "{echo}");
+            assert_eq!(denied(&said, || Some(request(&body))), None, "{echo}");
         }
         // One field may be the same by chance.
         let own = json!({ name: value, "title": "Nothing was posted", "msg": "It is full" });
         let said = reply(&own.to_string(), None);
-        assert!(denied(&said, || body.clone()).is_some(), "{own}");
+        assert!(denied(&said, || Some(request(&body))).is_some(), "{own}");
     }
     let body = Body::Text("FAILED: an app\n".to_owned());
     assert_eq!(
-        denied(&reply("FAILED: an app", None), || body.clone()),
+        denied(&reply("FAILED: an app", None), || Some(request(&body))),
         None
     );
-    assert!(denied(&reply("FAILED: no room", None), || body.clone()).is_some());
+    assert!(denied(&reply("FAILED: no room", None), || Some(request(&body))).is_some());
 }
 
 #[test]
@@ -178,6 +190,24 @@ fn a_body_takes_a_success_back_only_where_it_says_so() {
         r#"{"isError":true}"#,
         r#"{"type":"error","text":"off"}"#,
         r#"{"fault":{"faultstring":"Invalid ApiKey"}}"#,
+        r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params."},"id":1}"#,
+        r#"{"error":{"code":7,"message":"You must log in"},"id":"1","result":null}"#,
+        r#"{"code":1,"message":"Error: Invalid login"}"#,
+        r#"{"error_code":40035,"error_msg":"bad"}"#,
+        r#"{"errorCode":"E001"}"#,
+        r#"{"errno":1,"errmsg":"bad token"}"#,
+        r#"{"retcode":-1,"msg":"denied"}"#,
+        r#"{"ret":-1,"message":"auth error"}"#,
+        r#"{"result":"NG"}"#,
+        r#"{"status":"ERR","error":"100"}"#,
+        r#"{"status":"unsuccessful"}"#,
+        r#"{"isOk":false}"#,
+        r#"{"accepted":false}"#,
+        r#"{"message":"Unauthorized"}"#,
+        r#"{"detail":"Invalid token"}"#,
+        r#"{"error":"denied","request_id":"r-1","user_id":7}"#,
+        r#"{"error":"denied","reference":"E-4711"}"#,
+        r#"{"message":"Access denied","key":"abc"}"#,
         r#"{"exception":"java.lang.NullPointerException"}"#,
     ] {
         assert_eq!(
@@ -185,6 +215,18 @@ fn a_body_takes_a_success_back_only_where_it_says_so() {
             Some(Denial::Words),
             "{refused}"
         );
+    }
+    for taken in [
+        r#"{"received":true,"queued":false}"#,
+        r#"{"sent":false,"accepted":true}"#,
+        r#"{"status":"ok","sent":0}"#,
+        r#"{"alertId":"1","errors":["late"]}"#,
+        r#"{"notification_id":"5","error":"none of 2 muted"}"#,
+        r#"{"code":0,"message":"Failed login is recorded"}"#,
+        r#"{"error_code":null,"error_message":null,"retcode":0}"#,
+    ] {
+        let json = serde_json::from_str(taken).unwrap();
+        assert_eq!(of_json(&json), None, "{taken}");
     }
     let told = r#"{"statusCode":429,"message":"Rate limit is exceeded."}"#;
     assert_eq!(
@@ -216,6 +258,10 @@ fn a_sentence_is_a_failure_where_it_begins_as_one_or_is_slacks() {
         "no_errors_found",
         "fail2ban notified",
         "error: none",
+        "RT/4.4.1 200 Ok\n\n# Ticket 27 created.\n",
+        "404 alerts sent",
+        "500 Miles",
+        "<html><title>Thank you</title></html>",
     ] {
         assert_eq!(of_text(taken), None, "{taken}");
     }
@@ -235,8 +281,18 @@ fn a_sentence_is_a_failure_where_it_begins_as_one_or_is_slacks() {
         "System.Net.HttpRequestException: x",
         "<Error><Code>AccessDenied</Code></Error>",
         "<?xml version=\"1.0\"?>\n<!-- a --><error code='5'/>",
+        "<soap:Fault>x</soap:Fault>",
+        "<s:Envelope><s:Body><s:Fault><faultstring>x</faultstring></s:Fault></s:Body></s:Envelope>",
+        "ERR: 001, Authentication failed",
+        "ERR 103",
+        "NG",
+        "Access denied",
+        "RT/4.4.1 401 Credentials required\n",
+        "404 page not found",
+        "401 Unauthorized",
+        "<html>\r\n<head><title>502 Bad Gateway</title></head></html>",
     ] {
-        assert_eq!(of_text(refused), Some(Denial::Words), "{refused}");
+        assert!(of_text(refused).is_some(), "{refused}");
     }
     let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint \
                   returned HTTP error 429";
@@ -272,4 +328,152 @@ fn a_web_page_is_one_behind_comments_and_a_declaration_too() {
         );
         assert!(!is_web_page(&reply(other, None)), "{other}");
     }
+}
+
+/// What an alert says of itself, however an endpoint writes it, is no refusal.
+#[test]
+fn an_alert_s_own_words_take_no_page_back_however_they_are_written() {
+    let title = "Failed backup of db1: 100% of <volumes>, error 5 \u{fc}ber \"all\"";
+    let json = json!({
+        "title": title, "incident": "db1", "status": "FAILED", "type": "error", "error": title,
+        "severity": "critical", "n": 1, "m": 2, "ok": false,
+    });
+    let upper = |name: &str| json[name].as_str().unwrap()[..10].to_owned();
+    for reply_json in [
+        json!({ "received": true, "incident": "db1", "status": "FAILED" }),
+        json!({ "incident": "db1", "status": "failed" }),
+        json!({ "received": true, "status": "FAILED" }),
+        json!({ "title": title, "status": "FAILED" }),
+        json!({ "title": title, "error": title }),
+        json!({ "TITLE": title, "STATUS": "FAILED", "TYPE": "error", "OK": false }),
+        json!({ "title": upper("title"), "status": "FAILED", "error": upper("error") }),
+        json!({ "result": title }),
+        json!({ "status": title.to_lowercase() }),
+        json!({ "data": { "status": title } }),
+        json!({ "key": "ABC-1", "status": "Failed" }),
+        json!({ "reference": "INC5", "result": "Failed backup alert raised" }),
+        json!({ "ok": "false", "n": "1", "title": title, "message": "received" }),
+    ] {
+        let said = reply(&reply_json.to_string(), None);
+        let body = Body::Json(json.clone());
+        assert_eq!(denied(&said, || Some(request(&body))), None, "{reply_json}");
+    }
+
+    let text = format!("{title}\nand more of it");
+    let html = title
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('%', "&#37;");
+    for echo in [
+        format!("{title} - received"),
+        text.to_lowercase(),
+        text.to_uppercase(),
+        text[..20].to_owned(),
+        text[..15].to_owned(),
+        format!("\"{text}\""),
+        json!(text).to_string(),
+        json!(text).to_string()[..30].to_owned(),
+        html,
+        "Failed%20backup%20of%20db1%3A%20100%25".to_owned(),
+        format!("status={title}"),
+    ] {
+        for body in [
+            Body::Text(text.clone()),
+            Body::Json(json!({ "text": text })),
+        ] {
+            let said = reply(&echo, None);
+            assert_eq!(denied(&said, || Some(request(&body))), None, "{echo}");
+        }
+    }
+}
+
+/// Whether such a reply repeats the alert or refuses it nobody can tell: it is not sent again, and
+/// somebody else is told.
+#[test]
+fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_again() {
+    let body = Body::Json(json!({ "title": "Error rate is too high", "status": "failed" }));
+    for doubtful in [
+        r#"{"status":"error","message":"the room is full"}"#,
+        r#"{"status":"failed"}"#,
+        r#"{"status":"ERROR","title":"Error rate is too high","message":"token expired"}"#,
+        r#"{"status":"ERROR","title":"Error rate is too high","message":"Error: it is expired"}"#,
+        "FAILED",
+        "Error",
+        "Error: no such room",
+    ] {
+        let verdict = denied(&reply(doubtful, None), || Some(request(&body)));
+        assert!(
+            matches!(verdict, Some(Verdict::Permanent { .. })),
+            "{doubtful}: {verdict:?}"
+        );
+    }
+    // What was made has a state that is no word of the alert's.
+    for made in [
+        r#"{"id":"m-1","status":"rejected"}"#,
+        r#"{"sys_id":"a1","status":"denied"}"#,
+        r#"{"TicketID":"5","State":"rejected"}"#,
+        r#"{"href":"https://x.example/1","status":"rejected"}"#,
+        r#"{"type":"invalid","alert":{"id":"a1"}}"#,
+        r#"{"result":"Invalid certificate: alert 17 created"}"#,
+        "Invalid certificate on a host - alert forwarded",
+        "Rejected checks: 3, page sent",
+    ] {
+        let verdict = denied(&reply(made, None), || Some(request(&body)));
+        assert!(
+            matches!(verdict, Some(Verdict::Permanent { .. })),
+            "{made}: {verdict:?}"
+        );
+    }
+    // What is certain is tried again whatever the alert says.
+    for certain in [
+        r#"{"ok":false,"title":"Error rate is too high"}"#,
+        r#"{"statusCode":503,"message":"Error"}"#,
+        r#"{"status":"failed","error":"no such room"}"#,
+        r#"{"status":"invalid","message":"no such room"}"#,
+        "too_many_errors",
+        "Invalid token",
+        "Rejected: the page was not sent",
+        "ERR 103",
+        "503 Service Unavailable",
+    ] {
+        let verdict = denied(&reply(certain, None), || Some(request(&body)));
+        assert!(
+            matches!(verdict, Some(Verdict::Retry { .. })),
+            "{certain}: {verdict:?}"
+        );
+    }
+    let body = Body::Text("there is no service, or backup_failed".to_owned());
+    let verdict = |said| denied(&reply(said, None), || Some(request(&body)));
+    assert!(matches!(verdict("no_service"), Some(Verdict::Retry { .. })));
+    assert!(matches!(
+        verdict("backup_failed"),
+        Some(Verdict::Permanent { .. })
+    ));
+}
+
+/// A reply may hold several, be cut off, or be no JSON at all.
+#[test]
+fn a_refusal_is_read_in_whatever_form_it_comes() {
+    for refused in [
+        "{\"ok\":false,\"error\":\"x\"}\n{\"ok\":false}\n",
+        "{\"ok\":false,}",
+        "{\"ok\":false,\"trace\":\"xxxxxxx",
+        "success=false",
+        "success=false&msg=x",
+        "status=error\nmessage=x",
+    ] {
+        let verdict = denied(&reply(refused, None), || None);
+        assert!(verdict.is_some(), "{refused}");
+    }
+    for taken in [
+        "{\"ok\":true,\"tr",
+        "success=true",
+        "Failed=0, sent=1",
+        "a=b",
+        "{\"ok\":fal",
+    ] {
+        assert_eq!(denied(&reply(taken, None), || None), None, "{taken}");
+    }
+    assert_eq!(pairs("no pair"), None);
+    assert!(partial::read("success=false").is_none());
 }

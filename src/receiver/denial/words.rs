@@ -3,11 +3,45 @@
 // The names of fields, as [`plain`] has them.
 
 /// Fields that say with yes or no whether it succeeded.
-pub(super) const FLAGS: [&str; 5] = ["ok", "success", "succeeded", "issuccess", "delivered"];
+pub(super) const FLAGS: [&str; 8] = [
+    "ok",
+    "success",
+    "succeeded",
+    "successful",
+    "issuccess",
+    "issuccessful",
+    "isok",
+    "delivered",
+];
+/// Fields that say with `true` or `false` whether it was taken; as numbers they are counts.
+pub(super) const ACTS: [&str; 4] = ["accepted", "posted", "received", "sent"];
 /// Fields that say so with a word, or with the number of a status.
 pub(super) const STATES: [&str; 6] = ["status", "type", "result", "state", "outcome", "statuscode"];
 /// Fields with a number of the vendor's own.
-pub(super) const CODES: [&str; 2] = ["code", "errcode"];
+pub(super) const CODES: [&str; 8] = [
+    "code",
+    "errcode",
+    "errno",
+    "errorcode",
+    "resultcode",
+    "ret",
+    "retcode",
+    "returncode",
+];
+/// Those of an error alone, which anything but 0 reports.
+pub(super) const ERROR_CODES: [&str; 3] = ["errcode", "errno", "errorcode"];
+/// Fields with a sentence for people.
+pub(super) const SENTENCES: [&str; 9] = [
+    "description",
+    "detail",
+    "details",
+    "errmsg",
+    "error",
+    "errormessage",
+    "message",
+    "msg",
+    "reason",
+];
 /// Fields that are present, or not empty, if it failed.
 pub(super) const ERRORS: [&str; 9] = [
     "error",
@@ -21,12 +55,37 @@ pub(super) const ERRORS: [&str; 9] = [
     "iserror",
 ];
 /// Fields that name what was made: only what was posted has one.
-pub(super) const IDS: [&str; 5] = ["id", "messageid", "messageids", "sid", "uuid"];
+pub(super) const IDS: [&str; 4] = ["guid", "id", "sid", "uuid"];
+/// What is made of a page: its id (`alertId`, `ticket_id`, `sys_id`) names it. Other ids (`userId`,
+/// `request_id`, `trace_id`) do not.
+const MADE: [&str; 17] = [
+    "alert",
+    "case",
+    "delivery",
+    "event",
+    "incident",
+    "issue",
+    "job",
+    "message",
+    "msg",
+    "notification",
+    "page",
+    "post",
+    "record",
+    "sys",
+    "task",
+    "thread",
+    "ticket",
+];
+/// Fields that may name what was made, or the error.
+pub(super) const REFERENCES: [&str; 6] = ["href", "key", "number", "permalink", "ref", "reference"];
 /// Fields that hold the answer proper.
-pub(super) const WITHIN: [&str; 7] = [
+pub(super) const WITHIN: [&str; 9] = [
     "data",
     "items",
     "messages",
+    "meta",
+    "status",
     "response",
     "responses",
     "result",
@@ -34,9 +93,10 @@ pub(super) const WITHIN: [&str; 7] = [
 ];
 
 /// The beginnings of sentences and states that report a failure.
-pub(super) const FAILED: [&str; 15] = [
+pub(super) const FAILED: [&str; 18] = [
     "bad",
     "denied",
+    "err",
     "error",
     "errors",
     "exception",
@@ -46,10 +106,19 @@ pub(super) const FAILED: [&str; 15] = [
     "forbidden",
     "invalid",
     "ko",
+    "ng",
     "nok",
     "rejected",
     "unauthorized",
     "undelivered",
+    "unsuccessful",
+];
+/// The same in several words.
+const FAILED_SO: [&str; 4] = [
+    "access denied",
+    "no such ",
+    "not found",
+    "permission denied",
 ];
 pub(super) const DONE: [&str; 10] = [
     "accepted",
@@ -107,10 +176,13 @@ pub(super) const WHY: [&str; 19] = [
 pub fn reads(word: &str) -> bool {
     [
         &FLAGS[..],
+        &ACTS,
         &STATES,
         &CODES,
+        &SENTENCES,
         &ERRORS,
         &IDS,
+        &REFERENCES,
         &WITHIN,
         &FAILED,
         &DONE,
@@ -172,7 +244,28 @@ pub(super) fn begins_badly(said: &str) -> bool {
         !count.is_empty() && (NONE.contains(&plain(count).as_str()) || number == Some("0"))
     });
 
-    (FAILED.contains(&word) && !is_none) || class || lower.starts_with("not found")
+    (FAILED.contains(&word) && !is_none)
+        || class
+        || FAILED_SO.iter().any(|words| lower.starts_with(words))
+}
+
+/// Whether a field names what was made.
+pub(super) fn is_made(name: &str) -> bool {
+    let name = plain(name);
+    let thing = name.strip_suffix("ids").or_else(|| name.strip_suffix("id"));
+    IDS.contains(&name.as_str()) || thing.is_some_and(is_thing)
+}
+
+/// Whether a field may hold what was made.
+pub(super) fn is_thing(name: &str) -> bool {
+    MADE.contains(&plain(name).as_str())
+}
+
+/// Whether a sentence also speaks of something that was done: `Failed checks: 3, page sent`.
+pub(super) fn is_of_two_minds(said: &str) -> bool {
+    const NO: [&str; 5] = ["cannot", "never", "no", "not", "t"];
+    let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
+    (has(&DONE) || has(&ACTS) || has(&["forwarded", "raised"])) && !has(&NO)
 }
 
 pub(super) fn is_done(said: &str) -> bool {

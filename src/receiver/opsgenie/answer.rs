@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use crate::{
     delivery::{Action, FailureReason, Step, Verdict},
-    receiver::{Reply, status, text},
+    receiver::{Reply, denial, status, text},
 };
 
 /// The meaning of a reply to a create or a close.
 pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
     if (200..300).contains(&reply.status) {
-        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let json = reply.json();
         let id = field(&json, "requestId")
             .and_then(Value::as_str)
             .filter(|id| !id.is_empty());
@@ -39,7 +39,7 @@ pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
         return failed(action, reply);
     }
 
-    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let json = reply.json();
     let word = |name| {
         field(&json, name)
             .and_then(Value::as_str)
@@ -72,7 +72,7 @@ fn failed(action: Action, reply: &Reply) -> Verdict {
         return gone(action);
     }
 
-    match status::verdict(reply) {
+    match denial::in_between(reply).unwrap_or_else(|| status::verdict(reply)) {
         Verdict::Retry {
             reason: FailureReason::RateLimited,
             detail,

@@ -7,13 +7,7 @@
 //! message is not known (an incoming webhook posted it) or no longer exists, either is a message of
 //! its own.
 
-use std::fmt;
-
-use serde::{
-    Deserializer as _,
-    de::{MapAccess, Visitor},
-};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     Settings,
@@ -222,8 +216,13 @@ impl Bot {
     /// beginning is read. A body without it (empty, in another encoding) takes no success back:
     /// Slack knows no key by which a second message would be the same. A web page comes from a
     /// sign-in or a proxy in between, and nothing was posted.
-    pub(super) fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json = Value::Object(beginning(&reply.body));
+    pub(super) fn judge(
+        &self,
+        parcel: &Parcel<'_>,
+        reply: &Reply,
+        sent: impl FnOnce() -> Option<Request>,
+    ) -> Verdict {
+        let json = reply.json();
         let action = parcel.notification.action;
         let part = self.part(parcel);
 
@@ -236,7 +235,7 @@ impl Bot {
             _ => {}
         }
         if json["ok"] != true || !(200..300).contains(&reply.status) {
-            match denial::judge_api(reply, || Body::Empty) {
+            match denial::judge_api(reply, sent) {
                 Verdict::Delivered { .. } => {}
                 verdict => return verdict,
             }
@@ -257,31 +256,4 @@ impl Bot {
             },
         }
     }
-}
-
-/// The fields of an object as far as they can be read.
-fn beginning(body: &[u8]) -> Map<String, Value> {
-    struct Fields<'a>(&'a mut Map<String, Value>);
-
-    impl<'de> Visitor<'de> for Fields<'_> {
-        type Value = ();
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-            while let Some((name, value)) = fields.next_entry()? {
-                self.0.insert(name, value);
-            }
-            Ok(())
-        }
-    }
-
-    let text = String::from_utf8_lossy(body);
-    let mut fields = Map::new();
-    let mut json = serde_json::Deserializer::from_str(text.trim_start_matches('\u{FEFF}'));
-    // Its end may be missing.
-    let _ = json.deserialize_map(Fields(&mut fields));
-    fields
 }

@@ -2,11 +2,9 @@
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks> Services that accept
 //! Slack's messages (Mattermost, Rocket.Chat, Discord's `/slack`) have words of their own.
 
-use serde_json::Value;
-
 use crate::{
     delivery::{FailureReason, Verdict},
-    receiver::{Reply, denial, status},
+    receiver::{Reply, Request, denial, status},
 };
 
 /// Slack's words for what no repetition fixes, whatever the status.
@@ -40,10 +38,10 @@ const UNAUTHORIZED: [&str; 6] = [
     "no_team",
 ];
 
-pub(super) fn judge(reply: &Reply) -> Verdict {
+pub(super) fn judge(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     let said = String::from_utf8_lossy(&reply.body);
     // Compatible services wrap Slack's words in the JSON of its API.
-    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let json = reply.json();
     let said = if json["ok"] == true {
         "ok"
     } else {
@@ -74,6 +72,6 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
             detail,
             after: status::retry_after(reply),
         },
-        _ => denial::judge_chat(reply),
+        _ => denial::judge_chat(reply, sent),
     }
 }

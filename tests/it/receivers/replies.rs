@@ -100,7 +100,8 @@ fn every_status_has_its_class_at_every_receiver() {
                 );
                 let took = match target.kind() {
                     // Sent again under the same key, it is the same alert.
-                    "pagerduty" if status == 202 || body.contains("success") => Delivered,
+                    "pagerduty" if body.contains("success") => Delivered,
+                    "pagerduty" if status == 202 && !body.contains("html") => Delivered,
                     "opsgenie" | "jsm" | "pagerduty" => Retry,
                     // What Slack took is not posted again; a page in its place took nothing.
                     "slack" if target.integration == "slack/1" && !body.contains("html") => {
@@ -115,7 +116,27 @@ fn every_status_has_its_class_at_every_receiver() {
                 let expected = if (200..300).contains(&status) {
                     took
                 } else {
-                    failure(status)
+                    match target.kind() {
+                        // A page in place of an API is of something in between.
+                        "opsgenie" | "jsm" | "pagerduty" | "alertmanager"
+                            if status < 500 && body.contains("html") =>
+                        {
+                            Retry
+                        }
+                        "slack" if target.integration == "slack/1" && status < 500 => {
+                            if body.contains("html") {
+                                Retry
+                            } else {
+                                failure(status)
+                            }
+                        }
+                        _ => failure(status),
+                    }
+                };
+                let expected = if status / 100 == 3 {
+                    Permanent
+                } else {
+                    expected
                 };
                 assert_eq!(
                     class(&verdict),
@@ -193,6 +214,44 @@ fn a_success_without_a_key_is_a_delivery_unless_its_body_says_otherwise() {
         ),
         "{limited:?}"
     );
+}
+
+#[test]
+fn what_pagerduty_took_it_says_and_what_it_refuses_or_limits_too() {
+    for (status, body, expected) in [
+        (
+            202,
+            r#"{"status":"success","message":"Event processed"}"#,
+            Delivered,
+        ),
+        (202, "", Delivered),
+        (202, r#"{"status":"invalid event","errors":["x"]}"#, Retry),
+        (202, r#"{"error":"x"}"#, Retry),
+        (202, r#"{"id":"1","status":"rejected"}"#, Retry),
+        (202, "<!DOCTYPE html><title>Are you a robot?</title>", Retry),
+        (
+            400,
+            r#"{"status":"throttle exceeded","message":"too quickly"}"#,
+            Retry,
+        ),
+        (
+            400,
+            r#"{"status":"throttle exceeded","errors":["x"]}"#,
+            Retry,
+        ),
+        (403, r#"{"status":"throttle exceeded"}"#, Retry),
+        (
+            400,
+            r#"{"status":"invalid event","errors":["`x` is missing"]}"#,
+            Permanent,
+        ),
+        (400, "<html>400 Bad Request</html>", Retry),
+        (403, "{}", Permanent),
+        (404, "not found", Permanent),
+    ] {
+        let verdict = sent("pagerduty", &reply(status, &[], body));
+        assert_eq!(class(&verdict), expected, "{status} {body}: {verdict:?}");
+    }
 }
 
 #[test]

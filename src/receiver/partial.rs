@@ -1,0 +1,168 @@
+//! JSON as far as it can be read: of a reply that is cut off, its beginning counts.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// The JSON that a text is; the objects or arrays that it begins with, as a list where they are
+/// several (NDJSON); or one whose end is missing. `None` where it is nothing of these.
+pub fn read(text: &str) -> Option<Value> {
+    let text = text.trim_start_matches('\u{FEFF}').trim();
+    let whole = serde_json::from_str(text).ok();
+    if whole.is_some() || !text.starts_with(['{', '[']) {
+        return whole;
+    }
+
+    let each = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut each: Vec<Value> = each.map_while(Result::ok).collect();
+    match each.len() {
+        0 => beginning(text),
+        1 => each.pop(),
+        _ => Some(Value::Array(each)),
+    }
+}
+
+fn beginning(text: &str) -> Option<Value> {
+    // A number at the end may go on.
+    let text = text.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    let mut value = Value::Null;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let _ = Place(&mut value).deserialize(&mut json);
+    let is_empty =
+        value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+    (!is_empty).then_some(value)
+}
+
+/// Where a value is put while it is read, so that what was read stays there if it breaks off.
+struct Place<'a>(&'a mut Value);
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Place<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        *self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        *self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        *self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        *self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        *self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        *self.0 = Value::Array(Vec::new());
+        let Value::Array(all) = self.0 else {
+            return Ok(());
+        };
+        loop {
+            let mut item = Value::Null;
+            let read = items.next_element_seed(Place(&mut item));
+            if matches!(read, Ok(None)) {
+                return Ok(());
+            }
+            if read.is_ok() || !item.is_null() {
+                all.push(item);
+            }
+            read?;
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        *self.0 = Value::Object(Map::new());
+        let Value::Object(all) = self.0 else {
+            return Ok(());
+        };
+        while let Some(name) = fields.next_key::<String>()? {
+            let field = all.entry(name).or_insert(Value::Null);
+            fields.next_value_seed(Place(field))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::read;
+
+    /// At every place at which a reply may be cut, what is read is a part of the whole, and nothing
+    /// that was complete is missing.
+    #[test]
+    fn what_is_cut_off_is_read_as_far_as_it_goes() {
+        let whole =
+            r#"{"ok":false,"data":{"id":4711,"list":[1,{"a":"b"}]},"error":"no such room"}"#;
+        let parsed: Value = serde_json::from_str(whole).unwrap();
+        for end in 1..=whole.len() {
+            let cut = &whole[..end];
+            let read = read(cut).unwrap_or_default();
+            for pointer in [
+                "/ok",
+                "/data/id",
+                "/data/list/0",
+                "/data/list/1/a",
+                "/error",
+            ] {
+                let value = read.pointer(pointer).unwrap_or(&Value::Null);
+                let expected = parsed.pointer(pointer).unwrap();
+                assert!(value.is_null() || value == expected, "{cut}: {value}");
+            }
+            assert_eq!(read["ok"] == false, end >= r#"{"ok":false"#.len(), "{cut}");
+            let id = read.pointer("/data/id").is_some_and(Value::is_number);
+            assert_eq!(id, end > r#"{"ok":false,"data":{"id":4711"#.len(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn several_values_are_a_list_and_text_is_none() {
+        assert_eq!(
+            read("{\"a\":1}\n{\"a\":2}\n"),
+            Some(json!([{"a": 1}, {"a": 2}]))
+        );
+        assert_eq!(read("\u{FEFF}{\"a\":1} and more"), Some(json!({"a": 1})));
+        assert_eq!(read("{\"a\":1,}"), Some(json!({"a": 1})));
+        assert_eq!(read("false"), Some(json!(false)));
+        for text in [
+            "",
+            "[ERROR] no such room",
+            "{ a }",
+            "1 mail sent",
+            "\"cut",
+            "no",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}
