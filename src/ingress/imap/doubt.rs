@@ -77,9 +77,9 @@ mod tests {
         let mut last = (known, 0);
         loop {
             last = rest.next().copied().unwrap_or((last.0, 0));
-            let lost = doubt.looked(Some(last.0), last.1, leaves, now);
+            let given_up = doubt.looked(Some(last.0), last.1, leaves, now);
             let Some(pause) = doubt.pause() else {
-                assert_eq!(lost > 0, looks.last().is_some_and(|look| *look >= 300));
+                assert_eq!(given_up > 0, looks.last().is_some_and(|look| *look >= 300));
                 return looks;
             };
             let asked = now - began;

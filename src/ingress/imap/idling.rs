@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An IDLE that ends the connection sooner is to blame; providers end one after some minutes.
-const SHORT: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_mins(1);
 /// A network may break so often.
 const MOST_BROKEN: u32 = 2;
 /// How long a server is polled before IDLE is tried again.
