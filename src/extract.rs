@@ -41,6 +41,7 @@ mod parts;
 mod pass;
 mod quoted_printable;
 mod rendered;
+mod rewritten;
 pub mod selected;
 mod stand_in;
 mod structured;

@@ -12,6 +12,7 @@ use super::{
     pairs::Pairs,
     parts::{self, Damage, Part},
     rendered::{self, Rendered},
+    rewritten,
     selected::{self, Selector},
     spaced,
     structured::Structured,
@@ -197,7 +198,8 @@ impl Contents {
         // One byte more says that it is too long.
         if self.text.len() <= LONGEST_TEXT {
             let plain = flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
-            self.text.extend(plain.chars().map(spaced));
+            self.text
+                .extend(rewritten::undone(&plain).chars().map(spaced));
         }
     }
 

@@ -9,7 +9,7 @@ use self::table::{LONGEST_CELL, Table};
 use super::{
     markup::{Name, Piece, Pieces, attribute, decode},
     pairs::{self, LONGEST_LABEL, MAX_PAIRS, Pairs},
-    spaced,
+    rewritten, spaced,
 };
 
 mod table;
@@ -334,6 +334,7 @@ impl Page {
         if self.links.len() < MAX_LINKS {
             let words = self.text.get(start..).unwrap_or_default();
             let words: String = one_line(words).chars().take(200).collect();
+            let href = rewritten::original(&href).unwrap_or(href);
             self.links.push((words, href));
         }
     }

@@ -683,6 +683,29 @@ fn subject(mail: &[u8]) -> String {
 }
 
 #[tokio::test]
+async fn mail_that_comes_while_the_first_look_fails_is_read_and_mail_of_before_is_not() {
+    let mailbox = Mailbox::start().await;
+    mailbox.deliver(&mail(1));
+    mailbox.state().closes_at = Some("UID SEARCH");
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(0),
+        ..settings(&mailbox)
+    };
+    let running = Running::with(&settings, Arc::default(), hasty());
+    eventually("a look that fails", || mailbox.asked("SEARCH") > 1).await;
+    (2..=3).for_each(|number| {
+        mailbox.deliver(&mail(number));
+    });
+    mailbox.state().closes_at = None;
+    running.has(2).await;
+    running.is_well().await;
+    mailbox.deliver(&mail(4));
+    running.has(3).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (2..=4).map(mail).collect());
+}
+
+#[tokio::test]
 async fn a_folder_that_shows_nothing_at_first_is_looked_at_again() {
     let mailbox = Mailbox::start().await;
     mailbox.state().unindexed.extend([1, 2]);

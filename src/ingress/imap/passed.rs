@@ -26,6 +26,9 @@ pub(super) struct Passed {
     /// Up to this UID mails were announced before anything was read: those that arrived earlier
     /// than this are too old whenever they appear.
     old: Option<(u32, Timestamp)>,
+    /// The highest UID that was announced when the folder could not be looked at for the first
+    /// time.
+    announced: Option<u32>,
     /// The highest UID at the latest look.
     highest: Option<u32>,
     /// Looks at which the folder showed none of its mails.
@@ -65,6 +68,16 @@ impl Passed {
     /// what is to be read.
     pub(super) fn begin(&mut self, from: u32, old: BTreeSet<u32>) {
         (self.from, self.known) = (Some(from), old);
+    }
+
+    /// The folder could not be looked at before it is read: what comes now is new all the same.
+    pub(super) fn could_not_begin(&mut self, announced: u32) {
+        self.announced.get_or_insert(announced);
+    }
+
+    /// The highest UID that was announced when it was tried first, if that failed.
+    pub(super) fn first_announced(&self) -> Option<u32> {
+        self.announced
     }
 
     /// Whether to look again at a folder that shows none of its mails.

@@ -19,7 +19,8 @@ pub(super) struct End {
     /// The highest UID.
     pub(super) last: u32,
     /// Mails that SEARCH SINCE left out, and that are young enough nevertheless: it lags behind,
-    /// or what it goes by is false.
+    /// or what it goes by is false. Of a mailbox that is read from now on, those that came since
+    /// the first look, which failed.
     pub(super) young: BTreeSet<u32>,
 }
 
@@ -33,7 +34,11 @@ impl Scan<'_> {
             .leave_out_old(late.map(|late| (announced, late)));
 
         let mut young = BTreeSet::new();
-        let mut old = self.newest().await?;
+        let newest = self.newest().await;
+        if newest.is_err() && age == Age::Coming && self.folder.is_uid_next_told {
+            self.backlog.passed.could_not_begin(announced);
+        }
+        let mut old = newest?;
         let Some(last) = old.last().copied() else {
             let is_empty = self.folder.exists.is_none_or(|exists| exists == 0);
             if !is_empty && self.backlog.passed.is_doubtful() {
@@ -59,6 +64,8 @@ impl Scan<'_> {
             young.extend(arrived.iter().map(|mail| mail.uid));
             young.extend(self.falsely_old(&said_old, Some(limit)).await?);
             old.retain(|uid| !young.contains(uid));
+        } else if let Some(before) = self.backlog.passed.first_announced() {
+            young = old.split_off(&before.saturating_add(1));
         }
         self.backlog.passed.begin(bottom, old);
 
