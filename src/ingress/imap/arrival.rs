@@ -145,10 +145,11 @@ mod tests {
                 "Fri, 1 Jan 2038 00:00:00 +0000",
                 Some("1980-01-01T00:00:00Z"),
             ),
-            ("nonsense", None),
+            ("nonsense", Some("1993-01-02T00:00:00Z")),
         ] {
             assert!(!is_young(date, said), "{date} {said:?}");
         }
+        assert!(is_young("nonsense", None), "nobody says anything");
     }
 
     #[test]
