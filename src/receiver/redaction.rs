@@ -120,17 +120,23 @@ fn of_address(rest: &str) -> Vec<String> {
 /// The text without a telling part, whichever of its characters are escaped: who decodes the text
 /// and cuts it would be left with half of the part.
 pub fn without_escaped(text: &str, part: &str) -> String {
+    let Some(first) = part.chars().next() else {
+        return text.to_owned();
+    };
+
     let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(first) = rest.chars().next() {
-        let behind = part.chars().try_fold(rest, behind);
-        if let Some(behind) = behind.filter(|_| !part.is_empty()) {
+    while let Some(at) = rest.find([first, '\\', '%', '&']) {
+        kept.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(behind) = part.chars().try_fold(rest, behind) {
             kept.push_str("<secret>");
             rest = behind;
-        } else {
-            kept.push(first);
-            rest = &rest[first.len_utf8()..];
+        } else if let Some(other) = rest.chars().next() {
+            kept.push(other);
+            rest = &rest[other.len_utf8()..];
         }
     }
+    kept.push_str(rest);
     kept
 }
 

@@ -277,6 +277,8 @@ struct Connection {
     introduced: bool,
     /// None, or whether the folder may be written to.
     selected: Option<bool>,
+    /// How many mails it was told of last.
+    told: usize,
 }
 
 impl Connection {
@@ -293,6 +295,7 @@ impl Connection {
             logged_in: false,
             introduced: false,
             selected: None,
+            told: 0,
         }
     }
 
@@ -333,14 +336,17 @@ impl Connection {
                 if matches!(idles, Idles::Ends) {
                     return;
                 }
-                let known = self.lock().exists();
+                // What came since the last command is announced at once.
+                let known = self.lock().exists().min(self.told);
                 if writer.write_all(b"+ idling\r\n").await.is_err() {
                     return;
                 }
                 loop {
                     let changed = self.lock().exists() != known;
                     if changed {
-                        let exists = format!("* {} EXISTS\r\n", self.lock().exists());
+                        let exists = self.lock().exists();
+                        self.told = exists;
+                        let exists = format!("* {exists} EXISTS\r\n");
                         if writer.write_all(exists.as_bytes()).await.is_err() {
                             return;
                         }
@@ -431,7 +437,10 @@ impl Connection {
         let mut done = format!("{tag} OK done\r\n");
         match verb {
             "CAPABILITY" => say(&format!("* CAPABILITY {}\r\n", state.capabilities)),
-            "NOOP" => say(&format!("* {} EXISTS\r\n", state.exists())),
+            "NOOP" => {
+                self.told = state.exists();
+                say(&format!("* {} EXISTS\r\n", self.told));
+            }
             "LOGOUT" => {
                 say("* BYE see you\r\n");
                 answer.extend_from_slice(done.as_bytes());
@@ -466,6 +475,7 @@ impl Connection {
                     );
                 } else {
                     self.selected = Some(verb == "SELECT");
+                    self.told = state.exists();
                     let next = state.told_uid_next.unwrap_or(state.uid_next);
                     say(&format!(
                         "* FLAGS (\\Seen $Label(1) :-))\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {}] \
@@ -481,7 +491,10 @@ impl Connection {
                 needs(self.selected.is_some(), &mut state);
                 let (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
                 match verb {
-                    "SEARCH" => say(&search(&mut state, tag, rest)),
+                    "SEARCH" => {
+                        self.told = state.exists();
+                        say(&search(&mut state, tag, rest));
+                    }
                     "FETCH" => {
                         let (fetched, ended) = fetch(&mut state, tag, rest);
                         answer.extend_from_slice(&fetched);
