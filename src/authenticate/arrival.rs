@@ -204,9 +204,9 @@ fn received(fields: &[Field<'_>]) -> impl Iterator<Item = Received> {
     })
 }
 
-/// What the host says of the domain's signature in the fields behind its first: in those that
-/// follow one another above every Received, if it was the host that took the mail last. Exchange
-/// writes one only.
+/// Returns the host's first word on the domain's signature in the fields that follow its first one.
+/// They count as long as all are the host's and stand above every Received, and if the host took
+/// the mail last. Exchange writes one field only.
 fn further(mail: &Mail<'_>, host: &Host, first: usize) -> Option<Results> {
     let taken = mail.fields.iter().position(|field| field.is(b"Received"))?;
     let is_its_own = received(&mail.fields[taken..])
@@ -227,7 +227,7 @@ fn further(mail: &Mail<'_>, host: &Host, first: usize) -> Option<Results> {
         .find(|results| of_domain(results, mail.domain).next().is_some())
 }
 
-/// What is said of the signatures of a domain.
+/// Returns the results for signatures of a domain.
 fn of_domain<'r>(results: &'r Results, domain: &str) -> impl Iterator<Item = &'r MethodResult> {
     results.all.iter().filter(move |result| {
         result.method == "dkim"

@@ -191,7 +191,7 @@ impl Criteria {
         let arrived = mail.message.arrived_at;
         let date = match mail.date {
             None if mail.is_timed() => return None,
-            // What it says may be up to so much later than it was written.
+            // The hour that it says may be up to so much later than the mail was written.
             Some(date) if mail.zone_is_unknown => Some(date.min(arrived.max(date - EASTERNMOST))),
             date => date,
         };

@@ -1,6 +1,6 @@
-//! What a profile reads of a mail, so that whoever could write it could make the mail another: its
-//! match, its key, its status, its time, its severity, the labels that routes go by and what it
-//! tells of changes.
+//! The parts of a mail that a profile reads: whoever could write one could make another alert of the
+//! mail. They make up its match, key, status, time and severity, the labels that routes go by, and
+//! the changes that are told.
 
 use crate::message::header::Field;
 

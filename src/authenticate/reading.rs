@@ -132,7 +132,7 @@ fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     }
 }
 
-/// What the parameters of a part that is no multipart make of it.
+/// Says which unsigned parameter of a part that is no multipart could give it another reading.
 fn parameter_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     if content.is("multipart/") {
         return None;
@@ -149,7 +149,8 @@ fn parameter_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
         return Some("the text could be of another charset");
     }
 
-    // Of such lines `format=flowed` joins some and drops the first space of others (RFC 3676, 4).
+    // With `format=flowed` a reader joins lines that end in a space, and drops the first space of
+    // those that begin with one (RFC 3676, 4).
     let is_fixed = |line: &[u8]| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         !line.starts_with(b" ") && (!line.ends_with(b" ") || line == b"-- ")

@@ -138,8 +138,8 @@ pub(super) fn declared(html: &[u8]) -> Option<String> {
 }
 
 /// The byte order of a text that is called `utf-16` or `ucs-2` alone. Its mark says so; without one
-/// the zeros do, which ASCII puts into the high bytes. RFC 2781, 4.3 takes a text without either for
-/// big-endian.
+/// the zeros do, which ASCII puts into the high bytes. A text without either is big-endian (RFC
+/// 2781, 4.3).
 fn byte_order(bytes: &[u8]) -> &'static Encoding {
     if let Some((marked, _)) = Encoding::for_bom(bytes) {
         return marked;

@@ -283,6 +283,11 @@ fn without_last_line(text: &str) -> &str {
 /// does not stand for it. The subtype of the multipart is not asked: many signatures leave it open,
 /// so that anybody could change it.
 fn says_what(text: &str, html: &str) -> bool {
+    // Most mails are of one kind, and need no comparison.
+    if html.is_empty() || text.trim().is_empty() {
+        return html.is_empty();
+    }
+
     let words =
         |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let said: HashSet<&str> = words(text).collect();

@@ -1,8 +1,9 @@
-//! Links as a gateway's protection rewrote them, and as they were. What it adds is another with
-//! every mail, so that no key that is made of such a link would be found again.
+//! Links as a gateway's protection rewrote them, and as they were. The gateway adds something else
+//! to every mail, so no key that is made of such a link would be found again.
 //!
-//! Undone is what says itself where it leads: Microsoft's Safe Links
-//! (<https://learn.microsoft.com/defender-office-365/safe-links-about>) and Proofpoint's URL Defense
+//! A link is undone if it says itself where it led: one of Microsoft's Safe Links
+//! (<https://learn.microsoft.com/defender-office-365/safe-links-about>) or of Proofpoint's URL
+//! Defense
 //! (<https://help.proofpoint.com/Threat_Insight_Dashboard/API_Documentation/URL_Decoder_API>).
 
 use std::{borrow::Cow, sync::LazyLock};

@@ -54,8 +54,8 @@ impl Recipe {
         self.fields.own()
     }
 
-    /// What of the mail those fields are made of that `decide`. The mail's Date is the time where no
-    /// field gives one.
+    /// The parts of the mail that those fields are made of which `decide`. The mail's Date is the
+    /// time where no field gives one.
     pub fn reads(&self, decides: impl Fn(&str) -> bool) -> impl Iterator<Item = Read> {
         let of_subject = |second: Option<&str>| {
             let Some(regex) = &self.subject else {

@@ -13,7 +13,8 @@ pub struct Outstanding {
 }
 
 /// The rows of [`Outstanding`], in SQL for both databases. `CROSS JOIN` has SQLite begin with the
-/// open incidents, which are few (<https://sqlite.org/optoverview.html#manual_control_of_query_plans_using_cross_join>).
+/// open incidents, which are few (<https://sqlite.org/optoverview.html>, "Manual Control Of Query
+/// Plans Using CROSS JOIN").
 pub(super) const OUTSTANDING: &str = "
 SELECT receiver, integration, CAST(sum(owed) AS BIGINT) AS owed, CAST(sum(told) AS BIGINT) AS told
 FROM (SELECT receiver, integration, count(*) AS owed, 0 AS told FROM deliveries

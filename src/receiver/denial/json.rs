@@ -1,5 +1,7 @@
 //! A JSON body that says that nothing was posted.
 
+use serde_json::{Map, Value};
+
 use super::{
     Denial,
     sentence::of_text,
@@ -8,7 +10,6 @@ use super::{
         begins_badly, is_done, is_made, is_of_two_minds, is_success, is_thing, plain, words,
     },
 };
-use serde_json::{Map, Value};
 
 /// Deeper answers are not read.
 const DEEPEST: usize = 3;

@@ -332,7 +332,8 @@ fn a_cut_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
         UPDATE mails SET outcome = 'duplicate', cut_at = 1 WHERE id % 2 = 0;
         INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at)
         SELECT 'mail', 0, 9, '', '{\"verdict\":\"'
-                 || (CASE i % 4 WHEN 1 THEN 'fail' ELSE 'pass' END) || '\"}', (CASE i % 4 WHEN 0 THEN 'ignored' WHEN 3 THEN 'quarantined'
+                 || (CASE i % 4 WHEN 1 THEN 'fail' ELSE 'pass' END) || '\"}',
+               (CASE i % 4 WHEN 0 THEN 'ignored' WHEN 3 THEN 'quarantined'
                  ELSE 'duplicate' END), 0 FROM n WHERE i <= 400;
         INSERT INTO bodies SELECT id, x'' FROM mails WHERE size = 9;";
 
