@@ -177,21 +177,7 @@ impl Deliverer {
     /// Claims what is due, starts its attempts, and returns how long nothing else will be due.
     async fn round(self: &Arc<Self>, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        let seen = watch.look(now);
-
-        if let Seen::SetBack(from) = seen {
-            telemetry::clock_set_back(from, now);
-        }
-
-        if seen != Seen::GoesOn {
-            let terms = self.terms();
-            self.store
-                .bring_forward(now, terms.lease())
-                .await
-                .inspect_err(|_| watch.missed())?;
-            terms.traffic.values().for_each(|traffic| traffic.open());
-        }
-
+        self.catch_up(watch, now).await?;
         let agenda = self.store.agenda().await?;
 
         // Before any other deliveries of it become due.
@@ -215,9 +201,51 @@ impl Deliverer {
             None => {}
         }
 
-        // Free slots per due target; 0 while its circuit is open.
+        let (mut rooms, opens_at) = self.rooms(&terms, agenda.due, now);
+        if self.start(&terms, &mut rooms, now).await? {
+            wake = now;
+        }
+        for (target, traffic) in &terms.traffic {
+            traffic.set_behind(rooms.get(target) == Some(&0));
+        }
+
+        let wake = opens_at.map_or(wake, |at| wake.min(at));
+        Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
+    }
+
+    /// Waits that the clock has made meaningless end: after a sleep of the machine, or where it was
+    /// set back.
+    async fn catch_up(&self, watch: &mut Watch, now: Timestamp) -> Result<(), StoreError> {
+        let seen = watch.look(now);
+        if let Seen::SetBack(from) = seen {
+            telemetry::clock_set_back(from, now);
+        }
+        if seen == Seen::GoesOn {
+            return Ok(());
+        }
+
+        let terms = self.terms();
+        self.store
+            .bring_forward(now, terms.lease())
+            .await
+            .inspect_err(|_| watch.missed())?;
+        terms.traffic.values().for_each(|traffic| traffic.open());
+        Ok(())
+    }
+
+    /// The free slots of each target with deliveries that are due, 0 while its circuit is open; and
+    /// when the next one will have some. Where there is no free slot, the end of an attempt
+    /// notifies.
+    fn rooms(
+        &self,
+        terms: &Terms,
+        due: impl IntoIterator<Item = (Target, Timestamp)>,
+        now: Timestamp,
+    ) -> (BTreeMap<Target, u32>, Option<Timestamp>) {
         let mut rooms = BTreeMap::new();
-        for (target, due) in agenda.due {
+        let mut next: Option<Timestamp> = None;
+
+        for (target, due) in due {
             let (opens_at, room) = match terms.traffic.get(&target) {
                 Some(traffic) => (traffic.opens_at(), traffic.room()),
                 // Deliveries for a removed integration are eventually claimed too: they become dead
@@ -229,43 +257,49 @@ impl Deliverer {
             };
             let at = due.max(opens_at);
             if at > now {
-                wake = wake.min(at);
+                next = Some(next.map_or(at, |next| next.min(at)));
             }
             if due <= now {
                 rooms.insert(target, if at > now { 0 } else { room });
             }
-            // If there is no free slot, the end of an attempt notifies.
         }
 
+        (rooms, next)
+    }
+
+    /// Claims up to that many deliveries of each target, and starts their attempts. Returns whether
+    /// there were any.
+    async fn start(
+        self: &Arc<Self>,
+        terms: &Arc<Terms>,
+        rooms: &mut BTreeMap<Target, u32>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let wanted: Vec<_> = rooms
             .iter()
             .filter(|(_, room)| **room > 0)
             .map(|(to, room)| (to.clone(), *room))
             .collect();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
 
-        if !wanted.is_empty() {
-            let lease_ends = Instant::now() + terms.lease();
-            for claim in self.store.claim(now, terms.lease(), wanted).await? {
-                wake = now;
-                if let Some(traffic) = terms.traffic.get(&claim.target) {
-                    traffic.begin(now);
-                }
-                if let Some(room) = rooms.get_mut(&claim.target) {
-                    *room -= 1;
-                }
-                self.under_way.spawn(Arc::clone(self).attempt(
-                    Arc::clone(&terms),
-                    claim,
-                    lease_ends,
-                ));
+        let lease_ends = Instant::now() + terms.lease();
+        let claims = self.store.claim(now, terms.lease(), wanted).await?;
+        let are_some = !claims.is_empty();
+
+        for claim in claims {
+            if let Some(traffic) = terms.traffic.get(&claim.target) {
+                traffic.begin(now);
             }
+            if let Some(room) = rooms.get_mut(&claim.target) {
+                *room -= 1;
+            }
+            let attempt = Arc::clone(self).attempt(Arc::clone(terms), claim, lease_ends);
+            self.under_way.spawn(attempt);
         }
 
-        for (target, traffic) in &terms.traffic {
-            traffic.set_behind(rooms.get(target) == Some(&0));
-        }
-
-        Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
+        Ok(are_some)
     }
 
     /// Notifies the fallbacks of late deliveries.

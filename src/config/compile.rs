@@ -67,43 +67,42 @@ pub(super) fn rules(
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>
         {
-            let profile: Arc<str> = ATLASSIAN_SLI.into();
             let sli = SliReader {
-                profile: Arc::clone(&profile),
+                profile: ATLASSIAN_SLI.into(),
                 extractor: Extractor::new(&alerts.from),
                 validator,
                 statuses: alerts.status.clone(),
                 notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
             };
-            let treatment = Treatment {
-                profile,
-                severities,
-                notify_on_change: alerts.notify_on_change.clone(),
-                policy: Policy {
-                    unverified: alerts.authenticity.unverified.clone(),
-                    app_keys: alerts.app_keys.clone(),
-                    patience: patience(config, alerts.authenticity.freshness),
-                },
-                resolve_after: None,
-                expect: None,
-            };
+            let declared = profiles.iter().map(|profile| declared(config, profile));
 
             Ok(Rules {
                 sli,
                 profiles: Arc::clone(profiles),
-                treatments: (
-                    treatment,
-                    profiles
-                        .iter()
-                        .map(|profile| declared(config, profile))
-                        .collect(),
-                ),
+                treatments: (built_in(config, severities), declared.collect()),
                 routes,
                 receivers: Arc::new(receivers),
                 max_age: config.global.max_age,
             })
         }
         _ => Err(problems),
+    }
+}
+
+/// The treatment of Atlassian's alerts.
+fn built_in(config: &Config, severities: Severities) -> Treatment {
+    let alerts = &config.alerts;
+    Treatment {
+        profile: ATLASSIAN_SLI.into(),
+        severities,
+        notify_on_change: alerts.notify_on_change.clone(),
+        policy: Policy {
+            unverified: alerts.authenticity.unverified.clone(),
+            app_keys: alerts.app_keys.clone(),
+            patience: patience(config, alerts.authenticity.freshness),
+        },
+        resolve_after: None,
+        expect: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     reading::Reading,
     reason::{and, checked_again, let_through},
     rules::Rules,
-    standing::Standing,
+    standing::{Held, Standing},
     treatment::Treatment,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     incident::{Observation, Phase, Signal, State, Values, transition},
     label::{Labels, Said, labels_of},
     message::{Authenticity, Outcome, Verdict},
-    store::{Decision, Kind, Memory, Silencing, StoredMail, Subject},
+    store::{Decision, Heard, Kind, Memory, Silencing, StoredMail, Subject},
 };
 
 impl Rules {
@@ -109,29 +109,18 @@ impl Rules {
 
         let standing = standing(treatment, &alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
-            let check_at = match standing {
-                Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
-                _ => None,
-            };
             return Decision {
-                check_at,
+                check_at: standing.check_at(),
                 ..Decision::nothing(outcome, &checked_again(mail), labels)
             };
         }
 
-        let (doubt, check_at) = match standing {
-            Standing::Genuine => (None, None),
-            Standing::Doubtful { doubt, check_at } => (Some(doubt), check_at),
-            Standing::Waits { check_at } => {
-                let why = mail.authenticity.detail.as_deref().unwrap_or("DNS trouble");
-                let reason =
-                    format!("a resolve that could not be checked waits until it can be: {why}");
-                return Decision {
-                    check_at: Some(check_at),
-                    ..Decision::nothing(Outcome::Pending, &reason, labels)
-                };
-            }
-            held @ Standing::Held { .. } => return held_back(held, labels),
+        let check_at = standing.check_at();
+        let doubt = match standing {
+            Standing::Genuine => None,
+            Standing::Doubtful { doubt, .. } => Some(doubt),
+            Standing::Waits { check_at } => return waiting(check_at, mail, labels),
+            Standing::Held(held) => return held_back(held, labels),
         };
 
         let seen = Observation {
@@ -145,46 +134,38 @@ impl Rules {
         };
 
         let page = page(&seen, mail, labels, &alert, doubt);
-        let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
+        let decision = Decision {
+            check_at,
+            ..self.followed(&seen, page, memory, now)
+        };
 
-        if !memory.known.keeps(&seen) {
-            decision.state = None;
-            decision.silencing = Silencing::AsItIs;
-            decision.supersedes = false;
-        }
-
-        decision.check_at = check_at;
-        if decision.outcome == Outcome::Duplicate {
-            decision.late = memory
-                .first_heard
-                .clone()
-                .filter(|first| first.ingress != mail.message.ingress);
-        }
-
-        let held = matches!(decision.silencing, Silencing::Held(_));
-        if doubt.is_some() && (decision.tells() || held) {
-            if let Some(held) = treatment.policy.over_the_limit(memory.marked, check_at) {
-                return held_back(held, decision.labels);
-            }
-            decision.marked = true;
-        }
-
-        if let (None, Outcome::Opened | Outcome::Silenced, Some(reason)) =
-            (alert.incident, decision.outcome, alert.reason)
-        {
-            if decision.outcome == Outcome::Opened {
-                decision.outcome = Outcome::Unparsed;
-            }
-            decision.reason = Some(and(reason, decision.reason.as_deref()));
-        }
-
-        if let Some(release) = &mail.released {
-            decision.reason = Some(and(&let_through(release), decision.reason.as_deref()));
-        }
-
-        match memory.told_before {
-            Some(outcome) => told_already(outcome, decision, mail),
+        let decision = match doubt {
+            Some(_) => marked(decision, treatment, memory),
             None => decision,
+        };
+
+        explained(decision, &alert, mail, memory)
+    }
+
+    /// What follows from a sighting. One that the state does not keep, because it proves less than
+    /// what is known, leaves the state and what a silence holds as they are.
+    fn followed(
+        &self,
+        seen: &Observation,
+        page: Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        let decision = self.follow(transition(&memory.known, seen), page, memory, now);
+        if memory.known.keeps(seen) {
+            return decision;
+        }
+
+        Decision {
+            state: None,
+            silencing: Silencing::AsItIs,
+            supersedes: false,
+            ..decision
         }
     }
 
@@ -303,20 +284,69 @@ fn called(reading: &Reading) -> Labels {
     title.into_iter().collect()
 }
 
-fn held_back(held: Standing, labels: Labels) -> Decision {
-    let Standing::Held {
-        hold,
-        reason,
-        check_at,
-    } = held
-    else {
-        return Decision::nothing(Outcome::Quarantined, "", labels);
-    };
-
+/// A resolve that could not be checked.
+fn waiting(check_at: Timestamp, mail: &StoredMail, labels: Labels) -> Decision {
+    let why = mail.authenticity.detail.as_deref().unwrap_or("DNS trouble");
+    let reason = format!("a resolve that could not be checked waits until it can be: {why}");
     Decision {
-        check_at,
-        hold,
-        ..Decision::nothing(Outcome::Quarantined, &reason, labels)
+        check_at: Some(check_at),
+        ..Decision::nothing(Outcome::Pending, &reason, labels)
+    }
+}
+
+fn held_back(held: Held, labels: Labels) -> Decision {
+    Decision {
+        check_at: held.check_at,
+        hold: held.hold,
+        ..Decision::nothing(Outcome::Quarantined, &held.reason, labels)
+    }
+}
+
+/// Unproven mail notifies a limited number of times an hour.
+fn marked(decision: Decision, treatment: &Treatment, memory: &Memory) -> Decision {
+    let is_held_by_silence = matches!(decision.silencing, Silencing::Held(_));
+    if !decision.tells() && !is_held_by_silence {
+        return decision;
+    }
+
+    let policy = &treatment.policy;
+    match policy.over_the_limit(memory.marked, decision.check_at) {
+        Some(held) => held_back(held, decision.labels),
+        None => Decision {
+            marked: true,
+            ..decision
+        },
+    }
+}
+
+/// The decision with all that a person should know of how it came about.
+fn explained(
+    mut decision: Decision,
+    alert: &Alert<'_>,
+    mail: &StoredMail,
+    memory: &Memory,
+) -> Decision {
+    if decision.outcome == Outcome::Duplicate {
+        let elsewhere = |first: &&Heard| first.ingress != mail.message.ingress;
+        decision.late = memory.first_heard.as_ref().filter(elsewhere).cloned();
+    }
+
+    if let (None, Outcome::Opened | Outcome::Silenced, Some(reason)) =
+        (alert.incident, decision.outcome, alert.reason)
+    {
+        if decision.outcome == Outcome::Opened {
+            decision.outcome = Outcome::Unparsed;
+        }
+        decision.reason = Some(and(reason, decision.reason.as_deref()));
+    }
+
+    if let Some(release) = &mail.released {
+        decision.reason = Some(and(&let_through(release), decision.reason.as_deref()));
+    }
+
+    match memory.told_before {
+        Some(outcome) => told_already(outcome, decision, mail),
+        None => decision,
     }
 }
 

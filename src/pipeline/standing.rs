@@ -44,11 +44,27 @@ pub enum Standing {
     /// Nothing yet: it is checked again.
     Waits { check_at: Timestamp },
     /// Nothing, unless a person releases it.
-    Held {
-        hold: Option<Hold>,
-        reason: String,
-        check_at: Option<Timestamp>,
-    },
+    Held(Held),
+}
+
+/// Why a mail is held back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// What its alarm says; `None` if it is held without one.
+    pub hold: Option<Hold>,
+    pub reason: String,
+    pub check_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// When the mail is checked again.
+    pub fn check_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Genuine => None,
+            Self::Doubtful { check_at, .. } | Self::Held(Held { check_at, .. }) => *check_at,
+            Self::Waits { check_at } => Some(*check_at),
+        }
+    }
 }
 
 impl Policy {
@@ -66,91 +82,90 @@ impl Policy {
         }
 
         let verdict = mail.authenticity.verdict;
+        let trusted = self.trusts(verdict, signal);
+        let check_at = match verdict {
+            Verdict::TempError => self.next_check(mail.checks, now),
+            _ => None,
+        };
+
+        if let Some(app) = app.filter(|app| self.is_unexpected(app)) {
+            return Standing::Held(unexpected(app, trusted, check_at));
+        }
+        if trusted {
+            return Standing::Genuine;
+        }
+
+        let why = mail.authenticity.detail.as_deref();
+        let why = why.unwrap_or("nothing proves that it is genuine");
+        let unchecked = verdict == Verdict::TempError;
+        match signal {
+            Signal::Resolve => self.unproven_resolve(unchecked, check_at, why),
+            _ => self.unproven_trigger(unchecked, check_at, why),
+        }
+    }
+
+    /// Whether mail with this verdict and meaning does what genuine mail does.
+    fn trusts(&self, verdict: Verdict, signal: Signal) -> bool {
         let accepted = match signal {
             Signal::Trigger | Signal::Update | Signal::Unknown => {
                 self.unverified.trigger == ForTrigger::Accept
             }
             Signal::Resolve => self.unverified.resolve == ForResolve::Accept,
         };
+        accepted || matches!(verdict, Verdict::Pass | Verdict::Off)
+    }
 
-        let trusted = accepted || matches!(verdict, Verdict::Pass | Verdict::Off);
-        let check_at = if verdict == Verdict::TempError {
-            self.next_check(mail.checks, now)
-        } else {
-            None
+    fn unproven_resolve(
+        &self,
+        unchecked: bool,
+        check_at: Option<Timestamp>,
+        why: &str,
+    ) -> Standing {
+        let reason = match (unchecked, check_at) {
+            (true, Some(check_at)) => return Standing::Waits { check_at },
+            (true, None) => format!(
+                "it could not be checked for {}, and an unverified resolve closes nothing: {why}",
+                self.patience
+            ),
+            (false, _) => format!("an unverified resolve closes nothing: {why}"),
         };
-
-        if let Some(app) = app.filter(|app| self.is_unexpected(app)) {
-            let kept = &app[..app.floor_char_boundary(LONGEST_APP)];
-            let (hold, what) = if trusted {
-                (Some(Hold::App(kept.to_owned())), "")
-            } else {
-                (None, "unverified, and ")
-            };
-            let check_at = check_at.filter(|_| !trusted);
-            return Standing::Held {
-                hold,
-                reason: format!("{what}the app {kept} is not in alerts.app_keys"),
-                check_at,
-            };
-        }
-
-        if trusted {
-            return Standing::Genuine;
-        }
-
-        let why = mail
-            .authenticity
-            .detail
-            .as_deref()
-            .unwrap_or("nothing proves that it is genuine");
-
-        let held = |hold, reason: String| Standing::Held {
-            hold,
+        Standing::Held(Held {
+            hold: Some(Hold::Resolve),
             reason,
             check_at: None,
-        };
+        })
+    }
 
-        let quarantines = self.unverified.trigger == ForTrigger::Quarantine;
-
-        match (verdict, signal, check_at) {
-            (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
-            (Verdict::TempError, Signal::Resolve, None) => {
-                let reason = format!(
-                    "it could not be checked for {}, and an unverified resolve closes nothing: \
-                     {why}",
-                    self.patience
-                );
-                held(Some(Hold::Resolve), reason)
-            }
-            (_, Signal::Resolve, _) => held(
-                Some(Hold::Resolve),
-                format!("an unverified resolve closes nothing: {why}"),
-            ),
-            _ if quarantines => Standing::Held {
+    fn unproven_trigger(
+        &self,
+        unchecked: bool,
+        check_at: Option<Timestamp>,
+        why: &str,
+    ) -> Standing {
+        if self.unverified.trigger == ForTrigger::Quarantine {
+            return Standing::Held(Held {
                 // Mail that may be genuine is not held silently.
-                hold: (verdict == Verdict::TempError).then_some(Hold::Flood),
+                hold: unchecked.then_some(Hold::Flood),
                 reason: format!(
                     "an unverified trigger is held (unverified.trigger: quarantine): {why}"
                 ),
                 check_at,
-            },
-            (Verdict::TempError, _, _) => Standing::Doubtful {
-                doubt: Doubt::Unchecked,
-                check_at,
-            },
-            _ => Standing::Doubtful {
-                doubt: Doubt::Unverified,
-                check_at: None,
-            },
+            });
         }
+
+        let doubt = if unchecked {
+            Doubt::Unchecked
+        } else {
+            Doubt::Unverified
+        };
+        Standing::Doubtful { doubt, check_at }
     }
 
     /// The treatment of an unverified trigger that would notify, if `told` of its ingress have
     /// notified in the last hour. One that could not be checked is checked again at `check_at`.
-    pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Standing> {
+    pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Held> {
         let most = self.unverified.max_per_hour;
-        (told >= u64::from(most)).then(|| Standing::Held {
+        (told >= u64::from(most)).then(|| Held {
             hold: Some(Hold::Flood),
             reason: format!(
                 "{told} unverified triggers of this ingress were told in the last hour \
@@ -174,6 +189,21 @@ impl Policy {
         } else {
             now.checked_add(pause(checks).min(left)).ok()
         }
+    }
+}
+
+/// Mail about an app that nobody expects is held, however well it is proven.
+fn unexpected(app: &str, trusted: bool, check_at: Option<Timestamp>) -> Held {
+    let app = &app[..app.floor_char_boundary(LONGEST_APP)];
+    let (hold, what) = if trusted {
+        (Some(Hold::App(app.to_owned())), "")
+    } else {
+        (None, "unverified, and ")
+    };
+    Held {
+        hold,
+        reason: format!("{what}the app {app} is not in alerts.app_keys"),
+        check_at: check_at.filter(|_| !trusted),
     }
 }
 

@@ -95,38 +95,18 @@ impl Bridge {
         let decided = in_force.subscribe();
         let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
         let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
-        let (aviary, canary) = aviary(&store, key, in_force.subscribe(), &clock, &bell);
 
-        let watch = Watch {
-            upkeep: store.clone(),
-            intake: store.clone(),
-            in_force: in_force.subscribe(),
-            health: health.clone(),
-            ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
-            shared: if is_shared {
-                everywhere(config)
-            } else {
-                Vec::new()
-            },
-            mailboxes: config.ingress.mailboxes(),
-            clock: clock.clone(),
-            owed: Arc::clone(&bell),
+        let wiring = Wiring {
+            config,
+            store: &store,
+            in_force: &in_force,
+            clock: &clock,
+            bell: &bell,
         };
-
-        let room = Room {
-            upkeep: store.clone(),
-            intake: store.clone(),
-            settings: config.store.clone(),
-            clock: clock.clone(),
-            quota: Arc::clone(&pipeline.quota),
-        };
-
-        let retention = Retention {
-            store: store.clone(),
-            keep: config.store.mail_retention,
-            in_force: in_force.subscribe(),
-            clock: clock.clone(),
-        };
+        let (aviary, canary) = wiring.aviary(key);
+        let watch = wiring.watch(&health, is_shared);
+        let room = wiring.room(&pipeline);
+        let retention = wiring.retention();
 
         let (reload, asked) = mpsc::channel(1);
         let started = Arc::new(loaded);
@@ -171,6 +151,71 @@ impl Bridge {
             traces,
             asked,
         })
+    }
+}
+
+/// What most parts of a bridge are wired to.
+struct Wiring<'a> {
+    config: &'a Config,
+    store: &'a Arc<dyn Store>,
+    in_force: &'a Sender<Arc<InForce>>,
+    clock: &'a Clock,
+    bell: &'a Arc<Notify>,
+}
+
+impl Wiring<'_> {
+    fn watch(&self, health: &Health, is_shared: bool) -> Watch {
+        let ingress = &self.config.ingress;
+        Watch {
+            upkeep: self.store.clone(),
+            intake: self.store.clone(),
+            in_force: self.in_force.subscribe(),
+            health: health.clone(),
+            ingresses: ingress.names().map(ToOwned::to_owned).collect(),
+            shared: if is_shared {
+                everywhere(self.config)
+            } else {
+                Vec::new()
+            },
+            mailboxes: ingress.mailboxes(),
+            clock: self.clock.clone(),
+            owed: Arc::clone(self.bell),
+        }
+    }
+
+    fn room(&self, pipeline: &Pipeline) -> Room {
+        Room {
+            upkeep: self.store.clone(),
+            intake: self.store.clone(),
+            settings: self.config.store.clone(),
+            clock: self.clock.clone(),
+            quota: Arc::clone(&pipeline.quota),
+        }
+    }
+
+    fn retention(&self) -> Retention {
+        Retention {
+            store: self.store.clone(),
+            keep: self.config.store.mail_retention,
+            in_force: self.in_force.subscribe(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// What sends and watches the canaries, and where it says what it knows.
+    fn aviary(&self, key: Key) -> (Aviary, Receiver<Standing>) {
+        let (known, canary) = channel(Standing::default());
+        let aviary = Aviary {
+            canaries: self.store.clone(),
+            intake: self.store.clone(),
+            upkeep: self.store.clone(),
+            key,
+            in_force: self.in_force.subscribe(),
+            clock: self.clock.clone(),
+            owed: Arc::clone(self.bell),
+            known,
+        };
+        (aviary, canary)
     }
 }
 
@@ -224,28 +269,6 @@ async fn open_store(
         telemetry::store_failed("what is held stays held by the mutes of before", &error);
     }
     Ok((store, owned))
-}
-
-/// What sends and watches the canaries, and where it says what it knows.
-fn aviary(
-    store: &Arc<dyn Store>,
-    key: Key,
-    in_force: Receiver<Arc<InForce>>,
-    clock: &Clock,
-    owed: &Arc<Notify>,
-) -> (Aviary, Receiver<Standing>) {
-    let (known, canary) = channel(Standing::default());
-    let aviary = Aviary {
-        canaries: store.clone(),
-        intake: store.clone(),
-        upkeep: store.clone(),
-        key,
-        in_force,
-        clock: clock.clone(),
-        owed: Arc::clone(owed),
-        known,
-    };
-    (aviary, canary)
 }
 
 /// From here on, what happens to a mail is traced, where a collector is configured.

@@ -56,25 +56,25 @@ fn word(policy: &Policy, verdict: Verdict, signal: Signal, app: &str) -> &'stati
         } => "marked, checked",
         Standing::Doubtful { .. } => "odd",
         Standing::Waits { .. } => "waits",
-        Standing::Held {
+        Standing::Held(Held {
             hold: Some(Hold::Resolve),
             ..
-        } => "held, told",
-        Standing::Held {
+        }) => "held, told",
+        Standing::Held(Held {
             hold: Some(Hold::App(_)),
             ..
-        } => "app, told",
-        Standing::Held {
+        }) => "app, told",
+        Standing::Held(Held {
             hold: Some(Hold::Flood),
             check_at: Some(_),
             ..
-        } => "held, told, checked",
-        Standing::Held {
+        }) => "held, told, checked",
+        Standing::Held(Held {
             hold: Some(Hold::Flood),
             check_at: None,
             ..
-        } => "flood",
-        Standing::Held { hold: None, .. } => "held",
+        }) => "flood",
+        Standing::Held(Held { hold: None, .. }) => "held",
     }
 }
 
@@ -203,7 +203,7 @@ fn so_many_unverified_triggers_an_hour_are_told() {
     let policy = policy(ForTrigger::Mark, ForResolve::Quarantine);
     for again in [None, Some(NOW)] {
         assert_eq!(policy.over_the_limit(19, again), None);
-        let Some(Standing::Held {
+        let Some(Held {
             hold: Some(Hold::Flood),
             reason,
             check_at,
@@ -239,11 +239,11 @@ fn a_resolve_is_checked_again_less_and_less_often_until_patience_is_over() {
                 pauses.push(check_at.duration_since(at).as_secs());
                 at = check_at;
             }
-            Standing::Held {
+            Standing::Held(Held {
                 hold: Some(Hold::Resolve),
                 reason,
                 ..
-            } => break reason,
+            }) => break reason,
             odd => panic!("{odd:?}"),
         }
     };

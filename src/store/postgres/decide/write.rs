@@ -172,25 +172,11 @@ pub(super) async fn write(
         .as_ref()
         .map(|arrival| (&*arrival.profile, text(&arrival.key), micros(arrival.at)));
 
-    let mut flight = Flight::default();
-
-    match &matter {
-        Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
-        Matter::Part(part) if told_before => {
-            flight.add(KEEP_PART, change.parameters(conclusion.kept_of(part)))
-        }
-        Matter::Part(part) => flight.add(WRITE_PART, change.parameters(conclusion.of_part(part))),
-        Matter::Due(mail, _) if told_before => {
-            flight.add(KEEP, change.parameters(conclusion.kept(mail)))
-        }
-        Matter::Fresh(mail) | Matter::Due(mail, _) => {
-            flight.add(WRITE, change.parameters(conclusion.parameters(mail)))
-        }
-    };
-
     let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
+    let mut flight = Flight::default();
     let mut place = None;
 
+    conclusion.add_to(&mut flight, &matter, told_before, &change);
     if let Some((incident_id, kind)) = &incident {
         if let Some(why) = discards_held.as_ref().filter(|_| *owing) {
             flight
@@ -209,18 +195,9 @@ pub(super) async fn write(
         place = owed.add_to(&mut flight, (incident_id, kind), *owing);
     }
 
-    match (&matter, &change.episode, &incident) {
-        (Matter::Due(mail, _), Some(episode), _) if told_before => {
-            flight.add(REASSIGN, vec![mail, episode]);
-        }
-        (Matter::Part(Part { mail, .. }), Some(episode), Some((incident_id, kind)))
-            if told_before =>
-        {
-            flight.add(REASSIGN_PART, vec![mail, episode, incident_id, kind]);
-        }
-        _ => {}
+    if let (true, Some(episode)) = (told_before, &change.episode) {
+        reassign(&mut flight, &matter, episode, incident.as_ref());
     }
-
     if let Some((profile, key, at)) = &arrival {
         flight.add(expected::ARRIVED, vec![profile, key, at]);
     }
@@ -240,6 +217,24 @@ pub(super) async fn write(
             }
             Err(error)
         }
+    }
+}
+
+/// The pages of a mail that was told before move to the incident's current opening.
+fn reassign<'a>(
+    flight: &mut Flight<'a>,
+    matter: &'a Matter<'_>,
+    episode: &'a i64,
+    incident: Option<&'a (&'a str, &'static str)>,
+) {
+    match (matter, incident) {
+        (Matter::Due(mail, _), _) => {
+            flight.add(REASSIGN, vec![mail, episode]);
+        }
+        (Matter::Part(Part { mail, .. }), Some((incident_id, kind))) => {
+            flight.add(REASSIGN_PART, vec![mail, episode, incident_id, kind]);
+        }
+        _ => {}
     }
 }
 
@@ -368,6 +363,24 @@ impl<'a> Conclusion<'a> {
             check_at: decision.check_at.map(micros),
             labels: json(&decision.labels)?,
         })
+    }
+
+    /// The outcome of what was decided. That of a mail that was told before stays.
+    fn add_to<'b>(
+        &'b self,
+        flight: &mut Flight<'b>,
+        matter: &'b Matter<'_>,
+        told_before: bool,
+        change: &'b Change<'_>,
+    ) {
+        let (statement, rest) = match matter {
+            Matter::Own => (WRITE_OWN, vec![]),
+            Matter::Part(part) if told_before => (KEEP_PART, self.kept_of(part)),
+            Matter::Part(part) => (WRITE_PART, self.of_part(part)),
+            Matter::Due(mail, _) if told_before => (KEEP, self.kept(mail)),
+            Matter::Fresh(mail) | Matter::Due(mail, _) => (WRITE, self.parameters(mail)),
+        };
+        flight.add(statement, change.parameters(rest));
     }
 
     /// The remaining parameters of `WRITE`.

@@ -9,7 +9,8 @@ use super::super::{
     silence,
 };
 use crate::{
-    incident::Known,
+    incident::{Known, State},
+    label::Labels,
     store::{HOUR, Heard, Memory, Mutes, RECURRENCE, Subject, Told, hour, kept::micros},
 };
 
@@ -20,81 +21,32 @@ pub(super) fn recall(
     mutes: &Mutes,
     now: Timestamp,
 ) -> rusqlite::Result<(Option<i64>, Memory)> {
-    let recurrence_28d = connection
-        .prepare_cached(
-            "SELECT coalesce(sum(count), 0) FROM openings
-             WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
-        )?
-        .query_row(
-            params![
-                subject.series.of,
-                subject.series.what,
-                hour(now.saturating_sub(RECURRENCE).unwrap_or(now))
-            ],
-            |row| row.get::<_, i64>(0),
-        )?
-        .unsigned_abs();
-
     let marked = if subject.verified {
         0
     } else {
         marked(connection, subject, now)?
     };
 
-    let silences = silence::active(connection, now)?;
     let memory = Memory {
-        recurrence_28d,
+        recurrence_28d: recurrence(connection, subject, now)?,
         marked,
-        silences,
+        silences: silence::active(connection, now)?,
         ..Memory::default()
     };
 
-    let found = connection
-        .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode, told, opened_at, heard_at,
-                    labels
-             FROM incidents
-             WHERE incident_id = ?1 AND kind = ?2",
-        )?
-        .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
-            Ok((
-                row.get("id")?,
-                state(row)?,
-                (time_at(row, "opened_at")?, time_at(row, "heard_at")?),
-                json_at(row, "labels")?,
-            ))
-        })
-        .optional()?;
-
-    let Some((number, state, (opened_at, heard_at), labels)) = found else {
+    let Some(Found {
+        number,
+        state,
+        opened_at,
+        heard_at,
+        labels,
+    }) = find(connection, subject)?
+    else {
         return Ok((None, memory));
     };
-    let applied = connection
-        .prepare_cached(
-            "SELECT ingress, at, verified >= ?4 AS counts FROM applied
-             WHERE incident = ?1 AND status = ?2 AND time = ?3",
-        )?
-        .query_row(
-            params![
-                number,
-                subject.status,
-                subject.applied_at(),
-                subject.verified
-            ],
-            |row| {
-                Ok((
-                    Heard {
-                        ingress: row.get("ingress")?,
-                        at: time_at(row, "at")?,
-                    },
-                    row.get("counts")?,
-                ))
-            },
-        )
-        .optional()?;
 
-    let (first_heard, applied_before) =
-        applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
+    let (first_heard, applied_before) = applied(connection, number, subject)?
+        .map_or((None, false), |(heard, counts)| (Some(heard), counts));
     held::release(connection, Some(number), mutes, now)?;
 
     let (told, held) = told(connection, number, state.episode)?;
@@ -117,6 +69,79 @@ pub(super) fn recall(
             ..memory
         },
     ))
+}
+
+/// An incident's row.
+struct Found {
+    number: i64,
+    state: State,
+    opened_at: Timestamp,
+    heard_at: Timestamp,
+    labels: Labels,
+}
+
+fn find(connection: &Connection, subject: &Subject) -> rusqlite::Result<Option<Found>> {
+    connection
+        .prepare_cached(
+            "SELECT id, phase, status, newest, verified, untold, episode, told, opened_at, heard_at,
+                    labels
+             FROM incidents
+             WHERE incident_id = ?1 AND kind = ?2",
+        )?
+        .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
+            Ok(Found {
+                number: row.get("id")?,
+                state: state(row)?,
+                opened_at: time_at(row, "opened_at")?,
+                heard_at: time_at(row, "heard_at")?,
+                labels: json_at(row, "labels")?,
+            })
+        })
+        .optional()
+}
+
+/// The mail that had the same status and time before, and whether it proves as much as this one.
+fn applied(
+    connection: &Connection,
+    incident: i64,
+    subject: &Subject,
+) -> rusqlite::Result<Option<(Heard, bool)>> {
+    connection
+        .prepare_cached(
+            "SELECT ingress, at, verified >= ?4 AS counts FROM applied
+             WHERE incident = ?1 AND status = ?2 AND time = ?3",
+        )?
+        .query_row(
+            params![
+                incident,
+                subject.status,
+                subject.applied_at(),
+                subject.verified
+            ],
+            |row| {
+                let heard = Heard {
+                    ingress: row.get("ingress")?,
+                    at: time_at(row, "at")?,
+                };
+                Ok((heard, row.get("counts")?))
+            },
+        )
+        .optional()
+}
+
+/// The number of openings of the subject's series in the last 28 days.
+fn recurrence(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<u64> {
+    let since = hour(now.saturating_sub(RECURRENCE).unwrap_or(now));
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum(count), 0) FROM openings
+             WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
+        )?
+        .query_row(
+            params![subject.series.of, subject.series.what, since],
+            |row| row.get::<_, i64>(0),
+        )
+        .map(i64::unsigned_abs)
 }
 
 /// The number of unverified triggers of an ingress and a profile that notified somebody in the last
