@@ -1,0 +1,149 @@
+//! Mails leave the quarantine for good, many at once.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::head::is_from;
+use crate::{
+    message::{MailId, Outcome},
+    settings::Duration,
+    store::StoredMail,
+    web::{Admin, problem::Problem, views::recorded, who::Who},
+};
+
+/// Mails looked at, or discarded, at a time.
+const STEP: u32 = 500;
+
+/// Which mails to take out of the quarantine: those that fit all that is given.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiscardFilter {
+    /// `quarantined`, the only outcome to take.
+    pub outcome: Option<Outcome>,
+    pub ingress: Option<String>,
+    /// The address in From, or of `@example.com` one of this domain.
+    pub from: Option<String>,
+    /// Those that arrived longer ago, such as `7d`.
+    pub older: Option<String>,
+    /// None that came after this mail: the newest that whoever decides has seen. It bounds another
+    /// filter, and is none by itself.
+    pub up_to: Option<MailId>,
+    /// None that the quarantine took later: what came before `up_to` may have waited for its check
+    /// when whoever decides looked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub seen_at: Option<Timestamp>,
+}
+
+/// How many were taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Discarded {
+    pub discarded: u64,
+    /// Those that fit as well, and stay in the quarantine: they came after `up_to`, or were not in
+    /// it yet at `seen_at`.
+    pub newer: u64,
+}
+
+/// Takes all that fit out of the quarantine: those that are in it now.
+pub async fn discard_all(
+    admin: &Admin,
+    who: &Who,
+    filter: &DiscardFilter,
+) -> Result<Discarded, Problem> {
+    who.may_act()?;
+    let now = admin.clock.now();
+    let (fit, newer) = filter.find(admin, now).await?;
+    let many = if fit.len() == 1 { "mail" } else { "mails" };
+    let subject = format!("{} {many}{}", fit.len(), filter.said());
+
+    recorded(admin, who, "mails.discard", subject, async {
+        let mut discarded = 0;
+        for some in fit.chunks(STEP as usize) {
+            discarded += admin.desk.discard_mails(some.to_vec(), now).await?;
+        }
+        Ok(Discarded { discarded, newer })
+    })
+    .await
+}
+
+impl DiscardFilter {
+    /// The mails that fit, and how many more came after the newest that may go.
+    async fn find(&self, admin: &Admin, now: Timestamp) -> Result<(Vec<MailId>, u64), Problem> {
+        let older = self.checked()?;
+        let (mut fit, mut newer, mut after) = (Vec::new(), 0, 0);
+        loop {
+            let mails = admin.desk.quarantined(after, STEP).await?;
+            let Some(last) = mails.last() else {
+                return Ok((fit, newer));
+            };
+            after = last.id;
+            for mail in mails.iter().filter(|mail| self.fits(mail, older, now)) {
+                if self.was_seen(mail) {
+                    fit.push(mail.id);
+                } else {
+                    newer += 1;
+                }
+            }
+        }
+    }
+
+    /// Which mails these are, as the record says it.
+    fn said(&self) -> String {
+        let said = [
+            self.ingress.as_ref().map(|name| format!("through {name}")),
+            self.from.as_ref().map(|from| format!("from {from}")),
+            self.older.as_ref().map(|age| format!("older than {age}")),
+            self.up_to.map(|newest| format!("up to mail {newest}")),
+        ];
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        if said.is_empty() {
+            return ": all in the quarantine".to_owned();
+        }
+        format!(": {}", said.join(", "))
+    }
+
+    /// Something must be said: an empty filter is a slip, and takes everything. `up_to` and
+    /// `seen_at` alone say only when somebody looked.
+    fn checked(&self) -> Result<Option<Duration>, Problem> {
+        if self.outcome.is_none()
+            && self.ingress.is_none()
+            && self.from.is_none()
+            && self.older.is_none()
+        {
+            return Err(Problem::unprocessable(
+                "the filter is empty: give `outcome`, `ingress`, `from` or `older`",
+            ));
+        }
+
+        if self
+            .outcome
+            .is_some_and(|outcome| outcome != Outcome::Quarantined)
+        {
+            return Err(Problem::unprocessable(
+                "only what is quarantined can be discarded: `outcome` is `quarantined` or left out",
+            ));
+        }
+
+        let older = self.older.as_deref().map(str::parse::<Duration>);
+        older
+            .transpose()
+            .map_err(|error| Problem::unprocessable(format!("`older`: {error}")))
+    }
+
+    fn was_seen(&self, mail: &StoredMail) -> bool {
+        self.up_to.is_none_or(|newest| mail.id <= newest)
+            && (self.seen_at.zip(mail.decided_at)).is_none_or(|(seen, taken)| taken <= seen)
+    }
+
+    fn fits(&self, mail: &StoredMail, older: Option<Duration>, now: Timestamp) -> bool {
+        let message = &mail.message;
+        self.ingress
+            .as_ref()
+            .is_none_or(|ingress| message.ingress == *ingress)
+            && older.is_none_or(|age| now.duration_since(message.arrived_at) > age.as_signed())
+            && self
+                .from
+                .as_ref()
+                .is_none_or(|from| is_from(&message.raw, from))
+    }
+}
