@@ -4,6 +4,8 @@
 //! What a browser would never show or run is left alone, as it was written to be: a comment, a
 //! title, a script with an id of its own.
 
+use memchr::memchr_iter;
+
 use super::{
     ELEMENT_ID,
     markup::{Piece, Pieces, decode},
@@ -34,13 +36,24 @@ pub(super) fn is_there(html: &[u8]) -> bool {
     is_payload(&left) || is_payload(&shown(&left))
 }
 
-/// Whether a text speaks of an incident as the payload does.
+/// Whether a text speaks of an incident as the payload does, whatever white space and invisible
+/// characters stand within its words.
 pub(super) fn is_payload(text: &str) -> bool {
-    let solid: String = text
-        .chars()
-        .filter(|c| !is_hidden(*c) && !c.is_whitespace())
-        .collect();
-    solid.contains("incidentId") && solid.contains("incidentStatus")
+    speaks_of(text, "incident", "Id") && speaks_of(text, "incident", "Status")
+}
+
+/// Whether a word of two halves is in there. The second begins with a capital, which is rare in
+/// text: the word is looked for around each.
+fn speaks_of(text: &str, first: &str, second: &str) -> bool {
+    let is_shown = |c: &char| !is_hidden(*c) && !c.is_whitespace();
+    let capital = second.as_bytes()[0];
+
+    memchr_iter(capital, text.as_bytes()).any(|at| {
+        let (before, behind) = text.split_at(at);
+        let behind = behind.chars().filter(is_shown).take(second.len());
+        let before = before.chars().rev().filter(is_shown).take(first.len());
+        behind.eq(second.chars()) && before.eq(first.chars().rev())
+    })
 }
 
 /// What a reader sees of HTML, where tags and escapes part no word.

@@ -4,23 +4,19 @@
 //! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next
 //! `=`.
 
-use memchr::{memchr, memchr2_iter};
+use memchr::{memchr, memchr2};
 
 /// The decoded bytes, and whether something in them was no quoted-printable.
 pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut damaged = false;
-    // What stands before it is decoded.
-    let mut from = 0;
+    // What stands before the first is decoded, and what stands before the second was looked at.
+    let (mut from, mut seen) = (0, 0);
 
-    for at in memchr2_iter(b'=', b'\n', encoded) {
-        // It was part of a soft line break.
-        if at < from {
-            continue;
-        }
-
+    while let Some(at) = memchr2(b'=', b'\n', &encoded[seen..]).map(|at| seen + at) {
         let text = &encoded[from..at];
         if encoded[at] == b'\n' {
+            seen = at + 1;
             let line = text.strip_suffix(b"\r").unwrap_or(text);
             let said = without_blanks(line);
             if said.len() < line.len() {
@@ -43,6 +39,7 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
             rest
         };
         from = encoded.len() - after.len();
+        seen = from;
     }
 
     // The end of the text is the end of a line.

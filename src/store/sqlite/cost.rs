@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use regex::Regex;
 use rusqlite::Connection;
 
 use super::{
@@ -279,6 +280,30 @@ fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError
         store.bill()
     };
     Ok([of(20)?, of(2000)?])
+}
+
+/// SQLite fills a table of its own with a list of more than two values, for each statement that
+/// checks a row or keeps an index by it.
+#[test]
+fn no_check_and_no_index_holds_a_long_list() -> Result<(), Box<dyn std::error::Error>> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
+
+    let list = Regex::new(r"\bIN\s*\([^()]*,[^()]*,")?;
+    let mut schema = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?;
+    let mut of_them = schema.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = of_them
+        .by_ref()
+        .collect::<Result<Vec<(String, String)>, _>>()?;
+
+    assert!(found.len() > 30, "{found:?}");
+    let long = found.iter().filter(|(_, sql)| list.is_match(sql));
+    assert_eq!(
+        long.map(|(name, _)| name).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
+    Ok(())
 }
 
 #[test]

@@ -167,12 +167,6 @@ pub(super) fn stored(
 pub(super) fn led_to(outcome: Option<Outcome>) -> String {
     match outcome {
         None | Some(Outcome::Pending | Outcome::Opened | Outcome::Resolved) => String::new(),
-        Some(Outcome::Quarantined) => "AND outcome = 'quarantined'".to_owned(),
-        // SQLite takes a partial index where its very condition stands.
-        Some(rare) => format!(
-            "AND outcome = '{}' AND outcome IN ('reopened', 'updated', 'changed', 'unparsed', \
-             'duplicate', 'stale', 'expired', 'silenced', 'ignored')",
-            rare.as_str()
-        ),
+        Some(rare) => format!("AND outcome = '{}'", rare.as_str()),
     }
 }
