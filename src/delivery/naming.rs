@@ -7,9 +7,9 @@
 //! the first free one.
 //!
 //! Only what is certain is followed. An entry is known by its fingerprint; then by its address,
-//! where no other entry has that; then by its place, where none of its list has moved. A
-//! destination that stands in another receiver now has another name there, and still answers to
-//! its former one.
+//! where no other entry has that; then by its place, where none of its list has moved. Neither
+//! address nor place counts where the destination stands in another receiver now, or where the
+//! entry's stood in one: it has another name there, and still answers to its former one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,15 +58,20 @@ pub fn name(known: Vec<Named>, entries: &[Entry]) -> Vec<Named> {
     naming.pair(|entry, known| known.place.is_some() && known.is_whole(entry));
     naming.pair(|entry, known| known.is_whole(entry));
 
-    let distinct = naming.distinct();
+    let (distinct, left) = (naming.distinct(), naming.left());
     naming.pair(|entry, known| {
         known.place.is_some()
             && known.fingerprint.address == entry.fingerprint.address
             && distinct.contains(&(list_of(entry), entry.fingerprint.address.as_str()))
+            && !left.lead_elsewhere(entry, known)
     });
 
-    let unmoved = naming.unmoved();
-    naming.pair(|entry, known| known.stands_at(entry) && unmoved.contains(&list_of(entry)));
+    let (unmoved, left) = (naming.unmoved(), naming.left());
+    naming.pair(|entry, known| {
+        known.stands_at(entry)
+            && unmoved.contains(&list_of(entry))
+            && !left.lead_elsewhere(entry, known)
+    });
 
     naming.given()
 }
@@ -151,6 +156,19 @@ impl<'a> Naming<'a> {
             now.count() == 1 && before.count() == 1
         };
         addresses.filter(once).collect()
+    }
+
+    /// What has no counterpart so far.
+    fn left(&self) -> Left<'a> {
+        let entries = self.entries.iter().zip(&self.of);
+        let new = entries.filter(|(_, of)| of.is_none());
+        let known = self.known.iter().enumerate();
+        let gone = known
+            .filter(|(number, known)| known.place.is_some() && !self.of.contains(&Some(*number)));
+        Left {
+            new: new.map(|(entry, _)| entry).collect(),
+            gone: gone.map(|(_, known)| known.clone()).collect(),
+        }
     }
 
     /// The lists that are as long as before, and of which no entry stands elsewhere.
@@ -250,6 +268,35 @@ impl<'a> Naming<'a> {
         for (number, target) in next {
             self.known[number].next = Some(target);
         }
+    }
+}
+
+/// The entries that are no destination's of before in their list, and the destinations of before
+/// that are no entry's.
+struct Left<'a> {
+    new: Vec<&'a Entry>,
+    gone: Vec<Named>,
+}
+
+impl Left<'_> {
+    /// Whether a destination stands in another receiver now, or an entry's stood in one: then the
+    /// entry is not that destination's, wherever it stands. Of an entry whose address is another
+    /// now, an equal address elsewhere is doubt enough.
+    fn lead_elsewhere(&self, entry: &Entry, known: &Named) -> bool {
+        let address_changed = entry.fingerprint.address != known.fingerprint.address;
+        let is_same = |one: &Fingerprint, other: &Fingerprint| {
+            one.whole == other.whole || (address_changed && one.address == other.address)
+        };
+        let is_elsewhere =
+            |(receiver, kind): List<'_>| kind == entry.kind && receiver != known.target.receiver;
+
+        let stands = self.new.iter().any(|other| {
+            is_elsewhere(list_of(other)) && is_same(&other.fingerprint, &known.fingerprint)
+        });
+        let stood = self.gone.iter().any(|other| {
+            is_elsewhere(other.list()) && is_same(&other.fingerprint, &entry.fingerprint)
+        });
+        stands || stood
     }
 }
 

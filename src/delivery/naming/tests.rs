@@ -270,3 +270,45 @@ fn of_all_edits_of_short_lists_none_gives_a_name_away() {
         }
     }
 }
+
+/// Nor is one given away in two receivers: where an entry has the fingerprint of a destination of
+/// before, and no name of its own yet, no other entry gets that destination's.
+#[test]
+fn of_all_edits_of_two_short_lists_none_gives_a_name_away() {
+    let lists: Vec<String> = (0..4_usize.pow(4))
+        .map(|number| {
+            let digits = [number % 4, number / 4 % 4, number / 16 % 4, number / 64];
+            let [a, b, c, d] = digits.map(|digit| ["", "a1", "b1", "a2"][digit]);
+            format!("ops: {a} {b}; db: {c} {d}")
+        })
+        .collect();
+    let mut followed = 0;
+    for before in &lists {
+        let was = after(&[before]);
+        for then in &lists {
+            let is = after(&[before, then]);
+            let new: Vec<_> = is
+                .iter()
+                .filter(|name| name.place.is_some())
+                .filter(|name| was.iter().all(|old| old.target != name.target))
+                .collect();
+
+            for old in &was {
+                let now = is.iter().find(|name| name.target == old.target).unwrap();
+                let is_its = |name: &Named| name.fingerprint.whole == old.fingerprint.whole;
+                if now.place.is_some() && !is_its(now) {
+                    assert!(!new.iter().any(|name| is_its(name)), "{before}, {then}");
+                }
+            }
+            for (from, to) in former(&is) {
+                let of = |named: &[Named], target: &Target| {
+                    let named = named.iter().find(|name| name.target == *target);
+                    named.unwrap().fingerprint.whole.clone()
+                };
+                assert_eq!(of(&was, &from), of(&is, &to), "{before}, {then}");
+                followed += 1;
+            }
+        }
+    }
+    assert!(followed > 1_000, "{followed}");
+}
