@@ -6,9 +6,9 @@
 //! are, and nothing that is stored ever moves. An entry that is new gets the name of its place, or
 //! the first free one.
 //!
-//! Only what is certain is followed. An entry is known by its fingerprint; then by its address,
-//! where no other entry has that; then by its place, where none of its list has moved. Neither
-//! address nor place counts where the destination stands in another receiver now, or where the
+//! Only what is certain is followed. An entry is known by its fingerprint; then by its site, and
+//! then by its address, where no other entry has that; then by its place, where none of its list has moved. None of
+//! these three counts where the destination stands in another receiver now, or where the
 //! entry's stood in one: it has another name there, and still answers to its former one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +20,27 @@ use super::Target;
 pub struct Fingerprint {
     /// Of all that decides where its pages go, credentials among it.
     pub whole: String,
-    /// The same without the credentials, which are rotated.
+    /// The same without the texts that are sent there; empty if an earlier version named it.
+    pub site: String,
+    /// That without the credentials, which are rotated.
     pub address: String,
+}
+
+/// A part of a fingerprint.
+type Part = fn(&Fingerprint) -> &str;
+
+impl Fingerprint {
+    fn whole(&self) -> &str {
+        &self.whole
+    }
+
+    fn site(&self) -> &str {
+        &self.site
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
 }
 
 /// An entry of the lists in the configuration.
@@ -58,13 +77,15 @@ pub fn name(known: Vec<Named>, entries: &[Entry]) -> Vec<Named> {
     naming.pair(|entry, known| known.place.is_some() && known.is_whole(entry));
     naming.pair(|entry, known| known.is_whole(entry));
 
-    let (distinct, left) = (naming.distinct(), naming.left());
-    naming.pair(|entry, known| {
-        known.place.is_some()
-            && known.fingerprint.address == entry.fingerprint.address
-            && distinct.contains(&(list_of(entry), entry.fingerprint.address.as_str()))
-            && !left.lead_elsewhere(entry, known)
-    });
+    for part in [Fingerprint::site, Fingerprint::address] {
+        let (distinct, left) = (naming.distinct(part), naming.left());
+        naming.pair(|entry, known| {
+            known.place.is_some()
+                && part(&known.fingerprint) == part(&entry.fingerprint)
+                && distinct.contains(&(list_of(entry), part(&entry.fingerprint)))
+                && !left.lead_elsewhere(entry, known)
+        });
+    }
 
     let (unmoved, left) = (naming.unmoved(), naming.left());
     naming.pair(|entry, known| {
@@ -137,25 +158,23 @@ impl<'a> Naming<'a> {
         }
     }
 
-    /// The addresses that one entry of a list has, and one had before.
-    fn distinct(&self) -> BTreeSet<(List<'a>, &'a str)> {
-        let addresses = self
+    /// The values of a part of the fingerprint that one entry of a list has, and one had before.
+    fn distinct(&self, part: Part) -> BTreeSet<(List<'a>, &'a str)> {
+        let values = self
             .entries
             .iter()
-            .map(|entry| (list_of(entry), entry.fingerprint.address.as_str()));
-        let once = |(list, address): &(List<'_>, &str)| {
+            .map(|entry| (list_of(entry), part(&entry.fingerprint)));
+        let once = |(list, value): &(List<'_>, &str)| {
             let now = self
                 .entries
                 .iter()
-                .filter(|entry| list_of(entry) == *list && entry.fingerprint.address == *address);
+                .filter(|entry| list_of(entry) == *list && part(&entry.fingerprint) == *value);
             let before = self.known.iter().filter(|known| {
-                known.place.is_some()
-                    && known.list() == *list
-                    && known.fingerprint.address == *address
+                known.place.is_some() && known.list() == *list && part(&known.fingerprint) == *value
             });
             now.count() == 1 && before.count() == 1
         };
-        addresses.filter(once).collect()
+        values.filter(once).collect()
     }
 
     /// What has no counterpart so far.
@@ -242,14 +261,33 @@ impl<'a> Naming<'a> {
     }
 
     /// Names that have just gone are the former ones of those that have just come, where their
-    /// destinations are the same, of one receiver before and of one now.
+    /// destinations are the same, of one receiver before and of one now; or where they are the only
+    /// ones of a site.
     fn follow(&mut self, gone: &[usize], new: &[usize]) {
+        self.follow_by(Fingerprint::whole, usize::MAX, gone, new);
+
+        let left = |numbers: &[usize], is_followed: &dyn Fn(&Named) -> bool| -> Vec<usize> {
+            let numbers = numbers.iter().copied();
+            numbers
+                .filter(|number| !is_followed(&self.known[*number]))
+                .collect()
+        };
+        let gone = left(gone, &|known| known.next.is_some());
+        let new = left(new, &|known| {
+            let next = self.known.iter().map(|other| other.next.as_ref());
+            next.flatten().any(|next| *next == known.target)
+        });
+        self.follow_by(Fingerprint::site, 1, &gone, &new);
+    }
+
+    /// The same by a part of the fingerprint, where at most so many have it before and now.
+    fn follow_by(&mut self, part: Part, most: usize, gone: &[usize], new: &[usize]) {
         let mut next = Vec::new();
         for number in gone {
             let alike = |other: &&usize| {
                 let (this, other) = (&self.known[*number], &self.known[**other]);
                 this.target.kind() == other.target.kind()
-                    && this.fingerprint.whole == other.fingerprint.whole
+                    && part(&this.fingerprint) == part(&other.fingerprint)
             };
             let of_one_receiver = |numbers: &[&usize]| {
                 let receiver = |number: &usize| self.known[*number].target.receiver.as_str();
@@ -259,7 +297,8 @@ impl<'a> Naming<'a> {
             };
             let before: Vec<_> = gone.iter().filter(alike).collect();
             let now: Vec<_> = new.iter().filter(alike).collect();
-            if of_one_receiver(&before) && of_one_receiver(&now) {
+            let is_certain = before.len().max(now.len()) <= most;
+            if is_certain && of_one_receiver(&before) && of_one_receiver(&now) {
                 let at = before.iter().position(|other| *other == number);
                 let its = at.and_then(|at| now.get(at));
                 next.extend(its.map(|its| (*number, self.known[**its].target.clone())));
@@ -280,12 +319,14 @@ struct Left<'a> {
 
 impl Left<'_> {
     /// Whether a destination stands in another receiver now, or an entry's stood in one: then the
-    /// entry is not that destination's, wherever it stands. Of an entry whose address is another
-    /// now, an equal address elsewhere is doubt enough.
+    /// entry is not that destination's, wherever it stands. What stands there is more alike than
+    /// the entry and the destination are to each other.
     fn lead_elsewhere(&self, entry: &Entry, known: &Named) -> bool {
-        let address_changed = entry.fingerprint.address != known.fingerprint.address;
         let is_same = |one: &Fingerprint, other: &Fingerprint| {
-            one.whole == other.whole || (address_changed && one.address == other.address)
+            let parts: [Part; 3] = [Fingerprint::whole, Fingerprint::site, Fingerprint::address];
+            parts.into_iter().any(|part| {
+                part(one) == part(other) && part(&entry.fingerprint) != part(&known.fingerprint)
+            })
         };
         let is_elsewhere =
             |(receiver, kind): List<'_>| kind == entry.kind && receiver != known.target.receiver;

@@ -57,9 +57,12 @@ impl Destination {
             BASE64_STANDARD.encode(hmac::sign(key, told.as_bytes()))
         };
         let parts = || self.0.iter().map(|(field, part)| (field.as_str(), part));
+        let is_said = |part: &Part| matches!(part, Part::Text(_));
+        let site = parts().filter(|(_, part)| !is_said(part));
         let address = parts().filter_map(|(field, part)| Some((field, part.address()?)));
         Fingerprint {
             whole: sign(parts().map(|(field, part)| (field, part.whole())).collect()),
+            site: sign(site.map(|(field, part)| (field, part.whole())).collect()),
             address: sign(address.collect()),
         }
     }

@@ -30,7 +30,7 @@ GROUP BY receiver, integration ORDER BY receiver, integration";
 
 /// Every name that was given, in SQL for both databases.
 pub(super) const NAMES: &str = "
-SELECT receiver, integration, place, fingerprint, address, next_receiver, next_integration
+SELECT receiver, integration, place, fingerprint, site, address, next_receiver, next_integration
 FROM integrations ORDER BY receiver, integration";
 
 /// Whether a row of `deliveries` is of the destination with this name, which it may not have had

@@ -1,7 +1,8 @@
 use super::*;
 
-/// Configurations one after the other, in words: `ops: a1 b1; db: c2` has two entries in the
-/// receiver `ops`, with the addresses `a` and `b` and the credential `1`.
+/// Configurations one after the other, in words: `ops: a1 b1; db: c2x` has two entries in the
+/// receiver `ops`, with the addresses `a` and `b` and the credential `1`; what is said to the one in
+/// `db` is `x`.
 fn after(configurations: &[&str]) -> Vec<Named> {
     configurations
         .iter()
@@ -21,6 +22,7 @@ fn entries(words: &str) -> Vec<Entry> {
                     place,
                     fingerprint: Fingerprint {
                         whole: entry.to_owned(),
+                        site: entry[..2].to_owned(),
                         address: entry[..1].to_owned(),
                     },
                 }),
@@ -151,6 +153,49 @@ fn a_rotated_credential_keeps_its_name_where_that_is_certain() {
     ] {
         assert_eq!(names(&after(configurations)), expected, "{what}");
     }
+}
+
+#[test]
+fn what_is_said_to_a_destination_may_change_while_its_list_is_edited() {
+    for (what, configurations, expected) in [
+        (
+            "one is put behind",
+            &["ops: a1x", "ops: a1y a2y"][..],
+            "a1y=ops/0 a2y=ops/1",
+        ),
+        (
+            "one is put before",
+            &["ops: a1x", "ops: a2y a1y"],
+            "a2y=ops/1 a1y=ops/0",
+        ),
+        ("one is removed", &["ops: a1x a2x", "ops: a2y"], "a2y=ops/1"),
+        (
+            "reordered",
+            &["ops: a1x a2x", "ops: a2y a1y"],
+            "a2y=ops/1 a1y=ops/0",
+        ),
+        // Which is which?
+        (
+            "one of two at one site",
+            &["ops: a1x a1y", "ops: b1x a1y a1z"],
+            "b1x=ops/2 a1y=ops/1 a1z=ops/3",
+        ),
+        (
+            "the same is said elsewhere",
+            &["ops: a1x", "ops: a1y; db: a1x"],
+            "a1x=db/0 a1y=ops/1",
+        ),
+    ] {
+        assert_eq!(names(&after(configurations)), expected, "{what}");
+    }
+
+    // An earlier version did not know sites.
+    let mut known = after(&["ops: a1x"]);
+    known[0].fingerprint.site.clear();
+    assert_eq!(
+        names(&name(known, &entries("ops: a1y a2y"))),
+        "a1y=ops/1 a2y=ops/2"
+    );
 }
 
 #[test]

@@ -21,13 +21,13 @@ use crate::{
 const TAKE_TURN: &str = "LOCK TABLE integrations IN SHARE ROW EXCLUSIVE MODE";
 
 const WRITE: &str = "
-INSERT INTO integrations (receiver, integration, place, fingerprint, address, next_receiver,
+INSERT INTO integrations (receiver, integration, place, fingerprint, site, address, next_receiver,
                           next_integration)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-                     $7::text[])
+                     $7::text[], $8::text[])
 ON CONFLICT (receiver, integration) DO UPDATE
-SET place = excluded.place, fingerprint = excluded.fingerprint, address = excluded.address,
-    next_receiver = excluded.next_receiver, next_integration = excluded.next_integration";
+SET place = excluded.place, fingerprint = excluded.fingerprint, site = excluded.site,
+    address = excluded.address, next_receiver = excluded.next_receiver, next_integration = excluded.next_integration";
 
 pub(super) async fn name(database: &Database, entries: &[Entry]) -> Result<Vec<Named>, StoreError> {
     let transaction = database.begin().await?;
@@ -51,6 +51,7 @@ pub(super) async fn name(database: &Database, entries: &[Entry]) -> Result<Vec<N
     let integrations = column(|name| &name.target.integration);
     let places: Vec<_> = new.iter().map(|name| name.place.map(i64::from)).collect();
     let fingerprints = column(|name| &name.fingerprint.whole);
+    let sites = column(|name| &name.fingerprint.site);
     let addresses = column(|name| &name.fingerprint.address);
     let next_receivers = next(|next| &next.receiver);
     let next_integrations = next(|next| &next.integration);
@@ -63,6 +64,7 @@ pub(super) async fn name(database: &Database, entries: &[Entry]) -> Result<Vec<N
             &integrations,
             &places,
             &fingerprints,
+            &sites,
             &addresses,
             &next_receivers,
             &next_integrations,
@@ -80,6 +82,7 @@ fn named(row: &Row) -> Result<Named, StoreError> {
         place: at::<Option<i64>>(row, "place")?.and_then(|place| u32::try_from(place).ok()),
         fingerprint: Fingerprint {
             whole: at(row, "fingerprint")?,
+            site: at(row, "site")?,
             address: at(row, "address")?,
         },
         next: next.0.zip(next.1).map(|(receiver, integration)| Target {

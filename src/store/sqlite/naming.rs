@@ -27,12 +27,13 @@ pub(super) fn name(connection: &Connection, entries: &[Entry]) -> rusqlite::Resu
         let next = name.next.as_ref();
         connection
             .prepare_cached(
-                "INSERT INTO integrations (receiver, integration, place, fingerprint, address,
+                "INSERT INTO integrations (receiver, integration, place, fingerprint, site, address,
                                            next_receiver, next_integration)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO UPDATE
                  SET place = excluded.place, fingerprint = excluded.fingerprint,
-                     address = excluded.address, next_receiver = excluded.next_receiver,
+                     site = excluded.site, address = excluded.address,
+                     next_receiver = excluded.next_receiver,
                      next_integration = excluded.next_integration",
             )?
             .execute(params![
@@ -40,6 +41,7 @@ pub(super) fn name(connection: &Connection, entries: &[Entry]) -> rusqlite::Resu
                 name.target.integration,
                 name.place,
                 name.fingerprint.whole,
+                name.fingerprint.site,
                 name.fingerprint.address,
                 next.map(|next| &next.receiver),
                 next.map(|next| &next.integration),
@@ -57,6 +59,7 @@ fn named(row: &Row<'_>) -> rusqlite::Result<Named> {
         place: row.get("place")?,
         fingerprint: Fingerprint {
             whole: row.get("fingerprint")?,
+            site: row.get("site")?,
             address: row.get("address")?,
         },
         next: next.0.zip(next.1).map(|(receiver, integration)| Target {

@@ -22,6 +22,7 @@ fn entries(receiver: &str, whole: &[&str]) -> Vec<Entry> {
         place,
         fingerprint: Fingerprint {
             whole: (*whole).into(),
+            site: (*whole).into(),
             address: "a".into(),
         },
     };

@@ -50,3 +50,6 @@ UPDATE sqlite_schema SET sql = replace(sql,
 WHERE type = 'table' AND name = 'incidents';
 
 PRAGMA writable_schema = RESET;
+
+-- Under a key of the store: of where an integration's pages go with its credentials, whatever is said there.
+ALTER TABLE integrations ADD COLUMN site TEXT NOT NULL DEFAULT '';

@@ -1,1 +1,0 @@
--- The twin of ../sqlite/V13__checks_without_lists.sql has nothing to do here: PostgreSQL plans a list once.
