@@ -347,6 +347,35 @@ async fn sighup_reloads_and_a_wrong_file_ends_nothing() {
     assert!(bridge.stop().success());
 }
 
+/// A mute is no reason to keep quiet about a page that can be told to nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_for_a_receiver_that_is_gone_ends_in_the_dead_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
+    let muted = "receiver: b, routes: [{ receiver: a, mute_time_intervals: [always] }]";
+    let always = "time_intervals: [{ name: always, time_intervals: [{ times: [{ start_time: \
+                  '00:00', end_time: '24:00' }] }] }]";
+    let both = config(folder, muted, &[("a", &a), ("b", &b)], "") + always;
+    let bridge = Bridge::start(folder, &harness::unless_judged(&both));
+    post(&bridge, &trigger("one")).await;
+    delivery(&bridge, "the held page", |row| row["state"] == "held").await;
+
+    write(folder, &config(folder, "receiver: b", &[("b", &b)], ""));
+    assert_eq!(ask(&bridge).await.0, 200);
+    let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
+    assert!(said(&dead, "has no integration webhook/0"), "{dead}");
+    let alarm = format!("{DEAD_LETTERS}:b");
+    let told = |b: &Fake<Hook>| b.pages().iter().any(|page| page.key == alarm);
+    b.wait_until("the alarm", told).await;
+    a.assert_quiet();
+    b.expect_all();
+    assert!(bridge.stop().success());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_owed_to_a_receiver_that_is_gone_ends_in_the_dead_letters() {
     let folder = tempfile::tempdir().unwrap();
