@@ -38,7 +38,7 @@ impl Rules {
                 }),
                 applied: true,
                 silencing: Silencing::Held(Box::new(held)),
-                ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
+                ..self.kept_back(&reason, page, memory)
             };
         }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::rules::Rules;
+use super::{reason::and, rules::Rules};
 use crate::{
     delivery::{NewDelivery, Notification},
     incident::State,
@@ -32,7 +32,7 @@ impl Rules {
                 }),
                 applied: true,
                 silencing: Silencing::Held(Box::new(held)),
-                ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
+                ..self.kept_back(&reason, page, memory)
             };
         }
 
@@ -44,6 +44,23 @@ impl Rules {
             supersedes: true,
             ..self.still_owing(outcome, decision, &page, memory, now)
         }
+    }
+
+    /// What a silence keeps back: once, and a mail that says the same again is a repeat.
+    pub(super) fn kept_back(&self, reason: &str, page: Notification, memory: &Memory) -> Decision {
+        let values = |page: &Notification| self.treatment_of(&page.labels).values(&page.labels);
+        let is_held = memory.silenced.as_ref().is_some_and(|held| {
+            held.page.time == page.time
+                && held.page.doubt == page.doubt
+                && held.page.labels.get("status") == page.labels.get("status")
+                && values(&held.page) == values(&page)
+        });
+
+        if is_held && memory.known.applied_before {
+            let reason = and("this status and time were applied before", Some(reason));
+            return Decision::nothing(Outcome::Duplicate, &reason, page.labels);
+        }
+        Decision::nothing(Outcome::Silenced, reason, page.labels)
     }
 
     /// The page for everybody whom the routes reach now.

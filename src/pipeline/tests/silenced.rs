@@ -3,6 +3,7 @@
 //! the incident as it is.
 
 use super::{held::configuration, *};
+use crate::message::Outcome;
 
 const APP: &str = "com.example.known";
 /// When the second mail comes, in minutes after the first.
@@ -219,4 +220,39 @@ async fn whatever_is_held_each_is_told_once_and_of_the_incident_as_it_is() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// Whoever has one signed mail can send it again and again under a silence: what it says is kept
+/// back once, so that its copies are kept whole only for a while.
+#[tokio::test]
+async fn the_copies_of_a_mail_that_a_silence_keeps_back_are_repeats() {
+    for told_before in [false, true] {
+        let mut night = Night::under(&configuration(false, &[(1_000, 1_010)]));
+        if told_before {
+            let first = night.mail("a", "ANOMALOUS", "warning", APP);
+            night.take(first).await;
+            assert_eq!(night.delivered().await.len(), 1);
+        }
+        let end = midnight() + SignedDuration::from_mins(SILENCED);
+        night.silence("incident_id=a", night.now(), end).await;
+
+        let mut outcomes = Vec::new();
+        for (status, severity) in [("ANOMALOUS", "critical"), ("WORSE", "critical")] {
+            let mail = night.mail("a", status, severity, APP);
+            for copy in 0..3 {
+                let padded = [format!("X-Pad: {copy}\r\n").as_bytes(), &mail].concat();
+                let id = night.take(padded).await;
+                let (row, _) = night.store.mail(id).await.unwrap().unwrap();
+                outcomes.push(row.outcome);
+            }
+        }
+        let (kept, again) = (Outcome::Silenced, Outcome::Duplicate);
+        assert_eq!(outcomes, [kept, again, again, kept, again, again]);
+
+        night.pass(SILENCED);
+        night.sweep().await;
+        let told = night.delivered().await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].severity, "critical");
+    }
 }
