@@ -1,4 +1,4 @@
--- A store as version 12 leaves it: an open incident still owed a page, one that is over, a mail in the quarantine, one of two
+-- A store as version 14 leaves it: an open incident still owed a page, one that is over, a mail in the quarantine, one of two
 -- alerts, and mail that is expected.
 INSERT INTO incidents (id, incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels, told, profile,
                        heard_at) VALUES

@@ -17,21 +17,31 @@ use crate::{
     store::{
         Claim, NewDelivery, StoreError,
         kept::{json, micros, receipt},
+        naming::of_destination,
     },
 };
 
 /// A new page must not wait for the end of a mute that holds an older one: the older one is
 /// dropped.
-const DISCARD_SUPERSEDED: &str = "
+const DISCARD_SUPERSEDED: &str = concat!(
+    "
 UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
        detail = 'told by a newer one that no mute holds'
-FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
-  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration
-  AND newer.held_until IS NULL
-  AND settled_at IS NULL AND state = 'held'";
-/// Adds deliveries to the ends of their lanes. A delivery that is alone in its lane is the head,
-/// and is leased.
+  AND settled_at IS NULL AND state = 'held'
+  AND EXISTS (SELECT 1 FROM unnest($2::text[], $3::text[], $4::bigint[])
+                            AS newer (to_receiver, to_integration, held_until)
+              WHERE newer.held_until IS NULL AND ",
+    of_destination!(
+        "newer.to_receiver COLLATE \"C\"",
+        "newer.to_integration COLLATE \"C\""
+    ),
+    ")"
+);
+/// Adds deliveries to the ends of their lanes. A lane has the name that its destination had when it
+/// began, which may be a former one: under the present name a page could overtake what waits. A
+/// delivery that is alone in its lane is the head, and is leased. By `id + 0` no index is ordered,
+/// so that only the incident's own deliveries are read, however few there were at planning.
 const OWE: &str = concat!(
     "
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
@@ -43,19 +53,24 @@ SELECT mail, incident, $2, receiver, integration, action, alias, notification,
        CASE WHEN head AND leased_until IS NOT NULL THEN $15::bigint END,
        held_until, fallback_at, $12
 FROM (
-    SELECT incidents.id AS incident, owed.*,
-           row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
-               AND (SELECT 1 FROM deliveries AS ahead
-                    WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
-                      AND ahead.integration = owed.integration AND ahead.settled_at IS NULL
-                        LIMIT 1) IS NULL AS head
+    SELECT incidents.id AS incident, mail, action, alias, notification, held_until, fallback_at,
+           leased_until, place,
+           coalesce(lane.receiver, to_receiver) AS receiver,
+           coalesce(lane.integration, to_integration) AS integration,
+           row_number() OVER (PARTITION BY to_receiver, to_integration ORDER BY place) = 1
+               AND lane.receiver IS NULL AS head
     FROM incidents CROSS JOIN
          unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                 $9::bigint[], $10::bigint[],
                 $14::bigint[])
-             WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification,
-                                      held_until, fallback_at,
+             WITH ORDINALITY AS owed (to_receiver, to_integration, mail, action, alias,
+                                      notification, held_until, fallback_at,
                                       leased_until, place)
+         LEFT JOIN LATERAL (
+             SELECT receiver, integration FROM deliveries
+             WHERE $16 AND incident = incidents.id AND settled_at IS NULL AND ",
+    of_destination!("to_receiver COLLATE \"C\"", "to_integration COLLATE \"C\""),
+    " ORDER BY id + 0 DESC LIMIT 1) AS lane ON true
     WHERE incident_id = $1 AND incidents.kind = $13) AS owed
 ORDER BY place
 RETURNING id, lease, receiver, integration, ",
@@ -126,7 +141,7 @@ impl<'a> Owed<'a> {
         &'b self,
         flight: &mut Flight<'b>,
         (incident_id, kind): (&'b &'b str, &'b &'b str),
-        owing: bool,
+        owing: &'b bool,
     ) -> Option<usize> {
         let Self {
             episode,
@@ -153,7 +168,7 @@ impl<'a> Owed<'a> {
             return None;
         }
 
-        if owing {
+        if *owing {
             flight.add(
                 DISCARD_SUPERSEDED,
                 vec![incident_id, receivers, integrations, held_until, now, kind],
@@ -176,6 +191,7 @@ impl<'a> Owed<'a> {
             kind,
             leased_until,
             lease,
+            owing,
         ];
 
         flight.add(OWE, parameters);

@@ -244,7 +244,7 @@ async fn owe_fallback(
         if transaction.send(flight).await?[0].is_empty() {
             let owed = Owed::new([delivery], episode, now)?;
             let mut flight = Flight::default();
-            owed.add_to(&mut flight, (&incident_id, &kind), true);
+            owed.add_to(&mut flight, (&incident_id, &kind), &true);
             transaction.send(flight).await?;
         }
     }

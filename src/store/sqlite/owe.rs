@@ -2,14 +2,15 @@
 //! and this process can send them.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
-use super::row::json;
+use super::row::{json, target};
 use crate::{
     delivery::{Step, Target},
     store::{
         Claim, NewDelivery,
         kept::{micros, receipt},
+        naming::of_destination,
     },
 };
 
@@ -23,7 +24,7 @@ pub(super) fn owe(
     now: Timestamp,
 ) -> rusqlite::Result<Option<Claim>> {
     let NewDelivery {
-        target,
+        target: destination,
         alias,
         notification,
         held_until,
@@ -31,6 +32,8 @@ pub(super) fn owe(
         leased_until,
     } = delivery;
 
+    let lane = lane(connection, incident, destination)?;
+    let target = lane.as_ref().unwrap_or(destination);
     if held_until.is_none() {
         discard_superseded(connection, incident, target, now)?;
     }
@@ -72,6 +75,30 @@ pub(super) fn owe(
         )?;
 
     Ok(lease.map(|lease| Claim::with_decision(delivery, id, lease, receipt, now)))
+}
+
+/// The lane in which a destination is owed something. It has the name that the destination had when
+/// that began, which may be a former one: under the present name a page could overtake what waits.
+fn lane(
+    connection: &Connection,
+    incident: i64,
+    destination: &Target,
+) -> rusqlite::Result<Option<Target>> {
+    // The limit keeps SQLite from looking for former names before it knows that anything is owed.
+    connection
+        .prepare_cached(concat!(
+            "SELECT receiver, integration FROM (
+                 SELECT receiver, integration, id FROM deliveries
+                 WHERE incident = ?1 AND settled_at IS NULL LIMIT -1)
+             WHERE ",
+            of_destination!("?2", "?3"),
+            " ORDER BY id DESC LIMIT 1"
+        ))?
+        .query_row(
+            params![incident, destination.receiver, destination.integration],
+            target,
+        )
+        .optional()
 }
 
 /// A new page must not wait for the end of a mute that holds an older one: the older one is

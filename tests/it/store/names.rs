@@ -13,6 +13,8 @@ both!(
     of_many_that_name_at_once_all_agree,
     what_hangs_on_a_name_is_counted,
     a_fallback_that_was_told_under_a_former_name_is_not_told_again,
+    what_comes_under_a_new_name_waits_for_what_is_owed_under_a_former_one,
+    what_a_mute_holds_under_a_former_name_is_told_by_what_comes_under_a_new_one,
 );
 
 fn entries(receiver: &str, whole: &[&str]) -> Vec<Entry> {
@@ -116,4 +118,72 @@ async fn a_fallback_that_was_told_under_a_former_name_is_not_told_again(home: Ho
         Arc::new(|_, _| vec![page("a", Action::Trigger, "third")]);
     assert_eq!(store.escalate(noon(), make).await.unwrap().len(), 2);
     assert_eq!(store.deliveries(None, 10).await.unwrap().len(), told);
+}
+
+async fn what_comes_under_a_new_name_waits_for_what_is_owed_under_a_former_one(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "first")]).await;
+    for receiver in ["first", "second", "third"] {
+        names(store, receiver, &["x"]).await;
+    }
+
+    // It begins and ends under the former name, and begins again twice renamed.
+    resolved(store, "a", noon()).await;
+    opened(
+        store,
+        "a",
+        vec![
+            page("a", Action::Trigger, "third"),
+            page("a", Action::Trigger, "other"),
+        ],
+    )
+    .await;
+    assert_eq!(claim(store, "third", noon()).await.len(), 0);
+    assert_eq!(claim(store, "other", noon()).await.len(), 1);
+
+    let drained = async || {
+        let mut order = Vec::new();
+        loop {
+            let claims = claim(store, "first", noon()).await;
+            assert!(claims.len() < 2, "one at a time");
+            let Some(claimed) = claims.first() else {
+                return order;
+            };
+            order.push(claimed.notification.action);
+            assert!(settle(store, claimed, delivered(), noon()).await);
+        }
+    };
+    assert_eq!(
+        drained().await,
+        [Action::Trigger, Action::Resolve, Action::Trigger]
+    );
+
+    // Nothing waits any more.
+    resolved(store, "a", noon()).await;
+    drained().await;
+    opened(store, "a", vec![page("a", Action::Trigger, "third")]).await;
+    assert_eq!(claim(store, "third", noon()).await.len(), 1);
+}
+
+async fn what_a_mute_holds_under_a_former_name_is_told_by_what_comes_under_a_new_one(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let held = NewDelivery {
+        held_until: Some(noon() + SignedDuration::from_mins(60)),
+        ..page("a", Action::Trigger, "first")
+    };
+    opened(store, "a", vec![held]).await;
+    for receiver in ["first", "second"] {
+        names(store, receiver, &["x"]).await;
+    }
+    opened(store, "a", vec![page("a", Action::Trigger, "second")]).await;
+
+    let states: Vec<_> = store.deliveries(None, 10).await.unwrap();
+    let discarded = states
+        .iter()
+        .filter(|row| row.state == DeliveryState::Discarded);
+    assert_eq!(discarded.count(), 1, "{states:?}");
+    let due = store.agenda().await.unwrap().due;
+    assert_eq!(due.len(), 1, "{due:?}");
 }

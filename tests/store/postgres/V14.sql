@@ -1,4 +1,4 @@
--- A store as version 12 leaves it: an open incident still owed a page, one that is over, a mail in the quarantine, one of two
+-- A store as version 14 leaves it: an open incident still owed a page, one that is over, a mail in the quarantine, one of two
 -- alerts, and mail that is expected.
 INSERT INTO incidents VALUES
     (1, 'open', 'incident', 'firing', 'ANOMALOUS', 1772366400000000, true, false, 1, 1772366400000000, 1772366400000000,

@@ -192,7 +192,7 @@ pub(super) async fn write(
             }
             None => {}
         }
-        place = owed.add_to(&mut flight, (incident_id, kind), *owing);
+        place = owed.add_to(&mut flight, (incident_id, kind), owing);
     }
 
     if let (true, Some(episode)) = (told_before, &change.episode) {
