@@ -148,7 +148,7 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
 
     let mut builder = Message::builder()
         .from(from.clone())
-        .subject(header("Subject"))
+        .raw_header(subject(header("Subject")))
         .message_id(Some(header("Message-ID").to_owned()))
         .in_reply_to(header("In-Reply-To").to_owned())
         .references(header("References").to_owned())
@@ -172,6 +172,22 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
         to: recipients,
         bytes: message.formatted(),
     })
+}
+
+/// A Subject that is read as it is written. lettre leaves words of ASCII alone, and one that looks
+/// like an encoded word (RFC 2047, 2) would be decoded by whoever reads it: then all is encoded.
+fn subject(text: &str) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if !text.contains("=?") {
+        return HeaderValue::new(name, text.to_owned());
+    }
+
+    let mut encoded = String::new();
+    let mut writer = EmailWriter::new(&mut encoded, "Subject: ".len(), 0, false);
+    // A String takes whatever is written to it.
+    let _ = rfc2047::encode(text, &mut writer);
+    drop(writer);
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), encoded)
 }
 
 /// The server has the mail, and nobody knows what became of it.
@@ -220,6 +236,8 @@ mod tests {
             "a\nX-Injected: y",
             "a\u{0}\u{85}\u{2028}Bcc: x",
             "=?utf-8?q?a=0D=0ABcc:_x?=",
+            "a =?utf-8?b?4oCu?= b",
+            "=?utf-8?q?=E2=80=8B?= =?utf-8?q?ünïcödé?=",
             "ünïcödé 🚒 and much more of it, so that the line is folded somewhere on its way \
              to the end",
             "",
@@ -236,6 +254,10 @@ mod tests {
             };
             let letter = letter(&request, mail).unwrap();
             assert!(letter.bytes.is_ascii());
+            let read = MessageParser::new().parse(&letter.bytes).unwrap();
+            let told = request.headers.iter().find(|(name, _)| name == "Subject");
+            let told = told.map(|(_, told)| told.trim());
+            assert_eq!(read.subject().or(Some("")), told);
             let text = String::from_utf8(letter.bytes).unwrap();
             let (header, _) = text.split_once("\r\n\r\n").unwrap();
             let names: Vec<_> = header
