@@ -24,10 +24,10 @@ use crate::{
     config::{Config, Loaded},
     deliver::Deliverer,
     ingress::{
-        Health,
+        Health, imap,
         listener::{self, Budget, Capacity, Listener},
     },
-    pipeline::{InForce, Pipeline},
+    pipeline::Pipeline,
     store::Store,
     telemetry,
     watch::{Watch, canary::Aviary},
@@ -95,8 +95,6 @@ impl Bridge {
         let decided = in_force.subscribe();
         let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
         let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
-        let (aviary, canary) = aviary(&store, key, in_force.subscribe(), &clock, &bell);
-
         let watch = Watch {
             upkeep: store.clone(),
             intake: store.clone(),
@@ -112,6 +110,7 @@ impl Bridge {
             clock: clock.clone(),
             owed: Arc::clone(&bell),
         };
+        let (aviary, canary) = aviary(&store, key, &watch, &config.ingress.imap);
 
         let room = Room {
             upkeep: store.clone(),
@@ -230,9 +229,8 @@ async fn open_store(
 fn aviary(
     store: &Arc<dyn Store>,
     key: Key,
-    in_force: Receiver<Arc<InForce>>,
-    clock: &Clock,
-    owed: &Arc<Notify>,
+    watch: &Watch,
+    mailboxes: &[imap::Settings],
 ) -> (Aviary, Receiver<Standing>) {
     let (known, canary) = channel(Standing::default());
     let aviary = Aviary {
@@ -240,9 +238,14 @@ fn aviary(
         intake: store.clone(),
         upkeep: store.clone(),
         key,
-        in_force,
-        clock: clock.clone(),
-        owed: Arc::clone(owed),
+        in_force: watch.in_force.clone(),
+        clock: watch.clock.clone(),
+        health: watch.health.clone(),
+        mailboxes: mailboxes
+            .iter()
+            .map(|imap| (imap.name.clone(), imap.mailbox()))
+            .collect(),
+        owed: Arc::clone(&watch.owed),
         known,
     };
     (aviary, canary)
