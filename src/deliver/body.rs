@@ -32,7 +32,7 @@ fn unpacked(encoding: &str, body: &[u8]) -> Option<Vec<u8>> {
     (!plain.is_empty()).then_some(plain)
 }
 
-/// A body in UTF-8, whatever it came in: by its mark, its zeros, or what its header says of it. What
+/// A body in UTF-8, whatever it came in: by its mark, its zeros, or what its header says. What
 /// is UTF-8 already is taken as it is, whatever the header says.
 fn decoded(media_type: &str, body: Vec<u8>) -> Vec<u8> {
     let labelled = || {

@@ -261,7 +261,7 @@ impl Way {
 
         let builder = reqwest::Client::builder()
             .timeout(self.timeout)
-            // It ends before the whole does, so that a time-out says whether there was a connection.
+            // It ends before the whole, so that a time-out says whether there was a connection.
             .connect_timeout((self.timeout * 9 / 10).min(LONGEST_CONNECT))
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
