@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod attempt;
+mod body;
 mod breaker;
 mod failure;
 mod http;

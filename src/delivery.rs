@@ -202,7 +202,7 @@ pub enum Step {
     },
     /// Some recipients have it: these do not.
     Rest { to: Vec<String> },
-    /// It was handed over so many times for a step, and nobody knows what became of it.
+    /// It was sent so many times for a step, and nobody knows what became of it.
     Unheard { times: u32, of: Box<Step> },
 }
 
@@ -228,7 +228,7 @@ impl Step {
 
     /// The receipt of the alert to end, where there are several.
     pub fn end(&self) -> Option<&String> {
-        match self {
+        match self.proper() {
             Self::Ends { left, .. } => left.first(),
             _ => None,
         }
@@ -246,6 +246,7 @@ impl Step {
                     refused: Vec::new(),
                 }
             }
+            Self::Unheard { of, .. } => of.retried(),
             _ => Self::Send,
         }
     }
@@ -279,7 +280,8 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureReason {
-    /// The receiver could not be reached, or the connection broke.
+    /// The receiver could not be reached, or the connection broke. Where it does not know a
+    /// repeated page, and may have taken this one, that is `Unconfirmed`, as is a time-out.
     Network,
     /// Its certificate is not trusted.
     Tls,
@@ -295,7 +297,7 @@ pub enum FailureReason {
     Rejected,
     /// A redirect, or a reply that makes no sense.
     UnexpectedReply,
-    /// It was accepted, or handed over, and never confirmed.
+    /// It was accepted, or sent, and never confirmed.
     Unconfirmed,
     /// A template, a secret's file or the configuration is at fault: nothing was sent.
     Configuration,

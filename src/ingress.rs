@@ -79,6 +79,8 @@ pub struct Condition {
     /// Whether the failure is a refused login, which does not end by waiting, or a token server
     /// that stays unreachable.
     pub login_refused: bool,
+    /// Mails that somebody else took away before they could be read, and the last time.
+    pub taken_away: Option<(u64, Timestamp)>,
 }
 
 impl Health {
@@ -86,11 +88,9 @@ impl Health {
     pub fn succeeded(&self, ingress: &str, now: Timestamp) {
         crate::telemetry::ingress_succeeded(ingress, now);
         self.update(ingress, |condition| {
-            *condition = Condition {
-                last_success: Some(now),
-                failure: None,
-                login_refused: false,
-            };
+            condition.last_success = Some(now);
+            condition.failure = None;
+            condition.login_refused = false;
         });
     }
 
@@ -100,6 +100,14 @@ impl Health {
         self.update(ingress, |condition| {
             condition.failure = Some(failure.to_owned());
             condition.login_refused = login_refused;
+        });
+    }
+
+    /// Somebody else took a mail away before it could be read.
+    pub fn taken_away(&self, ingress: &str, now: Timestamp) {
+        self.update(ingress, |condition| {
+            let before = condition.taken_away.map_or(0, |(mails, _)| mails);
+            condition.taken_away = Some((before + 1, now));
         });
     }
 

@@ -107,6 +107,9 @@ pub struct Bookmark {
     /// The folder was restored to an earlier state: `last_uid` may be lower than before, and no
     /// earlier mail is wanted any more.
     pub rewound: bool,
+    /// Mail that arrived before this was left out when the mailbox was first read, and stays so.
+    /// The first that is stored counts.
+    pub starts_at: Option<Timestamp>,
 }
 
 /// A mail that its server announced and has not returned yet.
@@ -129,6 +132,7 @@ impl Bookmark {
             wanted: Vec::new(),
             given: Vec::new(),
             rewound: false,
+            starts_at: None,
         }
     }
 }

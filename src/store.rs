@@ -48,7 +48,7 @@ pub use canary::Canaries;
 pub use claim::{Agenda, Claim, Standing};
 pub use concern::{
     Alarm, Concerns, DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
-    SILENT_INGRESS, STORE_SPACE, UNEXPECTED_APP,
+    SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
 };
 pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;

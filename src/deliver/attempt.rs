@@ -207,7 +207,7 @@ impl Deliverer {
             delivery: claim.id,
             alias: &claim.alias,
             notification: &claim.notification,
-            step: &claim.step,
+            step: claim.step.proper(),
             receipt: claim.receipt.as_deref(),
             now,
             external_url: terms.external_url.as_deref(),
@@ -224,8 +224,8 @@ impl Deliverer {
         parcel.receipt = claim.step.end().map(String::as_str).or(parcel.receipt);
 
         let verdict = sent(terms, receiver.as_ref(), claim, &parcel, lease_ends, span).await;
-        let verdict = next::of_each(verdict, &mut claim.step, receipts);
         let verdict = next::unheard(verdict, &mut claim.step);
+        let verdict = next::of_each(verdict, &mut claim.step, receipts);
         next::matured(
             verdict,
             &claim.step,
@@ -297,17 +297,33 @@ async fn sent(
             let reply = status::dated(next::scrubbed_reply(reply, &keys), parcel.now);
             receiver.judge(parcel, &reply)
         }
-        // It may have taken the page, and would take it twice.
-        Err(Failure {
-            reason: reason @ FailureReason::UnexpectedReply,
-            detail,
-        }) if !receiver.knows_repeats() => Verdict::Permanent { reason, detail },
-        Err(Failure { reason, detail }) => Verdict::Retry {
-            reason,
-            detail,
-            after: None,
-        },
+        Err(failure) => unanswered(failure, receiver.knows_repeats()),
     };
 
     next::scrubbed(verdict, &keys)
+}
+
+/// The verdict on a request without a reply. A receiver that does not know a repeat may have taken
+/// the page, and would take it twice: it gets it again only so often, and not at all where it did
+/// reply in a way that cannot be read, since it will do so again.
+fn unanswered(failure: Failure, knows_repeats: bool) -> Verdict {
+    let Failure {
+        reason,
+        may_be_taken,
+        detail,
+    } = failure;
+    let is_doubtful = may_be_taken && !knows_repeats;
+
+    if is_doubtful && reason == FailureReason::UnexpectedReply {
+        return Verdict::Permanent { reason, detail };
+    }
+    Verdict::Retry {
+        reason: if is_doubtful {
+            FailureReason::Unconfirmed
+        } else {
+            reason
+        },
+        detail,
+        after: None,
+    }
 }

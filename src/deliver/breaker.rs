@@ -92,7 +92,8 @@ impl Breaker {
     }
 }
 
-/// Whether the receiver is unreachable or does not work. Throttling (429) has pauses of its own.
+/// Whether the receiver is unreachable or does not work, also where the page is given up for that.
+/// Throttling (429) has pauses of its own.
 fn is_silence(verdict: &Verdict) -> bool {
     matches!(
         verdict,
@@ -100,7 +101,11 @@ fn is_silence(verdict: &Verdict) -> bool {
             reason: FailureReason::Network
                 | FailureReason::Tls
                 | FailureReason::Timeout
-                | FailureReason::ServerError,
+                | FailureReason::ServerError
+                | FailureReason::Unconfirmed,
+            ..
+        } | Verdict::Permanent {
+            reason: FailureReason::Unconfirmed,
             ..
         }
     )
@@ -167,6 +172,27 @@ mod tests {
                 "the count began anew"
             );
         }
+    }
+
+    #[test]
+    fn pages_that_are_given_up_unheard_open_it_and_do_not_close_it() {
+        let (mut breaker, reason) = (Breaker::default(), FailureReason::Unconfirmed);
+        let given_up = Verdict::Permanent {
+            reason,
+            detail: String::new(),
+        };
+        for (number, verdict) in [failed(reason), given_up]
+            .iter()
+            .cycle()
+            .take(20)
+            .enumerate()
+        {
+            let delivery = i64::try_from(number).unwrap_or_default();
+            let change = breaker.judge(delivery, verdict, &Backoff::default(), at(0));
+            let opens = number + 1 == ENOUGH as usize;
+            assert_eq!(change.is_some(), opens, "{number}");
+        }
+        assert!(breaker.probe_at().is_some());
     }
 
     #[test]

@@ -1,18 +1,12 @@
 //! Sending requests, and what can go wrong with them. No retry, no redirect, no secret in an error.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    error::Error as _,
-    io::{Read as _, Write as _},
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use reqwest::{Method, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::{
+    body::{self, LONGEST_REPLY},
     failure::Failure,
     smtp,
     transport::{self, Clients, Environment},
@@ -22,9 +16,6 @@ use crate::{
     receiver::{Body, Receivers, Reply, Request, is_sensitive, sink},
     settings::Problem,
 };
-
-/// The most bytes of a reply that are read.
-const LONGEST_REPLY: usize = 1 << 20;
 
 /// The clients for requests, and the output for printed pages.
 #[derive(Debug, Clone)]
@@ -121,10 +112,10 @@ impl Client {
     ) -> Result<Reply, Failure> {
         match (self.mail.get(target), &request.body) {
             (Some(way), Body::Mail(mail)) => way.send(login, request, mail, until).await,
-            _ => Err(Failure {
-                reason: FailureReason::Configuration,
-                detail: "this program has a fault: the integration sends no mail".to_owned(),
-            }),
+            _ => Err(Failure::unsent(
+                FailureReason::Configuration,
+                "this program has a fault: the integration sends no mail",
+            )),
         }
     }
 
@@ -147,11 +138,8 @@ impl Client {
 
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
         let Some(client) = self.by_target.get(target) else {
-            let detail = "this program has a fault: the integration has no client".to_owned();
-            return Err(Failure {
-                reason: FailureReason::Configuration,
-                detail,
-            });
+            let detail = "this program has a fault: the integration has no client";
+            return Err(Failure::unsent(FailureReason::Configuration, detail));
         };
 
         let mut builder = client.request(method, &request.url);
@@ -190,10 +178,7 @@ impl Client {
             }
         }
 
-        let body = headers
-            .get("content-encoding")
-            .and_then(|encoding| unpacked(encoding, &body))
-            .unwrap_or(body);
+        let body = body::read(&headers, body);
 
         Ok(Reply {
             status,
@@ -217,25 +202,11 @@ impl Client {
                 status: 200,
                 ..Reply::default()
             })
-            .map_err(|error| Failure {
-                reason: FailureReason::Network,
-                detail: format!("standard {stream} cannot be written: {error}"),
+            .map_err(|error| {
+                let detail = format!("standard {stream} cannot be written: {error}");
+                Failure::unsent(FailureReason::Network, detail)
             })
     }
-}
-
-/// A body that was compressed although no compression was asked for, as far as it can be read;
-/// `None` where it is none.
-fn unpacked(encoding: &str, body: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = Vec::new();
-    let most = u64::try_from(LONGEST_REPLY).unwrap_or(u64::MAX);
-    // Its end may be missing.
-    let _ = match encoding.trim().to_ascii_lowercase().as_str() {
-        "gzip" | "x-gzip" => MultiGzDecoder::new(body).take(most).read_to_end(&mut plain),
-        "deflate" => ZlibDecoder::new(body).take(most).read_to_end(&mut plain),
-        _ => return None,
-    };
-    (!plain.is_empty()).then_some(plain)
 }
 
 /// Transport settings that cannot be used.
@@ -251,14 +222,21 @@ fn listed(problems: &[Problem]) -> String {
 }
 
 /// The error in words for the operator. Its own text contains the URL, which may be a secret.
+///
+/// A request may have been taken unless no connection was made, or it ended before the request was
+/// written. A kept connection may have been closed before the server read what was written to it;
+/// what had not begun to be written the client has sent over another by itself, and of the rest
+/// nobody knows more than of a new connection's.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
     let (mut certificate, mut unreadable) = (false, false);
+    let mut unwritten = error.is_connect() || error.is_builder();
     let mut cause = error.source();
 
     while let Some(error) = cause {
         certificate |= is_tls(error);
         unreadable |= is_unreadable(error);
+        unwritten |= is_unwritten(error);
         causes.push(error.to_string());
         cause = error.source();
     }
@@ -291,6 +269,7 @@ fn failure(error: &reqwest::Error) -> Failure {
 
     Failure {
         reason,
+        may_be_taken: !unwritten,
         detail: format!("{what}: {deepest}"),
     }
 }
@@ -302,6 +281,14 @@ fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
         .is_some_and(hyper::Error::is_parse)
 }
 
+/// Whether the connection ended before the request was written to its end.
+fn is_unwritten(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_canceled = |error: &hyper::Error| error.is_canceled();
+    // Only what writes to a closed connection fails so.
+    let is_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.downcast_ref().is_some_and(is_canceled) || error.downcast_ref().is_some_and(is_broken)
+}
+
 /// Whether the error is one of TLS; wrapped I/O errors do not expose what they wrap as their
 /// source.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -309,46 +296,4 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use flate2::{
-        Compression,
-        write::{GzEncoder, ZlibEncoder},
-    };
-
-    use super::{LONGEST_REPLY, unpacked};
-
-    #[test]
-    fn a_reply_that_is_compressed_unasked_is_read_as_far_as_it_goes() {
-        let refusal = b"{\"ok\":false}";
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        gzip.write_all(refusal).unwrap();
-        let gzip = gzip.finish().unwrap();
-        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
-        zlib.write_all(refusal).unwrap();
-        let zlib = zlib.finish().unwrap();
-
-        assert_eq!(unpacked("gzip", &gzip).as_deref(), Some(&refusal[..]));
-        assert_eq!(unpacked(" X-GZip", &gzip).as_deref(), Some(&refusal[..]));
-        assert_eq!(unpacked("deflate", &zlib).as_deref(), Some(&refusal[..]));
-        // Its checksum is missing.
-        let cut = &gzip[..gzip.len() - 4];
-        assert_eq!(unpacked("gzip", cut).as_deref(), Some(&refusal[..]));
-        for (encoding, body) in [
-            ("gzip", &refusal[..]),
-            ("identity", refusal),
-            ("br", refusal),
-        ] {
-            assert_eq!(unpacked(encoding, body), None);
-        }
-
-        let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
-        bomb.write_all(&vec![b'x'; 4 * LONGEST_REPLY]).unwrap();
-        let bomb = unpacked("gzip", &bomb.finish().unwrap());
-        assert_eq!(bomb.map(|plain| plain.len()), Some(LONGEST_REPLY));
-    }
 }

@@ -13,8 +13,10 @@ use crate::{
 /// The first and the longest pause between queries for the result of an accepted request.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// How often a page is handed over of which nothing is heard.
+/// How often a page is sent of which nothing is heard.
 const MOST_UNHEARD: u32 = 3;
+/// The pause before the last time: what restarts is back by then.
+const LAST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The verdict on a request that was accepted at least `timeout` ago: it is to be sent again.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
@@ -56,12 +58,9 @@ pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) 
         Verdict::Permanent { reason, detail } => (*reason, Some(detail.clone())),
         _ => return verdict,
     };
-    let (mut left, mut refused) = match mem::take(step) {
-        Step::Ends { left, refused } if !left.is_empty() => (left, refused),
-        before => {
-            *step = before;
-            (receipts, Vec::new())
-        }
+    let (mut left, mut refused) = match step.proper() {
+        Step::Ends { left, refused } if !left.is_empty() => (left.clone(), refused.clone()),
+        _ => (receipts, Vec::new()),
     };
     if left.is_empty() {
         return verdict;
@@ -95,8 +94,8 @@ pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) 
     Verdict::Permanent { reason, detail }
 }
 
-/// The verdict on a page that was handed over for `step`, and of which nothing was heard: it may
-/// have been taken, so it is sent [`MOST_UNHEARD`] times at most, whatever else fails in between.
+/// The verdict on a page that was sent for `step`, and of which nothing was heard: it may have been
+/// taken, so it is sent [`MOST_UNHEARD`] times at most, whatever else fails in between.
 pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     let Verdict::Retry {
         reason: reason @ FailureReason::Unconfirmed,
@@ -173,10 +172,18 @@ pub(super) fn step(
                 Step::Confirm { of, .. } if *reason == FailureReason::Unconfirmed => (**of).clone(),
                 step => step.clone(),
             };
+            let is_last_next = *reason == FailureReason::Unconfirmed
+                && matches!(&step, Step::Unheard { times, .. } if times + 1 == MOST_UNHEARD);
+            let (after, probe_at) = if is_last_next {
+                let pause = LAST_PAUSE.min(settings.backoff.max.as_std());
+                (Some(after.unwrap_or_default().max(pause)), None)
+            } else {
+                (*after, probe_at)
+            };
             let next = again(
                 claim,
                 settings,
-                *after,
+                after,
                 &detail(verdict, &claim.step),
                 step,
                 now,
@@ -342,145 +349,4 @@ pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every list of up to four receipts is tried, each of them ended, refused, or refused after
-    /// another try.
-    #[test]
-    fn each_of_several_alerts_is_ended_once_in_order_and_one_that_is_refused_fails_the_whole() {
-        for length in 0..=4_u32 {
-            let receipts: Vec<String> = (1..=length).rev().map(|id| id.to_string()).collect();
-            for fates in 0..3_u32.pow(length) {
-                let fate = |at: usize| fates / 3_u32.pow(u32::try_from(at).unwrap_or(0)) % 3;
-                let (mut step, mut asked, mut tried) = (Step::Send, Vec::new(), 0);
-                let end = loop {
-                    let this = step.end().or(receipts.first()).cloned();
-                    let at = asked.len();
-                    let refused = length > 0 && fate(at) > 0;
-                    let again = length > 0 && fate(at) == 2 && tried == 0;
-                    let verdict = if again {
-                        Verdict::Retry {
-                            reason: FailureReason::Timeout,
-                            detail: "slow".to_owned(),
-                            after: None,
-                        }
-                    } else if refused {
-                        gone()
-                    } else {
-                        Verdict::Delivered { receipt: None }
-                    };
-                    match of_each(verdict, &mut step, receipts.clone()) {
-                        Verdict::Retry { .. } => tried += 1,
-                        Verdict::Partly { next, .. } => {
-                            asked.extend(this);
-                            assert_eq!(next, step);
-                            tried = 0;
-                        }
-                        end => {
-                            asked.extend(this);
-                            break end;
-                        }
-                    }
-                };
-
-                assert_eq!(asked, receipts, "{fates}");
-                let refused = (0..receipts.len()).filter(|at| fate(*at) > 0);
-                let refused: Vec<_> = refused.map(|at| receipts[at].clone()).collect();
-                let told = refused
-                    .iter()
-                    .map(|one| format!("{one} could not be ended: gone"));
-                let told = told.collect::<Vec<_>>().join("; ");
-                match end {
-                    Verdict::Delivered { .. } => assert_eq!(refused, [""; 0]),
-                    Verdict::Permanent { detail, .. } => {
-                        assert!(!refused.is_empty());
-                        assert_eq!(detail, told);
-                        let left = refused;
-                        let refused = Vec::new();
-                        assert_eq!(step.retried(), Step::Ends { left, refused });
-                    }
-                    end => panic!("{fates} of {length}: {end:?}"),
-                }
-            }
-        }
-    }
-
-    fn gone() -> Verdict {
-        Verdict::Permanent {
-            reason: FailureReason::Rejected,
-            detail: "gone".to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_may_have_been_taken_is_sent_three_times_whatever_fails_in_between() {
-        let unheard_of = |reason| Verdict::Retry {
-            reason,
-            detail: "nothing".to_owned(),
-            after: None,
-        };
-        let to = vec!["a@example.com".to_owned()];
-        let mut step = Step::Rest { to };
-        let proper = step.clone();
-        for reason in [
-            FailureReason::Network,
-            FailureReason::Unconfirmed,
-            FailureReason::RateLimited,
-            FailureReason::Unconfirmed,
-            FailureReason::Network,
-        ] {
-            let verdict = unheard(unheard_of(reason), &mut step);
-            assert_eq!(verdict, unheard_of(reason));
-            // It outlives a restart.
-            step = serde_json::from_str(&serde_json::to_string(&step).unwrap()).unwrap();
-            assert_eq!(step.proper(), &proper);
-        }
-        let verdict = unheard(unheard_of(FailureReason::Unconfirmed), &mut step);
-        let Verdict::Permanent { reason, detail } = verdict else {
-            panic!("{verdict:?}")
-        };
-        assert_eq!(reason, FailureReason::Unconfirmed);
-        assert!(detail.contains("sent 3 times"), "{detail}");
-    }
-
-    #[test]
-    fn what_is_given_up_in_between_goes_on_with_all_that_is_not_ended() {
-        let receipts = ["4", "3", "2", "1"].map(ToOwned::to_owned).to_vec();
-        let mut step = Step::Send;
-        for verdict in [Verdict::Delivered { receipt: None }, gone()] {
-            of_each(verdict, &mut step, receipts.clone());
-        }
-        let left = ["3", "2", "1"].map(ToOwned::to_owned).to_vec();
-        let refused = Vec::new();
-        assert_eq!(step.retried(), Step::Ends { left, refused });
-        assert_eq!(Step::Message.retried(), Step::Send);
-    }
-
-    #[test]
-    fn a_step_that_an_earlier_version_left_begins_with_all_of_them() {
-        let left = r#"{"step":"earlier","receipt":"2","failed":"3 could not be ended"}"#;
-        let mut step: Step = serde_json::from_str(left).unwrap();
-        assert_eq!(step.end(), None);
-        let verdict = Verdict::Delivered { receipt: None };
-        let receipts = vec!["2".to_owned(), "1".to_owned()];
-        of_each(verdict, &mut step, receipts);
-        assert_eq!(step.end().map(String::as_str), Some("1"));
-    }
-
-    #[test]
-    fn what_ends_nothing_by_its_receipt_stays_as_it_is() {
-        for verdict in [
-            Verdict::NotYet,
-            Verdict::Delivered { receipt: None },
-            Verdict::Permanent {
-                reason: FailureReason::Rejected,
-                detail: "no".to_owned(),
-            },
-        ] {
-            let mut step = Step::Send;
-            assert_eq!(of_each(verdict.clone(), &mut step, vec![]), verdict);
-            assert_eq!(step, Step::Send);
-        }
-    }
-}
+mod tests;

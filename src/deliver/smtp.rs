@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use email_encoding::headers::{rfc2047, writer::EmailWriter};
 use lettre::{
     Address, Message,
     message::{
@@ -76,9 +77,9 @@ impl Way {
         mail: &Mail,
         until: Instant,
     ) -> Result<Reply, Failure> {
-        let letter = letter(request, mail).map_err(|what| Failure {
-            reason: FailureReason::Configuration,
-            detail: format!("the mail cannot be made: {what}"),
+        let letter = letter(request, mail).map_err(|what| {
+            let detail = format!("the mail cannot be made: {what}");
+            Failure::unsent(FailureReason::Configuration, detail)
         })?;
 
         let handed = async {
@@ -88,10 +89,7 @@ impl Way {
         };
         let (mut session, refused) = match timeout(self.timeout, handed).await {
             Err(_) => {
-                return Err(Failure {
-                    reason: FailureReason::Timeout,
-                    detail: "no reply in time".to_owned(),
-                });
+                return Err(Failure::unsent(FailureReason::Timeout, "no reply in time"));
             }
             Ok(Ok(handed)) => handed,
             Ok(Err(trouble)) => return answered(&trouble),
@@ -194,6 +192,7 @@ fn subject(text: &str) -> HeaderValue {
 fn unheard(became: &str) -> Failure {
     Failure {
         reason: FailureReason::Unconfirmed,
+        may_be_taken: true,
         detail: format!("the server has the mail, and {became}"),
     }
 }
@@ -208,11 +207,13 @@ fn answered(trouble: &Trouble) -> Result<Reply, Failure> {
         });
     }
     let (reason, detail) = trouble.fault();
-    Err(Failure { reason, detail })
+    Err(Failure::unsent(reason, detail))
 }
 
 #[cfg(test)]
 mod tests {
+    use mail_parser::MessageParser;
+
     use super::*;
     use crate::receiver::{Body, Keys, Receivers, Settings, sample};
 

@@ -25,6 +25,9 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Hosts that are never requested through the environment's proxy.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
+/// How long a connection may take to be made, with its TLS.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
 /// A reply with more of them is not read.
 const MOST_HEADERS: usize = 1000;
 
@@ -258,7 +261,8 @@ impl Way {
 
         let builder = reqwest::Client::builder()
             .timeout(self.timeout)
-            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
+            // It ends before the whole, so that a time-out says whether there was a connection.
+            .connect_timeout((self.timeout * 9 / 10).min(LONGEST_CONNECT))
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(30))

@@ -203,7 +203,8 @@ impl Imap {
         progress: &mut Progress,
     ) -> Result<Scanned, Fault> {
         let given = progress.backlog.given();
-        let mut scan = Scan::new(self, session, folder, inbox, &mut progress.backlog, stop);
+        let backlog = &mut progress.backlog;
+        let mut scan = Scan::new(self, session, folder, inbox, health, backlog, stop);
         let scanned = scan.read_new().await;
         let wanted = match scanned {
             Ok(Scanned::New(_)) => scan.read_wanted().await,

@@ -23,6 +23,7 @@ use crate::delivery::{FailureReason, Verdict};
 
 mod echo;
 mod json;
+mod markup;
 mod page;
 mod sentence;
 mod words;
@@ -98,7 +99,18 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
             .map(|request| Sent::new(&request))
             .unwrap_or_default()
     };
-    let denial = match partial::read(said).or_else(|| pairs(text::head(said, LONGEST))) {
+    let json = partial::read(said).map(|json| match json {
+        // JSON that was written as a text.
+        Value::String(said) => partial::read(&said)
+            .filter(|json| json.is_object() || json.is_array())
+            .unwrap_or(Value::String(said)),
+        json => json,
+    });
+    let markup = || markup::read(said).filter(|json| of_json(json).is_some());
+    let denial = match json
+        .or_else(markup)
+        .or_else(|| pairs(text::head(said, LONGEST)))
+    {
         Some(Value::String(said)) => told_in_text(text::head(&said, LONGEST), sent),
         Some(json) => told_in_json(&json, sent),
         None => told_in_text(text::head(said, LONGEST), sent),

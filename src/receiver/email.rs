@@ -213,7 +213,7 @@ impl Receiver for Email {
             ("X-Auto-Response-Suppress", "All".to_owned()),
         ];
 
-        let recipients = match parcel.step.proper() {
+        let recipients = match parcel.step {
             Step::Rest { to } => to.clone(),
             _ => self.to.iter().map(|to| to.address.clone()).collect(),
         };

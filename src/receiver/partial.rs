@@ -1,14 +1,35 @@
 //! JSON as far as it can be read: of a reply that is cut off, its beginning counts.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
+use regex::Regex;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+/// What may stand before JSON to keep a page's script from reading it: `)]}'`, `while(1);`, `throw 1;
+/// <no>`, `{}&&`, a comment; or what hands it to a script, `callback(`, as Express and others have
+/// it.
+static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+    Regex::new(
+        r#"(?x)^(?:\s | /\*.*?\*/ | \)\]\}',? | (?:while|for)\s*\([^()]*\)\s*;
+            | throw\s[^;{]*;\s*(?:<[^<>{]*>)? | \{\}\s*&&
+            | typeof\s+[\w$.]+\s*={2,3}\s*['"]function['"]\s*&& | [A-Za-z_$][\w$.]*\s*\()+"#,
+    )
+    .unwrap()
+});
+
+/// A text without what stands before its JSON.
+fn bare(text: &str) -> &str {
+    let rest = BEFORE.find(text).map(|before| &text[before.end()..]);
+    rest.filter(|rest| rest.starts_with(['{', '[']))
+        .unwrap_or(text)
+}
 
 /// The JSON that a text is; the objects or arrays that it begins with, as a list where they are
 /// several (NDJSON); or one whose end is missing. `None` where it is nothing of these.
 pub fn read(text: &str) -> Option<Value> {
-    let text = text.trim_start_matches('\u{FEFF}').trim();
+    let text = bare(text.trim_start_matches('\u{FEFF}').trim());
     let whole = serde_json::from_str(text).ok();
     if whole.is_some() || !text.starts_with(['{', '[']) {
         return whole;
@@ -145,6 +166,38 @@ mod tests {
         }
     }
 
+    /// Whatever scripts are kept from reading it by, or read it by, alone and together.
+    #[test]
+    fn json_is_read_behind_what_keeps_scripts_away() {
+        let before = [
+            "",
+            ")]}'\n",
+            ")]}',\n",
+            "while(1);",
+            "while (true) ;",
+            "for(;;);",
+            "for (;;) ; ",
+            "throw 1; < don't be evil' >",
+            "{}&& ",
+            "/**/",
+            "/* a */ ",
+        ];
+        let calls = [
+            ("", ""),
+            ("cb(", ");"),
+            ("jQuery_1.on$ (", ")"),
+            ("typeof cb === 'function' && cb(", ");\n"),
+        ];
+        for before in before {
+            for (call, end) in calls {
+                for json in [r#"{"a":[1]}"#, r#"[{"a":1}]"#] {
+                    let text = format!("{before}{call}{json}{end}");
+                    assert_eq!(read(&text), serde_json::from_str(json).ok(), "{text}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn several_values_are_a_list_and_text_is_none() {
         assert_eq!(
@@ -157,6 +210,8 @@ mod tests {
         for text in [
             "",
             "[ERROR] no such room",
+            "failed (no such room)",
+            "while(1); no",
             "{ a }",
             "1 mail sent",
             "\"cut",

@@ -58,6 +58,8 @@ pub struct Webhook {
     is_preset: bool,
     /// The pointer to it.
     receipt: Option<String>,
+    /// Whether the endpoint knows a page that it gets twice.
+    deduplicates: bool,
     /// The signing secrets: the newest first.
     secrets: Vec<Credential>,
     authorization: Option<Authorization>,
@@ -274,6 +276,10 @@ impl Receiver for Webhook {
             && self.receipt.is_some()
             && self.speaks_of_receipt(Action::Resolve)
             && self.rendered(&without, &Keys::Hidden).is_err()
+    }
+
+    fn knows_repeats(&self) -> bool {
+        self.deduplicates
     }
 
     fn example_receipt(&self, action: Action) -> Option<&'static str> {

@@ -103,7 +103,7 @@ impl Bridge {
             clock: &clock,
             bell: &bell,
         };
-        let (aviary, canary) = wiring.aviary(key);
+        let (aviary, canary) = wiring.aviary(key, &health);
         let watch = wiring.watch(&health, is_shared);
         let room = wiring.room(&pipeline);
         let retention = wiring.retention();
@@ -203,7 +203,9 @@ impl Wiring<'_> {
     }
 
     /// What sends and watches the canaries, and where it says what it knows.
-    fn aviary(&self, key: Key) -> (Aviary, Receiver<Standing>) {
+    fn aviary(&self, key: Key, health: &Health) -> (Aviary, Receiver<Standing>) {
+        let mailboxes = self.config.ingress.imap.iter();
+        let mailboxes = mailboxes.map(|imap| (imap.name.clone(), imap.mailbox()));
         let (known, canary) = channel(Standing::default());
         let aviary = Aviary {
             canaries: self.store.clone(),
@@ -212,6 +214,8 @@ impl Wiring<'_> {
             key,
             in_force: self.in_force.subscribe(),
             clock: self.clock.clone(),
+            health: health.clone(),
+            mailboxes: mailboxes.collect(),
             owed: Arc::clone(self.bell),
             known,
         };

@@ -9,6 +9,8 @@ use crate::{
     canary::SINK,
     config::Loaded,
     crash,
+    incident::ATLASSIAN_SLI,
+    pipeline::Rules,
     receiver::Receivers,
     store::{Outstanding, Store},
     telemetry,
@@ -41,8 +43,34 @@ impl Names {
                 telemetry::store_failed(what, &error);
             }
         }
+        match self.store.open_by_profile().await {
+            Ok(open) => {
+                let endless = endless(&loaded.rules, open);
+                loaded.warnings.extend(endless);
+            }
+            Err(error) => {
+                let what = "what is open of profiles that are gone is not known";
+                telemetry::store_failed(what, &error);
+            }
+        }
         Ok(loaded)
     }
+}
+
+/// The open incidents of profiles that the configuration does not have.
+fn endless(rules: &Rules, open: Vec<(String, u64)>) -> Vec<String> {
+    let is_read = |profile: &str| {
+        profile == ATLASSIAN_SLI || rules.profiles.iter().any(|one| *one.name == *profile)
+    };
+    let gone = open.into_iter().filter(|(profile, _)| !is_read(profile));
+    gone.map(|(profile, open)| {
+        format!(
+            "the configuration does not have the profile `{profile}` any more: no mail ends its \
+             open incidents, of which there are {open}. Give the profile its name back and reload, \
+             or end them by `alertbridge incidents resolve ID`"
+        )
+    })
+    .collect()
 }
 
 /// What hangs on integrations that the configuration does not have.

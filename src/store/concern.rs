@@ -9,6 +9,8 @@ pub const UNEXPECTED_APP: &str = "self:app-key:";
 
 /// The prefix of the incident that reports an ingress without mail; the ingress follows.
 pub const SILENT_INGRESS: &str = "self:ingress:";
+/// The prefix of the incident that reports mail that is taken from an ingress; the ingress follows.
+pub const TAKEN_MAIL: &str = "self:taken-mail:";
 /// The incidents that report what unproven mail is kept back.
 pub const HELD_RESOLVES: &str = "self:held-resolves";
 pub const HELD_TRIGGERS: &str = "self:held-triggers";

@@ -28,6 +28,12 @@ FROM (SELECT receiver, integration, count(*) AS owed, 0 AS told FROM deliveries
       GROUP BY page.receiver, page.integration) AS lanes
 GROUP BY receiver, integration ORDER BY receiver, integration";
 
+/// How many incidents of each profile are open, in SQL for both databases.
+pub(super) const OPEN_BY_PROFILE: &str = "
+SELECT profile, count(*) AS open FROM incidents
+WHERE phase = 'firing' AND kind = 'incident' AND profile IS NOT NULL
+GROUP BY profile ORDER BY profile";
+
 /// Every name that was given, in SQL for both databases.
 pub(super) const NAMES: &str = "
 SELECT receiver, integration, place, fingerprint, site, address, next_receiver, next_integration

@@ -67,6 +67,9 @@ pub trait Upkeep: Send + Sync {
     /// What is owed to each target, and what it was told that is not over.
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError>;
 
+    /// How many incidents of each profile are open, where any are.
+    async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
     // Among replicas, where several share the store.
 
     /// Completes when another process announces new deliveries. It only shortens a wait: nothing

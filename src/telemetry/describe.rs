@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use super::configuration::config_taken;
 use crate::delivery::{FailureReason, Target};
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     (
         "alertbridge_mails_total",
         "Mails decided, by ingress and outcome.",
@@ -65,6 +65,10 @@ const COUNTERS: [(&str, &str); 15] = [
     (
         "alertbridge_mails_withheld_total",
         "Mails that a mail server did not return and that were paged as unparsed.",
+    ),
+    (
+        "alertbridge_mails_taken_away_total",
+        "Mails that another program moved or deleted before they could be read.",
     ),
 ];
 

@@ -12,12 +12,14 @@ pub fn mailbox_lost(ingress: &str) {
     tracing::warn!(ingress, "the mailbox is left to another replica");
 }
 
-/// A mailbox numbers its mails anew: it is read again, back to `global.max_age`.
+/// A mailbox numbers its mails anew: it is read again, back to `global.max_age` and to where it was
+/// begun.
 pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     tracing::warn!(
         ingress,
         uid_validity,
-        "the mailbox renumbered its mails (UIDVALIDITY changed): reading it from the start"
+        "the mailbox renumbered its mails (UIDVALIDITY changed): reading it again, as far back as \
+         global.max_age and as where it was begun"
     );
 }
 
@@ -77,6 +79,17 @@ pub fn mail_withheld(ingress: &str, uid: u32, reason: &str) {
         uid,
         reason,
         "the server does not return this mail: it is paged as unparsed and requested again"
+    );
+}
+
+/// A mail was gone before it could be read.
+pub fn mail_taken_away(ingress: &str, uid: u32) {
+    counter!("alertbridge_mails_taken_away_total", "ingress" => ingress.to_owned()).increment(1);
+    tracing::warn!(
+        ingress,
+        uid,
+        "another mail program, or a rule, moved or deleted this mail before it could be read: it \
+         is read if it comes back within a day"
     );
 }
 

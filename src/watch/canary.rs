@@ -4,7 +4,7 @@
 //! replica sent one and whichever took the mail. Of several replicas one begins each flight; each
 //! tells what it sees, and the store makes of it one incident.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -14,6 +14,7 @@ use crate::{
     canary::{Canary, Flight, INCIDENT, Key, Settings, Standing, standing},
     clock::Clock,
     delivery::Action,
+    ingress::Health,
     pipeline::InForce,
     store::{Canaries, Intake, Item, StoreError, Subject, Upkeep},
     telemetry,
@@ -37,6 +38,9 @@ pub struct Aviary {
     pub key: Key,
     pub in_force: watch::Receiver<Arc<InForce>>,
     pub clock: Clock,
+    pub health: Health,
+    /// The mailboxes that are read over IMAP, by the names of their ingresses.
+    pub mailboxes: BTreeMap<String, String>,
     /// Notified when deliveries are created.
     pub owed: Arc<Notify>,
     /// The state, for the pages.
@@ -46,6 +50,8 @@ pub struct Aviary {
 /// What this process knows besides the store.
 #[derive(Default)]
 struct Memory {
+    /// Whether every mailbox was looked at: what comes now is read.
+    is_looked_at: bool,
     /// Whether a missing canary is reported; `None` before that is known.
     told: Option<bool>,
     /// The newest flight in the metrics.
@@ -59,7 +65,6 @@ impl Aviary {
     pub async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
         while !stop.is_cancelled() {
-            // A mailbox is read from its first look on: the first canary must not come before it.
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
             let settings = self.in_force.borrow().canary.clone();
             let looked = async {
@@ -84,7 +89,10 @@ impl Aviary {
         let before = now.saturating_sub(settings.every.as_signed());
         let before = before.unwrap_or(Timestamp::MIN);
 
-        if let Some(number) = self.canaries.begin_canary(now, before).await? {
+        memory.is_looked_at = memory.is_looked_at || self.is_looked_at().await?;
+        if memory.is_looked_at
+            && let Some(number) = self.canaries.begin_canary(now, before).await?
+        {
             let begun_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
             let canary = Canary { number, begun_at };
             // If it stops in between, the next canary is sent after its start.
@@ -105,6 +113,21 @@ impl Aviary {
         self.known.send_replace(standing);
 
         Ok(())
+    }
+
+    /// Whether every mailbox was looked at once: it is read from then on, and a canary that came
+    /// before would be missing. One that cannot be looked at shows by its canary.
+    async fn is_looked_at(&self) -> Result<bool, StoreError> {
+        let conditions = self.health.conditions();
+        for (name, mailbox) in &self.mailboxes {
+            let has_failed = conditions
+                .get(name)
+                .is_some_and(|one| one.failure.is_some());
+            if !has_failed && self.intake.bookmark(mailbox).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn send(&self, canary: Canary, settings: &Settings) -> Result<Timestamp, String> {

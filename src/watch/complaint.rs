@@ -9,7 +9,7 @@ use crate::{
     ingress::{Condition, OVERDUE},
     store::{
         Concerns, DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
-        SILENT_INGRESS, STORE_SPACE, UNEXPECTED_APP,
+        SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
     },
 };
 
@@ -18,6 +18,8 @@ use crate::{
 const MOST_APPS: usize = 5;
 /// Unverified triggers are counted by the hour: after an hour without a held one, they page again.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
+/// After a day without another, no mail is taken away any more.
+const TAKEN_LATELY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A single trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +32,9 @@ pub(super) struct Complaint {
 impl Complaint {
     /// The label with its subject, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
-        let ingress = self
-            .incident_id
-            .strip_prefix(SILENT_INGRESS)
+        let ingress = [SILENT_INGRESS, TAKEN_MAIL]
+            .into_iter()
+            .find_map(|prefix| self.incident_id.strip_prefix(prefix))
             .map(|name| ("ingress", name));
 
         ingress.or_else(|| {
@@ -70,6 +72,9 @@ pub(super) fn complaints(
     for (name, condition) in health {
         if let Some(text) = trouble(name, condition, since, now) {
             complain(format!("{SILENT_INGRESS}{name}"), text);
+        }
+        if let Some(text) = taken_away(name, condition, now) {
+            complain(format!("{TAKEN_MAIL}{name}"), text);
         }
     }
 
@@ -199,6 +204,22 @@ fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) 
     })
 }
 
+/// Mail that is taken out of a mailbox, so that an alert may be among it.
+fn taken_away(name: &str, condition: &Condition, now: Timestamp) -> Option<String> {
+    let (mails, last) = condition.taken_away?;
+    let mails = match mails {
+        1 => "a mail".to_owned(),
+        mails => format!("{mails} mails"),
+    };
+    (now.duration_since(last) < TAKEN_LATELY).then(|| {
+        format!(
+            "another mail program, or a rule, took {mails} out of the folder of ingress {name} \
+             before they could be read, the last at {last:.0}: an alert may be among them; let the \
+             bridge read the folder to which they go, or a mailbox of its own"
+        )
+    })
+}
+
 /// Once reported, the shortage lasts until a quarter more is free, so that it does not flap with
 /// every mail.
 fn is_scarce(room: Room, told: bool) -> bool {
@@ -245,6 +266,17 @@ pub(super) fn over(
                 });
                 works.then(|| format!("ingress {name} works again"))
             }
+        };
+    }
+
+    if let Some(name) = incident_id.strip_prefix(TAKEN_MAIL) {
+        return match ingresses.get(name) {
+            None => Some(format!("ingress {name} is no longer configured")),
+            Some(condition) => condition.and_then(|condition| condition.last_success).map(|_| {
+                format!(
+                    "no mail was taken from ingress {name} for a day, or since the bridge started"
+                )
+            }),
         };
     }
 

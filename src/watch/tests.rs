@@ -183,6 +183,28 @@ async fn a_refused_login_is_told_at_once_and_once_and_its_end_too() {
 }
 
 #[tokio::test]
+async fn mail_that_somebody_takes_away_is_told_once_and_over_after_a_day_without() {
+    const TOLD: &str = "trigger self:taken-mail:imap pager";
+    const OVER: &str = "resolve self:taken-mail:imap pager";
+    let mut night = Night::begin();
+    night.works("smtp");
+    for _ in 0..3 {
+        night.works("imap");
+        night.watch.health.taken_away("imap", night.now());
+        night.pass(10).await;
+    }
+    assert_eq!(night.told_of("taken-mail").await, [TOLD]);
+
+    // Another replica reads it now, and knows more than this one.
+    let known = std::mem::take(&mut night.watch.health);
+    night.pass(1).await;
+    assert_eq!(night.told_of("taken-mail").await, [TOLD]);
+    night.watch.health = known;
+    night.pass(24 * 60).await;
+    assert_eq!(night.told_of("taken-mail").await, [TOLD, OVER]);
+}
+
+#[tokio::test]
 async fn it_is_silenced_by_its_kind_alone_and_told_when_the_silence_ends() {
     let mut night = Night::begin();
     for (matcher, minutes) in [("severity=critical", 60), ("kind=self", 5)] {

@@ -7,6 +7,10 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -304,11 +308,97 @@ receivers: [{{ name: torn, webhook_configs: [{{ url: 'http://{torn}/' }}] }}]"
         bridge
             .metric(
                 "alertbridge_notifications_failed_total",
-                "reason=\"network\""
+                "reason=\"unconfirmed\""
             )
             .await
             > 1.5
     );
+}
+
+/// What ends a conversation in which a page was sent, before its reply is known.
+const ENDS: [(&str, &str); 5] = [
+    ("closed", ""),
+    ("status", "HTTP/1.1 200 O"),
+    ("header", "HTTP/1.1 200 OK\r\nConte"),
+    ("reset", "HTTP/1.1 200 OK\r\nConte"),
+    ("silent", ""),
+];
+
+/// Every way to lose a reply, from receivers with keys and without: the page may have been taken
+/// each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_reply_is_lost_is_sent_three_times_where_its_receiver_knows_no_repeat() {
+    let folder = tempfile::tempdir().unwrap();
+    let hooked = Hook::start(HOOK_SECRET).await;
+    let refused = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (mut receivers, mut counts) = (String::new(), Vec::new());
+    for (end, reply) in ENDS {
+        for more in ["", ", deduplicates: true"] {
+            let count = Arc::new(AtomicUsize::new(0));
+            let heard = Arc::clone(&count);
+            let lost = raw(move |mut stream, _| {
+                heard.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    let _ = stream.write_all(reply.as_bytes()).await;
+                    match end {
+                        "reset" => stream.set_zero_linger().unwrap(),
+                        "silent" => tokio::time::sleep(PATIENCE).await,
+                        _ => {}
+                    }
+                }
+            })
+            .await;
+            let name = format!("{end}{}", more.len());
+            receivers += &format!(
+                "  - name: {name}\n    fallback: {{ receiver: backup, after: 1h }}\n    \
+                 webhook_configs: [{{ url: 'http://{lost}/'{more} }}]\n"
+            );
+            counts.push((name, more.is_empty(), count));
+        }
+    }
+    let routes: String = counts
+        .iter()
+        .map(|(name, ..)| {
+            format!("{{ receiver: {name}, matchers: ['kind=\"incident\"'], continue: true }}, ")
+        })
+        .collect();
+    let bridge = Bridge::start(
+        folder.path(),
+        &config(&format!(
+            "delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }} }}\nroute: {{ receiver: \
+             refused, routes: [{routes}{{ receiver: refused }}] }}\nreceivers:\n{receivers}  - \
+             {{ name: refused, webhook_configs: [{{ url: 'http://{refused}/' }}] }}\n  - name: \
+             backup\n    {}",
+            hook(folder.path(), &hooked, "")
+        )),
+    );
+    post(&bridge, &trigger("a")).await;
+
+    for (name, is_bounded, _) in
+        counts
+            .iter()
+            .chain([&("refused".to_owned(), false, Arc::default())])
+    {
+        let row = delivery(&bridge, name, |row| {
+            let failed = row["failures"].as_u64().unwrap_or(0);
+            row["receiver"] == name.as_str() && (row["state"] == "dead" || failed > 3)
+        })
+        .await;
+        let is_dead = row["state"] == "dead";
+        assert_eq!(is_dead, *is_bounded, "{row}");
+        assert_eq!(said(&row, "it was sent 3 times"), *is_bounded, "{row}");
+    }
+    for (name, is_bounded, count) in &counts {
+        let count = count.load(Ordering::SeqCst);
+        assert_eq!(count == 3, *is_bounded, "{name}: {count}");
+    }
+    // Whoever is the fallback of several is told once.
+    assert_eq!(hooked.next_page().await.key, "a:backup");
+    hooked.assert_quiet();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ use alertbridge::{
     settings,
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
+use jiff::SignedDuration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, rustls};
@@ -276,17 +277,31 @@ async fn exchanges_note_is_told_and_the_mail_taken_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_announced_and_vanishes_is_told() {
+async fn mail_that_somebody_takes_away_is_told_of_the_ingress_and_read_if_it_comes_back() {
     let mailbox = Mailbox::start().await;
     mailbox.deliver(&mail(1));
-    mailbox.deliver_odd(&mail(2), &[(Quirk::Vanish, 1)]);
+    let taken = mailbox.deliver_odd(&mail(2), &[(Quirk::Vanish, 1)]);
     mailbox.deliver(&mail(3));
+    mailbox.deliver_odd(&mail(4), &[(Quirk::Vanish, 1)]);
     let running = run(&mailbox);
-    running.has(3).await;
+    running.has(2).await;
+    eventually("both are missed", || {
+        matches!(running.condition().taken_away, Some((2, _)))
+    })
+    .await;
     running.is_well().await;
-    let mails = running.end().await.mails();
-    let reason = mails[2].withheld.clone().unwrap();
-    assert!(reason.contains("gone from the folder"), "{reason}");
+    let looks = mailbox.asked("SEARCH");
+    eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+    assert!(matches!(running.condition().taken_away, Some((2, _))));
+
+    // Nor is it forgotten over a restart.
+    let inbox = running.end().await;
+    assert!(inbox.mails().iter().all(|mail| mail.withheld.is_none()));
+    mailbox.bring_back(taken, &mail(2));
+    let running = Running::with(&settings(&mailbox), inbox, hasty());
+    running.has(3).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (1..=3).map(mail).collect());
     mailbox.assert_kept_to_the_protocol();
 }
 
@@ -626,7 +641,7 @@ async fn a_search_by_age_that_lags_costs_no_mail_and_old_mail_stays_old() {
 
 /// A mail with a Date of so many seconds ago.
 fn dated(number: usize, ago: i64) -> Vec<u8> {
-    let written = crate::delivery::now() - jiff::SignedDuration::from_secs(ago);
+    let written = crate::delivery::now() - SignedDuration::from_secs(ago);
     let written = written.strftime("%a, %d %b %Y %H:%M:%S +0000");
     [format!("Date: {written}\r\n").as_bytes(), &mail(number)].concat()
 }
@@ -658,7 +673,7 @@ async fn a_new_mail_with_an_old_time_of_arrival_is_read_at_the_first_look() {
         "{bodies:?}"
     );
     let ages: Vec<_> = inbox.mails().iter().map(|mail| mail.arrived_at).collect();
-    let recent = crate::delivery::now() - jiff::SignedDuration::from_mins(5);
+    let recent = crate::delivery::now() - SignedDuration::from_mins(5);
     assert!(ages.iter().all(|arrived| *arrived > recent), "{ages:?}");
     mailbox.assert_kept_to_the_protocol();
 }
@@ -680,6 +695,89 @@ fn subject(mail: &[u8]) -> String {
     let text = String::from_utf8_lossy(mail);
     let (_, after) = text.split_once("Subject: ").unwrap();
     after.lines().next().unwrap().to_owned()
+}
+
+/// However few mails of a folder SEARCH finds, and whatever the folder announces, what was there
+/// before the first look stays unread, and nothing that comes later does.
+#[tokio::test]
+async fn of_a_folder_of_which_search_finds_a_part_no_old_mail_is_new() {
+    let before = (crate::delivery::now() - SignedDuration::from_hours(2))
+        .strftime("\"%d-%b-%Y %H:%M:%S +0000\"")
+        .to_string();
+    let before = Quirk::Date(before.leak());
+    let finds = [10, 53, 100].map(|most| [Finds::First(most), Finds::Last(most)]);
+    for finds in finds.into_iter().flatten() {
+        for announced in [None, Some(1), Some(40), Some(700)] {
+            let mailbox = Mailbox::start().await;
+            mailbox.state().finds = finds;
+            mailbox.state().told_uid_next = announced;
+            for number in 1..=120 {
+                mailbox.deliver_odd(&mail(number), &[(before, FOREVER)]);
+            }
+            let settings = Settings {
+                backfill: settings::Duration::from_secs(0),
+                ..settings(&mailbox)
+            };
+            let running = Running::with(&settings, Arc::default(), hasty());
+            running.is_well().await;
+            for number in 121..=122 {
+                mailbox.deliver(&mail(number));
+                running.has(number - 120).await;
+            }
+            let inbox = running.end().await;
+            assert_whole(&inbox, (121..=122).map(mail).collect());
+        }
+    }
+}
+
+/// A mailbox that is begun, read, numbered anew and read again, where it says when its mails
+/// arrived and where a migration has made all of them arrive now.
+#[tokio::test]
+async fn what_the_first_look_skipped_stays_so_when_the_mails_are_numbered_anew() {
+    let now = crate::delivery::now();
+    let time = |ago| now - SignedDuration::from_hours(ago);
+    for is_copied in [false, true] {
+        for renumbers in [true, false] {
+            let letter = |number, ago: i64| {
+                let date = time(ago).strftime("%a, %d %b %Y %H:%M:%S +0000");
+                format!("Date: {date}\r\nSubject: {number}\r\n\r\nx\r\n").into_bytes()
+            };
+            let arrived = |ago| {
+                let date = time(ago).strftime("\"%d-%b-%Y %H:%M:%S +0000\"");
+                Quirk::Date(date.to_string().leak())
+            };
+            let old = if is_copied { 49 } else { 2 };
+            let mailbox = Mailbox::start().await;
+            for number in 1..=3 {
+                mailbox.deliver_odd(&letter(number, old), &[(arrived(old), FOREVER)]);
+            }
+            let settings = Settings {
+                backfill: settings::Duration::from_secs(0),
+                ..settings(&mailbox)
+            };
+            let running = Running::with(&settings, Arc::default(), hasty());
+            running.is_well().await;
+            mailbox.deliver(&letter(4, 0));
+            running.has(1).await;
+            let inbox = running.end().await;
+
+            if is_copied {
+                mailbox.heal();
+            }
+            mailbox.deliver(&letter(5, 0));
+            let known = if renumbers {
+                mailbox.state().uid_validity = 8;
+                vec![letter(4, 0)]
+            } else {
+                vec![]
+            };
+            let running = Running::with(&settings, inbox, hasty());
+            running.has(2 + known.len()).await;
+            running.is_well().await;
+            let inbox = running.end().await;
+            assert_whole(&inbox, [known, vec![letter(4, 0), letter(5, 0)]].concat());
+        }
+    }
 }
 
 #[tokio::test]

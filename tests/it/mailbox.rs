@@ -224,6 +224,15 @@ impl Mailbox {
         uid
     }
 
+    /// A mail is there again, under its UID.
+    pub fn bring_back(&self, uid: u32, raw: &[u8]) {
+        let kept = Kept {
+            raw: raw.to_vec(),
+            quirks: Vec::new(),
+        };
+        self.state().mails.insert(uid, kept);
+    }
+
     /// The server is well again.
     pub fn heal(&self) {
         self.state()

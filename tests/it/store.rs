@@ -400,6 +400,18 @@ async fn what_a_mailbox_has_not_given_is_remembered_until_it_has(home: Home) {
         .unwrap();
     assert_eq!(known().await, [wanted(5, true)]);
 
+    // Where a mailbox was begun stays, however it is numbered and whoever says otherwise.
+    let start = |seconds| Some(Timestamp::from_second(seconds).unwrap());
+    for (uid_validity, starts_at) in [(1, start(7)), (1, None), (1, start(9))] {
+        let bookmark = Bookmark {
+            starts_at,
+            ..at(uid_validity, 9)
+        };
+        store.record(vec![], Some(bookmark)).await.unwrap();
+        let known = store.bookmark("m").await.unwrap().unwrap();
+        assert_eq!(known.starts_at, start(7));
+    }
+
     let rewound = Bookmark {
         rewound: true,
         wanted: vec![wanted(2, false)],
@@ -413,6 +425,8 @@ async fn what_a_mailbox_has_not_given_is_remembered_until_it_has(home: Home) {
     );
     store.record(vec![], Some(at(2, 1))).await.unwrap();
     assert_eq!(known().await, [], "the mailbox is numbered anew");
+    let bookmark = store.bookmark("m").await.unwrap().unwrap();
+    assert_eq!(bookmark.starts_at, start(7));
 }
 
 async fn a_bookmark_moves_with_or_without_mail(home: Home) {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::message::{Mended, header};
 
 /// How far a server's clock may be ahead.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 /// How far the clock of whoever wrote the mail may be ahead of the server's, as for freshness.
 const WRITERS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 /// IMAP4 dates from 1994.

@@ -21,7 +21,7 @@ use super::{
     wanted::Backlog,
 };
 use crate::{
-    ingress::Inbox,
+    ingress::{Health, Inbox},
     message::{Bookmark, Message, Wanted},
     telemetry,
 };
@@ -40,7 +40,7 @@ use start::Age;
 /// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
 /// The number of mails in one answer from which on the server may have left others out.
-const CAPPED: usize = 50;
+const CAPPED: usize = 10;
 /// The most mails of one commit.
 const BATCH_MAILS: usize = 64;
 /// The most bytes of one commit, and so in memory; a single mail may be larger.
@@ -65,12 +65,17 @@ pub(super) struct Scan<'a> {
     pub(super) session: &'a mut Session,
     pub(super) folder: Folder,
     pub(super) inbox: &'a Arc<dyn Inbox>,
+    health: &'a Health,
     pub(super) backlog: &'a mut Backlog,
     pub(super) stop: &'a CancellationToken,
     /// The position in the store's bookmark.
     last_uid: u32,
     /// The folder was restored to an earlier state: the bookmark follows it.
     rewound: bool,
+    /// Mail that arrived before was left out when the mailbox was first read.
+    starts_at: Option<Timestamp>,
+    /// The folder numbers its mails anew: it may be a copy of what it was.
+    is_anew: bool,
     /// A mail was stored.
     pub(super) has_stored: bool,
 }
@@ -81,6 +86,7 @@ impl<'a> Scan<'a> {
         session: &'a mut Session,
         folder: Folder,
         inbox: &'a Arc<dyn Inbox>,
+        health: &'a Health,
         backlog: &'a mut Backlog,
         stop: &'a CancellationToken,
     ) -> Self {
@@ -90,10 +96,13 @@ impl<'a> Scan<'a> {
             session,
             folder,
             inbox,
+            health,
             backlog,
             stop,
             last_uid: 0,
             rewound: false,
+            starts_at: None,
+            is_anew: false,
             has_stored: false,
         }
     }
@@ -414,6 +423,7 @@ impl<'a> Scan<'a> {
             wanted: wanted.clone(),
             given,
             rewound: self.rewound,
+            starts_at: self.starts_at,
         };
 
         let has_mails = !mails.is_empty();

@@ -197,6 +197,25 @@ impl Session {
         Ok(found)
     }
 
+    /// The mails of this UID and above, and when they arrived, as FETCH shows them.
+    pub(super) async fn present(
+        &mut self,
+        first: u32,
+    ) -> Result<BTreeMap<u32, Option<Timestamp>>, Fault> {
+        let mut present = BTreeMap::new();
+        let command = format!("UID FETCH {first}:* (UID INTERNALDATE)");
+        let asked = self.dialogue.exchange("FETCH UID", &command, 0, |answer| {
+            if let Some(fetched) = fetched(answer)
+                && let Some(uid) = fetched.uid.filter(|uid| *uid >= first)
+            {
+                present.insert(uid, fetched.arrived);
+            }
+        });
+        asked.await?;
+
+        Ok(present)
+    }
+
     /// The sizes and times of arrival of these mails, as far as the server reports them.
     pub(super) async fn list(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Listed>, Fault> {
         let mut listed = BTreeMap::new();

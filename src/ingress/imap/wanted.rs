@@ -461,6 +461,11 @@ impl Backlog {
         self.mails.get(&uid).is_some_and(|want| want.told)
     }
 
+    /// Whether the latest look found that a mail is not in the folder.
+    pub(super) fn is_gone(&self, uid: u32) -> bool {
+        self.mails.get(&uid).is_some_and(|want| want.gone)
+    }
+
     /// Whether an announced mail has been gone long enough to give it up.
     pub(super) fn is_given_up(&self, uid: u32, now: Timestamp) -> bool {
         let over =

@@ -6,8 +6,9 @@ use super::{
     Denial,
     sentence::of_text,
     words::{
-        ACTS, CODES, ERROR_CODES, ERRORS, FLAGS, NONE, REFERENCES, SENTENCES, STATES, WHY, WITHIN,
-        begins_badly, is_done, is_made, is_of_two_minds, is_success, is_thing, plain, words,
+        ACTS, CODES, COMING, ERROR_CODES, ERRORS, FLAGS, NONE, REFERENCES, SENTENCES, SERVED,
+        STATES, UNSERVED, WHY, WITHIN, begins_badly, is_done, is_made, is_of_two_minds, is_success,
+        is_thing, plain, words,
     },
 };
 
@@ -41,8 +42,10 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
 
     let act = |said: bool| any(&ACTS, &|act| act.as_bool() == Some(said));
     let says_yes = any(&FLAGS, &|flag| truth(flag) == Some(true));
-    let says_no =
-        any(&FLAGS, &|flag| truth(flag) == Some(false)) || (act(false) && !act(true) && !says_yes);
+    // `{"delivered":0,"queued":1}`.
+    let is_coming = count(fields, &COMING) > Some(0);
+    let is_no = |flag: &Value| truth(flag) == Some(false) && (flag.is_boolean() || !is_coming);
+    let says_no = any(&FLAGS, &is_no) || (act(false) && !act(true) && !says_yes);
     if says_yes && !says_no {
         return None;
     }
@@ -88,6 +91,9 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
     if any(&STATES, &|state| state.as_str().is_some_and(is_done)) {
         return None;
     }
+    if let Some(denial) = of_counts(fields) {
+        return Some(denial);
+    }
     let is_fine = any(&CODES, &|code| number(code) == Some(0));
     if any(&ERRORS, &holds) || (!is_fine && any(&SENTENCES, &is_bad)) {
         return Some(Denial::Words);
@@ -96,6 +102,26 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
         return None;
     }
     all(fields, &WITHIN).find_map(|(_, answer)| within(answer, depth + 1))
+}
+
+/// `{"sent":0,"failed":1}`: nobody got it. `{"sent":0}` alone may also mean that nobody has it yet.
+fn of_counts(fields: &Map<String, Value>) -> Option<Denial> {
+    let is_taken = all(fields, &ACTS).any(|(_, act)| act.as_bool() == Some(true));
+    match (count(fields, &SERVED), count(fields, &UNSERVED)) {
+        _ if is_taken || count(fields, &COMING) > Some(0) => None,
+        (Some(0), Some(1..)) => Some(Denial::Words),
+        (Some(0), _) => Some(Denial::Doubtful),
+        _ => None,
+    }
+}
+
+/// What these fields count, or list.
+fn count(fields: &Map<String, Value>, names: &'static [&str]) -> Option<i64> {
+    let counts = all(fields, names).filter_map(|(_, counted)| match counted {
+        Value::Array(each) => i64::try_from(each.len()).ok(),
+        counted => number(counted),
+    });
+    counts.reduce(i64::saturating_add)
 }
 
 /// The fields that have one of these names.

@@ -235,6 +235,46 @@ fn a_body_takes_a_success_back_only_where_it_says_so() {
     );
 }
 
+/// Of what a reply counts, or lists, and in other languages.
+#[test]
+fn a_count_takes_a_success_back_where_nobody_got_it_and_nobody_will() {
+    for taken in [
+        r#"{"sent":0,"queued":1}"#,
+        r#"{"delivered":0,"queued":1}"#,
+        r#"{"accepted":true,"sent":0}"#,
+        r#"{"sent":1,"failed":1}"#,
+        r#"{"accepted":["a@example.com"],"rejected":[]}"#,
+        r#"{"errors":0}"#,
+        r#"{"failed":0}"#,
+        r#"{"failures":3}"#,
+        r#"{"pending":0,"queued":0}"#,
+        r#"{"id":"7","recipients":0}"#,
+        r#"{"fehler":0,"status":"ok"}"#,
+    ] {
+        let json = serde_json::from_str(taken).unwrap();
+        assert_eq!(of_json(&json), None, "{taken}");
+    }
+    for refused in [
+        r#"{"sent":0,"failed":1}"#,
+        r#"{"accepted":[],"rejected":["a@example.com"]}"#,
+        r#"{"delivered":0,"errors":["x"]}"#,
+        r#"{"erfolg":false,"fehler":"Schluessel ungueltig"}"#,
+        r#"{"status":"Fehlgeschlagen"}"#,
+        r#"{"result":"失败"}"#,
+    ] {
+        let json = serde_json::from_str(refused).unwrap();
+        assert_eq!(of_json(&json), Some(Denial::Words), "{refused}");
+    }
+    for nobody in [
+        r#"{"sent":0}"#,
+        r#"{"recipients":[]}"#,
+        r#"{"id":"","recipients":0}"#,
+    ] {
+        let json = serde_json::from_str(nobody).unwrap();
+        assert_eq!(of_json(&json), Some(Denial::Doubtful), "{nobody}");
+    }
+}
+
 #[test]
 fn a_sentence_is_a_failure_where_it_begins_as_one_or_is_slacks() {
     for taken in [
@@ -261,6 +301,13 @@ fn a_sentence_is_a_failure_where_it_begins_as_one_or_is_slacks() {
         "RT/4.4.1 200 Ok\n\n# Ticket 27 created.\n",
         "404 alerts sent",
         "500 Miles",
+        "Fehlerfrei verarbeitet",
+        "Fehler: 0",
+        "Erreurs : aucune",
+        "操作成功",
+        "登录失败告警已发送",
+        "失敗通知 を 送信",
+        "エラーなし",
         "<html><title>Thank you</title></html>",
     ] {
         assert_eq!(of_text(taken), None, "{taken}");
@@ -287,6 +334,20 @@ fn a_sentence_is_a_failure_where_it_begins_as_one_or_is_slacks() {
         "ERR 103",
         "NG",
         "Access denied",
+        "Fehler: Token ungültig",
+        "Ungültiger Schlüssel",
+        "Zugriff verweigert",
+        "Erreur : clé invalide",
+        "Échec de l'envoi",
+        "Accès refusé",
+        "Acceso denegado",
+        "Erro: chave inválida",
+        "Falha ao enviar",
+        "Ошибка: неверный ключ",
+        "错误：无效的令牌",
+        "发送失败",
+        "送信に失敗しました。",
+        "エラー: トークン",
         "RT/4.4.1 401 Credentials required\n",
         "404 page not found",
         "401 Unauthorized",
@@ -461,6 +522,22 @@ fn a_refusal_is_read_in_whatever_form_it_comes() {
         "success=false",
         "success=false&msg=x",
         "status=error\nmessage=x",
+        "error=invalid+token&code=5",
+        "cb({\"ok\":false});",
+        "/**/ typeof cb === 'function' && cb({\"error\":\"x\"});",
+        ")]}',\n{\"ok\":false}",
+        "while(1);{\"ok\":false}",
+        "for(;;);{\"ok\":false}",
+        "\u{FEFF}{\"ok\":false}",
+        "\"{\\\"ok\\\":false}\"",
+        "<response><status>error</status><message>bad</message></response>",
+        "<?xml version=\"1.0\"?><rsp stat=\"fail\"><err code=\"100\" msg=\"x\"/></rsp>",
+        "<reply><result>failed</result></reply>",
+        "<r><success>false</success></r>",
+        "<r><status code=\"401\">x</status></r>",
+        "<s:Envelope xmlns:s=\"x\"><s:Header/><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value>\
+         </s:Code></s:Fault></s:Body></s:Envelope>",
+        "<e:Envelope xmlns:e=\"x\"><e:Body><Answer><ok>false</ok></Answer></e:Body></e:Envelope>",
     ] {
         let verdict = denied(&reply(refused, None), || None);
         assert!(verdict.is_some(), "{refused}");
@@ -471,6 +548,12 @@ fn a_refusal_is_read_in_whatever_form_it_comes() {
         "Failed=0, sent=1",
         "a=b",
         "{\"ok\":fal",
+        "cb({\"ok\":true})",
+        ")]}'\n{\"id\":7,\"error\":\"late\"}",
+        "sent (while(1); never ends)",
+        "<response><status>ok</status><errors/></response>",
+        "<response><errors>0</errors><sent>1</sent></response>",
+        "<e:Envelope xmlns:e=\"x\"><e:Body><Answer><ok>true</ok></Answer></e:Body></e:Envelope>",
     ] {
         assert_eq!(denied(&reply(taken, None), || None), None, "{taken}");
     }

@@ -3,8 +3,12 @@
 // The names of fields, as [`plain`] has them.
 
 /// Fields that say with yes or no whether it succeeded.
-pub(super) const FLAGS: [&str; 8] = [
+pub(super) const FLAGS: [&str; 12] = [
+    "erfolg",
+    "exito",
     "ok",
+    "sucesso",
+    "succès",
     "success",
     "succeeded",
     "successful",
@@ -15,6 +19,19 @@ pub(super) const FLAGS: [&str; 8] = [
 ];
 /// Fields that say with `true` or `false` whether it was taken; as numbers they are counts.
 pub(super) const ACTS: [&str; 4] = ["accepted", "posted", "received", "sent"];
+/// Fields with those that did not get it, or their number,
+pub(super) const UNSERVED: [&str; 6] = [
+    "errors",
+    "failed",
+    "failure",
+    "failures",
+    "rejected",
+    "undelivered",
+];
+/// Fields with those that got it, or their number,
+pub(super) const SERVED: [&str; 4] = ["accepted", "delivered", "recipients", "sent"];
+/// and with those that will.
+pub(super) const COMING: [&str; 5] = ["enqueued", "pending", "processed", "queued", "scheduled"];
 /// Fields that say so with a word, or with the number of a status.
 pub(super) const STATES: [&str; 6] = ["status", "type", "result", "state", "outcome", "statuscode"];
 /// Fields with a number of the vendor's own.
@@ -43,13 +60,17 @@ pub(super) const SENTENCES: [&str; 9] = [
     "reason",
 ];
 /// Fields that are present, or not empty, if it failed.
-pub(super) const ERRORS: [&str; 9] = [
+pub(super) const ERRORS: [&str; 13] = [
+    "err",
+    "erreur",
+    "erro",
     "error",
     "errors",
     "errormessage",
     "errortext",
     "exception",
     "fault",
+    "fehler",
     "haserror",
     "haserrors",
     "iserror",
@@ -93,7 +114,7 @@ pub(super) const WITHIN: [&str; 9] = [
 ];
 
 /// The beginnings of sentences and states that report a failure.
-pub(super) const FAILED: [&str; 18] = [
+pub(super) const FAILED: [&str; 30] = [
     "bad",
     "denied",
     "err",
@@ -112,13 +133,55 @@ pub(super) const FAILED: [&str; 18] = [
     "unauthorized",
     "undelivered",
     "unsuccessful",
+    "fehler",
+    "fehlgeschlagen",
+    "ungültig",
+    "ungültige",
+    "ungültiger",
+    "ungültiges",
+    "erreur",
+    "échec",
+    "fallo",
+    "erro",
+    "falha",
+    "ошибка",
 ];
 /// The same in several words.
-const FAILED_SO: [&str; 4] = [
+const FAILED_SO: [&str; 9] = [
+    "acceso denegado",
+    "accès refusé",
+    "acesso negado",
+    "zugriff verweigert",
+    "доступ запрещ",
     "access denied",
     "no such ",
     "not found",
     "permission denied",
+];
+/// Chinese and Japanese write no words apart: these are a failure alone, before a colon, or as the
+/// end of a sentence.
+const FAILED_IN_SIGNS: [&str; 8] = [
+    "错误",
+    "錯誤",
+    "失败",
+    "失敗",
+    "エラー",
+    "无效",
+    "無効",
+    "拒绝",
+];
+/// What was done, in other languages.
+const DONE_ELSEWHERE: [&str; 10] = [
+    "angenommen",
+    "enviada",
+    "enviado",
+    "envoyé",
+    "envoyée",
+    "gesendet",
+    "verschickt",
+    "weitergeleitet",
+    "отправлено",
+    "отправлен",
 ];
 pub(super) const DONE: [&str; 10] = [
     "accepted",
@@ -219,10 +282,10 @@ pub(super) fn words(said: &str) -> impl Iterator<Item = String> {
 }
 
 pub(super) fn begins_badly(said: &str) -> bool {
-    let lower = said.trim().to_ascii_lowercase();
+    let lower = said.trim().to_lowercase();
     // A name such as `fail2ban` is another word, `error500` is not.
     let first = lower
-        .split(|c: char| !c.is_ascii_alphanumeric())
+        .split(|c: char| !c.is_alphanumeric())
         .next()
         .unwrap_or_default();
     let word = first.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -246,7 +309,21 @@ pub(super) fn begins_badly(said: &str) -> bool {
 
     (FAILED.contains(&word) && !is_none)
         || class
+        || is_bad_in_signs(&lower)
         || FAILED_SO.iter().any(|words| lower.starts_with(words))
+}
+
+/// `错误：…`, `发送失败`, `送信に失敗しました`.
+fn is_bad_in_signs(said: &str) -> bool {
+    let said = said.trim_end_matches(['。', '！', '!', '.']);
+    let ends = |word: &str| {
+        let said = said.strip_suffix("しました").unwrap_or(said);
+        said.ends_with(word) && !said.contains(char::is_whitespace)
+    };
+    FAILED_IN_SIGNS.iter().any(|word| {
+        let after = said.strip_prefix(word).map(str::trim_start);
+        after.is_some_and(|after| after.starts_with([':', '：'])) || ends(word)
+    })
 }
 
 /// Whether a field names what was made.
@@ -265,7 +342,8 @@ pub(super) fn is_thing(name: &str) -> bool {
 pub(super) fn is_of_two_minds(said: &str) -> bool {
     const NO: [&str; 5] = ["cannot", "never", "no", "not", "t"];
     let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
-    (has(&DONE) || has(&ACTS) || has(&["forwarded", "raised"])) && !has(&NO)
+    let is_done = has(&DONE) || has(&DONE_ELSEWHERE) || has(&ACTS);
+    (is_done || has(&["forwarded", "raised"])) && !has(&NO)
 }
 
 pub(super) fn is_done(said: &str) -> bool {

@@ -62,6 +62,7 @@ impl Webhook {
             success: settings.success.clone(),
             is_preset: settings.preset.is_some(),
             receipt: settings.receipt.clone(),
+            deduplicates: settings.deduplicates,
             secrets,
             authorization,
             options,

@@ -32,6 +32,9 @@ pub struct Settings {
     /// Where the trigger's reply contains the vendor's id of the alert, as a JSON pointer: it is
     /// the `receipt` of the resolve's templates.
     pub receipt: Option<String>,
+    /// Whether the endpoint knows a page that it gets twice, by its `webhook-id` or by a key in its
+    /// body. Then a page whose reply was lost is sent until one comes, and not three times at most.
+    pub deduplicates: bool,
     /// `whsec_` + base64; without it, requests are not signed.
     pub secret: Option<SecretText>,
     pub secret_file: Option<PathBuf>,

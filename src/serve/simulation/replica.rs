@@ -60,8 +60,8 @@ receivers:
     pagerduty_configs:
       - routing_key: 0123456789abcdef0123456789abcdef
         url: 'https://pagerduty.example/v2/enqueue'
-    webhook_configs: [{ url: 'https://hook.example' }]
-  - { name: muted, webhook_configs: [{ url: 'https://hook.example' }] }
+    webhook_configs: [{ url: 'https://hook.example', deduplicates: true }]
+  - { name: muted, webhook_configs: [{ url: 'https://hook.example', deduplicates: true }] }
   - { name: team, opsgenie_configs: [{ api_key: key, api_url: 'https://opsgenie.example' }] }
   - { name: backup, opsgenie_configs: [{ api_key: key, api_url: 'https://opsgenie.example' }] }
 ";

@@ -97,9 +97,11 @@ pub(super) struct Network {
     pub(super) vendors: Arc<Vendors>,
 }
 
-fn failure(reason: FailureReason, detail: &str) -> Failure {
+/// The request went out, and nothing came back.
+fn unanswered(reason: FailureReason, detail: &str) -> Failure {
     Failure {
         reason,
+        may_be_taken: true,
         detail: detail.to_owned(),
     }
 }
@@ -203,10 +205,10 @@ impl Wire for Network {
         if is(Trouble::Hangs) {
             tokio::time::sleep(PATIENCE).await;
             self.life.goes_on(&self.world).await;
-            return Err(failure(FailureReason::Timeout, "no reply in time"));
+            return Err(unanswered(FailureReason::Timeout, "no reply in time"));
         }
         if is(Trouble::Breaks) {
-            return Err(failure(FailureReason::Network, "the connection broke"));
+            return Err(unanswered(FailureReason::Network, "the connection broke"));
         }
         if is(Trouble::Down) {
             return Ok(reply(503, &[], &Value::Null));
@@ -244,7 +246,7 @@ impl Wire for Network {
         self.world.pause(2..150).await;
         self.life.goes_on(&self.world).await;
         if loses_reply {
-            return Err(failure(FailureReason::Network, "the connection broke"));
+            return Err(unanswered(FailureReason::Network, "the connection broke"));
         }
         Ok(self.answer(target, asked.is_none()))
     }

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         StoreError,
-        naming::{NAMES, OUTSTANDING, Outstanding},
+        naming::{NAMES, OPEN_BY_PROFILE, OUTSTANDING, Outstanding},
     },
 };
 
@@ -102,4 +102,12 @@ pub(super) async fn outstanding(database: &Database) -> Result<Vec<Outstanding>,
         })
     });
     outstanding.collect()
+}
+
+pub(super) async fn open_by_profile(database: &Database) -> Result<Vec<(String, u64)>, StoreError> {
+    let rows = database.query(OPEN_BY_PROFILE, &[]).await?;
+    let open = rows
+        .iter()
+        .map(|row| Ok((at(row, "profile")?, unsigned_at(row, "open")?)));
+    open.collect()
 }

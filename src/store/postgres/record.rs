@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use super::{
     connection::Database,
-    row::{at, millis, text, time_at},
+    row::{at, millis, optional_time_at, text, time_at},
 };
 use crate::{
     message::{Bookmark, MailId, Wanted},
@@ -36,11 +36,12 @@ WITH given AS MATERIALIZED (
 ), body AS (
     INSERT INTO bodies (mail, raw) SELECT id, raw FROM given
 ), bookmark AS (
-    INSERT INTO bookmarks (mailbox, uid_validity, last_uid) SELECT $11::text, $12::bigint,
-      $13::bigint WHERE $11::text IS NOT NULL
+    INSERT INTO bookmarks (mailbox, uid_validity, last_uid, starts_at) SELECT $11::text,
+      $12::bigint, $13::bigint, $21::bigint WHERE $11::text IS NOT NULL
     ON CONFLICT (mailbox) DO UPDATE SET uid_validity = excluded.uid_validity, last_uid =
         CASE WHEN bookmarks.uid_validity = excluded.uid_validity AND NOT $19::boolean
-             THEN greatest(bookmarks.last_uid, excluded.last_uid) ELSE excluded.last_uid END
+             THEN greatest(bookmarks.last_uid, excluded.last_uid) ELSE excluded.last_uid END,
+      starts_at = coalesce(bookmarks.starts_at, excluded.starts_at)
 ), wanted AS (
     INSERT INTO wanted_mails (mailbox, uid_validity, uid, since, told)
     SELECT $11::text, $12::bigint, uid, since, told
@@ -107,6 +108,7 @@ pub(super) async fn record(
         .collect();
 
     let cut_at: Vec<_> = mails.iter().map(|mail| mail.cut_at).collect();
+    let starts_at = bookmark.and_then(|bookmark| bookmark.starts_at.map(micros));
     let rewound = bookmark.is_some_and(|bookmark| bookmark.rewound);
     let rows = database
         .query(
@@ -132,6 +134,7 @@ pub(super) async fn record(
                 &given,
                 &rewound,
                 &cut_at,
+                &starts_at,
             ],
         )
         .await?;
@@ -145,7 +148,7 @@ pub(super) async fn bookmark(
 ) -> Result<Option<Bookmark>, StoreError> {
     let rows = database
         .query(
-            "SELECT uid_validity, last_uid FROM bookmarks WHERE mailbox = $1",
+            "SELECT uid_validity, last_uid, starts_at FROM bookmarks WHERE mailbox = $1",
             &[&text(mailbox)],
         )
         .await?;
@@ -161,6 +164,7 @@ pub(super) async fn bookmark(
         number(row, "uid_validity")?,
         number(row, "last_uid")?,
     );
+    bookmark.starts_at = optional_time_at(row, "starts_at")?;
 
     let wanted = database
         .query(

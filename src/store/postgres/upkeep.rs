@@ -45,6 +45,10 @@ SELECT pg_current_xact_id()::text";
         naming::outstanding(&self.database).await
     }
 
+    async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        naming::open_by_profile(&self.database).await
+    }
+
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         lane::release_waits(&self.database, now).await
     }

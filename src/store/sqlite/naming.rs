@@ -8,7 +8,7 @@ use crate::{
         Target,
         naming::{self, Entry, Fingerprint, Named},
     },
-    store::naming::{NAMES, OUTSTANDING, Outstanding},
+    store::naming::{NAMES, OPEN_BY_PROFILE, OUTSTANDING, Outstanding},
 };
 
 /// The names that were given before.
@@ -78,6 +78,16 @@ pub(super) fn outstanding(connection: &Connection) -> rusqlite::Result<Vec<Outst
                 owed: row.get::<_, i64>("owed")?.unsigned_abs(),
                 told: row.get::<_, i64>("told")?.unsigned_abs(),
             })
+        })?
+        .collect()
+}
+
+pub(super) fn open_by_profile(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
+    connection
+        .prepare_cached(OPEN_BY_PROFILE)?
+        .query_map([], |row| {
+            let open: i64 = row.get("open")?;
+            Ok((row.get("profile")?, open.unsigned_abs()))
         })?
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::time_at;
+use super::row::{optional_time_at, time_at};
 use crate::{
     message::{Bookmark, MailId, Wanted},
     store::kept::{Packed, micros, signed},
@@ -61,14 +61,22 @@ fn remember(connection: &Connection, bookmark: &Bookmark) -> rusqlite::Result<()
         wanted,
         given,
         rewound,
+        starts_at,
     } = bookmark;
 
     connection
         .prepare_cached(
-            "INSERT INTO bookmarks (mailbox, uid_validity, last_uid) VALUES (?1, ?2, ?3)
-             ON CONFLICT (mailbox) DO UPDATE SET uid_validity = ?2, last_uid = ?3",
+            "INSERT INTO bookmarks (mailbox, uid_validity, last_uid, starts_at)
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (mailbox) DO UPDATE SET uid_validity = ?2, last_uid = ?3,
+               starts_at = coalesce(starts_at, ?4)",
         )?
-        .execute(params![mailbox, uid_validity, last_uid])?;
+        .execute(params![
+            mailbox,
+            uid_validity,
+            last_uid,
+            starts_at.map(micros)
+        ])?;
 
     connection
         .prepare_cached(
@@ -102,9 +110,14 @@ pub(super) fn bookmark(
     mailbox: &str,
 ) -> rusqlite::Result<Option<Bookmark>> {
     let bookmark = connection
-        .prepare_cached("SELECT uid_validity, last_uid FROM bookmarks WHERE mailbox = ?1")?
+        .prepare_cached(
+            "SELECT uid_validity, last_uid, starts_at FROM bookmarks WHERE mailbox = ?1",
+        )?
         .query_row([mailbox], |row| {
-            Ok(Bookmark::at(mailbox, row.get(0)?, row.get(1)?))
+            Ok(Bookmark {
+                starts_at: optional_time_at(row, "starts_at")?,
+                ..Bookmark::at(mailbox, row.get(0)?, row.get(1)?)
+            })
         })
         .optional()?;
 

@@ -120,6 +120,10 @@ impl Upkeep for Sqlite {
         self.read(naming::outstanding).await
     }
 
+    async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read(naming::open_by_profile).await
+    }
+
     // One process owns the file: there are no other replicas to hear from or to share a mailbox
     // with.
 

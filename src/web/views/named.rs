@@ -9,7 +9,7 @@ use crate::{
     settings::nearest,
     store::{
         DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, SILENT_INGRESS, STORE_SPACE,
-        UNEXPECTED_APP,
+        TAKEN_MAIL, UNEXPECTED_APP,
     },
 };
 
@@ -39,6 +39,9 @@ pub fn named(id: &str) -> Cow<'_, str> {
     }
     if let Some(ingress) = id.strip_prefix(SILENT_INGRESS) {
         return format!("No mail comes through {ingress}").into();
+    }
+    if let Some(ingress) = id.strip_prefix(TAKEN_MAIL) {
+        return format!("Mail is taken from {ingress} before it is read").into();
     }
     match id {
         DEAD_LETTERS => "Pages did not arrive".into(),

@@ -6,14 +6,20 @@ use crate::{
     email::{MailServer, asks_for_login, ends_oddly, greets_without_end},
     harness::Bridge,
     inbox::eventually,
+    mailbox::Mailbox,
 };
 
 /// A bridge that sends its canaries by this, to an address whose mail nobody brings back.
 fn sends(folder: &Path, via: &str) -> Bridge {
+    beside(folder, via, "")
+}
+
+/// The same, which also has this ingress.
+fn beside(folder: &Path, via: &str, ingress: &str) -> Bridge {
     let config = format!(
         "store: {{ url: 'sqlite:state.db' }}
 admin: {{ listen: '127.0.0.1:0' }}
-ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}
+ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}], {ingress} }}
 canary:
   every: 1h
   deadline: 1m
@@ -61,6 +67,41 @@ async fn a_canary_that_the_server_took_is_sent_however_the_server_says_so() {
         );
         assert_eq!(mails.load(Ordering::SeqCst), 1, "{said}");
         drop(bridge);
+    }
+}
+
+/// A mailbox that is begun is read from its first look on, however late that is: a canary before it
+/// would be missing. One that cannot be looked at shows by its canary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_canary_waits_for_the_first_look_at_every_mailbox() {
+    for is_slow in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, _) = ends_oddly(b"250 ok\r\n", Duration::ZERO).await;
+        let mailbox = Mailbox::start().await;
+        if is_slow {
+            mailbox.state().slow_at = Some(("UID SEARCH", Duration::from_secs(3)));
+        } else {
+            mailbox.state().logins = vec!["NO [AUTHENTICATIONFAILED] no"; 9];
+        }
+        mailbox.deliver(b"Subject: old\r\n\r\n");
+        let imap = format!(
+            "imap: [{{ name: mailbox, host: 127.0.0.1, port: {}, tls: none, username: alerts, \
+             password: p }}]",
+            mailbox.port
+        );
+        let via = format!(
+            "smtp: 127.0.0.1, port: {port}, tls: none, username: user, password: password-9"
+        );
+        let bridge = beside(folder.path(), &via, &imap);
+        let count = |table: &str| {
+            let store = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
+            let count = store.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                row.get::<_, u32>(0)
+            });
+            count.unwrap_or(0)
+        };
+        eventually("the first canary", || count("canaries") == 1).await;
+        assert_eq!(count("bookmarks") == 1, is_slow, "{}", bridge.log());
     }
 }
 

@@ -12,6 +12,7 @@ both!(
     names_outlive_a_restart_and_follow_their_destinations,
     of_many_that_name_at_once_all_agree,
     what_hangs_on_a_name_is_counted,
+    what_is_open_of_each_profile_is_counted,
     a_fallback_that_was_told_under_a_former_name_is_not_told_again,
     what_comes_under_a_new_name_waits_for_what_is_owed_under_a_former_one,
     what_a_mute_holds_under_a_former_name_is_told_by_what_comes_under_a_new_one,
@@ -186,4 +187,33 @@ async fn what_a_mute_holds_under_a_former_name_is_told_by_what_comes_under_a_new
     assert_eq!(discarded.count(), 1, "{states:?}");
     let due = store.agenda().await.unwrap().due;
     assert_eq!(due.len(), 1, "{due:?}");
+}
+
+async fn what_is_open_of_each_profile_is_counted(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    for (incident, profile) in [
+        ("a", None),
+        ("b", Some("p")),
+        ("c", Some("p")),
+        ("d", Some("q")),
+    ] {
+        let id = recorded(store).await;
+        let opens = Decision {
+            profile: profile.map(Into::into),
+            ..decision(Outcome::Opened, state(Phase::Firing, 1), Vec::new())
+        };
+        let decided = store.decide(
+            id,
+            Some(subject(incident, "X")),
+            noon(),
+            Box::new(move |_| opens),
+        );
+        decided.await.unwrap().unwrap();
+    }
+    resolved(store, "d", noon()).await;
+    assert_eq!(
+        store.open_by_profile().await.unwrap(),
+        [("p".to_owned(), 2)]
+    );
 }

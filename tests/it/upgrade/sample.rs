@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 /// The versions of the schema that were in use, each with its sample.
-pub const VERSIONS: [u32; 10] = [1, 2, 3, 6, 7, 8, 9, 10, 11, 12];
+pub const VERSIONS: [u32; 11] = [1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13];
 
 /// When the samples were made, by the clock of the bridge that made them: the mute and the silence
 /// hold.

@@ -22,7 +22,7 @@ INSERT INTO bodies VALUES (1, '\x28b52ffd2003190000616263'), (2, '\x28b52ffd2003
 INSERT INTO applied VALUES (1, 'ANOMALOUS', 1772366400000000, true, 'smtp', 1772366401000000),
     (2, 'OK', 1772366400000000, true, 'imap', 1772366401000000);
 INSERT INTO openings VALUES ('com.example', 'm', 492324, 0, 1);
-INSERT INTO bookmarks VALUES ('mailbox', 1, 2);
+INSERT INTO bookmarks VALUES ('mailbox', 1, 2, 1700000000000000);
 INSERT INTO deliveries (id, mail, incident, episode, receiver, integration, action, alias, notification, state, step,
                         failures, next_at, created_at, settled_at, detail) VALUES
     (1, 1, 1, 1, 'oncall', 'opsgenie/0', 'trigger', 'open:oncall',
@@ -44,8 +44,8 @@ INSERT INTO canaries (number, begun_at, sent_at, arrived_at, judged_at, read_at,
     (1, 1772366400000000, 1772366400100000, 1772366401000000, 1772366401000000, 1772366401100000, 1772366401200000, 3, NULL, 1772366402000000),
     (2, 1772367300000000, NULL, NULL, NULL, NULL, NULL, NULL, 'no connection', NULL);
 -- A receiver was renamed, and an entry removed.
-INSERT INTO integrations (receiver, integration, place, fingerprint, address, next_receiver, next_integration) VALUES
-    ('oncall', 'opsgenie/0', 0, 'w1', 'a1', NULL, NULL),
-    ('chat', 'slack/0', NULL, 'w2', 'a2', 'talk', 'slack/0'),
-    ('chat', 'slack/1', NULL, 'w3', 'a3', NULL, NULL),
-    ('talk', 'slack/0', 0, 'w2', 'a2', NULL, NULL);
+INSERT INTO integrations (receiver, integration, place, fingerprint, site, address, next_receiver, next_integration) VALUES
+    ('oncall', 'opsgenie/0', 0, 'w1', 's1', 'a1', NULL, NULL),
+    ('chat', 'slack/0', NULL, 'w2', 's2', 'a2', 'talk', 'slack/0'),
+    ('chat', 'slack/1', NULL, 'w3', 's3', 'a3', NULL, NULL),
+    ('talk', 'slack/0', 0, 'w2', 's2', 'a2', NULL, NULL);

@@ -4,15 +4,20 @@
 //! lags behind, or the announcement is wrong. So the bookmark moves to the highest mail that was
 //! seen, and the mails right below it are remembered: what appears later is new.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Age, Listed, SEARCH_WIDTH, Scan};
-use crate::ingress::imap::{fault::Fault, passed::BEHIND};
+use crate::ingress::imap::{
+    arrival::{self, CLOCKS_DIFFER},
+    fault::Fault,
+    passed::BEHIND,
+};
 
-/// A mailbox that is read from now on takes mail this old, if it shows it only later.
-const LATE: SignedDuration = SignedDuration::from_hours(24);
+/// A mailbox that is read from now on takes mail this old, if it announces it and shows it only
+/// later: clocks may differ. A larger difference shows by what the mail says itself.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The upper end of a folder.
 pub(super) struct End {
@@ -72,7 +77,8 @@ impl Scan<'_> {
         Ok(End { last, young })
     }
 
-    /// The mails of the highest UIDs, as far down as one may still appear later.
+    /// The mails of the highest UIDs, as far down as one may still appear later. SEARCH may find
+    /// only so many of them, so what FETCH shows counts too.
     async fn newest(&mut self) -> Result<BTreeSet<u32>, Fault> {
         let first = self.folder.uid_next.saturating_sub(BEHIND).max(1);
         // If the announcement is far too low, the answer is bounded by the mails' numbers.
@@ -81,19 +87,47 @@ impl Scan<'_> {
             _ => String::new(),
         };
         let keys = format!("{numbers}UID {first}:*");
-        let mut found = self.session.search(&keys, None).await?;
+        let mut found = self.search(&keys, None).await?;
+        found.append(&mut self.above(found.last().copied()).await?);
 
         // It is too high, or what was there is gone: `*` is the last mail.
         if let Some(last) = found.last().copied()
             && last < first
         {
             let keys = format!("UID {}:*", last.saturating_sub(BEHIND).saturating_add(1));
-            found = self.session.search(&keys, None).await?;
+            found = self.search(&keys, None).await?;
         }
 
         Ok(match found.last() {
             Some(last) => found.split_off(&last.saturating_sub(BEHIND).saturating_add(1)),
             None => found,
         })
+    }
+
+    /// The mails above the last that SEARCH found, if FETCH shows them and they arrived before: the
+    /// others may have come just now, and are new when SEARCH finds them.
+    async fn above(&mut self, found: Option<u32>) -> Result<BTreeSet<u32>, Fault> {
+        if found.is_none()
+            && self
+                .folder
+                .exists
+                .is_none_or(|exists| exists > SEARCH_WIDTH)
+        {
+            return Ok(BTreeSet::new());
+        }
+        let first = found.map_or(1, |found| found.saturating_add(1));
+        let present = match self.session.present(first).await {
+            Err(Fault::Answer { .. }) => BTreeMap::new(),
+            other => other?,
+        };
+
+        let now = self.imap.clock.now();
+        let has_arrived_before = |arrived: Timestamp| {
+            arrival::is_plausible(arrived, now) && now.duration_since(arrived) > CLOCKS_DIFFER
+        };
+        let before = present
+            .into_iter()
+            .filter(|(_, arrived)| arrived.is_some_and(has_arrived_before));
+        Ok(before.map(|(uid, _)| uid).collect())
     }
 }

@@ -1,14 +1,21 @@
-//! Mails that their server says arrived long ago, and that were written since.
+//! Mails that their server says arrived long ago, and that were written since; and the reverse.
 //!
 //! A host without a clock, or a program that fills a folder without saying when, gives a new mail
 //! an old INTERNALDATE. Where old mail is left out, what such a mail says itself counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Listed, Scan};
-use crate::ingress::imap::{arrival, fault::Fault};
+use crate::{
+    ingress::imap::{arrival, fault::Fault},
+    message::header,
+};
+
+/// A mail is delivered within a day of when it was written.
+const UNDERWAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Scan<'_> {
     /// Each of these mails that is young enough; the others are passed.
@@ -33,7 +40,51 @@ impl Scan<'_> {
         young.extend(younger);
         young.sort_by_key(|mail| mail.uid);
 
+        self.leave_out_copies(young).await
+    }
+
+    /// These mails without those that were written before the mailbox was first read. A folder that
+    /// was migrated or rebuilt says that all its mails arrived on the day of the copy.
+    async fn leave_out_copies(&mut self, mails: Vec<Listed>) -> Result<Vec<Listed>, Fault> {
+        let starts_at = self.starts_at.filter(|_| self.is_anew);
+        let Some(limit) = starts_at.and_then(|starts_at| starts_at.checked_sub(UNDERWAY).ok())
+        else {
+            return Ok(mails);
+        };
+
+        let uids: Vec<u32> = mails.iter().map(|mail| mail.uid).collect();
+        let dates = self.dates(&uids).await?;
+        let is_copy = |mail: &Listed| {
+            let header = dates.get(&mail.uid);
+            let written = header.and_then(|header| header::date(header));
+            written.is_some_and(|written| written < limit)
+        };
+        let (copies, young): (Vec<Listed>, Vec<Listed>) = mails.into_iter().partition(is_copy);
+        for mail in copies {
+            self.backlog.passed.add(mail.uid);
+        }
+
         Ok(young)
+    }
+
+    /// What these mails say of when they were written, as far as the server returns it.
+    async fn dates(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Bytes>, Fault> {
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
+            return Ok(BTreeMap::new());
+        };
+        if self.backlog.is_suspect(*last) {
+            return Ok(BTreeMap::new());
+        }
+
+        self.backlog.begin(*first, (*last).max(first + 1));
+        let dates = match self.session.dates(uids).await {
+            Ok(dates) => dates,
+            Err(Fault::Answer { .. }) => BTreeMap::new(),
+            Err(fault) => return Err(fault),
+        };
+        self.backlog.end();
+
+        Ok(dates)
     }
 
     fn limit_of(&self, uid: u32, not_before: Option<Timestamp>) -> Option<Timestamp> {
@@ -48,21 +99,7 @@ impl Scan<'_> {
         not_before: Option<Timestamp>,
     ) -> Result<BTreeSet<u32>, Fault> {
         let uids: Vec<u32> = old.iter().map(|mail| mail.uid).collect();
-        let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
-            return Ok(BTreeSet::new());
-        };
-        if self.backlog.is_suspect(*last) {
-            return Ok(BTreeSet::new());
-        }
-
-        self.backlog.begin(*first, (*last).max(first + 1));
-        let dates = match self.session.dates(&uids).await {
-            Ok(dates) => dates,
-            Err(Fault::Answer { .. }) => BTreeMap::new(),
-            Err(fault) => return Err(fault),
-        };
-        self.backlog.end();
-
+        let dates = self.dates(&uids).await?;
         let now = self.imap.clock.now();
         let is_written_since = |mail: &&Listed| {
             let limit = self.limit_of(mail.uid, not_before);

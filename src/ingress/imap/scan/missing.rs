@@ -91,6 +91,9 @@ impl Scan<'_> {
         let Some(why) = self.backlog.to_tell(uid) else {
             return Ok(false);
         };
+        if self.backlog.is_gone(uid) {
+            return self.tell_that_it_was_taken(uid).await;
+        }
         let header = self.last_header(uid).await?;
         let stand_in = self.backlog.stand_in(uid);
         let listed = Listed {
@@ -118,6 +121,26 @@ impl Scan<'_> {
         };
 
         self.commit_with(vec![message], uid, Vec::new(), Some(told))
+            .await?;
+        self.backlog.told(uid);
+
+        Ok(true)
+    }
+
+    /// Notes that somebody else moved or deleted a mail before it could be read. Nothing is known
+    /// of it, so it is no alert that could not be read: the ingress is told of, once, whoever takes
+    /// how many. It is read if it comes back.
+    async fn tell_that_it_was_taken(&mut self, uid: u32) -> Result<bool, Fault> {
+        let now = self.imap.clock.now();
+        telemetry::mail_taken_away(&self.imap.settings.name, uid);
+        self.health.taken_away(&self.imap.settings.name, now);
+
+        let told = Wanted {
+            uid,
+            since: self.backlog.since(uid).unwrap_or(now),
+            told: true,
+        };
+        self.commit_with(Vec::new(), uid, Vec::new(), Some(told))
             .await?;
         self.backlog.told(uid);
 

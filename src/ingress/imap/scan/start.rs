@@ -39,14 +39,22 @@ impl Scan<'_> {
     pub(super) async fn start(&mut self, bookmark: Option<&Bookmark>) -> Result<Start, Fault> {
         let now = self.imap.clock.now();
         let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-        let limit = self.imap.max_age;
+        let backfill = self.imap.settings.backfill.as_signed();
+        let known = bookmark.and_then(|known| known.starts_at);
+        // What an earlier version began, it has read up to now.
+        let begun = match bookmark {
+            Some(_) => now,
+            None => ago(backfill),
+        };
+        // Servers say the second alone in which a mail arrived.
+        let begun = Timestamp::from_second(begun.as_second()).unwrap_or(begun);
+        self.starts_at = Some(known.unwrap_or(begun));
+
+        let max_age = Some(self.imap.max_age).filter(|age| !age.is_zero());
+        let not_before = max_age.map(|age| ago(age.as_signed())).max(known);
         let anew = Start {
             after: 0,
-            age: if limit.is_zero() {
-                Age::Any
-            } else {
-                Age::NotBefore(ago(limit.as_signed()))
-            },
+            age: not_before.map_or(Age::Any, Age::NotBefore),
         };
 
         Ok(match bookmark {
@@ -59,6 +67,7 @@ impl Scan<'_> {
                     );
                     self.backlog.clear();
                     self.rewound = true;
+                    self.is_anew = true;
                     anew
                 } else {
                     if self.backlog.passed.was_moved_elsewhere(known.last_uid) {
@@ -74,15 +83,16 @@ impl Scan<'_> {
             Some(_) => {
                 telemetry::mailbox_renumbered(&self.imap.settings.name, self.folder.uid_validity);
                 self.backlog.clear();
+                self.is_anew = true;
                 anew
             }
-            None if self.imap.settings.backfill.is_zero() => Start {
+            None if backfill.is_zero() => Start {
                 after: 0,
                 age: Age::Coming,
             },
             None => Start {
                 after: 0,
-                age: Age::NotBefore(ago(self.imap.settings.backfill.as_signed())),
+                age: Age::NotBefore(begun),
             },
         })
     }

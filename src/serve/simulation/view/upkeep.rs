@@ -113,6 +113,10 @@ impl Upkeep for View {
         self.asks(self.shared.sqlite.outstanding()).await
     }
 
+    async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.asks(self.shared.sqlite.open_by_profile()).await
+    }
+
     async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError> {
         self.asks(async {
             let mut consumers = lock(&self.shared.consumers);
