@@ -9,7 +9,7 @@ use super::{
     charset, flowed, json,
     markup::{self, Ending},
     mime::Kind,
-    pairs::{Lines, Pairs},
+    pairs::{Lines, Pairs, line::unquoted},
     parts::{self, Damage, Part},
     rendered::{self, Rendered},
     rewritten,
@@ -39,9 +39,9 @@ const MAX_ATTACHMENTS: usize = 32;
 pub struct Contents {
     /// The text/plain parts, and the HTML as text where they do not say the same. Lines end in LF.
     pub text: String,
-    /// What the HTML hides from its reader, where it shows anything: it is read where nothing that
-    /// is shown says as much.
-    pub unseen: String,
+    /// What the text quotes, without the marks, and what the HTML hides from its reader: it is read
+    /// where nothing that the mail says itself says as much.
+    pub aside: String,
     /// From text and HTML.
     pub pairs: Pairs,
     /// Where the HTML's links lead, by their words.
@@ -131,7 +131,7 @@ impl Contents {
         if contents.text.trim().is_empty() {
             contents.text = std::mem::take(&mut hidden.text);
         }
-        contents.unseen = hidden.text;
+        contents.aside = quoted(&contents.text) + &hidden.text;
         contents.cut =
             is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
 
@@ -294,6 +294,16 @@ fn of_html(html: &str, damage: Option<Damage>) -> Option<Damage> {
 fn without_last_line(text: &str) -> &str {
     let last = text.trim_end().rfind('\n');
     &text[..last.map_or(0, |at| at + 1)]
+}
+
+/// The lines of a text that are quoted, without the marks before them.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for line in text.lines().filter_map(unquoted) {
+        quoted.push_str(line);
+        quoted.push('\n');
+    }
+    quoted
 }
 
 /// Whether a text says what the HTML says, by half of its words: a list's footer beside the HTML

@@ -188,7 +188,7 @@ fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
     }
     if let Some(regex) = &recipe.text {
         let captures = regex.captures(&contents.text);
-        let captures = captures.or_else(|| regex.captures(&contents.unseen));
+        let captures = captures.or_else(|| regex.captures(&contents.aside));
         add_groups(&mut groups, regex, captures.as_ref());
     }
 

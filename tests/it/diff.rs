@@ -213,6 +213,26 @@ fn another_key_is_a_change_and_the_same_file_beside_another_configuration_is_non
 }
 
 #[test]
+fn an_integration_is_known_by_its_destination_wherever_its_entry_stands() {
+    let folder = folder();
+    let entry = "{ api_key_file: secrets/key, message: \"{{ metric }}\" }] }\n  - { name: team";
+    let changes = |other: &str| {
+        let changed = diff(folder.path(), entry, other, &["--json", "mails"]);
+        let lines = lines(&changed);
+        let changes = lines[0]["changes"].as_array().unwrap().clone();
+        let told = |change: &Value| (change["change"].clone(), change["differs"].clone());
+        changes.iter().map(told).collect::<Vec<_>>()
+    };
+
+    let first = "{ api_key_file: secrets/first, message: \"{{ metric }}\" }, ";
+    let added = (json!("added"), json!([]));
+    assert_eq!(changes(&format!("{first}{entry}")), [added.clone()]);
+    let worded = entry.replace("metric }}", "metric }}!");
+    let worded = (changes(&format!("{first}{worded}")), json!(["body"]));
+    assert_eq!(worded.0, [added, (json!("changed"), worded.1)]);
+}
+
+#[test]
 fn a_mute_shows_as_a_page_that_is_held_and_its_resolve_as_dropped() {
     let folder = folder();
     let muted = "'severity=\"critical\"'], mute_time_intervals: [nights] }";

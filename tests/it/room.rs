@@ -231,6 +231,7 @@ async fn what_was_cut_is_neither_released_nor_counted_and_its_hash_stays(home: H
         (&kept.message.raw[..], kept.message.cut_from),
         (&b"Subject: x\r\n"[..], Some(5000))
     );
+    assert_eq!(kept.cut_at, Some(noon()));
     assert!(after.reason.unwrap().contains("store.quarantine.max_size"));
     let release = Release {
         by: "me".into(),
@@ -478,6 +479,17 @@ fn the_first_is_whole_and_the_rest_explained(bridge: &Bridge) {
     assert!(
         shown.contains("duplicate") && shown.contains("store.ignored_mail.max_size"),
         "{shown}"
+    );
+    let replayed = bridge.command(&["replay", "--stored", "--json"]);
+    let replayed = String::from_utf8_lossy(&replayed.stdout);
+    let mut replayed = replayed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let again: Value = replayed.find(|mail: &Value| mail["mail"] == "2").unwrap();
+    let why = again["reason"].as_str().unwrap_or_default();
+    assert!(
+        why.contains("its body was dropped at") && why.contains("to free space"),
+        "{why}"
     );
     let checked = bridge.command(&["store", "check"]);
     assert!(checked.status.success(), "{checked:?}");

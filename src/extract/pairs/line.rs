@@ -137,7 +137,7 @@ pub(super) fn undressed(label: &str) -> &str {
 
 /// What a quoted line says, without the marks before it: `> `, `| `, and several of them where the
 /// quoted mail quotes another.
-pub(super) fn unquoted(line: &str) -> Option<&str> {
+pub(in crate::extract) fn unquoted(line: &str) -> Option<&str> {
     // The row of a table that bars are drawn between is no quotation.
     if barred(line.trim_matches(is_blank)).is_some() {
         return None;
@@ -148,7 +148,8 @@ pub(super) fn unquoted(line: &str) -> Option<&str> {
         rest.strip_prefix('|')
             .filter(|rest| rest.starts_with(is_blank))
     }) {
-        rest = marked.trim_start_matches(is_blank);
+        // What is further in stands so in the quoted mail.
+        rest = marked.strip_prefix(' ').unwrap_or(marked);
         said = Some(rest);
     }
     said
