@@ -26,8 +26,8 @@ static LINK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"https?://[
 const MAX_GATEWAYS: usize = 4;
 
 /// Gateways whose links hold the one before in a parameter, by an end of the host and a beginning
-/// of the path: Safe Links, Barracuda, Symantec (Broadcom), Trellix, EdgePilot, Trend Micro and
-/// FortiMail, which answers under its owner's name.
+/// of the path: Safe Links, Barracuda, Symantec (Broadcom), Trellix, `EdgePilot`, Trend Micro
+/// and `FortiMail`, which answers under its owner's name.
 const PARAMETERS: [(&str, &str, &str); 9] = [
     (".safelinks.protection.outlook.com", "/", "url"),
     (".safelinks.protection.office365.us", "/", "url"),

@@ -219,17 +219,20 @@ fn an_integration_is_known_by_its_destination_wherever_its_entry_stands() {
     let changes = |other: &str| {
         let changed = diff(folder.path(), entry, other, &["--json", "mails"]);
         let lines = lines(&changed);
-        let changes = lines[0]["changes"].as_array().unwrap().clone();
-        let told = |change: &Value| (change["change"].clone(), change["differs"].clone());
-        changes.iter().map(told).collect::<Vec<_>>()
+        let all = lines[0]["changes"].as_array().unwrap();
+        let told = |change: &Value| json!([change["change"], change["differs"]]);
+        all.iter().map(told).collect::<Value>()
     };
 
     let first = "{ api_key_file: secrets/first, message: \"{{ metric }}\" }, ";
-    let added = (json!("added"), json!([]));
-    assert_eq!(changes(&format!("{first}{entry}")), [added.clone()]);
+    let added = json!(["added", []]);
+    assert_eq!(changes(&format!("{first}{entry}")), json!([added]));
     let worded = entry.replace("metric }}", "metric }}!");
-    let worded = (changes(&format!("{first}{worded}")), json!(["body"]));
-    assert_eq!(worded.0, [added, (json!("changed"), worded.1)]);
+    let changed = json!(["changed", ["body"]]);
+    assert_eq!(
+        changes(&format!("{first}{worded}")),
+        json!([added, changed])
+    );
 }
 
 #[test]
