@@ -6,7 +6,7 @@
 use std::iter::repeat_n;
 
 use self::{
-    sight::{Open, Sight},
+    sight::{Open, Which},
     table::{LONGEST_CELL, Table},
 };
 use super::{
@@ -86,14 +86,6 @@ impl Rendered {
     }
 }
 
-/// Which of a document's words are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    All,
-    Seen,
-    Unseen,
-}
-
 /// What stands between two texts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
@@ -165,27 +157,6 @@ fn page(html: &str, longest: usize, which: Which) -> (Rendered, bool) {
     // Whatever is behind the end may be hidden.
     leaves_out |= page.is_cut;
     (page.finish(), leaves_out)
-}
-
-impl Which {
-    fn reads(self, sight: Sight) -> bool {
-        match self {
-            Self::All => true,
-            Self::Seen => sight.is_seen(),
-            Self::Unseen => !sight.is_seen(),
-        }
-    }
-
-    /// Whether an element has its place among the words that are read. What is hidden stands in the
-    /// same rows as what is seen.
-    fn lays_out(self, sight: Sight) -> bool {
-        self != Self::Seen || sight.has_place
-    }
-
-    /// What stands for words that are not read: hidden ones leave no gap.
-    fn stand_in(self) -> &'static str {
-        if self == Self::Seen { "" } else { " " }
-    }
 }
 
 #[derive(Default)]

@@ -2,10 +2,11 @@
 //! to every mail, so no key that is made of such a link would be found again.
 //!
 //! A link is undone if it says itself where it led, as those of Microsoft's Safe Links
-//! (<https://learn.microsoft.com/defender-office-365/safe-links-about>), of Proofpoint's URL Defense
+//! (<https://learn.microsoft.com/defender-office-365/safe-links-about>), of Proofpoint's URL
+//! Defense
 //! (<https://help.proofpoint.com/Threat_Insight_Dashboard/API_Documentation/URL_Decoder_API>), and
-//! of the others in [`PARAMETERS`] do. Mimecast's and others are numbers that only their gateway can
-//! look up: they stay.
+//! of the others in [`PARAMETERS`] do. Mimecast's and others are numbers that only their gateway
+//! can look up: they stay.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -208,7 +209,8 @@ mod tests {
                 "http://x",
             ),
             (
-                "https://urldefense.proofpoint.com/v2/url?u=https-3A__x.example_A-2D1-3Fa-3Db&d=DwMF",
+                "https://urldefense.proofpoint.com/v2/url?u=https-3A__x.example_A-2D1-3Fa-3Db\
+                 &d=DwMF",
                 "https://x.example/A-1?a=b",
             ),
             (
@@ -237,8 +239,8 @@ mod tests {
                 "https://x.example/a",
             ),
             (
-                "https://linkprotect.cudasvc.com/url?a=https%3a%2f%2fx.example%2fA-1%3fa%3db&c=E,1,a\
-                 &typo=1",
+                "https://linkprotect.cudasvc.com/url?a=https%3a%2f%2fx.example%2fA-1%3fa%3db&c=E,\
+                 1,a&typo=1",
                 "https://x.example/A-1?a=b",
             ),
             (
@@ -255,11 +257,13 @@ mod tests {
                 "https://x.example/A-1?a=b",
             ),
             (
-                "https://mail.x.org/fmlurlsvc/?fewReq=:B:JVE3PD49Nyt7&url=https%3a%2f%2fx.example%2fA",
+                "https://mail.x.org/fmlurlsvc/?fewReq=:B:JVE3PD49Nyt7&url=https%3a%2f\
+                 %2fx.example%2fA",
                 "https://x.example/A",
             ),
             (
-                "https://protect2.fireeye.com/v1/url?k=d7c2&amp;q=1&amp;u=https%3A%2F%2Fx.example%2F",
+                "https://protect2.fireeye.com/v1/url?k=d7c2&amp;q=1&amp;u=https%3A%2F%2F\
+                 x.example%2F",
                 "https://x.example/",
             ),
             (
@@ -280,8 +284,8 @@ mod tests {
                 "https://x.example/a",
             ),
             (
-                "https://nam01.safelinks.protection.outlook.com/?url=https%3A%2F%2Furldefense.com%2F\
-                 v3%2F__https%3A%2F%2Fx.example%2Fa__%3B!!abc%24&data=05",
+                "https://nam01.safelinks.protection.outlook.com/?url=https%3A%2F%2F\
+                 urldefense.com%2Fv3%2F__https%3A%2F%2Fx.example%2Fa__%3B!!abc%24&data=05",
                 "https://x.example/a",
             ),
             (

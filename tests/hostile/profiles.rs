@@ -13,12 +13,16 @@ fn fill(piece: &str) -> String {
     piece.repeat((512 << 10) / piece.len())
 }
 
-fn text(body: String) -> String {
-    format!("{HEADER}Content-Type: text/plain; charset=utf-8\r\n\r\n{body}")
+fn text(mut body: String) -> String {
+    let header = format!("{HEADER}Content-Type: text/plain; charset=utf-8\r\n\r\n");
+    body.insert_str(0, &header);
+    body
 }
 
-fn html(body: String) -> String {
-    format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n{body}")
+fn html(mut body: String) -> String {
+    let header = format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n");
+    body.insert_str(0, &header);
+    body
 }
 
 /// Mails of half a megabyte, each dear in its own way.

@@ -228,7 +228,7 @@ fn an_integration_is_known_by_its_destination_wherever_its_entry_stands() {
     let added = json!(["added", []]);
     assert_eq!(changes(&format!("{first}{entry}")), json!([added]));
     let worded = entry.replace("metric }}", "metric }}!");
-    let changed = json!(["changed", ["body"]]);
+    let body = json!(["changed", ["body"]]);
     assert_eq!(
         changes(&format!("{first}{worded}")),
         json!([added, changed])

@@ -38,6 +38,14 @@ pub(super) struct Sight {
     pub is_preformatted: bool,
 }
 
+/// Which of a document's words are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    Seen,
+    Unseen,
+}
+
 /// The elements that are open.
 #[derive(Default)]
 pub(super) struct Open(Vec<Element>);
@@ -101,6 +109,27 @@ impl Sight {
             _ => {}
         }
         self
+    }
+}
+
+impl Which {
+    pub fn reads(self, sight: Sight) -> bool {
+        match self {
+            Self::All => true,
+            Self::Seen => sight.is_seen(),
+            Self::Unseen => !sight.is_seen(),
+        }
+    }
+
+    /// Whether an element has its place among the words that are read. What is hidden stands in the
+    /// same rows as what is seen.
+    pub fn lays_out(self, sight: Sight) -> bool {
+        self != Self::Seen || sight.has_place
+    }
+
+    /// What stands for words that are not read: hidden ones leave no gap.
+    pub fn stand_in(self) -> &'static str {
+        if self == Self::Seen { "" } else { " " }
     }
 }
 
