@@ -19,7 +19,10 @@ use crate::{
     canary,
     clock::Clock,
     deliver::{Client, Unusable},
-    delivery::{self, naming::Named},
+    delivery::{
+        self,
+        naming::{self, Named},
+    },
     incident::ATLASSIAN_SLI,
     ingress, objective,
     pipeline::Rules,
@@ -153,6 +156,16 @@ impl Loaded {
         };
         *receivers = mem::take(receivers).under(names);
         Ok(self)
+    }
+
+    /// The same with its integrations under the names that they have in another configuration, so
+    /// that those of one destination are called the same wherever their entries stand.
+    pub fn named_like(self, other: &Self) -> anyhow::Result<Self> {
+        // Both are looked at within this program alone: any secret does.
+        let secret = b"compare";
+        let known = other.rules.receivers.names(secret);
+        let names = naming::name(known, &self.rules.receivers.entries(secret));
+        self.under(&names)
     }
 
     /// The secrets' files that others than this program's user may read.

@@ -161,6 +161,7 @@ impl Pipeline {
             checks: 0,
             released: None,
             decided_at: None,
+            cut_at: None,
         };
 
         Ok(ids.into_iter().zip(mails).map(stored).collect())

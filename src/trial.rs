@@ -52,6 +52,8 @@ pub struct Specimen {
     pub authenticity: Option<Authenticity>,
     /// Who let a stored mail out of the quarantine.
     pub released: Option<Release>,
+    /// When a stored mail's body was dropped to free space.
+    pub cut_at: Option<Timestamp>,
     /// The time it is tried at.
     pub now: Timestamp,
 }
@@ -177,6 +179,7 @@ impl Trial {
                 number,
                 message,
                 released,
+                cut_at,
                 now,
                 ..
             } = specimen;
@@ -187,6 +190,7 @@ impl Trial {
                 checks: 0,
                 released,
                 decided_at: None,
+                cut_at,
             };
             Read {
                 name,

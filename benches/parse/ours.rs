@@ -70,7 +70,7 @@ impl Bridge {
     }
 
     pub fn read_all(&self, mails: &[Vec<u8>]) -> usize {
-        let read = mails.iter().map(|mail| self.rules.read(&message(mail)));
+        let read = mails.iter().map(|mail| self.rules.read(&stored(0, mail)));
         read.filter(|reading| matches!(reading.findings[0], Finding::Incident { .. }))
             .count()
     }
@@ -80,15 +80,8 @@ impl Bridge {
         let mut states: HashMap<String, State> = HashMap::new();
         let mut pages = 0;
         for (id, mail) in (1..).zip(mails) {
-            let mail = StoredMail {
-                id,
-                message: message(mail),
-                authenticity: Authenticity::off(),
-                checks: 0,
-                released: None,
-                decided_at: None,
-            };
-            let reading = self.rules.read(&mail.message);
+            let mail = stored(id, mail);
+            let reading = self.rules.read(&mail);
             let now = mail.message.arrived_at;
             let finding = &reading.findings[0];
             let subject = self.rules.subject(&reading, finding, &mail, now);
@@ -153,6 +146,18 @@ impl Bridge {
             deciding.await.unwrap();
             mails.len()
         })
+    }
+}
+
+fn stored(id: i64, mail: &[u8]) -> StoredMail {
+    StoredMail {
+        id,
+        message: message(mail),
+        authenticity: Authenticity::off(),
+        checks: 0,
+        released: None,
+        decided_at: None,
+        cut_at: None,
     }
 }
 

@@ -116,6 +116,7 @@ async fn explain(
         },
         authenticity: None,
         released: None,
+        cut_at: None,
         now: arrived_at,
     };
 

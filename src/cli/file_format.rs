@@ -4,6 +4,8 @@
 use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
+use serde::de::IgnoredAny;
+use serde_json::Deserializer;
 
 use super::mbox;
 
@@ -96,7 +98,7 @@ impl Format {
             );
         }
 
-        if matches!(text, [b'{' | b'[', ..]) {
+        if is_json(text) {
             return Self::Foreign("JSON: what is read here are mails, as .eml");
         }
 
@@ -106,6 +108,16 @@ impl Format {
 
         Self::Mail
     }
+}
+
+/// Whether a text begins as JSON does, one value or several. A mark that a gateway put before a
+/// mail (`[EXTERNAL]`) and a line of a log (`[2026-11-28 04:10:00] …`) begin with a bracket, too.
+fn is_json(start: &[u8]) -> bool {
+    matches!(start, [b'{' | b'[', ..])
+        && Deserializer::from_slice(start)
+            .into_iter::<IgnoredAny>()
+            // It may go on behind what is looked at.
+            .all(|value| value.map_or_else(|error| error.is_eof(), |IgnoredAny| true))
 }
 
 /// Decompresses a file of this format, up to `limit` bytes.
@@ -169,6 +181,12 @@ mod tests {
             "\r\nFrom: a@b",
             "1234  \nFrom: a@b",
             "<a",
+            "[EXTERNAL]\r\nFrom: a@b\r\n",
+            "[EXTERNAL] From: a@b\r\n",
+            "[EXT] {\"a\": 1}",
+            "[1] From: a@b",
+            "[2026-11-28 04:10:00] down",
+            "{Spam?} From: a@b",
         ] {
             assert_eq!(Format::of(mail.as_bytes()), Format::Mail, "{mail:?}");
         }
@@ -187,6 +205,9 @@ mod tests {
             (b"  <!DOCTYPE html>", "HTML without the mail"),
             (b"<HTML>", "HTML without the mail"),
             (b"\xef\xbb\xbf{\"a\": 1}", "JSON"),
+            (b"{\"a\": [1, \"cut o", "JSON"),
+            (b"{\"a\": 1}\n{\"b\": 2}\n", "JSON"),
+            (b"[{}, 3]\n", "JSON"),
         ] {
             assert!(
                 matches!(Format::of(start), Format::Foreign(told) if told.contains(what)),

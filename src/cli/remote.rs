@@ -180,6 +180,7 @@ impl Remote {
             checks: 0,
             released: mail.row.released.clone(),
             decided_at: None,
+            cut_at: None,
         };
 
         Ok((mail.row, stored))

@@ -194,7 +194,7 @@ impl Replay {
         };
 
         if let Some(other) = other {
-            return compare(&loaded, &other, &request).await;
+            return compare(&loaded, &other.named_like(&loaded)?, &request).await;
         }
 
         let (trial, unreadable) = replay(&loaded, &request, &mut io::stdout()).await?;

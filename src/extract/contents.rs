@@ -9,7 +9,7 @@ use super::{
     charset, flowed, json,
     markup::{self, Ending},
     mime::Kind,
-    pairs::Pairs,
+    pairs::{Lines, Pairs, line::unquoted},
     parts::{self, Damage, Part},
     rendered::{self, Rendered},
     rewritten,
@@ -39,6 +39,9 @@ const MAX_ATTACHMENTS: usize = 32;
 pub struct Contents {
     /// The text/plain parts, and the HTML as text where they do not say the same. Lines end in LF.
     pub text: String,
+    /// What the text quotes, without the marks, and what the HTML hides from its reader: it is read
+    /// where nothing that the mail says itself says as much.
+    pub aside: String,
     /// From text and HTML.
     pub pairs: Pairs,
     /// Where the HTML's links lead, by their words.
@@ -100,21 +103,21 @@ impl Contents {
             is_cut: contents.html_is_cut,
             ..Rendered::default()
         };
+        let mut hidden = Rendered::default();
         let mut shown = String::new();
         let mut before = 0;
         for (html, at) in contents.html.iter().zip(&contents.html_at) {
-            let page = rendered::render(html, LONGEST_TEXT.saturating_sub(pages.text.len()));
-            pages.text += &page.text;
+            let longest = LONGEST_TEXT.saturating_sub(pages.text.len());
+            let [page, unseen] = rendered::render(html, longest);
             shown += contents.text.get(before..*at).unwrap_or_default();
             shown += &page.text;
             before = *at;
-            pages.pairs.append(page.pairs);
-            pages.links.extend(page.links);
-            pages.is_cut |= page.is_cut;
+            pages.append(page);
+            hidden.append(unseen);
         }
 
         let mut is_cut = cut(&mut contents.text, LONGEST_TEXT);
-        contents.pairs = Pairs::of(&contents.text);
+        let lines = Lines::of(&contents.text);
         let says_the_same = says_what(&contents.text, &pages.text);
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
@@ -124,9 +127,23 @@ impl Contents {
             contents.text = shown;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
         }
+        is_cut |= cut(&mut hidden.text, LONGEST_TEXT) | hidden.is_cut;
+        if contents.text.trim().is_empty() {
+            contents.text = std::mem::take(&mut hidden.text);
+        }
+        contents.aside = quoted(&contents.text) + &hidden.text;
         contents.cut =
             is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
-        contents.pairs.join(pages.pairs, says_the_same);
+
+        contents.pairs = Pairs::joined([lines, pages.pairs], says_the_same);
+        let unseen = Pairs::joined([hidden.pairs, Lines::default()], false);
+        contents.pairs.add_behind(unseen);
+        pages.links.extend(
+            hidden
+                .links
+                .into_iter()
+                .filter(|(words, _)| !words.is_empty()),
+        );
         contents.links = pages.links;
         contents.is_hidden = parts.hidden.is_some() && contents.text.trim().is_empty();
         if contents.is_hidden {
@@ -277,6 +294,16 @@ fn of_html(html: &str, damage: Option<Damage>) -> Option<Damage> {
 fn without_last_line(text: &str) -> &str {
     let last = text.trim_end().rfind('\n');
     &text[..last.map_or(0, |at| at + 1)]
+}
+
+/// The lines of a text that are quoted, without the marks before them.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for line in text.lines().filter_map(unquoted) {
+        quoted.push_str(line);
+        quoted.push('\n');
+    }
+    quoted
 }
 
 /// Whether a text says what the HTML says, by half of its words: a list's footer beside the HTML

@@ -3,7 +3,10 @@
 /// The text with LF for line ends; unflowed where `flowed` says so, and with the spaces that
 /// `DelSp=yes` says are the breaks' own left out.
 pub(super) fn plain(text: &str, flowed: bool, delete_space: bool) -> String {
-    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    // Where there is no other, CR ends lines, as of old on a Macintosh.
+    let mark = if text.contains('\n') { '\n' } else { '\r' };
+    let lines = text.split_terminator(mark);
+    let lines = lines.map(|line| line.trim_end_matches('\r'));
     if !flowed {
         let mut plain = String::with_capacity(text.len());
         for line in lines {
@@ -73,5 +76,8 @@ mod tests {
         assert_eq!(plain("a \r\nb", false, true), "a \nb\n");
         assert_eq!(plain("a \n> b \nc", true, false), "a\n> b\nc\n");
         assert_eq!(plain("a ", true, false), "a\n");
+        assert_eq!(plain("a\rb\r", false, false), "a\nb\n");
+        assert_eq!(plain("a \rb\r", true, false), "a b\n");
+        assert_eq!(plain("a\r\r\nb\rc\n\n", false, false), "a\nb\rc\n\n");
     }
 }

@@ -3,7 +3,7 @@
 //! One pass, linear in the document's length and without a tree: nested tags cost nothing. What
 //! hides text (comments, scripts, styles) is passed over here.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// Elements whose content is no markup, and is not shown.
 const HIDDEN: [&str; 8] = [
@@ -66,6 +66,14 @@ impl<'a> Pieces<'a> {
         self.take(end.map_or(self.rest.len(), |at| at + mark.len()));
     }
 
+    /// Goes on behind a comment, which `--!>` ends as well.
+    fn skip_comment(&mut self) {
+        let bytes = self.rest.as_bytes();
+        let ends = |at: &usize| bytes[..*at].ends_with(b"--") || bytes[..*at].ends_with(b"--!");
+        let end = memchr_iter(b'>', bytes).find(ends);
+        self.take(end.map_or(bytes.len(), |at| at + 1));
+    }
+
     /// The tag that begins here, if one does.
     fn tag(&mut self) -> Option<Piece<'a>> {
         let bytes = self.rest.as_bytes();
@@ -119,7 +127,7 @@ impl<'a> Iterator for Pieces<'a> {
                 [b'<', b'!', b'-', b'-', b'-', b'>', ..] => drop(self.take(6)),
                 [b'<', b'!', b'-', b'-', ..] => {
                     self.take(4);
-                    self.skip_past("-->");
+                    self.skip_comment();
                 }
                 [b'<', b'!' | b'?', ..] => self.skip_past(">"),
                 [b'<', b'/', letter, ..] | [b'<', letter, ..] if letter.is_ascii_alphabetic() => {
@@ -319,6 +327,7 @@ mod tests {
             ("<a \"x>z", "[a]z"),
             ("1 < 2 &amp; 3 > 2", "1 < 2 & 3 > 2"),
             ("a<!-- <b> -->c<!-->d<!---->e", "acde"),
+            ("a<!-- <b> --!>c<!-- > -- > --->d<!-- -!> -->e", "acde"),
             (
                 "<script>if (a < b) \"</scripty>\"</script>x",
                 "[script][/script]x",

@@ -5,19 +5,17 @@ use std::collections::{HashMap, HashSet};
 use serde::{Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization;
 
-/// The longest label, in characters.
-pub const LONGEST_LABEL: usize = 60;
+use line::{is_unseen, undressed, unquoted};
+use lines::Run;
 
-/// The longest value that is kept, in bytes: what is longer is cut.
-const LONGEST_VALUE: usize = 4 << 10;
+pub(super) mod line;
+mod lines;
+
+pub use line::LONGEST_LABEL;
+pub(super) use lines::Lines;
 
 /// How many pairs of a mail are kept.
 pub(super) const MAX_PAIRS: usize = 2_000;
-
-/// What leads a line of a list, and belongs to no label.
-const BULLETS: [char; 14] = [
-    '-', '*', '•', '·', '‣', '–', '▪', '■', '□', '●', '○', '◆', '◇', '・',
-];
 
 /// The pairs of a mail, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,21 +23,60 @@ pub struct Pairs {
     all: Vec<(String, String)>,
     /// By label as it is looked up.
     places: HashMap<String, Vec<usize>>,
-    /// How many come before those of another version of the same text, where there is one.
-    version: Option<usize>,
+    /// Where those begin that count only where none before gives a label a value: those of another
+    /// version of the same text, those that it quotes, those that nobody sees.
+    groups: Vec<usize>,
 }
 
 impl Pairs {
     /// Those of a text, line by line.
     pub fn of(text: &str) -> Self {
-        let mut pairs = Self::default();
-        for line in text.lines() {
-            if pairs.all.len() >= MAX_PAIRS {
-                break;
-            }
-            pairs.extend(pair(line, true));
-        }
+        Self::joined([Lines::of(text), Lines::default()], false)
+    }
+
+    /// Those of a text and then of HTML, which may be another version of it. What they quote comes
+    /// behind all that they say themselves.
+    pub(super) fn joined([text, html]: [Lines; 2], is_version: bool) -> Self {
+        let mut pairs = Self::of_runs([text.said, html.said], is_version);
+        pairs.add_behind(Self::of_runs([text.quoted, html.quoted], is_version));
         pairs
+    }
+
+    fn of_runs(runs: [Run; 2], is_version: bool) -> Self {
+        let mut pairs = Self::default();
+        let mut below = Vec::new();
+        for (place, run) in runs.into_iter().enumerate() {
+            let mut said = Vec::with_capacity(run.len());
+            for entry in run.all {
+                let label = entry.pair.0.clone();
+                below.extend(entry.below.map(|value| (label, value)));
+                said.push(entry.pair);
+            }
+            pairs.join(said, place > 0 && is_version);
+        }
+        pairs.settle(below);
+        pairs
+    }
+
+    /// Gives labels that no line gives a value what stands below them. A line that is a pair by
+    /// itself is certain, and one below a label may be anything.
+    fn settle(&mut self, below: Vec<(String, String)>) {
+        let is_open = |(label, _): &(String, String)| self.get(label).is_none_or(str::is_empty);
+        let below: Vec<_> = below.into_iter().filter(is_open).collect();
+        for (label, value) in below {
+            let places = self.places.get(&looked_up(&label)).into_iter().flatten();
+            let empty = places.copied().find(|place| {
+                self.all
+                    .get(*place)
+                    .is_some_and(|(_, value)| value.is_empty())
+            });
+            let is_known = self.values(&label).any(|known| known == value);
+            match empty.and_then(|place| self.all.get_mut(place)) {
+                Some((_, empty)) => *empty = value,
+                None if is_known => {}
+                None => self.extend([(label, value)]),
+            }
+        }
     }
 
     /// The value of a label: the first that says something.
@@ -53,7 +90,8 @@ impl Pairs {
     }
 
     /// What may be meant by a label: its value, and the others that the same text gives it. The
-    /// text and the HTML of a mail word one thing in two ways.
+    /// text and the HTML of a mail word one thing in two ways, and what is quoted or hidden is not
+    /// meant where the mail itself says something.
     pub fn readings(&self, label: &str) -> Vec<&str> {
         let places = self.places.get(&looked_up(label));
         let said = places.into_iter().flatten().filter_map(|place| {
@@ -64,8 +102,8 @@ impl Pairs {
         let mut readings: Vec<&str> = Vec::new();
         let mut first = None;
         for (place, value) in said {
-            let version = self.version.is_some_and(|version| place >= version);
-            if *first.get_or_insert(version) == version && !readings.contains(&value) {
+            let group = self.groups.partition_point(|start| *start <= place);
+            if *first.get_or_insert(group) == group && !readings.contains(&value) {
                 readings.push(value);
             }
         }
@@ -97,23 +135,25 @@ impl Pairs {
         self.all.is_empty()
     }
 
-    /// Those of another text follow.
-    pub(super) fn append(&mut self, more: Self) {
-        self.extend(more.all);
+    /// Those that count where none of these gives a label a value.
+    pub(super) fn add_behind(&mut self, more: Self) {
+        self.join(more.all, true);
     }
 
-    /// Those of another text follow, without what both say; whether it is another version of this
-    /// one.
-    pub(super) fn join(&mut self, more: Self, is_version: bool) {
-        self.version = is_version.then_some(self.all.len());
+    /// Those of another text follow, without what both say; whether they are a group of their own.
+    fn join(&mut self, more: Vec<(String, String)>, is_group: bool) {
+        if is_group && !more.is_empty() {
+            self.groups.push(self.all.len());
+        }
         let known: HashSet<(String, &str)> = self
             .iter()
             .map(|(label, value)| (looked_up(label), value))
             .collect();
         let news: Vec<_> = more
-            .all
             .into_iter()
-            .filter(|(label, value)| !known.contains(&(looked_up(label), value.as_str())))
+            .filter(|(label, value)| {
+                known.is_empty() || !known.contains(&(looked_up(label), value.as_str()))
+            })
             .collect();
         self.extend(news);
     }
@@ -132,14 +172,6 @@ impl Extend<(String, String)> for Pairs {
     }
 }
 
-impl FromIterator<(String, String)> for Pairs {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        let mut all = Self::default();
-        all.extend(pairs);
-        all
-    }
-}
-
 /// A list of pairs: a label may be given more than once.
 impl Serialize for Pairs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -150,7 +182,7 @@ impl Serialize for Pairs {
 /// A label as it is compared: in upper case, in which `ß` is `SS` as well, its accents composed
 /// (NFC), and without what dresses it up.
 fn looked_up(label: &str) -> String {
-    let bare = undressed(label);
+    let bare = undressed(unquoted(label).unwrap_or(label));
     let mut out = String::with_capacity(bare.len());
     for word in bare.split_whitespace() {
         if !out.is_empty() {
@@ -165,218 +197,11 @@ fn looked_up(label: &str) -> String {
     out.nfc().collect()
 }
 
-/// A label without bullets before it, and without a colon or dots that lead to it behind.
-fn undressed(label: &str) -> &str {
-    let label = label.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
-    let label = label.trim_end_matches(|c: char| is_blank(c) || matches!(c, ':' | '：' | '*'));
-    match label.trim_end_matches(['.', '…']) {
-        led if label.len() - led.len() > 1 => led.trim_end_matches(is_blank),
-        _ => label,
-    }
-}
-
-/// White space, and what nobody sees at all.
-fn is_blank(c: char) -> bool {
-    c.is_whitespace() || is_unseen(c)
-}
-
-/// The marks by which texts of both directions stand beside each other, and what may break a word.
-fn is_unseen(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-    )
-}
-
-/// The pair of a line: `Label: value`, `Label = value`, and, where `tab` says so, label TAB value.
-/// The first of these marks decides.
-pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
-    let line = line.trim_matches(is_blank);
-    if let Some((label, value)) = bracketed(line)
-        && let Some(pair) = laid_out(label, value)
-    {
-        return Some(pair);
-    }
-    let (label, value) = split(line, tab)?;
-    let emphasised = label.starts_with('*');
-    let value = match value.trim_start().strip_prefix("**") {
-        Some(rest) if emphasised => rest,
-        _ => match value.trim_start().strip_prefix("* ") {
-            Some(rest) if emphasised => rest,
-            _ => value,
-        },
-    };
-
-    made(label, value)
-}
-
-/// `【label】value`, as Japanese mails have it.
-fn bracketed(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
-    line.strip_prefix('【')?.split_once('】')
-}
-
-/// A pair of a label and a value that stand in cells of their own.
-pub(super) fn laid_out(label: &str, value: &str) -> Option<(String, String)> {
-    made(label, unmarked(value))
-}
-
-/// A value without the mark that stands before it though a tab or a cell parts it from its label;
-/// `::1` is an address.
-fn unmarked(value: &str) -> &str {
-    let value = value.trim_start_matches(is_blank);
-    let rest = value.strip_prefix([':', '：', '=']);
-    rest.filter(|rest| !rest.starts_with([':', '=']))
-        .unwrap_or(value)
-}
-
-/// A pair of a label and a value that are known to be such.
-fn made(label: &str, value: &str) -> Option<(String, String)> {
-    let label = undressed(label);
-    let said = label.chars().any(char::is_alphanumeric);
-    if !said || label.chars().nth(LONGEST_LABEL).is_some() {
-        return None;
-    }
-
-    let value = value.trim_matches(is_blank);
-    Some((label.to_owned(), cut(value).trim_end().to_owned()))
-}
-
-/// At most [`LONGEST_VALUE`] bytes of a value.
-fn cut(value: &str) -> &str {
-    let mut end = value.len().min(LONGEST_VALUE);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    &value[..end]
-}
-
-/// Splits a line at the mark that makes it a pair. Only as much is looked at as a label may take.
-fn split(line: &str, tab: bool) -> Option<(&str, &str)> {
-    let bytes = line.as_bytes();
-    for (count, (at, c)) in line.char_indices().enumerate() {
-        // Room for bullets before the label.
-        if count > LONGEST_LABEL + 8 {
-            return None;
-        }
-        let next = bytes.get(at + 1);
-        match c {
-            // An address of the web, and a time of the day, are no label with its value.
-            ':' if next == Some(&b'/') && bytes.get(at + 2) == Some(&b'/') => return None,
-            ':' if next.is_some_and(u8::is_ascii_digit) && ends_in_digit(&line[..at]) => {}
-            ':' if line[at + 1..]
-                .strip_prefix(':')
-                .is_some_and(|rest| !rest.starts_with(|c| !is_blank(c))) =>
-            {
-                return Some((&line[..at], &line[at + 2..]));
-            }
-            ':' | '：' => return Some((&line[..at], &line[at + c.len_utf8()..])),
-            '=' if !compares(&line[..at], next) => {
-                return Some((&line[..at], &line[at + 1..]));
-            }
-            '\t' if tab => return Some((&line[..at], unmarked(&line[at + 1..]))),
-            _ => {}
-        }
-    }
-
-    None
-}
-
-/// Whether an equals sign is part of `==`, `=>`, `>=` and their like.
-fn compares(before: &str, next: Option<&u8>) -> bool {
-    matches!(next, Some(b'=' | b'>' | b'~')) || before.ends_with(['=', '<', '>', '!'])
-}
-
-fn ends_in_digit(text: &str) -> bool {
-    text.as_bytes().last().is_some_and(u8::is_ascii_digit)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_pair_is_read_however_it_is_written() {
-        for (line, label, value) in [
-            ("Status: OPEN", "Status", "OPEN"),
-            ("status:OPEN", "status", "OPEN"),
-            ("Status = OPEN", "Status", "OPEN"),
-            ("Status=OPEN", "Status", "OPEN"),
-            ("Status\tOPEN", "Status", "OPEN"),
-            ("Status:\t\tOPEN  ", "Status", "OPEN"),
-            ("Status\t\t: OPEN", "Status", "OPEN"),
-            ("Status\t:OPEN", "Status", "OPEN"),
-            ("Status \t ： OPEN", "Status", "OPEN"),
-            ("Status\t= OPEN", "Status", "OPEN"),
-            ("Status:: OPEN", "Status", "OPEN"),
-            ("Status::", "Status", ""),
-            ("Address\t::1", "Address", "::1"),
-            ("std::path: x", "std", ":path: x"),
-            (
-                "- State Change:        OK -> ALARM",
-                "State Change",
-                "OK -> ALARM",
-            ),
-            (" * Status : OPEN", "Status", "OPEN"),
-            ("• Status: OPEN", "Status", "OPEN"),
-            ("*Status:* OPEN", "Status", "OPEN"),
-            ("**Status:** OPEN", "Status", "OPEN"),
-            ("**Status**: OPEN", "Status", "OPEN"),
-            ("Status:", "Status", ""),
-            (
-                "Link: https://example.com/?a=b",
-                "Link",
-                "https://example.com/?a=b",
-            ),
-            ("instance = host:9100", "instance", "host:9100"),
-            (
-                "Date/Time: Sat Nov 28 04:10:00",
-                "Date/Time",
-                "Sat Nov 28 04:10:00",
-            ),
-            ("Größe\u{a0}: 5", "Größe", "5"),
-            ("Status........: OPEN", "Status", "OPEN"),
-            ("Status ... : OPEN", "Status", "OPEN"),
-            ("Ticket no.: 5", "Ticket no.", "5"),
-            ("\u{200f}الحالة: \u{200f}معطل\u{200e}", "الحالة", "معطل"),
-            (
-                "\u{feff}Status\u{200b}: \u{2068}OPEN\u{2069}",
-                "Status",
-                "OPEN",
-            ),
-            ("状態：異常", "状態", "異常"),
-            ("・状態：異常", "状態", "異常"),
-            ("■ 状態: 異常", "状態", "異常"),
-            ("● Status: OPEN", "Status", "OPEN"),
-            ("【状態】異常", "状態", "異常"),
-            ("■【状態】：異常", "状態", "異常"),
-            ("【状態】", "状態", ""),
-        ] {
-            assert_eq!(
-                pair(line, true),
-                Some((label.to_owned(), value.to_owned())),
-                "{line:?}"
-            );
-        }
-        for line in [
-            "",
-            "no pair at all",
-            "https://example.com/?a=b",
-            "see https://example.com/",
-            "at 12:30 it began",
-            "---: x",
-            ": x",
-            "= x",
-            "a == b",
-            "a >= b",
-            &format!("{}: x", "l".repeat(61)),
-        ] {
-            assert_eq!(pair(line, true), None, "{line:?}");
-        }
-    }
 
     #[test]
     fn what_nobody_sees_in_a_label_is_not_looked_up() {
@@ -418,15 +243,74 @@ mod tests {
         let text = || Pairs::of("Status:\nStatus: OPEN\nHost: a <http://a>\nStatus: OPEN\n");
         let html = || Pairs::of("Status: CLOSED\nHost: a\nHost: b\nTeam: x\nTeam: y\n");
         let mut two = text();
-        two.join(html(), true);
+        two.join(html().all, true);
         assert_eq!(two.readings("status"), ["OPEN"]);
         assert_eq!(two.readings("host"), ["a <http://a>"]);
         assert_eq!(two.readings("team"), ["x", "y"]);
         assert_eq!(two.readings("other"), [""; 0]);
         let mut one = text();
-        one.join(html(), false);
+        one.join(html().all, false);
         assert_eq!(one.readings("status"), ["OPEN", "CLOSED"]);
         assert_eq!(one.readings("host"), ["a <http://a>", "a", "b"]);
+    }
+
+    #[test]
+    fn a_value_may_stand_on_the_line_below() {
+        for text in [
+            "Status:\n  OPEN\n",
+            "Status:\n\nOPEN",
+            "*Status:*\nOPEN",
+            "**Status:**\nOPEN",
+            "- Status:\n  OPEN",
+            "【Status】\nOPEN",
+            "ID:\n7\nStatus:\nOPEN\nHost:\nweb1",
+            "Status:\n\nStatus: OPEN",
+            "Status:\nthe state of it\n\nStatus: OPEN",
+            "> Status:\n> OPEN",
+        ] {
+            let pairs = Pairs::of(text);
+            assert_eq!(pairs.readings("Status"), ["OPEN"], "{text}");
+        }
+        for text in [
+            "Status:",
+            "Status:\n\n\nOPEN",
+            "Status:\n- a\n- b",
+            "Status:\n1. a\n2. b",
+            "Status:\n-----\nOPEN",
+            "Status:\nHost: a\nOPEN",
+            "Status =\nOPEN",
+            "Status:\n> OPEN",
+        ] {
+            assert_eq!(Pairs::of(text).get("Status"), Some(""), "{text}");
+        }
+        let times = Pairs::of("At:\n12:30\nLink:\nhttps://x.example/a\n");
+        assert_eq!(times.get("At"), Some("12:30"));
+        assert_eq!(times.get("Link"), Some("https://x.example/a"));
+    }
+
+    #[test]
+    fn what_the_html_says_is_more_certain_than_the_line_below() {
+        let text = Lines::of("Status:\nHost:\nOPEN\n");
+        let html = Lines::of("Status: OPEN\nHost: web1\n");
+        let pairs = Pairs::joined([text, html], true);
+        assert_eq!(pairs.readings("Host"), ["web1"]);
+    }
+
+    #[test]
+    fn what_is_quoted_is_read_where_the_mail_says_nothing_itself() {
+        for mark in ["> ", ">", "| ", "> > ", ">> ", "\t> "] {
+            let quoted = format!("{mark}ID: 7\n{mark}Status: OPEN\n");
+            assert_eq!(Pairs::of(&quoted).get("Status"), Some("OPEN"), "{quoted}");
+            let label = format!("{mark}Status");
+            assert_eq!(Pairs::of(&quoted).get(&label), Some("OPEN"), "{quoted}");
+            let below = format!("Status: CLOSED\n{quoted}");
+            let above = format!("{quoted}Status: CLOSED\n");
+            for text in [below, above] {
+                let pairs = Pairs::of(&text);
+                assert_eq!(pairs.readings("Status"), ["CLOSED"], "{text}");
+                assert_eq!(pairs.readings("ID"), ["7"], "{text}");
+            }
+        }
     }
 
     proptest! {

@@ -5,13 +5,20 @@
 
 use std::iter::repeat_n;
 
-use self::table::{LONGEST_CELL, Table};
+use self::{
+    sight::{Open, Which},
+    table::{LONGEST_CELL, Table},
+};
 use super::{
     markup::{Name, Piece, Pieces, attribute, decode},
-    pairs::{self, LONGEST_LABEL, MAX_PAIRS, Pairs},
+    pairs::{
+        LONGEST_LABEL, Lines,
+        line::{laid_out, pair},
+    },
     rewritten, spaced,
 };
 
+mod sight;
 mod table;
 
 /// How many links are kept.
@@ -62,11 +69,21 @@ const BLOCKS: [&str; 37] = [
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Rendered {
     pub text: String,
-    pub pairs: Pairs,
+    pub pairs: Lines,
     /// Where links lead, by their words.
     pub links: Vec<(String, String)>,
     /// Whether the document says more.
     pub is_cut: bool,
+}
+
+impl Rendered {
+    /// What a document says that follows.
+    pub fn append(&mut self, more: Self) {
+        self.text += &more.text;
+        self.pairs.append(more.pairs);
+        self.links.extend(more.links);
+        self.is_cut |= more.is_cut;
+    }
 }
 
 /// What stands between two texts.
@@ -80,12 +97,32 @@ enum Gap {
     Tab,
 }
 
-/// Reads a document; `longest` bytes of text are enough.
-pub(super) fn render(html: &str, longest: usize) -> Rendered {
+/// Reads a document: what a reader sees of it, and what is hidden from them, each as far as
+/// `longest` bytes of text. What is hidden may be meant for machines, so that it is read, but never
+/// among what is seen.
+pub(super) fn render(html: &str, longest: usize) -> [Rendered; 2] {
+    let (seen, leaves_out) = page(html, longest, Which::Seen);
+    let hidden = if leaves_out {
+        page(html, longest, Which::Unseen).0
+    } else {
+        Rendered::default()
+    };
+    [seen, hidden]
+}
+
+/// The whole text of a document, whether it is seen or not.
+pub(super) fn text(html: &str, longest: usize) -> String {
+    page(html, longest, Which::All).0.text
+}
+
+/// Reads some words of a document, and says whether there are others.
+fn page(html: &str, longest: usize, which: Which) -> (Rendered, bool) {
     let mut page = Page {
         longest,
         ..Page::default()
     };
+    let mut open = Open::default();
+    let mut leaves_out = false;
 
     for piece in Pieces::of(html) {
         if page.text.len() >= longest {
@@ -93,13 +130,33 @@ pub(super) fn render(html: &str, longest: usize) -> Rendered {
             break;
         }
         match piece {
-            Piece::Text(text) => page.words(text),
-            Piece::Start(name, attributes) => page.start(name, attributes),
-            Piece::End(name) => page.end(name),
+            Piece::Text(text) => {
+                let sight = open.sight();
+                if which.reads(sight) {
+                    page.words(text, sight.is_preformatted);
+                } else {
+                    leaves_out |= !text.trim().is_empty();
+                    page.words(which.stand_in(), false);
+                }
+            }
+            Piece::Start(name, attributes) => {
+                let sight = open.start(name, attributes);
+                if which.lays_out(sight) {
+                    page.start(name, attributes);
+                }
+            }
+            Piece::End(name) => {
+                let sight = open.end(name);
+                if which.lays_out(sight) {
+                    page.end(name);
+                }
+            }
         }
     }
 
-    page.finish()
+    // Whatever is behind the end may be hidden.
+    leaves_out |= page.is_cut;
+    (page.finish(), leaves_out)
 }
 
 #[derive(Default)]
@@ -112,8 +169,9 @@ struct Page {
     tabs: usize,
     /// Where the line in hand begins.
     line: usize,
-    preformatted: usize,
-    pairs: Vec<(String, String)>,
+    /// Whether the line in hand has a tab that its text has itself.
+    has_tab: bool,
+    pairs: Lines,
     tables: Vec<Table>,
     /// The `dt` before: whether it is open, and its label.
     term: Option<(bool, String)>,
@@ -125,8 +183,7 @@ struct Page {
 }
 
 impl Page {
-    fn words(&mut self, text: &str) {
-        let preformatted = self.preformatted > 0;
+    fn words(&mut self, text: &str, preformatted: bool) {
         let mut words = String::with_capacity(text.len().min(self.longest));
         decode(text, |c| words.push(c));
 
@@ -139,7 +196,10 @@ impl Page {
                 }
                 '\n' => self.new_line(),
                 '\0' | '\r' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => {}
-                c => self.put(spaced(c)),
+                c => {
+                    self.put(spaced(c));
+                    self.has_tab |= c == '\t';
+                }
             }
         }
     }
@@ -192,6 +252,7 @@ impl Page {
         self.line_pairs();
         self.text.push('\n');
         self.line = self.text.len();
+        self.has_tab = false;
         if let Some(cell) = self.cell() {
             cell.lines += usize::from(cell.speaks);
             if cell.text.len() < LONGEST_CELL {
@@ -211,15 +272,13 @@ impl Page {
 
     /// The pair that the line in hand is; in a row of several cells each may be one.
     fn line_pairs(&mut self) {
-        if self.pairs.len() >= MAX_PAIRS {
-            return;
-        }
         let line = &self.text[self.line..];
-        let found: Vec<_> = line
-            .split('\t')
-            .filter_map(|cell| pairs::pair(cell, false))
-            .collect();
-        self.pairs.extend(found);
+        if self.has_tab || !line.contains('\t') {
+            return self.pairs.read(line, self.has_tab);
+        }
+        for found in line.split('\t').filter_map(|cell| pair(cell, false)) {
+            self.pairs.said.push(found);
+        }
     }
 
     /// What is said next begins a line.
@@ -250,7 +309,7 @@ impl Page {
                 self.break_line();
                 self.end_description();
                 self.flush_line();
-                self.term_pair = self.pairs.len();
+                self.term_pair = self.pairs.said.len();
                 self.term = Some((true, String::new()));
             }
             "dd" => {
@@ -260,10 +319,6 @@ impl Page {
                     *open = false;
                 }
                 self.description = Some(String::new());
-            }
-            "pre" => {
-                self.preformatted += 1;
-                self.break_line();
             }
             block if BLOCKS.contains(&block) => self.break_line(),
             _ => {}
@@ -292,10 +347,6 @@ impl Page {
                 self.end_description();
                 self.break_line();
             }
-            "pre" => {
-                self.preformatted = self.preformatted.saturating_sub(1);
-                self.break_line();
-            }
             block if BLOCKS.contains(&block) => self.break_line(),
             _ => {}
         }
@@ -316,14 +367,14 @@ impl Page {
             return;
         };
         self.flush_line();
-        if self.pairs.len() >= MAX_PAIRS {
+        if self.pairs.said.is_full() {
             return;
         }
 
         let term: String = term.chars().take(LONGEST_LABEL + 8).collect();
-        if let Some(pair) = pairs::laid_out(&one_line(&term), &one_line(&value)) {
-            self.pairs.truncate(self.term_pair);
-            self.pairs.push(pair);
+        if let Some(pair) = laid_out(&one_line(&term), &one_line(&value)) {
+            self.pairs.said.cut_back(self.term_pair);
+            self.pairs.said.push(pair);
         }
     }
 
@@ -342,7 +393,7 @@ impl Page {
     fn finish(mut self) -> Rendered {
         while !self.tables.is_empty() {
             self.end_row();
-            self.tables.pop();
+            self.close_table();
         }
         self.end_description();
         self.flush_line();
@@ -355,7 +406,7 @@ impl Page {
 
         Rendered {
             text,
-            pairs: self.pairs.into_iter().collect(),
+            pairs: self.pairs,
             links: self.links,
             is_cut: self.is_cut,
         }

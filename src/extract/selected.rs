@@ -58,7 +58,7 @@ pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, Strin
             // As the HTML standard reads a NUL in a script.
             inside.replace('\0', "\u{fffd}")
         } else {
-            rendered::render(inside, MAX_PAYLOAD).text
+            rendered::text(inside, MAX_PAYLOAD)
         });
     }
     Ok(found)

@@ -180,6 +180,7 @@ mod tests {
             checks: 0,
             released: None,
             decided_at: None,
+            cut_at: None,
         }
     }
 

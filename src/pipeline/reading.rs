@@ -15,6 +15,7 @@ use crate::{
     extract::Extraction,
     message::{Mended, Message, header},
     profile::Taking,
+    store::StoredMail,
 };
 
 /// How many incidents a mail may tell of that is not proven.
@@ -85,10 +86,11 @@ impl Reading {
 impl Rules {
     /// Extracts and validates. Mail that Atlassian's own settings do not take is tried by
     /// `profiles:`.
-    pub fn read(&self, message: &Message) -> Reading {
+    pub fn read(&self, mail: &StoredMail) -> Reading {
+        let message = &mail.message;
         let extraction = self.sli.extractor.extract(&message.raw);
         if SliReader::is_anothers(&extraction)
-            && let Some(reading) = self.read_declared(message, &extraction)
+            && let Some(reading) = self.read_declared(mail, &extraction)
         {
             return reading;
         }
@@ -98,7 +100,7 @@ impl Rules {
         let is_known = is_anothers && !message.raw.is_empty();
         let finding = match (&message.withheld, message.cut_from) {
             (Some(reason), _) if !is_known => withheld(message, reason),
-            (_, Some(size)) if !is_anothers => too_large(size),
+            (_, Some(size)) if !is_anothers => without_body(size, mail.cut_at),
             _ => self.distinct(self.sli.finding(extraction.found, &message.raw)),
         };
 
@@ -112,11 +114,12 @@ impl Rules {
     }
 
     /// A mail that is not Atlassian's, by the profile of its sender; `None` if no profile takes it.
-    fn read_declared(&self, message: &Message, extraction: &Extraction) -> Option<Reading> {
+    fn read_declared(&self, stored: &StoredMail, extraction: &Extraction) -> Option<Reading> {
         if self.profiles.is_empty() {
             return None;
         }
 
+        let message = &stored.message;
         let mail = Mended::of(&message.raw);
         if self.receivers.sent(mail.header()) {
             let reason = "it is a page that this bridge sent itself (email_configs)".to_owned();
@@ -143,7 +146,7 @@ impl Rules {
             Taking::Taken(profile) => {
                 let findings = match (&message.withheld, message.cut_from) {
                     (Some(reason), _) => vec![withheld(message, reason)],
-                    (None, Some(size)) => vec![too_large(size)],
+                    (None, Some(size)) => vec![without_body(size, stored.cut_at)],
                     (None, None) => declared::findings(profile, &message.raw, sent_at),
                 };
                 (Some(profile), findings)
@@ -195,10 +198,18 @@ fn withheld(message: &Message, reason: &str) -> Finding {
     }
 }
 
-fn too_large(size: u64) -> Finding {
-    Finding::Quarantined {
-        reason: format!("the mail is over the size limit ({size} bytes): only its header was kept"),
-    }
+/// A mail of which only the header is there. What it said cannot be told any more.
+fn without_body(size: u64, cut_at: Option<Timestamp>) -> Finding {
+    let reason = match cut_at {
+        Some(at) => format!(
+            "only the mail's header is kept: its body was dropped at {at:.0} to free space (it had \
+             {size} bytes)"
+        ),
+        None => {
+            format!("the mail is over the size limit ({size} bytes): only its header was kept")
+        }
+    };
+    Finding::Quarantined { reason }
 }
 
 fn message_id(header: &[u8]) -> Option<String> {

@@ -195,7 +195,7 @@ impl Rules {
     /// Like [`Rules::read`]; if a parser panics, the mail becomes an alert that could not be read,
     /// and somebody is notified.
     pub fn read_catching_panics(&self, mail: &StoredMail) -> Reading {
-        catch_unwind(AssertUnwindSafe(|| self.read(&mail.message))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| self.read(mail))).unwrap_or_else(|_| {
             Reading::unreadable(
                 &mail.message,
                 "this program has a fault: reading the mail panicked",

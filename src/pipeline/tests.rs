@@ -16,6 +16,7 @@ use crate::{
     store::{Next, Settlement, Store, sqlite::Sqlite},
 };
 
+mod cut;
 mod ends;
 mod held;
 mod model;

@@ -72,6 +72,9 @@ pub(super) fn pieces<'a>(
         }),
         Some(Each::Text { item, section }) => {
             let mut found = in_text(&contents.text, item, section.as_ref());
+            if found.all.is_empty() {
+                found = in_text(&contents.aside, item, section.as_ref());
+            }
             found.rest = found.rest.or_else(|| contents.cut.clone());
             if found.all.is_empty() {
                 let reason = format!("`each.text` finds nothing in the text: `{}`", item.as_str());

@@ -187,7 +187,9 @@ fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
         add_groups(&mut groups, regex, captures.as_ref());
     }
     if let Some(regex) = &recipe.text {
-        add_groups(&mut groups, regex, regex.captures(&contents.text).as_ref());
+        let captures = regex.captures(&contents.text);
+        let captures = captures.or_else(|| regex.captures(&contents.aside));
+        add_groups(&mut groups, regex, captures.as_ref());
     }
 
     let (json, obstacle) = match recipe.json.as_ref().map(|source| source.read(&contents)) {

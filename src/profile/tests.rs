@@ -7,6 +7,7 @@ mod doubt;
 mod items;
 mod odd;
 mod refused;
+mod seen;
 mod unparsed;
 
 /// A configuration with these profiles, as a file would hold them.

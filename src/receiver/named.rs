@@ -34,6 +34,18 @@ impl Receivers {
         self.entries.iter().map(entry).collect()
     }
 
+    /// The entries with the names that they have.
+    pub fn names(&self, secret: &[u8]) -> Vec<Named> {
+        let entries = self.entries(secret).into_iter();
+        let named = |(target, entry): (&Target, Entry)| Named {
+            target: target.clone(),
+            place: Some(entry.place),
+            fingerprint: entry.fingerprint,
+            next: None,
+        };
+        self.entries.keys().zip(entries).map(named).collect()
+    }
+
     /// The same under the names that were given. Who stood in another receiver answers to its
     /// former name too: what is owed and was told there is still its own.
     #[must_use]

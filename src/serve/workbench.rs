@@ -200,6 +200,7 @@ impl Workbench for Bench {
             },
             authenticity: None,
             released: None,
+            cut_at: None,
             now,
         };
 
@@ -266,6 +267,8 @@ impl Workbench for Bench {
             let problems = errors.problems.iter().map(ToString::to_string);
             Problem::unprocessable(problems.collect::<Vec<_>>().join("\n"))
         })?;
+
+        let other = other.named_like(&in_force).map_err(failed)?;
 
         self.compare(&in_force, &other, since, until).await
     }

@@ -16,6 +16,9 @@ pub struct StoredMail {
     pub released: Option<Release>,
     /// When it was decided, which is when the quarantine took it if it is there.
     pub decided_at: Option<Timestamp>,
+    /// When its body was dropped to free space, where it was. Of a mail over the size limit there
+    /// never was one.
+    pub cut_at: Option<Timestamp>,
 }
 
 /// The bytes that a batch of mails may have when read back, not counting its last mail.

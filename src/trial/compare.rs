@@ -155,6 +155,9 @@ fn changes(
         same_receiver(one, other) && differs(one, other).is_empty()
     });
     pair(Some(Kind::Changed), &|one, other| {
+        one.target == other.target
+    });
+    pair(Some(Kind::Changed), &|one, other| {
         same_receiver(one, other) && same_kind(one, other)
     });
     pair(Some(Kind::Changed), &same_receiver);

@@ -42,6 +42,7 @@ pub fn from_store(stored: &Stored) -> Batches<Specimen> {
         message: mail.message,
         authenticity: Some(mail.authenticity),
         released: mail.released,
+        cut_at: mail.cut_at,
     };
 
     ahead(stream::try_unfold((Timestamp::MIN, 0), move |after| {

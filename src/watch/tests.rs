@@ -110,17 +110,19 @@ impl Night {
         let rules = Arc::clone(&self.watch.in_force.borrow().rules);
         let mails = vec![(message.clone(), Authenticity::off())];
         let ids = self.watch.intake.record(mails, None).await.unwrap();
+        let mail = StoredMail {
+            id: ids[0],
+            message,
+            authenticity: Authenticity::off(),
+            checks: 0,
+            released: None,
+            decided_at: None,
+            cut_at: None,
+        };
         let case = Case {
-            reading: Arc::new(rules.read(&message)),
+            reading: Arc::new(rules.read(&mail)),
             rules,
-            mail: Arc::new(StoredMail {
-                id: ids[0],
-                message,
-                authenticity: Authenticity::off(),
-                checks: 0,
-                released: None,
-                decided_at: None,
-            }),
+            mail: Arc::new(mail),
             now,
         };
         let decided = case.decide(&*self.watch.intake, |decide| decide).await;

@@ -8,19 +8,53 @@ use super::{alone, checks};
 
 const HEADER: &str = "From: a@example.com\r\nMIME-Version: 1.0\r\n";
 
+/// Half a megabyte of one piece over and over.
+fn fill(piece: &str) -> String {
+    piece.repeat((512 << 10) / piece.len())
+}
+
+fn text(mut body: String) -> String {
+    let header = format!("{HEADER}Content-Type: text/plain; charset=utf-8\r\n\r\n");
+    body.insert_str(0, &header);
+    body
+}
+
+fn html(mut body: String) -> String {
+    let header = format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n");
+    body.insert_str(0, &header);
+    body
+}
+
 /// Mails of half a megabyte, each dear in its own way.
 fn dear() -> Vec<(&'static str, String)> {
-    let size = 512 << 10;
-    let fill = |piece: &str| piece.repeat(size / piece.len());
-    let text =
-        |body: String| format!("{HEADER}Content-Type: text/plain; charset=utf-8\r\n\r\n{body}");
-    let html =
-        |body: String| format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n{body}");
+    [dear_texts(), dear_html(), dear_parts()].concat()
+}
+
+fn dear_texts() -> Vec<(&'static str, String)> {
     vec![
         ("pairs without end", text(fill("Label: value\n"))),
         (
             "labels that all differ",
             text((0..40_000).map(|n| format!("L{n}: v\n")).collect()),
+        ),
+        ("labels above their values", text(fill("a:\nb\n"))),
+        ("a quotation of quotations", text(fill("> | "))),
+        ("quoted labels", text(fill("> a:\n> b\n"))),
+        ("bars", text(fill("|a|b|\n"))),
+        (
+            "stars in a link",
+            text(format!(
+                "https://urldefense.com/v3/__https://x/{}__;",
+                fill("*")
+            )),
+        ),
+        (
+            "a link in a link",
+            text(fill("https://linkprotect.cudasvc.com/url?a=")),
+        ),
+        (
+            "links of a gateway",
+            text(fill("https://linkprotect.cudasvc.com/url?a=https://x\n")),
         ),
         ("one line", text(fill("x: "))),
         ("colons", text(fill(":"))),
@@ -32,8 +66,37 @@ fn dear() -> Vec<(&'static str, String)> {
                 fill("> a \r\n")
             ),
         ),
+    ]
+}
+
+fn dear_html() -> Vec<(&'static str, String)> {
+    let half = |piece: &str| fill(piece)[..256 << 10].to_owned();
+    vec![
         ("nested tags", html(fill("<div>"))),
         ("nested tables", html(fill("<table><tr><td>"))),
+        ("hidden paragraphs", html(fill("<p hidden>a"))),
+        ("nested hiding", html(fill("<b style=display:none>a"))),
+        (
+            "a long style",
+            html(format!("<p style=\"{}\">a", fill("a:b;"))),
+        ),
+        ("styles", html(fill("<p style=a:b;c:d>a"))),
+        (
+            "ends of what never began",
+            html(half("<b>") + &half("</i>")),
+        ),
+        (
+            "rows with room",
+            html("<table>".to_owned() + &fill("<tr><td><td>a<td>b<td>")),
+        ),
+        (
+            "tables with room",
+            html(fill("<table><tr><td><td>a<td>b</table>")),
+        ),
+        (
+            "cells of a label and a line",
+            html("<table><tr>".to_owned() + &fill("<td>a:<br>b")),
+        ),
         ("rows", html(fill("<tr><td>a<td>b"))),
         ("empty cells", html(fill("<td>"))),
         (
@@ -55,10 +118,6 @@ fn dear() -> Vec<(&'static str, String)> {
                 fill("<table><tr><td>a</table>")
             )),
         ),
-        (
-            "encoded words",
-            format!("{HEADER}Subject: {}\r\n\r\n", fill("=?utf-8?B?YQ==?= ")),
-        ),
         ("a list of terms", html(fill("<dt>a<dd>b"))),
         ("links", html(fill("<a href=x>y</a>"))),
         ("links that never end", html(fill("<a href=x>y"))),
@@ -66,6 +125,7 @@ fn dear() -> Vec<(&'static str, String)> {
         ("ampersands", html(fill("&"))),
         ("comments", html(fill("<!-- a -->"))),
         ("comments that never end", html(fill("<!--"))),
+        ("a comment of marks", html(format!("<!--{}", fill("->")))),
         ("scripts that never end", html(fill("<script>"))),
         ("attributes", html(format!("<a {}", fill("x=\"y\" ")))),
         ("quotes that never end", html(fill("<a x=\""))),
@@ -76,6 +136,15 @@ fn dear() -> Vec<(&'static str, String)> {
         ("angle brackets", html(fill("<"))),
         ("end tags", html(fill("</table></tr>"))),
         ("breaks", html(fill("<br>"))),
+    ]
+}
+
+fn dear_parts() -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "encoded words",
+            format!("{HEADER}Subject: {}\r\n\r\n", fill("=?utf-8?B?YQ==?= ")),
+        ),
         (
             "Alertmanager's items",
             text(format!("[1] Firing\n{}", fill("Labels\na = b\nSource\n"))),

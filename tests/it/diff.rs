@@ -213,6 +213,26 @@ fn another_key_is_a_change_and_the_same_file_beside_another_configuration_is_non
 }
 
 #[test]
+fn an_integration_is_known_by_its_destination_wherever_its_entry_stands() {
+    let folder = folder();
+    let entry = "{ api_key_file: secrets/key, message: \"{{ metric }}\" }] }\n  - { name: team";
+    let changes = |other: &str| {
+        let changed = diff(folder.path(), entry, other, &["--json", "mails"]);
+        let lines = lines(&changed);
+        let all = lines[0]["changes"].as_array().unwrap();
+        let told = |change: &Value| json!([change["change"], change["differs"]]);
+        all.iter().map(told).collect::<Value>()
+    };
+
+    let first = "{ api_key_file: secrets/first, message: \"{{ metric }}\" }, ";
+    let added = json!(["added", []]);
+    assert_eq!(changes(&format!("{first}{entry}")), json!([added]));
+    let worded = entry.replace("metric }}", "metric }}!");
+    let body = json!(["changed", ["body"]]);
+    assert_eq!(changes(&format!("{first}{worded}")), json!([added, body]));
+}
+
+#[test]
 fn a_mute_shows_as_a_page_that_is_held_and_its_resolve_as_dropped() {
     let folder = folder();
     let muted = "'severity=\"critical\"'], mute_time_intervals: [nights] }";

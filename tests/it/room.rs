@@ -231,6 +231,7 @@ async fn what_was_cut_is_neither_released_nor_counted_and_its_hash_stays(home: H
         (&kept.message.raw[..], kept.message.cut_from),
         (&b"Subject: x\r\n"[..], Some(5000))
     );
+    assert_eq!(kept.cut_at, Some(noon()));
     assert!(after.reason.unwrap().contains("store.quarantine.max_size"));
     let release = Release {
         by: "me".into(),

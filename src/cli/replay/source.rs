@@ -35,6 +35,7 @@ pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specim
             message,
             authenticity: None,
             released: None,
+            cut_at: None,
             now: arrived_at,
         })
     };

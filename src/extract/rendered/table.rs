@@ -1,10 +1,22 @@
 //! Tables: cells of a row are parted by tabs, and two cells are a pair.
 
 use super::{Gap, Page, one_line};
-use crate::extract::pairs::{self, MAX_PAIRS};
+use crate::extract::pairs::{MAX_PAIRS, line::laid_out};
 
 /// How much of a cell is kept to make a pair of, in bytes.
 pub(super) const LONGEST_CELL: usize = 4 << 10;
+
+/// How many cells of a row are looked at for a label above its value.
+const MAX_STACKS: usize = 64;
+
+/// What a label without a value has for one.
+static NOTHING: Cell = Cell {
+    text: String::new(),
+    speaks: false,
+    lines: 0,
+    nests: 0,
+    framed: false,
+};
 
 /// How deep tables may stand in tables: deeper ones are text.
 const MAX_TABLES: usize = 32;
@@ -18,6 +30,21 @@ pub(super) struct Table {
     speaking: usize,
     /// The last of them.
     last: Cell,
+    /// Its rows in which two cells of more say something.
+    spaced: Vec<Spaced>,
+    /// Whether a row says more than two things, or two in other columns than the rows before: its
+    /// columns are no labels and values then.
+    is_grid: bool,
+}
+
+/// A row of a label and a value among cells that only make room. That is certain at the end of its
+/// table, where all rows are so.
+struct Spaced {
+    columns: [usize; 2],
+    pair: (String, String),
+    /// Which of the pairs found so far it says itself.
+    from: usize,
+    to: usize,
 }
 
 /// A row of a table that is open.
@@ -50,16 +77,57 @@ impl Row {
             cells => {
                 let (pairs, rest) = cells.as_chunks::<2>();
                 let are_labelled = rest.is_empty() && pairs.iter().all(|[label, _]| label.leads());
-                let pairs = pairs
-                    .iter()
-                    .filter(|[label, _]| are_labelled && !label.text.trim().is_empty());
-                let pairs = pairs.map(|[label, value]| [label, value]);
-                pairs.take(MAX_PAIRS).collect()
+                if are_labelled {
+                    let pairs = pairs
+                        .iter()
+                        .filter(|[label, _]| !label.text.trim().is_empty());
+                    let pairs = pairs.map(|[label, value]| [label, value]);
+                    pairs.take(MAX_PAIRS).collect()
+                } else {
+                    self.led().unwrap_or_default()
+                }
             }
         };
         let lays_out = said.iter().flatten().any(|cell| cell.nests > 0);
         if lays_out { Vec::new() } else { said }
     }
+
+    /// The labels with their values, wherever cells that say nothing stand between them: each label
+    /// ends in a colon, and its value is the next cell that is no label.
+    fn led(&self) -> Option<Vec<[&Cell; 2]>> {
+        // A label that has the row to itself may have its value in the next.
+        if self.cells.len() == 1 {
+            return None;
+        }
+        let mut cells = self.cells.iter().filter(|cell| !cell.parts()).peekable();
+        let mut led = Vec::new();
+        while let Some(label) = cells.next() {
+            if !label.leads() || led.len() == MAX_PAIRS {
+                return None;
+            }
+            let value = cells.next_if(|cell| !cell.leads());
+            led.push([label, value.unwrap_or(&NOTHING)]);
+        }
+        Some(led)
+    }
+
+    /// The only two cells that say something, and their columns.
+    fn two(&self) -> Option<[(usize, &Cell); 2]> {
+        let mut said = self
+            .cells
+            .iter()
+            .enumerate()
+            .filter(|(_, cell)| !cell.parts());
+        let two = [said.next()?, said.next()?];
+        let is_all = said.next().is_none() && two.iter().all(|(_, cell)| cell.nests == 0);
+        is_all.then_some(two)
+    }
+}
+
+/// Whether a label and a value are one and a line each.
+fn are_lines(label: &Cell, value: &Cell) -> bool {
+    let framed = label.framed || value.framed;
+    !framed && label.lines <= 1 && value.text.trim().lines().count() <= 1
 }
 
 impl Cell {
@@ -92,7 +160,7 @@ impl Page {
 
     /// A table of one cell is that cell, however many frames stand around it.
     pub(super) fn end_table(&mut self) {
-        let Some(Table { speaking, last, .. }) = self.tables.pop() else {
+        let Some(Table { speaking, last, .. }) = self.close_table() else {
             return;
         };
         if let Some(cell) = self.cell()
@@ -108,13 +176,25 @@ impl Page {
         }
     }
 
+    /// Ends the innermost table, whose rows are all ended.
+    pub(super) fn close_table(&mut self) -> Option<Table> {
+        let mut table = self.tables.pop()?;
+        let spaced = std::mem::take(&mut table.spaced);
+        if !table.is_grid {
+            for row in spaced.into_iter().rev() {
+                self.pairs.said.replace(row.from, row.to, row.pair);
+            }
+        }
+        Some(table)
+    }
+
     pub(super) fn row(&mut self) {
         self.end_row();
         self.gap = Gap::Line;
         self.flush_line();
         let row = Row {
             cells: Vec::new(),
-            first_pair: self.pairs.len(),
+            first_pair: self.pairs.said.len(),
         };
         match self.tables.last_mut() {
             Some(open) => open.row = Some(row),
@@ -165,24 +245,63 @@ impl Page {
         }
     }
 
-    pub(super) fn row_pairs(&mut self, row: &Row) {
+    fn row_pairs(&mut self, row: &Row) {
+        for cell in row
+            .cells
+            .iter()
+            .take(MAX_STACKS)
+            .filter(|cell| cell.nests == 0)
+        {
+            self.pairs.said.stacked(row.first_pair, &cell.text);
+        }
         let said = row.said();
-        if said.is_empty() || self.pairs.len() >= MAX_PAIRS {
+        if said.is_empty() {
+            return self.spaced(row);
+        }
+        if self.pairs.said.is_full() {
             return;
         }
+
         let made: Vec<_> = said
             .iter()
-            .filter_map(|[label, value]| {
-                pairs::laid_out(&one_line(&label.text), &one_line(&value.text))
-            })
+            .filter_map(|[label, value]| laid_out(&one_line(&label.text), &one_line(&value.text)))
             .collect();
-        let is_a_line = |[label, value]: &[&Cell; 2]| {
-            let framed = label.framed || value.framed;
-            !framed && label.lines <= 1 && value.text.trim().lines().count() <= 1
-        };
-        if made.len() == said.len() && said.iter().all(is_a_line) {
-            self.pairs.truncate(row.first_pair);
+        if made.len() == said.len() && said.iter().all(|[label, value]| are_lines(label, value)) {
+            self.pairs.said.cut_back(row.first_pair);
         }
-        self.pairs.extend(made);
+        for pair in made {
+            self.pairs.said.push(pair);
+        }
+    }
+
+    /// Keeps what a row may say until all rows of its table are known.
+    fn spaced(&mut self, row: &Row) {
+        let is_full = self.pairs.said.is_full();
+        let to = self.pairs.said.len();
+        let Some(table) = self.tables.last_mut() else {
+            return;
+        };
+        let Some([(first, label), (second, value)]) = row.two() else {
+            let said = row.cells.iter().filter(|cell| !cell.parts()).take(2);
+            table.is_grid |= said.count() > 1;
+            return;
+        };
+
+        let columns = [first, second];
+        let is_other = |last: &Spaced| last.columns != columns;
+        table.is_grid |= table.spaced.last().is_some_and(is_other);
+        let pair = laid_out(&one_line(&label.text), &one_line(&value.text));
+        if let Some(pair) = pair
+            && !is_full
+            && !table.is_grid
+        {
+            let is_line = are_lines(label, value);
+            table.spaced.push(Spaced {
+                columns,
+                pair,
+                from: if is_line { row.first_pair } else { to },
+                to,
+            });
+        }
     }
 }

@@ -26,6 +26,7 @@ fn mail(verdict: Verdict) -> StoredMail {
         checks: 0,
         released: None,
         decided_at: None,
+        cut_at: None,
     }
 }
 

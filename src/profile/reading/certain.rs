@@ -21,7 +21,8 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
     let sound = Contents::sound(mail.header(), mail.body());
     let sound = sheet_of(recipe, mail.header(), sound);
     // Items may be missing of a list that ends too early.
-    if is_list && sound.contents.text != sheet.contents.text {
+    let texts = |sheet: &Sheet| (sheet.contents.text.clone(), sheet.contents.aside.clone());
+    if is_list && texts(&sound) != texts(sheet) {
         return false;
     }
     let told = outline(recipe, sheet, &sheet.context);

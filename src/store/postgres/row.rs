@@ -99,6 +99,7 @@ pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
         checks: u32::try_from(at::<i64>(row, "checks")?).unwrap_or(u32::MAX),
         released: optional_json_at(row, "released")?,
         decided_at: optional_time_at(row, "decided_at")?,
+        cut_at: optional_time_at(row, "cut_at")?,
     })
 }
 

@@ -92,6 +92,7 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
         checks: row.get("checks")?,
         released: optional_json_at(row, "released")?,
         decided_at: optional_time_at(row, "decided_at")?,
+        cut_at: optional_time_at(row, "cut_at")?,
     })
 }
 

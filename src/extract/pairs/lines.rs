@@ -1,0 +1,131 @@
+//! Pairs as the lines of a text give them, one after another.
+
+use super::{
+    MAX_PAIRS,
+    line::{cut, is_blank, is_value, leads, pair, unquoted},
+};
+
+/// How many empty lines may part a label from its value: mail programs double line ends.
+const MAX_EMPTY: usize = 1;
+
+/// The pairs of a text: those that it says itself, and those of mails that it quotes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::extract) struct Lines {
+    pub said: Run,
+    pub quoted: Run,
+}
+
+/// Pairs in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::extract) struct Run {
+    pub(super) all: Vec<Entry>,
+    /// How many empty lines came since the last pair, where that is a label alone.
+    alone: Option<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub pair: (String, String),
+    /// What the line below a label alone says.
+    pub below: Option<String>,
+}
+
+impl Lines {
+    pub fn of(text: &str) -> Self {
+        let mut lines = Self::default();
+        for line in text.lines() {
+            lines.read(line, true);
+        }
+        lines
+    }
+
+    /// The next line. `tab` says whether a tab may stand between a label and its value.
+    pub fn read(&mut self, line: &str, tab: bool) {
+        match unquoted(line) {
+            Some(line) => {
+                self.said.alone = None;
+                self.quoted.read(line, tab);
+            }
+            None => self.said.read(line, tab),
+        }
+    }
+
+    /// Those of a text that follows.
+    pub fn append(&mut self, more: Self) {
+        self.said.all.extend(more.said.all);
+        self.quoted.all.extend(more.quoted.all);
+    }
+}
+
+impl Run {
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.all.len() >= MAX_PAIRS
+    }
+
+    pub fn push(&mut self, pair: (String, String)) {
+        self.alone = None;
+        if !self.is_full() {
+            self.all.push(Entry { pair, below: None });
+        }
+    }
+
+    /// The pair of a line, or the value of the label above it.
+    fn read(&mut self, line: &str, tab: bool) {
+        if line.chars().all(is_blank) {
+            let empty = self.alone.map(|empty| empty + 1);
+            self.alone = empty.filter(|empty| *empty <= MAX_EMPTY);
+            return;
+        }
+
+        let is_below = self.alone.take().is_some();
+        if let Some(pair) = pair(line, tab) {
+            let is_kept = !self.is_full();
+            self.push(pair);
+            self.alone = (is_kept && leads(line)).then_some(0);
+        } else if is_below
+            && is_value(line)
+            && let Some(label) = self.all.last_mut()
+        {
+            label.below = Some(value(line));
+        }
+    }
+
+    /// A cell that is a label alone and one line below it: the label's pair is among those from a
+    /// place on.
+    pub fn stacked(&mut self, from: usize, cell: &str) {
+        let mut lines = cell.lines().filter(|line| !line.chars().all(is_blank));
+        let (Some(label), Some(below), None) = (lines.next(), lines.next(), lines.next()) else {
+            return;
+        };
+        if !leads(label) || !is_value(below) {
+            return;
+        }
+        let Some(pair) = pair(label, false) else {
+            return;
+        };
+        let mut entries = self.all.iter_mut().skip(from);
+        if let Some(entry) = entries.find(|entry| entry.pair == pair && entry.below.is_none()) {
+            entry.below = Some(value(below));
+        }
+    }
+
+    /// One pair in place of those found between two places.
+    pub fn replace(&mut self, from: usize, to: usize, pair: (String, String)) {
+        self.alone = None;
+        self.all.splice(from..to, [Entry { pair, below: None }]);
+    }
+
+    /// Those from a place on are none.
+    pub fn cut_back(&mut self, from: usize) {
+        self.alone = None;
+        self.all.truncate(from);
+    }
+}
+
+fn value(line: &str) -> String {
+    cut(line.trim_matches(is_blank)).trim_end().to_owned()
+}
