@@ -14,9 +14,11 @@ use crate::{
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// How often a page is sent of which nothing is heard.
-const MOST_UNHEARD: u32 = 3;
-/// The pause before the last time: what restarts is back by then.
+const MOST_UNHEARD: u32 = 4;
+/// The pause before the last time but one, cut to `backoff.max`: what restarts is back by then.
 const LAST_PAUSE: Duration = Duration::from_mins(1);
+/// The one before the last is so many times as long: most outages are over.
+const TIMES_LONGER: u32 = 15;
 
 /// The verdict on a request that was accepted at least `timeout` ago: it is to be sent again.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
@@ -123,6 +125,21 @@ pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     }
 }
 
+/// The pause before a page is sent again of which nothing was heard more than once: it is sent a few
+/// times only, so these must outlast a restart and an outage.
+fn pause_unheard(reason: FailureReason, step: &Step, settings: &Settings) -> Option<Duration> {
+    let Step::Unheard { times, .. } = step else {
+        return None;
+    };
+    let pause = LAST_PAUSE.min(settings.backoff.max.as_std());
+    match MOST_UNHEARD.saturating_sub(*times) {
+        _ if reason != FailureReason::Unconfirmed => None,
+        1 => Some(pause * TIMES_LONGER),
+        2 => Some(pause),
+        _ => None,
+    }
+}
+
 fn unended(receipt: &str, why: &str) -> String {
     format!("{receipt} could not be ended: {why}")
 }
@@ -172,13 +189,9 @@ pub(super) fn step(
                 Step::Confirm { of, .. } if *reason == FailureReason::Unconfirmed => (**of).clone(),
                 step => step.clone(),
             };
-            let is_last_next = *reason == FailureReason::Unconfirmed
-                && matches!(&step, Step::Unheard { times, .. } if times + 1 == MOST_UNHEARD);
-            let (after, probe_at) = if is_last_next {
-                let pause = LAST_PAUSE.min(settings.backoff.max.as_std());
-                (Some(after.unwrap_or_default().max(pause)), None)
-            } else {
-                (*after, probe_at)
+            let (after, probe_at) = match pause_unheard(*reason, &step, settings) {
+                Some(pause) => (Some(after.unwrap_or_default().max(pause)), None),
+                None => (*after, probe_at),
             };
             let next = again(
                 claim,

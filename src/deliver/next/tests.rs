@@ -70,7 +70,7 @@ fn gone() -> Verdict {
 }
 
 #[test]
-fn what_may_have_been_taken_is_sent_three_times_whatever_fails_in_between() {
+fn what_may_have_been_taken_is_sent_four_times_whatever_fails_in_between() {
     let unheard_of = |reason| Verdict::Retry {
         reason,
         detail: "nothing".to_owned(),
@@ -83,6 +83,7 @@ fn what_may_have_been_taken_is_sent_three_times_whatever_fails_in_between() {
         FailureReason::Network,
         FailureReason::Unconfirmed,
         FailureReason::RateLimited,
+        FailureReason::Unconfirmed,
         FailureReason::Unconfirmed,
         FailureReason::Network,
     ] {
@@ -97,10 +98,10 @@ fn what_may_have_been_taken_is_sent_three_times_whatever_fails_in_between() {
         panic!("{verdict:?}")
     };
     assert_eq!(reason, FailureReason::Unconfirmed);
-    assert!(detail.contains("sent 3 times"), "{detail}");
+    assert!(detail.contains("sent 4 times"), "{detail}");
 }
 
-/// An end that may have been taken three times is given up, and the next one follows.
+/// An end that may have been taken each time is given up, and the next one follows.
 #[test]
 fn one_of_several_ends_of_which_nothing_is_heard_keeps_no_other_from_its_turn() {
     let receipts = ["2", "1"].map(ToOwned::to_owned).to_vec();
@@ -135,7 +136,7 @@ fn one_of_several_ends_of_which_nothing_is_heard_keeps_no_other_from_its_turn() 
 }
 
 #[test]
-fn the_last_try_of_what_may_have_been_taken_waits_a_minute() {
+fn the_last_tries_of_what_may_have_been_taken_outlast_a_restart_and_an_outage() {
     let settings = Settings::default();
     let verdict = |reason| Verdict::Retry {
         reason,
@@ -157,6 +158,7 @@ fn the_last_try_of_what_may_have_been_taken_waits_a_minute() {
     };
     assert!(pause(1, FailureReason::Unconfirmed) <= 2);
     assert_eq!(pause(2, FailureReason::Unconfirmed), 60);
+    assert_eq!(pause(3, FailureReason::Unconfirmed), 15 * 60);
     assert!(pause(2, FailureReason::Network) <= 2, "nothing was sent");
 }
 

@@ -33,7 +33,7 @@ pub struct Settings {
     /// the `receipt` of the resolve's templates.
     pub receipt: Option<String>,
     /// Whether the endpoint knows a page that it gets twice, by its `webhook-id` or by a key in its
-    /// body. Then a page whose reply was lost is sent until one comes, and not three times at most.
+    /// body. Then a page whose reply was lost is sent until one comes, and not four times at most.
     pub deduplicates: bool,
     /// `whsec_` + base64; without it, requests are not signed.
     pub secret: Option<SecretText>,
