@@ -92,8 +92,8 @@ async fn told_as(
         )
     });
     let rest = format!(
-        "route: {{ receiver: sink, routes: [{{ receiver: oncall, matchers: ['kind=incident'] }}] \
-         }}\nreceivers:\n  - name: sink\n  - name: oncall\n    email_configs:\n{}",
+        "delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }} }}\nroute: {{ receiver: sink, \
+         routes: [{{ receiver: oncall, matchers: ['kind=incident'] }}] }}\nreceivers:\n  - name: sink\n  - name: oncall\n    email_configs:\n{}",
         each.collect::<String>()
     );
     let folder = tempfile::tempdir().unwrap();
