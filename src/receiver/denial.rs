@@ -6,9 +6,9 @@
 //!
 //! What repeats the request says nothing: an alert may speak of an error in any field, or be a
 //! refusal to the letter (`success=false`). Where all that speaks of a failure may be the request's
-//! own, and nothing shows whether the reply repeats it or means it, nobody knows what became of the
-//! page. Then it is not sent again, and the fallback is notified: nobody is paged twice, and no page
-//! is lost unseen.
+//! own, and nothing shows whether the reply repeats it or means it, nobody knows what became of
+//! the page. Then it is not sent again, and the fallback is notified: nobody is paged twice, and no
+//! page is lost unseen.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! What a reply repeats of the request, which says nothing of what became of it, and what it may
 //! repeat.
 //!
-//! Words are compared, without what is written in many ways: capitals, what is between words, and
-//! the escapes of JSON, HTML and URLs.
+//! Words are compared, without what is written in many ways: capitals, accents, what is between
+//! words, and the escapes of JSON, HTML and URLs.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -12,6 +12,7 @@ use std::{
 use percent_encoding::percent_decode_str;
 use regex::{Captures, Regex};
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     failure::{failure, reads},
@@ -150,11 +151,9 @@ impl Sent {
     /// Whether it has what a text denies by: a word such as Slack's `no_service` to the letter,
     /// and so what Chinese and Japanese, which part no words, say.
     fn has_evidence(&self, evidence: &str) -> bool {
-        if evidence.is_ascii() && !evidence.contains('_') {
-            self.has(evidence)
-        } else {
-            self.verbatim.contains(evidence)
-        }
+        let is_apart = evidence.is_ascii() && !evidence.contains('_');
+        (!evidence.contains('_') && self.has(evidence))
+            || (!is_apart && self.verbatim.contains(evidence))
     }
 
     /// Whether a field of a reply may be one of the request's, or be written in a text of it, such
@@ -281,7 +280,10 @@ fn words(text: &str) -> Vec<String> {
         .unwrap()
     });
 
-    let text = percent_decode_str(text).decode_utf8_lossy();
+    let text: String = percent_decode_str(text)
+        .decode_utf8_lossy()
+        .nfkc()
+        .collect();
     let text = ESCAPE.replace_all(&text, |found: &Captures<'_>| {
         let number = |at, radix| u32::from_str_radix(found.get(at)?.as_str(), radix).ok();
         let code = number(1, 16)

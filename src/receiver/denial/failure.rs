@@ -147,16 +147,25 @@ const NOT_ALONE: [&str; 6] = [
 const DENIES: [&str; 8] = [
     "0", "never", "no", "none", "not", "nothing", "without", "zero",
 ];
-/// What is only remarked on, and was taken.
-const REMARKS: [&str; 9] = [
+/// Words of what was taken all the same, or will be later: `Message too long, truncated`.
+const REMARKS: [&str; 18] = [
     "anyway",
     "assumed",
     "assuming",
+    "buffered",
     "default",
+    "deferred",
+    "delayed",
     "deprecated",
+    "enqueued",
     "ignored",
     "ignoring",
     "instead",
+    "postponed",
+    "retrying",
+    "scheduled",
+    "shortened",
+    "truncated",
     "using",
 ];
 

@@ -160,6 +160,12 @@ const ACCEPTANCES: &[(&str, &str)] = &[
         r#"{"message":"Alert accepted, no route matched, using default"}"#,
     ),
     ("an API", r#"{"message":"Unknown severity, using default"}"#),
+    ("an API", r#"{"message":"Message too long, truncated"}"#),
+    (
+        "an API",
+        r#"{"message":"Rate limit exceeded: delayed by 5 s"}"#,
+    ),
+    ("an API", "Server is busy, retrying in the background"),
     (
         "an API",
         r#"{"message":"Rate limit exceeded, message queued"}"#,
