@@ -4,36 +4,39 @@
 //! therefore a delivery whatever the body says, unless the body says that nothing was posted:
 //! `"ok": false`, an error's status or words, or one of Slack's.
 //!
-//! What repeats the request says nothing: an alert may speak of an error in any field. Where the
-//! only word that speaks of a failure is one that the request has too, and nothing shows whether
-//! the reply repeats it or means it, nobody knows what became of the page. Then it is not sent
-//! again, and the fallback is notified: nobody is paged twice, and no page is lost unseen.
+//! What repeats the request says nothing: an alert may speak of an error in any field, or be a
+//! refusal to the letter (`success=false`). Where all that speaks of a failure may be the request's
+//! own, and nothing shows whether the reply repeats it or means it, nobody knows what became of
+//! the page. Then it is not sent again, and the fallback is notified: nobody is paged twice, and no
+//! page is lost unseen.
 
 use serde_json::Value;
 
 use self::{
     echo::Sent,
     json::of_json,
-    page::is_web_page,
-    sentence::{of_text, pairs},
+    page::{is_sign_in, is_web_page, title},
+    sentence::{evidence, pairs},
     words::is_of_two_minds,
 };
 use super::{Reply, Request, partial, status, text};
 use crate::delivery::{FailureReason, Verdict};
 
 mod echo;
+mod failure;
 mod json;
 mod markup;
 mod page;
 mod sentence;
 mod words;
 
-pub use words::reads;
+pub use failure::reads;
 
-/// The verdict on an endpoint whose reply may be anything, and may repeat what was `sent`, which is
-/// made only for a reply that could.
+/// The verdict on an endpoint whose reply may be anything but a sign-in, and may repeat what was
+/// `sent`, which is made only for a reply that could.
 pub fn judge(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     match status::verdict(reply) {
+        Verdict::Delivered { .. } if is_sign_in(reply) => in_place_of("a sign-in", reply),
         Verdict::Delivered { .. } => {
             denied(reply, sent).unwrap_or(Verdict::Delivered { receipt: None })
         }
@@ -78,17 +81,21 @@ pub fn in_between(reply: &Reply) -> Option<Verdict> {
 /// dead letter says so, and the fallback is notified.
 pub fn judge_chat(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     if (200..300).contains(&reply.status) && is_web_page(reply) {
-        let detail = format!(
-            "a web page answered in place of the chat: {}",
-            status::detail(reply)
-        );
-        return Verdict::Permanent {
-            reason: FailureReason::UnexpectedReply,
-            detail,
-        };
+        return in_place_of("a web page", reply);
     }
 
     judge(reply, sent)
+}
+
+/// Nobody knows whether a page was told that something else answered.
+fn in_place_of(answered: &str, reply: &Reply) -> Verdict {
+    Verdict::Permanent {
+        reason: FailureReason::UnexpectedReply,
+        detail: format!(
+            "{answered} answered in place of the receiver: {}",
+            status::detail(reply)
+        ),
+    }
 }
 
 fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdict> {
@@ -107,13 +114,12 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
         json => json,
     });
     let markup = || markup::read(said).filter(|json| of_json(json).is_some());
-    let denial = match json
-        .or_else(markup)
-        .or_else(|| pairs(text::head(said, LONGEST)))
-    {
-        Some(Value::String(said)) => told_in_text(text::head(&said, LONGEST), sent),
-        Some(json) => told_in_json(&json, sent),
-        None => told_in_text(text::head(said, LONGEST), sent),
+    let head = text::head(said, LONGEST);
+    let denial = match (json.or_else(markup), pairs(head)) {
+        (Some(Value::String(said)), _) => told_in_text(text::head(&said, LONGEST), sent),
+        (Some(json), _) => told_in_json(&json, sent),
+        (None, Some(pairs)) => told_in_pairs(&pairs, sent),
+        (None, None) => told_in_text(head, sent),
     }?;
 
     Some(match denial {
@@ -136,29 +142,52 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
 
 fn told_in_json(json: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     let denial = of_json(json)?;
+    beside(denial, json, &sent())
+}
+
+/// The same for the fields of a text, whose names may be the alert's own words too.
+fn told_in_pairs(pairs: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
+    let denial = of_json(pairs)?;
     let sent = sent();
+    let is_named = pairs
+        .as_object()
+        .is_some_and(|fields| fields.keys().any(|name| sent.has(name)));
+    let denial = beside(denial, pairs, &sent)?;
+    Some(if is_named { Denial::Doubtful } else { denial })
+}
+
+/// How a reply denies beside what it may repeat.
+fn beside(denial: Denial, json: &Value, sent: &Sent) -> Option<Denial> {
+    let is_repeated = sent.is_repeated_in(json);
     match (denial, of_json(&sent.taken_from(json))) {
-        (_, Some(own)) => Some(own),
         // Of what was made the state may be the alert's own.
         (Denial::Doubtful, None) => None,
-        (_, None) if sent.is_repeated_in(json) => None,
+        // A sentence beside what it repeats may be of the alert too.
+        (Denial::Doubtful, Some(_)) => Some(Denial::Doubtful),
+        (_, Some(Denial::Word)) if is_repeated => Some(Denial::Doubtful),
+        (_, Some(own)) => Some(own),
+        (_, None) if is_repeated && !sent.is_added_to_by(json) => None,
         (_, None) => Some(Denial::Doubtful),
     }
 }
 
 fn told_in_text(said: &str, sent: impl FnOnce() -> Sent) -> Option<Denial> {
-    let denial = of_text(said)?;
+    let (denial, evidence) = evidence(said)?;
     let sent = sent();
+    let lower = said.to_lowercase();
+    let said = title(&lower).unwrap_or(said);
     // Slack's words are one, such as `no_service`, which is no chance to find in an alert.
     let is_slacks = denial == Denial::Words && !said.contains(char::is_whitespace);
-    if !is_slacks && sent.repeats(said) {
+    if !is_slacks && (sent.repeats(said) || sent.is_wrapped_in(said)) {
         return None;
     }
-    let is_ours = match denial {
-        Denial::Word => sent.holds_first_of(said) || is_of_two_minds(said),
-        _ => is_slacks && sent.has(said),
-    };
-    Some(if is_ours { Denial::Doubtful } else { denial })
+    let is_mixed = denial == Denial::Word && is_of_two_minds(said);
+    let is_doubtful = is_mixed || sent.may_be_in(said, Some(&evidence));
+    Some(if is_doubtful {
+        Denial::Doubtful
+    } else {
+        denial
+    })
 }
 
 /// How much of a text is read, in bytes.
@@ -171,7 +200,7 @@ enum Denial {
     Status(u16),
     /// What only who refuses says.
     Words,
-    /// Its first word speaks of a failure, as an alert's may.
+    /// A sentence that speaks of a failure, as an alert's may.
     Word,
     /// It speaks of a failure, and of what was made or sent.
     Doubtful,

@@ -1,25 +1,41 @@
-//! What a reply repeats of the request, which says nothing of what became of it.
+//! What a reply repeats of the request, which says nothing of what became of it, and what it may
+//! repeat.
 //!
-//! Words are compared, without what is written in many ways: capitals, what is between words, and
-//! the escapes of JSON, HTML and URLs.
+//! Words are compared, without what is written in many ways: capitals, accents, what is between
+//! words, and the escapes of JSON, HTML and URLs.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::LazyLock,
+};
 
 use percent_encoding::percent_decode_str;
 use regex::{Captures, Regex};
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::words::{ACTS, SENTENCES, begins_badly, is_success, plain, reads};
+use super::{
+    failure::{failure, reads},
+    words::{ACTS, ERRORS, SENTENCES, is_success, plain},
+};
 use crate::receiver::{Body, Request};
 
 /// So many words in a row are no chance.
 const RUN: usize = 3;
+/// The fields whose words all alerts have.
+const COMMON: [&str; 8] = [
+    "action", "kind", "level", "priority", "severity", "state", "status", "type",
+];
 
 /// The words and fields of a request.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     /// Those of one value after those of another, parted by an empty one.
     words: Vec<String>,
+    /// Each of them once, in order.
+    known: BTreeSet<String>,
+    /// Each [`RUN`] of them, and each value of fewer.
+    runs: HashSet<String>,
     /// The names and values of its JSON, as they are compared.
     fields: BTreeSet<(String, String)>,
     /// All of it in lower case, as it was sent.
@@ -29,33 +45,53 @@ pub(super) struct Sent {
 impl Sent {
     pub(super) fn new(request: &Request) -> Self {
         let mut sent = Self::default();
-        let headers = request.headers.iter().map(|(_, value)| value.as_str());
-        for text in headers.chain([request.url.as_str()]) {
-            sent.take(text);
+        sent.take("", &request.url);
+        for (name, value) in &request.headers {
+            sent.take(name, value);
         }
-        let text = request.body.text();
         match &request.body {
             Body::Json(json) => each(json, "", &mut |name, value| sent.take_field(name, value)),
-            _ => sent.take(&text),
+            body => {
+                let text = body.text();
+                sent.take("", &text);
+                text.lines()
+                    .for_each(|line| sent.take_short("", &words(line)));
+            }
         }
         sent
     }
 
-    fn take(&mut self, text: &str) {
-        self.words.extend(words(text));
+    fn take(&mut self, name: &str, text: &str) {
+        let words = words(text);
+        self.take_short(name, &words);
+        let runs = words.windows(RUN).map(|run| run.join(" "));
+        self.runs.extend(runs);
+        self.known.extend(words.iter().cloned());
+        self.words.extend(words);
         self.words.push(String::new());
         self.verbatim += &text.to_lowercase();
     }
 
-    fn take_field(&mut self, name: &str, value: &Value) {
-        let text = text(value);
-        self.take(&text);
-        self.fields.insert((plain(name), words(&text).join(" ")));
+    /// A short value counts as a run, but for a small number, and for one of the words that all
+    /// alerts have.
+    fn take_short(&mut self, name: &str, words: &[String]) {
+        let is_run = match words {
+            [] => false,
+            [only] => {
+                let is_small = only.len() < RUN && only.chars().all(|c| c.is_ascii_digit());
+                !is_small && !COMMON.contains(&plain(name).as_str())
+            }
+            words => words.len() < RUN,
+        };
+        if is_run {
+            self.runs.insert(words.join(" "));
+        }
     }
 
-    /// Whether a text is a part of it to the letter.
-    pub(super) fn has(&self, text: &str) -> bool {
-        self.verbatim.contains(&text.to_lowercase())
+    fn take_field(&mut self, name: &str, value: &Value) {
+        let text = text(value);
+        self.take(name, &text);
+        self.fields.insert((plain(name), words(&text).join(" ")));
     }
 
     /// Whether a text begins with words that it has in this order, of which the last may be cut
@@ -68,7 +104,7 @@ impl Sent {
             return false;
         };
         let is_name = last.len() >= RUN && last.contains(|c: char| c.is_ascii_digit());
-        if rest.is_empty() && !is_name {
+        if rest.is_empty() && !is_name || !self.begins(run) {
             return false;
         }
 
@@ -79,17 +115,61 @@ impl Sent {
         })
     }
 
-    /// Whether the word that a denial begins with is one of its own.
-    pub(super) fn holds_first_of(&self, denial: &str) -> bool {
-        let first = words(denial).into_iter().next();
-        first.is_some_and(|first| self.words.contains(&first))
+    /// Whether a text that denies by these words may have them from it: it has them, or some of
+    /// the text, or a word of which the text is all that is left.
+    pub(super) fn may_be_in(&self, text: &str, evidence: Option<&str>) -> bool {
+        let said = words(text);
+        let is_run = |length| {
+            said.windows(length)
+                .any(|run| self.runs.contains(&run.join(" ")))
+        };
+        let is_word = || {
+            let [only] = said.as_slice() else {
+                return false;
+            };
+            let mut longer = self.known.range(only.clone()..);
+            longer.next().is_some_and(|own| own.starts_with(only))
+        };
+        // What has no word, such as a cut `<…`, says nothing of its own.
+        said.is_empty()
+            || (1..=RUN).any(is_run)
+            || is_word()
+            || evidence.is_some_and(|evidence| self.has_evidence(evidence))
     }
 
-    /// Whether a field of a reply may be one of the request's.
+    /// Whether it has these words in a row.
+    pub(super) fn has(&self, said: &str) -> bool {
+        let run = words(said);
+        self.begins(&run) && self.words.windows(run.len()).any(|own| own == run)
+    }
+
+    /// Whether it has the first of these words, without which it need not be searched.
+    fn begins(&self, run: &[String]) -> bool {
+        run.first().is_some_and(|first| self.known.contains(first))
+    }
+
+    /// Whether it has what a text denies by: a word such as Slack's `no_service` to the letter,
+    /// and so what Chinese and Japanese, which part no words, say.
+    fn has_evidence(&self, evidence: &str) -> bool {
+        let is_apart = evidence.is_ascii() && !evidence.contains('_');
+        (!evidence.contains('_') && self.has(evidence))
+            || (!is_apart && self.verbatim.contains(evidence))
+    }
+
+    /// Whether a field of a reply may be one of the request's, or be written in a text of it, such
+    /// as `success=false`.
     fn holds(&self, name: &str, value: &Value) -> bool {
         let text = text(value);
-        let may_be_ours = || begins_badly(&text) && self.holds_first_of(&text);
-        self.has_field(name, &text) || value.is_string() && (self.repeats(&text) || may_be_ours())
+        let is_said = || {
+            let evidence = failure(&text);
+            self.repeats(&text) || self.may_be_in(&text, evidence.as_deref())
+        };
+        // Some make a number of what is one.
+        let is_number = || value.as_u64() >= Some(100) && self.is_value(&text);
+        self.has_field(name, &text)
+            || self.has(&format!("{name} {text}"))
+            || is_number()
+            || value.is_string() && is_said()
     }
 
     fn has_field(&self, name: &str, text: &str) -> bool {
@@ -99,42 +179,76 @@ impl Sent {
 
     /// The reply without what it may repeat.
     pub(super) fn taken_from(&self, reply: &Value) -> Value {
-        match reply {
-            Value::Object(fields) => fields
-                .iter()
-                .filter(|(name, value)| {
-                    value.is_object() || value.is_array() || !self.holds(name, value)
-                })
-                .map(|(name, value)| (name.clone(), self.taken_from(value)))
-                .collect(),
-            Value::Array(items) => items.iter().map(|item| self.taken_from(item)).collect(),
-            other => other.clone(),
+        self.left_of("", reply).unwrap_or_default()
+    }
+
+    fn left_of(&self, name: &str, value: &Value) -> Option<Value> {
+        match value {
+            Value::Object(fields) => Some(
+                fields
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.clone(), self.left_of(name, value)?)))
+                    .collect(),
+            ),
+            Value::Array(items) => {
+                let left = items.iter().filter_map(|item| self.left_of(name, item));
+                Some(left.collect())
+            }
+            value => (!self.holds(name, value)).then(|| value.clone()),
         }
     }
 
-    /// Whether a reply repeats the alert, or says that it was taken, and adds no sentence of its
-    /// own that could say why it was refused.
+    /// Whether a reply repeats the alert, or says that it was taken.
     pub(super) fn is_repeated_in(&self, reply: &Value) -> bool {
-        let (mut repeated, mut own) = (false, false);
+        let mut repeated = false;
+        each(reply, "", &mut |name, value| {
+            repeated |= *value == Value::Bool(true) && ACTS.contains(&plain(name).as_str());
+            let text = value.as_str();
+            repeated |= text.is_some_and(|text| self.is_repeat(&plain(name), text));
+        });
+        repeated
+    }
+
+    /// Whether a reply adds a sentence of its own, which could say why the alert was refused.
+    pub(super) fn is_added_to_by(&self, reply: &Value) -> bool {
+        let mut added = false;
         each(reply, "", &mut |name, value| {
             let name = plain(name);
-            repeated |= *value == Value::Bool(true) && ACTS.contains(&name.as_str());
             let Some(text) = value.as_str() else { return };
-            let is_repeated = self.repeats(text) || self.has_value(text);
-            repeated |= is_repeated;
-            own |= SENTENCES.contains(&name.as_str())
-                && !is_repeated
+            added |= SENTENCES.contains(&name.as_str())
+                && !self.is_repeat(&name, text)
                 && !self.has_field(&name, text)
                 && !is_success(text)
                 && !ACTS.contains(&plain(text).as_str());
         });
-        repeated && !own
+        added
     }
 
-    /// Whether a text is all of one of its values, and no word that replies are judged by.
-    fn has_value(&self, text: &str) -> bool {
+    /// An error may say which alert it is about, other fields repeat it.
+    fn is_repeat(&self, name: &str, text: &str) -> bool {
+        self.repeats(text)
+            || (self.is_value(text) && !reads(&words(text).join(" ")))
+            || (!ERRORS.contains(&name) && self.is_wrapped_in(text))
+    }
+
+    /// Whether a text has [`RUN`] of its words in a row, and without such reports no failure:
+    /// `[alert] Backup of db1 failed`.
+    pub(super) fn is_wrapped_in(&self, text: &str) -> bool {
+        let said = words(text);
+        let mut left = said.clone();
+        for (at, run) in said.windows(RUN).enumerate() {
+            if self.runs.contains(&run.join(" ")) {
+                left[at..at + RUN].iter_mut().for_each(String::clear);
+            }
+        }
+        left.retain(|word| !word.is_empty());
+        left.len() < said.len() && failure(&left.join(" ")).is_none()
+    }
+
+    /// Whether a text is all of one of its values.
+    fn is_value(&self, text: &str) -> bool {
         let value = words(text).join(" ");
-        !reads(&value) && self.fields.iter().any(|(_, own)| *own == value)
+        self.fields.iter().any(|(_, own)| *own == value)
     }
 }
 
@@ -166,7 +280,10 @@ fn words(text: &str) -> Vec<String> {
         .unwrap()
     });
 
-    let text = percent_decode_str(text).decode_utf8_lossy();
+    let text: String = percent_decode_str(text)
+        .decode_utf8_lossy()
+        .nfkc()
+        .collect();
     let text = ESCAPE.replace_all(&text, |found: &Captures<'_>| {
         let number = |at, radix| u32::from_str_radix(found.get(at)?.as_str(), radix).ok();
         let code = number(1, 16)

@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 
 use super::{
     Denial,
+    failure::is_failure,
     sentence::of_text,
     words::{
         ACTS, CODES, COMING, ERROR_CODES, ERRORS, FLAGS, NONE, REFERENCES, SENTENCES, SERVED,
-        STATES, UNSERVED, WHY, WITHIN, begins_badly, is_done, is_made, is_of_two_minds, is_success,
-        is_thing, plain, words,
+        STATES, UNSERVED, WHY, WITHIN, is_done, is_made, is_of_two_minds, is_success, is_thing,
+        plain, words,
     },
 };
 
@@ -95,13 +96,38 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
         return Some(denial);
     }
     let is_fine = any(&CODES, &|code| number(code) == Some(0));
-    if any(&ERRORS, &holds) || (!is_fine && any(&SENTENCES, &is_bad)) {
-        return Some(Denial::Words);
+    if any(&ERRORS, &holds) {
+        let is_made = any(&["data"], &holds_what_was_made);
+        return Some(if is_made {
+            Denial::Doubtful
+        } else {
+            Denial::Words
+        });
+    }
+    if !is_fine && any(&SENTENCES, &is_bad) {
+        return Some(Denial::Word);
     }
     if depth == DEEPEST {
         return None;
     }
-    all(fields, &WITHIN).find_map(|(_, answer)| within(answer, depth + 1))
+    all(fields, &WITHIN).find_map(|(name, answer)| {
+        within(answer, depth + 1).or_else(|| within(of_mutation(name, answer)?, depth + 1))
+    })
+}
+
+/// What a mutation of GraphQL answers: `{"data":{"createAlert":{"userErrors":[…]}}}`.
+fn of_mutation<'a>(name: &str, answer: &'a Value) -> Option<&'a Value> {
+    let answers = answer.as_object().filter(|answers| answers.len() == 1)?;
+    let (only, answer) = answers.iter().next()?;
+    (name == "data" && !is_thing(only)).then_some(answer)
+}
+
+/// `{"createAlert":{"id":"7"}}`, `{"createAlert":{"alert":{"id":"7"}}}`.
+fn holds_what_was_made(data: &Value) -> bool {
+    let answers = data.as_object().into_iter().flat_map(Map::values);
+    answers
+        .filter_map(Value::as_object)
+        .any(|answer| answer.iter().any(names_what_was_made))
 }
 
 /// `{"sent":0,"failed":1}`: nobody got it. `{"sent":0}` alone may also mean that nobody has it yet.
@@ -141,7 +167,7 @@ fn names_what_was_made((name, value): (&String, &Value)) -> bool {
 }
 
 fn is_bad(state: &Value) -> bool {
-    number(state).is_none() && state.as_str().is_some_and(begins_badly)
+    number(state).is_none() && state.as_str().is_some_and(is_failure)
 }
 
 /// Whether it is a reply by JSON-RPC that reports an error: its `id` is the request's.
@@ -168,12 +194,17 @@ fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
 
     let said = fields
         .iter()
-        .filter(|(name, _)| SENTENCES.contains(&plain(name).as_str()))
+        .filter(|(name, _)| is_sentence(&plain(name)))
         .find_map(|(_, said)| said.as_str());
     let digits = code.to_string();
     let is_round =
         !digits.starts_with(['4', '5']) && digits[1..].bytes().all(|digit| digit == b'0');
-    said.is_some_and(|said| begins_badly(said) || (code >= 400 && !is_round && !is_success(said)))
+    said.is_some_and(|said| is_failure(said) || (code >= 400 && !is_round && !is_success(said)))
+}
+
+/// Splunk's collector explains its `code` by a `text`, which otherwise is a message's own.
+fn is_sentence(name: &str) -> bool {
+    name == "text" || SENTENCES.contains(&name)
 }
 
 /// Whether a number that means nothing by itself is explained as a failure: `"status": 2` by

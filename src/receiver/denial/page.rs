@@ -25,6 +25,13 @@ pub(super) fn is_web_page(reply: &Reply) -> bool {
     is_html || is_element(&head, &PAGE)
 }
 
+/// Whether a page asks for a password, as a sign-in does that came in between.
+pub(super) fn is_sign_in(reply: &Reply) -> bool {
+    const PASSWORD: [&str; 3] = ["type=\"password\"", "type='password'", "type=password"];
+    let page = String::from_utf8_lossy(&reply.body).to_ascii_lowercase();
+    is_web_page(reply) && PASSWORD.iter().any(|input| page.contains(input))
+}
+
 /// Whether markup, in lower case, begins with one of these elements, behind a declaration and
 /// comments.
 pub(super) fn is_element(markup: &str, names: &[&str]) -> bool {

@@ -1,13 +1,13 @@
-//! A body of text that says that nothing was posted: by its first words, by one of Slack's, or by
-//! an element.
+//! A body of text that says that nothing was posted: by its words, by one of Slack's, or by an
+//! element.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{
     Denial,
+    failure::{failure, reads},
     page::{is_element, title},
-    words::{begins_badly, reads},
 };
 
 /// The families of Slack's one-word errors, which compatible services share.
@@ -43,42 +43,61 @@ const ENDINGS: [&str; 10] = [
     "_revoked",
 ];
 
+/// What Microsoft's connectors say.
+const UNDELIVERED: &str = "delivery failed";
+
 pub(super) fn of_text(said: &str) -> Option<Denial> {
+    evidence(said).map(|(denial, _)| denial)
+}
+
+/// How a text denies, and by which of its words, in lower case.
+pub(super) fn evidence(said: &str) -> Option<(Denial, String)> {
     let lower = said.trim().to_ascii_lowercase();
-    if let Some(code) = status_line(title(&lower).unwrap_or(&lower)) {
-        return Some(Denial::Status(code));
+    let proper = title(&lower).unwrap_or(&lower);
+    if let Some(code) = status_line(proper) {
+        let line = proper.lines().next().unwrap_or_default();
+        return Some((Denial::Status(code), line.to_owned()));
     }
 
-    // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
-    // 429". They reply 200 where another attempt may help, also with 401 and 412; a message that is
-    // too large stays so.
-    if lower.contains("delivery failed") {
-        let code = lower
-            .split("http error ")
-            .nth(1)
-            .and_then(|rest| rest.get(..3)?.parse().ok());
-        return Some(
-            code.filter(|code| matches!(code, 413 | 429 | 500..600))
-                .map_or(Denial::Words, Denial::Status),
-        );
+    if lower.contains(UNDELIVERED) {
+        return Some((undelivered(&lower), UNDELIVERED.to_owned()));
+    }
+    if is_slacks(&lower) {
+        return Some((Denial::Words, lower));
     }
 
+    let element = ["error", "fault"]
+        .into_iter()
+        .find(|name| is_element(&lower, &[name]));
+    let string = || Some("faultstring").filter(|name| lower.contains(&format!("<{name}")));
+    if let Some(name) = element.or_else(string) {
+        return Some((Denial::Words, name.to_owned()));
+    }
+    failure(proper).map(|words| (Denial::Word, words))
+}
+
+/// Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
+/// 429". They reply 200 where another attempt may help, also with 401 and 412; a message that is
+/// too large stays so.
+fn undelivered(lower: &str) -> Denial {
+    let code = lower
+        .split("http error ")
+        .nth(1)
+        .and_then(|rest| rest.get(..3)?.parse().ok());
+    code.filter(|code| matches!(code, 413 | 429 | 500..600))
+        .map_or(Denial::Words, Denial::Status)
+}
+
+/// Whether a text in lower case is one of Slack's words.
+fn is_slacks(lower: &str) -> bool {
     let is_word = !lower.is_empty()
         && lower
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-
-    let is_slacks = is_word
+    is_word
         && !FINE.iter().any(|fine| lower.starts_with(fine))
-        && (BEGINNINGS
-            .iter()
-            .any(|beginning| lower.starts_with(beginning))
-            || ENDINGS.iter().any(|ending| lower.ends_with(ending)));
-
-    if is_slacks || is_element(&lower, &["error", "fault"]) || lower.contains("<faultstring") {
-        return Some(Denial::Words);
-    }
-    begins_badly(&lower).then_some(Denial::Word)
+        && (BEGINNINGS.iter().any(|begin| lower.starts_with(begin))
+            || ENDINGS.iter().any(|end| lower.ends_with(end)))
 }
 
 /// The status of an error that a text in lower case begins with: `rt/4.4.1 401 credentials

@@ -29,11 +29,28 @@ pub(super) const UNSERVED: [&str; 6] = [
     "undelivered",
 ];
 /// Fields with those that got it, or their number,
-pub(super) const SERVED: [&str; 4] = ["accepted", "delivered", "recipients", "sent"];
+pub(super) const SERVED: [&str; 6] = [
+    "accepted",
+    "delivered",
+    "recipients",
+    "sent",
+    "succeeded",
+    "successful",
+];
 /// and with those that will.
 pub(super) const COMING: [&str; 5] = ["enqueued", "pending", "processed", "queued", "scheduled"];
 /// Fields that say so with a word, or with the number of a status.
-pub(super) const STATES: [&str; 6] = ["status", "type", "result", "state", "outcome", "statuscode"];
+pub(super) const STATES: [&str; 9] = [
+    "httpcode",
+    "httpstatus",
+    "httpstatuscode",
+    "outcome",
+    "result",
+    "state",
+    "status",
+    "statuscode",
+    "type",
+];
 /// Fields with a number of the vendor's own.
 pub(super) const CODES: [&str; 8] = [
     "code",
@@ -60,12 +77,13 @@ pub(super) const SENTENCES: [&str; 9] = [
     "reason",
 ];
 /// Fields that are present, or not empty, if it failed.
-pub(super) const ERRORS: [&str; 13] = [
+pub(super) const ERRORS: [&str; 16] = [
     "err",
     "erreur",
     "erro",
     "error",
     "errors",
+    "errordescription",
     "errormessage",
     "errortext",
     "exception",
@@ -74,6 +92,8 @@ pub(super) const ERRORS: [&str; 13] = [
     "haserror",
     "haserrors",
     "iserror",
+    "usererrors",
+    "validationerrors",
 ];
 /// Fields that name what was made: only what was posted has one.
 pub(super) const IDS: [&str; 4] = ["guid", "id", "sid", "uuid"];
@@ -146,30 +166,6 @@ pub(super) const FAILED: [&str; 30] = [
     "falha",
     "ошибка",
 ];
-/// The same in several words.
-const FAILED_SO: [&str; 9] = [
-    "acceso denegado",
-    "accès refusé",
-    "acesso negado",
-    "zugriff verweigert",
-    "доступ запрещ",
-    "access denied",
-    "no such ",
-    "not found",
-    "permission denied",
-];
-/// Chinese and Japanese write no words apart: these are a failure alone, before a colon, or as the
-/// end of a sentence.
-const FAILED_IN_SIGNS: [&str; 8] = [
-    "错误",
-    "錯誤",
-    "失败",
-    "失敗",
-    "エラー",
-    "无效",
-    "無効",
-    "拒绝",
-];
 /// What was done, in other languages.
 const DONE_ELSEWHERE: [&str; 10] = [
     "angenommen",
@@ -212,6 +208,8 @@ pub(super) const NONE: [&str; 14] = [
     "successful",
     "succeeded",
 ];
+/// What denies that something was done; `t` is of `don't`.
+const NO: [&str; 5] = ["cannot", "never", "no", "not", "t"];
 /// Words of which one is in each sentence that says why a number is no success.
 pub(super) const WHY: [&str; 19] = [
     "bad",
@@ -234,27 +232,6 @@ pub(super) const WHY: [&str; 19] = [
     "unauthorized",
     "unsupported",
 ];
-
-/// Whether a reply may be judged by this word, which is in lower case.
-pub fn reads(word: &str) -> bool {
-    [
-        &FLAGS[..],
-        &ACTS,
-        &STATES,
-        &CODES,
-        &SENTENCES,
-        &ERRORS,
-        &IDS,
-        &REFERENCES,
-        &WITHIN,
-        &FAILED,
-        &DONE,
-        &NONE,
-        &WHY,
-    ]
-    .iter()
-    .any(|words| words.contains(&plain(word).as_str()))
-}
 
 /// A name, or a word, without what is written in many ways: capitals and what joins its words.
 pub(super) fn plain(name: &str) -> String {
@@ -281,51 +258,6 @@ pub(super) fn words(said: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-pub(super) fn begins_badly(said: &str) -> bool {
-    let lower = said.trim().to_lowercase();
-    // A name such as `fail2ban` is another word, `error500` is not.
-    let first = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .next()
-        .unwrap_or_default();
-    let word = first.trim_end_matches(|c: char| c.is_ascii_digit());
-
-    // `System.Net.Http.HttpRequestException: …`.
-    let class = lower
-        .split_whitespace()
-        .next()
-        .is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
-
-    // `errors: 0`, `Failed=0, sent=1`, `error: none`, but not `error: no such room`.
-    let counted = lower.strip_prefix(first).and_then(|rest| {
-        let rest = rest.trim_start().strip_prefix([':', '='])?;
-        rest.split([',', ';', '\n']).next()
-    });
-    let is_none = counted.is_some_and(|count| {
-        let count = count.trim();
-        let number = count.split(|c: char| !c.is_ascii_alphanumeric()).next();
-        !count.is_empty() && (NONE.contains(&plain(count).as_str()) || number == Some("0"))
-    });
-
-    (FAILED.contains(&word) && !is_none)
-        || class
-        || is_bad_in_signs(&lower)
-        || FAILED_SO.iter().any(|words| lower.starts_with(words))
-}
-
-/// `错误：…`, `发送失败`, `送信に失敗しました`.
-fn is_bad_in_signs(said: &str) -> bool {
-    let said = said.trim_end_matches(['。', '！', '!', '.']);
-    let ends = |word: &str| {
-        let said = said.strip_suffix("しました").unwrap_or(said);
-        said.ends_with(word) && !said.contains(char::is_whitespace)
-    };
-    FAILED_IN_SIGNS.iter().any(|word| {
-        let after = said.strip_prefix(word).map(str::trim_start);
-        after.is_some_and(|after| after.starts_with([':', '：'])) || ends(word)
-    })
-}
-
 /// Whether a field names what was made.
 pub(super) fn is_made(name: &str) -> bool {
     let name = plain(name);
@@ -340,10 +272,20 @@ pub(super) fn is_thing(name: &str) -> bool {
 
 /// Whether a sentence also speaks of something that was done: `Failed checks: 3, page sent`.
 pub(super) fn is_of_two_minds(said: &str) -> bool {
-    const NO: [&str; 5] = ["cannot", "never", "no", "not", "t"];
     let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
     let is_done = has(&DONE) || has(&DONE_ELSEWHERE) || has(&ACTS);
     (is_done || has(&["forwarded", "raised"])) && !has(&NO)
+}
+
+/// Whether a sentence says of anything that it was done, unless one of the three words before
+/// denies it.
+pub(super) fn is_done_in(said: &str) -> bool {
+    let words: Vec<_> = words(said).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().any(|(at, word)| {
+        let before = &words[at.saturating_sub(3)..at];
+        let is_denied = before.iter().any(|word| NO.contains(&word.as_str()));
+        (DONE.contains(&word.as_str()) || ACTS.contains(&word.as_str())) && !is_denied
+    })
 }
 
 pub(super) fn is_done(said: &str) -> bool {

@@ -1,0 +1,314 @@
+//! A sentence that reports a failure: by its first word, or as a short refusal such as `Rate limit
+//! exceeded`, `Unknown user` and `-1002 ACCOUNT SUSPENDED`.
+//!
+//! Of a refusal only the first clause counts, because a later one may be a remark on what was
+//! taken, and only a short one, because a longer one explains something.
+
+use super::words::{
+    ACTS, CODES, DONE, ERRORS, FAILED, FLAGS, IDS, NONE, REFERENCES, SENTENCES, STATES, WHY,
+    WITHIN, is_done_in, plain, words,
+};
+
+/// The same in several words.
+const FAILED_SO: [&str; 9] = [
+    "acceso denegado",
+    "accès refusé",
+    "acesso negado",
+    "zugriff verweigert",
+    "доступ запрещ",
+    "access denied",
+    "no such ",
+    "not found",
+    "permission denied",
+];
+/// Chinese and Japanese write no words apart: these are a failure alone, before a colon, or as the
+/// end of a sentence.
+const FAILED_IN_SIGNS: [&str; 8] = [
+    "错误",
+    "錯誤",
+    "失败",
+    "失敗",
+    "エラー",
+    "无效",
+    "無効",
+    "拒绝",
+];
+/// A clause of more words explains something.
+const LONGEST: usize = 16;
+
+/// What a clause of several words begins with that refuses.
+const BEGINS: [&str; 24] = [
+    "incorrect",
+    "insufficient",
+    "missing",
+    "no active",
+    "no data",
+    "no recipient",
+    "no recipients",
+    "no route",
+    "no subscribers",
+    "no valid",
+    "not authenticated",
+    "not enough",
+    "over limit",
+    "over quota",
+    "rate limited",
+    "throttled",
+    "too many",
+    "unauthorised",
+    "unexpected",
+    "unknown",
+    "unrecognised",
+    "unrecognized",
+    "unsupported",
+    "wrong",
+];
+/// What such a clause has anywhere.
+const ANYWHERE: [&str; 31] = [
+    "are required",
+    "bad request",
+    "can not",
+    "cannot",
+    "could not",
+    "does not exist",
+    "doesn t exist",
+    "down for maintenance",
+    "failed to",
+    "is empty",
+    "is required",
+    "limit reached",
+    "must be",
+    "must not",
+    "not active",
+    "not allowed",
+    "not authorised",
+    "not authorized",
+    "not available",
+    "not configured",
+    "not enabled",
+    "not found",
+    "not permitted",
+    "not registered",
+    "not subscribed",
+    "not supported",
+    "not valid",
+    "quota reached",
+    "too fast",
+    "unable to",
+    "under maintenance",
+];
+/// What it ends with, unless something before denies it (`No limit exceeded`).
+const ENDS: [&str; 33] = [
+    "archived",
+    "banned",
+    "barred",
+    "blacklisted",
+    "blocked",
+    "busy",
+    "deactivated",
+    "declined",
+    "denied",
+    "disabled",
+    "discarded",
+    "dropped",
+    "error",
+    "exceeded",
+    "expired",
+    "failed",
+    "incorrect",
+    "invalid",
+    "long",
+    "large",
+    "missing",
+    "refused",
+    "rejected",
+    "revoked",
+    "suspended",
+    "terminated",
+    "throttled",
+    "unauthorized",
+    "unavailable",
+    "undeliverable",
+    "unknown",
+    "unreachable",
+    "unsupported",
+];
+/// Of these endings, those that only follow this.
+const TOO: [&str; 2] = ["large", "long"];
+/// Those that say nothing alone: `{"status": "unknown"}`.
+const NOT_ALONE: [&str; 6] = [
+    "archived",
+    "busy",
+    "incorrect",
+    "missing",
+    "unavailable",
+    "unknown",
+];
+const DENIES: [&str; 8] = [
+    "0", "never", "no", "none", "not", "nothing", "without", "zero",
+];
+/// Words of what was taken all the same, or will be later: `Message too long, truncated`.
+const REMARKS: [&str; 18] = [
+    "anyway",
+    "assumed",
+    "assuming",
+    "buffered",
+    "default",
+    "deferred",
+    "delayed",
+    "deprecated",
+    "enqueued",
+    "ignored",
+    "ignoring",
+    "instead",
+    "postponed",
+    "retrying",
+    "scheduled",
+    "shortened",
+    "truncated",
+    "using",
+];
+
+/// Whether a reply may be judged by this word, which is in lower case.
+pub fn reads(word: &str) -> bool {
+    [
+        &FLAGS[..],
+        &ACTS,
+        &STATES,
+        &CODES,
+        &SENTENCES,
+        &ERRORS,
+        &IDS,
+        &REFERENCES,
+        &WITHIN,
+        &FAILED,
+        &ENDS,
+        &DONE,
+        &NONE,
+        &WHY,
+    ]
+    .iter()
+    .any(|words| words.contains(&plain(word).as_str()))
+}
+
+/// Whether a text begins with a word that reports a failure, or is a short refusal.
+pub(super) fn is_failure(said: &str) -> bool {
+    failure(said).is_some()
+}
+
+/// The words, in lower case, by which a text reports a failure.
+pub(super) fn failure(said: &str) -> Option<String> {
+    let lower = said.trim().to_lowercase();
+    // A name such as `fail2ban` is another word, `error500` is not.
+    let first = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default();
+    let word = first.trim_end_matches(|c: char| c.is_ascii_digit());
+    if FAILED.contains(&word) {
+        return (!counts_none(&lower[first.len()..])).then(|| first.to_owned());
+    }
+
+    // `System.Net.Http.HttpRequestException: …`.
+    let class = lower
+        .split_whitespace()
+        .next()
+        .map(|word| word.trim_end_matches(':'))
+        .filter(|word| word.ends_with("exception"));
+    let phrase = || {
+        FAILED_SO
+            .into_iter()
+            .find(|phrase| lower.starts_with(phrase))
+    };
+    let found = class.or_else(|| bad_sign(&lower)).or_else(phrase);
+    found.map(ToOwned::to_owned).or_else(|| refusal(said))
+}
+
+/// `errors: 0`, `Failed=0, sent=1`, `error: none`, but not `error: no such room`.
+fn counts_none(after: &str) -> bool {
+    let counted = after
+        .trim_start()
+        .strip_prefix([':', '='])
+        .and_then(|rest| rest.split([',', ';', '\n']).next());
+    counted.is_some_and(|count| {
+        let count = count.trim();
+        let number = count.split(|c: char| !c.is_ascii_alphanumeric()).next();
+        !count.is_empty() && (NONE.contains(&plain(count).as_str()) || number == Some("0"))
+    })
+}
+
+/// `错误：…`, `发送失败`, `送信に失敗しました`.
+fn bad_sign(said: &str) -> Option<&'static str> {
+    let said = said.trim_end_matches(['。', '！', '!', '.']);
+    let ends = |word: &str| {
+        let said = said.strip_suffix("しました").unwrap_or(said);
+        said.ends_with(word) && !said.contains(char::is_whitespace)
+    };
+    FAILED_IN_SIGNS.into_iter().find(|word| {
+        let after = said.strip_prefix(word).map(str::trim_start);
+        after.is_some_and(|after| after.starts_with([':', '：'])) || ends(word)
+    })
+}
+
+/// The words by which a text refuses.
+fn refusal(said: &str) -> Option<String> {
+    let clause = clause(said)?;
+    if said.starts_with('<') || clause.len() > LONGEST || is_done_in(said) || remarks(said) {
+        return None;
+    }
+    let text = clause.join(" ");
+    // What begins with a word was looked at for these.
+    let failed = FAILED
+        .iter()
+        .filter(|_| said.starts_with(|c: char| c.is_ascii_digit()));
+    let begin = BEGINS
+        .iter()
+        .chain(failed)
+        .find(|begin| is_begun(&text, begin));
+    let anywhere = || {
+        let spaced = format!(" {text} ");
+        ANYWHERE
+            .iter()
+            .find(|&&phrase| spaced.contains(&format!(" {phrase} ")))
+    };
+    begin
+        .or_else(anywhere)
+        .map(|&phrase| phrase.to_owned())
+        .or_else(|| ending(&clause))
+}
+
+/// The words of the first clause that has a letter, without a number such as `-1002`; `3` before
+/// them counts.
+fn clause(said: &str) -> Option<Vec<String>> {
+    let ends = |c: char| matches!(c, ',' | ';' | ':' | '!' | '|' | '(' | '\n' | '。');
+    let clause = said
+        .split(ends)
+        .flat_map(|part| part.split(". "))
+        .find(|part| part.contains(char::is_alphabetic))?
+        .trim();
+    let clause = match clause.strip_prefix('-') {
+        Some(rest) => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => clause,
+    };
+    Some(words(clause).filter(|word| !word.is_empty()).collect())
+}
+
+fn is_begun(text: &str, begin: &str) -> bool {
+    let rest = text.strip_prefix(begin);
+    rest.is_some_and(|rest| rest.starts_with(' ') || (rest.is_empty() && begin.contains(' ')))
+}
+
+fn ending(clause: &[String]) -> Option<String> {
+    let (last, before) = clause.split_last()?;
+    let has = |known: &[&str]| before.iter().any(|word| known.contains(&word.as_str()));
+    let is_too = before.last().is_some_and(|word| word == "too");
+    let is_bad = ENDS.contains(&last.as_str())
+        && (is_too || !TOO.contains(&last.as_str()))
+        && (!before.is_empty() || !NOT_ALONE.contains(&last.as_str()))
+        && !has(&DENIES);
+    is_bad.then(|| last.clone())
+}
+
+fn remarks(said: &str) -> bool {
+    words(said).any(|word| REMARKS.contains(&word.as_str()))
+}
