@@ -1,6 +1,6 @@
 //! Everything a mail holds for a profile to speak of: its text, its pairs, its attachments.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use mail_parser::parsers::MessageStream;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::{
     charset, flowed, json,
     markup::{self, Ending},
     mime::Kind,
-    pairs::{Lines, Pairs, line::unquoted},
+    pairs::{Lines, MAX_PAIRS, Pairs, Run, line::unquoted},
     parts::{self, Damage, Part},
     rendered::{self, Rendered},
     rewritten,
@@ -117,7 +117,7 @@ impl Contents {
         }
 
         let mut is_cut = cut(&mut contents.text, LONGEST_TEXT);
-        let lines = Lines::of(&contents.text);
+        let mut lines = Lines::of(&contents.text);
         let says_the_same = says_what(&contents.text, &pages.text);
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
@@ -131,7 +131,13 @@ impl Contents {
         if contents.text.trim().is_empty() {
             contents.text = std::mem::take(&mut hidden.text);
         }
-        contents.aside = quoted(&contents.text) + &hidden.text;
+        contents.aside = if is_reply(header, &contents.text) {
+            lines.quoted = Run::default();
+            pages.pairs.quoted = Run::default();
+            hidden.text
+        } else {
+            quoted(&contents.text) + &hidden.text
+        };
         contents.cut =
             is_cut.then(|| format!("the mail has more than {} KiB of text", LONGEST_TEXT >> 10));
 
@@ -220,6 +226,13 @@ impl Contents {
         }
     }
 
+    /// What says that the mail has more text or pairs than were read, where it has.
+    pub fn cut(&self) -> Option<Cow<'_, str>> {
+        let pairs = || format!("the mail has more than {MAX_PAIRS} pairs");
+        let text = self.cut.as_deref().map(Cow::Borrowed);
+        text.or_else(|| self.pairs.is_cut().then(|| Cow::Owned(pairs())))
+    }
+
     /// The texts of the elements that a selector finds in the HTML, in order.
     pub fn elements(&self, selector: &Selector) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
@@ -304,6 +317,15 @@ fn quoted(text: &str) -> String {
         quoted.push('\n');
     }
     quoted
+}
+
+/// Whether somebody answers what a text quotes, and says something above it: what they quote is
+/// over, and no alert. A mail that quotes another as a whole passes it on.
+fn is_reply(header: &[u8], text: &str) -> bool {
+    let answers = |name: &[u8]| first(header, name).is_some_and(|ids| !ids.trim_ascii().is_empty());
+    let says = |line: &str| line.contains(char::is_alphanumeric);
+    let mut own = text.lines().take_while(|line| unquoted(line).is_none());
+    (answers(b"In-Reply-To") || answers(b"References")) && own.any(says)
 }
 
 /// Whether a text says what the HTML says, by half of its words: a list's footer beside the HTML

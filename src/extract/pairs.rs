@@ -1,21 +1,35 @@
 //! Labels with their values: what alert mails are made of, whatever they look like.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use serde::{Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization;
 
 use line::{is_unseen, undressed, unquoted};
-use lines::Run;
 
+mod beyond;
 pub(super) mod line;
 mod lines;
 
+use beyond::Beyond;
 pub use line::LONGEST_LABEL;
-pub(super) use lines::Lines;
+pub(super) use lines::{Lines, Run};
 
 /// How many pairs of a mail are kept.
-pub(super) const MAX_PAIRS: usize = 2_000;
+pub(crate) const MAX_PAIRS: usize = 2_000;
+
+/// What stands below a label alone, in the text (0) or in the HTML.
+struct Below {
+    place: usize,
+    label: String,
+    value: String,
+}
+
+/// How many values a label may mean: who finds as many doubts it.
+pub(crate) const MAX_VALUES: usize = 80;
 
 /// The pairs of a mail, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +40,12 @@ pub struct Pairs {
     /// Where those begin that count only where none before gives a label a value: those of another
     /// version of the same text, those that it quotes, those that nobody sees.
     groups: Vec<usize>,
+    /// Where those of the HTML begin and end that is another version of the text.
+    version: Range<usize>,
+    /// What stands below labels, by the label as it is looked up, where lines give it a value.
+    below: HashMap<String, Vec<String>>,
+    /// What labels say behind the last pair that is kept.
+    beyond: Beyond,
 }
 
 impl Pairs {
@@ -49,21 +69,47 @@ impl Pairs {
             let mut said = Vec::with_capacity(run.len());
             for entry in run.all {
                 let label = entry.pair.0.clone();
-                below.extend(entry.below.map(|value| (label, value)));
+                let value = entry.below;
+                below.extend(value.map(|value| Below {
+                    place,
+                    label,
+                    value,
+                }));
                 said.push(entry.pair);
             }
-            pairs.join(said, place > 0 && is_version);
+            let is_version = place > 0 && is_version;
+            let start = pairs.all.len();
+            pairs.join(said, is_version);
+            pairs.beyond.extend(run.beyond);
+            if is_version {
+                pairs.version = start..pairs.all.len();
+            }
         }
         pairs.settle(below);
         pairs
     }
 
     /// Gives labels that no line gives a value what stands below them. A line that is a pair by
-    /// itself is certain, and one below a label may be anything.
-    fn settle(&mut self, below: Vec<(String, String)>) {
-        let is_open = |(label, _): &(String, String)| self.get(label).is_none_or(str::is_empty);
-        let below: Vec<_> = below.into_iter().filter(is_open).collect();
-        for (label, value) in below {
+    /// itself is certain, and one below a label may be anything. Where a label has a value, it may
+    /// be meant all the same, but for one of a text whose labels the HTML alone has the values of.
+    fn settle(&mut self, below: Vec<Below>) {
+        let is_open = |one: &Below| self.get(&one.label).is_none_or(str::is_empty);
+        let (open, closed): (Vec<_>, Vec<_>) = below.into_iter().partition(is_open);
+        for Below {
+            place,
+            label,
+            value,
+        } in closed
+        {
+            let label = looked_up(&label);
+            let start = self.version.start;
+            let places = self.places.get(&label).into_iter().flatten();
+            let is_of_text = |at: &usize| *at < start && !self.all[*at].1.is_empty();
+            if place > 0 || self.version.is_empty() || places.copied().any(|at| is_of_text(&at)) {
+                self.below.entry(label).or_default().push(value);
+            }
+        }
+        for Below { label, value, .. } in open {
             let places = self.places.get(&looked_up(&label)).into_iter().flatten();
             let empty = places.copied().find(|place| {
                 self.all
@@ -89,9 +135,9 @@ impl Pairs {
         Some(first)
     }
 
-    /// What may be meant by a label: its value, and the others that the same text gives it. The
-    /// text and the HTML of a mail word one thing in two ways, and what is quoted or hidden is not
-    /// meant where the mail itself says something.
+    /// What may be meant by a label: its value, and the others that the mail gives it. The HTML may
+    /// word in another way what the text says, and what is quoted or hidden is not meant where the
+    /// mail itself says something. At most [`MAX_VALUES`].
     pub fn readings(&self, label: &str) -> Vec<&str> {
         let places = self.places.get(&looked_up(label));
         let said = places.into_iter().flatten().filter_map(|place| {
@@ -101,13 +147,45 @@ impl Pairs {
 
         let mut readings: Vec<&str> = Vec::new();
         let mut first = None;
+        // The values of the text, by their words.
+        let mut worded: Vec<HashSet<String>> = Vec::new();
         for (place, value) in said {
+            let is_version = self.version.contains(&place);
+            let is_of_text = place < self.version.start;
             let group = self.groups.partition_point(|start| *start <= place);
-            if *first.get_or_insert(group) == group && !readings.contains(&value) {
+            let is_said = *first.get_or_insert(group) == group || is_version;
+            if !is_said || readings.contains(&value) {
+                continue;
+            }
+            if readings.len() == MAX_VALUES {
+                return readings;
+            }
+            if is_version && worded.iter().any(|said| are_alike(said, &words(value))) {
+                continue;
+            }
+            if is_of_text {
+                worded.push(words(value));
+            }
+            readings.push(value);
+        }
+        let below = self.below.get(&looked_up(label)).into_iter().flatten();
+        for value in below.filter(|_| first.is_some()) {
+            if readings.len() < MAX_VALUES && !readings.contains(&value.as_str()) {
                 readings.push(value);
             }
         }
         readings
+    }
+
+    /// Whether a label has a value behind the last pair that is kept that none of those kept is.
+    pub fn says_more_of(&self, label: &str) -> bool {
+        self.beyond
+            .says_more(&looked_up(label), || self.values(label))
+    }
+
+    /// Whether there are more pairs than are kept.
+    pub fn is_cut(&self) -> bool {
+        !self.beyond.is_empty()
     }
 
     /// Every value of a label, in order.
@@ -138,6 +216,7 @@ impl Pairs {
     /// Those that count where none of these gives a label a value.
     pub(super) fn add_behind(&mut self, more: Self) {
         self.join(more.all, true);
+        self.beyond.extend(more.beyond);
     }
 
     /// Those of another text follow, without what both say; whether they are a group of their own.
@@ -163,7 +242,8 @@ impl Extend<(String, String)> for Pairs {
     fn extend<I: IntoIterator<Item = (String, String)>>(&mut self, pairs: I) {
         for (label, value) in pairs {
             if self.all.len() >= MAX_PAIRS {
-                return;
+                self.beyond.note(&label, &value);
+                continue;
             }
             let places = self.places.entry(looked_up(&label)).or_default();
             places.push(self.all.len());
@@ -179,9 +259,27 @@ impl Serialize for Pairs {
     }
 }
 
+/// The words of a value, in lower case: an address behind a name is one of its own.
+fn words(value: &str) -> HashSet<String> {
+    let parts = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']');
+    value
+        .split(parts)
+        .map(|word| {
+            word.trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase()
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// Whether two values word one thing: all words of the one stand in the other.
+fn are_alike(one: &HashSet<String>, other: &HashSet<String>) -> bool {
+    !one.is_empty() && !other.is_empty() && (one.is_subset(other) || other.is_subset(one))
+}
+
 /// A label as it is compared: in upper case, in which `ß` is `SS` as well, its accents composed
 /// (NFC), and without what dresses it up.
-fn looked_up(label: &str) -> String {
+pub(crate) fn looked_up(label: &str) -> String {
     let bare = undressed(unquoted(label).unwrap_or(label));
     let mut out = String::with_capacity(bare.len());
     for word in bare.split_whitespace() {
@@ -239,13 +337,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_label_may_mean_is_what_one_text_says_of_it() {
+    fn what_a_label_may_mean_is_what_text_and_html_say_of_it() {
         let text = || Pairs::of("Status:\nStatus: OPEN\nHost: a <http://a>\nStatus: OPEN\n");
         let html = || Pairs::of("Status: CLOSED\nHost: a\nHost: b\nTeam: x\nTeam: y\n");
-        let mut two = text();
-        two.join(html().all, true);
-        assert_eq!(two.readings("status"), ["OPEN"]);
-        assert_eq!(two.readings("host"), ["a <http://a>"]);
+        let lines = |pairs: &Pairs| {
+            let line = |(label, value)| format!("{label}: {value}\n");
+            Lines::of(&pairs.iter().map(line).collect::<String>())
+        };
+        let two = Pairs::joined([lines(&text()), lines(&html())], true);
+        assert_eq!(two.get("status"), Some("OPEN"));
+        assert_eq!(two.readings("status"), ["OPEN", "CLOSED"]);
+        assert_eq!(two.readings("host"), ["a <http://a>", "b"]);
         assert_eq!(two.readings("team"), ["x", "y"]);
         assert_eq!(two.readings("other"), [""; 0]);
         let mut one = text();
@@ -265,7 +367,6 @@ mod tests {
             "【Status】\nOPEN",
             "ID:\n7\nStatus:\nOPEN\nHost:\nweb1",
             "Status:\n\nStatus: OPEN",
-            "Status:\nthe state of it\n\nStatus: OPEN",
             "> Status:\n> OPEN",
         ] {
             let pairs = Pairs::of(text);
@@ -283,6 +384,9 @@ mod tests {
         ] {
             assert_eq!(Pairs::of(text).get("Status"), Some(""), "{text}");
         }
+        let both = Pairs::of("Status:\nthe state of it\n\nStatus: OPEN");
+        assert_eq!(both.get("Status"), Some("OPEN"));
+        assert_eq!(both.readings("Status"), ["OPEN", "the state of it"]);
         let times = Pairs::of("At:\n12:30\nLink:\nhttps://x.example/a\n");
         assert_eq!(times.get("At"), Some("12:30"));
         assert_eq!(times.get("Link"), Some("https://x.example/a"));

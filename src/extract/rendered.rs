@@ -367,10 +367,6 @@ impl Page {
             return;
         };
         self.flush_line();
-        if self.pairs.said.is_full() {
-            return;
-        }
-
         let term: String = term.chars().take(LONGEST_LABEL + 8).collect();
         if let Some(pair) = laid_out(&one_line(&term), &one_line(&value)) {
             self.pairs.said.cut_back(self.term_pair);

@@ -2,11 +2,11 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -21,11 +21,15 @@ use crate::{
     extract::{
         Contents,
         contents::{Attachment, decoded},
-        pairs::Pairs,
         subject::untagged,
     },
     message::header::{fields, first},
 };
+
+mod labels;
+
+use labels::{All, Choices, One};
+pub(super) use labels::{Asked, Labels};
 
 /// The names, for who misspells one.
 pub(super) const NAMES: [&str; 13] = [
@@ -60,7 +64,8 @@ pub(super) type Made = Result<Option<String>, String>;
 /// What is the same for every item of a mail.
 pub(super) struct Context {
     common: Arc<Common>,
-    pairs: Arc<One>,
+    pairs: Arc<Labels>,
+    choices: Arc<Choices>,
     made: RefCell<HashMap<String, Made>>,
 }
 
@@ -77,31 +82,25 @@ pub(super) enum Item {
     Mail,
     Text {
         groups: Groups,
-        pairs: Pairs,
+        pairs: Arc<Labels>,
         section: Groups,
     },
     Json(serde_json::Value),
 }
 
 impl Context {
-    /// `reading` says which value of a label is meant: 0 is the first of [`Pairs::readings`].
     pub fn of(
         header: &[u8],
         contents: &Contents,
         groups: &Groups,
         json: Option<&serde_json::Value>,
-        reading: usize,
     ) -> Self {
         let field = |name: &[u8]| {
             let value = first(header, name).map_or_else(String::new, subject);
             Value::from(value)
         };
-        let pairs = Arc::new(contents.pairs.clone());
-        let one = Arc::new(One {
-            pairs: Arc::clone(&pairs),
-            reading,
-            doubtful: Mutex::default(),
-        });
+        let pairs = Arc::new(Labels::of(contents.pairs.clone()));
+        let choices = Arc::new(Choices::default());
 
         let mut values = HashMap::from([
             ("from", field(b"From")),
@@ -110,8 +109,8 @@ impl Context {
             ("date", field(b"Date")),
             ("header", Value::from_object(Header(header.to_vec()))),
             ("text", Value::from(contents.text.as_str())),
-            ("pairs", Value::from_dyn_object(Arc::clone(&one))),
-            ("pairs_all", Value::from_object(All(pairs))),
+            ("pairs", one(&pairs, &choices, false)),
+            ("pairs_all", Value::from_object(All(Arc::clone(&pairs)))),
             ("links", Value::from_object(Links(contents.links.clone()))),
             ("re", of_groups(groups)),
             (
@@ -125,19 +124,50 @@ impl Context {
             values,
             text: contents.text.len(),
             attached: attached.sum(),
-            left: AtomicUsize::new(MOST_TEXT),
+            left: Arc::new(AtomicUsize::new(MOST_TEXT)),
+            is_spent: Arc::default(),
         };
         Self {
             common: Arc::new(common),
-            pairs: one,
+            pairs,
+            choices,
             made: RefCell::default(),
         }
     }
 
-    /// The labels that were looked up and may mean several values.
-    pub fn doubtful(&self) -> BTreeSet<String> {
-        let doubtful = self.pairs.doubtful.lock();
-        doubtful.unwrap_or_else(PoisonError::into_inner).clone()
+    /// The same mail, read by other values of labels that may mean several: see [`Choices`]. All
+    /// the ways to read it share what text may still be given.
+    pub fn read_by(&self, places: Vec<usize>) -> Self {
+        let choices = Arc::new(Choices::of(places));
+        let mut common = (*self.common).clone();
+        let pairs = one(&self.pairs, &choices, false);
+        common.values.insert("pairs", pairs);
+        Self {
+            common: Arc::new(common),
+            pairs: Arc::clone(&self.pairs),
+            choices,
+            made: RefCell::default(),
+        }
+    }
+
+    /// The same mail as if no text had been given of it.
+    pub fn anew(&self) -> Self {
+        let mut anew = self.read_by(Vec::new());
+        if let Some(common) = Arc::get_mut(&mut anew.common) {
+            common.left = Arc::new(AtomicUsize::new(MOST_TEXT));
+            common.is_spent = Arc::default();
+        }
+        anew
+    }
+
+    /// Whether fields were kept from reading a text, since it was read too often.
+    pub fn is_spent(&self) -> bool {
+        self.common.is_spent.load(Ordering::Relaxed)
+    }
+
+    /// The labels that were looked up and may mean another value, in that order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.choices.asked()
     }
 
     /// With one item.
@@ -154,14 +184,7 @@ impl Context {
                     .iter()
                     .map(|(name, text)| (name.clone(), Value::from(text.as_str())));
                 let own = [
-                    (
-                        "pairs".to_owned(),
-                        Value::from_object(One {
-                            pairs: Arc::new(pairs.clone()),
-                            reading: 0,
-                            doubtful: Mutex::default(),
-                        }),
-                    ),
+                    ("pairs".to_owned(), one(pairs, &self.choices, true)),
                     ("section".to_owned(), of_groups(section)),
                 ];
                 Some(Value::from_pairs(groups.chain(own)))
@@ -199,15 +222,25 @@ impl Scope<'_> {
     }
 }
 
+fn one(pairs: &Arc<Labels>, choices: &Arc<Choices>, of_item: bool) -> Value {
+    Value::from_object(One {
+        pairs: Arc::clone(pairs),
+        choices: Arc::clone(choices),
+        of_item,
+    })
+}
+
 /// The names that are the same for every item.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Common {
     values: HashMap<&'static str, Value>,
     /// How long the text is, in bytes, and those of all attachments.
     text: usize,
     attached: usize,
     /// How much text may still be given.
-    left: AtomicUsize,
+    left: Arc<AtomicUsize>,
+    /// Whether more was wanted.
+    is_spent: Arc<AtomicBool>,
 }
 
 impl Common {
@@ -221,6 +254,7 @@ impl Common {
         let paid = |left: usize| left.checked_sub(cost);
         let order = Ordering::Relaxed;
         self.left.try_update(order, order, paid).map(drop).map_err(|_| {
+            self.is_spent.store(true, order);
             let said = format!(
                 "the fields of the mail's items have read `{name}` so often that it is more than \
                  {} MiB",
@@ -316,53 +350,6 @@ impl Object for Header {
         let names: indexmap::IndexSet<String> = names.collect();
         Enumerator::Values(names.into_iter().map(Value::from).collect())
     }
-}
-
-/// One value of each label.
-#[derive(Debug)]
-struct One {
-    pairs: Arc<Pairs>,
-    /// Which of those that may be meant; where there are fewer, the first.
-    reading: usize,
-    /// The labels that were looked up and may mean several.
-    doubtful: Mutex<BTreeSet<String>>,
-}
-
-impl Object for One {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let label = key.as_str()?;
-        let readings = self.pairs.readings(label);
-        if readings.len() > 1 {
-            let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
-            doubtful.insert(label.to_owned());
-        }
-        let meant = readings.get(self.reading).copied();
-        meant.or_else(|| self.pairs.get(label)).map(Value::from)
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        labels(&self.pairs)
-    }
-}
-
-/// All values of each label.
-#[derive(Debug)]
-struct All(Arc<Pairs>);
-
-impl Object for All {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let values: Vec<Value> = self.0.values(key.as_str()?).map(Value::from).collect();
-        (!values.is_empty()).then(|| Value::from(values))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        labels(&self.0)
-    }
-}
-
-fn labels(pairs: &Pairs) -> Enumerator {
-    let labels: indexmap::IndexSet<&str> = pairs.iter().map(|(label, _)| label).collect();
-    Enumerator::Values(labels.into_iter().map(Value::from).collect())
 }
 
 /// Where links lead, by their words in any case.

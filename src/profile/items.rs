@@ -1,11 +1,13 @@
 //! The items of a mail: one where a profile has no `each`.
 
+use std::sync::Arc;
+
 use regex::{Captures, Regex};
 use serde_json::Value;
 
 use super::{
     MAX_ITEMS,
-    context::{Groups, Item, add_groups},
+    context::{Groups, Item, Labels, add_groups},
 };
 use crate::extract::{Contents, pairs::Pairs};
 
@@ -28,11 +30,20 @@ pub(super) struct Piece<'a> {
     pub text: &'a str,
 }
 
+/// The heading of a section, and how many items it has.
+struct Heading {
+    at: usize,
+    groups: Groups,
+    items: usize,
+}
+
 /// The items of a mail.
 pub(super) struct Pieces<'a> {
     pub all: Vec<Piece<'a>>,
     /// Why there may be more.
     pub rest: Option<String>,
+    /// Why a heading may be none, or not everything an item that looks like one.
+    pub odd: Option<String>,
 }
 
 impl Piece<'_> {
@@ -69,6 +80,7 @@ pub(super) fn pieces<'a>(
                 text: "",
             }],
             rest: None,
+            odd: None,
         }),
         Some(Each::Text { item, section }) => {
             let mut found = in_text(&contents.text, item, section.as_ref());
@@ -100,6 +112,7 @@ fn in_json<'a>(json: Result<Option<&Value>, &str>, pointer: &str) -> Result<Piec
             Ok(Pieces {
                 all: items.iter().take(MAX_ITEMS).map(piece).collect(),
                 rest: (items.len() > MAX_ITEMS).then(too_many),
+                odd: None,
             })
         }
         Some(_) => Err(NoItem::Missing(format!(
@@ -118,7 +131,7 @@ fn too_many() -> String {
 /// Each match is an item; the heading before it is its section. Behind the last heading that is
 /// looked at, it is not known whose an item is.
 fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'a> {
-    let headings: Vec<(usize, Groups)> = section
+    let mut headings: Vec<Heading> = section
         .into_iter()
         .flat_map(|regex| {
             matches(regex, text)
@@ -126,8 +139,11 @@ fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'
                 .map(move |captures| {
                     let mut groups = Groups::new();
                     add_groups(&mut groups, regex, Some(&captures));
-                    let start = captures.get(0).map_or(0, |whole| whole.start());
-                    (start, groups)
+                    Heading {
+                        at: captures.get_match().start(),
+                        groups,
+                        items: 0,
+                    }
                 })
         })
         .collect();
@@ -139,7 +155,7 @@ fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'
         if whole.is_empty() {
             continue;
         }
-        let before = headings.partition_point(|(at, _)| *at <= whole.start());
+        let before = headings.partition_point(|heading| heading.at <= whole.start());
         if before > MAX_SECTIONS {
             rest = Some(format!(
                 "the mail has more than {MAX_SECTIONS} headings of sections"
@@ -153,20 +169,40 @@ fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'
 
         let mut groups = Groups::new();
         add_groups(&mut groups, item, Some(&captures));
-        let section = before
-            .checked_sub(1)
-            .map(|last| headings[last].1.clone())
-            .unwrap_or_default();
+        let section = match headings[..before].last_mut() {
+            Some(heading) => {
+                heading.items += 1;
+                heading.groups.clone()
+            }
+            None => Groups::new(),
+        };
         all.push(Piece {
             text: whole.as_str(),
             item: Item::Text {
                 groups,
-                pairs: Pairs::of(whole.as_str()),
+                pairs: Arc::new(Labels::of(Pairs::of(whole.as_str()))),
                 section,
             },
         });
     }
-    Pieces { all, rest }
+    // The items of the section that is read last are not counted to their end.
+    let counted = headings.len() - usize::from(rest.is_some()).min(headings.len());
+    let odd = headings[..counted].iter().find_map(miscounted);
+    Pieces { all, rest, odd }
+}
+
+/// What is wrong where a heading says how many items it has, in a group named `count`: words of an
+/// alert that look like a heading, or like an item, are none.
+fn miscounted(heading: &Heading) -> Option<String> {
+    let said = heading.groups.get("count")?;
+    let is_right = said.parse() == Ok(heading.items);
+    (!is_right).then(|| {
+        format!(
+            "a heading that `each.section` finds says that it has `{said}` items, and `each.text` \
+             finds {} behind it: one of them may be words of an alert",
+            heading.items
+        )
+    })
 }
 
 /// The matches of an expression, each looked for where the one before ends.

@@ -33,7 +33,7 @@ use crate::{
 
 mod certain;
 
-use certain::{doubt, is_certain};
+use certain::{Doubts, is_certain};
 
 /// The longest values of labels, in characters: what is longer is cut.
 const LONGEST_LABEL: usize = 1_000;
@@ -198,7 +198,7 @@ fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
         Some(Err(why)) => (None, Some(why)),
     };
 
-    let context = Context::of(header, &contents, &groups, json.as_ref(), 0);
+    let context = Context::of(header, &contents, &groups, json.as_ref());
     Sheet {
         subject: untagged.unwrap_or_default().to_owned(),
         contents,
@@ -226,15 +226,6 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         return vec![unparsed(&reason, key, Value::Null)];
     }
 
-    if let Some(reason) = doubt(recipe, &sheet, &mail) {
-        let key = key_of_mail(profile, recipe, &sheet, &mail);
-        return vec![unparsed(
-            &reason,
-            key,
-            sheet.json.clone().unwrap_or_default(),
-        )];
-    }
-
     let pieces = match sheet.pieces(recipe) {
         Ok(pieces) => pieces,
         Err(NoItem::Empty(reason)) => return vec![Found::Ignored { reason }],
@@ -249,6 +240,19 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         }
     };
 
+    let doubts = pieces
+        .odd
+        .clone()
+        .map_or_else(|| Doubts::of(recipe, &sheet, &pieces.all), Doubts::OfMail);
+    let doubts = match doubts {
+        Doubts::OfItems(doubts) => doubts,
+        Doubts::OfMail(reason) => {
+            let key = key_of_mail(profile, recipe, &sheet, &mail);
+            let json = sheet.json.clone().unwrap_or_default();
+            return vec![unparsed(&reason, key, json)];
+        }
+    };
+
     let rest = pieces.rest;
     // Items that say the same are told apart by their count alone: the place among all of them
     // would make one that no digest can read another incident with each.
@@ -256,9 +260,14 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
     let mut found: Vec<Found> = pieces
         .all
         .into_iter()
-        .map(|piece| {
+        .zip(doubts)
+        .map(|(piece, doubt)| {
             let scope = sheet.context.with(&piece.item);
-            item(recipe, &sheet, &piece.item, &scope).unwrap_or_else(|reason| {
+            let read = match doubt {
+                Some(reason) => Err(reason),
+                None => item(recipe, &sheet, &piece.item, &scope),
+            };
+            read.unwrap_or_else(|reason| {
                 let reason = match (&recipe.json, &sheet.json, &sheet.obstacle) {
                     (Some(source), None, None) => {
                         format!("{reason}; the mail holds no JSON {source}")
@@ -266,7 +275,7 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
                     _ => reason,
                 };
                 let reason = match &piece.item {
-                    Item::Mail => with_rest(reason, sheet.contents.cut.as_deref()),
+                    Item::Mail => with_rest(reason, sheet.contents.cut().as_deref()),
                     _ => reason,
                 };
                 let key = if let Item::Mail = &piece.item {
@@ -474,7 +483,7 @@ pub(super) fn trace(recipe: &Recipe, raw: &[u8]) -> Trace {
                     groups,
                     pairs,
                     section,
-                } => json!({ "groups": groups, "pairs": pairs, "section": section }),
+                } => json!({ "groups": groups, "pairs": **pairs, "section": section }),
             })
             .collect(),
         _ => Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::{
     MAX_PAIRS,
+    beyond::Beyond,
     line::{cut, is_blank, is_value, leads, pair, unquoted},
 };
 
@@ -21,6 +22,8 @@ pub(in crate::extract) struct Run {
     pub(super) all: Vec<Entry>,
     /// How many empty lines came since the last pair, where that is a label alone.
     alone: Option<usize>,
+    /// What labels say behind the last pair that is kept.
+    pub(super) beyond: Beyond,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +55,8 @@ impl Lines {
 
     /// Those of a text that follows.
     pub fn append(&mut self, more: Self) {
-        self.said.all.extend(more.said.all);
-        self.quoted.all.extend(more.quoted.all);
+        self.said.append(more.said);
+        self.quoted.append(more.quoted);
     }
 }
 
@@ -68,9 +71,16 @@ impl Run {
 
     pub fn push(&mut self, pair: (String, String)) {
         self.alone = None;
-        if !self.is_full() {
+        if self.is_full() {
+            self.beyond.note(&pair.0, &pair.1);
+        } else {
             self.all.push(Entry { pair, below: None });
         }
+    }
+
+    fn append(&mut self, more: Self) {
+        self.all.extend(more.all);
+        self.beyond.extend(more.beyond);
     }
 
     /// The pair of a line, or the value of the label above it.

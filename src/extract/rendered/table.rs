@@ -258,10 +258,6 @@ impl Page {
         if said.is_empty() {
             return self.spaced(row);
         }
-        if self.pairs.said.is_full() {
-            return;
-        }
-
         let made: Vec<_> = said
             .iter()
             .filter_map(|[label, value]| laid_out(&one_line(&label.text), &one_line(&value.text)))
@@ -291,10 +287,11 @@ impl Page {
         let is_other = |last: &Spaced| last.columns != columns;
         table.is_grid |= table.spaced.last().is_some_and(is_other);
         let pair = laid_out(&one_line(&label.text), &one_line(&value.text));
-        if let Some(pair) = pair
-            && !is_full
-            && !table.is_grid
-        {
+        let pair = pair.filter(|_| !table.is_grid);
+        if let Some(pair) = pair {
+            if is_full {
+                return self.pairs.said.push(pair);
+            }
             let is_line = are_lines(label, value);
             table.spaced.push(Spaced {
                 columns,

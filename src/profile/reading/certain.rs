@@ -1,11 +1,18 @@
 //! Whether key and status of a mail are certain: neither damaged on the way, nor to be read in two
 //! ways.
 
-use super::{Context, Each, Piece, Recipe, Sheet, Verdict, required, sheet_of, short};
-use crate::{extract::Contents, message::Mended};
+use super::{Context, Each, Item, Piece, Recipe, Sheet, Verdict, required, sheet_of, short};
+use crate::{
+    extract::{Contents, pairs::MAX_PAIRS},
+    message::Mended,
+    profile::context::Asked,
+};
 
-/// How many values of a label are tried.
-const MAX_READINGS: usize = 8;
+/// How many combinations of the values of its labels an item is read by, beside the first.
+const MAX_READINGS: usize = 64;
+
+/// How often the items of a mail are read in all to try others.
+const MOST_READINGS: usize = 4_000;
 
 /// Whether transport damaged nothing that keys and statuses are made of: they are the same without
 /// all that it damaged.
@@ -32,65 +39,169 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
 /// Why key or status may be another: a label they are made of has several values, such as one that
 /// a gateway wrote above the alert, and by another of them the mail is of another incident, or does
 /// something else to it. What cannot be read by another value is not meant by it.
-pub(super) fn doubt(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> Option<String> {
-    let speaks = |name: &str| recipe.fields.speaks_of(name, |first, _| first == "pairs");
-    if !["key", "status"].into_iter().any(speaks) {
-        return None;
-    }
-
-    let meant = |outline: Vec<(String, Option<String>)>| -> Vec<_> {
-        let items = outline.into_iter();
-        items
-            .map(|(status, key)| (recipe.statuses.verdict(&status), key))
-            .collect()
-    };
-    let read = |context: &Context| outline(recipe, sheet, context).map(meant);
-
-    let told = read(&sheet.context)?;
-    let labels = sheet.context.doubtful();
-    let others = labels
-        .iter()
-        .map(|label| sheet.contents.pairs.readings(label).len());
-    let others = others.max()?.min(MAX_READINGS);
-    let differs = (1..others).any(|reading| {
-        let (contents, json) = (&sheet.contents, sheet.json.as_ref());
-        let context = Context::of(mail.header(), contents, &sheet.groups, json, reading);
-        read(&context).is_some_and(|other| {
-            let is_read = other
-                .iter()
-                .all(|(verdict, _)| *verdict != Verdict::Unparsed);
-            is_read && other != told
-        })
-    });
-
-    let label = labels.first().filter(|_| differs)?;
-    let values = sheet.contents.pairs.readings(label);
-    let value = |at: usize| short("", values.get(at).copied().unwrap_or_default());
-    Some(format!(
-        "the label `{label}` stands in the mail with different values, `{}` and `{}`, and key or \
-         status depends on which is meant: where the first always is, write \
-         `pairs_all['{label}'] | first`",
-        value(0),
-        value(1),
-    ))
+pub(super) enum Doubts {
+    /// Of the mail, and so of every item.
+    OfMail(String),
+    /// Of each item, by its own labels.
+    OfItems(Vec<Option<String>>),
 }
 
-/// Status and key of every item; the key of one that is ignored may be missing. None where another
-/// one is.
-fn outline(
-    recipe: &Recipe,
-    sheet: &Sheet,
-    context: &Context,
-) -> Option<Vec<(String, Option<String>)>> {
-    let pieces = sheet.pieces(recipe).ok()?;
-    let one = |piece: &Piece<'_>| {
-        let scope = context.with(&piece.item);
-        let field = |name| required(&recipe.fields, name, &scope).ok();
-        let status = field("status")?;
-        match recipe.statuses.verdict(&status) {
-            Verdict::Ignored => Some((status, None)),
-            _ => Some((status, Some(field("key")?))),
+/// One of them, and whether it is of a label of the mail.
+struct Doubt {
+    reason: String,
+    of_mail: bool,
+}
+
+/// Status and key.
+type Outline = (String, Option<String>);
+
+/// What an item does, and to which incident.
+type Outcome = (Verdict, Option<String>);
+
+impl Doubts {
+    pub fn of(recipe: &Recipe, sheet: &Sheet, pieces: &[Piece<'_>]) -> Self {
+        let none = || Self::OfItems(vec![None; pieces.len()]);
+        let speaks = |name: &str| recipe.fields.speaks_of(name, of_pairs);
+        if !["key", "status"].into_iter().any(speaks) {
+            return none();
         }
-    };
+
+        // Most mails have no label twice, and are read once.
+        let context = sheet.context.anew();
+        let told: Vec<_> = pieces
+            .iter()
+            .map(|piece| outcome(recipe, &context, &piece.item))
+            .collect();
+        if context.asked().is_empty() {
+            return none();
+        }
+
+        let context = sheet.context.anew();
+        let mut left = MOST_READINGS;
+        let mut doubts = Vec::with_capacity(pieces.len());
+        for (piece, told) in pieces.iter().zip(told) {
+            let doubt =
+                told.and_then(|told| doubt(recipe, &context, &piece.item, &told, &mut left));
+            match doubt {
+                Some(doubt) if doubt.of_mail => return Self::OfMail(doubt.reason),
+                doubt => doubts.push(doubt.map(|doubt| doubt.reason)),
+            }
+        }
+        Self::OfItems(doubts)
+    }
+}
+
+/// Whether a template that looks this up looks at labels.
+fn of_pairs(first: &str, second: Option<&str>) -> bool {
+    first == "pairs" || (first == "item" && second.is_none_or(|second| second == "pairs"))
+}
+
+/// Reads an item by every combination of the values of the labels that it is made of; `left` says
+/// how often items of the mail may still be read.
+fn doubt(
+    recipe: &Recipe,
+    context: &Context,
+    item: &Item,
+    told: &Outcome,
+    left: &mut usize,
+) -> Option<Doubt> {
+    let mut places = Vec::new();
+    for reading in 0.. {
+        let read = context.read_by(places);
+        let other = outcome(recipe, &read, item);
+        let asked = read.asked();
+        if let Some(cut) = asked.iter().find(|one| one.is_cut) {
+            return Some(Doubt::beyond(cut));
+        }
+        let is_meant = |other: &Outcome| other.0 != Verdict::Unparsed && other != told;
+        if other.as_ref().is_some_and(is_meant) {
+            return Doubt::between(&asked);
+        }
+
+        places = next(&asked)?;
+        if reading == MAX_READINGS || *left == 0 || read.is_spent() {
+            return Some(Doubt::of_many(&asked));
+        }
+        *left -= 1;
+    }
+    None
+}
+
+/// The next combination: the last label that has another value is given it, and those behind it
+/// their first, since they may be looked up for the value before it alone.
+fn next(asked: &[Asked]) -> Option<Vec<usize>> {
+    let has_another = |one: &Asked| one.given + 1 < one.values.len();
+    let last = asked.iter().rposition(has_another)?;
+    let mut places: Vec<usize> = asked[..=last].iter().map(|one| one.given).collect();
+    places[last] += 1;
+    Some(places)
+}
+
+impl Doubt {
+    fn between(asked: &[Asked]) -> Option<Self> {
+        let other = asked.iter().find(|one| one.given > 0)?;
+        let label = &other.label;
+        let value = |at: usize| short("", other.values.get(at).map_or("", String::as_str));
+        let reason = format!(
+            "the label `{label}` stands in the mail with different values, `{}` and `{}`, and key \
+             or status depends on which is meant",
+            value(0),
+            value(other.given),
+        );
+        Some(Self::of(other, &reason))
+    }
+
+    fn beyond(cut: &Asked) -> Self {
+        let reason = format!(
+            "the mail has more than {MAX_PAIRS} pairs, and the label `{}`, which key or status \
+             looks at, has another value behind them",
+            cut.label
+        );
+        Self::of(cut, &reason)
+    }
+
+    fn of_many(asked: &[Asked]) -> Self {
+        let labels: Vec<String> = asked.iter().map(|one| format!("`{}`", one.label)).collect();
+        let reason = format!(
+            "the labels that key and status look at have more than {MAX_READINGS} combinations of \
+             values, {}",
+            labels.join(", ")
+        );
+        let of_mail = asked.iter().any(|one| !one.of_item);
+        Self { reason, of_mail }
+    }
+
+    fn of(one: &Asked, reason: &str) -> Self {
+        let (label, of_mail) = (&one.label, !one.of_item);
+        let mend = if of_mail {
+            format!(": where the first always is, write `pairs_all['{label}'] | first`")
+        } else {
+            ": where one always is, name it as a group of `each.text`".to_owned()
+        };
+        let reason = format!("{reason}{mend}");
+        Self { reason, of_mail }
+    }
+}
+
+/// Status and key of every item. None where one cannot be read.
+fn outline(recipe: &Recipe, sheet: &Sheet, context: &Context) -> Option<Vec<Outline>> {
+    let pieces = sheet.pieces(recipe).ok()?;
+    let one = |piece: &Piece<'_>| status_and_key(recipe, context, &piece.item);
     pieces.all.iter().map(one).collect()
+}
+
+fn outcome(recipe: &Recipe, context: &Context, item: &Item) -> Option<Outcome> {
+    let (status, key) = status_and_key(recipe, context, item)?;
+    Some((recipe.statuses.verdict(&status), key))
+}
+
+/// The key of one that is ignored may be missing.
+fn status_and_key(recipe: &Recipe, context: &Context, item: &Item) -> Option<Outline> {
+    let scope = context.with(item);
+    let field = |name| required(&recipe.fields, name, &scope).ok();
+    let status = field("status")?;
+    match recipe.statuses.verdict(&status) {
+        Verdict::Ignored => Some((status, None)),
+        _ => Some((status, Some(field("key")?))),
+    }
 }

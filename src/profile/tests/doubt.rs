@@ -124,3 +124,210 @@ fn the_items_of_a_list_may_say_different_things() {
     let keys: Vec<_> = found.iter().map(|one| alert(one).key.as_str()).collect();
     assert_eq!(keys, ["a", "b"]);
 }
+
+/// A mail of a text and HTML, which a gateway's banner may stand in.
+fn of_both(text: &str, html: &str) -> Vec<u8> {
+    let mail = format!(
+        "From: a@example.com\nSubject: x\nContent-Type: multipart/alternative; boundary=b\n\n\
+         --b\nContent-Type: text/plain\n\n{text}\n--b\nContent-Type: text/html\n\n{html}\n--b--\n"
+    );
+    mail.replace('\n', "\r\n").into_bytes()
+}
+
+#[test]
+fn a_banner_is_not_the_alert_that_stands_in_the_html_alone() {
+    const BANNER: &str = "Gateway notice\nStatus: WARN\nHost: mx1.gw.example\nCheck: mail\n\n";
+    const STUB: &str = "Please view this mail as HTML.\n";
+    let marked = "<div>Gateway notice<br>Status: WARN<br>Host: mx1.gw.example<br>Check: mail</div>";
+    let table = |down: &str| {
+        format!(
+            "<table><tr><td>Host</td><td>web1</td></tr><tr><td>Check</td><td>http</td></tr>\
+             <tr><td>Status</td><td>{down}</td></tr></table>"
+        )
+    };
+    let stacked = "<table><tr><td>Host:<br>web1</td></tr><tr><td>Check:<br>http</td></tr>\
+                   <tr><td>Status:<br>DOWN</td></tr></table>";
+    let profile = only(PROFILE);
+    for (text, html) in [
+        (
+            format!("{BANNER}{STUB}"),
+            format!("{marked}{}", table("DOWN")),
+        ),
+        (
+            format!("{BANNER}{STUB}"),
+            format!("{marked}{}", table("UP")),
+        ),
+        (
+            format!("{STUB}{BANNER}"),
+            format!("{}{marked}", table("DOWN")),
+        ),
+        (BANNER.to_owned(), format!("{marked}{}", table("DOWN"))),
+        (format!("{BANNER}{STUB}"), table("DOWN")),
+        (format!("{BANNER}{STUB}"), format!("{marked}{stacked}")),
+        (
+            format!("{BANNER}\nHost:\nweb1\nStatus:\nDOWN\n"),
+            String::new(),
+        ),
+    ] {
+        let found = profile.read(&of_both(&text, &html));
+        assert!(
+            matches!(found[..], [Found::Unparsed { .. }]),
+            "{text}\n{html}\n{found:?}"
+        );
+    }
+    let found = profile.read(&of_both(STUB, &table("DOWN")));
+    assert_eq!(alert(&found[0]).key, "web1/http");
+}
+
+#[test]
+fn html_that_words_more_is_the_same_alert() {
+    for html in [
+        "<p>Host: <a href='https://web1/'>web1</a></p><p>Check: http (port 443)</p><p>Status: \
+         DOWN</p>",
+        "<table><tr><td>Host</td><td>WEB1</td></tr><tr><td>Check</td><td>http</td></tr>\
+         <tr><td>Status</td><td>\u{1f534} Down</td></tr></table>",
+        "<p>Host: web1</p><p>Check: http</p><p>Status: DOWN</p><p>Status: seen by 3 probes</p>",
+    ] {
+        let found = only(PROFILE).read(&of_both("Host: web1\nCheck: http\nStatus: DOWN\n", html));
+        assert_eq!(alert(&found[0]).key, "web1/http", "{html}");
+    }
+}
+
+#[test]
+fn every_combination_of_doubtful_labels_is_tried() {
+    let profile = PROFILE
+        .replace(
+            "{{ pairs['Host'] }}/{{ pairs['Check'] }}",
+            "{{ pairs['Host'] }}",
+        )
+        .replace(
+            "\"{{ pairs['Status'] }}\"",
+            "\"{{ 'UP' if pairs['Status'] == 'UP' and pairs['Old'] != 'x' else 'DOWN' }}\"",
+        );
+    for body in [
+        "Status: DOWN\nStatus: UP\nOld: x\nOld: y\n",
+        "Status: UP\nStatus: DOWN\nOld: x\nOld: y\n",
+        "Old: x\nOld: y\nStatus: DOWN\nStatus: UP\n",
+    ] {
+        assert_eq!(told(&profile, &format!("Host: a\n{body}")), None, "{body}");
+    }
+    let certain = "Host: a\nStatus: DOWN\nOld: x\nOld: y\n";
+    assert!(told(&profile, certain).is_some());
+    // A label that is looked up only where another has its second value.
+    let nested = profile.replace(
+        "pairs['Status'] == 'UP' and",
+        "pairs['Status'] == 'UP' and pairs.A == '2' and pairs.B == '2' and",
+    );
+    let body = "Host: a\nA: 1\nA: 2\nB: 1\nB: 2\nStatus: UP\nOld: y\n";
+    assert_eq!(told(&nested, body), None);
+}
+
+#[test]
+fn more_combinations_than_are_tried_are_a_doubt() {
+    let many: String = (0..80)
+        .map(|count| format!("Status: DOWN {count}\n"))
+        .collect();
+    let profile = PROFILE.replace("trigger: [DOWN, WARN]", "trigger: [DOWN.*]");
+    let found = read(&profile, &format!("Host: a\nCheck: b\n{many}"));
+    assert!(
+        reason(&found).contains("more than 64 combinations"),
+        "{found:?}"
+    );
+    let few: String = (0..60)
+        .map(|count| format!("Status: DOWN {count}\n"))
+        .collect();
+    assert!(told(&profile, &format!("Host: a\nCheck: b\n{few}")).is_some());
+}
+
+#[test]
+fn an_item_with_two_values_is_unparsed_alone() {
+    let profile = r#"
+  match: { from: [a@example.com] }
+  each: { text: '(?m)^#(?<n>\d+)\n(?:.+\n)+' }
+  fields: { key: "{{ item.pairs['Host'] }}", status: "{{ item.pairs['Status'] }}" }
+  status: { trigger: [DOWN], resolve: [UP], otherwise: unparsed }
+"#;
+    let body = "#1\nHost: a\nHost: b\nStatus: UP\n\n#2\nHost: c\nStatus: DOWN\nStatus: none\n\n\
+                #3\nHost: d\nStatus: DOWN\nStatus: UP\n\n";
+    let found = read(profile, body);
+    let Found::Unparsed { reason, .. } = &found[0] else {
+        panic!("{found:?}")
+    };
+    assert!(
+        reason.contains("`Host`") && reason.contains("`each.text`"),
+        "{reason}"
+    );
+    assert_eq!(alert(&found[1]).key, "c");
+    assert!(matches!(&found[2..], [Found::Unparsed { .. }]));
+}
+
+/// The label of the mail, and one of the item, which together make another of it.
+#[test]
+fn labels_of_mail_and_item_are_tried_together() {
+    let profile = r#"
+  match: { from: [a@example.com] }
+  each: { text: '(?m)^#(?<n>\d+)\n(?:.+\n)+' }
+  fields:
+    key: "{{ item.n }}"
+    status: "{{ 'UP' if pairs['All'] == 'yes' and item.pairs['Status'] == 'UP' else 'DOWN' }}"
+  status: { trigger: [DOWN], resolve: [UP] }
+"#;
+    let item = "#1\nStatus: DOWN\nStatus: UP\n\n";
+    let found = read(profile, &format!("All: no\nAll: yes\n\n{item}"));
+    assert!(reason(&found).contains("`All`"), "{found:?}");
+    let found = read(profile, &format!("All: no\n\n{item}"));
+    assert_eq!(alert(&found[0]).status, "DOWN");
+}
+
+#[test]
+fn padding_hides_no_second_value() {
+    let padding: String = (0..2_100).map(|count| format!("L{count}: w\n")).collect();
+    let real = "Host: web1\nCheck: http\nStatus: DOWN\n";
+    let evil = "Host: evil\nCheck: http\nStatus: DOWN\n";
+    let found = read(PROFILE, &format!("{evil}{padding}{real}"));
+    let said = reason(&found);
+    assert!(
+        said.contains("more than 2000 pairs") && said.contains("`Host`"),
+        "{said}"
+    );
+
+    let rows: String = (0..2_100)
+        .map(|count| format!("<tr><td>L{count}</td><td>w</td></tr>"))
+        .collect();
+    let html = format!(
+        "<table><tr><td>Host</td><td>evil</td></tr><tr><td>Check</td><td>http</td></tr>\
+         <tr><td>Status</td><td>DOWN</td></tr>{rows}<tr><td>Host</td><td>web1</td></tr></table>"
+    );
+    let found = only(PROFILE).read(&of_both("", &html));
+    assert!(reason(&found).contains("`Host`"), "{found:?}");
+
+    // The same again, and what key and status are not made of, is no doubt.
+    let again = format!("{real}{padding}{real}Title: x\nTitle: y\n");
+    assert!(told(PROFILE, &again).is_some());
+    let late = read(PROFILE, &format!("{padding}{real}"));
+    assert!(
+        reason(&late).contains("the mail has more than 2000 pairs"),
+        "{late:?}"
+    );
+}
+
+#[test]
+fn a_reply_is_not_the_alert_that_it_quotes() {
+    let quoted = "> Host: web1\n> Check: http\n> Status: DOWN\n";
+    let by = |header: &str, body: &str| {
+        let mail = format!("From: a@example.com\nSubject: x\n{header}\n{body}");
+        only(PROFILE).read(mail.replace('\n', "\r\n").as_bytes())
+    };
+    for header in ["In-Reply-To: <1@x>\n", "References: <1@x>\n"] {
+        let found = by(header, &format!("I look at it.\n\n{quoted}"));
+        assert!(matches!(found[..], [Found::Unparsed { .. }]), "{found:?}");
+        // What is passed on as a whole, and what the mail says itself.
+        assert_eq!(alert(&by(header, quoted)[0]).key, "web1/http");
+        let own = format!("Host: web1\nCheck: http\nStatus: DOWN\n\n{quoted}");
+        assert_eq!(alert(&by(header, &own)[0]).key, "web1/http");
+    }
+    assert_eq!(
+        alert(&by("", &format!("See:\n{quoted}"))[0]).key,
+        "web1/http"
+    );
+}

@@ -196,3 +196,24 @@ fn what_items_read_of_the_whole_text_is_bounded() {
         "{reason}"
     );
 }
+
+/// Words of an alert that look like a heading, or like an item, are counted.
+#[test]
+fn a_heading_has_as_many_items_as_it_says() {
+    let profile = SEVERAL.replace(r"\[\d+\]", r"\[(?<count>\d+)\]");
+    let profile = only(&profile);
+    let item = |name: &str| format!("Labels\nalertname = {name}\ninstance = x\nSource\n");
+    let read = |body: &str| profile.read(format!("From: am@example.com\n\n{body}").as_bytes());
+    let one = item("A");
+    let right = format!("[2] Firing\n{one}{}[1] Resolved\n{}", item("B"), item("C"));
+    assert_eq!(read(&right).iter().map(alert).count(), 3);
+    for wrong in [
+        format!("[1] Firing\n[1] Resolved\n{one}"),
+        format!("[1] Firing\n{one}{}", item("B")),
+        format!("[2] Firing\n{one}"),
+        format!("[1] Firing\n[0] Resolved\n{one}"),
+        format!("[99999999999999999999999] Firing\n{one}"),
+    ] {
+        assert!(reason(&read(&wrong)).contains("`each.section`"), "{wrong}");
+    }
+}
