@@ -81,6 +81,8 @@ RETURNING id, lease, receiver, integration, ",
 #[derive(Default)]
 pub(super) struct Owed<'a> {
     episode: i64,
+    /// Whether the incident already has pending deliveries.
+    owing: bool,
     receivers: Vec<&'a str>,
     integrations: Vec<&'a str>,
     mails: Vec<Option<i64>>,
@@ -100,11 +102,13 @@ impl<'a> Owed<'a> {
     pub(super) fn new(
         deliveries: impl IntoIterator<Item = &'a NewDelivery>,
         episode: i64,
+        owing: bool,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let (lease, step, now) = (fastrand::i64(1..), json(&Step::Send)?, micros(now));
         let mut owed = Self {
             episode,
+            owing,
             lease,
             step,
             now,
@@ -135,16 +139,15 @@ impl<'a> Owed<'a> {
         Ok(owed)
     }
 
-    /// `owing` says whether the incident already has pending deliveries. Returns which of the
-    /// flight's results says what is leased.
+    /// Returns which of the flight's results says what is leased.
     pub(super) fn add_to<'b>(
         &'b self,
         flight: &mut Flight<'b>,
         (incident_id, kind): (&'b &'b str, &'b &'b str),
-        owing: &'b bool,
     ) -> Option<usize> {
         let Self {
             episode,
+            owing,
             receivers,
             integrations,
             mails,

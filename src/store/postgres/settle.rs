@@ -242,9 +242,9 @@ async fn owe_fallback(
             vec![&incident_id, &episode, receiver, integration, &kind],
         );
         if transaction.send(flight).await?[0].is_empty() {
-            let owed = Owed::new([delivery], episode, now)?;
+            let owed = Owed::new([delivery], episode, true, now)?;
             let mut flight = Flight::default();
-            owed.add_to(&mut flight, (&incident_id, &kind), &true);
+            owed.add_to(&mut flight, (&incident_id, &kind));
             transaction.send(flight).await?;
         }
     }

@@ -157,7 +157,7 @@ pub(super) async fn write(
     let change = Change::new(subject, memory, decision, now)?;
     let conclusion = Conclusion::new(&matter, decision)?;
     let owed = match state {
-        Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
+        Some(state) => Owed::new(&decision.deliveries, state.episode, *owing, now)?,
         None => Owed::default(),
     };
 
@@ -192,11 +192,11 @@ pub(super) async fn write(
             }
             None => {}
         }
-        place = owed.add_to(&mut flight, (incident_id, kind), owing);
+        place = owed.add_to(&mut flight, (incident_id, kind));
     }
 
-    if let (true, Some(episode)) = (told_before, &change.episode) {
-        reassign(&mut flight, &matter, episode, incident.as_ref());
+    if told_before {
+        reassign(&mut flight, &matter, &change, incident.as_ref());
     }
     if let Some((profile, key, at)) = &arrival {
         flight.add(expected::ARRIVED, vec![profile, key, at]);
@@ -224,9 +224,12 @@ pub(super) async fn write(
 fn reassign<'a>(
     flight: &mut Flight<'a>,
     matter: &'a Matter<'_>,
-    episode: &'a i64,
+    change: &'a Change<'_>,
     incident: Option<&'a (&'a str, &'static str)>,
 ) {
+    let Some(episode) = &change.episode else {
+        return;
+    };
     match (matter, incident) {
         (Matter::Due(mail, _), _) => {
             flight.add(REASSIGN, vec![mail, episode]);
