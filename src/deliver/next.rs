@@ -125,8 +125,8 @@ pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     }
 }
 
-/// The pause before a page is sent again of which nothing was heard more than once: it is sent a few
-/// times only, so these must outlast a restart and an outage.
+/// The pause before a page is sent again of which nothing was heard more than once: it is sent a
+/// few times only, so these must outlast a restart and an outage.
 fn pause_unheard(reason: FailureReason, step: &Step, settings: &Settings) -> Option<Duration> {
     let Step::Unheard { times, .. } = step else {
         return None;

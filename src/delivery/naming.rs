@@ -7,9 +7,9 @@
 //! the first free one.
 //!
 //! Only what is certain is followed. An entry is known by its fingerprint; then by its site, and
-//! then by its address, where no other entry has that; then by its place, where none of its list has moved. None of
-//! these three counts where the destination stands in another receiver now, or where the
-//! entry's stood in one: it has another name there, and still answers to its former one.
+//! then by its address, where no other entry has that; then by its place, where none of its list
+//! has moved. None of these three counts where the destination stands in another receiver now, or
+//! where the entry's stood in one: it has another name there, and still answers to its former one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

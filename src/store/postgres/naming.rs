@@ -27,7 +27,8 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[
                      $7::text[], $8::text[])
 ON CONFLICT (receiver, integration) DO UPDATE
 SET place = excluded.place, fingerprint = excluded.fingerprint, site = excluded.site,
-    address = excluded.address, next_receiver = excluded.next_receiver, next_integration = excluded.next_integration";
+    address = excluded.address, next_receiver = excluded.next_receiver,
+    next_integration = excluded.next_integration";
 
 pub(super) async fn name(database: &Database, entries: &[Entry]) -> Result<Vec<Named>, StoreError> {
     let transaction = database.begin().await?;
