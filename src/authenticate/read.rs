@@ -1,6 +1,6 @@
-//! The parts of a mail that a profile reads: whoever could write one could make another alert of the
-//! mail. They make up its match, key, status, time and severity, the labels that routes go by, and
-//! the changes that are told.
+//! The parts of a mail that a profile reads: whoever could write one could make another alert of
+//! the mail. They make up its match, key, status, time and severity, the labels that routes go by,
+//! and the changes that are told.
 
 use crate::message::header::Field;
 

@@ -177,7 +177,7 @@ impl<'a> Naming<'a> {
         values.filter(once).collect()
     }
 
-    /// What has no counterpart so far.
+    /// The entries and the names that have no counterpart so far.
     fn left(&self) -> Left<'a> {
         let entries = self.entries.iter().zip(&self.of);
         let new = entries.filter(|(_, of)| of.is_none());

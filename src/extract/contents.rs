@@ -39,8 +39,8 @@ const MAX_ATTACHMENTS: usize = 32;
 pub struct Contents {
     /// The text/plain parts, and the HTML as text where they do not say the same. Lines end in LF.
     pub text: String,
-    /// What the text quotes, without the marks, and what the HTML hides from its reader: it is read
-    /// where nothing that the mail says itself says as much.
+    /// The words that the text quotes, without their marks, and those that the HTML hides from its
+    /// reader. They are read where nothing that the mail says itself says as much.
     pub aside: String,
     /// From text and HTML.
     pub pairs: Pairs,
@@ -226,7 +226,7 @@ impl Contents {
         }
     }
 
-    /// What says that the mail has more text or pairs than were read, where it has.
+    /// The sentence that says that the mail has more text or pairs than were read, if it has.
     pub fn cut(&self) -> Option<Cow<'_, str>> {
         let pairs = || format!("the mail has more than {MAX_PAIRS} pairs");
         let text = self.cut.as_deref().map(Cow::Borrowed);

@@ -3,7 +3,7 @@
 /// The text with LF for line ends; unflowed where `flowed` says so, and with the spaces that
 /// `DelSp=yes` says are the breaks' own left out.
 pub(super) fn plain(text: &str, flowed: bool, delete_space: bool) -> String {
-    // Where there is no other, CR ends lines, as of old on a Macintosh.
+    // A bare CR ends a line where the text has no LF, as it did on the old Macintosh.
     let mark = if text.contains('\n') { '\n' } else { '\r' };
     let lines = text.split_terminator(mark);
     let lines = lines.map(|line| line.trim_end_matches('\r'));

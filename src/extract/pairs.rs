@@ -21,7 +21,7 @@ pub(super) use lines::{Lines, Run};
 /// How many pairs of a mail are kept.
 pub(crate) const MAX_PAIRS: usize = 2_000;
 
-/// What stands below a label alone, in the text (0) or in the HTML.
+/// The line below a label that stands alone, in the text (0) or in the HTML (1).
 struct Below {
     place: usize,
     label: String,
@@ -37,14 +37,14 @@ pub struct Pairs {
     all: Vec<(String, String)>,
     /// By label as it is looked up.
     places: HashMap<String, Vec<usize>>,
-    /// Where those begin that count only where none before gives a label a value: those of another
-    /// version of the same text, those that it quotes, those that nobody sees.
+    /// The places at which later groups begin. A group counts only where none before it gives a
+    /// label a value: another version of the same text, what it quotes, what nobody sees.
     groups: Vec<usize>,
-    /// Where those of the HTML begin and end that is another version of the text.
+    /// The places of the HTML's own, if it is another version of the text.
     version: Range<usize>,
-    /// What stands below labels, by the label as it is looked up, where lines give it a value.
+    /// The lines below labels that have a value elsewhere, by the label as it is looked up.
     below: HashMap<String, Vec<String>>,
-    /// What labels say behind the last pair that is kept.
+    /// The labels and values behind the last pair that is kept.
     beyond: Beyond,
 }
 

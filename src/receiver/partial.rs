@@ -6,9 +6,9 @@ use regex::Regex;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// What may stand before JSON to keep a page's script from reading it: `)]}'`, `while(1);`, `throw 1;
-/// <no>`, `{}&&`, a comment; or what hands it to a script, `callback(`, as Express and others have
-/// it.
+/// The words that stand before JSON to keep a page's script from reading it, such as `)]}'`,
+/// `while(1);`, `throw 1; <no>`, `{}&&` and comments; and those that hand it to a script, such as
+/// the `callback(` of Express.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     Regex::new(

@@ -57,7 +57,7 @@ impl Names {
     }
 }
 
-/// The open incidents of profiles that the configuration does not have.
+/// The warnings about open incidents of profiles that the configuration does not have.
 fn endless(rules: &Rules, open: Vec<(String, u64)>) -> Vec<String> {
     let is_read = |profile: &str| {
         profile == ATLASSIAN_SLI || rules.profiles.iter().any(|one| *one.name == *profile)

@@ -60,8 +60,8 @@ pub trait Upkeep: Send + Sync {
     async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError>;
 
     /// Names the integrations of a configuration by
-    /// [`naming::name`](crate::delivery::naming::name), and returns all names. Of replicas, one does
-    /// so at a time.
+    /// [`naming::name`](crate::delivery::naming::name), and returns all names. Of replicas, one
+    /// does so at a time.
     async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError>;
 
     /// What is owed to each target, and what it was told that is not over.

@@ -176,7 +176,8 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
             "mail that is not proven, or not expected, takes more than \
              store.quarantine.max_size, so the oldest mails in the quarantine are cut to their \
              headers and can no longer be released: see `alertbridge mails list --outcome \
-             quarantined`, and discard unwanted mail, for example with `alertbridge mails discard --from ADDRESS`"
+             quarantined`, and discard unwanted mail, for example with `alertbridge mails \
+             discard --from ADDRESS`"
                 .into(),
         ));
     }

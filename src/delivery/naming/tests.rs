@@ -1,8 +1,8 @@
 use super::*;
 
 /// Configurations one after the other, in words: `ops: a1 b1; db: c2x` has two entries in the
-/// receiver `ops`, with the addresses `a` and `b` and the credential `1`; what is said to the one in
-/// `db` is `x`.
+/// receiver `ops`, with the addresses `a` and `b` and the credential `1`; the text that is sent to
+/// the one in `db` is `x`.
 fn after(configurations: &[&str]) -> Vec<Named> {
     configurations
         .iter()
