@@ -1,8 +1,8 @@
 //! alertbridge: one alert mail in, the right page out, once, whatever crashes in between.
 //!
-//! The modules stand in the order a mail meets them. Nouns are words the stages share, verbs are
-//! stages. Stages never call each other: only [`pipeline`] and [`deliver`] put them in sequence,
-//! and only [`serve`] and [`cli`] see the whole configuration.
+//! Nouns are words the stages share, verbs are stages: the number at each says when a mail meets
+//! it. Stages never call each other: only [`pipeline`] and [`deliver`] put them in sequence, and
+//! only [`serve`] and [`cli`] see the whole configuration.
 #![forbid(unsafe_code)]
 
 // Words.
