@@ -3,7 +3,8 @@
 //! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more
 //! than 20 s. So `lol_html`, which streams, finds where the script elements lie, and scraper reads
 //! just those fragments and decides: it decodes entities in the `id`, and knows HTML's rules of
-//! what is text of a script.
+//! what is text of a script. A document that its tags alone explain needs neither to be found in
+//! (`plain`).
 //!
 //! Inside svg and math other rules hold, which `lol_html` follows less far than the DOM: it would
 //! take `<svg><svg><head><title>x <script </title><script id=…>` for one script. A document with
@@ -12,6 +13,8 @@
 //! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext.
 //! An element in a blockquote or a template counts as any other: whoever may send alerts may quote
 //! one, and leaving it out would drop an alert silently.
+
+mod plain;
 
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
@@ -57,7 +60,8 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
         return Ok(Vec::new());
     };
 
-    if has_tag(html, "svg") || has_tag(html, "math") {
+    let plain = plain::candidates(html, last);
+    if plain.is_none() && (has_tag(html, "svg") || has_tag(html, "math")) {
         if html.len() > MAX_FOREIGN {
             return Err(format!(
                 "the mail's HTML has svg or math in it, and is larger than {} KiB",
@@ -72,7 +76,7 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     }
 
     let mut found = Vec::new();
-    for range in candidates(html, last)? {
+    for range in plain.map_or_else(|| candidates(html, last), Ok)? {
         if range.len() > MAX_PAYLOAD + MAX_TAGS {
             return Err(format!(
                 "the element {ELEMENT_ID} is larger than {} KiB",
@@ -133,6 +137,11 @@ fn too_many() -> String {
     format!("the mail has more than {MAX_CANDIDATES} elements {ELEMENT_ID}")
 }
 
+/// Whether an id is the one we look for, or could decode to it.
+fn could_be_ours(id: &str) -> bool {
+    id == ELEMENT_ID || id.contains('&')
+}
+
 /// Where the script elements lie whose id is, or could decode to, the one we look for. No script
 /// begins after `last`: behind the end of that one nothing is read.
 fn candidates(html: &str, last: usize) -> Result<Vec<Range<usize>>, String> {
@@ -142,7 +151,7 @@ fn candidates(html: &str, last: usize) -> Result<Vec<Range<usize>>, String> {
         let ranges = Rc::clone(&ranges);
         move |element: &mut Element| {
             let id = element.get_attribute("id").unwrap_or_default();
-            if id != ELEMENT_ID && !id.contains('&') {
+            if !could_be_ours(&id) {
                 return Ok(());
             }
             let start = element.source_location().bytes();

@@ -46,12 +46,28 @@ impl Name {
 
 /// Walks through a document.
 pub(super) struct Pieces<'a> {
+    html: &'a str,
     rest: &'a str,
+    begun: usize,
 }
 
 impl<'a> Pieces<'a> {
     pub fn of(html: &'a str) -> Self {
-        Self { rest: html }
+        Self {
+            html,
+            rest: html,
+            begun: 0,
+        }
+    }
+
+    /// Where the next piece, or what is passed over before it, begins.
+    pub fn at(&self) -> usize {
+        self.html.len() - self.rest.len()
+    }
+
+    /// Where the last piece began.
+    pub fn begun(&self) -> usize {
+        self.begun
     }
 
     fn take(&mut self, end: usize) -> &'a str {
@@ -121,6 +137,7 @@ impl<'a> Iterator for Pieces<'a> {
     fn next(&mut self) -> Option<Piece<'a>> {
         loop {
             let bytes = self.rest.as_bytes();
+            self.begun = self.at();
             match bytes {
                 [] => return None,
                 [b'<', b'!', b'-', b'-', b'>', ..] => drop(self.take(5)),
@@ -213,23 +230,39 @@ pub(super) fn without_last_line(html: &str) -> &str {
     &html[..last.unwrap_or_default()]
 }
 
-/// Where the `>` of a tag stands that is not within a quoted value.
+/// Where the `>` of a tag stands that is not within a quoted value (the HTML standard, 13.2.5.32 to
+/// 13.2.5.40).
 fn end_of_tag(attributes: &str) -> Option<usize> {
+    enum Place {
+        BeforeName,
+        Name,
+        AfterName,
+        BeforeValue,
+        Value,
+    }
+    use Place::{AfterName, BeforeName, BeforeValue, Name, Value};
+
     let bytes = attributes.as_bytes();
     let mut at = 0;
-    let mut before_value = false;
+    let mut place = BeforeName;
 
     while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'>' => return Some(at),
-            b'"' | b'\'' if before_value => {
+        place = match (place, byte) {
+            (_, b'>') => return Some(at),
+            (BeforeValue, b'"' | b'\'') => {
                 at += 1 + memchr(*byte, &bytes[at + 1..])?;
-                before_value = false;
+                BeforeName
             }
-            b'=' => before_value = true,
-            byte if byte.is_ascii_whitespace() => {}
-            _ => before_value = false,
-        }
+            (BeforeValue, byte) if byte.is_ascii_whitespace() => BeforeValue,
+            (Value, byte) if byte.is_ascii_whitespace() => BeforeName,
+            (BeforeValue | Value, _) => Value,
+            (BeforeName | Name | AfterName, b'/') => BeforeName,
+            (Name | AfterName, b'=') => BeforeValue,
+            (BeforeName, byte) if byte.is_ascii_whitespace() => BeforeName,
+            (Name | AfterName, byte) if byte.is_ascii_whitespace() => AfterName,
+            // An equals sign that no name precedes begins one.
+            (BeforeName | Name | AfterName, _) => Name,
+        };
         at += 1;
     }
 
@@ -238,6 +271,13 @@ fn end_of_tag(attributes: &str) -> Option<usize> {
 
 /// The value of an attribute, its entities decoded.
 pub(super) fn attribute(attributes: &str, name: &str) -> Option<String> {
+    let mut decoded = String::new();
+    decode(written(attributes, name)?, |c| decoded.push(c));
+    Some(decoded)
+}
+
+/// The value of an attribute, its entities as they are written.
+pub(super) fn written<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = attributes;
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
@@ -263,9 +303,7 @@ pub(super) fn attribute(attributes: &str, name: &str) -> Option<String> {
         };
 
         if found.eq_ignore_ascii_case(name) {
-            let mut decoded = String::new();
-            decode(value, |c| decoded.push(c));
-            return Some(decoded);
+            return Some(value);
         }
         rest = behind;
     }
@@ -325,6 +363,13 @@ mod tests {
             ("<a href=\"x>y\">z", "[a]z"),
             ("<a title='\"' href=x>z", "[a]z"),
             ("<a \"x>z", "[a]z"),
+            ("<a =\"x>z", "[a]z"),
+            ("<a x==\"y>z", "[a]z"),
+            ("<a x=y=\"y>z", "[a]z"),
+            ("<a x=/\"y>z", "[a]z"),
+            ("<a x/=\"y>z", "[a]z"),
+            ("<a x\n= \"y>\"y='>'>z", "[a]z"),
+            ("<a x=>z", "[a]z"),
             ("1 < 2 &amp; 3 > 2", "1 < 2 & 3 > 2"),
             ("a<!-- <b> -->c<!-->d<!---->e", "acde"),
             ("a<!-- <b> --!>c<!-- > -- > --->d<!-- -!> -->e", "acde"),
