@@ -5,12 +5,8 @@ use std::process::ExitCode;
 use alertbridge::cli;
 use clap::Parser as _;
 
-/// The C library's allocator keeps the memory of large mails for each thread: four times the
-/// program's peak usage. This one returns it at once.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 fn main() -> ExitCode {
+    return_large_blocks();
     // Only a second call fails, and there is none.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = cli::Cli::parse();
@@ -35,3 +31,20 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Has the C library give the memory of large mails back to the system as soon as it is freed.
+///
+/// By itself it keeps what each thread has freed, up to 32 MiB at a time, which would double the
+/// program's peak usage (mallopt(3), `M_MMAP_THRESHOLD`: setting the threshold keeps it from
+/// growing).
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "no crate wraps mallopt")]
+fn return_large_blocks() {
+    const LARGE: libc::c_int = 256 << 10;
+
+    // SAFETY: mallopt changes a number of the allocator's, and there is no other thread yet.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn return_large_blocks() {}
