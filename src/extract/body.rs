@@ -25,7 +25,7 @@ use super::{
     quoted_printable,
     structured::Structured,
     trace,
-    transfer::{Encoding, is_noise},
+    transfer::{Decoded, Encoding, is_noise},
 };
 use crate::message::header::{first, split_part};
 
@@ -221,7 +221,8 @@ impl<'a> Body<'a> {
         }
 
         let before = self.found.len();
-        let doubt = match self.look(encoding, body, charset) {
+        let decoded = encoding.decode(body);
+        let doubt = match self.look(&decoded, charset) {
             Ok(doubt) => doubt,
             Err(reason) => return self.obstructed(body, || reason),
         };
@@ -232,7 +233,7 @@ impl<'a> Body<'a> {
             && let Some(joined) = quoted_printable::without_empty_lines(body)
         {
             let as_sent = self.found.split_off(before);
-            let _ = self.look(encoding, &joined, charset);
+            let _ = self.look(&encoding.decode(&joined), charset);
             if !self.found[before..].iter().any(is_alert) {
                 self.found.truncate(before);
                 self.found.extend(as_sent);
@@ -252,22 +253,22 @@ impl<'a> Body<'a> {
         }
 
         if self.found.len() == before {
-            let decoded = encoding.decode(body).bytes;
+            let decoded = &*decoded.bytes;
             if decoded.trim_ascii().is_empty() {
                 self.obstructed(body, || "an HTML part of the mail is empty".to_owned());
-            } else if is_noise(&decoded) {
+            } else if is_noise(decoded) {
                 self.obstructed(body, || "an HTML part of the mail is no text".to_owned());
-            } else if defanged::is_there(&decoded) {
+            } else if defanged::is_there(decoded) {
                 self.obstructed(body, || {
                     "the mail's HTML speaks of the alert and has no element that holds it: a \
                      gateway may have taken it apart"
                         .to_owned()
                 });
-            } else if is_encoded(encoding, &decoded) {
+            } else if is_encoded(encoding, decoded) {
                 self.obstructed(body, || {
                     "an HTML part of the mail is encoded, and does not say how".to_owned()
                 });
-            } else if is_cut(&decoded) {
+            } else if is_cut(decoded) {
                 self.obstructed(body, || {
                     "the mail's HTML ends before it is closed: it looks cut off".to_owned()
                 });
@@ -279,11 +280,9 @@ impl<'a> Body<'a> {
     /// cannot be read.
     fn look(
         &mut self,
-        encoding: Encoding,
-        body: &[u8],
+        decoded: &Decoded<'_>,
         charset: Option<&str>,
     ) -> Result<Option<String>, String> {
-        let decoded = encoding.decode(body);
         let damage = decoded
             .damage
             .map(|damage| format!("an HTML part of the mail has {damage}"));

@@ -56,11 +56,11 @@ impl Found {
 
 /// The script elements with the id, in order. The error says what makes the document unreadable.
 pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
-    let Some(last) = tags(html.as_bytes(), "script").max() else {
+    if !has_tag(html, "script") {
         return Ok(Vec::new());
-    };
+    }
 
-    let plain = plain::candidates(html, last);
+    let plain = plain::candidates(html);
     if plain.is_none() && (has_tag(html, "svg") || has_tag(html, "math")) {
         if html.len() > MAX_FOREIGN {
             return Err(format!(
@@ -76,7 +76,7 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     }
 
     let mut found = Vec::new();
-    for range in plain.map_or_else(|| candidates(html, last), Ok)? {
+    for range in plain.map_or_else(|| candidates(html), Ok)? {
         if range.len() > MAX_PAYLOAD + MAX_TAGS {
             return Err(format!(
                 "the element {ELEMENT_ID} is larger than {} KiB",
@@ -142,10 +142,11 @@ fn could_be_ours(id: &str) -> bool {
     id == ELEMENT_ID || id.contains('&')
 }
 
-/// Where the script elements lie whose id is, or could decode to, the one we look for. No script
-/// begins after `last`: behind the end of that one nothing is read.
-fn candidates(html: &str, last: usize) -> Result<Vec<Range<usize>>, String> {
+/// Where the script elements lie whose id is, or could decode to, the one we look for. Behind the
+/// end of the last script nothing is read.
+fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
     let document_end = html.len();
+    let last = tags(html.as_bytes(), "script").max().unwrap_or_default();
     let ranges = Rc::new(RefCell::new(Vec::new()));
     let handler = {
         let ranges = Rc::clone(&ranges);

@@ -5,11 +5,6 @@
 
 use memchr::{memchr, memchr_iter, memmem};
 
-/// Elements whose content is no markup, and is not shown.
-const HIDDEN: [&str; 8] = [
-    "script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp",
-];
-
 /// The longest name of an element that matters.
 const LONGEST_NAME: usize = 16;
 
@@ -35,12 +30,31 @@ impl Name {
         let mut bytes = [0; LONGEST_NAME];
         let length = text.len().min(LONGEST_NAME);
         bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-        bytes.make_ascii_lowercase();
+        bytes[..length].make_ascii_lowercase();
         Self { bytes, length }
     }
 
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Whether the element's content is no markup, and is not shown.
+    fn is_opaque(&self) -> bool {
+        matches!(
+            self.as_bytes(),
+            b"script"
+                | b"style"
+                | b"title"
+                | b"textarea"
+                | b"iframe"
+                | b"noembed"
+                | b"noframes"
+                | b"xmp"
+        )
     }
 }
 
@@ -109,7 +123,7 @@ impl<'a> Pieces<'a> {
         if closes {
             return Some(Piece::End(name));
         }
-        if HIDDEN.contains(&name.as_str()) {
+        if name.is_opaque() {
             self.pass_over(name.as_str());
         }
         Some(Piece::Start(name, attributes))
@@ -243,9 +257,12 @@ fn end_of_tag(attributes: &str) -> Option<usize> {
     use Place::{AfterName, BeforeName, BeforeValue, Name, Value};
 
     let bytes = attributes.as_bytes();
+    if bytes.first() == Some(&b'>') {
+        return Some(0);
+    }
+
     let mut at = 0;
     let mut place = BeforeName;
-
     while let Some(byte) = bytes.get(at) {
         place = match (place, byte) {
             (_, b'>') => return Some(at),

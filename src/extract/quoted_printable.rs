@@ -13,7 +13,7 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     // What stands before the first is decoded, and what stands before the second was looked at.
     let (mut from, mut seen) = (0, 0);
 
-    while let Some(at) = memchr2(b'=', b'\n', &encoded[seen..]).map(|at| seen + at) {
+    while let Some(at) = mark(&encoded[seen..]).map(|at| seen + at) {
         let text = &encoded[from..at];
         if encoded[at] == b'\n' {
             seen = at + 1;
@@ -46,6 +46,16 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     decoded.extend_from_slice(without_blanks(&encoded[from..]));
 
     (decoded, damaged)
+}
+
+/// Where the next escape or the end of the line stands. Escapes follow each other: a character of
+/// UTF-8 has two or three.
+fn mark(text: &[u8]) -> Option<usize> {
+    if text.first() == Some(&b'=') {
+        Some(0)
+    } else {
+        memchr2(b'=', b'\n', text)
+    }
 }
 
 fn without_blanks(line: &[u8]) -> &[u8] {
@@ -96,12 +106,14 @@ fn empty_line(text: &[u8]) -> Option<&[u8]> {
 
 /// The byte of two hexadecimal digits, in either case.
 fn escaped(rest: &[u8]) -> Option<u8> {
-    let digit = |at: usize| {
-        char::from(*rest.get(at)?)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
     };
-    Some(digit(0)? << 4 | digit(1)?)
+    let [high, low, ..] = *rest else { return None };
+    Some(digit(high)? << 4 | digit(low)?)
 }
 
 /// What follows a soft line break, before which transport may have left white space. A mail may end
