@@ -134,7 +134,7 @@ fn every_command_in_the_guides_exists_with_its_arguments() {
             .flat_map(|line| line.split('|'));
         for command in commands {
             let words: Vec<_> = command
-                .replace("cargo run --", "alertbridge")
+                .replace("cargo run --release --", "alertbridge")
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect();
