@@ -32,11 +32,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has the C library give the memory of large mails back to the system as soon as it is freed.
+/// Makes the C library give the memory of large mails back to the system as soon as it is freed.
 ///
-/// By itself it keeps what each thread has freed, up to 32 MiB at a time, which would double the
-/// program's peak usage (mallopt(3), `M_MMAP_THRESHOLD`: setting the threshold keeps it from
-/// growing).
+/// By default it keeps blocks of up to 32 MiB that a thread has freed, which doubles the program's
+/// peak usage: the threshold grows with each of them unless it is set (mallopt(3),
+/// `M_MMAP_THRESHOLD`).
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "no crate wraps mallopt")]
 fn return_large_blocks() {

@@ -3,8 +3,8 @@
 //! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more
 //! than 20 s. So `lol_html`, which streams, finds where the script elements lie, and scraper reads
 //! just those fragments and decides: it decodes entities in the `id`, and knows HTML's rules of
-//! what is text of a script. A document that its tags alone explain needs neither to be found in
-//! (`plain`).
+//! what is text of a script. Where a document's tags alone tell what is markup, `plain` finds them
+//! for less.
 //!
 //! Inside svg and math other rules hold, which `lol_html` follows less far than the DOM: it would
 //! take `<svg><svg><head><title>x <script </title><script id=…>` for one script. A document with
@@ -142,8 +142,8 @@ fn could_be_ours(id: &str) -> bool {
     id == ELEMENT_ID || id.contains('&')
 }
 
-/// Where the script elements lie whose id is, or could decode to, the one we look for. Behind the
-/// end of the last script nothing is read.
+/// Returns where the script elements lie whose id is, or could decode to, the one we look for.
+/// Nothing is read behind the end of the last script.
 fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
     let document_end = html.len();
     let last = tags(html.as_bytes(), "script").max().unwrap_or_default();

@@ -48,8 +48,8 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     (decoded, damaged)
 }
 
-/// Where the next escape or the end of the line stands. Escapes follow each other: a character of
-/// UTF-8 has two or three.
+/// Returns where the next escape stands, or the end of the line. Escapes often follow each other: a
+/// character of UTF-8 needs two or three.
 fn mark(text: &[u8]) -> Option<usize> {
     if text.first() == Some(&b'=') {
         Some(0)

@@ -10,8 +10,8 @@ use memchr::memmem;
 use super::{MAX_CANDIDATES, could_be_ours, has_tag};
 use crate::extract::markup::{Piece, Pieces, written};
 
-/// Where the script elements lie whose id is, or could decode to, the one we look for. There is no
-/// answer where tags alone do not tell.
+/// Returns where the script elements lie whose id is, or could decode to, the one we look for. There
+/// is no answer where tags alone do not tell.
 pub(super) fn candidates(html: &str) -> Option<Vec<Range<usize>>> {
     let mut pieces = Pieces::of(html);
     let mut found = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn candidates(html: &str) -> Option<Vec<Range<usize>>> {
                 return None;
             }
             found.push(start..pieces.at());
-            // Behind the last script nothing is read.
+            // Nothing is read behind the last script.
             if !has_tag(&html[pieces.at()..], "script") {
                 break;
             }
