@@ -149,7 +149,10 @@ mod tests {
             let html = parts.concat();
             let Some(plain) = candidates(&html) else { return Ok(()) };
 
-            let seen = element::scripts(&Html::parse_document(&html))
+            // Nothing is read behind the last script.
+            let end = plain.last().map_or(html.len(), |last| last.end);
+            let read = if has_tag(&html[end..], "script") { &*html } else { &html[..end] };
+            let seen = element::scripts(&Html::parse_document(read))
                 .filter_map(element::read)
                 .collect::<Vec<_>>();
             let found = plain
@@ -159,7 +162,12 @@ mod tests {
                     element::scripts(&fragment).next().and_then(element::read)
                 })
                 .collect::<Vec<Found>>();
-            prop_assert_eq!(found, seen, "{}", html);
+            // In the tree an element may have moved in front of the table that it stands in.
+            let in_any_order = |mut found: Vec<Found>| {
+                found.sort_by_key(|found| format!("{found:?}"));
+                found
+            };
+            prop_assert_eq!(in_any_order(found), in_any_order(seen), "{}", html);
         }
     }
 

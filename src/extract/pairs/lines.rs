@@ -1,5 +1,7 @@
 //! Pairs as the lines of a text give them, one after another.
 
+use std::ops::Range;
+
 use super::{
     MAX_PAIRS,
     beyond::Beyond,
@@ -123,10 +125,24 @@ impl Run {
         }
     }
 
-    /// One pair in place of those found between two places.
-    pub fn replace(&mut self, from: usize, to: usize, pair: (String, String)) {
+    /// Puts each of these pairs in the place of those found between two places, which are in order.
+    /// One pass does it: there may be as many as rows in a mail.
+    pub fn replace(&mut self, pairs: impl IntoIterator<Item = (Range<usize>, (String, String))>) {
         self.alone = None;
-        self.all.splice(from..to, [Entry { pair, below: None }]);
+        let mut found = std::mem::take(&mut self.all).into_iter();
+        let mut at = 0;
+        for (place, pair) in pairs {
+            self.all.extend(found.by_ref().take(place.start - at));
+            found.by_ref().take(place.len()).for_each(drop);
+            self.all.push(Entry { pair, below: None });
+            at = place.end;
+        }
+        self.all.extend(found);
+
+        let kept = self.all.len().min(MAX_PAIRS);
+        for Entry { pair, .. } in self.all.drain(kept..) {
+            self.beyond.note(&pair.0, &pair.1);
+        }
     }
 
     /// Those from a place on are none.

@@ -1,5 +1,7 @@
 //! Tables: cells of a row are parted by tabs, and two cells are a pair.
 
+use std::ops::Range;
+
 use super::{Gap, Page, one_line};
 use crate::extract::pairs::{MAX_PAIRS, line::laid_out};
 
@@ -43,8 +45,7 @@ struct Spaced {
     columns: [usize; 2],
     pair: (String, String),
     /// Which of the pairs found so far it says itself.
-    from: usize,
-    to: usize,
+    place: Range<usize>,
 }
 
 /// A row of a table that is open.
@@ -181,9 +182,8 @@ impl Page {
         let mut table = self.tables.pop()?;
         let spaced = std::mem::take(&mut table.spaced);
         if !table.is_grid {
-            for row in spaced.into_iter().rev() {
-                self.pairs.said.replace(row.from, row.to, row.pair);
-            }
+            let pairs = spaced.into_iter().map(|row| (row.place, row.pair));
+            self.pairs.said.replace(pairs);
         }
         Some(table)
     }
@@ -296,8 +296,7 @@ impl Page {
             table.spaced.push(Spaced {
                 columns,
                 pair,
-                from: if is_line { row.first_pair } else { to },
-                to,
+                place: if is_line { row.first_pair } else { to }..to,
             });
         }
     }

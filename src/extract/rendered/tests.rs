@@ -1,4 +1,5 @@
 use super::*;
+use crate::extract::pairs::MAX_PAIRS;
 use crate::extract::pairs::Pairs;
 
 fn seen(html: &str) -> Rendered {
@@ -400,4 +401,12 @@ fn no_nesting_takes_long() {
         let (few, many) = (least(5_000), least(20_000));
         assert!(many < few * 10, "{open}: {few:?}, {many:?}");
     }
+}
+
+#[test]
+fn no_table_has_more_pairs_kept_than_any_text() {
+    let row = |n: usize| format!("<tr><td><td>label {n}<td>value");
+    let html = "<table>".to_owned() + &(0..MAX_PAIRS + 10).map(row).collect::<String>();
+    let [seen, _] = render(&html, 1 << 20);
+    assert_eq!(seen.pairs.said.len(), MAX_PAIRS);
 }
