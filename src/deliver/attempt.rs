@@ -13,6 +13,7 @@ use crate::{
     receiver::{Keys, Parcel, Receiver, RenderError, status},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
+    vital::Vital,
 };
 
 /// How often recording an attempt is retried if the store fails.
@@ -28,6 +29,8 @@ impl Deliverer {
         mut claim: Claim,
         lease_ends: Instant,
     ) {
+        // Its slot and its lease would not be given back.
+        let _vital = Vital("an attempt");
         crash::point("claimed");
         let traffic = terms.traffic.get(&claim.target).filter(|_| {
             let integration = terms.receivers.integrations.get(&claim.target);
