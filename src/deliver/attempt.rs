@@ -6,7 +6,12 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Deliverer, Terms, breaker::Change, failure::Failure, next};
+use super::{
+    Deliverer, Terms,
+    breaker::{self, Change},
+    failure::Failure,
+    next,
+};
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
@@ -298,12 +303,19 @@ async fn sent(
         // would not be recognised any more.
         Ok(reply) => {
             let reply = status::dated(next::scrubbed_reply(reply, &keys), parcel.now);
-            receiver.judge(parcel, &reply)
+            let verdict = receiver.judge(parcel, &reply);
+            // A mail server's numbers mean something else.
+            let is_http = receiver.smarthost().is_none();
+            if is_http && status::may_be_taken(reply.status) && !receiver.knows_repeats() {
+                next::unconfirmed(verdict)
+            } else {
+                verdict
+            }
         }
         Err(failure) => unanswered(failure, receiver.knows_repeats()),
     };
 
-    next::scrubbed(verdict, &keys)
+    next::scrubbed(breaker::probed(verdict), &keys)
 }
 
 /// The verdict on a request without a reply. A receiver that does not know a repeat may have taken

@@ -1,9 +1,17 @@
 //! What the store knows of an incident when a mail about it is decided.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Silenced;
-use crate::{delivery::Target, incident::Known, label::Labels, message::Outcome, silence::Silence};
+use crate::{
+    delivery::Target,
+    incident::{Known, is_future},
+    label::Labels,
+    message::Outcome,
+    silence::Silence,
+};
 
 /// What the store knows about an incident when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +45,23 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The same where mails of the future were believed, as earlier versions did: they count as of
+    /// when the incident was last heard of.
+    pub(crate) fn by_now(&self, now: Timestamp) -> Cow<'_, Self> {
+        let newest = self.known.state.as_ref().and_then(|state| state.newest);
+        let (Some(newest), Some(heard_at)) = (
+            newest.filter(|newest| is_future(*newest, now)),
+            self.heard_at,
+        ) else {
+            return Cow::Borrowed(self);
+        };
+        let mut memory = self.clone();
+        if let Some(state) = &mut memory.known.state {
+            state.newest = Some(newest.min(heard_at));
+        }
+        Cow::Owned(memory)
+    }
+
     /// Whether somebody was told of the current episode, or a page about it is held for them.
     pub(crate) fn is_told(&self) -> bool {
         !self.told.is_empty() || !self.held.is_empty()
