@@ -145,7 +145,7 @@ pub(super) fn owe_unless_known(
     knows: Knows,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let known = connection
+    let is_known = connection
         .prepare_cached(concat!(
             "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger'
                AND (state IN ('pending', 'delivered', 'dead') OR ?5 AND state = 'held') AND ",
@@ -159,7 +159,7 @@ pub(super) fn owe_unless_known(
             knows == Knows::OrWill
         ])?;
 
-    if !known {
+    if !is_known {
         owe(connection, incident, episode, delivery, now)?;
     }
 
