@@ -13,7 +13,7 @@ use crate::{label::Labels, settings::Problem};
 
 mod transition;
 
-pub use transition::{Known, Observation, Phase, State, Transition, Values, is_future, transition};
+pub use transition::{Known, Observation, Phase, State, Transition, Values, transition};
 
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -82,42 +82,14 @@ pub struct Observation {
     pub status: String,
     /// `None` for an alert that could not be read.
     pub time: Option<Timestamp>,
-    /// Whether of two mails of one time the later arrival is newer: a mail's Date has whole
-    /// seconds.
+    /// Whether `time` is the mail's Date, which has whole seconds: of two mails in one second, the
+    /// later arrival is newer.
     pub by_date: bool,
     pub verified: bool,
     /// False if the mail is older than `max_age`: such a trigger is recorded and pages nobody.
     pub fresh: bool,
     /// The values whose change is announced.
     pub values: Values,
-}
-
-/// How far ahead a sender's clock may be and still tell the order of its mails: one may overtake
-/// another, and few clocks are right to the second.
-const SLIGHTLY_AHEAD: SignedDuration = SignedDuration::from_mins(1);
-
-/// Whether a time is of the future, and not for a clock that is slightly ahead.
-pub fn is_future(time: Timestamp, now: Timestamp) -> bool {
-    time.duration_since(now) > SLIGHTLY_AHEAD
-}
-
-impl Observation {
-    /// A sender's clock may be ahead. What it says of the future counts as of its arrival, or none
-    /// of its mails would be news once it is right again. What is newer than all known stays so,
-    /// where it is the clock here that is behind.
-    #[must_use]
-    pub fn arrived(self, at: Timestamp, known: &Known) -> Self {
-        let newest = known.state.as_ref().and_then(|state| state.newest);
-        let latest = newest.map_or(at, |newest| newest.max(at));
-        if !self.time.is_some_and(|time| is_future(time, latest)) {
-            return self;
-        }
-        Self {
-            time: Some(latest),
-            by_date: true,
-            ..self
-        }
-    }
 }
 
 /// The effect of a mail.

@@ -59,7 +59,7 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        let memory = &*memory.by_now(now);
+        let memory = &*memory.as_it_arrived();
         let treatment = self.treatment(reading.profile.as_deref());
         let decision = self.concluded(reading, finding, mail, memory, now);
         let arrived_at = mail.message.arrived_at.min(now);
@@ -135,7 +135,6 @@ impl Rules {
         };
 
         let page = page(&seen, mail, labels, &alert, doubt);
-        let seen = seen.arrived(mail.message.arrived_at.min(now), &memory.known);
         let decision = Decision {
             check_at,
             ..self.followed(&seen, page, memory, now)

@@ -5,13 +5,7 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Silenced;
-use crate::{
-    delivery::Target,
-    incident::{Known, is_future},
-    label::Labels,
-    message::Outcome,
-    silence::Silence,
-};
+use crate::{delivery::Target, incident::Known, label::Labels, message::Outcome, silence::Silence};
 
 /// What the store knows about an incident when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,20 +38,25 @@ pub struct Memory {
     pub silences: Vec<Silence>,
 }
 
+/// How far ahead a sender's clock may be and still tell the order of its mails: one may overtake
+/// another, and few clocks are right to the second.
+const SLIGHTLY_AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
 impl Memory {
-    /// The same where mails of the future were believed, as earlier versions did: they count as of
-    /// when the incident was last heard of.
-    pub(crate) fn by_now(&self, now: Timestamp) -> Cow<'_, Self> {
+    /// The same, with the newest time no later than the last arrival: a sender's clock may have been
+    /// ahead, and none of its mails would be news once it is right again.
+    pub(crate) fn as_it_arrived(&self) -> Cow<'_, Self> {
         let newest = self.known.state.as_ref().and_then(|state| state.newest);
-        let (Some(newest), Some(heard_at)) = (
-            newest.filter(|newest| is_future(*newest, now)),
-            self.heard_at,
-        ) else {
+        let ahead = newest
+            .zip(self.heard_at)
+            .map(|(newest, heard_at)| newest.duration_since(heard_at));
+        if ahead.is_none_or(|ahead| ahead <= SLIGHTLY_AHEAD) {
             return Cow::Borrowed(self);
-        };
+        }
+
         let mut memory = self.clone();
         if let Some(state) = &mut memory.known.state {
-            state.newest = Some(newest.min(heard_at));
+            state.newest = self.heard_at;
         }
         Cow::Owned(memory)
     }

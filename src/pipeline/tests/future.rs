@@ -95,6 +95,23 @@ async fn a_copy_of_a_mail_of_the_future_opens_nothing() {
     }
 }
 
+#[tokio::test]
+async fn what_comes_a_moment_before_the_time_that_was_said_is_news_too() {
+    for by_date in [true, false] {
+        let night = Night::under(CONFIGURATION);
+        for (status, ahead, outcome) in [
+            ("ANOMALOUS", 20, Outcome::Opened),
+            ("OK", 20, Outcome::Resolved),
+        ] {
+            let raw = mail(&night, by_date, status, ahead);
+            assert_eq!(taken(&night, raw).await, outcome, "{by_date}");
+        }
+        night.pass(18);
+        let raw = mail(&night, by_date, "ANOMALOUS", 0);
+        assert_eq!(taken(&night, raw).await, Outcome::Reopened, "{by_date}");
+    }
+}
+
 /// The clock here may be behind instead: then every mail is of the future.
 #[tokio::test]
 async fn a_clock_that_was_set_back_here_keeps_no_mail_from_being_news() {
@@ -129,12 +146,12 @@ async fn an_incident_that_a_mail_of_the_future_has_left_is_heard_again() {
         }),
         applied_before: false,
     };
-    for (newest, counts_as) in [(DAYS, -30), (-30, -30), (-90, -90), (1, 1)] {
+    for (newest, counts_as) in [(DAYS, -30), (0, -30), (-29, -29), (-90, -90)] {
         let memory = Memory {
             known: state(newest),
             heard_at: Some(now - SignedDuration::from_mins(30)),
             ..Memory::default()
         };
-        assert_eq!(memory.by_now(now).known, state(counts_as), "{newest}");
+        assert_eq!(memory.as_it_arrived().known, state(counts_as), "{newest}");
     }
 }
