@@ -106,7 +106,7 @@ async fn what_comes_a_moment_before_the_time_that_was_said_is_news_too() {
             let raw = mail(&night, by_date, status, ahead);
             assert_eq!(taken(&night, raw).await, outcome, "{by_date}");
         }
-        night.pass(18);
+        night.pass(17);
         let raw = mail(&night, by_date, "ANOMALOUS", 0);
         assert_eq!(taken(&night, raw).await, Outcome::Reopened, "{by_date}");
     }
