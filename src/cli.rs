@@ -110,7 +110,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config.as_deref();
         let code = match self.command {
-            Command::Serve(command) => command.run(config).await,
+            // Its pages are printed when they are sent; one that nobody reads would hold the flush.
+            Command::Serve(command) => return command.run(config).await,
             Command::Check(command) => command.run(config),
             Command::Doctor(command) => command.run(config).await,
             Command::Explain(command) => command.run(config).await,
@@ -163,7 +164,12 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
 
 /// Prints to standard error why a command failed; text from a mail moves no cursor.
 pub fn complain(error: &anyhow::Error) {
-    eprintln!("error: {}", plain::lines(&format!("{error:#}")));
+    // Where nobody can be told, the exit status still says it.
+    let _ = writeln!(
+        io::stderr(),
+        "error: {}",
+        plain::lines(&format!("{error:#}"))
+    );
 }
 
 /// Whether the error is that nobody reads standard output any more, which is not a failure.

@@ -2,7 +2,7 @@
 //!
 //! Only builds with debug assertions have them; `ALERTBRIDGE_CRASH=sent:3` ends the process,
 //! without any clean-up, when the point `sent` is reached for the third time, and
-//! `recording,committed` at the first commit after a recording.
+//! `recording,committed` at the first commit after a recording. `claiming!` panics there instead.
 
 /// A point in the flow.
 #[cfg(debug_assertions)]
@@ -20,7 +20,11 @@ pub(crate) fn point(name: &str) {
     });
 
     let mut plan = PLAN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((_, left)) = plan.last_mut().filter(|(planned, _)| planned == name) else {
+    let next = plan
+        .last_mut()
+        .map(|(planned, left)| (planned.clone(), left));
+    let Some((planned, left)) = next.filter(|(planned, _)| planned.trim_end_matches('!') == name)
+    else {
         return;
     };
     *left = left.saturating_sub(1);
@@ -32,6 +36,7 @@ pub(crate) fn point(name: &str) {
 
     if plan.is_empty() {
         drop(plan);
+        assert!(!planned.ends_with('!'), "planned at {name}");
         // A step that should have waited for this one gets ahead of it and is detected.
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::process::abort();

@@ -29,6 +29,7 @@ mod breaker;
 mod failure;
 mod http;
 mod next;
+mod print;
 mod probe;
 mod resend;
 mod slot;
@@ -287,6 +288,7 @@ impl Deliverer {
 
         let lease_ends = Instant::now() + terms.lease();
         let claims = self.store.claim(now, terms.lease(), wanted).await?;
+        crash::point("claiming");
         let are_some = !claims.is_empty();
 
         for claim in claims {

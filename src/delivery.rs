@@ -80,6 +80,10 @@ pub struct Notification {
     /// For an incident that has changed: the previously announced severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
+    /// Whether it is owed to its receiver wherever the routes lead: it says how an incident is now
+    /// of which an earlier page was held for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
 }
 
 impl Notification {

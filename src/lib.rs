@@ -49,6 +49,8 @@ pub mod profile;
 // What joins them.
 // Where tests let the program die.
 mod crash;
+// What nothing works without: the process ends if it panics.
+mod vital;
 // One mail to a mail server, in one bounded conversation.
 mod mailer;
 // The straight line: accept, decide.

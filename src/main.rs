@@ -16,12 +16,16 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the runtime does not start: {error}");
+            cli::complain(&anyhow::Error::new(error).context("the runtime does not start"));
             return ExitCode::FAILURE;
         }
     };
 
-    match runtime.block_on(cli.run()) {
+    let ended = runtime.block_on(cli.run());
+    // What still waits for a standard stream that nobody reads is not waited for.
+    runtime.shutdown_background();
+
+    match ended {
         Ok(code) => code,
         // `alertbridge … | head`: the reader has stopped reading.
         Err(error) if cli::reader_is_gone(&error) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
@@ -18,6 +19,8 @@ use crate::{
     config::{Config, Loaded},
     ingress::Inbox,
     store::{Upkeep, place::Place},
+    telemetry::Log,
+    vital::{self, vital},
     web,
 };
 
@@ -43,20 +46,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the metrics are cleaned up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 
-/// Runs the bridge until it is told to stop.
-pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
+/// Runs the bridge until it is told to stop, and returns whether that is why it ended.
+pub async fn run(loaded: Loaded, log: &Log) -> anyhow::Result<bool> {
     // Registered before anything else: an unhandled SIGHUP ends the process.
     let hangup = signal(SignalKind::hangup())?;
     let bridge = Bridge::new(loaded).await?;
+    let at = bridge.admin_listener.local_addr();
+    for warning in &bridge.reload.started.warnings {
+        tracing::warn!("{warning}");
+    }
+    log.say(&greeting(&bridge.reload.started, &bridge.ways_in, at));
     bridge.run(hangup).await
 }
 
 impl Bridge {
-    /// Starts every part, waits for a signal, and stops them: first the ingresses, then the rest.
-    async fn run(self, hangup: Signal) -> anyhow::Result<()> {
-        let at = self.admin_listener.local_addr();
-        greet(&self.reload.started, &self.ways_in, at);
-
+    /// Starts every part, waits for a signal, and stops them: first the ingresses, then the rest. A
+    /// part that panics stops them as well: without it mail would be taken and nobody told.
+    async fn run(self, hangup: Signal) -> anyhow::Result<bool> {
         let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
         let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
 
@@ -64,25 +70,39 @@ impl Bridge {
             let inbox: Arc<dyn Inbox> = Arc::clone(&self.pipeline) as _;
             let (health, stop) = (self.health.clone(), stop_ingress.clone());
             match way_in.door {
-                Door::Everywhere(ingress) => receiving.spawn(ingress.run(inbox, health, stop)),
-                Door::Mailbox(mailbox) => {
-                    receiving.spawn(mailbox.run(self.store.clone(), inbox, health, stop))
+                Door::Everywhere(ingress) => {
+                    receiving.spawn(vital("an ingress", ingress.run(inbox, health, stop)))
                 }
+                Door::Mailbox(mailbox) => receiving.spawn(vital(
+                    "a mailbox",
+                    mailbox.run(self.store.clone(), inbox, health, stop),
+                )),
             };
         }
 
         let stop = || stop_rest.clone();
-        working.spawn(Arc::clone(&self.pipeline).look_again(stop()));
-        working.spawn(Arc::clone(&self.pipeline).look_at_silenced(stop()));
-        working.spawn(self.pipeline.run(stop()));
-        working.spawn(listen(self.store.clone(), self.bell, stop()));
-        working.spawn(self.watch.run(stop()));
-        working.spawn(Arc::clone(&self.deliverer).resend(self.store.clone(), stop()));
-        working.spawn(self.aviary.run(stop()));
-        working.spawn(self.deliverer.run(stop()));
-        working.spawn(self.room.run(stop()));
-        working.spawn(self.retention.run(stop()));
-        working.spawn(self.reload.run(hangup, self.asked, stop()));
+        let again = Arc::clone(&self.pipeline).look_again(stop());
+        let silenced = Arc::clone(&self.pipeline).look_at_silenced(stop());
+        let resend = Arc::clone(&self.deliverer).resend(self.store.clone(), stop());
+        let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
+        working.spawn(vital("checking again", again));
+        working.spawn(vital("ending silences", silenced));
+        working.spawn(vital("deciding", self.pipeline.run(stop())));
+        working.spawn(vital(
+            "listening",
+            listen(self.store.clone(), self.bell, stop()),
+        ));
+        working.spawn(vital("watching", self.watch.run(stop())));
+        working.spawn(vital("telling again", resend));
+        working.spawn(vital("sending canaries", self.aviary.run(stop())));
+        working.spawn(vital("delivering", self.deliverer.run(stop())));
+        working.spawn(vital("making room", self.room.run(stop())));
+        working.spawn(vital("deleting", self.retention.run(stop())));
+        working.spawn(vital(
+            "reloading",
+            self.reload.run(hangup, self.asked, stop()),
+        ));
+        let admin = tokio::spawn(vital("the admin listener", admin));
 
         // Last of all: it tells how the others ended.
         let stop_traces = CancellationToken::new();
@@ -90,26 +110,12 @@ impl Bridge {
             .traces
             .map(|traces| tokio::spawn(traces.run(stop_traces.clone())));
 
-        let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
-        let admin = tokio::spawn(admin);
-
         systemd::ready();
         tokio::spawn(systemd::live(stop()));
 
-        let mut tidy = tokio::time::interval(TIDY_EVERY);
-        let told = told_to_stop()?;
-        tokio::pin!(told);
-        loop {
-            tokio::select! {
-                () = &mut told => break,
-                _ = tidy.tick() => self.metrics.run_upkeep(),
-            }
-        }
+        let as_asked = until_told_to_stop(&self.metrics).await?;
 
         systemd::stopping();
-        tracing::info!(
-            "stopping: work in progress is finished first; a second signal stops at once"
-        );
         receiving.close();
         working.close();
 
@@ -136,7 +142,33 @@ impl Bridge {
         drop(self.store);
         drop(self.owned);
 
-        Ok(())
+        Ok(as_asked)
+    }
+}
+
+/// Waits for a signal, or for a part that panics; returns whether it was a signal.
+async fn until_told_to_stop(metrics: &PrometheusHandle) -> anyhow::Result<bool> {
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    let told = told_to_stop()?;
+    tokio::pin!(told);
+    loop {
+        tokio::select! {
+            () = &mut told => {
+                tracing::info!(
+                    "stopping: work in progress is finished first; a second signal stops at once"
+                );
+                return Ok(true);
+            }
+            part = vital::panicked() => {
+                tracing::error!(
+                    part,
+                    "stopping: a part that nothing works without panicked; the next start goes on \
+                     where it was, and loses nothing"
+                );
+                return Ok(false);
+            }
+            _ = tidy.tick() => metrics.run_upkeep(),
+        }
     }
 }
 
@@ -158,36 +190,33 @@ async fn listen(store: Arc<dyn Upkeep>, owed: Arc<Notify>, stop: CancellationTok
     }
 }
 
-/// Prints where mail can be sent; with the built-in defaults, also how to send a first one and its
-/// end.
-fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-
-    eprintln!("alertbridge {} is ready", env!("CARGO_PKG_VERSION"));
+/// Where mail can be sent; with the built-in defaults, also how to send a first one and its end.
+fn greeting(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) -> String {
+    let mut text = format!("alertbridge {} is ready\n", env!("CARGO_PKG_VERSION"));
     for way_in in ways_in {
-        eprintln!("  {}", way_in.about);
+        text += &format!("  {}\n", way_in.about);
     }
 
-    eprintln!("  admin  http://{admin}/-/ready, /metrics");
-    eprintln!("  pages  http://{admin}/");
+    text += &format!("  admin  http://{admin}/-/ready, /metrics\n");
+    text += &format!("  pages  http://{admin}/\n");
 
     if loaded.source.is_embedded() {
-        eprintln!(
+        text += &format!(
             "\nThere is no configuration file: pages are printed here, and shown at \
              http://{admin}/.\n\
-             Send a first mail from another terminal:\n"
+             Send a first mail from another terminal:\n\n"
         );
         let commands: Vec<_> = ways_in.iter().filter_map(WayIn::first_mail).collect();
         for [opens, _] in &commands {
-            eprintln!("  {opens}");
+            text += &format!("  {opens}\n");
         }
         if let Some([_, ends]) = commands.first() {
-            eprintln!("\nand then the one that says that it is over:\n\n  {ends}");
+            text += &format!("\nand then the one that says that it is over:\n\n  {ends}\n");
         }
-        eprintln!();
+        text.push('\n');
     }
+
+    text
 }
 
 /// Completes on the next SIGTERM or SIGINT.

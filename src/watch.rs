@@ -235,6 +235,7 @@ fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> 
         mail: None,
         doubt: None,
         was: None,
+        stays: false,
     }
 }
 

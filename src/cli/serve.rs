@@ -4,11 +4,11 @@ use std::{path::Path, process::ExitCode};
 
 use clap::Args;
 
-use super::options::LAST;
+use super::{exit, options::LAST};
 use crate::{
     config::{Config, Files},
     serve,
-    telemetry::{self, LogFormat},
+    telemetry::{Log, LogFormat},
 };
 
 /// Run the bridge
@@ -21,7 +21,7 @@ one stops it at once: interrupted work is repeated at the next start. SIGHUP
 reloads the configuration; if that is wrong, the old one remains in force.
 RUST_LOG sets how much is logged (RUST_LOG=debug).
 
-Exit status: 0 stopped as asked, 1 it cannot start, 2 wrong usage.
+Exit status: 0 stopped as asked, 1 it cannot start or has failed, 2 wrong usage.
 
 Examples:
   alertbridge serve
@@ -37,8 +37,7 @@ impl Serve {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let loaded = Config::load(config, Files::Needed)?;
         let log_format = self.log_format.unwrap_or(loaded.config.global.log_format);
-        telemetry::log_to_stderr(log_format);
-        serve::run(loaded).await?;
-        Ok(ExitCode::SUCCESS)
+        let log = Log::to_stderr(log_format)?;
+        Ok(exit(serve::run(loaded, &log).await?))
     }
 }

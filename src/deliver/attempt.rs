@@ -6,13 +6,19 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Deliverer, Terms, breaker::Change, failure::Failure, next};
+use super::{
+    Deliverer, Terms,
+    breaker::{self, Change},
+    failure::Failure,
+    next,
+};
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
     receiver::{Keys, Parcel, Receiver, RenderError, status},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
+    vital::Vital,
 };
 
 /// How often recording an attempt is retried if the store fails.
@@ -28,6 +34,8 @@ impl Deliverer {
         mut claim: Claim,
         lease_ends: Instant,
     ) {
+        // Its slot and its lease would not be given back.
+        let _vital = Vital("an attempt");
         crash::point("claimed");
         let traffic = terms.traffic.get(&claim.target).filter(|_| {
             let integration = terms.receivers.integrations.get(&claim.target);
@@ -295,12 +303,19 @@ async fn sent(
         // would not be recognised any more.
         Ok(reply) => {
             let reply = status::dated(next::scrubbed_reply(reply, &keys), parcel.now);
-            receiver.judge(parcel, &reply)
+            let verdict = receiver.judge(parcel, &reply);
+            // A mail server's numbers mean something else.
+            let is_http = receiver.smarthost().is_none();
+            if is_http && status::may_be_taken(reply.status) && !receiver.knows_repeats() {
+                next::unconfirmed(verdict)
+            } else {
+                verdict
+            }
         }
         Err(failure) => unanswered(failure, receiver.knows_repeats()),
     };
 
-    next::scrubbed(verdict, &keys)
+    next::scrubbed(breaker::probed(verdict), &keys)
 }
 
 /// The verdict on a request without a reply. A receiver that does not know a repeat may have taken

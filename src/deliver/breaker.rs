@@ -92,6 +92,23 @@ impl Breaker {
     }
 }
 
+/// The verdict with a pause that leaves nobody unprobed: who limits how often it is asked is left
+/// alone for as long as it says, who is down is asked as one that does not answer.
+pub(super) fn probed(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Retry {
+            reason,
+            detail,
+            after,
+        } if reason != FailureReason::RateLimited => Verdict::Retry {
+            reason,
+            detail,
+            after: after.map(|after| after.min(LONGEST)),
+        },
+        verdict => verdict,
+    }
+}
+
 /// Whether the receiver is unreachable or does not work, also where the page is given up for that.
 /// Throttling (429) has pauses of its own.
 fn is_silence(verdict: &Verdict) -> bool {
@@ -254,5 +271,26 @@ mod tests {
             );
         }
         assert_eq!(breaker.probe_at(), probe_at);
+    }
+
+    #[test]
+    fn only_a_limit_keeps_a_receiver_from_being_probed_within_half_a_minute() {
+        let hour = Duration::from_hours(1);
+        for (reason, pause) in [
+            (FailureReason::ServerError, LONGEST),
+            (FailureReason::Unconfirmed, LONGEST),
+            (FailureReason::UnexpectedReply, LONGEST),
+            (FailureReason::RateLimited, hour),
+        ] {
+            let asks = |after| Verdict::Retry {
+                reason,
+                detail: String::new(),
+                after,
+            };
+            assert_eq!(probed(asks(Some(hour))), asks(Some(pause)));
+            let soon = asks(Some(Duration::from_secs(7)));
+            assert_eq!(probed(soon.clone()), soon);
+            assert_eq!(probed(asks(None)), asks(None));
+        }
     }
 }

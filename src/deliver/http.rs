@@ -1,6 +1,6 @@
 //! Sending requests, and what can go wrong with them. No retry, no redirect, no secret in an error.
 
-use std::{borrow::Cow, collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, error::Error as _, time::Duration};
 
 use reqwest::{Method, header::CONTENT_TYPE};
 use tokio::time::Instant;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{
     body::{self, LONGEST_REPLY},
     failure::Failure,
+    print::Printer,
     smtp,
     transport::{self, Clients, Environment},
 };
@@ -25,8 +26,9 @@ pub struct Client {
     mail: BTreeMap<Target, smtp::Way>,
     /// The addresses of the environment's proxies, which may contain a password.
     proxies: Vec<String>,
-    /// Standard error instead of standard output.
-    on_stderr: bool,
+    printer: Printer,
+    /// How long a printed page may take.
+    timeout: Duration,
     /// What carries requests in the network's place.
     #[cfg(test)]
     wire: Option<std::sync::Arc<dyn Wire>>,
@@ -63,7 +65,8 @@ impl Client {
             by_target,
             mail,
             proxies,
-            on_stderr: false,
+            printer: Printer::output(),
+            timeout,
             #[cfg(test)]
             wire: None,
         })
@@ -76,7 +79,8 @@ impl Client {
             by_target: BTreeMap::new(),
             mail: BTreeMap::new(),
             proxies: Vec::new(),
-            on_stderr: false,
+            printer: Printer::output(),
+            timeout: Duration::ZERO,
             wire: Some(wire),
         }
     }
@@ -85,10 +89,11 @@ impl Client {
     /// goes to standard output.
     #[must_use]
     pub fn printing_aside(self, aside: bool) -> Self {
-        Self {
-            on_stderr: aside,
-            ..self
+        if aside {
+            let printer = Printer::error();
+            return Self { printer, ..self };
         }
+        self
     }
 
     /// The parts of a request's route, and of its headers, that must not be shown when echoed.
@@ -128,7 +133,12 @@ impl Client {
         }
 
         if request.method == "PRINT" {
-            return self.print(&request.body);
+            let page = request.body.text();
+            self.printer.print(&page, self.timeout).await?;
+            return Ok(Reply {
+                status: 200,
+                ..Reply::default()
+            });
         }
 
         #[cfg(test)]
@@ -185,27 +195,6 @@ impl Client {
             headers,
             body,
         })
-    }
-
-    fn print(&self, body: &Body) -> Result<Reply, Failure> {
-        let line = body.text();
-        let printed = if self.on_stderr {
-            writeln!(std::io::stderr(), "{line}")
-        } else {
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{line}").and_then(|()| out.flush())
-        };
-
-        let stream = if self.on_stderr { "error" } else { "output" };
-        printed
-            .map(|()| Reply {
-                status: 200,
-                ..Reply::default()
-            })
-            .map_err(|error| {
-                let detail = format!("standard {stream} cannot be written: {error}");
-                Failure::unsent(FailureReason::Network, detail)
-            })
     }
 }
 

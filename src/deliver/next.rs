@@ -96,6 +96,23 @@ pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) 
     Verdict::Permanent { reason, detail }
 }
 
+/// The verdict on a page that a gateway answered for, which may have passed it on: it is as if
+/// nothing had been heard.
+pub(super) fn unconfirmed(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Retry {
+            reason: FailureReason::Timeout | FailureReason::ServerError,
+            detail,
+            after,
+        } => Verdict::Retry {
+            reason: FailureReason::Unconfirmed,
+            detail,
+            after,
+        },
+        verdict => verdict,
+    }
+}
+
 /// The verdict on a page that was sent for `step`, and of which nothing was heard: it may have been
 /// taken, so it is sent [`MOST_UNHEARD`] times at most, whatever else fails in between.
 pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {

@@ -81,5 +81,6 @@ pub(super) fn page(
         mail: (mail.id > 0).then_some(mail.id),
         doubt,
         was: None,
+        stays: false,
     }
 }

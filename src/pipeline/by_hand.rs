@@ -92,5 +92,6 @@ fn page(incident: &IncidentRow, by: &str, now: Timestamp) -> Notification {
         mail: None,
         doubt: None,
         was: None,
+        stays: false,
     }
 }

@@ -139,6 +139,7 @@ impl Rules {
             mail: Some(mail),
             doubt: None,
             was: None,
+            stays: false,
         };
         let deliveries: Vec<NewDelivery> = self.receivers.owed(SINK, &page, None, now);
 

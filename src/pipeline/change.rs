@@ -142,6 +142,10 @@ impl Rules {
             decision.deliveries.push(NewDelivery {
                 target: held.target.clone(),
                 alias: held.alias.clone(),
+                notification: Notification {
+                    stays: true,
+                    ..owed.notification
+                },
                 ..owed
             });
             decision.outcome = outcome;

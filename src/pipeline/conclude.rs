@@ -59,6 +59,7 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
+        let memory = &*memory.as_it_arrived();
         let treatment = self.treatment(reading.profile.as_deref());
         let decision = self.concluded(reading, finding, mail, memory, now);
         let arrived_at = mail.message.arrived_at.min(now);

@@ -1,28 +1,56 @@
-//! Whether a page that was held until now is told now, by the routes in force.
+//! Whether a page that was held until now is told now, and to whom, by the routes in force.
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::rules::Rules;
-use crate::{delivery::Target, route::HORIZON, store::Mutes};
+use crate::{
+    delivery::{Action, NewDelivery, Target},
+    route::HORIZON,
+    store::{Held, Mutes},
+};
 
 impl Rules {
+    /// The mutes and the routes of now, for what is held.
+    pub fn mutes(self: &Arc<Self>) -> Mutes {
+        let (rules, routes) = (Arc::clone(self), Arc::clone(self));
+        Mutes::new(move |held, now| rules.held_until(held, now))
+            .leading(move |held, now| routes.in_its_place(held, now))
+    }
+
     /// A page that is held stays so while a mute is on, whatever the mute was that held it first:
     /// another may have begun under a silence, or come with another configuration. One whose
     /// receiver no route leads to any more keeps its time. One whose integration the configuration
     /// does not have is due at once: as a dead letter somebody hears of it.
-    pub fn mutes(self: &Arc<Self>) -> Mutes {
-        let rules = Arc::clone(self);
-        Mutes::new(move |held, now| {
-            if !rules.receivers.integrations.contains_key(&held.target) {
-                return None;
-            }
+    fn held_until(&self, held: &Held, now: Timestamp) -> Option<Timestamp> {
+        if !self.receivers.integrations.contains_key(&held.target) {
+            return None;
+        }
 
-            let labels = &held.page.labels;
-            let Target { receiver, .. } = rules.receivers.now(&held.target);
-            let told_from = rules.routes.told_from(receiver, labels, now);
-            let at_last = held.page.arrived_at.checked_add(HORIZON).ok();
+        let labels = &held.page.labels;
+        let Target { receiver, .. } = self.receivers.now(&held.target);
+        let told_from = self.routes.told_from(receiver, labels, now);
+        let at_last = held.page.arrived_at.checked_add(HORIZON).ok();
 
-            Some(told_from.unwrap_or(held.until).min(at_last?))
-        })
+        Some(told_from.unwrap_or(held.until).min(at_last?))
+    }
+
+    /// A page that is new to its receiver goes where the routes lead now, if that is elsewhere.
+    /// Their mutes hold it on; no `on_mute` drops what was held.
+    fn in_its_place(&self, held: &Held, now: Timestamp) -> Vec<NewDelivery> {
+        let page = &held.page;
+        let Target { receiver, .. } = self.receivers.now(&held.target);
+        let reached = self.routes.reach_held(&page.labels, now, |_| true);
+        let leads_there = reached.iter().any(|reached| reached.receiver == *receiver);
+        if page.stays || page.action != Action::Trigger || leads_there {
+            return Vec::new();
+        }
+
+        let owed = reached.into_iter().flat_map(|reached| {
+            let until = reached.mute.and_then(|mute| mute.until);
+            self.receivers.owed(&reached.receiver, page, until, now)
+        });
+        owed.collect()
     }
 }

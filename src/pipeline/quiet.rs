@@ -118,6 +118,7 @@ impl Rules {
             mail: None,
             doubt: None,
             was: None,
+            stays: false,
         };
         let state = State {
             phase: Phase::Resolved,
@@ -186,6 +187,7 @@ impl Rules {
             mail: None,
             doubt: None,
             was: None,
+            stays: false,
         };
 
         (subject, page)

@@ -18,6 +18,7 @@ use super::{
     order::{Read, by_incident},
 };
 use crate::{
+    crash,
     message::MailId,
     store::{StoreError, StoredMail},
     telemetry,
@@ -183,6 +184,7 @@ impl Pipeline {
 
     /// Decides mails that are in order; those about different incidents share a commit.
     async fn decide(&self, batch: Read) -> Result<(), StoreError> {
+        crash::point("deciding");
         self.in_hand.leave(batch.iter().map(|(_, mail)| mail.id));
         by_incident(batch, |(reading, mail)| {
             decide_catching_panics(reading, mail, |reading, mail| self.conclude(reading, mail))

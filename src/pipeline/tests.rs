@@ -18,7 +18,9 @@ use crate::{
 
 mod cut;
 mod ends;
+mod future;
 mod held;
+mod led_elsewhere;
 mod model;
 mod nights;
 mod profiles;

@@ -158,5 +158,6 @@ fn notification(
         mail: Some(1),
         doubt: None,
         was: None,
+        stays: false,
     }
 }

@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::{Reply, said::said, text};
 use crate::delivery::{FailureReason, Verdict};
 
-/// No receiver can request a longer pause: a wrong `Retry-After` must not silence a pager for a
-/// day.
-pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// No receiver can request a longer pause, however wrong its `Retry-After` is: what waits for it is
+/// pages. To be asked once in five minutes hurts no limit.
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// The most of a reply that is quoted, in UTF-16 code units.
 const LONGEST_DETAIL: usize = 300;
@@ -51,6 +51,15 @@ pub fn as_if(status: u16, reply: &Reply) -> Verdict {
         },
         _ => Verdict::Permanent { reason, detail },
     }
+}
+
+/// Whether a status leaves open that the request was taken. A gateway got no reply of the server
+/// behind it, or none that it understood, and may have passed the request on: 502 and 504 (RFC
+/// 9110, 15.6.3 and 15.6.5), Cloudflare's 520, 522 and 524, and 598 and 599 of other proxies. 408
+/// comes after the body was sent. Cloudflare's 521 and 523 say that there was no connection, and
+/// 503 that nobody was there to take it.
+pub fn may_be_taken(status: u16) -> bool {
+    matches!(status, 408 | 502 | 504 | 520 | 522 | 524 | 598 | 599)
 }
 
 /// A success that does not look like one: a proxy's page, a changed API. It is tried again, because

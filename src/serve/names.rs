@@ -83,8 +83,8 @@ fn lost(receivers: &Receivers, outstanding: &[Outstanding]) -> Vec<String> {
         format!(
             "the configuration does not have {} of the receiver `{}` any more: of the pages owed \
              to it, {owed} become dead letters, and of the open incidents that it was told of, it \
-             will not hear the end of {told}. Put its entry back and reload, or see to them there \
-             by hand",
+             will not hear the end of {told}. (Those that a mute holds go elsewhere where the \
+             routes lead there.) Put its entry back and reload, or see to them there by hand",
             target.integration, target.receiver
         )
     })

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    delivery::{DeliveryId, Notification, Target},
+    delivery::{DeliveryId, NewDelivery, Notification, Target},
     silence::{Silence, SilenceId, last_to_cover},
 };
 
@@ -18,44 +18,75 @@ pub struct Held {
     pub until: Timestamp,
 }
 
-/// Why a page stays held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HeldOn {
-    /// None is a mute.
-    pub(super) silence: Option<SilenceId>,
-    pub(super) until: Timestamp,
+/// What becomes of a held page now.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Turn {
+    /// It is told.
+    Told,
+    /// It stays held: by a silence, or by the mutes of its routes.
+    HeldOn {
+        silence: Option<SilenceId>,
+        until: Timestamp,
+    },
+    /// These are owed in its place, but for those who know of the incident.
+    PassedOn(Vec<NewDelivery>),
 }
 
 impl Held {
-    /// What holds it on: the last silence that covers it, else the mutes of its routes. None where
-    /// it is told now.
-    pub(super) fn on(&self, silences: &[Silence], mutes: &Mutes, now: Timestamp) -> Option<HeldOn> {
+    /// The last silence that covers it holds it on, else the mutes of its routes do.
+    pub(super) fn turn(&self, silences: &[Silence], mutes: &Mutes, now: Timestamp) -> Turn {
         if let Some(silence) = last_to_cover(silences, &self.page.labels) {
-            return Some(HeldOn {
+            return Turn::HeldOn {
                 silence: Some(silence.id),
                 until: silence.ends_at,
-            });
+            };
         }
 
-        let until = (mutes.0)(self, now).filter(|until| *until > now);
-        until.map(|until| HeldOn {
-            silence: None,
-            until,
-        })
+        let others = (mutes.others)(self, now);
+        if !others.is_empty() {
+            return Turn::PassedOn(others);
+        }
+        match (mutes.until)(self, now).filter(|until| *until > now) {
+            Some(until) => Turn::HeldOn {
+                silence: None,
+                until,
+            },
+            None => Turn::Told,
+        }
     }
 }
 
 type Until = dyn Fn(&Held, Timestamp) -> Option<Timestamp> + Send + Sync;
+type Others = dyn Fn(&Held, Timestamp) -> Vec<NewDelivery> + Send + Sync;
 
-/// Until when the mutes of now hold a page; nothing is muted by default.
+/// Until when the mutes of now hold a page, and to whom the routes of now lead it in place of its
+/// receiver; nothing is muted by default, and no route leads elsewhere.
 #[derive(Clone)]
-pub struct Mutes(Arc<Until>);
+pub struct Mutes {
+    until: Arc<Until>,
+    others: Arc<Others>,
+}
 
 impl Mutes {
     pub fn new(
         until: impl Fn(&Held, Timestamp) -> Option<Timestamp> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(until))
+        Self {
+            until: Arc::new(until),
+            others: Arc::new(|_, _| Vec::new()),
+        }
+    }
+
+    /// The same, where routes lead to others.
+    #[must_use]
+    pub fn leading(
+        self,
+        others: impl Fn(&Held, Timestamp) -> Vec<NewDelivery> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            others: Arc::new(others),
+            ..self
+        }
     }
 }
 
@@ -70,3 +101,6 @@ impl fmt::Debug for Mutes {
         f.write_str("Mutes")
     }
 }
+
+/// What is said of a held page that others are told in place of its receiver.
+pub(super) const PASSED_ON: &str = "its routes lead to others now, who are told instead";

@@ -1,5 +1,7 @@
 //! What the store knows of an incident when a mail about it is decided.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Silenced;
@@ -36,7 +38,29 @@ pub struct Memory {
     pub silences: Vec<Silence>,
 }
 
+/// How far ahead a sender's clock may be and still tell the order of its mails: one may overtake
+/// another, and few clocks are right to the second.
+const SLIGHTLY_AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
 impl Memory {
+    /// The same, with the newest time no later than the last arrival: a sender's clock may have been
+    /// ahead, and none of its mails would be news once it is right again.
+    pub(crate) fn as_it_arrived(&self) -> Cow<'_, Self> {
+        let newest = self.known.state.as_ref().and_then(|state| state.newest);
+        let ahead = newest
+            .zip(self.heard_at)
+            .map(|(newest, heard_at)| newest.duration_since(heard_at));
+        if ahead.is_none_or(|ahead| ahead <= SLIGHTLY_AHEAD) {
+            return Cow::Borrowed(self);
+        }
+
+        let mut memory = self.clone();
+        if let Some(state) = &mut memory.known.state {
+            state.newest = self.heard_at;
+        }
+        Cow::Owned(memory)
+    }
+
     /// Whether somebody was told of the current episode, or a page about it is held for them.
     pub(crate) fn is_told(&self) -> bool {
         !self.told.is_empty() || !self.held.is_empty()

@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use super::configuration::config_taken;
 use crate::delivery::{FailureReason, Target};
 
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     (
         "alertbridge_mails_total",
         "Mails decided, by ingress and outcome.",
@@ -61,6 +61,10 @@ const COUNTERS: [(&str, &str); 16] = [
     (
         "alertbridge_spans_dropped_total",
         "Spans of traces that no collector took, by reason.",
+    ),
+    (
+        "alertbridge_log_lines_lost_total",
+        "Log lines that standard error did not take.",
     ),
     (
         "alertbridge_mails_withheld_total",
@@ -178,6 +182,7 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
     }
 
     counter!("alertbridge_store_failures_total").increment(0);
+    counter!("alertbridge_log_lines_lost_total").increment(0);
     counter!("alertbridge_spans_exported_total").increment(0);
     for reason in ["queue_full", "not_taken"] {
         counter!("alertbridge_spans_dropped_total", "reason" => reason).increment(0);

@@ -1,6 +1,11 @@
-//! How the log is written: its format, and what it never shows.
+//! How the log is written: its format, and what it never shows. Whether it can be written is
+//! nobody's concern but its own.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal as _, Write},
+    panic::{self, PanicHookInfo},
+};
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
@@ -8,6 +13,10 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::message::hidden::is_hidden;
+
+mod lines;
+
+use lines::Lines;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
@@ -22,11 +31,56 @@ pub enum LogFormat {
     Json,
 }
 
-/// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
-///
+/// The log of a running bridge. When it is dropped, the last lines are written.
+pub struct Log(Lines);
+
+impl Log {
+    /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise; so does
+    /// what is said of a panic.
+    pub fn to_stderr(format: LogFormat) -> io::Result<Self> {
+        let terminal = io::stderr().is_terminal();
+        let lines = Lines::to(Plain(io::stderr()))?;
+
+        let to = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter())
+            .with_writer(move || to.clone())
+            // They would be told on standard error.
+            .log_internal_errors(false)
+            .with_target(false);
+
+        // A second subscriber would be a second program in this process: there is none.
+        let _ = match format {
+            LogFormat::Text => subscriber.with_ansi(terminal).try_init(),
+            LogFormat::Auto if terminal => subscriber.with_ansi(true).try_init(),
+            LogFormat::Json | LogFormat::Auto => subscriber.json().flatten_event(true).try_init(),
+        };
+
+        let last = lines.clone();
+        panic::set_hook(Box::new(move |panic| {
+            log_panic(panic);
+            last.flush();
+        }));
+
+        Ok(Self(lines))
+    }
+
+    /// Says something to whoever started the program, in their words rather than as a log line.
+    pub fn say(&self, text: &str) {
+        // It does not fail.
+        let _ = self.0.clone().write_all(text.as_bytes());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
 /// What these trace is for their authors, and holds passwords, mails and the addresses of proxies:
 /// they stay silent whatever `RUST_LOG` says.
-pub fn log_to_stderr(format: LogFormat) {
+fn filter() -> EnvFilter {
     let silent = [
         "async_imap=off",
         "async_imap::imap_stream=off",
@@ -38,23 +92,22 @@ pub fn log_to_stderr(format: LogFormat) {
     ];
 
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = silent
+    silent
         .iter()
         .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive);
+        .fold(filter, EnvFilter::add_directive)
+}
 
-    let terminal = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Plain(io::stderr()))
-        .with_target(false);
-
-    // A second subscriber would be a second program in this process: there is none.
-    let _ = match format {
-        LogFormat::Text => lines.with_ansi(terminal).try_init(),
-        LogFormat::Auto if terminal => lines.with_ansi(true).try_init(),
-        LogFormat::Json | LogFormat::Auto => lines.json().flatten_event(true).try_init(),
-    };
+/// Rust's own words go straight to standard error, and wait for it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let is_captured = backtrace.status() == BacktraceStatus::Captured;
+    tracing::error!(
+        at = panic.location().map(tracing::field::display),
+        what = panic.payload_as_str(),
+        backtrace = is_captured.then(|| tracing::field::display(backtrace)),
+        "this program has a fault: it panicked"
+    );
 }
 
 /// Where the log goes, without the hidden characters that a mail may have brought into it: each is

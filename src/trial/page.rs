@@ -122,6 +122,7 @@ fn notification(action: Action, incident_id: &str, now: Timestamp) -> Notificati
         mail: None,
         doubt: None,
         was: None,
+        stays: false,
     }
 }
 

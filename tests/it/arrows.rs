@@ -27,13 +27,14 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         _ if WORDS.contains(&module) => &[],
         // A stage knows no other stage: only what joins them puts them in sequence.
-        "authenticate" | "extract" | "validate" | "route" | "receiver" | "crash" | "mailer" => &[],
+        "authenticate" | "extract" | "validate" | "route" | "receiver" | "crash" | "mailer"
+        | "vital" => &[],
         // It says how the stages that read mail are to read it.
         "profile" => &["authenticate", "extract", "validate"],
         "ingress" => &["telemetry"],
-        "store" => &["crash"],
+        "store" => &["crash", "vital"],
         "telemetry" => &["store"],
-        "deliver" => &["crash", "mailer", "receiver", "store", "telemetry"],
+        "deliver" => &["crash", "mailer", "receiver", "store", "telemetry", "vital"],
         "pipeline" => &[
             "authenticate",
             "crash",

@@ -160,6 +160,29 @@ async fn a_receiver_that_asks_for_a_pause_gets_it_and_no_other_waits() {
     hooked.assert_quiet();
 }
 
+/// However long a pause a receiver asks for, it is probed: within half a minute where it says that
+/// it is down, within five minutes where it limits how often it is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_receiver_can_ask_to_be_left_alone_for_an_hour() {
+    for (status, most) in [(503, 30), (429, 300)] {
+        let folder = tempfile::tempdir().unwrap();
+        let pager = PagerDuty::start().await;
+        pager.fail_next(1, status, &[("retry-after", "3600")]);
+        let bridge = start(
+            folder.path(),
+            &format!(
+                "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+                pagerduty(folder.path(), &pager)
+            ),
+        );
+        post(&bridge, &trigger("first")).await;
+        let row = delivery(&bridge, "the refusal", |row| row["failures"] == 1).await;
+        let next: Timestamp = row["next_at"].as_str().unwrap().parse().unwrap();
+        let pause = next.duration_since(now()).as_secs();
+        assert!((most - 10..=most).contains(&pause), "{status}: {pause} s");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_breaks_is_tried_again_with_growing_pauses_and_delivered_once() {
     let folder = tempfile::tempdir().unwrap();

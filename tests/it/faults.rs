@@ -315,13 +315,44 @@ receivers: [{{ name: torn, webhook_configs: [{{ url: 'http://{torn}/' }}] }}]"
     );
 }
 
-/// What ends a conversation in which a page was sent, before its reply is known.
-const ENDS: [(&str, &str); 5] = [
-    ("closed", ""),
-    ("status", "HTTP/1.1 200 O"),
-    ("header", "HTTP/1.1 200 OK\r\nConte"),
-    ("reset", "HTTP/1.1 200 OK\r\nConte"),
-    ("silent", ""),
+/// What ends a conversation in which a page was sent, before its reply is known, and whether the
+/// page may have been taken: a gateway may have passed it on.
+const ENDS: [(&str, &str, bool); 11] = [
+    ("closed", "", true),
+    ("status", "HTTP/1.1 200 O", true),
+    ("header", "HTTP/1.1 200 OK\r\nConte", true),
+    ("reset", "HTTP/1.1 200 OK\r\nConte", true),
+    ("silent", "", true),
+    (
+        "late",
+        "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
+        true,
+    ),
+    (
+        "gateway",
+        "HTTP/1.1 504 Gateway Timeout\r\ncontent-length: 0\r\n\r\n",
+        true,
+    ),
+    (
+        "cloud",
+        "HTTP/1.1 524 A Timeout Occurred\r\ncontent-length: 0\r\n\r\n",
+        true,
+    ),
+    (
+        "busy",
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+        false,
+    ),
+    (
+        "broken",
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
+        false,
+    ),
+    (
+        "down",
+        "HTTP/1.1 521 Web Server Is Down\r\ncontent-length: 0\r\n\r\n",
+        false,
+    ),
 ];
 
 /// Every way to lose a reply, from receivers with keys and without: the page may have been taken
@@ -336,7 +367,7 @@ async fn a_page_whose_reply_is_lost_is_sent_four_times_where_its_receiver_knows_
         .local_addr()
         .unwrap();
     let (mut receivers, mut counts) = (String::new(), Vec::new());
-    for (end, reply) in ENDS {
+    for (end, reply, may_be_taken) in ENDS {
         for more in ["", ", deduplicates: true"] {
             let count = Arc::new(AtomicUsize::new(0));
             let heard = Arc::clone(&count);
@@ -357,7 +388,7 @@ async fn a_page_whose_reply_is_lost_is_sent_four_times_where_its_receiver_knows_
                 "  - name: {name}\n    fallback: {{ receiver: backup, after: 1h }}\n    \
                  webhook_configs: [{{ url: 'http://{lost}/'{more} }}]\n"
             );
-            counts.push((name, more.is_empty(), count));
+            counts.push((name, may_be_taken && more.is_empty(), count));
         }
     }
     let routes: String = counts

@@ -211,6 +211,11 @@ impl Bridge {
     /// SIGTERM, and its exit status.
     pub fn stop(mut self) -> std::process::ExitStatus {
         self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits for its end, and returns its exit status.
+    pub fn end(&mut self) -> std::process::ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

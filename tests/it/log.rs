@@ -11,6 +11,8 @@ use crate::{
     vendors::Hook,
 };
 
+mod unwritten;
+
 /// The lines that are JSON: the greeting is for people.
 fn lines(bridge: &Bridge) -> Vec<Value> {
     let log = bridge.log();

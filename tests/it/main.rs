@@ -52,6 +52,7 @@ mod openapi;
 mod opening;
 mod order;
 mod pages;
+mod parts;
 mod policy;
 mod port;
 mod postfix;

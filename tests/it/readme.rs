@@ -134,7 +134,7 @@ fn every_command_in_the_guides_exists_with_its_arguments() {
             .flat_map(|line| line.split('|'));
         for command in commands {
             let words: Vec<_> = command
-                .replace("cargo run --release --", "alertbridge")
+                .replace("cargo run --", "alertbridge")
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect();

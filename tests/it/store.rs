@@ -121,6 +121,7 @@ pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
             mail: None,
             doubt: None,
             was: None,
+            stays: false,
         },
         held_until: None,
         fallback_at: None,

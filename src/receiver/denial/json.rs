@@ -7,7 +7,7 @@ use super::{
     failure::is_failure,
     sentence::of_text,
     words::{
-        ACTS, CODES, COMING, ERROR_CODES, ERRORS, FLAGS, NONE, REFERENCES, SENTENCES, SERVED,
+        ACTS, CODES, COMING, ERROR_CODES, ERRORS, FLAGS, GOT, NONE, REFERENCES, SENTENCES, SERVED,
         STATES, UNSERVED, WHY, WITHIN, is_done, is_made, is_of_two_minds, is_success, is_thing,
         plain, words,
     },
@@ -53,27 +53,36 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
 
     let is_made = !is_rpc(fields) && fields.iter().any(names_what_was_made);
     let codes = all(fields, if is_made { &[] } else { &CODES });
+    // Who got it must not get it again, whatever is said of the others.
+    let some_got_it = got_it(fields);
+    let unless_some = |denial| {
+        Some(if some_got_it {
+            Denial::Doubtful
+        } else {
+            denial
+        })
+    };
     // A number says more than a no.
     if let Some(code) = all(fields, &STATES)
         .chain(codes)
         .find_map(|(_, value)| is_status(value))
     {
-        return Some(Denial::Status(code));
+        return unless_some(Denial::Status(code));
     }
 
     if says_no || (!is_made && any(&CODES, &is_bad)) {
-        return Some(Denial::Words);
+        return unless_some(Denial::Words);
     }
     if any(&STATES, &is_bad) {
         let is_sent = |state: &Value| state.as_str().is_some_and(is_of_two_minds);
-        let is_named = is_made || any(&REFERENCES, &is_id) || any(&STATES, &is_sent);
+        let is_named = is_made || some_got_it || any(&REFERENCES, &is_id) || any(&STATES, &is_sent);
         return Some(if is_named {
             Denial::Doubtful
         } else {
             Denial::Words
         });
     }
-    if is_made {
+    if is_made || some_got_it {
         return None;
     }
     of_nothing_made(fields, depth)
@@ -139,6 +148,14 @@ fn of_counts(fields: &Map<String, Value>) -> Option<Denial> {
         (Some(0), _) => Some(Denial::Doubtful),
         _ => None,
     }
+}
+
+/// Whether some got it, here or in the answer proper: `{"sent":1,"failed":1}`. More than a page has
+/// readers is no count, but a time.
+fn got_it(fields: &Map<String, Value>) -> bool {
+    let is_count = |fields| matches!(count(fields, &GOT), Some(1..10_000));
+    let mut within = all(fields, &WITHIN).filter_map(|(_, answer)| answer.as_object());
+    is_count(fields) || within.any(is_count)
 }
 
 /// What these fields count, or list.

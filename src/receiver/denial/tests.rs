@@ -207,6 +207,10 @@ fn a_count_takes_a_success_back_where_nobody_got_it_and_nobody_will() {
         r#"{"delivered":0,"queued":1}"#,
         r#"{"accepted":true,"sent":0}"#,
         r#"{"sent":1,"failed":1}"#,
+        r#"{"sent":1,"failed":1,"errors":[{"to":"+49170","error":"invalid number"}]}"#,
+        r#"{"accepted":["a@example.com"],"rejected":["b@"],"error":"550 no such user"}"#,
+        r#"{"result":{"sent":2},"errors":["+49170: invalid number"]}"#,
+        r#"{"message":"Failed for 1 of 2","sent":1}"#,
         r#"{"accepted":["a@example.com"],"rejected":[]}"#,
         r#"{"errors":0}"#,
         r#"{"failed":0}"#,
@@ -222,6 +226,8 @@ fn a_count_takes_a_success_back_where_nobody_got_it_and_nobody_will() {
         r#"{"sent":0,"failed":1}"#,
         r#"{"accepted":[],"rejected":["a@example.com"]}"#,
         r#"{"delivered":0,"errors":["x"]}"#,
+        r#"{"recipients":1,"error":"quota exceeded"}"#,
+        r#"{"sent":1764468000,"error":"invalid token"}"#,
         r#"{"erfolg":false,"fehler":"Schluessel ungueltig"}"#,
         r#"{"status":"Fehlgeschlagen"}"#,
         r#"{"result":"失败"}"#,
@@ -229,13 +235,16 @@ fn a_count_takes_a_success_back_where_nobody_got_it_and_nobody_will() {
         let json = serde_json::from_str(refused).unwrap();
         assert!(is_plain(of_json(&json)), "{refused}");
     }
-    for nobody in [
+    for doubtful in [
         r#"{"sent":0}"#,
+        r#"{"success":false,"sent":1,"failed":1}"#,
+        r#"{"status":"failed","sent":1,"failed":1}"#,
+        r#"{"code":500,"sent":1,"failed":1}"#,
         r#"{"recipients":[]}"#,
         r#"{"id":"","recipients":0}"#,
     ] {
-        let json = serde_json::from_str(nobody).unwrap();
-        assert_eq!(of_json(&json), Some(Denial::Doubtful), "{nobody}");
+        let json = serde_json::from_str(doubtful).unwrap();
+        assert_eq!(of_json(&json), Some(Denial::Doubtful), "{doubtful}");
     }
 }
 

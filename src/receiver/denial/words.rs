@@ -37,6 +37,8 @@ pub(super) const SERVED: [&str; 6] = [
     "succeeded",
     "successful",
 ];
+/// those who can only have got it,
+pub(super) const GOT: [&str; 5] = ["accepted", "delivered", "sent", "succeeded", "successful"];
 /// and with those that will.
 pub(super) const COMING: [&str; 5] = ["enqueued", "pending", "processed", "queued", "scheduled"];
 /// Fields that say so with a word, or with the number of a status.

@@ -6,13 +6,14 @@ use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight, Transaction},
-    lane::TAKE_TURN_OF,
+    lane::{ADVANCE, TAKE_TURN_OF},
     row::{at, json_at, silence_row, target_at, time_at},
+    settle::{Knows, owe_unless_known},
 };
 use crate::{
     delivery::DeliveryId,
-    silence::{Silence, SilenceId},
-    store::{Held, Mutes, StoreError, kept::micros},
+    silence::Silence,
+    store::{Held, Mutes, PASSED_ON, StoreError, Turn, kept::micros},
 };
 
 /// So many are looked at before anything else is done.
@@ -39,6 +40,11 @@ const RELEASE: &str = "
 UPDATE deliveries SET state = 'pending', next_at = $2::bigint, held_until = least(held_until, $2),
        fallback_at = fallback_at - greatest(held_until - $2, 0)
 WHERE id = $1";
+/// Others are owed it in place of its receiver.
+const PASS_ON: &str = "
+UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = $3
+FROM incidents WHERE deliveries.id = $1 AND incidents.id = incident
+RETURNING incident_id, kind, deliveries.episode";
 const HOLD_ON: &str = "
 UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3,
   next_at = $3, silence = $2
@@ -63,10 +69,8 @@ pub(super) async fn release(
             .add(ACTIVE, vec![&this_moment])
             .add(RIPE_ONE, vec![&id, &this_moment]);
         let answers = transaction.send(flight).await?;
-        let decided = decide(&answers[2], &answers[3], mutes, now)?;
-        let mut flight = Flight::default();
-        add_to(&mut flight, &decided);
-        transaction.commit(flight).await?;
+        turn_all(&transaction, (&answers[2], &answers[3]), mutes, now).await?;
+        transaction.commit(Flight::default()).await?;
     }
 
     Ok(i64::try_from(ripe.len()).is_ok_and(|looked_at| looked_at == AT_ONCE))
@@ -86,56 +90,55 @@ pub(super) async fn release_of(
         .add(RIPE_OF, vec![&incident_id, &kind, &this_moment]);
 
     let answers = transaction.send(flight).await?;
-    let decided = decide(&answers[0], &answers[1], mutes, now)?;
-    let mut flight = Flight::default();
-    add_to(&mut flight, &decided);
-
-    transaction.send(flight).await.map(drop)
+    turn_all(transaction, (&answers[0], &answers[1]), mutes, now).await
 }
 
-/// Each delivery with the time until which it stays held, and the silence that holds it; neither if
-/// it is due now.
-struct Decided {
-    now: i64,
-    pages: Vec<(DeliveryId, Option<i64>, Option<SilenceId>)>,
-}
-
-fn decide(
-    silences: &[Row],
-    ripe: &[Row],
+/// Each ripe page is due now, stays held, or is owed to others.
+async fn turn_all(
+    transaction: &Transaction,
+    (silences, ripe): (&[Row], &[Row]),
     mutes: &Mutes,
     now: Timestamp,
-) -> Result<Decided, StoreError> {
+) -> Result<(), StoreError> {
+    let this_moment = micros(now);
     let silences = silences
         .iter()
         .map(silence_row)
         .collect::<Result<Vec<Silence>, _>>()?;
 
-    let pages = ripe.iter().map(|row| {
+    for row in ripe {
         let held = Held {
             id: at(row, "id")?,
             target: target_at(row)?,
             page: json_at(row, "notification")?,
             until: time_at(row, "held_until")?,
         };
-        let on = held.on(&silences, mutes, now);
-        let until = on.as_ref().map(|on| micros(on.until));
-        Ok((held.id, until, on.and_then(|on| on.silence)))
-    });
-
-    Ok(Decided {
-        now: micros(now),
-        pages: pages.collect::<Result<_, StoreError>>()?,
-    })
-}
-
-fn add_to<'a>(flight: &mut Flight<'a>, decided: &'a Decided) {
-    for (id, until, silence) in &decided.pages {
-        match until {
-            Some(until) => flight.add(HOLD_ON, vec![id, silence, until]),
-            None => flight.add(RELEASE, vec![id, &decided.now]),
-        };
+        let id = held.id;
+        let mut flight = Flight::default();
+        match held.turn(&silences, mutes, now) {
+            Turn::Told => {
+                flight.add(RELEASE, vec![&id, &this_moment]);
+                transaction.send(flight).await?;
+            }
+            Turn::HeldOn { silence, until } => {
+                let until = micros(until);
+                flight.add(HOLD_ON, vec![&id, &silence, &until]);
+                transaction.send(flight).await?;
+            }
+            Turn::PassedOn(others) => {
+                flight.add(PASS_ON, vec![&id, &this_moment, &PASSED_ON]);
+                let passed = transaction.send(flight).await?;
+                if let Some(opening) = passed[0].first() {
+                    owe_unless_known(transaction, opening, &others, Knows::OrWill, now).await?;
+                }
+                let mut flight = Flight::default();
+                flight.add(ADVANCE, vec![&id, &this_moment]);
+                transaction.send(flight).await?;
+            }
+        }
     }
+
+    Ok(())
 }
 
 /// In an order: replicas that start at once wait for each other, and end in no deadlock.

@@ -13,6 +13,7 @@ use crate::{
     crash,
     message::MailId,
     store::{StoreError, kept::Packed},
+    vital::vital,
 };
 
 /// Statements in flight at the same time: while one waits for the disk, the next is filled.
@@ -38,12 +39,8 @@ impl Recorder {
         let waiting = Arc::new(Mutex::new(waiting));
 
         for _ in 0..FLIGHTS {
-            tokio::spawn(work(
-                Arc::clone(&waiting),
-                Arc::clone(database),
-                holder,
-                hold,
-            ));
+            let work = work(Arc::clone(&waiting), Arc::clone(database), holder, hold);
+            tokio::spawn(vital("the recorder of mail", work));
         }
 
         Self(sender)

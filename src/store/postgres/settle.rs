@@ -204,12 +204,13 @@ UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
 RETURNING incident_id, kind, deliveries.episode, phase = 'firing'
   AND incidents.episode = deliveries.episode AS open";
-/// The receivers that were already notified of this opening: two integrations of a receiver, or
-/// receivers that are each other's fallback, notify it once.
-const TOLD_ALREADY: &str = concat!(
+/// The receivers that know of this opening already: two integrations of a receiver, or receivers
+/// that are each other's fallback, notify it once.
+const KNOWN: &str = concat!(
     "SELECT 1 FROM deliveries
      WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5)
-       AND episode = $2 AND action = 'trigger' AND state IN ('pending', 'delivered', 'dead') AND ",
+       AND episode = $2 AND action = 'trigger'
+       AND (state IN ('pending', 'delivered', 'dead') OR $6 AND state = 'held') AND ",
     of_destination!("$3::text COLLATE \"C\"", "$4::text COLLATE \"C\"")
 );
 
@@ -228,18 +229,48 @@ async fn owe_fallback(
     let Some(row) = answers[0].first().filter(|row| row.get("open")) else {
         return Ok(false);
     };
-    let (incident_id, kind): (&str, &str) = (at(row, "incident_id")?, at(row, "kind")?);
-    let episode: i64 = at(row, "episode")?;
+    owe_unless_known(transaction, row, fallback, Knows::Told, now).await?;
 
-    for delivery in fallback {
+    Ok(true)
+}
+
+/// Who counts as knowing of an opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knows {
+    /// Whoever was told of it, or is about to be.
+    Told,
+    /// Also whoever is told when a mute or a silence ends.
+    OrWill,
+}
+
+/// Deliveries to other receivers, unless they know of the `opening` already.
+pub(super) async fn owe_unless_known(
+    transaction: &Transaction,
+    opening: &Row,
+    deliveries: &[NewDelivery],
+    knows: Knows,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (incident_id, kind): (&str, &str) = (at(opening, "incident_id")?, at(opening, "kind")?);
+    let episode: i64 = at(opening, "episode")?;
+    let or_will = knows == Knows::OrWill;
+
+    for delivery in deliveries {
         let Target {
             receiver,
             integration,
         } = &delivery.target;
         let mut flight = Flight::default();
         flight.add(
-            TOLD_ALREADY,
-            vec![&incident_id, &episode, receiver, integration, &kind],
+            KNOWN,
+            vec![
+                &incident_id,
+                &episode,
+                receiver,
+                integration,
+                &kind,
+                &or_will,
+            ],
         );
         if transaction.send(flight).await?[0].is_empty() {
             let owed = Owed::new([delivery], episode, true, now)?;
@@ -249,7 +280,7 @@ async fn owe_fallback(
         }
     }
 
-    Ok(true)
+    Ok(())
 }
 
 const LATE: &str = "

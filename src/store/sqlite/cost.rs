@@ -130,6 +130,7 @@ impl Counted {
             mail: Some(mail),
             doubt: None,
             was: None,
+            stays: false,
         };
 
         let delivery = NewDelivery {

@@ -7,18 +7,20 @@ use rusqlite::{Connection, Row, params};
 use super::{
     lane::advance,
     row::{json_at, target, time_at},
+    settle::{Knows, owe_unless_known},
     silence,
 };
 use crate::{
     delivery::DeliveryId,
-    store::{Held, HeldOn, Mutes, kept::micros},
+    store::{Held, Mutes, NewDelivery, PASSED_ON, Turn, kept::micros},
 };
 
 /// How many are checked in one transaction.
 const AT_ONCE: u32 = 100;
 
 /// Makes deliveries pending that were held until now, of one incident or of all. What a silence
-/// covers or a mute still holds stays held until that ends. Where a silence has ended that held the
+/// covers or a mute still holds stays held until that ends; where the routes lead elsewhere by now,
+/// others are told. Where a silence has ended that held the
 /// incident's newest page, that is told first: it may replace them. Returns whether there may be
 /// more.
 pub(super) fn release(
@@ -63,27 +65,51 @@ pub(super) fn release(
 
     let silences = silence::active(connection, now)?;
     for held in &ripe {
-        match held.on(&silences, mutes, now) {
-            Some(HeldOn { silence, until }) => connection
+        match held.turn(&silences, mutes, now) {
+            Turn::PassedOn(others) => pass_on(connection, held.id, &others, now)?,
+            Turn::HeldOn { silence, until } => connection
                 .prepare_cached(
                     "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until),
                        held_until = ?3, next_at = ?3,
                             silence = ?2
                      WHERE id = ?1",
                 )?
-                .execute(params![held.id, silence, micros(until)])?,
-            None => connection
+                .execute(params![held.id, silence, micros(until)])
+                .map(drop)?,
+            Turn::Told => connection
                 .prepare_cached(
                     "UPDATE deliveries SET state = 'pending', next_at = ?2,
                             held_until = min(held_until, ?2),
                             fallback_at = fallback_at - max(held_until - ?2, 0)
                      WHERE id = ?1",
                 )?
-                .execute(params![held.id, micros(now)])?,
-        };
+                .execute(params![held.id, micros(now)])
+                .map(drop)?,
+        }
     }
 
     Ok(ripe.len() >= AT_ONCE as usize)
+}
+
+/// Others are owed a page in place of the receiver it was held for.
+fn pass_on(
+    connection: &Connection,
+    id: DeliveryId,
+    others: &[NewDelivery],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let (incident, episode) = connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, detail = ?3
+             WHERE id = ?1 RETURNING incident, episode",
+        )?
+        .query_row(params![id, micros(now), PASSED_ON], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    for other in others {
+        owe_unless_known(connection, (incident, episode), other, Knows::OrWill, now)?;
+    }
+    advance(connection, id, now).map(drop)
 }
 
 /// Everything that is held is looked at now: other mutes may be in force.

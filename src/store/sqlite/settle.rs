@@ -90,9 +90,9 @@ pub(super) fn settle(
     }
 
     if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
-        let (incident, episode) = lane_of(connection, id)?;
+        let opening = opening_of(connection, id)?;
         for delivery in &settlement.fallback {
-            owe_fallback(connection, incident, episode, delivery, settlement.at)?;
+            owe_unless_known(connection, opening, delivery, Knows::Told, settlement.at)?;
         }
     }
 
@@ -107,7 +107,7 @@ pub(super) fn settle(
     })
 }
 
-fn lane_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i64)> {
+fn opening_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i64)> {
     connection
         .prepare_cached("SELECT incident, episode FROM deliveries WHERE id = ?1")?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -127,29 +127,39 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-/// The deliveries to a fallback receiver, unless it was already notified of this opening: two
-/// integrations of a receiver, or receivers that are each other's fallback, notify it once.
-fn owe_fallback(
+/// Who counts as knowing of an opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knows {
+    /// Whoever was told of it, or is about to be.
+    Told,
+    /// Also whoever is told when a mute or a silence ends.
+    OrWill,
+}
+
+/// A delivery to another receiver, unless that knows of the opening already: two integrations of a
+/// receiver, or receivers that are each other's fallback, notify it once.
+pub(super) fn owe_unless_known(
     connection: &Connection,
-    incident: i64,
-    episode: i64,
+    (incident, episode): (i64, i64),
     delivery: &NewDelivery,
+    knows: Knows,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let told = connection
+    let is_known = connection
         .prepare_cached(concat!(
             "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger'
-               AND state IN ('pending', 'delivered', 'dead') AND ",
+               AND (state IN ('pending', 'delivered', 'dead') OR ?5 AND state = 'held') AND ",
             of_destination!("?3", "?4")
         ))?
         .exists(params![
             incident,
             episode,
             delivery.target.receiver,
-            delivery.target.integration
+            delivery.target.integration,
+            knows == Knows::OrWill
         ])?;
 
-    if !told {
+    if !is_known {
         owe(connection, incident, episode, delivery, now)?;
     }
 
@@ -175,9 +185,9 @@ pub(super) fn escalate(
 
     for (delivery, target, notification) in late {
         if take_fallback(connection, delivery)? {
-            let (incident, episode) = lane_of(connection, delivery)?;
+            let opening = opening_of(connection, delivery)?;
             for owed in fallback(&target, &notification) {
-                owe_fallback(connection, incident, episode, &owed, now)?;
+                owe_unless_known(connection, opening, &owed, Knows::Told, now)?;
             }
             escalated.push(Escalated {
                 delivery,

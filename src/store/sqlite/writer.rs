@@ -18,7 +18,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{crash, store::StoreError};
+use crate::{crash, store::StoreError, vital::Vital};
 
 use super::{CHECKPOINT_BUSY, failure, file::BUSY, identity::Identity};
 
@@ -57,7 +57,10 @@ struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
     fn spawn(work: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(thread::spawn(work)))
+        Self(Some(thread::spawn(|| {
+            let _vital = Vital("a thread of the store");
+            work();
+        })))
     }
 }
 

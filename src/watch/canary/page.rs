@@ -95,5 +95,6 @@ fn page(action: Action, text: String, stopped_at: Option<Stage>, now: Timestamp)
         mail: None,
         doubt: None,
         was: None,
+        stays: false,
     }
 }

@@ -2,7 +2,7 @@
 
 use alertbridge::{
     silence::{Plan, Silence, SilenceId},
-    store::{Horizon, Memory, Silenced, Silencing, Sweep, Unsilenced},
+    store::{Held, Horizon, Memory, Silenced, Silencing, Sweep, Unsilenced},
 };
 
 use super::*;
@@ -14,6 +14,7 @@ both!(
     expired_silences_go_with_the_mails_of_their_time,
     a_page_that_a_silence_holds_waits_for_its_end,
     a_page_that_a_mute_held_waits_for_the_silences_that_cover_it,
+    a_held_page_is_passed_on_to_whom_the_routes_lead_now,
     a_page_is_told_at_the_first_moment_at_which_no_mute_and_no_silence_holds_it,
     what_a_silence_holds_goes_with_the_end_of_its_incident,
     what_was_last_told_is_remembered,
@@ -605,4 +606,72 @@ async fn what_was_last_told_is_remembered(home: Home) {
         Some("r-1"),
         "the last that there is"
     );
+}
+
+/// Two receivers' pages are held, and the routes lead to three others by then: one knows of the
+/// incident, one is told, one has a mute of its own.
+async fn a_held_page_is_passed_on_to_whom_the_routes_lead_now(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let to = |receiver: &str, held_until| NewDelivery {
+        held_until,
+        fallback_at: Some(later(500)),
+        ..page("i", Action::Trigger, receiver)
+    };
+    let held = |receiver: &str| to(receiver, Some(later(10)));
+    opened(
+        store,
+        "i",
+        vec![held("one"), held("two"), to("known", None)],
+    )
+    .await;
+    for told in claim(store, "known", later(1)).await {
+        settle(store, &told, delivered(), later(1)).await;
+    }
+
+    let others = move |held: &Held, _| {
+        let others = [("known", None), ("told", None), ("asleep", Some(later(30)))];
+        let others = others.map(|(receiver, until)| to(receiver, until));
+        match &*held.target.receiver {
+            "one" | "two" => others.into(),
+            _ => Vec::new(),
+        }
+    };
+    let mutes = Mutes::default().leading(others);
+    store.release_held(mutes.clone(), later(9)).await.unwrap();
+    assert_eq!(
+        claim(store, "told", later(9)).await,
+        [],
+        "not before it is looked at"
+    );
+    // A reload has it looked at before the end of the mute.
+    store.look_at_held(later(9)).await.unwrap();
+    for _ in 0..2 {
+        store.release_held(mutes.clone(), later(9)).await.unwrap();
+    }
+
+    let told = claim(store, "told", later(9)).await;
+    assert_eq!(told.len(), 1, "once, in place of both");
+    settle(store, &told[0], delivered(), later(9)).await;
+    for receiver in ["one", "two", "known", "asleep"] {
+        assert_eq!(claim(store, receiver, later(9)).await, [], "{receiver}");
+    }
+    assert_eq!(store.agenda().await.unwrap().held_until, Some(later(30)));
+    let rows = store.deliveries(None, 10).await.unwrap();
+    let mut states: Vec<_> = rows
+        .iter()
+        .map(|row| (row.receiver.as_str(), row.state))
+        .collect();
+    states.sort_by_key(|(receiver, _)| *receiver);
+    assert_eq!(
+        states,
+        [
+            ("asleep", DeliveryState::Held),
+            ("known", DeliveryState::Delivered),
+            ("one", DeliveryState::Discarded),
+            ("told", DeliveryState::Delivered),
+            ("two", DeliveryState::Discarded),
+        ]
+    );
+    assert_eq!(resolved(store, "i", later(20)).await, ["known", "told"]);
 }
