@@ -233,6 +233,7 @@ impl Contents {
     }
 
     /// The same with this for all that it says.
+    #[must_use]
     pub fn with_text(&self, text: &str) -> Self {
         Self {
             text: text.to_owned(),

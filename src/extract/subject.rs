@@ -8,7 +8,8 @@
 use std::iter::successors;
 
 /// What is a tag in brackets, between asterisks, or before a colon.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 22] = [
+    "caution",
     "external",
     "extern",
     "ext",
@@ -68,6 +69,7 @@ pub fn readings(subject: &str) -> impl Iterator<Item = &str> {
 pub fn is_wanted_by(expression: &str) -> bool {
     let lower = expression.to_ascii_lowercase();
     [
+        "caution",
         "ext",
         "spam",
         "junk",

@@ -36,7 +36,7 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
     told.is_some() && told == outline(recipe, &sound, &sound.context)
 }
 
-/// Why text and HTML of one mail leave a doubt: by its text it does something else than by its HTML,
+/// Why text and HTML of one mail leave a doubt: by its text it does another thing than by its HTML,
 /// and readers see one of them each.
 pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> Option<String> {
     let versions = sheet.contents.versions.as_ref()?;

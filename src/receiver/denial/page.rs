@@ -110,7 +110,7 @@ const ELSEWHERE: [&str; 23] = [
     "welcome to nginx",
 ];
 
-/// By what a page, in lower case, stands in an endpoint's place: by its title or heading, because it
+/// By what a page, in lower case, stands in an endpoint's place: by its title or heading, since it
 /// leads on, shows nothing but by a script, or holds the fault of a program that broke off.
 pub(super) fn elsewhere(page: &str) -> Option<String> {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]

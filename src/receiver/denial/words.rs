@@ -226,7 +226,7 @@ pub(super) const AGAIN: [&str; 6] = [
     "duplicated",
     "repeat",
 ];
-/// The fields of a state that is an object, as it is with Infobip and BulkSMS.
+/// The fields of a state that is an object, as it is with Infobip and `BulkSMS`.
 pub(super) const NAMES_OF_STATE: [&str; 4] = ["groupname", "id", "name", "type"];
 /// Fields with those who are told, each with what became of it.
 pub(super) const RECIPIENTS: [&str; 5] = ["messages", "recipients", "responses", "results", "sms"];
