@@ -13,7 +13,9 @@ use crate::{label::Labels, settings::Problem};
 
 mod transition;
 
-pub use transition::{Known, Observation, Phase, State, Transition, Values, transition};
+pub use transition::{
+    Known, Observation, Phase, State, Transition, UNREAD, Values, transition, unread,
+};
 
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

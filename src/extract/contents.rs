@@ -1,6 +1,6 @@
 //! Everything a mail holds for a profile to speak of: its text, its pairs, its attachments.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, mem::take};
 
 use mail_parser::parsers::MessageStream;
 use serde::Serialize;
@@ -35,13 +35,15 @@ const CUT_HTML: &str = "the mail's HTML ends before it is closed: it looks cut o
 const MAX_ATTACHMENTS: usize = 32;
 
 /// What a mail holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Contents {
     /// The text/plain parts, and the HTML as text where they do not say the same. Lines end in LF.
     pub text: String,
     /// The words that the text quotes, without their marks, and those that the HTML hides from its
     /// reader. They are read where nothing that the mail says itself says as much.
     pub aside: String,
+    /// The text/plain parts, and the HTML as text, where a mail has both and not in the same words.
+    pub versions: Option<[String; 2]>,
     /// From text and HTML.
     pub pairs: Pairs,
     /// Where the HTML's links lead, by their words.
@@ -119,6 +121,10 @@ impl Contents {
         let mut is_cut = cut(&mut contents.text, LONGEST_TEXT);
         let mut lines = Lines::of(&contents.text);
         let says_the_same = says_what(&contents.text, &pages.text);
+        let is_blank = |text: &String| text.trim().is_empty();
+        let both = [&contents.text, &pages.text];
+        let differ = !both.into_iter().any(is_blank) && !words_of(both[0]).eq(words_of(both[1]));
+        contents.versions = differ.then(|| both.map(Clone::clone));
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
@@ -129,7 +135,7 @@ impl Contents {
         }
         is_cut |= cut(&mut hidden.text, LONGEST_TEXT) | hidden.is_cut;
         if contents.text.trim().is_empty() {
-            contents.text = std::mem::take(&mut hidden.text);
+            contents.text = take(&mut hidden.text);
         }
         contents.aside = if is_reply(header, &contents.text) {
             lines.quoted = Run::default();
@@ -223,6 +229,16 @@ impl Contents {
             let plain = flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
             self.text
                 .extend(rewritten::undone(&plain).chars().map(spaced));
+        }
+    }
+
+    /// The same with this for all that it says.
+    #[must_use]
+    pub fn with_text(&self, text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            aside: String::new(),
+            ..self.clone()
         }
     }
 
@@ -337,13 +353,16 @@ fn says_what(text: &str, html: &str) -> bool {
         return html.is_empty();
     }
 
-    let words =
-        |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let said: HashSet<&str> = words(text).collect();
-    let (known, all) = words(html).fold((0, 0), |(known, all), word| {
+    let said: HashSet<&str> = words_of(text).collect();
+    let (known, all) = words_of(html).fold((0, 0), |(known, all), word| {
         (known + usize::from(said.contains(word)), all + 1)
     });
     known * 2 >= all
+}
+
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
 }
 
 fn begins_as_html(text: &str) -> bool {

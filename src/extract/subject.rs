@@ -1,11 +1,15 @@
 //! A Subject without the tags that gateways put in front of it.
 //!
 //! `[EXTERNAL]` says how a mail came, and nothing of what it says. The list is fixed, and stands in
-//! the guide to profiles: what else stands in front of a Subject is its sender's word, and a reply
-//! (`Re:`) or a mail that was passed on (`Fwd:`) is somebody else's mail.
+//! the guide to profiles. What else stands in brackets in front of a Subject may be a gateway's, a
+//! list's or its sender's own: it is passed over only where the Subject is not known with it. A
+//! reply (`Re:`) or a mail that was passed on (`Fwd:`) is somebody else's mail.
+
+use std::iter::successors;
 
 /// What is a tag in brackets, between asterisks, or before a colon.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 22] = [
+    "caution",
     "external",
     "extern",
     "ext",
@@ -44,11 +48,28 @@ pub fn untagged(subject: &str) -> &str {
     if rest.is_empty() { subject } else { rest }
 }
 
+/// The Subject without the tags of gateways, and then without one more of what stands in square
+/// brackets in front of it each.
+pub fn readings(subject: &str) -> impl Iterator<Item = &str> {
+    successors(Some(untagged(subject)), |rest| {
+        let (tag, behind) = rest.strip_prefix('[')?.split_once(']')?;
+        let behind = behind.trim_start();
+        let behind = behind
+            .strip_prefix([':', '|'])
+            .unwrap_or(behind)
+            .trim_start();
+        let is_one = !tag.trim().is_empty() && !tag.contains('[') && !behind.is_empty();
+        is_one.then(|| untagged(behind))
+    })
+    .take(MAX_TAGS + 1)
+}
+
 /// Whether a matcher or an expression speaks of such a tag, so that it means the Subject as it is
 /// written.
 pub fn is_wanted_by(expression: &str) -> bool {
     let lower = expression.to_ascii_lowercase();
     [
+        "caution",
         "ext",
         "spam",
         "junk",
@@ -135,6 +156,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_stands_in_brackets_is_taken_off_one_by_one() {
+        for (subject, expected) in [
+            (
+                "[alerts] [FIRING:1] x",
+                vec!["[alerts] [FIRING:1] x", "[FIRING:1] x", "x"],
+            ),
+            ("[EXTERNAL] [alerts]: DOWN", vec!["[alerts]: DOWN", "DOWN"]),
+            (
+                "[PHISHING?] [EXT] DOWN",
+                vec!["[PHISHING?] [EXT] DOWN", "DOWN"],
+            ),
+            (
+                "[alerts] Re: [FIRING:1] x",
+                vec!["[alerts] Re: [FIRING:1] x", "Re: [FIRING:1] x"],
+            ),
+            ("Fwd: [alerts] x", vec!["Fwd: [alerts] x"]),
+            ("[alerts]", vec!["[alerts]"]),
+            ("[] x", vec!["[] x"]),
+            ("[a [b] x", vec!["[a [b] x"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(readings(subject).collect::<Vec<_>>(), expected);
+        }
+        let many = "[a] ".repeat(100) + "x";
+        assert_eq!(readings(&many).count(), MAX_TAGS + 1);
     }
 
     #[test]

@@ -427,6 +427,64 @@ fn news_is_told_while_the_incident_is_open_and_changes_nothing() {
     assert_eq!(sender.sees(Signal::Update, 6), "ignored");
 }
 
+#[test]
+fn what_proves_nothing_keeps_no_alert_that_cannot_be_read_from_being_told() {
+    let open = State {
+        phase: Phase::Firing,
+        status: "UNPARSED".into(),
+        newest: Some(at(0)),
+        verified: true,
+        untold: false,
+        episode: 1,
+        told: Values::new(),
+    };
+    let sees = |state: &State, verified: bool, applied_before: bool| {
+        let seen = Observation {
+            signal: Signal::Trigger,
+            status: "UNPARSED".into(),
+            time: Some(at(60)),
+            by_date: false,
+            verified,
+            fresh: true,
+            values: Values::new(),
+        };
+        let known = Known {
+            state: Some(state.clone()),
+            applied_before,
+        };
+        unread(&known, &seen)
+    };
+
+    let Transition::Reopened(again) = sees(&open, true, false) else {
+        panic!("it is another episode");
+    };
+    assert_eq!((again.episode, again.newest), (2, Some(at(60))));
+    assert!(matches!(sees(&open, false, false), Transition::Reopened(_)));
+    assert!(matches!(
+        sees(&open, true, true),
+        Transition::Duplicate { .. }
+    ));
+
+    let unproven = State {
+        verified: false,
+        ..open.clone()
+    };
+    let Transition::Opened(proven) = sees(&unproven, true, true) else {
+        panic!("its proof is told");
+    };
+    assert!(proven.verified && proven.episode == 1);
+    assert!(matches!(
+        sees(&unproven, false, true),
+        Transition::Duplicate { .. }
+    ));
+
+    let kept = State {
+        untold: true,
+        ..open
+    };
+    assert!(matches!(sees(&kept, true, true), Transition::Opened(_)));
+}
+
 proptest! {
     /// Whatever a sender mails within a few seconds, in the order of its Dates: the last word on
     /// whether it is on holds, and each beginning and end is told once.

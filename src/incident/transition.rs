@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Signal;
 use crate::clock::in_words;
+
+/// How far apart, by their mails' Dates, two alerts that could not be read and read the same are to
+/// be told both. It is Alertmanager's `repeat_interval`: a storm pages once in it, and no outage is
+/// kept from everybody for longer.
+pub const UNREAD: SignedDuration = SignedDuration::from_hours(4);
 
 /// Whether an incident is firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,7 +45,7 @@ pub struct State {
     pub phase: Phase,
     /// The status that led here, normalised.
     pub status: String,
-    /// The newest `time` applied; `None` for an alert that could not be read.
+    /// The newest `time` applied; `None` for the bridge's own alarms.
     pub newest: Option<Timestamp>,
     /// Whether a verified mail led here. Unverified mail never changes a verified state.
     pub verified: bool,
@@ -62,7 +67,8 @@ pub type Values = BTreeMap<String, String>;
 pub struct Known {
     pub state: Option<State>,
     /// Whether a mail of the same status and time was applied before; for a verified mail only
-    /// verified ones count.
+    /// verified ones count. Of alerts that could not be read the time is the same within
+    /// [`UNREAD`].
     pub applied_before: bool,
 }
 
@@ -80,7 +86,7 @@ pub struct Observation {
     pub signal: Signal,
     /// Normalised by [`normalize_status`](super::normalize_status).
     pub status: String,
-    /// `None` for an alert that could not be read.
+    /// `None` for the bridge's own alarms.
     pub time: Option<Timestamp>,
     /// Whether `time` is the mail's Date, which has whole seconds: of two mails in one second, the
     /// later arrival is newer.
@@ -192,6 +198,37 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
     }
 
     moved(state, seen)
+}
+
+/// Decides the effect of an alert that could not be read. No mail says that it is over, so a mail
+/// that reads the same is either the same trouble or the next: it is told again once [`UNREAD`]
+/// lies between it and what was told, or once a person has ended it.
+pub fn unread(known: &Known, seen: &Observation) -> Transition {
+    let Some(state) = &known.state else {
+        return first(seen);
+    };
+
+    let is_owed = state.untold && seen.fresh;
+    let confirms = seen.verified && !state.verified;
+    let is_ended = state.phase == Phase::Resolved && seen.time > state.newest;
+    if known.applied_before && !is_owed && !confirms && !is_ended {
+        return Transition::Duplicate {
+            advance: None,
+            reason: format!(
+                "an alert that reads the same was told within {} hours of it",
+                UNREAD.as_hours()
+            ),
+        };
+    }
+
+    if is_owed || confirms {
+        return moved(state, seen);
+    }
+    let over = State {
+        phase: Phase::Resolved,
+        ..state.clone()
+    };
+    moved(&over, seen)
 }
 
 /// The first mail about an incident.

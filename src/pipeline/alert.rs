@@ -73,7 +73,8 @@ pub(super) fn page(
         labels,
         incident: alert.json.clone(),
         arrived_at: mail.message.arrived_at,
-        time: seen.time,
+        // What could not be read names no time of its own.
+        time: alert.incident.and(seen.time),
         reason: alert
             .reason
             .map(ToOwned::to_owned)

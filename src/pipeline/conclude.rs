@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, NewDelivery, Notification, sha256_hex},
-    incident::{Observation, Phase, Signal, State, Values, transition},
+    incident::{Observation, Phase, Signal, State, Transition, Values, transition, unread},
     label::{Labels, Said, labels_of},
     message::{Authenticity, Outcome, Verdict},
     store::{Decision, Heard, Kind, Memory, Silencing, StoredMail, Subject},
@@ -42,7 +42,7 @@ impl Rules {
             },
             incident_id: alert.id.to_owned(),
             status: applied_as(&alert, reading),
-            time: alert.incident.map(|incident| incident.time),
+            time: Some(time(&alert, reading, mail, now)),
             profile: Arc::clone(&treatment.profile),
             series: series.unwrap_or_default(),
             ingress: mail.message.ingress.clone(),
@@ -127,7 +127,7 @@ impl Rules {
         let seen = Observation {
             signal: alert.signal(),
             status: alert.status(),
-            time: alert.incident.map(|incident| incident.time),
+            time: Some(time(&alert, reading, mail, now)),
             by_date: alert.incident.is_some_and(|incident| incident.by_date),
             verified: doubt.is_none(),
             fresh: mail.released.is_some() || self.fresh(reading, now),
@@ -135,9 +135,13 @@ impl Rules {
         };
 
         let page = page(&seen, mail, labels, &alert, doubt);
+        let transition = match alert.incident {
+            Some(_) => transition(&memory.known, &seen),
+            None => unread(&memory.known, &seen),
+        };
         let decision = Decision {
             check_at,
-            ..self.followed(&seen, page, memory, now)
+            ..self.followed(transition, &seen, page, memory, now)
         };
 
         let decision = match doubt {
@@ -152,12 +156,13 @@ impl Rules {
     /// what is known, leaves the state and what a silence holds as they are.
     fn followed(
         &self,
+        transition: Transition,
         seen: &Observation,
         page: Notification,
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        let decision = self.follow(transition(&memory.known, seen), page, memory, now);
+        let decision = self.follow(transition, page, memory, now);
         if memory.known.keeps(seen) {
             return decision;
         }
@@ -267,6 +272,16 @@ fn applied_as(alert: &Alert<'_>, reading: &Reading) -> String {
     }
 }
 
+/// The time that an alert is of. One that could not be read is of its mail's Date, which copies of
+/// the mail share; no clock of a sender makes it later than it arrived.
+fn time(alert: &Alert<'_>, reading: &Reading, mail: &StoredMail, now: Timestamp) -> Timestamp {
+    let arrived_at = mail.message.arrived_at.min(now);
+    match alert.incident {
+        Some(incident) => incident.time,
+        None => reading.date.unwrap_or(arrived_at).min(arrived_at),
+    }
+}
+
 fn standing(
     treatment: &Treatment,
     alert: &Alert<'_>,
@@ -327,15 +342,20 @@ fn explained(
     mail: &StoredMail,
     memory: &Memory,
 ) -> Decision {
-    if decision.outcome == Outcome::Duplicate {
-        let elsewhere = |first: &&Heard| first.ingress != mail.message.ingress;
-        decision.late = memory.first_heard.as_ref().filter(elsewhere).cloned();
+    match (decision.outcome, alert.incident) {
+        (Outcome::Duplicate, Some(_)) => {
+            let elsewhere = |first: &&Heard| first.ingress != mail.message.ingress;
+            decision.late = memory.first_heard.as_ref().filter(elsewhere).cloned();
+        }
+        // What was told is what the next like it is compared with: a repeat puts nothing off.
+        (Outcome::Duplicate, None) => decision.applied = false,
+        _ => {}
     }
 
-    if let (None, Outcome::Opened | Outcome::Silenced, Some(reason)) =
+    if let (None, Outcome::Opened | Outcome::Reopened | Outcome::Silenced, Some(reason)) =
         (alert.incident, decision.outcome, alert.reason)
     {
-        if decision.outcome == Outcome::Opened {
+        if decision.outcome != Outcome::Silenced {
             decision.outcome = Outcome::Unparsed;
         }
         decision.reason = Some(and(reason, decision.reason.as_deref()));

@@ -57,7 +57,7 @@ impl Rules {
         });
 
         if is_held && memory.known.applied_before {
-            let reason = and("this status and time were applied before", Some(reason));
+            let reason = and("the same was kept back before", Some(reason));
             return Decision::nothing(Outcome::Duplicate, &reason, page.labels);
         }
         Decision::nothing(Outcome::Silenced, reason, page.labels)

@@ -27,6 +27,7 @@ mod profiles;
 mod races;
 mod renamed;
 mod silenced;
+mod unread;
 
 /// Who sleeps when is written in its stead: [`sleeping`].
 const CONFIGURATION: &str = "

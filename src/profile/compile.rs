@@ -140,8 +140,8 @@ fn profile(
 
     (problems.len() == before).then(|| Profile {
         name: settings.name.as_str().into(),
-        matching,
         recipe: Recipe {
+            subjects: matching.subjects(),
             json,
             subject,
             text,
@@ -149,6 +149,7 @@ fn profile(
             fields,
             statuses,
         },
+        matching,
         severities,
         settings: settings.clone(),
     })

@@ -21,7 +21,6 @@ use crate::{
     extract::{
         Contents,
         contents::{Attachment, decoded},
-        subject::untagged,
     },
     message::header::{fields, first},
 };
@@ -89,8 +88,9 @@ pub(super) enum Item {
 }
 
 impl Context {
+    /// `read` is the Subject as the profile reads it; `header.subject` is as it is written.
     pub fn of(
-        header: &[u8],
+        (header, read): (&[u8], &str),
         contents: &Contents,
         groups: &Groups,
         json: Option<&serde_json::Value>,
@@ -105,7 +105,7 @@ impl Context {
         let mut values = HashMap::from([
             ("from", field(b"From")),
             ("to", field(b"To")),
-            ("subject", Value::from(untagged_subject(header))),
+            ("subject", Value::from(read)),
             ("date", field(b"Date")),
             ("header", Value::from_object(Header(header.to_vec()))),
             ("text", Value::from(contents.text.as_str())),
@@ -286,12 +286,6 @@ impl Object for Names {
         }
         Some(value.clone())
     }
-}
-
-/// The Subject without the tags that gateways put in front of it; `header.subject` has them.
-fn untagged_subject(header: &[u8]) -> String {
-    let subject = first(header, b"Subject").map_or_else(String::new, subject);
-    untagged(&subject).to_owned()
 }
 
 /// A Subject as it is read: decoded, on one line.

@@ -7,7 +7,7 @@ use crate::{
     authenticate::Read,
     extract::{
         contents::decoded,
-        subject::{is_wanted_by, untagged},
+        subject::{is_wanted_by, readings, untagged},
     },
     label::{
         Matcher,
@@ -41,6 +41,32 @@ pub enum Taking<'a> {
 pub(super) struct Matching {
     from: Vec<String>,
     matchers: Vec<Matcher>,
+    subjects: Subjects,
+}
+
+/// Which Subject a profile wants.
+#[derive(Debug, Clone)]
+pub(super) struct Subjects(Vec<Matcher>);
+
+impl Subjects {
+    /// The Subject as the profile reads it: without tags of gateways, and without as much more of
+    /// what stands in brackets in front of it as it takes for all matchers to hold that want
+    /// something of it, and for `then`. Where they never do, it is only the tags that are left out.
+    pub fn read<'a>(&self, written: &'a str, then: impl Fn(&str) -> bool) -> &'a str {
+        let is_wanted = |subject: &&str| {
+            let holds = |matcher: &Matcher| holds(matcher, written, subject);
+            self.0.iter().all(holds) && then(subject)
+        };
+        readings(written)
+            .find(is_wanted)
+            .unwrap_or(untagged(written))
+    }
+}
+
+/// Whether a matcher that wants something of the Subject holds for what it is read as. `.+` before
+/// the rest must not take a tag and a reply for a Subject, unless a tag is wanted.
+fn holds(matcher: &Matcher, written: &str, read: &str) -> bool {
+    matcher.holds_for(read) || (is_wanted_by(&matcher.to_string()) && matcher.holds_for(written))
 }
 
 /// What one profile says.
@@ -92,10 +118,19 @@ impl Matching {
             ));
         }
 
+        let wants = |matcher: &&Matcher| {
+            matcher.name() == "subject"
+                && matches!(matcher.operator(), Operator::Equal | Operator::Matches)
+        };
         Self {
             from: settings.from.clone(),
+            subjects: Subjects(matchers.iter().filter(wants).cloned().collect()),
             matchers,
         }
+    }
+
+    pub fn subjects(&self) -> Subjects {
+        self.subjects.clone()
     }
 
     fn judge(&self, header: &[u8]) -> Answer {
@@ -155,17 +190,14 @@ impl Matching {
             // What else the field may be taken for: the id of a list, a Subject without its tags.
             let other = match name {
                 "list_id" => id(&value),
-                "subject" => Some(untagged(&value)),
+                "subject" => Some(self.subjects.read(&value, |_| true)),
                 _ => None,
             };
             let holds = match (other, matcher.operator()) {
                 (Some(other), Operator::NotEqual | Operator::NotMatches) => {
                     matcher.holds_for(&value) && matcher.holds_for(other)
                 }
-                // `.+` before the rest must not take a tag and a reply for a Subject.
-                (Some(other), _) if name == "subject" && !is_wanted_by(&matcher.to_string()) => {
-                    matcher.holds_for(other)
-                }
+                (Some(other), _) if name == "subject" => holds(matcher, &value, other),
                 (Some(other), _) => matcher.holds_for(&value) || matcher.holds_for(other),
                 (None, _) => matcher.holds_for(&value),
             };

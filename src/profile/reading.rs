@@ -16,16 +16,13 @@ use super::{
     fields::{Fields, LONGEST_KEY},
     items::{self, Each, NoItem, Piece, Pieces, unread, with_rest},
     json::Source,
+    matching::Subjects,
     status::{Statuses, Verdict},
     trace::Trace,
 };
 use crate::{
     authenticate::Read,
-    extract::{
-        self, Contents, left_of,
-        pairs::Pairs,
-        subject::{is_wanted_by, untagged},
-    },
+    extract::{self, Contents, left_of, pairs::Pairs, subject::is_wanted_by},
     label::Labels,
     message::{Mended, header::first},
     template::{filters, written},
@@ -33,7 +30,7 @@ use crate::{
 
 mod certain;
 
-use certain::{Doubts, is_certain};
+use certain::{Doubts, disagreement, is_certain};
 
 /// The longest values of labels, in characters: what is longer is cut.
 const LONGEST_LABEL: usize = 1_000;
@@ -41,6 +38,8 @@ const LONGEST_LABEL: usize = 1_000;
 /// How a profile's mail is read.
 #[derive(Debug)]
 pub(super) struct Recipe {
+    /// The Subjects that the profile takes.
+    pub subjects: Subjects,
     pub json: Option<Source>,
     pub subject: Option<Regex>,
     pub text: Option<Regex>,
@@ -52,6 +51,17 @@ pub(super) struct Recipe {
 impl Recipe {
     pub fn own_labels(&self) -> impl Iterator<Item = &str> {
         self.fields.own()
+    }
+
+    /// The Subject as it is read: where the expression finds nothing in any, as it is matched.
+    fn subject_of<'a>(&self, written: &'a str) -> &'a str {
+        let regex = self.subject.as_ref();
+        let finds = |subject: &str| regex.is_none_or(|regex| regex.is_match(subject));
+        let read = self.subjects.read(written, finds);
+        if finds(read) {
+            return read;
+        }
+        self.subjects.read(written, |_| true)
     }
 
     /// The parts of the mail that those fields are made of which `decide`. The mail's Date is the
@@ -177,13 +187,13 @@ fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
 }
 
 fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
-    let written = first(header, b"Subject").map(subject);
-    let untagged = written.as_deref().map(untagged);
+    let written = first(header, b"Subject").map_or_else(String::new, subject);
+    let read = recipe.subject_of(&written);
 
     let mut groups = Groups::new();
-    if let (Some(regex), Some(written), Some(untagged)) = (&recipe.subject, &written, untagged) {
-        let as_written = || is_wanted_by(regex.as_str()).then(|| regex.captures(written));
-        let captures = regex.captures(untagged).or_else(|| as_written().flatten());
+    if let Some(regex) = &recipe.subject {
+        let as_written = || is_wanted_by(regex.as_str()).then(|| regex.captures(&written));
+        let captures = regex.captures(read).or_else(|| as_written().flatten());
         add_groups(&mut groups, regex, captures.as_ref());
     }
     if let Some(regex) = &recipe.text {
@@ -198,9 +208,9 @@ fn sheet_of(recipe: &Recipe, header: &[u8], contents: Contents) -> Sheet {
         Some(Err(why)) => (None, Some(why)),
     };
 
-    let context = Context::of(header, &contents, &groups, json.as_ref());
+    let context = Context::of((header, read), &contents, &groups, json.as_ref());
     Sheet {
-        subject: untagged.unwrap_or_default().to_owned(),
+        subject: read.to_owned(),
         contents,
         groups,
         json,
@@ -240,9 +250,9 @@ pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
         }
     };
 
-    let doubts = pieces
-        .odd
-        .clone()
+    let odd = pieces.odd.clone();
+    let doubts = odd
+        .or_else(|| disagreement(recipe, &sheet, &mail))
         .map_or_else(|| Doubts::of(recipe, &sheet, &pieces.all), Doubts::OfMail);
     let doubts = match doubts {
         Doubts::OfItems(doubts) => doubts,

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use self::{
     echo::Sent,
-    json::of_json,
-    page::{is_sign_in, is_web_page, title},
+    json::{of_json, of_lines},
+    page::{heading, is_sign_in, is_web_page},
     sentence::{evidence, pairs},
     words::is_of_two_minds,
 };
@@ -117,6 +117,10 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
     let head = text::head(said, LONGEST);
     let denial = match (json.or_else(markup), pairs(head)) {
         (Some(Value::String(said)), _) => told_in_text(text::head(&said, LONGEST), sent),
+        // Several objects, one after the other.
+        (Some(Value::Array(lines)), _) if said.find(['{', '[']) == said.find('{') => {
+            told_in_lines(&lines, sent)
+        }
         (Some(json), _) => told_in_json(&json, sent),
         (None, Some(pairs)) => told_in_pairs(&pairs, sent),
         (None, None) => told_in_text(head, sent),
@@ -143,6 +147,15 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
 fn told_in_json(json: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     let denial = of_json(json)?;
     beside(denial, json, &sent())
+}
+
+/// The same for the lines of NDJSON.
+fn told_in_lines(lines: &[Value], sent: impl FnOnce() -> Sent) -> Option<Denial> {
+    let denial = of_lines(lines)?;
+    match (denial, lines.last()) {
+        (Denial::Doubtful, Some(last)) => told_in_json(last, sent).map(|_| Denial::Doubtful),
+        _ => beside(denial, &Value::Array(lines.to_vec()), &sent()),
+    }
 }
 
 /// The same for the fields of a text, whose names may be the alert's own words too.
@@ -175,7 +188,7 @@ fn told_in_text(said: &str, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     let (denial, evidence) = evidence(said)?;
     let sent = sent();
     let lower = said.to_lowercase();
-    let said = title(&lower).unwrap_or(said);
+    let said = heading(&lower).unwrap_or(said);
     // Slack's words are one, such as `no_service`, which is no chance to find in an alert.
     let is_slacks = denial == Denial::Words && !said.contains(char::is_whitespace);
     if !is_slacks && (sent.repeats(said) || sent.is_wrapped_in(said)) {

@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::{
@@ -54,6 +55,8 @@ pub struct Webhook {
     resolved: ResolvedCall,
     headers: Headers,
     success: Vec<Statuses>,
+    /// What its body matches where it is a success.
+    success_body: Option<Regex>,
     /// Whether its vendor documents what it replies.
     is_preset: bool,
     /// The pointer to it.
@@ -177,6 +180,23 @@ impl Webhook {
         })
     }
 
+    /// The verdict on a reply whose status is a success, by what its body matches then.
+    fn judge_by(&self, words: &Regex, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        if words.is_match(&String::from_utf8_lossy(&reply.body)) {
+            return Verdict::Delivered {
+                receipt: self.receipt(parcel, reply),
+            };
+        }
+        Verdict::Retry {
+            reason: FailureReason::UnexpectedReply,
+            detail: format!(
+                "{}: `success_body` does not match it",
+                status::detail(reply)
+            ),
+            after: status::retry_after(reply),
+        }
+    }
+
     /// What the reply to a trigger calls the alert.
     fn receipt(&self, parcel: &Parcel<'_>, reply: &Reply) -> Option<String> {
         let pointer = self
@@ -225,6 +245,9 @@ impl Receiver for Webhook {
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let taken = Statuses::take(&self.success, reply.status);
+        if let Some(words) = self.success_body.as_ref().filter(|_| taken) {
+            return self.judge_by(words, parcel, reply);
+        }
         if taken && !(200..300).contains(&reply.status) {
             return Verdict::Delivered {
                 receipt: self.receipt(parcel, reply),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::kept;
-use crate::incident::{ATLASSIAN_SLI, Phase, Series};
+use crate::incident::{ATLASSIAN_SLI, Phase, Series, UNREAD};
 
 /// What the store must know about an alert to remember it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,19 @@ impl Subject {
     pub(super) fn applied_at(&self) -> i64 {
         self.time.map_or(0, kept::micros)
     }
+
+    /// The first and the last time at which the same status, remembered, makes it known: its own,
+    /// or for an alert that could not be read those around it.
+    pub(super) fn known_at(&self) -> (i64, i64) {
+        let at = self.applied_at();
+        match self.kind {
+            Kind::Unparsed => {
+                let around = i64::try_from(UNREAD.as_micros() - 1).unwrap_or(i64::MAX);
+                (at.saturating_sub(around), at.saturating_add(around))
+            }
+            Kind::Incident | Kind::Missing | Kind::Own => (at, at),
+        }
+    }
 }
 
 /// The origin of an incident.
@@ -80,7 +93,7 @@ impl Kind {
     }
 
     /// The phase that an incident of this kind has for whoever looks at it. An alert that could not
-    /// be read is told once and no mail ends it: where it counted as open, it would be so for ever.
+    /// be read has no mail that ends it: where it counted as open, it would be so for ever.
     pub(super) fn looked_at(self, phase: Phase) -> Phase {
         match self {
             Self::Unparsed => Phase::Resolved,

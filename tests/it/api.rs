@@ -350,7 +350,7 @@ async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
     let page = page.header("accept", "text/html").send().await.unwrap();
     let page = page.text().await.unwrap();
     assert!(
-        page.contains("told once: a mail that could not be read"),
+        page.contains("told: a mail that could not be read"),
         "{page}"
     );
     assert!(page.contains("href=\"/mails/1\""), "{page}");
@@ -361,7 +361,7 @@ async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
     let shown = bridge.command(&["incidents", "show", id]).stdout;
     let shown = String::from_utf8(shown).unwrap();
     assert!(
-        shown.contains("told once") && !shown.contains("open ("),
+        shown.contains("told, since") && !shown.contains("open ("),
         "{shown}"
     );
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::{message::Outcome, store::MailRow};
 
-const PROFILES: &str = "
+pub(super) const PROFILES: &str = "
 alerts: { authenticity: { require: [] } }
 ingress: { webhook: [{ name: hook }] }
 profiles:

@@ -36,6 +36,40 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
     told.is_some() && told == outline(recipe, &sound, &sound.context)
 }
 
+/// Why text and HTML of one mail leave a doubt: by its text it does another thing than by its HTML,
+/// and readers see one of them each.
+pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> Option<String> {
+    let versions = sheet.contents.versions.as_ref()?;
+    let is_list = matches!(recipe.each, Some(Each::Text { .. }));
+    if recipe.each.is_some() && !is_list || !recipe.is_keyed_by_body(sheet.json.is_some()) {
+        return None;
+    }
+
+    let told = |text: &String| {
+        let sheet = sheet_of(recipe, mail.header(), sheet.contents.with_text(text));
+        outline(recipe, &sheet, &sheet.context)
+    };
+    let [plain, html] = versions.each_ref().map(told);
+    let (plain, html) = (plain?, html?);
+    let verdict = |outline: &&Outline| recipe.statuses.verdict(&outline.0);
+    plain.iter().find_map(|one| {
+        // An item that is told of twice may have begun and ended.
+        let is_same = |other: &&Outline| !is_list || other.1 == one.1;
+        let meant: Vec<_> = html.iter().filter(is_same).collect();
+        let is_other = |other: &&Outline| {
+            let both = [verdict(&one), verdict(other)];
+            both[0] != both[1] && !both.contains(&Verdict::Unparsed)
+        };
+        let other = meant.first().filter(|_| meant.iter().all(is_other))?;
+        Some(format!(
+            "by the mail's text the status is `{}`, and by its HTML `{}`: which of them is meant is \
+             not known",
+            short("", &one.0),
+            short("", &other.0)
+        ))
+    })
+}
+
 /// Why key or status may be another: a label they are made of has several values, such as one that
 /// a gateway wrote above the alert, and by another of them the mail is of another incident, or does
 /// something else to it. What cannot be read by another value is not meant by it.

@@ -331,3 +331,67 @@ fn a_reply_is_not_the_alert_that_it_quotes() {
         "web1/http"
     );
 }
+
+/// A mail with both parts; `each` is how the profile finds its items, if it has some.
+fn read_both(each: &str, plain: &str, html: &str) -> Vec<Found> {
+    let profile = format!(
+        "  match: {{ from: [a@example.com] }}\n{each}  status: {{ trigger: [DOWN], resolve: [UP], \
+         ignore: [TEST], otherwise: unparsed }}\n"
+    );
+    let mail = format!(
+        "From: a@example.com\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/alternative; \
+         boundary=b\n\n--b\nContent-Type: text/plain\n\n{plain}\n--b\nContent-Type: \
+         text/html\n\n<html><body>{html}</body></html>\n--b--\n"
+    );
+    only(&profile).read(mail.replace('\n', "\r\n").as_bytes())
+}
+
+#[test]
+fn a_mail_whose_text_and_html_differ_in_the_status_is_told_as_unparsed() {
+    let mail = "  regex: { text: '(?m)^(?<host>\\w+) is (?<state>\\w+)$' }\n  fields: { key: '{{ \
+                re.host }}', status: '{{ re.state }}' }\n";
+    let list = "  each: { text: '(?m)^(?<host>\\w+) is (?<state>\\w+)$' }\n  fields: { key: '{{ \
+                item.host }}', status: '{{ item.state }}' }\n";
+    for (plain, html, is_certain) in [
+        ("web1 is UP", "<p>web1 is DOWN</p>", false),
+        ("web1 is DOWN", "<p>web1 is UP</p>", false),
+        ("web1 is DOWN", "<p>web1 is TEST</p>", false),
+        (
+            "web1 is DOWN",
+            "<p>web1 is DOWN</p><p>Sent by a monitor</p>",
+            true,
+        ),
+        ("web1 is DOWN", "<p>web1 is odd</p>", true),
+        ("web1 is DOWN", "<p>The alert is in the text.</p>", true),
+        ("The alert is in the HTML.", "<p>web1 is DOWN</p>", true),
+    ] {
+        let found = read_both(mail, plain, html);
+        let is_read = matches!(found[..], [Found::Alert(_)]);
+        assert_eq!(is_read, is_certain, "{plain} {html}: {found:?}");
+        if !is_certain {
+            assert!(reason(&found).contains("by its HTML"), "{}", reason(&found));
+        }
+    }
+    for (plain, html, is_certain) in [
+        (
+            "web1 is DOWN\nweb2 is UP",
+            "<p>web1 is DOWN</p><p>web2 is DOWN</p>",
+            false,
+        ),
+        (
+            "web1 is DOWN\nweb2 is UP",
+            "<p>web1 is DOWN</p><p>web2 is UP</p><p>x</p>",
+            true,
+        ),
+        (
+            "web1 is DOWN\nweb1 is UP",
+            "<p>web1 is UP</p><p>web1 is DOWN</p>",
+            true,
+        ),
+        ("web1 is DOWN", "<p>web2 is UP</p>", true),
+    ] {
+        let found = read_both(list, plain, html);
+        let is_read = found.iter().all(|one| matches!(one, Found::Alert(_)));
+        assert_eq!(is_read, is_certain, "{plain} {html}: {found:?}");
+    }
+}

@@ -300,6 +300,17 @@ fn a_tag_of_a_gateway_in_front_of_the_subject_changes_nothing() {
             "***SPAM***",
             "External:",
             "[EXT] [Spam]",
+            "[CAUTION]",
+            "[alerts]",
+            "[SUSPECT]",
+            "[Externe Mail]",
+            "[Extern E-Mail]",
+            "[EXT-Mail]",
+            "[Marketing Mail]",
+            "[PHISHING?]",
+            "[External_Sender]:",
+            "[External] [alerts]",
+            "[alerts] [EXT] [PHISHING?]",
         ] {
             let mail = tagged(tag);
             assert!(
@@ -321,6 +332,8 @@ fn a_tag_of_a_gateway_in_front_of_the_subject_changes_nothing() {
             for both in [
                 format!("[EXTERNAL] {prefix}"),
                 format!("{prefix} [EXTERNAL]"),
+                format!("[alerts] {prefix}"),
+                format!("{prefix} [alerts]"),
             ] {
                 assert!(bare || !taken(tagged(&both)), "{both}: {}", sample.file);
             }

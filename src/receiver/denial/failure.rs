@@ -5,21 +5,26 @@
 //! taken, and only a short one, because a longer one explains something.
 
 use super::words::{
-    ACTS, CODES, DONE, ERRORS, FAILED, FLAGS, IDS, NONE, REFERENCES, SENTENCES, STATES, WHY,
-    WITHIN, is_done_in, plain, words,
+    ACTS, AGAIN, CODES, CONDITIONS, DONE, ERRORS, FAILED, FLAGS, IDS, NONE, PASSED_OVER,
+    REFERENCES, SENTENCES, STATES, WHY, WITHIN, ends_clause, is_done_in, is_thing, plain,
+    undone_in, words,
 };
 
 /// The same in several words.
-const FAILED_SO: [&str; 9] = [
+const FAILED_SO: [&str; 13] = [
+    "accesso negato",
     "acceso denegado",
     "accès refusé",
     "acesso negado",
     "zugriff verweigert",
     "доступ запрещ",
     "access denied",
+    "fatal error",
     "no such ",
     "not found",
+    "odmowa dostępu",
     "permission denied",
+    "traceback (most recent call last)",
 ];
 /// Chinese and Japanese write no words apart: these are a failure alone, before a colon, or as the
 /// end of a sentence.
@@ -37,17 +42,20 @@ const FAILED_IN_SIGNS: [&str; 8] = [
 const LONGEST: usize = 16;
 
 /// What a clause of several words begins with that refuses.
-const BEGINS: [&str; 24] = [
+const BEGINS: [&str; 27] = [
     "incorrect",
     "insufficient",
     "missing",
     "no active",
     "no data",
+    "no on call",
+    "no one on call",
     "no recipient",
     "no recipients",
     "no route",
     "no subscribers",
     "no valid",
+    "nobody on call",
     "not authenticated",
     "not enough",
     "over limit",
@@ -64,7 +72,7 @@ const BEGINS: [&str; 24] = [
     "wrong",
 ];
 /// What such a clause has anywhere.
-const ANYWHERE: [&str; 31] = [
+const ANYWHERE: [&str; 45] = [
     "are required",
     "bad request",
     "can not",
@@ -74,11 +82,22 @@ const ANYWHERE: [&str; 31] = [
     "doesn t exist",
     "down for maintenance",
     "failed to",
+    "has exceeded",
+    "has unsubscribed",
+    "have exceeded",
+    "in maintenance",
     "is empty",
+    "is muted",
+    "is paused",
     "is required",
     "limit reached",
+    "maintenance mode",
     "must be",
     "must not",
+    "no one is on call",
+    "no one on call",
+    "nobody is on call",
+    "nobody on call",
     "not active",
     "not allowed",
     "not authorised",
@@ -92,13 +111,16 @@ const ANYWHERE: [&str; 31] = [
     "not subscribed",
     "not supported",
     "not valid",
+    "opted out",
+    "payment required",
     "quota reached",
+    "timed out",
     "too fast",
     "unable to",
     "under maintenance",
 ];
 /// What it ends with, unless something before denies it (`No limit exceeded`).
-const ENDS: [&str; 33] = [
+const ENDS: [&str; 37] = [
     "archived",
     "banned",
     "barred",
@@ -132,13 +154,18 @@ const ENDS: [&str; 33] = [
     "unknown",
     "unreachable",
     "unsupported",
+    "full",
+    "inválida",
+    "inválido",
+    "ungültig",
 ];
 /// Of these endings, those that only follow this.
 const TOO: [&str; 2] = ["large", "long"];
 /// Those that say nothing alone: `{"status": "unknown"}`.
-const NOT_ALONE: [&str; 6] = [
+const NOT_ALONE: [&str; 7] = [
     "archived",
     "busy",
+    "full",
     "incorrect",
     "missing",
     "unavailable",
@@ -173,6 +200,7 @@ const REMARKS: [&str; 18] = [
 pub fn reads(word: &str) -> bool {
     [
         &FLAGS[..],
+        &CONDITIONS,
         &ACTS,
         &STATES,
         &CODES,
@@ -183,6 +211,7 @@ pub fn reads(word: &str) -> bool {
         &WITHIN,
         &FAILED,
         &ENDS,
+        &PASSED_OVER,
         &DONE,
         &NONE,
         &WHY,
@@ -209,12 +238,13 @@ pub(super) fn failure(said: &str) -> Option<String> {
         return (!counts_none(&lower[first.len()..])).then(|| first.to_owned());
     }
 
-    // `System.Net.Http.HttpRequestException: …`.
-    let class = lower
-        .split_whitespace()
-        .next()
-        .map(|word| word.trim_end_matches(':'))
-        .filter(|word| word.ends_with("exception"));
+    // `System.Net.Http.HttpRequestException: …`, `TypeError: …`.
+    let class = lower.split_whitespace().next().and_then(|word| {
+        let class = word.trim_end_matches(':');
+        let is_error = class.len() < word.len() && class.ends_with("error");
+        let is_class = class.ends_with("exception") || is_error && !class.starts_with("no");
+        is_class.then_some(class)
+    });
     let phrase = || {
         FAILED_SO
             .into_iter()
@@ -253,7 +283,14 @@ fn bad_sign(said: &str) -> Option<&'static str> {
 /// The words by which a text refuses.
 fn refusal(said: &str) -> Option<String> {
     let clause = clause(said)?;
-    if said.starts_with('<') || clause.len() > LONGEST || is_done_in(said) || remarks(said) {
+    if said.starts_with('<') || clause.len() > LONGEST {
+        return None;
+    }
+    let nobody = clause.windows(3).find(|words| is_to_nobody(words));
+    if let Some(words) = nobody {
+        return Some(words.join(" "));
+    }
+    if is_done_in(said) || remarks(said) {
         return None;
     }
     let text = clause.join(" ");
@@ -275,14 +312,39 @@ fn refusal(said: &str) -> Option<String> {
         .or_else(anywhere)
         .map(|&phrase| phrase.to_owned())
         .or_else(|| ending(&clause))
+        .or_else(|| undone_in(&clause))
+}
+
+/// `Sent to 0/1`.
+fn is_to_nobody(words: &[String]) -> bool {
+    matches!(words, [done, to, count]
+        if DONE.contains(&done.as_str()) && to == "to" && count == "0")
+}
+
+/// The words by which a text says that a page was taken and is told to nobody: `ignored`, `Alert
+/// suppressed during a blackout`. One that is known already was told.
+pub(super) fn passed_over(said: &str) -> Option<String> {
+    let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
+    let clause = clause(said)?;
+    if said.starts_with('<') || clause.len() > LONGEST || is_done_in(said) || has(&AGAIN) {
+        return None;
+    }
+
+    let is_about = |word: &&String| {
+        const ABOUT: [&str; 10] = [
+            "been", "has", "is", "payload", "request", "the", "this", "was", "webhook", "your",
+        ];
+        ABOUT.contains(&word.as_str()) || is_thing(word)
+    };
+    let deed = clause.iter().find(|word| !is_about(word))?;
+    PASSED_OVER.contains(&deed.as_str()).then(|| deed.clone())
 }
 
 /// The words of the first clause that has a letter, without a number such as `-1002`; `3` before
 /// them counts.
 fn clause(said: &str) -> Option<Vec<String>> {
-    let ends = |c: char| matches!(c, ',' | ';' | ':' | '!' | '|' | '(' | '\n' | '。');
     let clause = said
-        .split(ends)
+        .split(ends_clause)
         .flat_map(|part| part.split(". "))
         .find(|part| part.contains(char::is_alphabetic))?
         .trim();

@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 
 use super::{
     Denial,
-    failure::is_failure,
+    failure::{is_failure, passed_over},
     sentence::of_text,
     words::{
-        ACTS, CODES, COMING, ERROR_CODES, ERRORS, FLAGS, GOT, NONE, REFERENCES, SENTENCES, SERVED,
-        STATES, UNSERVED, WHY, WITHIN, is_done, is_made, is_of_two_minds, is_success, is_thing,
-        plain, words,
+        ACTS, AGAIN, CODES, COMING, CONDITIONS, ERROR_CODES, ERRORS, FLAGS, GOT, NAMES_OF_STATE,
+        NONE, RECIPIENTS, REFERENCES, RETURNED, SENTENCES, SERVED, STATES, UNSERVED, WHY, WITHIN,
+        is_done, is_made, is_of_two_minds, is_success, is_thing, plain, words,
     },
 };
 
@@ -18,6 +18,13 @@ const DEEPEST: usize = 3;
 
 pub(super) fn of_json(json: &Value) -> Option<Denial> {
     within(json, 0)
+}
+
+/// Of the lines of NDJSON the last says how it ended, but a page of which one line says that it was
+/// taken is not sent again.
+pub(super) fn of_lines(lines: &[Value]) -> Option<Denial> {
+    let all = lines.iter().map(of_json).reduce(Option::and).flatten();
+    all.or_else(|| of_json(lines.last()?).map(|_| Denial::Doubtful))
 }
 
 fn within(json: &Value, depth: usize) -> Option<Denial> {
@@ -46,7 +53,9 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     // `{"delivered":0,"queued":1}`.
     let is_coming = count(fields, &COMING) > Some(0);
     let is_no = |flag: &Value| truth(flag) == Some(false) && (flag.is_boolean() || !is_coming);
-    let says_no = any(&FLAGS, &is_no) || (act(false) && !act(true) && !says_yes);
+    let says_no = any(&FLAGS, &is_no)
+        || any(&CONDITIONS, &|holds| holds.as_bool() == Some(false))
+        || (act(false) && !act(true) && !says_yes);
     if says_yes && !says_no {
         return None;
     }
@@ -73,7 +82,7 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     if says_no || (!is_made && any(&CODES, &is_bad)) {
         return unless_some(Denial::Words);
     }
-    if any(&STATES, &is_bad) {
+    if any(&STATES, &is_bad_state) {
         let is_sent = |state: &Value| state.as_str().is_some_and(is_of_two_minds);
         let is_named = is_made || some_got_it || any(&REFERENCES, &is_id) || any(&STATES, &is_sent);
         return Some(if is_named {
@@ -98,11 +107,17 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
     {
         return Some(Denial::Words);
     }
-    if any(&STATES, &|state| state.as_str().is_some_and(is_done)) {
+    let says_done = any(&STATES, &|state| state.as_str().is_some_and(is_done));
+    if let Some(denial) = of_recipients(fields, depth) {
+        return Some(if says_done { Denial::Doubtful } else { denial });
+    }
+    if says_done {
         return None;
     }
-    if let Some(denial) = of_counts(fields) {
-        return Some(denial);
+    match of_counts(fields) {
+        Counted::Nothing => {}
+        Counted::Somebody => return None,
+        Counted::Nobody(denial) => return Some(denial),
     }
     let is_fine = any(&CODES, &|code| number(code) == Some(0));
     if any(&ERRORS, &holds) {
@@ -116,11 +131,48 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
     if !is_fine && any(&SENTENCES, &is_bad) {
         return Some(Denial::Word);
     }
+    // A page that is known already was told when it first came.
+    let is_passed_over = |said: &Value| {
+        said.as_str()
+            .is_some_and(|said| passed_over(said).is_some())
+    };
+    let is_known = fields
+        .values()
+        .filter_map(Value::as_str)
+        .any(|said| words(said).any(|word| AGAIN.contains(&word.as_str())));
+    if !is_fine && !is_known && (any(&STATES, &is_passed_over) || any(&SENTENCES, &is_passed_over))
+    {
+        return Some(Denial::Doubtful);
+    }
     if depth == DEEPEST {
         return None;
     }
-    all(fields, &WITHIN).find_map(|(name, answer)| {
+    let only = fields.iter().next().filter(|_| fields.len() == 1);
+    let only = only.filter(|(name, answer)| answer.is_object() && !is_thing(name));
+    all(fields, &WITHIN).chain(only).find_map(|(name, answer)| {
         within(answer, depth + 1).or_else(|| within(of_mutation(name, answer)?, depth + 1))
+    })
+}
+
+/// What became of each who is told, where nobody got it: `{"sms":{"4915…":{"status":"ERROR"}}}`,
+/// `{"recipients":[{"statusCode":403}]}`.
+fn of_recipients(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
+    let of_each = |each: Vec<&Value>| {
+        let is_told = !each.is_empty() && each.iter().all(|one| one.is_object());
+        let all = || {
+            each.iter()
+                .map(|one| within(one, depth + 1))
+                .reduce(Option::and)
+        };
+        is_told.then(all).flatten().flatten()
+    };
+    if depth == DEEPEST {
+        return None;
+    }
+    all(fields, &RECIPIENTS).find_map(|(_, told)| match told {
+        Value::Array(each) => of_each(each.iter().collect()),
+        Value::Object(each) => of_each(each.values().collect()),
+        _ => None,
     })
 }
 
@@ -139,14 +191,22 @@ fn holds_what_was_made(data: &Value) -> bool {
         .any(|answer| answer.iter().any(names_what_was_made))
 }
 
+/// How many got it, by what a reply counts.
+enum Counted {
+    Nothing,
+    Somebody,
+    Nobody(Denial),
+}
+
 /// `{"sent":0,"failed":1}`: nobody got it. `{"sent":0}` alone may also mean that nobody has it yet.
-fn of_counts(fields: &Map<String, Value>) -> Option<Denial> {
+fn of_counts(fields: &Map<String, Value>) -> Counted {
     let is_taken = all(fields, &ACTS).any(|(_, act)| act.as_bool() == Some(true));
     match (count(fields, &SERVED), count(fields, &UNSERVED)) {
-        _ if is_taken || count(fields, &COMING) > Some(0) => None,
-        (Some(0), Some(1..)) => Some(Denial::Words),
-        (Some(0), _) => Some(Denial::Doubtful),
-        _ => None,
+        _ if is_taken || count(fields, &COMING) > Some(0) => Counted::Nothing,
+        (Some(0), Some(1..)) => Counted::Nobody(Denial::Words),
+        (Some(0), _) => Counted::Nobody(Denial::Doubtful),
+        (Some(1..), Some(_)) => Counted::Somebody,
+        _ => Counted::Nothing,
     }
 }
 
@@ -187,6 +247,12 @@ fn is_bad(state: &Value) -> bool {
     number(state).is_none() && state.as_str().is_some_and(is_failure)
 }
 
+/// A state may be an object that names it: `{"groupName":"REJECTED"}`.
+fn is_bad_state(state: &Value) -> bool {
+    let named = || state.as_object().map(|named| all(named, &NAMES_OF_STATE));
+    is_bad(state) || named().is_some_and(|mut names| names.any(|(_, name)| is_bad(name)))
+}
+
 /// Whether it is a reply by JSON-RPC that reports an error: its `id` is the request's.
 fn is_rpc(fields: &Map<String, Value>) -> bool {
     let is_member = |name: &String| ["error", "id", "jsonrpc", "result"].contains(&name.as_str());
@@ -201,7 +267,9 @@ fn is_status(value: &Value) -> Option<u16> {
 /// Whether a vendor's own number reports a failure: an `errcode` but 0, a `code` below 0, or beside
 /// a sentence that reports one. A round one, such as 1000 or 20000, is how many a vendor begins.
 fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
-    let is_error = ERROR_CODES.contains(&plain(name).as_str());
+    let is_error = ERROR_CODES.contains(&plain(name).as_str())
+        || RETURNED.contains(&plain(name).as_str())
+            && code.as_str().is_some_and(|code| code.starts_with("00"));
     let Some(code) = number(code) else {
         return is_error && code.is_string() && holds(code);
     };

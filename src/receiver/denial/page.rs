@@ -1,5 +1,10 @@
 //! A page for people where an answer was expected.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::failure::is_failure;
 use crate::receiver::Reply;
 
 /// The elements that a page begins with.
@@ -61,8 +66,84 @@ pub(super) fn is_element(markup: &str, names: &[&str]) -> bool {
     })
 }
 
-/// The title of a page in lower case.
-pub(super) fn title(page: &str) -> Option<&str> {
-    let (_, title) = page.split_once("<title>")?;
-    Some(title.split_once("</title>")?.0.trim())
+/// The words by which a page, in lower case, says what it is: its title, or the first heading where
+/// that alone reports a failure.
+pub(super) fn heading(page: &str) -> Option<&str> {
+    let title = between(page, "title");
+    let first = between(page, "h1").filter(|_| page.trim_start().starts_with('<'));
+    let fails = |heading: &&str| is_failure(heading);
+    title.filter(fails).or(first.filter(fails)).or(title)
+}
+
+/// What is between the tags of the first such element.
+fn between<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let (_, element) = page.split_once(&format!("<{name}"))?;
+    let (_, within) = element.split_once('>')?;
+    Some(within.split_once(&format!("</{name}>"))?.0.trim())
+}
+
+/// What titles and headings begin with of pages that stand in an endpoint's place: while it is
+/// down, before it (a proxy's check, a sign-in), and where nothing is set up.
+const ELSEWHERE: [&str; 23] = [
+    "apache2 ",
+    "are you human",
+    "attention required",
+    "be right back",
+    "checking your browser",
+    "down for ",
+    "iis windows",
+    "index of /",
+    "it works!",
+    "just a moment",
+    "log in",
+    "login",
+    "maintenance",
+    "one moment, please",
+    "please wait",
+    "scheduled maintenance",
+    "sign in",
+    "site maintenance",
+    "temporarily down",
+    "under maintenance",
+    "we'll be back",
+    "we will be back",
+    "welcome to nginx",
+];
+
+/// By what a page, in lower case, stands in an endpoint's place: by its title or heading, since it
+/// leads on, shows nothing but by a script, or holds the fault of a program that broke off.
+pub(super) fn elsewhere(page: &str) -> Option<String> {
+    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+    static REFRESH: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"<meta[^>]*http-equiv=["']?refresh"#).unwrap());
+
+    if !page.trim_start().starts_with('<') {
+        return None;
+    }
+    let named = ["title", "h1"].into_iter().find_map(|name| {
+        let heading = between(page, name)?;
+        ELSEWHERE
+            .into_iter()
+            .find(|begin| heading.starts_with(begin))
+    });
+    let broken_off = || {
+        let mut faults = ["<b>fatal error</b>", "<b>parse error</b>"].into_iter();
+        faults.find(|fault| page.contains(fault))
+    };
+    let leads_on = || REFRESH.is_match(page).then_some("refresh");
+    let found = named.or_else(broken_off).or_else(leads_on);
+    found
+        .or_else(|| is_shell(page).then_some("script"))
+        .map(ToOwned::to_owned)
+}
+
+/// Whether a page has a script, and no words of its own.
+fn is_shell(page: &str) -> bool {
+    #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
+    static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {
+        let elements = ["head", "script", "style", "noscript"];
+        let each = elements.map(|name| format!("<{name}\\b.*?</{name}>"));
+        Regex::new(&format!("(?s){}|<!--.*?-->|<[^>]*>", each.join("|"))).unwrap()
+    });
+    page.contains("<script") && !UNSEEN.replace_all(page, "").contains(char::is_alphanumeric)
 }

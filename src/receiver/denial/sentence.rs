@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Denial,
-    failure::{failure, reads},
-    page::{is_element, title},
+    failure::{failure, passed_over, reads},
+    page::{elsewhere, heading, is_element},
+    words::{CODES, FLAGS, STATES, plain},
 };
 
 /// The families of Slack's one-word errors, which compatible services share.
@@ -53,7 +54,7 @@ pub(super) fn of_text(said: &str) -> Option<Denial> {
 /// How a text denies, and by which of its words, in lower case.
 pub(super) fn evidence(said: &str) -> Option<(Denial, String)> {
     let lower = said.trim().to_ascii_lowercase();
-    let proper = title(&lower).unwrap_or(&lower);
+    let proper = heading(&lower).unwrap_or(&lower);
     if let Some(code) = status_line(proper) {
         let line = proper.lines().next().unwrap_or_default();
         return Some((Denial::Status(code), line.to_owned()));
@@ -73,7 +74,11 @@ pub(super) fn evidence(said: &str) -> Option<(Denial, String)> {
     if let Some(name) = element.or_else(string) {
         return Some((Denial::Words, name.to_owned()));
     }
-    failure(proper).map(|words| (Denial::Word, words))
+    if let Some(words) = failure(proper) {
+        return Some((Denial::Word, words));
+    }
+    let nobody_s = elsewhere(&lower).or_else(|| passed_over(said));
+    nobody_s.map(|words| (Denial::Doubtful, words))
 }
 
 /// Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
@@ -121,13 +126,31 @@ fn status_line(lower: &str) -> Option<u16> {
     (is_named && is_error).then(|| status.as_u16())
 }
 
-/// The fields of a text such as `success=false&msg=…`, one of which a reply may be judged by.
+/// The fields of a text such as `success=false&msg=…`, or of lines such as `status: error`, one of
+/// which a reply may be judged by.
 pub(super) fn pairs(said: &str) -> Option<Value> {
-    let fields: Map<String, Value> = said
+    let of_query = said
         .split(['&', '\n', ';', ','])
-        .map_while(|pair| pair.split_once('='))
+        .map_while(|pair| pair.split_once('='));
+    let fields = fields(of_query);
+    let is_read = |(name, _): (&String, &Value)| reads(&name.to_ascii_lowercase());
+    if fields.iter().next().is_some_and(is_read) {
+        return Some(Value::Object(fields));
+    }
+
+    let lines: Option<Vec<_>> = said.lines().map(|line| line.split_once(": ")).collect();
+    let fields = self::fields(lines?.into_iter());
+    let says = |name: &String| {
+        [&FLAGS[..], &STATES, &CODES]
+            .iter()
+            .any(|names| names.contains(&plain(name).as_str()))
+    };
+    let is_read = fields.iter().next().is_some_and(|(name, _)| says(name));
+    is_read.then_some(Value::Object(fields))
+}
+
+fn fields<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+    pairs
         .map(|(name, value)| (name.trim().to_owned(), value.trim().into()))
-        .collect();
-    let (first, _) = fields.iter().next()?;
-    reads(&first.to_ascii_lowercase()).then_some(Value::Object(fields))
+        .collect()
 }

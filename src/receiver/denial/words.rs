@@ -17,6 +17,8 @@ pub(super) const FLAGS: [&str; 12] = [
     "isok",
     "delivered",
 ];
+/// Fields that say with no alone that it was not: a yes to them is none to the page.
+pub(super) const CONDITIONS: [&str; 2] = ["isvalid", "valid"];
 /// Fields that say with `true` or `false` whether it was taken; as numbers they are counts.
 pub(super) const ACTS: [&str; 4] = ["accepted", "posted", "received", "sent"];
 /// Fields with those that did not get it, or their number,
@@ -54,11 +56,12 @@ pub(super) const STATES: [&str; 9] = [
     "type",
 ];
 /// Fields with a number of the vendor's own.
-pub(super) const CODES: [&str; 8] = [
+pub(super) const CODES: [&str; 9] = [
     "code",
     "errcode",
     "errno",
     "errorcode",
+    "rc",
     "resultcode",
     "ret",
     "retcode",
@@ -66,20 +69,27 @@ pub(super) const CODES: [&str; 8] = [
 ];
 /// Those of an error alone, which anything but 0 reports.
 pub(super) const ERROR_CODES: [&str; 3] = ["errcode", "errno", "errorcode"];
+/// Those of what was returned, where zeros before a number are part of it: `000000` is a success.
+pub(super) const RETURNED: [&str; 5] = ["rc", "resultcode", "ret", "retcode", "returncode"];
 /// Fields with a sentence for people.
-pub(super) const SENTENCES: [&str; 9] = [
+pub(super) const SENTENCES: [&str; 14] = [
     "description",
     "detail",
     "details",
     "errmsg",
     "error",
     "errormessage",
+    "meldung",
+    "mensagem",
+    "mensaje",
     "message",
+    "messaggio",
     "msg",
+    "nachricht",
     "reason",
 ];
 /// Fields that are present, or not empty, if it failed.
-pub(super) const ERRORS: [&str; 16] = [
+pub(super) const ERRORS: [&str; 17] = [
     "err",
     "erreur",
     "erro",
@@ -88,6 +98,7 @@ pub(super) const ERRORS: [&str; 16] = [
     "errordescription",
     "errormessage",
     "errortext",
+    "errortype",
     "exception",
     "fault",
     "fehler",
@@ -193,6 +204,34 @@ pub(super) const DONE: [&str; 10] = [
     "success",
     "succeeded",
 ];
+/// What else is done with a page that was taken.
+const TAKEN: [&str; 10] = [
+    "enqueued",
+    "forwarded",
+    "notified",
+    "opened",
+    "processed",
+    "published",
+    "raised",
+    "recorded",
+    "stored",
+    "triggered",
+];
+/// What was done with a page that nobody gets.
+pub(super) const PASSED_OVER: [&str; 4] = ["ignored", "muted", "skipped", "suppressed"];
+/// Words of a page that is known already: it was taken when it first came.
+pub(super) const AGAIN: [&str; 6] = [
+    "already",
+    "dedup",
+    "deduplicated",
+    "duplicate",
+    "duplicated",
+    "repeat",
+];
+/// The fields of a state that is an object, as it is with Infobip and `BulkSMS`.
+pub(super) const NAMES_OF_STATE: [&str; 4] = ["groupname", "id", "name", "type"];
+/// Fields with those who are told, each with what became of it.
+pub(super) const RECIPIENTS: [&str; 5] = ["messages", "recipients", "responses", "results", "sms"];
 /// The values of an error field that mean no error, as [`plain`] has them.
 pub(super) const NONE: [&str; 14] = [
     "",
@@ -211,7 +250,7 @@ pub(super) const NONE: [&str; 14] = [
     "succeeded",
 ];
 /// What denies that something was done; `t` is of `don't`.
-const NO: [&str; 5] = ["cannot", "never", "no", "not", "t"];
+const NO: [&str; 6] = ["cannot", "never", "no", "nobody", "not", "t"];
 /// Words of which one is in each sentence that says why a number is no success.
 pub(super) const WHY: [&str; 19] = [
     "bad",
@@ -275,19 +314,39 @@ pub(super) fn is_thing(name: &str) -> bool {
 /// Whether a sentence also speaks of something that was done: `Failed checks: 3, page sent`.
 pub(super) fn is_of_two_minds(said: &str) -> bool {
     let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
-    let is_done = has(&DONE) || has(&DONE_ELSEWHERE) || has(&ACTS);
-    (is_done || has(&["forwarded", "raised"])) && !has(&NO)
+    (has(&DONE) || has(&DONE_ELSEWHERE) || has(&ACTS) || has(&TAKEN)) && !has(&NO)
 }
 
-/// Whether a sentence says of anything that it was done, unless one of the three words before
-/// denies it.
+/// Whether a sentence says of anything that it was done, unless one of the three words before, in
+/// the same clause, denies it.
 pub(super) fn is_done_in(said: &str) -> bool {
-    let words: Vec<_> = words(said).filter(|word| !word.is_empty()).collect();
-    words.iter().enumerate().any(|(at, word)| {
-        let before = &words[at.saturating_sub(3)..at];
-        let is_denied = before.iter().any(|word| NO.contains(&word.as_str()));
-        (DONE.contains(&word.as_str()) || ACTS.contains(&word.as_str())) && !is_denied
+    said.split(ends_clause).any(|clause| {
+        let words: Vec<_> = words(clause).filter(|word| !word.is_empty()).collect();
+        (0..words.len()).any(|at| is_deed(&words[at]) && denied_at(&words[..at]).is_none())
     })
+}
+
+/// What a clause says was not done: `was not delivered`, `nobody was notified`. `No errors sent`
+/// denies the errors.
+pub(super) fn undone_in(clause: &[String]) -> Option<String> {
+    (0..clause.len()).find_map(|at| {
+        let no = denied_at(&clause[..at]).filter(|no| clause[*no] != "no")?;
+        is_deed(&clause[at]).then(|| clause[no..=at].join(" "))
+    })
+}
+
+pub(super) fn ends_clause(c: char) -> bool {
+    matches!(c, ',' | ';' | ':' | '!' | '|' | '(' | '\n' | '。')
+}
+
+fn is_deed(word: &str) -> bool {
+    DONE.contains(&word) || ACTS.contains(&word) || TAKEN.contains(&word)
+}
+
+/// Where the last three of these words deny what follows.
+fn denied_at(before: &[String]) -> Option<usize> {
+    let first = before.len().saturating_sub(3);
+    (first..before.len()).find(|at| NO.contains(&before[*at].as_str()))
 }
 
 pub(super) fn is_done(said: &str) -> bool {

@@ -1,5 +1,7 @@
 //! A webhook from its settings, and what is wrong or doubtful in them.
 
+use regex::Regex;
+
 use super::{
     MARK, ResolvedCall, Webhook,
     content::Content,
@@ -20,6 +22,7 @@ use crate::{
         site::Site,
         template::Occasion,
     },
+    settings::expression,
 };
 
 impl Webhook {
@@ -50,6 +53,7 @@ impl Webhook {
 
         let resolved = ResolvedCall::compile(settings, media_type, site);
         let url = destination(settings, site);
+        let success_body = success_body(settings, site);
         check_receipt(settings, site);
         check_end_of_preset(settings, site);
 
@@ -60,6 +64,7 @@ impl Webhook {
             resolved: resolved?,
             headers,
             success: settings.success.clone(),
+            success_body,
             is_preset: settings.preset.is_some(),
             receipt: settings.receipt.clone(),
             deduplicates: settings.deduplicates,
@@ -215,6 +220,27 @@ fn destination(settings: &Settings, site: &mut Site<'_>) -> Option<Destination> 
             .secret("url", Shape::Address, url, file)
             .map(Destination::plain),
     }
+}
+
+fn success_body(settings: &Settings, site: &mut Site<'_>) -> Option<Regex> {
+    let pattern = settings.success_body.as_deref()?;
+    let (what, mend) = match Regex::new(pattern) {
+        Ok(_) if pattern.trim().is_empty() => (
+            "it is empty, and so matches whatever is replied".to_owned(),
+            "write what the body of a success holds, like '^100$'",
+        ),
+        Ok(regex) => return Some(regex),
+        Err(error) => (
+            format!(
+                "`{pattern}` is not a valid regular expression: {}",
+                expression::reason(&error)
+            ),
+            "look-around and back-references are not known; the syntax is that of \
+             https://docs.rs/regex",
+        ),
+    };
+    site.problem("success_body", what, mend);
+    None
 }
 
 fn check_receipt(settings: &Settings, site: &mut Site<'_>) {

@@ -29,6 +29,9 @@ pub struct Settings {
     pub resolved: Resolved,
     /// The statuses that mean success; 200-299 by default.
     pub success: Vec<Statuses>,
+    /// A regular expression that the reply's body matches where the page was taken. It decides
+    /// instead of the words by which refusals are known otherwise.
+    pub success_body: Option<String>,
     /// Where the trigger's reply contains the vendor's id of the alert, as a JSON pointer: it is
     /// the `receipt` of the resolve's templates.
     pub receipt: Option<String>,

@@ -135,7 +135,7 @@ impl Shown {
         let unread = (row.kind == Kind::Unparsed).then_some(if told.is_empty() {
             "a mail that could not be read"
         } else {
-            "told once: a mail that could not be read"
+            "told: a mail that could not be read"
         });
 
         Ok(Self {

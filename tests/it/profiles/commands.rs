@@ -53,7 +53,7 @@ fn profiles_are_listed_and_shown() {
 
     let (_, out, _) = run(here.path(), &["profiles", "show", "aws"]);
     assert!(
-        out.contains("key: \"{{ re.region }}/{{ re.alarm }}\""),
+        out.contains("key: \"{{ re.region }}/{{ re.alarm }}{{ '/' ~ re.account"),
         "{out}"
     );
     let (_, out, _) = run(here.path(), &["profiles", "show", "atlassian-sli"]);
@@ -85,7 +85,9 @@ fn a_failing_test_is_told_by_its_profile_its_number_and_its_field() {
         "{out}"
     );
     assert!(
-        out.contains("fields.key: the field `key` is `EU (Ireland)/api-5xx`, not `other`"),
+        out.contains(
+            "fields.key: the field `key` is `EU (Ireland)/api-5xx/123456789012`, not `other`"
+        ),
         "{out}"
     );
 

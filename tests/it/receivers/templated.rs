@@ -228,6 +228,45 @@ fn every_alert_that_a_resolve_ends_is_told_under_an_id_of_its_own() {
 }
 
 #[test]
+fn where_a_body_that_means_success_is_given_it_alone_decides() {
+    let mut settings = two_calls();
+    settings["success_body"] = json!("^(100|101)$");
+    let receivers = webhook(&settings);
+    for (status, body, taken) in [
+        (200, "100", true),
+        (201, "101", true),
+        (409, "100", true),
+        (200, "900", false),
+        (200, "", false),
+        (200, r#"{"status":"ok"}"#, false),
+        (409, "conflict", false),
+    ] {
+        match judged(&receivers, &trigger(), status, body) {
+            Verdict::Delivered { .. } => assert!(taken, "{status} {body}"),
+            Verdict::Retry { detail, .. } => {
+                assert!(
+                    !taken && detail.contains("`success_body` does not match"),
+                    "{detail}"
+                );
+            }
+            other => panic!("{status} {body}: {other:?}"),
+        }
+    }
+    // The words of a refusal say nothing then, and another status is what it was.
+    settings["success_body"] = json!("code");
+    let receivers = webhook(&settings);
+    let denied = r#"{"ok":false,"code":7}"#;
+    assert!(matches!(
+        judged(&receivers, &trigger(), 200, denied),
+        Verdict::Delivered { .. }
+    ));
+    assert!(matches!(
+        judged(&receivers, &trigger(), 400, denied),
+        Verdict::Permanent { .. }
+    ));
+}
+
+#[test]
 fn the_statuses_that_are_listed_and_no_others_are_a_success() {
     let receivers = webhook(&two_calls());
     for status in [200, 201, 409] {

@@ -14,6 +14,7 @@ both!(
     after_the_clock_was_set_back_what_waits_is_due,
     what_was_told_before_it_could_be_checked_keeps_its_outcome_and_joins_its_opening,
     what_unverified_mail_applied_is_known_to_unverified_mail_alone,
+    an_alert_that_could_not_be_read_is_known_within_hours_of_one_that_was_told,
     unverified_triggers_are_counted_by_the_hour,
     an_incident_that_is_over_keeps_its_title_and_severity_and_its_mail_says_its_own,
     a_released_mail_is_due_before_all_others_and_says_who_let_it_through,
@@ -259,6 +260,51 @@ async fn what_unverified_mail_applied_is_known_to_unverified_mail_alone(home: Ho
     let seen = memory(store, subject("a", "X"), noon()).await;
     assert!(seen.known.applied_before);
     assert_eq!(seen.recurrence_28d, 1, "proven, it is");
+}
+
+async fn an_alert_that_could_not_be_read_is_known_within_hours_of_one_that_was_told(home: Home) {
+    let store = home.open().await;
+    let unread = |minutes: i64, verified: bool| Subject {
+        kind: Kind::Unparsed,
+        time: Some(later(minutes)),
+        verified,
+        ..subject("unparsed-1", "UNPARSED")
+    };
+    let told = || decision(Outcome::Unparsed, state(Phase::Firing, 1), vec![]);
+    decided(store.as_ref(), unread(0, false), noon(), told()).await;
+    decided(store.as_ref(), unread(100, true), later(100), told()).await;
+
+    for (minutes, verified, known) in [
+        (0, false, true),
+        (239, false, true),
+        (339, false, true),
+        (340, false, false),
+        (-240, false, false),
+        (-239, false, true),
+        (-140, true, false),
+        (-139, true, true),
+        (0, true, true),
+        (339, true, true),
+        (340, true, false),
+    ] {
+        let memory = memory(store.as_ref(), unread(minutes, verified), later(400)).await;
+        assert_eq!(
+            memory.known.applied_before, known,
+            "{minutes} minutes later, verified: {verified}"
+        );
+    }
+
+    // Of an incident only the same time is.
+    let incident = |minutes: i64| Subject {
+        time: Some(later(minutes)),
+        ..subject("incident", "S")
+    };
+    let opened = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
+    decided(store.as_ref(), incident(0), noon(), opened).await;
+    for (minutes, known) in [(0, true), (1, false), (-1, false)] {
+        let memory = memory(store.as_ref(), incident(minutes), later(2)).await;
+        assert_eq!(memory.known.applied_before, known, "{minutes}");
+    }
 }
 
 async fn unverified_triggers_are_counted_by_the_hour(home: Home) {

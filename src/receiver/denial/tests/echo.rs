@@ -104,13 +104,43 @@ fn an_alert_s_own_words_take_no_page_back_however_they_are_written() {
     }
 }
 
+/// The words of services that pass a page over, in an alert of them and in what repeats it.
+#[test]
+fn an_alert_of_a_paused_or_full_service_is_taken_by_who_repeats_it() {
+    for title in [
+        "Mail queue full on mx1",
+        "The backup was not delivered",
+        "Nobody is on call for db1",
+        "Maintenance mode is left on at web1",
+        "Alert suppressed for db1 since noon",
+        "Sent to 0/1 recipients by newsletter",
+        "Traceback (most recent call last) in cron",
+        "TypeError: x of cron job",
+    ] {
+        let body = Body::Json(json!({ "title": title, "state": "suppressed", "valid": false }));
+        for echo in [
+            title.to_owned(),
+            json!({ "received": true, "message": title }).to_string(),
+            json!({ "title": title, "state": "suppressed" }).to_string(),
+            json!({ "title": title, "valid": false }).to_string(),
+            json!({ "data": { "title": title, "state": "suppressed" } }).to_string(),
+            format!("<html><head><title>{title}</title></head><body>Stored</body></html>"),
+            format!("<h1>{title}</h1>"),
+            format!("{{\"title\":\"{title}\"}}\n{{\"message\":\"{title}\"}}"),
+        ] {
+            let verdict = denied(&reply(&echo, None), || Some(request(&body)));
+            assert_eq!(verdict, None, "{echo}");
+        }
+    }
+}
+
 /// Whether such a reply repeats the alert or refuses it nobody can tell: it is not sent again, and
 /// somebody else is told.
 #[test]
 fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_again() {
     let body = Body::Json(json!({ "title": "Error rate is too high", "status": "failed" }));
     for doubtful in [
-        r#"{"status":"error","message":"the room is full"}"#,
+        r#"{"status":"error","message":"the room is locked"}"#,
         r#"{"status":"failed"}"#,
         r#"{"status":"ERROR","title":"Error rate is too high","message":"token expired"}"#,
         r#"{"status":"ERROR","title":"Error rate is too high","message":"Error: it is expired"}"#,
@@ -169,7 +199,15 @@ fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_aga
 }
 
 /// Of what titles are made, so that each might be a refusal.
-const PIECES: [&str; 45] = [
+const PIECES: [&str; 53] = [
+    "not sent",
+    "suppressed",
+    "nobody on call",
+    "Queue full",
+    "<title>Maintenance</title>",
+    "{\"valid\":false}",
+    "Traceback",
+    "status: error\n",
     "success",
     "false",
     "ok",

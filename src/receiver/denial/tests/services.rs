@@ -89,6 +89,107 @@ const REFUSALS: &[(&str, &str)] = &[
         "a gateway",
         "<html><head><title>Access denied</title></head></html>",
     ),
+    (
+        "SMS.ru",
+        r#"{"status":"OK","status_code":100,"sms":{"79":{"status":"ERROR","status_code":207}}}"#,
+    ),
+    (
+        "Infobip",
+        r#"{"messages":[{"messageId":"b","status":{"groupId":5,"groupName":"REJECTED"}}]}"#,
+    ),
+    (
+        "BulkSMS",
+        r#"[{"id":"1","type":"SENT","status":{"id":"FAILED.NOT_SENT","type":"FAILED"}}]"#,
+    ),
+    (
+        "Africa's Talking",
+        r#"{"SMSMessageData":{"Recipients":[{"statusCode":403,"messageId":"None"}]}}"#,
+    ),
+    (
+        "Africa's Talking",
+        r#"{"SMSMessageData":{"Message":"Sent to 0/1 Total Cost: 0","Recipients":[]}}"#,
+    ),
+    ("a gateway", r#"{"status":"not_delivered"}"#),
+    ("a gateway", r#"{"status":"not sent"}"#),
+    ("a gateway", r#"{"message":"Message not sent"}"#),
+    ("a gateway", "The message was not delivered"),
+    ("a gateway", "Your alert has not been forwarded"),
+    ("a gateway", "Nobody was notified"),
+    (
+        "a gateway",
+        r#"{"status":"ignored","reason":"no matching route"}"#,
+    ),
+    ("a gateway", r#"{"result":"skipped"}"#),
+    ("a gateway", r#"{"status":"suppressed"}"#),
+    (
+        "a gateway",
+        r#"{"message":"Alert suppressed during a blackout"}"#,
+    ),
+    ("a gateway", "The event was ignored"),
+    ("a gateway", "Queue full"),
+    ("a gateway", "The queue is full"),
+    (
+        "a gateway",
+        r#"{"message":"You have exceeded your monthly quota"}"#,
+    ),
+    ("a gateway", r#"{"message":"There is nobody on call"}"#),
+    (
+        "a gateway",
+        r#"{"message":"No on-call user for this schedule"}"#,
+    ),
+    (
+        "a gateway",
+        r#"{"message":"Service in maintenance mode, event dropped"}"#,
+    ),
+    ("a gateway", r#"{"message":"This service is paused"}"#),
+    ("a gateway", r#"{"message":"The recipient has opted out"}"#),
+    ("a gateway", r#"{"message":"Endpoint request timed out"}"#),
+    ("a gateway", r#"{"message":"Payment required"}"#),
+    ("a gateway", r#"{"mensaje":"Token inválido"}"#),
+    ("a gateway", r#"{"rc":-1}"#),
+    ("a gateway", r#"{"retcode":"000001"}"#),
+    ("a gateway", r#"{"valid":false}"#),
+    ("a gateway", "status: error\nmessage: x\n"),
+    (
+        "a stream",
+        "{\"status\":\"ok\"}\n{\"status\":\"error\",\"message\":\"no such user\"}\n",
+    ),
+    (
+        "a function",
+        "TypeError: Cannot read properties of undefined",
+    ),
+    (
+        "a function",
+        "Traceback (most recent call last):\n  File \"x\"",
+    ),
+    ("a function", r#"{"errorType":"Error","trace":[]}"#),
+    (
+        "PHP",
+        "<br />\n<b>Fatal error</b>:  Uncaught Error in /var/www/hook.php:3",
+    ),
+    (
+        "a proxy",
+        "<html><head><title>Maintenance</title></head><body>Soon.</body></html>",
+    ),
+    ("a proxy", "<html><body><h1>Forbidden</h1></body></html>"),
+    ("a proxy", "<h1 class=\"x\">We'll be back soon!</h1>"),
+    (
+        "Cloudflare",
+        "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>",
+    ),
+    (
+        "nginx",
+        "<!DOCTYPE html><html><head><title>Welcome to nginx!</title></head></html>",
+    ),
+    (
+        "a portal",
+        "<html><head><meta http-equiv=\"refresh\" content=\"0;url=/login\"></head></html>",
+    ),
+    (
+        "an app",
+        "<!doctype html><html><head><title>Shop</title><script src=\"/a.js\"></script></head>\
+         <body><noscript>Enable scripts</noscript><div id=\"root\"></div></body></html>",
+    ),
 ];
 
 /// Acceptances that look odd.
@@ -190,6 +291,77 @@ const ACCEPTANCES: &[(&str, &str)] = &[
     (
         "an API",
         "Send a POST with JSON. The field title is required.",
+    ),
+    (
+        "SMS.ru",
+        r#"{"status":"OK","sms":{"79":{"status":"ERROR"},"78":{"status":"OK","sms_id":"0"}}}"#,
+    ),
+    (
+        "Infobip",
+        r#"{"messages":[{"messageId":"a","status":{"groupId":1,"groupName":"PENDING"}}]}"#,
+    ),
+    (
+        "Infobip",
+        r#"{"messages":[{"status":{"groupName":"PENDING"}},{"status":{"groupName":"REJECTED"}}]}"#,
+    ),
+    (
+        "BulkSMS",
+        r#"[{"id":"1","type":"SENT","status":{"id":"ACCEPTED.null","type":"ACCEPTED"}}]"#,
+    ),
+    (
+        "Africa's Talking",
+        r#"{"SMSMessageData":{"Recipients":[{"statusCode":101,"messageId":"AT"}]}}"#,
+    ),
+    (
+        "Africa's Talking",
+        r#"{"SMSMessageData":{"Message":"Sent to 1/1 Total Cost: KES 0.8"}}"#,
+    ),
+    (
+        "MessageBird",
+        r#"{"id":"e8","recipients":{"items":[{"recipient":31,"status":"sent"}]}}"#,
+    ),
+    (
+        "a counting API",
+        r#"{"sent":1,"failed":1,"errors":[{"to":"x","error":"invalid number"}]}"#,
+    ),
+    ("an API", r#"{"message":"Duplicate alert ignored"}"#),
+    ("an API", r#"{"status":"ignored","reason":"duplicate"}"#),
+    ("an API", r#"{"status":"skipped","message":"Already open"}"#),
+    (
+        "an API",
+        r#"{"status":"ok","message":"Suppressed during blackout period"}"#,
+    ),
+    ("an API", r#"{"id":"7","status":"suppressed"}"#),
+    ("an API", r#"{"message":"Email not sent, SMS sent"}"#),
+    ("an API", "Alert accepted; escalation is paused"),
+    ("an API", "Schedule is paused, alert stored"),
+    (
+        "an API",
+        r#"{"message":"Alert received, nobody is on call, sent to the manager"}"#,
+    ),
+    ("an API", r#"{"message":"No errors sent"}"#),
+    ("an API", r#"{"message":"Not a duplicate: created"}"#),
+    ("an API", r#"{"message":"Sent to 10/10"}"#),
+    ("an API", "Queue: 3 of 10"),
+    ("an API", r#"{"queue":"full_stack","status":"queued"}"#),
+    ("an API", r#"{"rc":0}"#),
+    ("an API", r#"{"retcode":"000000"}"#),
+    ("an API", r#"{"valid":true}"#),
+    ("an API", "status: ok\nmessage: x\n"),
+    (
+        "a stream",
+        "{\"status\":\"started\"}\n{\"status\":\"ok\"}\n",
+    ),
+    ("a stream", "{\"error\":\"retrying\"}\n{\"ok\":true}\n"),
+    ("an API", "NoError: taken"),
+    (
+        "a page",
+        "<html><head><title>Alerts</title><script src=\"/a.js\"></script></head><body>Taken</body>",
+    ),
+    ("a page", "<h1>Thank you</h1>"),
+    (
+        "a page",
+        "<html><head><title>OK</title></head><body>The maintenance page has moved</body></html>",
     ),
     (
         "a chat",

@@ -92,7 +92,9 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
                         ORDER BY ends_at, id)::text
         FROM silences WHERE ends_at > $7 AND starts_at <= $7) AS silences
 FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1 AND kind = $8
-LEFT JOIN applied ON incident = incidents.id AND applied.status = $5 AND time = $6";
+LEFT JOIN LATERAL (SELECT verified, ingress, at FROM applied
+                   WHERE incident = incidents.id AND status = $5 AND time BETWEEN $6 AND $12
+                   ORDER BY verified DESC LIMIT 1) AS applied ON true";
 
 /// What was found, and stays as it is until the end of the transaction.
 pub(super) struct Found {
@@ -298,12 +300,13 @@ fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times)
             &subject.metric,
             &times.since,
             &subject.status,
-            &subject.applied_at,
+            &subject.known_at.0,
             &times.now,
             &subject.kind,
             &times.an_hour_ago,
             &subject.ingress,
             &subject.profile,
+            &subject.known_at.1,
         ],
     );
 }

@@ -106,18 +106,15 @@ fn applied(
     incident: i64,
     subject: &Subject,
 ) -> rusqlite::Result<Option<(Heard, bool)>> {
+    let (from, to) = subject.known_at();
     connection
         .prepare_cached(
-            "SELECT ingress, at, verified >= ?4 AS counts FROM applied
-             WHERE incident = ?1 AND status = ?2 AND time = ?3",
+            "SELECT ingress, at, verified >= ?5 AS counts FROM applied
+             WHERE incident = ?1 AND status = ?2 AND time BETWEEN ?3 AND ?4
+             ORDER BY verified DESC LIMIT 1",
         )?
         .query_row(
-            params![
-                incident,
-                subject.status,
-                subject.applied_at(),
-                subject.verified
-            ],
+            params![incident, subject.status, from, to, subject.verified],
             |row| {
                 let heard = Heard {
                     ingress: row.get("ingress")?,

@@ -55,7 +55,7 @@ pub static SENDERS: [Sender; STARTERS.len()] = [
         on: "alarm",
         over: Some("ok"),
         id: "api-5xx",
-        key: |id| format!("EU (Ireland)/{id}"),
+        key: |id| format!("EU (Ireland)/{id}/123456789012"),
         time: Some((&["04:10:00 UTC", "04:25:00 UTC"], |second| {
             format!("04:10:{second:02} UTC")
         })),
@@ -124,9 +124,10 @@ pub static SENDERS: [Sender; STARTERS.len()] = [
         name: "librenms",
         on: "alert",
         over: Some("recovered"),
-        id: "3417",
+        id: "sw1.example.com",
+        key: |id| format!("{id}/Device Down"),
         severity: Some(("critical", "warning")),
-        lost: Some(("Unique-ID:", "Number:")),
+        lost: Some(("Rule:", "Check:")),
         ..PLAIN
     },
     Sender {
