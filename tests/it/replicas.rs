@@ -431,6 +431,11 @@ impl Proxy {
             let mut rng = fastrand::Rng::with_seed(seed);
             let mut connections: Vec<JoinHandle<()>> = Vec::new();
             loop {
+                // A busy machine decides nothing between two cuts: now and then it has the time.
+                let pause = match rng.u8(..10) {
+                    0 => 2000,
+                    _ => rng.u64(50..400),
+                };
                 tokio::select! {
                     accepted = listener.accept() => {
                         let Ok((mut near, _)) = accepted else { continue };
@@ -440,7 +445,7 @@ impl Proxy {
                             let _ = copy_bidirectional(&mut near, &mut far).await;
                         }));
                     }
-                    () = tokio::time::sleep(Duration::from_millis(rng.u64(50..400))) => {
+                    () = tokio::time::sleep(Duration::from_millis(pause)) => {
                         connections.retain(|connection| !connection.is_finished());
                         if calm.load(Ordering::SeqCst) || connections.is_empty() {
                             continue;
