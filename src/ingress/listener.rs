@@ -230,6 +230,7 @@ impl Listener {
 /// Where clients come in, or are turned away.
 struct Entrance<'a, R> {
     door: Doorway,
+    /// The most connections of one unknown client.
     client_connections: usize,
     capacity: &'a Capacity,
     reception: &'a Arc<R>,

@@ -238,7 +238,8 @@ impl Opsgenie {
         alert
     }
 
-    /// What the settings add comes before what every alert carries, since the space is limited.
+    /// The bridge's own notes, what the settings add, and then what every alert carries, as far as
+    /// there is room.
     fn details(&self, page: &Page<'_>, parcel: &Parcel<'_>) -> Map<String, Value> {
         let mut details: Vec<(String, String)> = self
             .details
