@@ -50,33 +50,14 @@ pub async fn examine(
         Err(why) => return Finding::Refuted(format!("ARC: {why}")),
     };
 
-    let named = |seal: &Header<'_, Seal>| {
-        sealers
-            .iter()
-            .any(|sealer| sealer.eq_ignore_ascii_case(&seal.header.d))
-    };
-
-    let first_named = chain
-        .seals
-        .iter()
-        .rposition(|seal| !named(seal))
-        .map_or(0, |place| place + 1);
-
-    let Some(last) = chain
-        .seals
-        .last()
-        .filter(|_| first_named < chain.seals.len())
-    else {
-        let last = chain
-            .seals
-            .last()
-            .map_or("nobody", |seal| seal.header.d.as_str());
+    let last = chain.last_sealer();
+    let first_named = chain.first_named(sealers);
+    if first_named == chain.seals.len() {
         return Finding::Absent(format!(
             "ARC: the last seal is by {last}, which trusted_arc_sealers does not name"
         ));
-    };
+    }
 
-    let last = last.header.d.clone();
     let (witness, selector) = match chain.witness(first_named, mail, freshness) {
         Ok(found) => found,
         Err(why) => return Finding::Refuted(format!("ARC: {why}")),
@@ -99,22 +80,11 @@ pub async fn examine(
     };
 
     match chain.verify(mail, questions.dns, keys).await {
-        DkimResult::Pass => {
-            let by = &chain.seals[witness].header;
-            let how = format!(
-                "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the \
-                 chain validates",
-                by.d,
-                mail.domain,
-                by.i,
-                chain.seals.len()
-            );
-            Finding::Proven {
-                domain: mail.domain.to_owned(),
-                selector,
-                how,
-            }
-        }
+        DkimResult::Pass => Finding::Proven {
+            domain: mail.domain.to_owned(),
+            selector,
+            how: chain.account(mail, witness),
+        },
         result => Finding::Refuted(format!(
             "ARC: the chain, last sealed by {last}, does not validate: {result}"
         )),
@@ -132,17 +102,10 @@ impl<'a> Chain<'a> {
             results: fields(mail, b"ARC-Authentication-Results", Instance::parse).map_err(read)?,
         };
 
-        let lengths = [
-            chain.seals.len(),
-            chain.signatures.len(),
-            chain.results.len(),
-        ];
-
-        if lengths == [0; 3] {
+        if chain.is_empty() {
             return Ok(None);
         }
-
-        if lengths[0] > INSTANCES {
+        if chain.seals.len() > INSTANCES {
             return Err(format!("the chain has more than {INSTANCES} instances"));
         }
 
@@ -150,39 +113,61 @@ impl<'a> Chain<'a> {
         chain.signatures.sort_by_key(|signature| signature.header.i);
         chain.results.sort_by_key(|results| results.header.i);
 
-        let whole = lengths == [lengths[0]; 3]
-            && (1..)
-                .zip(&chain.seals)
-                .all(|(instance, seal)| seal.header.i == instance)
-            && (1..)
-                .zip(&chain.signatures)
-                .all(|(instance, signature)| signature.header.i == instance)
-            && (1..)
-                .zip(&chain.results)
-                .all(|(instance, results)| results.header.i == instance);
-
-        if !whole {
+        if !chain.is_whole() {
             return Err("the chain is not whole".to_owned());
         }
-
-        for value in chain
-            .seals
-            .iter()
-            .map(|seal| seal.value)
-            .chain(chain.signatures.iter().map(|of| of.value))
-        {
-            let tags =
-                Tags::read(value).map_err(|odd| format!("the chain breaks RFC 8617: {odd}"))?;
-            if tags.value("a").is_none_or(<[u8]>::is_empty) {
-                return Err("the chain breaks RFC 8617: a seal names no algorithm (a=)".to_owned());
-            }
+        if let Some(odd) = chain.odd_tag() {
+            return Err(format!("the chain breaks RFC 8617: {odd}"));
         }
-
         if !chain.names().all(|(name, _)| is_name(&name)) {
             return Err("DNS cannot be asked for the name of a key".to_owned());
         }
 
         Ok(Some(chain))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seals.is_empty() && self.signatures.is_empty() && self.results.is_empty()
+    }
+
+    /// Whether each instance, in order, has its three fields.
+    fn is_whole(&self) -> bool {
+        let instances = 1..=u32::try_from(self.seals.len()).unwrap_or(u32::MAX);
+        let seals = self.seals.iter().map(|seal| seal.header.i);
+        let signatures = self.signatures.iter().map(|signature| signature.header.i);
+        let results = self.results.iter().map(|results| results.header.i);
+
+        seals.eq(instances.clone()) && signatures.eq(instances.clone()) && results.eq(instances)
+    }
+
+    /// What is wrong with the tags of a seal or a signature.
+    fn odd_tag(&self) -> Option<String> {
+        let seals = self.seals.iter().map(|seal| seal.value);
+        let signatures = self.signatures.iter().map(|signature| signature.value);
+
+        seals.chain(signatures).find_map(|value| {
+            let tags = match Tags::read(value) {
+                Ok(tags) => tags,
+                Err(odd) => return Some(odd),
+            };
+            let names_none = tags.value("a").is_none_or(<[u8]>::is_empty);
+            names_none.then(|| "a seal names no algorithm (a=)".to_owned())
+        })
+    }
+
+    /// The domain of the last seal.
+    fn last_sealer(&self) -> String {
+        let last = self.seals.last();
+        last.map_or("nobody", |seal| seal.header.d.as_str())
+            .to_owned()
+    }
+
+    /// The place from which on all seals are by forwarders that are named.
+    fn first_named(&self, sealers: &[String]) -> usize {
+        self.seals
+            .iter()
+            .rposition(|seal| !is_named(&seal.header.d, sealers))
+            .map_or(0, |place| place + 1)
     }
 
     /// The DNS name and the domain of each seal's key, and finally of the last signature's.
@@ -275,46 +260,27 @@ impl<'a> Chain<'a> {
 
         let last = &self.signatures.last()?.header;
         let from_witness = &self.signatures[witness..];
-        let named = |domain: &str| {
-            sealers
-                .iter()
-                .any(|sealer| sealer.eq_ignore_ascii_case(domain))
-        };
-        if let Some(stranger) = from_witness.iter().find(|one| !named(&one.header.d)) {
+        let stranger = from_witness
+            .iter()
+            .find(|one| !is_named(&one.header.d, sealers));
+        if let Some(stranger) = stranger {
             return Some(format!(
                 "its signature {} is by {}, which trusted_arc_sealers does not name",
                 stranger.header.i, stranger.header.d
             ));
         }
 
-        let weak = self
-            .seals
-            .iter()
-            .any(|seal| seal.header.a == Algorithm::RsaSha1);
-
-        if weak
-            || from_witness
-                .iter()
-                .any(|one| one.header.a == Algorithm::RsaSha1)
+        let seals = self.seals.iter().map(|seal| seal.header.a);
+        let signatures = from_witness.iter().map(|one| one.header.a);
+        if seals
+            .chain(signatures)
+            .any(|algorithm| algorithm == Algorithm::RsaSha1)
         {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
 
-        // A forwarder signs the mail as it receives it, so whatever one signature leaves open may
-        // have been altered before the next forwarder signed (RFC 8617, 5.2).
-        for one in from_witness {
-            // A list behind it may have written that one.
-            let known: &[&str] = if one.header.i == last.i {
-                &[]
-            } else {
-                &["List-Id"]
-            };
-            if let Some(gap) = mail.uncovered(&one.header.h, known) {
-                return Some(format!(
-                    "its signature {} leaves it open: {gap}",
-                    one.header.i
-                ));
-            }
+        if let Some(gap) = gap(mail, from_witness, last.i) {
+            return Some(gap);
         }
 
         let arrived = mail.message.arrived_at;
@@ -334,6 +300,19 @@ impl<'a> Chain<'a> {
             ),
             sealed => freshness.of_seconds("the time it was sealed", sealed, arrived),
         }
+    }
+
+    /// How a chain that validates proves the mail.
+    fn account(&self, mail: &Mail<'_>, witness: usize) -> String {
+        let by = &self.seals[witness].header;
+        format!(
+            "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the chain \
+             validates",
+            by.d,
+            mail.domain,
+            by.i,
+            self.seals.len()
+        )
     }
 
     async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns, keys: Keys) -> DkimResult {
@@ -359,6 +338,30 @@ impl<'a> Chain<'a> {
 
         dns.verify_arc(&to_verify, keys).await
     }
+}
+
+fn is_named(domain: &str, sealers: &[String]) -> bool {
+    sealers
+        .iter()
+        .any(|sealer| sealer.eq_ignore_ascii_case(domain))
+}
+
+/// What one of these signatures leaves open. A forwarder signs the mail as it receives it, so
+/// whatever it leaves open may have been altered before the next forwarder signed (RFC 8617, 5.2).
+fn gap(mail: &Mail<'_>, signatures: &[Header<'_, MessageSignature>], last: u32) -> Option<String> {
+    signatures.iter().find_map(|one| {
+        // A list behind it may have written that one.
+        let known: &[&str] = if one.header.i == last {
+            &[]
+        } else {
+            &["List-Id"]
+        };
+        let gap = mail.uncovered(&one.header.h, known)?;
+        Some(format!(
+            "its signature {} leaves it open: {gap}",
+            one.header.i
+        ))
+    })
 }
 
 /// A field with white space before its colon is not a forwarder's.

@@ -260,13 +260,7 @@ pub fn passed<'m, 'a>(
 
     let mut fault = None;
     for pass in passes {
-        let quote = pass.property("header.b");
-        let denied = |other: &&&MethodResult| {
-            other
-                .property("header.b")
-                .is_none_or(|b| quote.is_none_or(|own| own == b))
-        };
-        if let Some(other) = others.iter().find(denied) {
+        if let Some(other) = others.iter().find(|other| may_be_the_same(pass, other)) {
             return Err(format!(
                 "a signature of {} is said to be both pass and {}",
                 mail.domain, other.result
@@ -288,16 +282,14 @@ pub fn passed<'m, 'a>(
         let Some(first) = meant.peek().copied() else {
             continue;
         };
-        let weakest = meant.find_map(|signature| {
+        fault = meant.find_map(|signature| {
             let why = signature
                 .fault(mail, freshness, body.own_fields())
                 .or_else(|| body_fault(signature, mail, body))?;
             Some(format!("{}, which does not count: {why}", signature.name()))
         });
-
-        match weakest {
-            None => return Ok(Some(first)),
-            weakest => fault = weakest,
+        if fault.is_none() {
+            return Ok(Some(first));
         }
     }
 
@@ -305,6 +297,12 @@ pub fn passed<'m, 'a>(
         Some(weakest) => Err(format!("a signature passed that may be {weakest}")),
         None => Ok(None),
     }
+}
+
+/// Whether two results can be about one signature: they do not quote two.
+fn may_be_the_same(one: &MethodResult, other: &MethodResult) -> bool {
+    let quoted = one.property("header.b").zip(other.property("header.b"));
+    quoted.is_none_or(|(one, other)| one == other)
 }
 
 /// Why a signature that was verified elsewhere does not prove the present body.

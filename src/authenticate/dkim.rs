@@ -24,20 +24,8 @@ use super::{
 /// Looks for a signature of the domain that verifies.
 pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Freshness) -> Finding {
     if mail.signatures.is_empty() {
-        let domain = mail.domain;
-        return match (mail.signed, mail.unreadable) {
-            (0, _) => Finding::Absent("DKIM: the mail is not signed".to_owned()),
-            (1, 0) => Finding::Absent(format!("DKIM: the mail's one signature is not of {domain}")),
-            (many, 0) => Finding::Absent(format!(
-                "DKIM: none of the mail's {many} signatures is of {domain}"
-            )),
-            (_, _) => Finding::Refuted(format!(
-                "DKIM: the mail has a signature that cannot be read, and none that can is of \
-                 {domain}"
-            )),
-        };
+        return none_of_domain(mail);
     }
-
     if let Some(fault) = mail.body_fault() {
         return Finding::Refuted(format!("DKIM: {fault}"));
     }
@@ -46,16 +34,13 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
     let mut trouble = None;
     let mut asked_on = false;
     for signature in &mail.signatures {
-        let of = signature.name();
-        if let Some(fault) = signature.fault(mail, freshness, &[]) {
-            refuted.push(format!("{of} does not count: {fault}"));
-            continue;
-        }
         // The key of a signature that does not match anyway is not queried.
-        if !signature.fits_body(mail) {
-            refuted.push(format!("{of} {}", altered(signature)));
+        if let Some(flaw) = flaw(signature, mail, freshness) {
+            refuted.push(flaw);
             continue;
         }
+
+        let of = signature.name();
         let name = key_name(&signature.tags);
         // Its key may be on other name servers, by a CNAME; but each silence takes its time.
         if trouble.is_some() && !questions.dns.knows(&name, mail.domain) {
@@ -64,6 +49,7 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
             }
             asked_on = true;
         }
+
         let key = match questions.key(&name, mail.domain).await {
             Ok(key) => key,
             Err(NoKey::Unfit(why)) => {
@@ -75,14 +61,8 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
                 continue;
             }
         };
-        match verify(
-            mail,
-            signature,
-            questions.dns,
-            Keys::from([(format!("{name}.").into(), key)]),
-        )
-        .await
-        {
+        let keys = Keys::from([(format!("{name}.").into(), key)]);
+        match verify(mail, signature, questions.dns, keys).await {
             DkimResult::Pass => {
                 return Finding::Proven {
                     domain: signature.tags.d.clone(),
@@ -98,6 +78,30 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
         Some(why) => Finding::Trouble(format!("DKIM: {why}")),
         None => Finding::Refuted(format!("DKIM: {}", refuted.join("; "))),
     }
+}
+
+/// What is known of a mail without a signature of the domain that can be read.
+fn none_of_domain(mail: &Mail<'_>) -> Finding {
+    let domain = mail.domain;
+    match (mail.signed, mail.unreadable) {
+        (0, _) => Finding::Absent("DKIM: the mail is not signed".to_owned()),
+        (1, 0) => Finding::Absent(format!("DKIM: the mail's one signature is not of {domain}")),
+        (many, 0) => Finding::Absent(format!(
+            "DKIM: none of the mail's {many} signatures is of {domain}"
+        )),
+        (_, _) => Finding::Refuted(format!(
+            "DKIM: the mail has a signature that cannot be read, and none that can is of {domain}"
+        )),
+    }
+}
+
+/// Why a signature would prove nothing even if it verified.
+fn flaw(signature: &Signature<'_>, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
+    let of = signature.name();
+    if let Some(fault) = signature.fault(mail, freshness, &[]) {
+        return Some(format!("{of} does not count: {fault}"));
+    }
+    (!signature.fits_body(mail)).then(|| format!("{of} {}", altered(signature)))
 }
 
 async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Keys) -> DkimResult {

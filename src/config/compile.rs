@@ -24,49 +24,30 @@ pub(super) fn rules(
     given: Vec<(String, String)>,
 ) -> Result<Rules, Vec<Problem>> {
     let mut problems = Vec::new();
-    let alerts = &config.alerts;
-    let validator = match &alerts.schema_file {
-        None => Validator::built_in(),
-        Some(path) => Validator::from_file(path),
-    };
-
-    let validator = validator
-        .map_err(|error| {
-            problems.push(Problem::new(
-                "alerts.schema_file",
-                error.to_string(),
-                "correct the schema, or drop the key",
-            ));
-        })
+    let validator = validator(config)
+        .map_err(|problem| problems.push(problem))
         .ok();
-
-    let severities = Severities::compile(&alerts.severity)
+    let severities = Severities::compile(&config.alerts.severity)
         .map_err(|found| problems.extend(found))
         .ok();
+
     let names: Vec<String> = config
         .receivers
         .iter()
         .map(|receiver| receiver.name.clone())
         .collect();
-
     let routes = Routes::compile(&config.route, &config.time_intervals, &names)
         .map_err(|found| problems.extend(found))
         .ok();
-    let receivers =
-        Receivers::compile_with(&config.receivers, &config.templates, &profiles.own_labels())
-            .map_err(|found| problems.extend(found))
-            .map(|receivers| receivers.hiding(given))
-            .ok();
-
-    let receivers = receivers.map(|receivers| match config.canary {
-        Some(_) => receivers.with_sink(),
-        None => receivers,
-    });
+    let receivers = receivers(config, profiles, given)
+        .map_err(|found| problems.extend(found))
+        .ok();
 
     match (validator, severities, routes, receivers) {
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>
         {
+            let alerts = &config.alerts;
             let sli = SliReader {
                 profile: ATLASSIAN_SLI.into(),
                 extractor: Extractor::new(&alerts.from),
@@ -87,6 +68,34 @@ pub(super) fn rules(
         }
         _ => Err(problems),
     }
+}
+
+fn validator(config: &Config) -> Result<Validator, Problem> {
+    let validator = match &config.alerts.schema_file {
+        None => Validator::built_in(),
+        Some(path) => Validator::from_file(path),
+    };
+    validator.map_err(|error| {
+        Problem::new(
+            "alerts.schema_file",
+            error.to_string(),
+            "correct the schema, or drop the key",
+        )
+    })
+}
+
+fn receivers(
+    config: &Config,
+    profiles: &Profiles,
+    given: Vec<(String, String)>,
+) -> Result<Receivers, Vec<Problem>> {
+    let (all, files) = (&config.receivers, &config.templates);
+    let receivers = Receivers::compile_with(all, files, &profiles.own_labels())?.hiding(given);
+
+    Ok(match config.canary {
+        Some(_) => receivers.with_sink(),
+        None => receivers,
+    })
 }
 
 /// The treatment of Atlassian's alerts.

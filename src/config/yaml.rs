@@ -35,6 +35,24 @@ pub struct SyntaxError {
     pub mend: &'static str,
 }
 
+impl SyntaxError {
+    fn new(at: Mark, what: &str, mend: &'static str) -> Self {
+        Self {
+            at,
+            what: what.to_owned(),
+            mend,
+        }
+    }
+
+    fn too_deep(at: Mark) -> Self {
+        Self::new(
+            at,
+            "this is nested too deep",
+            "flatten it to at most 160 levels",
+        )
+    }
+}
+
 /// Reads the one document of a file.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let start = Mark {
@@ -96,13 +114,7 @@ struct Builder {
 
 impl Builder {
     fn take(&mut self, event: &Event<'_>, at: Mark) -> Result<(), SyntaxError> {
-        let refuse = |what: &str, mend| {
-            Err(SyntaxError {
-                at,
-                what: what.to_owned(),
-                mend,
-            })
-        };
+        let refuse = |what, mend| Err(SyntaxError::new(at, what, mend));
 
         if event.tag().is_some() {
             return refuse(
@@ -117,34 +129,21 @@ impl Builder {
                 "keep one: drop everything from the `---` on",
             ),
             Event::Scalar(text, style, anchor, _) => {
-                let plain = *style == ScalarStyle::Plain;
-                let scalar = Scalar {
+                let value = Value::Scalar(Scalar {
                     text: text.clone().into_owned(),
-                    plain,
+                    plain: *style == ScalarStyle::Plain,
                     written: None,
-                };
-                self.place(
-                    Node {
-                        at,
-                        value: Value::Scalar(scalar),
-                    },
-                    *anchor,
-                )
+                });
+                self.place(Node { at, value }, *anchor)
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(
-                Node {
-                    at,
-                    value: Value::List(Vec::new()),
-                },
-                *anchor,
-            ),
-            Event::MappingStart(_, anchor, _) => self.begin(
-                Node {
-                    at,
-                    value: Value::Map(Vec::new()),
-                },
-                *anchor,
-            ),
+            Event::SequenceStart(_, anchor, _) => {
+                let value = Value::List(Vec::new());
+                self.begin(Node { at, value }, *anchor)
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let value = Value::Map(Vec::new());
+                self.begin(Node { at, value }, *anchor)
+            }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some((node, anchor, _)) => self.place(node, anchor),
                 None => Ok(()),
@@ -154,10 +153,7 @@ impl Builder {
                     node.at = at;
                     self.nodes += node.weight();
                     if self.open.len() + node.depth() > MAX_DEPTH {
-                        return refuse(
-                            "this is nested too deep",
-                            "flatten it to at most 160 levels",
-                        );
+                        return Err(SyntaxError::too_deep(at));
                     }
                     self.place(node, 0)
                 }
@@ -172,11 +168,7 @@ impl Builder {
 
     fn begin(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(SyntaxError {
-                at: node.at,
-                what: "this is nested too deep".into(),
-                mend: "flatten it to at most 160 levels",
-            });
+            return Err(SyntaxError::too_deep(node.at));
         }
 
         self.open.push((node, anchor, None));
@@ -187,13 +179,7 @@ impl Builder {
     /// whole.
     fn place(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
         let at = node.at;
-        let refuse = |what: &str, mend| {
-            Err(SyntaxError {
-                at,
-                what: what.to_owned(),
-                mend,
-            })
-        };
+        let refuse = |what, mend| Err(SyntaxError::new(at, what, mend));
 
         self.nodes += 1;
         if self.nodes > MAX_NODES {

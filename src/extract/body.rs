@@ -175,14 +175,7 @@ impl<'a> Body<'a> {
                         "the mail has a multipart without a part".to_owned()
                     });
                 }
-                // Mail programs pass over both, and some begin another part where a multipart was
-                // closed too early.
-                for outside in [before, &body[next..]] {
-                    self.obstructed_if_there(outside, || {
-                        "the mail has an alert before or behind all parts of a multipart".to_owned()
-                    });
-                }
-                return;
+                return self.around_parts(before, &body[next..]);
             }
             part_start = Some(next);
             ended = false;
@@ -198,6 +191,16 @@ impl<'a> Body<'a> {
         if !ended {
             self.obstructed(body, || {
                 "the mail ends before its last MIME boundary: it looks cut off".to_owned()
+            });
+        }
+    }
+
+    /// What stands before and behind all parts of a multipart. Mail programs pass over both, and
+    /// some begin another part where a multipart was closed too early.
+    fn around_parts(&mut self, before: &'a [u8], behind: &'a [u8]) {
+        for outside in [before, behind] {
+            self.obstructed_if_there(outside, || {
+                "the mail has an alert before or behind all parts of a multipart".to_owned()
             });
         }
     }
@@ -244,35 +247,17 @@ impl<'a> Body<'a> {
             self.obstructed(body, || reason);
         }
 
-        if self.found.len() == before
-            && (encoding == Encoding::Unknown || differs(header, b"Content-Transfer-Encoding"))
-        {
+        if self.found.len() > before {
+            return;
+        }
+
+        if encoding == Encoding::Unknown || differs(header, b"Content-Transfer-Encoding") {
             self.obstructed(body, || {
                 "the transfer encoding of an HTML part of the mail is not known".to_owned()
             });
         }
-
-        if self.found.len() == before {
-            let decoded = &*decoded.bytes;
-            if decoded.trim_ascii().is_empty() {
-                self.obstructed(body, || "an HTML part of the mail is empty".to_owned());
-            } else if is_noise(decoded) {
-                self.obstructed(body, || "an HTML part of the mail is no text".to_owned());
-            } else if defanged::is_there(decoded) {
-                self.obstructed(body, || {
-                    "the mail's HTML speaks of the alert and has no element that holds it: a \
-                     gateway may have taken it apart"
-                        .to_owned()
-                });
-            } else if is_encoded(encoding, decoded) {
-                self.obstructed(body, || {
-                    "an HTML part of the mail is encoded, and does not say how".to_owned()
-                });
-            } else if is_cut(decoded) {
-                self.obstructed(body, || {
-                    "the mail's HTML ends before it is closed: it looks cut off".to_owned()
-                });
-            }
+        if let Some(why) = suspicion(encoding, &decoded.bytes) {
+            self.obstructed(body, || why.to_owned());
         }
     }
 
@@ -335,6 +320,26 @@ impl<'a> Body<'a> {
         if self.obstacle.is_none() && self.found.is_empty() && trace::is_there(body) {
             self.obstructed(body, reason);
         }
+    }
+}
+
+/// Why HTML in which no element is found may hold an alert nevertheless.
+fn suspicion(encoding: Encoding, decoded: &[u8]) -> Option<&'static str> {
+    if decoded.trim_ascii().is_empty() {
+        Some("an HTML part of the mail is empty")
+    } else if is_noise(decoded) {
+        Some("an HTML part of the mail is no text")
+    } else if defanged::is_there(decoded) {
+        Some(
+            "the mail's HTML speaks of the alert and has no element that holds it: a gateway may \
+             have taken it apart",
+        )
+    } else if is_encoded(encoding, decoded) {
+        Some("an HTML part of the mail is encoded, and does not say how")
+    } else if is_cut(decoded) {
+        Some("the mail's HTML ends before it is closed: it looks cut off")
+    } else {
+        None
     }
 }
 

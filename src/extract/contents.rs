@@ -78,6 +78,18 @@ pub struct Attachment {
     pub is_cut: bool,
 }
 
+/// The HTML of a mail, rendered.
+#[derive(Default)]
+struct Pages {
+    /// What the mail's reader sees of it.
+    seen: Rendered,
+    hidden: Rendered,
+    /// The text, and the pages where they stand in it.
+    within: String,
+    /// Where the text goes on behind the last page.
+    behind: usize,
+}
+
 impl Contents {
     /// Reads a mail: never fails, and takes time linear in its size.
     pub fn of(header: &[u8], body: &[u8]) -> Self {
@@ -101,38 +113,26 @@ impl Contents {
             contents.take(&part, sound);
         }
 
-        let mut pages = Rendered {
-            is_cut: contents.html_is_cut,
-            ..Rendered::default()
-        };
-        let mut hidden = Rendered::default();
-        let mut shown = String::new();
-        let mut before = 0;
-        for (html, at) in contents.html.iter().zip(&contents.html_at) {
-            let longest = LONGEST_TEXT.saturating_sub(pages.text.len());
-            let [page, unseen] = rendered::render(html, longest);
-            shown += contents.text.get(before..*at).unwrap_or_default();
-            shown += &page.text;
-            before = *at;
-            pages.append(page);
-            hidden.append(unseen);
-        }
+        let Pages {
+            seen: mut pages,
+            mut hidden,
+            within,
+            behind,
+        } = contents.pages();
 
         let mut is_cut = cut(&mut contents.text, LONGEST_TEXT);
         let mut lines = Lines::of(&contents.text);
         let says_the_same = says_what(&contents.text, &pages.text);
-        let is_blank = |text: &String| text.trim().is_empty();
-        let both = [&contents.text, &pages.text];
-        let differ = !both.into_iter().any(is_blank) && !words_of(both[0]).eq(words_of(both[1]));
-        contents.versions = differ.then(|| both.map(Clone::clone));
+        contents.versions = versions(&contents.text, &pages.text);
+
         if contents.text.trim().is_empty() {
             contents.text = pages.text;
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
         } else if !contents.html.is_empty() && !says_the_same {
-            shown += contents.text.get(before..).unwrap_or_default();
-            contents.text = shown;
+            contents.text = within + contents.text.get(behind..).unwrap_or_default();
             is_cut |= cut(&mut contents.text, LONGEST_TEXT) | pages.is_cut;
         }
+
         is_cut |= cut(&mut hidden.text, LONGEST_TEXT) | hidden.is_cut;
         if contents.text.trim().is_empty() {
             contents.text = take(&mut hidden.text);
@@ -150,19 +150,36 @@ impl Contents {
         contents.pairs = Pairs::joined([lines, pages.pairs], says_the_same);
         let unseen = Pairs::joined([hidden.pairs, Lines::default()], false);
         contents.pairs.add_behind(unseen);
-        pages.links.extend(
-            hidden
-                .links
-                .into_iter()
-                .filter(|(words, _)| !words.is_empty()),
-        );
-        contents.links = pages.links;
+        let of_hidden = hidden.links.into_iter();
+        let of_hidden = of_hidden.filter(|(words, _)| !words.is_empty());
+        contents.links = pages.links.into_iter().chain(of_hidden).collect();
+
         contents.is_hidden = parts.hidden.is_some() && contents.text.trim().is_empty();
         if contents.is_hidden {
             contents.damage = contents.damage.or(parts.hidden);
         }
         contents.obstacle = contents.obstacle.or_else(|| contents.damage.clone());
         contents
+    }
+
+    fn pages(&self) -> Pages {
+        let mut pages = Pages {
+            seen: Rendered {
+                is_cut: self.html_is_cut,
+                ..Rendered::default()
+            },
+            ..Pages::default()
+        };
+        for (html, at) in self.html.iter().zip(&self.html_at) {
+            let longest = LONGEST_TEXT.saturating_sub(pages.seen.text.len());
+            let [page, unseen] = rendered::render(html, longest);
+            pages.within += self.text.get(pages.behind..*at).unwrap_or_default();
+            pages.within += &page.text;
+            pages.behind = *at;
+            pages.seen.append(page);
+            pages.hidden.append(unseen);
+        }
+        pages
     }
 
     fn take(&mut self, part: &Part<'_>, sound: bool) {
@@ -342,6 +359,13 @@ fn is_reply(header: &[u8], text: &str) -> bool {
     let says = |line: &str| line.contains(char::is_alphanumeric);
     let mut own = text.lines().take_while(|line| unquoted(line).is_none());
     (answers(b"In-Reply-To") || answers(b"References")) && own.any(says)
+}
+
+/// Text and HTML of a mail that has both, unless they are the same words.
+fn versions(text: &str, html: &str) -> Option<[String; 2]> {
+    let is_blank = |text: &str| text.trim().is_empty();
+    let differ = !is_blank(text) && !is_blank(html) && !words_of(text).eq(words_of(html));
+    differ.then(|| [text, html].map(str::to_owned))
 }
 
 /// Whether a text says what the HTML says, by half of its words: a list's footer beside the HTML

@@ -145,26 +145,13 @@ impl Imap {
             // higher UID.
             folder.is_uid_next_told = false;
             progress.patience.took(login, began.elapsed());
-            let leaves = matches!(self.settings.after, After::Keep | After::Seen);
-            let now = Instant::now();
-            let lost = progress.doubt.looked(session.exists, new, leaves, now);
-            if lost > 0 {
-                telemetry::mail_never_shown(&self.settings.name, lost);
-            }
-            if progress.woken == Woken::Mail && new == 0 {
-                // Announced, but not there: this may be another folder by now.
-                if stop
-                    .run_until_cancelled(tokio::time::sleep(AFTER_FALSE_ALARM))
-                    .await
-                    .is_none()
-                {
-                    session.log_out().await;
-                    return Ok(());
-                }
-                progress.woken = Woken::Time;
+            self.tell_of_the_unseen(&session, new, &mut progress.doubt);
+
+            progress.woken = if progress.woken == Woken::Mail && new == 0 {
+                after_false_alarm(stop).await
             } else {
-                progress.woken = self.wait(&mut session, progress, stop).await?;
-            }
+                self.wait(&mut session, progress, stop).await?
+            };
             match progress.woken {
                 Woken::Stop => {
                     session.log_out().await;
@@ -183,6 +170,15 @@ impl Imap {
                 // A folder may be replaced under an open connection by a restore or a failover.
                 Woken::Time => folder = self.select(&mut session).await?,
             }
+        }
+    }
+
+    /// Tells of mail that the server announced and does not show.
+    fn tell_of_the_unseen(&self, session: &Session, new: usize, doubt: &mut Doubt) {
+        let leaves = matches!(self.settings.after, After::Keep | After::Seen);
+        let lost = doubt.looked(session.exists, new, leaves, Instant::now());
+        if lost > 0 {
+            telemetry::mail_never_shown(&self.settings.name, lost);
         }
     }
 
@@ -340,6 +336,15 @@ impl Ingress for Imap {
             };
             stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
+    }
+}
+
+/// Mail was announced, and is not there: the folder may be another one by now.
+async fn after_false_alarm(stop: &CancellationToken) -> Woken {
+    let pause = tokio::time::sleep(AFTER_FALSE_ALARM);
+    match stop.run_until_cancelled(pause).await {
+        Some(()) => Woken::Time,
+        None => Woken::Stop,
     }
 }
 

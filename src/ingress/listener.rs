@@ -178,47 +178,30 @@ impl Listener {
         reception: Arc<impl Reception>,
         stop: &CancellationToken,
     ) {
-        let door = Doorway {
-            address: self.address,
-            most: bounds.connections,
+        let entrance = Entrance {
+            door: Doorway {
+                address: self.address,
+                most: bounds.connections,
+            },
+            client_connections: bounds.client_connections,
+            capacity,
+            reception: &reception,
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
         };
 
-        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
         let mut sessions = JoinSet::new();
         let (mut beat, mut sweep) = (interval(bounds.heartbeat), interval(SWEEP));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = beat.tick() => reception.beat(),
-                _ = sweep.tick() => capacity.sweep(&door, reception.patience()),
+                _ = sweep.tick() => capacity.sweep(&entrance.door, reception.patience()),
                 Some(ended) = sessions.join_next() => report_panic(ended),
                 accepted = self.tcp.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        // Replies are a few bytes each: Nagle's algorithm would only delay them.
-                        let _ = stream.set_nodelay(true);
-                        let known = reception.knows(peer.ip());
-                        let limit = (!known).then_some(bounds.client_connections);
-                        match capacity.enter(&door, peer.ip(), limit) {
-                            Ok(place) => {
-                                let session = keep(Arc::clone(&reception), stream, peer, place);
-                                sessions.spawn(session);
-                            }
-                            Err(why) => {
-                                let turned = TurnedAway {
-                                    reception: Arc::clone(&reception),
-                                    stream,
-                                    peer: peer.ip(),
-                                    why,
-                                };
-                                match Arc::clone(&turned_away).try_acquire_owned() {
-                                    Ok(permit) => drop(tokio::spawn(turned.hear_out(permit))),
-                                    Err(_) => turned.leave(),
-                                }
-                            }
-                        }
-                    }
+                    Ok((stream, peer)) => entrance.admit(stream, peer, &mut sessions),
                     Err(error) => {
                         let address = self.address;
                         tracing::warn!(%address, %error, "cannot accept a connection");
@@ -240,6 +223,45 @@ impl Listener {
         if drained.await.is_err() {
             tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut \
                 off at the stop");
+        }
+    }
+}
+
+/// Where clients come in, or are turned away.
+struct Entrance<'a, R> {
+    door: Doorway,
+    /// The most connections of one unknown client.
+    client_connections: usize,
+    capacity: &'a Capacity,
+    reception: &'a Arc<R>,
+    /// The permits of those that are heard before they are turned away.
+    turned_away: Arc<Semaphore>,
+}
+
+impl<R: Reception> Entrance<'_, R> {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, sessions: &mut JoinSet<()>) {
+        // Replies are a few bytes each: Nagle's algorithm would only delay them.
+        let _ = stream.set_nodelay(true);
+        let known = self.reception.knows(peer.ip());
+        let limit = (!known).then_some(self.client_connections);
+
+        match self.capacity.enter(&self.door, peer.ip(), limit) {
+            Ok(place) => {
+                let session = keep(Arc::clone(self.reception), stream, peer, place);
+                sessions.spawn(session);
+            }
+            Err(why) => {
+                let turned = TurnedAway {
+                    reception: Arc::clone(self.reception),
+                    stream,
+                    peer: peer.ip(),
+                    why,
+                };
+                match Arc::clone(&self.turned_away).try_acquire_owned() {
+                    Ok(permit) => drop(tokio::spawn(turned.hear_out(permit))),
+                    Err(_) => turned.leave(),
+                }
+            }
         }
     }
 }

@@ -69,33 +69,7 @@ impl Webhooks {
 
         for (index, settings) in webhooks.iter().enumerate() {
             let key = format!("ingress.webhook[{index}]");
-            let path = settings.path();
-            if !is_path(&path) {
-                return Err(Problem::new(
-                    format!("{key}.path"),
-                    format!("`{}` is not a valid path", path.escape_debug()),
-                    "write it with a slash before it and nothing a URL would encode: \
-                     `/ingress/alerts`",
-                )
-                .into());
-            }
-            let protocol = settings.protocol(&key)?;
-            if settings.is_open() && !listener.is_loopback() {
-                return Err(Problem::new(
-                    format!("{key}.token_file"),
-                    format!(
-                        "no token is given, and {} can be reached from other machines",
-                        listener.local_addr()
-                    ),
-                    "name the file that holds the bearer token: `token_file: /run/secrets/…`, or \
-                     listen on 127.0.0.1",
-                )
-                .into());
-            }
-            let door = Door {
-                name: settings.name.clone(),
-                protocol,
-            };
+            let (path, door) = door(&key, settings, &listener)?;
             match by_path.entry(path) {
                 Entry::Vacant(place) => place.insert(door),
                 Entry::Occupied(place) => {
@@ -150,6 +124,37 @@ impl Webhooks {
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
+}
+
+/// The door of a webhook, and its path.
+fn door(key: &str, settings: &Settings, listener: &Listener) -> Result<(String, Door), Problem> {
+    let path = settings.path();
+    if !is_path(&path) {
+        return Err(Problem::new(
+            format!("{key}.path"),
+            format!("`{}` is not a valid path", path.escape_debug()),
+            "write it with a slash before it and nothing a URL would encode: `/ingress/alerts`",
+        ));
+    }
+
+    let protocol = settings.protocol(key)?;
+    if settings.is_open() && !listener.is_loopback() {
+        return Err(Problem::new(
+            format!("{key}.token_file"),
+            format!(
+                "no token is given, and {} can be reached from other machines",
+                listener.local_addr()
+            ),
+            "name the file that holds the bearer token: `token_file: /run/secrets/…`, or listen \
+             on 127.0.0.1",
+        ));
+    }
+
+    let door = Door {
+        name: settings.name.clone(),
+        protocol,
+    };
+    Ok((path, door))
 }
 
 #[async_trait]

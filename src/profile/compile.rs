@@ -26,6 +26,9 @@ use crate::{
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 60;
 
+/// What an item of a text has beside the groups of its expression.
+const OF_ITEMS: [&str; 2] = ["pairs", "section"];
+
 /// `built_in` may be called as the bridge's own profile is, and give its labels.
 pub(super) fn profiles(all: &[Settings], built_in: bool) -> Result<Vec<Profile>, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -85,19 +88,42 @@ fn profile(
 ) -> Option<Profile> {
     let before = problems.len();
     let matching = Matching::compile(&format!("{key}.match"), &settings.r#match, problems);
+    let recipe = recipe(key, settings, &matching, built_in, problems);
+
+    let is_said = settings.fields.contains_key("severity");
+    let severities =
+        Severities::compile_at(&format!("{key}.severity"), &settings.severity, is_said)
+            .map_err(|found| problems.extend(found))
+            .unwrap_or_default();
+    problems.extend(terms(key, settings));
+
+    (problems.len() == before).then(|| Profile {
+        name: settings.name.as_str().into(),
+        recipe,
+        matching,
+        severities,
+        settings: settings.clone(),
+    })
+}
+
+/// How the mail is read, as far as the settings say it without a problem.
+fn recipe(
+    key: &str,
+    settings: &Settings,
+    matching: &Matching,
+    built_in: bool,
+    problems: &mut Vec<Problem>,
+) -> Recipe {
     let json = settings
         .json
         .as_ref()
         .and_then(|json| Source::compile(&format!("{key}.json"), json, problems));
 
-    let mut pattern = |name: &str, text: Option<&String>| {
-        let text = text?;
-        expression(text)
-            .map_err(|reason| problems.push(no_expression(&format!("{key}.{name}"), text, &reason)))
-            .ok()
+    let mut regex = |name: &str, text: Option<&String>| {
+        pattern(&format!("{key}.regex.{name}"), text?, problems)
     };
-    let subject = pattern("regex.subject", settings.regex.subject.as_ref());
-    let text = pattern("regex.text", settings.regex.text.as_ref());
+    let subject = regex("subject", settings.regex.subject.as_ref());
+    let text = regex("text", settings.regex.text.as_ref());
     let each = settings.each.as_ref().and_then(|each| {
         self::each(
             &format!("{key}.each"),
@@ -107,18 +133,10 @@ fn profile(
         )
     });
 
-    let groups = subject.iter().chain(&text).flat_map(names).collect();
-    let (item, section) = match &each {
-        Some(Each::Text { item, section }) => (
-            Some(item_names(item)),
-            section.as_ref().map(names).unwrap_or_default(),
-        ),
-        _ => (None, BTreeSet::new()),
-    };
     let speakable = Speakable {
-        groups: &groups,
-        item: item.as_ref(),
-        section: &section,
+        groups: subject.iter().chain(&text).flat_map(names).collect(),
+        item: each.as_ref().and_then(item_names),
+        section: each.as_ref().map(section_names).unwrap_or_default(),
         json: settings.json.is_some(),
         each: settings.each.is_some(),
         built_in,
@@ -131,37 +149,28 @@ fn profile(
     );
     let statuses = Statuses::compile(&format!("{key}.status"), &settings.status, problems);
 
-    let is_said = settings.fields.contains_key("severity");
-    let severities =
-        Severities::compile_at(&format!("{key}.severity"), &settings.severity, is_said)
-            .map_err(|found| problems.extend(found))
-            .unwrap_or_default();
-    problems.extend(terms(key, settings));
-
-    (problems.len() == before).then(|| Profile {
-        name: settings.name.as_str().into(),
-        recipe: Recipe {
-            subjects: matching.subjects(),
-            json,
-            subject,
-            text,
-            each,
-            fields,
-            statuses,
-        },
-        matching,
-        severities,
-        settings: settings.clone(),
-    })
+    Recipe {
+        subjects: matching.subjects(),
+        json,
+        subject,
+        text,
+        each,
+        fields,
+        statuses,
+    }
 }
 
-fn no_expression(key: &str, text: &str, reason: &str) -> Problem {
-    Problem::new(
-        key,
-        format!("`{text}` is not a valid regular expression: {reason}"),
-        "look-around and back-references are not known, since they cost time without bound; the \
-         syntax is that of https://docs.rs/regex",
-    )
+fn pattern(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Regex> {
+    expression(text)
+        .map_err(|reason| {
+            problems.push(Problem::new(
+                key,
+                format!("`{text}` is not a valid regular expression: {reason}"),
+                "look-around and back-references are not known, since they cost time without \
+                 bound; the syntax is that of https://docs.rs/regex",
+            ));
+        })
+        .ok()
 }
 
 fn each(
@@ -170,66 +179,17 @@ fn each(
     has_json: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<Each> {
-    let mut pattern = |name: &str, text: &str| -> Option<Regex> {
-        expression(text)
-            .map_err(|reason| problems.push(no_expression(&format!("{key}.{name}"), text, &reason)))
-            .ok()
-    };
-
     match settings {
         settings::Each {
             text: Some(text),
             section,
             json: None,
-        } => {
-            let item = pattern("text", text);
-            let section = section.as_ref().map(|section| pattern("section", section));
-            let item = item?;
-            if let Some(taken) = names(&item)
-                .iter()
-                .find(|name| matches!(name.as_str(), "pairs" | "section"))
-            {
-                problems.push(Problem::new(
-                    format!("{key}.text"),
-                    format!("a group is called `{taken}`, which an item has anyway"),
-                    "call it otherwise",
-                ));
-            }
-            if item.is_match("") {
-                problems.push(Problem::new(
-                    format!("{key}.text"),
-                    "the expression matches nothing at all, so that every place is an incident",
-                    "let it match what one incident says",
-                ));
-            }
-            Some(Each::Text {
-                item,
-                section: section.flatten(),
-            })
-        }
+        } => each_in_text(key, text, section.as_deref(), problems),
         settings::Each {
             json: Some(pointer),
             text: None,
             section: None,
-        } => {
-            if !(pointer.is_empty() || pointer.starts_with('/')) {
-                problems.push(Problem::new(
-                    format!("{key}.json"),
-                    format!("`{pointer}` is not a valid JSON Pointer (RFC 6901)"),
-                    "begin each step with a slash: `/alerts`; the whole is `''`",
-                ));
-            }
-            if !has_json {
-                problems.push(Problem::new(
-                    format!("{key}.json"),
-                    "the profile does not say where its JSON lies",
-                    "say it: `json: { attachment: \"*.json\" }`",
-                ));
-            }
-            Some(Each::Json {
-                pointer: pointer.clone(),
-            })
-        }
+        } => Some(each_in_json(key, pointer, has_json, problems)),
         _ => {
             problems.push(Problem::new(
                 key,
@@ -241,11 +201,77 @@ fn each(
     }
 }
 
-/// What `item.` may be followed by.
-fn item_names(item: &Regex) -> BTreeSet<String> {
+fn each_in_text(
+    key: &str,
+    text: &str,
+    section: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Option<Each> {
+    let item = pattern(&format!("{key}.text"), text, problems);
+    let section = section.and_then(|section| pattern(&format!("{key}.section"), section, problems));
+    let item = item?;
+
+    if let Some(taken) = names(&item)
+        .iter()
+        .find(|name| OF_ITEMS.contains(&name.as_str()))
+    {
+        problems.push(Problem::new(
+            format!("{key}.text"),
+            format!("a group is called `{taken}`, which an item has anyway"),
+            "call it otherwise",
+        ));
+    }
+    if item.is_match("") {
+        problems.push(Problem::new(
+            format!("{key}.text"),
+            "the expression matches nothing at all, so that every place is an incident",
+            "let it match what one incident says",
+        ));
+    }
+
+    Some(Each::Text { item, section })
+}
+
+fn each_in_json(key: &str, pointer: &str, has_json: bool, problems: &mut Vec<Problem>) -> Each {
+    if !(pointer.is_empty() || pointer.starts_with('/')) {
+        problems.push(Problem::new(
+            format!("{key}.json"),
+            format!("`{pointer}` is not a valid JSON Pointer (RFC 6901)"),
+            "begin each step with a slash: `/alerts`; the whole is `''`",
+        ));
+    }
+    if !has_json {
+        problems.push(Problem::new(
+            format!("{key}.json"),
+            "the profile does not say where its JSON lies",
+            "say it: `json: { attachment: \"*.json\" }`",
+        ));
+    }
+
+    Each::Json {
+        pointer: pointer.to_owned(),
+    }
+}
+
+/// What `item.` may be followed by; `None` where that is whatever its JSON has.
+fn item_names(each: &Each) -> Option<BTreeSet<String>> {
+    let Each::Text { item, .. } = each else {
+        return None;
+    };
     let mut all = names(item);
-    all.extend(["pairs".to_owned(), "section".to_owned()]);
-    all
+    all.extend(OF_ITEMS.map(str::to_owned));
+    Some(all)
+}
+
+/// What `item.section.` may be followed by.
+fn section_names(each: &Each) -> BTreeSet<String> {
+    match each {
+        Each::Text {
+            section: Some(section),
+            ..
+        } => names(section),
+        _ => BTreeSet::new(),
+    }
 }
 
 /// No mail is there that could say what its absence is called.

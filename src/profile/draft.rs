@@ -31,33 +31,19 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
          # name what other mail of this sender looks like in `match.matchers`.\nprofiles:\n",
     );
     let _ = writeln!(out, "  - name: {}", name(on.from.as_deref()));
-    match &on.from {
-        Some(from) => {
-            let _ = writeln!(out, "    match:\n      from: [{}]", quoted(from));
-        }
-        None => {
-            let _ = writeln!(
-                out,
-                "    match:\n      matchers: [{}]",
-                quoted("subject=~\".+\"")
-            );
-        }
-    }
+    let matched = match &on.from {
+        Some(from) => format!("from: [{}]", quoted(from)),
+        None => format!("matchers: [{}]", quoted("subject=~\".+\"")),
+    };
+    let _ = writeln!(out, "    match:\n      {matched}");
     if let Some(regex) = &status.subject {
         let _ = writeln!(out, "    regex:\n      subject: {}", quoted(regex));
     }
 
     let mut fields = vec![("key", key), ("status", status.expression)];
     fields.extend(time(&on, over.as_ref()).map(|time| ("time", time)));
-    let title = labelled(&on, &words::TITLE);
-    let title = title.map(|(title, _)| format!("{{{{ {title} | default(subject) }}}}"));
-    fields.push(("title", title.unwrap_or_else(|| "{{ subject }}".to_owned())));
-    let severity = labelled(&on, &words::SEVERITY);
-    fields.extend(severity.map(|(severity, _)| {
-        let severity = format!("{{{{ {severity} | default('') | lower }}}}");
-        ("severity", severity)
-    }));
-
+    fields.push(("title", title(&on)));
+    fields.extend(severity(&on).map(|severity| ("severity", severity)));
     if let Some(place) = on.json
         && fields.iter().any(|(_, template)| template.contains(JSON))
     {
@@ -201,6 +187,19 @@ fn time(on: &Sight, over: Option<&Sight>) -> Option<String> {
             other.is_some_and(|value| reads(&value.text))
         });
     both.then(|| format!("{{{{ {expression} | time }}}}"))
+}
+
+fn title(on: &Sight) -> String {
+    let title = labelled(on, &words::TITLE);
+    title.map_or_else(
+        || "{{ subject }}".to_owned(),
+        |(title, _)| format!("{{{{ {title} | default(subject) }}}}"),
+    )
+}
+
+fn severity(on: &Sight) -> Option<String> {
+    let (severity, _) = labelled(on, &words::SEVERITY)?;
+    Some(format!("{{{{ {severity} | default('') | lower }}}}"))
 }
 
 /// A text between the quotes of YAML that escape nothing.

@@ -27,12 +27,12 @@ pub(super) const KNOWN: [&str; 7] = [
 ];
 
 /// Where a name stands in a template that no mail can give a value.
-pub(super) struct Speakable<'a> {
-    pub groups: &'a BTreeSet<String>,
+pub(super) struct Speakable {
+    pub groups: BTreeSet<String>,
     /// None where an item has whatever its JSON has.
-    pub item: Option<&'a BTreeSet<String>>,
+    pub item: Option<BTreeSet<String>>,
     /// The groups of a heading.
-    pub section: &'a BTreeSet<String>,
+    pub section: BTreeSet<String>,
     pub json: bool,
     pub each: bool,
     /// The bridge's own labels may be given.
@@ -60,7 +60,7 @@ impl Fields {
     pub fn compile(
         key: &str,
         settings: &IndexMap<String, String>,
-        speakable: &Speakable<'_>,
+        speakable: &Speakable,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut environment = template::environment(FUEL);
@@ -260,7 +260,7 @@ fn mistaken(
     key: &str,
     name: &str,
     lenient: &Environment<'static>,
-    speakable: &Speakable<'_>,
+    speakable: &Speakable,
 ) -> Option<Problem> {
     let template = lenient.get_template(name).ok()?;
     let mut unknown: Vec<(String, &str)> = template
@@ -297,7 +297,7 @@ fn mistaken(
     })
 }
 
-impl Speakable<'_> {
+impl Speakable {
     /// What to write instead of a name that nothing gives a value.
     fn mend(&self, path: &str) -> Option<&'static str> {
         let mut names = path.split('.');
@@ -327,10 +327,14 @@ impl Speakable<'_> {
             ("item", _) if !self.each => {
                 Some("say what an item is: `each: { text: … }` or `each: { json: /alerts }`")
             }
-            ("item", Some(group)) if self.item.is_some_and(|item| !item.contains(group)) => Some(
-                "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and \
-                 `section`",
-            ),
+            ("item", Some(group))
+                if self.item.as_ref().is_some_and(|item| !item.contains(group)) =>
+            {
+                Some(
+                    "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and \
+                     `section`",
+                )
+            }
             _ => None,
         }
     }

@@ -38,17 +38,7 @@ const HEADLINE: usize = 1024;
 /// The variables of a template. A label that is not set reads as empty.
 pub fn context(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
-    let labels: Vec<(String, Value)> = label::NAMES
-        .iter()
-        .filter(|name| !notification.labels.contains_key(**name))
-        .map(|name| ((*name).to_owned(), Value::from("")))
-        .chain(
-            notification
-                .labels
-                .iter()
-                .map(|(name, text)| (name.to_string(), typed(name, text))),
-        )
-        .collect();
+    let labels = labels(notification);
 
     let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
@@ -98,6 +88,19 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
             .chain(title)
             .chain(receipt),
     )
+}
+
+fn labels(notification: &Notification) -> Vec<(String, Value)> {
+    let given = &notification.labels;
+    let unset = label::NAMES
+        .iter()
+        .filter(|name| !given.contains_key(**name))
+        .map(|name| ((*name).to_owned(), Value::from("")));
+    let set = given
+        .iter()
+        .map(|(name, text)| (name.to_string(), typed(name, text)));
+
+    unset.chain(set).collect()
 }
 
 /// What an alert is called that has no title of its own: no page is without a name. Atlassian's

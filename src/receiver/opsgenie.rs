@@ -157,27 +157,8 @@ impl Opsgenie {
         let tags = tags
             .filter_map(|(i, tag)| site.template_at(&format!("tags[{i}]"), "tags", tag, Escape::No))
             .collect();
-        let details = settings.details.iter();
-        let details = details
-            .filter_map(|(name, source)| {
-                let template =
-                    site.template_at(&format!("details.{name}"), "details", source, Escape::No)?;
-                Some((name.clone(), template))
-            })
-            .collect();
-
-        let priority = site.template("priority", settings.priority.as_ref(), Escape::No);
-
-        for said in page::said_of_samples(priority.as_ref())
-            .iter()
-            .filter(|said| priority_of(said).is_none())
-        {
-            site.problem(
-                "priority",
-                format!("`{said}` is not a valid priority"),
-                "the priorities are P1 to P5",
-            );
-        }
+        let details = site.details(&settings.details);
+        let priority = compile_priority(settings, site);
 
         let base = site.base(
             "api_url",
@@ -219,8 +200,8 @@ impl Opsgenie {
             .unwrap_or_else(|| wording::body(notification));
         let description = below(&message, MESSAGE, description, "\n\n");
         let priority = self.priority(&page);
-        let mut tags: Vec<String> = Vec::new();
 
+        let mut tags: Vec<String> = Vec::new();
         for tag in self.tags.iter().filter_map(|tag| page.line(Some(tag))) {
             let tag = cut(&tag, TAG);
             if !tags.contains(&tag) {
@@ -233,30 +214,15 @@ impl Opsgenie {
             .iter()
             .filter_map(|who| who.on(&page))
             .collect();
-
-        let mut details: Vec<(String, String)> = self
-            .details
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?)))
-            .collect();
-
-        if let Some(url) = parcel.incident_url() {
-            details.insert(0, ("alertbridge_url".into(), url));
-        }
-        if let Some(notes) = page.notes() {
-            details.insert(0, ("alertbridge_note".into(), notes));
-        }
-
-        details.extend(wording::details(notification));
-
         let entity = cut(&wording::one(notification, "app_key"), ENTITY);
+
         let mut alert = json!({
             "message": cut(&message, MESSAGE),
             "alias": parcel.alias,
             "description": cut(&description, DESCRIPTION),
             "priority": priority,
             "source": "alertbridge",
-            "details": fit(details, DETAILS),
+            "details": self.details(&page, parcel),
         });
 
         for (field, value) in [
@@ -270,6 +236,26 @@ impl Opsgenie {
         }
 
         alert
+    }
+
+    /// The bridge's own notes, what the settings add, and then what every alert carries, as far as
+    /// there is room.
+    fn details(&self, page: &Page<'_>, parcel: &Parcel<'_>) -> Map<String, Value> {
+        let mut details: Vec<(String, String)> = self
+            .details
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?)))
+            .collect();
+
+        if let Some(url) = parcel.incident_url() {
+            details.insert(0, ("alertbridge_url".into(), url));
+        }
+        if let Some(notes) = page.notes() {
+            details.insert(0, ("alertbridge_note".into(), notes));
+        }
+
+        details.extend(wording::details(parcel.notification));
+        fit(details, DETAILS)
     }
 
     fn priority(&self, page: &Page<'_>) -> &'static str {
@@ -408,6 +394,22 @@ impl Receiver for Opsgenie {
     fn confirm_timeout(&self) -> Duration {
         self.confirm_timeout
     }
+}
+
+fn compile_priority(settings: &Settings, site: &mut Site<'_>) -> Option<Template> {
+    let priority = site.template("priority", settings.priority.as_ref(), Escape::No);
+    for said in page::said_of_samples(priority.as_ref())
+        .iter()
+        .filter(|said| priority_of(said).is_none())
+    {
+        site.problem(
+            "priority",
+            format!("`{said}` is not a valid priority"),
+            "the priorities are P1 to P5",
+        );
+    }
+
+    priority
 }
 
 fn priority_of(said: &str) -> Option<&'static str> {

@@ -107,52 +107,10 @@ impl PagerDuty {
             );
         }
 
-        let severity = site.template("severity", settings.severity.as_ref(), Escape::No);
-        for said in page::said_of_samples(severity.as_ref())
-            .iter()
-            .filter(|said| Severity::parse(said).is_none())
-        {
-            let mend = "the severities are critical, error, warning and info";
-            site.problem(
-                "severity",
-                format!("`{said}` is not a valid severity"),
-                mend,
-            );
-        }
-
-        let mut details = Vec::new();
-        for (name, source) in &settings.details {
-            let template =
-                site.template_at(&format!("details.{name}"), "details", source, Escape::No);
-            details.extend(template.map(|template| (name.clone(), template)));
-        }
-
-        let mut links = Vec::new();
-        for (index, link) in settings.links.iter().enumerate() {
-            let href = site.template_at(
-                &format!("links[{index}].href"),
-                "links",
-                &link.href,
-                Escape::No,
-            );
-            let text = link.text.as_deref();
-            let text = text.and_then(|text| {
-                site.template_at(&format!("links[{index}].text"), "links", text, Escape::No)
-            });
-            links.extend(href.map(|href| (href, text)));
-        }
-
-        let url = site.address("url", &settings.url, false);
-        if http_url::parse(&settings.url).is_ok_and(|url| {
-            url.host_str()
-                .is_some_and(|host| host.ends_with("pagerduty.com"))
-                && url.path().trim_end_matches('/') != "/v2/enqueue"
-        }) {
-            let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU \
-                        https://events.eu.pagerduty.com/v2/enqueue";
-            site.problem("url", "it is not where PagerDuty takes events", mend);
-        }
-
+        let severity = severity(settings, site);
+        let details = site.details(&settings.details);
+        let links = links(settings, site);
+        let url = url(settings, site);
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
         let options = compile_options!(settings, site);
 
@@ -289,6 +247,55 @@ impl PagerDuty {
         }
         Severity::of(page.notification())
     }
+}
+
+fn severity(settings: &Settings, site: &mut Site<'_>) -> Option<Template> {
+    let severity = site.template("severity", settings.severity.as_ref(), Escape::No);
+    for said in page::said_of_samples(severity.as_ref())
+        .iter()
+        .filter(|said| Severity::parse(said).is_none())
+    {
+        let mend = "the severities are critical, error, warning and info";
+        site.problem(
+            "severity",
+            format!("`{said}` is not a valid severity"),
+            mend,
+        );
+    }
+
+    severity
+}
+
+fn links(settings: &Settings, site: &mut Site<'_>) -> Vec<(Template, Option<Template>)> {
+    let mut links = Vec::new();
+    for (index, link) in settings.links.iter().enumerate() {
+        let mut template = |part: &str, source: &str| {
+            let place = format!("links[{index}].{part}");
+            site.template_at(&place, "links", source, Escape::No)
+        };
+        let href = template("href", &link.href);
+        let text = link.text.as_deref();
+        let text = text.and_then(|text| template("text", text));
+        links.extend(href.map(|href| (href, text)));
+    }
+
+    links
+}
+
+fn url(settings: &Settings, site: &mut Site<'_>) -> Option<Address> {
+    let address = site.address("url", &settings.url, false);
+    let is_elsewhere = http_url::parse(&settings.url).is_ok_and(|url| {
+        let host = url.host_str();
+        host.is_some_and(|host| host.ends_with("pagerduty.com"))
+            && url.path().trim_end_matches('/') != "/v2/enqueue"
+    });
+    if is_elsewhere {
+        let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU \
+                    https://events.eu.pagerduty.com/v2/enqueue";
+        site.problem("url", "it is not where PagerDuty takes events", mend);
+    }
+
+    address
 }
 
 impl Receiver for PagerDuty {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
+use indexmap::IndexMap;
+
 use super::{
     RateLimit,
     address::Address,
@@ -97,6 +99,19 @@ impl<'a> Site<'a> {
         escape: Escape,
     ) -> Option<Template> {
         self.template_of(place, field, source, escape, Extent::Field, Occasion::Any)
+    }
+
+    /// The templates of `details`, by their names.
+    pub(super) fn details(
+        &mut self,
+        details: &IndexMap<String, String>,
+    ) -> Vec<(String, Template)> {
+        let details = details.iter().filter_map(|(name, source)| {
+            let place = format!("details.{name}");
+            let template = self.template_at(&place, "details", source, Escape::No)?;
+            Some((name.clone(), template))
+        });
+        details.collect()
     }
 
     pub(super) fn template_of(

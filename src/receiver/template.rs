@@ -149,20 +149,7 @@ impl Shelf {
             )
         };
 
-        let mut environment = self.environment.clone();
-
-        if let Some(escape) = escape.function() {
-            environment.set_auto_escape_callback(|_| AutoEscape::Custom("markup".into()));
-            environment.set_formatter(move |out, _, value| escaped(escape, out, value));
-        }
-
-        if escape == Escape::Url {
-            // Values are already encoded as they are filled in.
-            environment.add_filter("urlencode", |text: String| text);
-            environment
-                .set_formatter(|out, _, value| Ok(out.write_str(&escape_url(&value.to_string()))?));
-        }
-
+        let mut environment = self.escaping(escape);
         environment
             .add_template_owned(OWN, source.to_owned())
             .map_err(|error| {
@@ -190,21 +177,28 @@ impl Shelf {
             ));
         }
 
-        let samples = sample::notifications().into_iter();
-        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
-            let tried = sample::parcel(&notification, |parcel| template.rendered(&context(parcel)));
-            match tried {
-                // What a profile's mail holds is not known yet.
-                Err(error) if template.of_profiles && is_undefined(&error) => {}
-                Err(error) => {
-                    let error = template.failed(&error);
-                    return Err(wrong(format!("tried on {which}, {error}")));
-                }
-                Ok(_) => {}
-            }
+        match template.failed_sample(occasion) {
+            Some(failure) => Err(wrong(failure)),
+            None => Ok(template),
+        }
+    }
+
+    /// What templates are rendered in, where the values that are filled in are escaped.
+    fn escaping(&self, escape: Escape) -> Environment<'static> {
+        let mut environment = self.environment.clone();
+
+        if let Some(escape) = escape.function() {
+            environment.set_auto_escape_callback(|_| AutoEscape::Custom("markup".into()));
+            environment.set_formatter(move |out, _, value| escaped(escape, out, value));
+        }
+        if escape == Escape::Url {
+            // Values are already encoded as they are filled in.
+            environment.add_filter("urlencode", |text: String| text);
+            environment
+                .set_formatter(|out, _, value| Ok(out.write_str(&escape_url(&value.to_string()))?));
         }
 
-        Ok(template)
+        environment
     }
 }
 
@@ -219,6 +213,22 @@ impl Template {
             field: self.field,
             message: described(error),
         }
+    }
+
+    /// Tries it on the sample notifications. Returns which of them it fails on, and why.
+    fn failed_sample(&self, occasion: Occasion) -> Option<String> {
+        let samples = sample::notifications().into_iter();
+        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
+            let tried = sample::parcel(&notification, |parcel| self.rendered(&context(parcel)));
+            match tried {
+                // What a profile's mail holds is not known yet.
+                Err(error) if self.of_profiles && is_undefined(&error) => {}
+                Err(error) => return Some(format!("tried on {which}, {}", self.failed(&error))),
+                Ok(_) => {}
+            }
+        }
+
+        None
     }
 
     /// Whether it uses a name, in any branch.

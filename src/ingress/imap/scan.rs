@@ -6,45 +6,42 @@
 //! the server did not return it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use jiff::{Timestamp, civil};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Imap, after, arrival,
+    Imap, arrival,
     fault::Fault,
-    session::{Folder, HEADER_LIMIT, Listed, Session},
+    session::{Folder, Listed, Session},
     wanted::Backlog,
 };
 use crate::{
     ingress::{Health, Inbox},
-    message::{Bookmark, Message, Wanted},
-    telemetry,
+    message::Message,
 };
 
+mod batch;
+mod commit;
 mod cut;
 mod end;
 mod falsely_old;
 mod fetch;
+mod find;
 mod missing;
 mod start;
 mod turn;
 mod walk;
 
+use batch::Fetched;
 use start::Age;
 
 /// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
-/// The number of mails in one answer from which on the server may have left others out.
-const CAPPED: usize = 10;
-/// The most mails of one commit.
-const BATCH_MAILS: usize = 64;
-/// The most bytes of one commit, and so in memory; a single mail may be larger.
-const BATCH_BYTES: u64 = 8 << 20;
 /// The most mails whose size is queried by one command.
 const LIST_MAILS: usize = 512;
 /// The number of consecutive failures, with no mail returned, after which the server is to blame.
@@ -198,50 +195,6 @@ impl<'a> Scan<'a> {
         Ok(Some((new, read)))
     }
 
-    /// The mails that answer these queries; `None` after `stop`.
-    async fn find(
-        &mut self,
-        questions: &[String],
-        since: Option<civil::Date>,
-    ) -> Result<Option<BTreeSet<u32>>, Fault> {
-        let mut found = BTreeSet::new();
-        let stop = self.stop;
-        for keys in questions {
-            let search = self.search(keys, since);
-            let Some(answer) = stop.run_until_cancelled(search).await else {
-                return Ok(None);
-            };
-            found.extend(answer?);
-        }
-
-        Ok(Some(found))
-    }
-
-    /// The mails that answer one query. Some servers find only so many of them, the last or the
-    /// first, so whoever finds many is asked for those before and behind until there are none.
-    async fn search(
-        &mut self,
-        keys: &str,
-        since: Option<civil::Date>,
-    ) -> Result<BTreeSet<u32>, Fault> {
-        let mut found = self.session.search(keys, since).await?;
-        if found.len() < CAPPED {
-            return Ok(found);
-        }
-
-        while let Some(outside) = walk::outside(keys, &found, self.last_uid) {
-            let before = found.len();
-            for keys in outside {
-                found.append(&mut self.session.search(&keys, since).await?);
-            }
-            if found.len() == before {
-                break;
-            }
-        }
-
-        Ok(found)
-    }
-
     /// Stores these mails, batch by batch. Returns the last UID covered, or `None` after `stop`.
     async fn read(
         &mut self,
@@ -299,143 +252,6 @@ impl<'a> Scan<'a> {
         Ok(uids.last().copied())
     }
 
-    /// Each of these mails, with what the server reports about it; anything missing is requested
-    /// with the mail itself.
-    async fn list(&mut self, uids: &[u32]) -> Result<Vec<Listed>, Fault> {
-        let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
-            return Ok(Vec::new());
-        };
-        let mut listed = BTreeMap::new();
-
-        if !self.backlog.is_suspect(*last) {
-            self.backlog.begin(*first, (*last).max(first + 1));
-            match self.session.list(uids).await {
-                Ok(all) => listed = all,
-                Err(Fault::Answer { .. }) => self.backlog.isolate(*last),
-                Err(fault) => return Err(fault),
-            }
-            self.backlog.end();
-        }
-
-        let all = uids.iter().map(|uid| {
-            listed.remove(uid).unwrap_or(Listed {
-                uid: *uid,
-                size: None,
-                arrived: None,
-            })
-        });
-
-        let now = self.imap.clock.now();
-        Ok(all
-            .map(|mail| Listed {
-                arrived: mail.arrived.filter(|at| arrival::is_plausible(*at, now)),
-                ..mail
-            })
-            .collect())
-    }
-
-    /// The mails to fetch with one command: many small ones, or one that needs care.
-    fn next_batch(&self, waiting: &mut VecDeque<Listed>) -> Vec<Listed> {
-        let mut batch: Vec<Listed> = Vec::new();
-        let mut bytes = 0;
-
-        while let Some(mail) = waiting.front().copied() {
-            let size = mail.size.filter(|size| *size <= self.limit());
-            let single = self.backlog.is_suspect(mail.uid)
-                || self.backlog.is_wanted(mail.uid)
-                || size.is_none();
-            let full = single
-                || batch.len() == BATCH_MAILS
-                || bytes + size.unwrap_or_default() > BATCH_BYTES;
-            if full && !batch.is_empty() {
-                break;
-            }
-            waiting.pop_front();
-            bytes += size.unwrap_or_default();
-            batch.push(mail);
-            if single {
-                break;
-            }
-        }
-
-        batch
-    }
-
-    /// Stores what was fetched, then does with it in its folder what is configured.
-    async fn store(&mut self, fetched: Fetched) -> Result<(), Fault> {
-        let Fetched {
-            last_uid, mails, ..
-        } = fetched;
-
-        let is_cut = |mail: &Message| mail.cut_from.is_some();
-        let which = |wanted: bool| -> Vec<u32> {
-            let those = mails.iter().filter(|(_, mail)| is_cut(mail) == wanted);
-            those.map(|(uid, _)| *uid).collect()
-        };
-        let (uids, cut) = (which(false), which(true));
-        let came = || uids.iter().chain(&cut).copied();
-        let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
-        let mails = mails.into_values().collect();
-
-        // If the store refuses them, they are new, or known as wanted, to the next scan.
-        came().for_each(|uid| self.backlog.forget(uid));
-        self.commit_with(mails, last_uid, given, None).await?;
-        came().for_each(|uid| self.backlog.passed.add(uid));
-
-        after::settle(self.session, &self.imap.settings, &uids, &cut).await
-    }
-
-    /// The bookmark is ahead of the folder: an earlier version believed a wrong UIDNEXT.
-    fn go_back(&mut self, to: u32) {
-        telemetry::mailbox_put_back(
-            &self.imap.settings.name,
-            self.last_uid,
-            to.saturating_add(1),
-        );
-        self.backlog.keep_again();
-        self.backlog.passed.go_back(to);
-        (self.last_uid, self.rewound) = (to, true);
-    }
-
-    /// Stores the mails, and that all mails up to `last_uid` are stored or known to be wanted.
-    async fn commit(&mut self, mails: Vec<Message>, last_uid: u32) -> Result<(), Fault> {
-        self.commit_with(mails, last_uid, Vec::new(), None).await
-    }
-
-    /// Like [`Scan::commit`]; `given` are wanted mails that were returned, and `told` is one that
-    /// is announced now and still wanted.
-    async fn commit_with(
-        &mut self,
-        mails: Vec<Message>,
-        last_uid: u32,
-        given: Vec<u32>,
-        told: Option<Wanted>,
-    ) -> Result<(), Fault> {
-        let last_uid = last_uid.max(self.last_uid);
-        let mut wanted = self.backlog.to_keep(last_uid);
-        wanted.retain(|one| told.as_ref().is_none_or(|told| told.uid != one.uid));
-        wanted.extend(told);
-
-        let bookmark = Bookmark {
-            mailbox: self.imap.mailbox.clone(),
-            uid_validity: self.folder.uid_validity,
-            last_uid,
-            wanted: wanted.clone(),
-            given,
-            rewound: self.rewound,
-            starts_at: self.starts_at,
-        };
-
-        let has_mails = !mails.is_empty();
-        self.inbox.accept(mails, Some(bookmark)).await?;
-        self.has_stored |= has_mails;
-        self.backlog.kept(&wanted);
-        self.backlog.passed.moved_to(last_uid);
-        (self.last_uid, self.rewound) = (last_uid, false);
-
-        Ok(())
-    }
-
     fn limit(&self) -> u64 {
         self.imap.settings.max_message_size.bytes()
     }
@@ -449,67 +265,5 @@ impl<'a> Scan<'a> {
             withheld: None,
             envelope: None,
         }
-    }
-}
-
-/// What was fetched, for one commit.
-#[derive(Debug, Default)]
-struct Fetched {
-    last_uid: u32,
-    /// By UID.
-    mails: BTreeMap<u32, Message>,
-    /// Nothing came: the mails must be fetched one by one.
-    one_by_one: bool,
-}
-
-impl Fetched {
-    fn nothing_up_to(last_uid: u32) -> Self {
-        Self {
-            last_uid,
-            ..Self::default()
-        }
-    }
-
-    fn push(&mut self, uid: u32, message: Message) {
-        self.mails.insert(uid, message);
-    }
-
-    /// Takes out what is below `uid`.
-    fn split_below(&mut self, uid: u32) -> Self {
-        let from_there = self.mails.split_off(&uid);
-        Self {
-            last_uid: uid.saturating_sub(1),
-            mails: std::mem::replace(&mut self.mails, from_there),
-            one_by_one: false,
-        }
-    }
-
-    fn messages(&self) -> usize {
-        self.mails.len()
-    }
-}
-
-fn header_of(body: &Bytes) -> Bytes {
-    let end = body
-        .windows(4)
-        .position(|bytes| bytes == b"\r\n\r\n")
-        .map_or(body.len(), |at| at + 4);
-    Bytes::copy_from_slice(&body[..end.min(HEADER_LIMIT)])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_header_of_a_mail_ends_with_its_empty_line() {
-        assert_eq!(
-            header_of(&Bytes::from_static(b"A: b\r\n\r\nbody")),
-            "A: b\r\n\r\n"
-        );
-        assert_eq!(
-            header_of(&Bytes::from(vec![b'a'; 100_000])).len(),
-            HEADER_LIMIT
-        );
     }
 }

@@ -66,6 +66,17 @@ pub(super) struct Listed {
     pub(super) arrived: Option<Timestamp>,
 }
 
+impl Listed {
+    /// A mail of which only its UID is known.
+    pub(super) fn only(uid: u32) -> Self {
+        Self {
+            uid,
+            size: None,
+            arrived: None,
+        }
+    }
+}
+
 impl Session {
     /// Takes over a connection that is logged in, queries the server's capabilities, and identifies
     /// the client if the server wants it: `NetEase` (163.com, 126.com) opens no folder before that.
@@ -221,11 +232,7 @@ impl Session {
         let mut listed = BTreeMap::new();
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
         let asked = self.fetch("FETCH RFC822.SIZE", &command, 0, uids, |uid, fetched| {
-            let mail = listed.entry(uid).or_insert(Listed {
-                uid,
-                size: None,
-                arrived: None,
-            });
+            let mail = listed.entry(uid).or_insert(Listed::only(uid));
             mail.size = mail.size.or(fetched.size);
             mail.arrived = mail.arrived.or(fetched.arrived);
         });

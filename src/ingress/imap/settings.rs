@@ -149,32 +149,8 @@ impl Settings {
             }
         }
 
-        match &self.oauth2 {
-            Some(_) if self.password.is_some() || self.password_file.is_some() => {
-                problems.push(Problem::new(
-                    at("oauth2"),
-                    "a password and `oauth2` exclude each other",
-                    "keep `oauth2`, drop the password",
-                ));
-            }
-            Some(oauth2) => problems.extend(oauth2.check(&at("oauth2"))),
-            None => problems.extend(self.secret(key).err()),
-        }
-
-        match &self.tls_fingerprint {
-            Some(_) if self.tls == Tls::None => problems.push(Problem::new(
-                at("tls_fingerprint"),
-                "without TLS there is no certificate",
-                "drop it, or set `tls: implicit` or `tls: starttls`",
-            )),
-            Some(text) if !is_fingerprint(text) => problems.push(Problem::new(
-                at("tls_fingerprint"),
-                "it is not a valid SHA-256 in hex",
-                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints \
-                 behind the `=`",
-            )),
-            _ => {}
-        }
+        problems.extend(self.check_credential(key));
+        problems.extend(self.check_fingerprint(key));
 
         if self.port == Some(0) {
             problems.push(Problem::new(
@@ -201,6 +177,37 @@ impl Settings {
         }
 
         problems
+    }
+
+    fn check_credential(&self, key: &str) -> Vec<Problem> {
+        let oauth2_key = format!("{key}.oauth2");
+        match &self.oauth2 {
+            Some(_) if self.password.is_some() || self.password_file.is_some() => {
+                vec![Problem::new(
+                    oauth2_key,
+                    "a password and `oauth2` exclude each other",
+                    "keep `oauth2`, drop the password",
+                )]
+            }
+            Some(oauth2) => oauth2.check(&oauth2_key),
+            None => self.secret(key).err().into_iter().collect(),
+        }
+    }
+
+    fn check_fingerprint(&self, key: &str) -> Option<Problem> {
+        let (what, mend) = match &self.tls_fingerprint {
+            Some(_) if self.tls == Tls::None => (
+                "without TLS there is no certificate",
+                "drop it, or set `tls: implicit` or `tls: starttls`",
+            ),
+            Some(text) if !is_fingerprint(text) => (
+                "it is not a valid SHA-256 in hex",
+                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints \
+                 behind the `=`",
+            ),
+            _ => return None,
+        };
+        Some(Problem::new(format!("{key}.tls_fingerprint"), what, mend))
     }
 
     /// Settings that work but are unwise.

@@ -113,30 +113,7 @@ impl<'a> Dialogue<'a> {
             Ok(Command::Other(request)) => self.obey(request, reply),
         };
 
-        self.mail_was_refused &= matches!(next, Next::Chunk { .. });
-
-        let refused = reply.get(before) == Some(&b'5')
-            || matches!(
-                next,
-                Next::Chunk {
-                    refusal: Some(_),
-                    ..
-                }
-            );
-
-        self.errors += u32::from(refused);
-
-        // A chunk is progress towards the mail, and its bytes are bounded.
-        let progress = matches!(
-            next,
-            Next::Chunk {
-                announced: Announced { size: 1.., .. },
-                refusal: None,
-                ..
-            }
-        );
-
-        self.commands += u32::from(!progress);
+        self.count(next, reply.get(before) == Some(&b'5'));
 
         let limits = &self.door.limits;
         let (reason, text) = match () {
@@ -161,6 +138,24 @@ impl<'a> Dialogue<'a> {
         say(reply, text);
 
         Next::Close
+    }
+
+    /// Counts what was done, or refused, after a command.
+    fn count(&mut self, next: Next, is_refused: bool) {
+        let (is_refused, is_progress) = match next {
+            Next::Chunk {
+                announced, refusal, ..
+            } => (
+                is_refused || refusal.is_some(),
+                // A chunk is progress towards the mail, and its bytes are bounded.
+                announced.size > 0 && refusal.is_none(),
+            ),
+            _ => (is_refused, false),
+        };
+
+        self.mail_was_refused &= matches!(next, Next::Chunk { .. });
+        self.errors += u32::from(is_refused);
+        self.commands += u32::from(!is_progress);
     }
 
     /// The content that has come by BDAT for the present mail.

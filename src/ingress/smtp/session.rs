@@ -51,21 +51,9 @@ impl Session {
     /// Finds out who the client is, and serves it until it leaves or is disconnected.
     pub(super) async fn run(self, mut stream: impl Transport + 'static, peer: SocketAddr) {
         let door = &*self.door;
-        let mut peer = peer.ip().to_canonical();
-
-        if door.balancers.name(peer) {
-            match timeout(door.limits.handshake, proxy::client(&mut stream)).await {
-                Ok(Ok(client)) => peer = client.unwrap_or(peer),
-                Ok(Err(error)) => {
-                    tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY \
-                        header");
-                    return telemetry::connection_refused(&door.name, peer, "no_proxy_header");
-                }
-                Err(_) => {
-                    return telemetry::connection_refused(&door.name, peer, "no_proxy_header");
-                }
-            }
-        }
+        let Some(peer) = self.client(&mut stream, peer.ip().to_canonical()).await else {
+            return;
+        };
 
         let mut wire = Wire::new(stream, self.place.loss());
         if !door.networks.admit(peer) {
@@ -104,24 +92,32 @@ impl Session {
                     break;
                 }
                 Err(ended) => {
-                    tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the \
-                        client");
-                    match ended {
-                        Ended::TimedOut => {
-                            self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");
-                        }
-                        Ended::Displaced => {
-                            telemetry::connection_refused(&door.name, peer, "displaced");
-                            say(&mut wire.output, &door.busy(TooMany::InAll));
-                        }
-                        Ended::Gone => {}
-                    }
+                    self.part_from(&mut wire, peer, &ended);
                     break;
                 }
             }
         }
 
         wire.close(Instant::now() + FAREWELL).await;
+    }
+
+    /// Returns the client's address, which a load balancer names before the client speaks; `None`
+    /// if nothing comes that names it.
+    async fn client(&self, stream: &mut impl Transport, peer: IpAddr) -> Option<IpAddr> {
+        let door = &*self.door;
+        if !door.balancers.name(peer) {
+            return Some(peer);
+        }
+
+        match timeout(door.limits.handshake, proxy::client(stream)).await {
+            Ok(Ok(client)) => return Some(client.unwrap_or(peer)),
+            Ok(Err(error)) => {
+                tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY header");
+            }
+            Err(_) => {}
+        }
+        telemetry::connection_refused(&door.name, peer, "no_proxy_header");
+        None
     }
 
     async fn encrypt(&self, wire: Wire, peer: IpAddr) -> Option<Wire> {
@@ -145,6 +141,21 @@ impl Session {
             say(&mut wire.output, refusal);
         }
         wire.close(Instant::now() + FAREWELL).await;
+    }
+
+    /// Tells a client why its connection ends, if it can still hear that.
+    fn part_from(&self, wire: &mut Wire, peer: IpAddr, ended: &Ended) {
+        let door = &*self.door;
+        tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the client");
+
+        match ended {
+            Ended::TimedOut => self.farewell(wire, "421 4.4.2", "waited too long, closing"),
+            Ended::Displaced => {
+                telemetry::connection_refused(&door.name, peer, "displaced");
+                say(&mut wire.output, &door.busy(TooMany::InAll));
+            }
+            Ended::Gone => {}
+        }
     }
 
     async fn converse(
@@ -267,27 +278,8 @@ impl Session {
                 })
             });
 
-        let overall = chunks
-            .as_ref()
-            .map_or_else(|| Instant::now() + limits.data, |chunks| chunks.deadline);
-        let mut left = announced.size;
-
-        while left > 0 {
-            let unread = wire.unread();
-            if unread.is_empty() {
-                wire.fill(overall.min(Instant::now() + limits.idle)).await?;
-                continue;
-            }
-            let piece = &unread[..unread
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX))];
-            if let Some(chunks) = &mut chunks {
-                chunks.read(piece);
-            }
-            let length = piece.len();
-            left -= length as u64;
-            wire.consume(length);
-        }
+        self.read_chunk(wire, announced.size, chunks.as_deref_mut())
+            .await?;
 
         let flawed = chunks.is_some_and(|chunks| chunks.flaw().is_some());
         if let Some(text) = refused {
@@ -310,6 +302,38 @@ impl Session {
         }
 
         Ok(Onward::Commands)
+    }
+
+    /// Reads so many bytes into the chunks, or discards them.
+    async fn read_chunk(
+        &self,
+        wire: &mut Wire,
+        size: u64,
+        mut chunks: Option<&mut Chunks>,
+    ) -> Result<(), Ended> {
+        let limits = &self.door.limits;
+        let overall = chunks
+            .as_ref()
+            .map_or_else(|| Instant::now() + limits.data, |chunks| chunks.deadline);
+        let mut left = size;
+
+        while left > 0 {
+            let unread = wire.unread();
+            if unread.is_empty() {
+                wire.fill(overall.min(Instant::now() + limits.idle)).await?;
+                continue;
+            }
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let piece = &unread[..unread.len().min(most)];
+            if let Some(chunks) = &mut chunks {
+                chunks.read(piece);
+            }
+            let length = piece.len();
+            left -= length as u64;
+            wire.consume(length);
+        }
+
+        Ok(())
     }
 
     /// Stores a message and acknowledges it, or replies why it is refused. In either case, its

@@ -73,6 +73,19 @@ impl Ses {
         })
     }
 
+    fn without_certificate(&self, error: &FetchError) -> Refusal {
+        tracing::warn!(
+            topic = self.topic.arn(),
+            %error,
+            "the certificate of SNS cannot be had"
+        );
+        if matches!(error, FetchError::Status(400..500)) {
+            Refusal::Forged
+        } else {
+            Refusal::NotFetched
+        }
+    }
+
     /// Confirms the topic's subscription, if it is the configured one.
     async fn confirm(&self, envelope: &Envelope, posted: &Posted<'_>) -> Result<Opened, Fault> {
         let url = envelope
@@ -131,27 +144,11 @@ impl Protocol for Ses {
             .map_err(|_| Refusal::Forged)?;
         let signed_at = envelope.timestamp.parse().map_err(|_| Refusal::Forged)?;
         let signed = envelope.signed();
-        let certificate = match self
+        let certificate = self
             .certificates
             .get(&envelope.signing_cert_url, posted.fetch, posted.now)
             .await
-        {
-            Ok(certificate) => certificate,
-            Err(error) => {
-                tracing::warn!(
-                    topic = self.topic.arn(),
-                    %error,
-                    "the certificate of SNS cannot be had"
-                );
-                let said_no = matches!(error, FetchError::Status(400..500));
-                return Err(if said_no {
-                    Refusal::Forged
-                } else {
-                    Refusal::NotFetched
-                }
-                .into());
-            }
-        };
+            .map_err(|error| self.without_certificate(&error))?;
 
         if let Err(error) =
             certificate.verify(&self.topic, signed.as_bytes(), &signature, posted.now)

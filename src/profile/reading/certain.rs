@@ -1,11 +1,19 @@
 //! Whether key and status of a mail are certain: neither damaged on the way, nor to be read in two
 //! ways.
 
-use super::{Context, Each, Item, Piece, Recipe, Sheet, Verdict, required, sheet_of, short};
+use super::{
+    item::{required, short},
+    recipe::Recipe,
+    sheet::Sheet,
+};
 use crate::{
     extract::{Contents, pairs::MAX_PAIRS},
     message::Mended,
-    profile::context::Asked,
+    profile::{
+        context::{Asked, Context, Item},
+        items::{Each, Piece},
+        status::Verdict,
+    },
 };
 
 /// How many combinations of the values of its labels an item is read by, beside the first.
@@ -26,7 +34,7 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
     }
 
     let sound = Contents::sound(mail.header(), mail.body());
-    let sound = sheet_of(recipe, mail.header(), sound);
+    let sound = Sheet::of(recipe, mail.header(), sound);
     // Items may be missing of a list that ends too early.
     let texts = |sheet: &Sheet| (sheet.contents.text.clone(), sheet.contents.aside.clone());
     if is_list && texts(&sound) != texts(sheet) {
@@ -46,7 +54,7 @@ pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) ->
     }
 
     let told = |text: &String| {
-        let sheet = sheet_of(recipe, mail.header(), sheet.contents.with_text(text));
+        let sheet = Sheet::of(recipe, mail.header(), sheet.contents.with_text(text));
         outline(recipe, &sheet, &sheet.context)
     };
     let [plain, html] = versions.each_ref().map(told);

@@ -67,54 +67,8 @@ impl Oauth2 {
                 }
             };
 
-        if refresh_token.is_none() && self.provider == Provider::Google {
-            problems.push(Problem::new(
-                key,
-                "google gives tokens for a refresh token only, and none is named",
-                "add `refresh_token_file: …`; `alertbridge imap login` gets the token",
-            ));
-        } else if client_secret.is_none()
-            && (refresh_token.is_none() || self.provider == Provider::Google)
-        {
-            problems.push(Problem::new(
-                key,
-                "neither `client_secret_file` nor `client_secret` is given",
-                "name the file that holds the secret: `client_secret_file: /run/secrets/…`",
-            ));
-        }
-
-        match (self.provider, &self.tenant) {
-            (Provider::Microsoft, Some(tenant)) => {
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-                if tenant.is_empty() || !tenant.bytes().all(plain) {
-                    let mend =
-                        "write the directory's id or its domain: `tenant: example.onmicrosoft.com`";
-                    problems.push(Problem::new(
-                        at("tenant"),
-                        format!("`{tenant}` is not a valid tenant"),
-                        mend,
-                    ));
-                }
-            }
-            (Provider::Microsoft, None) if self.token_url.is_none() => problems.push(Problem::new(
-                at("tenant"),
-                "`tenant` is missing",
-                "add the directory's id or its domain: `tenant: example.onmicrosoft.com`",
-            )),
-            (Provider::Google | Provider::Custom, Some(_)) => {
-                problems.push(Problem::new(
-                    at("tenant"),
-                    "only microsoft has tenants",
-                    "drop it",
-                ));
-            }
-            (Provider::Custom, None) if self.token_url.is_none() => problems.push(Problem::new(
-                at("token_url"),
-                "`token_url` is missing",
-                "add it, or name a provider that is known: `provider: google` or `microsoft`",
-            )),
-            _ => {}
-        }
+        problems.extend(self.missing_secret(key, client_secret.is_some(), refresh_token.is_some()));
+        problems.extend(self.check_tenant(key));
 
         for (name, url) in self.urls() {
             let web = |url: &Url| ["https", "http"].contains(&url.scheme()) && url.host().is_some();
@@ -129,6 +83,67 @@ impl Oauth2 {
         }
 
         problems
+    }
+
+    /// What is missing of the secrets without which the provider gives no token.
+    fn missing_secret(
+        &self,
+        key: &str,
+        has_client_secret: bool,
+        has_refresh_token: bool,
+    ) -> Option<Problem> {
+        let is_google = self.provider == Provider::Google;
+
+        if is_google && !has_refresh_token {
+            Some(Problem::new(
+                key,
+                "google gives tokens for a refresh token only, and none is named",
+                "add `refresh_token_file: …`; `alertbridge imap login` gets the token",
+            ))
+        } else if !has_client_secret && (is_google || !has_refresh_token) {
+            Some(Problem::new(
+                key,
+                "neither `client_secret_file` nor `client_secret` is given",
+                "name the file that holds the secret: `client_secret_file: /run/secrets/…`",
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// What keeps the token endpoint unknown: Microsoft's follows from the tenant, and that of an
+    /// unknown provider is given.
+    fn check_tenant(&self, key: &str) -> Option<Problem> {
+        let at = |name: &str| format!("{key}.{name}");
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+
+        match (self.provider, &self.tenant) {
+            (Provider::Microsoft, Some(tenant))
+                if tenant.is_empty() || !tenant.bytes().all(is_plain) =>
+            {
+                Some(Problem::new(
+                    at("tenant"),
+                    format!("`{tenant}` is not a valid tenant"),
+                    "write the directory's id or its domain: `tenant: example.onmicrosoft.com`",
+                ))
+            }
+            (Provider::Microsoft, None) if self.token_url.is_none() => Some(Problem::new(
+                at("tenant"),
+                "`tenant` is missing",
+                "add the directory's id or its domain: `tenant: example.onmicrosoft.com`",
+            )),
+            (Provider::Google | Provider::Custom, Some(_)) => Some(Problem::new(
+                at("tenant"),
+                "only microsoft has tenants",
+                "drop it",
+            )),
+            (Provider::Custom, None) if self.token_url.is_none() => Some(Problem::new(
+                at("token_url"),
+                "`token_url` is missing",
+                "add it, or name a provider that is known: `provider: google` or `microsoft`",
+            )),
+            _ => None,
+        }
     }
 
     /// Settings that work but are unwise.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Fetched, HEADER_LIMIT, Listed, Scan, cut::is_cut, header_of};
-use crate::ingress::imap::fault::Fault;
+use super::{Listed, Scan, batch::Fetched, cut::is_cut};
+use crate::ingress::imap::{fault::Fault, session::HEADER_LIMIT};
 
 /// The subject of the mail that Exchange returns in place of one that it cannot convert.
 const STAND_IN: &[u8] = b"Retrieval using the IMAP4 protocol failed for the following";
@@ -40,10 +40,7 @@ impl Scan<'_> {
             Err(fault @ Fault::Answer { .. }) => {
                 self.backlog.end();
                 self.fail(first.uid, &fault.to_string(), fault.is_busy());
-                Ok(Fetched {
-                    last_uid: first.uid,
-                    ..Fetched::default()
-                })
+                Ok(Fetched::nothing_up_to(first.uid))
             }
             Err(fault) => Err(fault),
         }
@@ -248,6 +245,14 @@ fn is_shorter(body: &Bytes, size: Option<u64>) -> bool {
     size.is_some_and(|size| (body.len() as u64) < size)
 }
 
+fn header_of(body: &Bytes) -> Bytes {
+    let end = body
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .map_or(body.len(), |at| at + 4);
+    Bytes::copy_from_slice(&body[..end.min(HEADER_LIMIT)])
+}
+
 /// Whether it is Exchange's note about a mail that it cannot return, whose header may be folded
 /// anywhere.
 pub(super) fn is_stand_in(body: &Bytes) -> bool {
@@ -282,5 +287,17 @@ mod tests {
         assert!(is_stand_in(&folded.into()));
         let reply = note.replace("Subject: ", "Subject: Re: ");
         assert!(!is_stand_in(&reply.into()));
+    }
+
+    #[test]
+    fn the_header_of_a_mail_ends_with_its_empty_line() {
+        assert_eq!(
+            header_of(&Bytes::from_static(b"A: b\r\n\r\nbody")),
+            "A: b\r\n\r\n"
+        );
+        assert_eq!(
+            header_of(&Bytes::from(vec![b'a'; 100_000])).len(),
+            HEADER_LIMIT
+        );
     }
 }

@@ -28,11 +28,7 @@ impl Scan<'_> {
                 continue;
             }
             let stop = self.stop;
-            let mail = Listed {
-                uid,
-                size: None,
-                arrived: None,
-            };
+            let mail = Listed::only(uid);
             let Some(fetched) = stop.run_until_cancelled(self.fetch(&[mail])).await else {
                 return Ok(Scanned::Stopped);
             };
@@ -96,11 +92,7 @@ impl Scan<'_> {
         }
         let header = self.last_header(uid).await?;
         let stand_in = self.backlog.stand_in(uid);
-        let listed = Listed {
-            uid,
-            size: None,
-            arrived: None,
-        };
+        let listed = Listed::only(uid);
 
         let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
         let reason = format!(

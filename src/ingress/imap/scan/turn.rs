@@ -6,7 +6,7 @@
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Fetched, Listed, Scan, Scanned};
+use super::{Listed, Scan, Scanned, batch::Fetched};
 use crate::ingress::imap::{fault::Fault, wanted::Awaited};
 
 /// How many mails that have stepped aside are requested before new ones are read.
@@ -87,11 +87,7 @@ impl Scan<'_> {
                 continue;
             }
 
-            let mail = Listed {
-                uid,
-                size: None,
-                arrived: None,
-            };
+            let mail = Listed::only(uid);
             let Some(came) = stop.run_until_cancelled(self.fetch(&[mail])).await else {
                 return Ok(Scanned::Stopped);
             };

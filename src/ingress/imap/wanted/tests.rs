@@ -1,4 +1,5 @@
 use super::*;
+use crate::message::Wanted;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
