@@ -74,6 +74,7 @@ impl Bridge {
         let listen = listen(self.store.clone(), self.bell, stop());
         let reload = self.reload.run(hangup, self.asked, stop());
         let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
+
         working.spawn("checking again", again);
         working.spawn("ending silences", silenced);
         working.spawn("deciding", self.pipeline.run(stop()));
@@ -97,7 +98,6 @@ impl Bridge {
         tokio::spawn(systemd::live(stop()));
 
         let as_asked = until_told_to_stop(&self.metrics).await?;
-
         systemd::stopping();
 
         let hard = told_to_stop()?;
@@ -141,7 +141,7 @@ impl Parts {
         self.running.spawn(vital(name, part));
     }
 
-    /// Has them stop, and waits until they have, or for as long as a soft stop does.
+    /// Tells them to stop, and waits until they have, for `PATIENCE` at most.
     async fn end(&self) {
         self.running.close();
         self.stop.cancel();

@@ -247,7 +247,7 @@ fn whole(path: &Path, name: String, size: u64) -> anyhow::Result<Found> {
     })
 }
 
-/// As much of a file as tells its format.
+/// Returns as much of a file as tells its format.
 fn start_of(from: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut start = Vec::new();
     from.take(file_format::LONGEST_START)

@@ -226,7 +226,7 @@ impl Deliverer {
     }
 }
 
-/// Until when the receiver asks to be left alone.
+/// Returns until when the receiver asks to be left alone.
 fn pause_after(verdict: &Verdict, at: Timestamp) -> Option<Timestamp> {
     match verdict {
         Verdict::Retry {

@@ -81,8 +81,8 @@ impl Rules {
         self.still_owing(Outcome::Changed, decision, &page, memory, now)
     }
 
-    /// What a silence keeps back of a change. The page of this opening, if it holds that, stays a
-    /// page.
+    /// What a silence keeps back of a change. Where it holds the page of this opening, the change
+    /// takes its place, and is a page too.
     fn change_kept_back(
         &self,
         (reason, held): (String, Silenced),

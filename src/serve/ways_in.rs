@@ -85,7 +85,7 @@ pub(super) fn ingresses(
     Ok(ways_in)
 }
 
-/// All webhooks: they share a listener.
+/// Binds all webhooks: they share a listener.
 fn webhooks(
     settings: &ingress::Settings,
     clock: &Clock,

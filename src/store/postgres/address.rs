@@ -153,7 +153,7 @@ fn invalid(error: &tokio_postgres::Error) -> Misaddressed {
     )
 }
 
-/// Keep-alives in any case, and what the address does not say.
+/// Sets the keep-alives in any case, and the time-outs and the name where the address has none.
 fn set_defaults(config: &mut Config) {
     config
         .keepalives_idle(GONE / 2)
