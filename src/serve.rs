@@ -17,8 +17,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, Loaded},
-    ingress::Inbox,
-    store::{Upkeep, place::Place},
+    ingress::{Health, Inbox},
+    pipeline::Pipeline,
+    store::{Store, Upkeep, place::Place},
     telemetry::Log,
     vital::{self, vital},
     web,
@@ -63,45 +64,28 @@ impl Bridge {
     /// Starts every part, waits for a signal, and stops them: first the ingresses, then the rest. A
     /// part that panics stops them as well: without it mail would be taken and nobody told.
     async fn run(self, hangup: Signal) -> anyhow::Result<bool> {
-        let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
-        let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
+        let receiving = receive(self.ways_in, &self.pipeline, &self.store, &self.health);
+        let working = Parts::default();
 
-        for way_in in self.ways_in {
-            let inbox: Arc<dyn Inbox> = Arc::clone(&self.pipeline) as _;
-            let (health, stop) = (self.health.clone(), stop_ingress.clone());
-            match way_in.door {
-                Door::Everywhere(ingress) => {
-                    receiving.spawn(vital("an ingress", ingress.run(inbox, health, stop)))
-                }
-                Door::Mailbox(mailbox) => receiving.spawn(vital(
-                    "a mailbox",
-                    mailbox.run(self.store.clone(), inbox, health, stop),
-                )),
-            };
-        }
-
-        let stop = || stop_rest.clone();
+        let stop = || working.stop.clone();
         let again = Arc::clone(&self.pipeline).look_again(stop());
         let silenced = Arc::clone(&self.pipeline).look_at_silenced(stop());
         let resend = Arc::clone(&self.deliverer).resend(self.store.clone(), stop());
+        let listen = listen(self.store.clone(), self.bell, stop());
+        let reload = self.reload.run(hangup, self.asked, stop());
         let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
-        working.spawn(vital("checking again", again));
-        working.spawn(vital("ending silences", silenced));
-        working.spawn(vital("deciding", self.pipeline.run(stop())));
-        working.spawn(vital(
-            "listening",
-            listen(self.store.clone(), self.bell, stop()),
-        ));
-        working.spawn(vital("watching", self.watch.run(stop())));
-        working.spawn(vital("telling again", resend));
-        working.spawn(vital("sending canaries", self.aviary.run(stop())));
-        working.spawn(vital("delivering", self.deliverer.run(stop())));
-        working.spawn(vital("making room", self.room.run(stop())));
-        working.spawn(vital("deleting", self.retention.run(stop())));
-        working.spawn(vital(
-            "reloading",
-            self.reload.run(hangup, self.asked, stop()),
-        ));
+
+        working.spawn("checking again", again);
+        working.spawn("ending silences", silenced);
+        working.spawn("deciding", self.pipeline.run(stop()));
+        working.spawn("listening", listen);
+        working.spawn("watching", self.watch.run(stop()));
+        working.spawn("telling again", resend);
+        working.spawn("sending canaries", self.aviary.run(stop()));
+        working.spawn("delivering", self.deliverer.run(stop()));
+        working.spawn("making room", self.room.run(stop()));
+        working.spawn("deleting", self.retention.run(stop()));
+        working.spawn("reloading", reload);
         let admin = tokio::spawn(vital("the admin listener", admin));
 
         // Last of all: it tells how the others ended.
@@ -114,17 +98,12 @@ impl Bridge {
         tokio::spawn(systemd::live(stop()));
 
         let as_asked = until_told_to_stop(&self.metrics).await?;
-
         systemd::stopping();
-        receiving.close();
-        working.close();
 
         let hard = told_to_stop()?;
         let soft = async {
-            stop_ingress.cancel();
-            let _ = tokio::time::timeout(PATIENCE, receiving.wait()).await;
-            stop_rest.cancel();
-            let _ = tokio::time::timeout(PATIENCE, working.wait()).await;
+            receiving.end().await;
+            working.end().await;
             let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
             stop_traces.cancel();
             if let Some(traces) = traces {
@@ -144,6 +123,56 @@ impl Bridge {
 
         Ok(as_asked)
     }
+}
+
+/// Parts of the bridge that stop together.
+#[derive(Default)]
+struct Parts {
+    running: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Parts {
+    fn spawn<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        part: impl Future<Output = T> + Send + 'static,
+    ) {
+        self.running.spawn(vital(name, part));
+    }
+
+    /// Tells them to stop, and waits until they have, for `PATIENCE` at most.
+    async fn end(&self) {
+        self.running.close();
+        self.stop.cancel();
+        let _ = tokio::time::timeout(PATIENCE, self.running.wait()).await;
+    }
+}
+
+/// Starts the ingresses.
+fn receive(
+    ways_in: Vec<WayIn>,
+    pipeline: &Arc<Pipeline>,
+    store: &Arc<dyn Store>,
+    health: &Health,
+) -> Parts {
+    let receiving = Parts::default();
+
+    for way_in in ways_in {
+        let inbox: Arc<dyn Inbox> = Arc::clone(pipeline) as _;
+        let (health, stop) = (health.clone(), receiving.stop.clone());
+        match way_in.door {
+            Door::Everywhere(ingress) => {
+                receiving.spawn("an ingress", ingress.run(inbox, health, stop));
+            }
+            Door::Mailbox(mailbox) => {
+                let run = mailbox.run(store.clone(), inbox, health, stop);
+                receiving.spawn("a mailbox", run);
+            }
+        }
+    }
+
+    receiving
 }
 
 /// Waits for a signal, or for a part that panics; returns whether it was a signal.

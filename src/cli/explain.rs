@@ -26,7 +26,7 @@ use crate::{
     incident::ATLASSIAN_SLI,
     message::{Message, Outcome},
     pipeline::Finding,
-    trial::{Explained, Specimen},
+    trial::{Explained, Specimen, told::Rendered},
 };
 
 mod sight;
@@ -197,12 +197,9 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
         }
     }
 
-    for (place, (name, value)) in explained
-        .labels
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .enumerate()
-    {
+    let labels = explained.labels.iter();
+    let labels = labels.filter(|(_, value)| !value.is_empty());
+    for (place, (name, value)) in labels.enumerate() {
         line(
             out,
             if place == 0 { "labels" } else { "" },
@@ -215,7 +212,6 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
         .as_deref()
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
-
     line(out, "decide", &format!("{}{reason}", explained.outcome))?;
 
     let held = explained.held.iter();
@@ -227,28 +223,31 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
     } else {
         line(out, "route", &receivers.join("; "))?;
     }
+
     for request in &explained.requests {
         writeln!(out)?;
-        writeln!(
-            out,
-            "{} · {}",
-            plain(&request.receiver),
-            request.integration
-        )?;
-        writeln!(out, "{} {}", request.method, plain(&request.url))?;
-        for (name, value) in &request.headers {
-            writeln!(out, "{name}: {}", plain(value.as_str().unwrap_or_default()))?;
-        }
-        match &request.body {
-            serde_json::Value::Null => {}
-            serde_json::Value::String(text) => {
-                writeln!(out, "{}", plain::lines(text.trim_end_matches('\n')))?;
-            }
-            json => writeln!(out, "{}", plain::pretty(json)?)?,
-        }
+        show(request, out)?;
     }
 
     Ok(())
+}
+
+/// A request, in HTTP's notation.
+fn show(request: &Rendered, out: &mut impl Write) -> io::Result<()> {
+    let receiver = plain(&request.receiver);
+    writeln!(out, "{receiver} · {}", request.integration)?;
+    writeln!(out, "{} {}", request.method, plain(&request.url))?;
+    for (name, value) in &request.headers {
+        writeln!(out, "{name}: {}", plain(value.as_str().unwrap_or_default()))?;
+    }
+
+    match &request.body {
+        serde_json::Value::Null => Ok(()),
+        serde_json::Value::String(text) => {
+            writeln!(out, "{}", plain::lines(text.trim_end_matches('\n')))
+        }
+        json => writeln!(out, "{}", plain::pretty(json)?),
+    }
 }
 
 fn drift(unknown: &[String]) -> String {

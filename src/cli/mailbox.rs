@@ -189,24 +189,19 @@ fn file(
     }
 
     let mut file = BufReader::new(file);
-    let mut start = Vec::new();
-    file.by_ref()
-        .take(file_format::LONGEST_START)
-        .read_to_end(&mut start)
-        .with_context(unreadable)?;
-
+    let start = start_of(&mut file).with_context(unreadable)?;
     file.rewind().with_context(unreadable)?;
+
     match Format::of(&start) {
         Format::Foreign(what) => return Ok(Some(what)),
         Format::Mbox => {
             let mut place = 0;
             mbox::split(file, |mail| {
                 place += 1;
-                let content = Content::Part(path.to_owned(), mail.bytes);
                 found.push(Found {
                     name: format!("{name}#{place}"),
                     date: date(&mail.header),
-                    content,
+                    content: Content::Part(path.to_owned(), mail.bytes),
                 });
                 progress();
             })
@@ -227,24 +222,37 @@ fn file(
             found[before..].iter().for_each(|_| progress());
         }
         Format::Mail => {
-            if about.len() > LARGEST_MAIL {
-                bail!(
-                    "{name} is larger than {} MiB: no mail is",
-                    LARGEST_MAIL >> 20
-                );
-            }
-            let bytes = fs::read(path).with_context(unreadable)?;
-            let date = date(file_format::without_wrapping(&bytes));
-            found.push(Found {
-                name,
-                date,
-                content: Content::File(path.to_owned()),
-            });
+            found.push(whole(path, name, about.len())?);
             progress();
         }
     }
 
     Ok(None)
+}
+
+/// A file that is a mail as it stands.
+fn whole(path: &Path, name: String, size: u64) -> anyhow::Result<Found> {
+    if size > LARGEST_MAIL {
+        bail!(
+            "{name} is larger than {} MiB: no mail is",
+            LARGEST_MAIL >> 20
+        );
+    }
+    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+
+    Ok(Found {
+        date: date(file_format::without_wrapping(&bytes)),
+        name,
+        content: Content::File(path.to_owned()),
+    })
+}
+
+/// Returns as much of a file as tells its format.
+fn start_of(from: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    from.take(file_format::LONGEST_START)
+        .read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// One mail or an mbox, compressed or not, from a source that can be read only once: kept in
@@ -254,10 +262,7 @@ fn once(
     mut from: impl Read,
     found: &mut Vec<Found>,
 ) -> std::io::Result<Option<&'static str>> {
-    let mut start = Vec::new();
-    from.by_ref()
-        .take(file_format::LONGEST_START)
-        .read_to_end(&mut start)?;
+    let start = start_of(&mut from)?;
     let format = Format::of(&start);
     let bytes = file_format::unpack(format, start.chain(from), LARGEST_MAIL)?;
     hold(name, &bytes, found)

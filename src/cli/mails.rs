@@ -292,27 +292,21 @@ fn show_facts(
     items: &[MailRow],
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut line = |name: &str, text: &str| writeln!(out, "{name:<13} {}", plain(text));
+    let mut line = |name: &str, text: &str| line(out, name, text);
+    let utc = |at: Timestamp| format!("{} UTC", at.strftime("%F %T"));
+
     let reason = row
         .reason
         .as_deref()
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
-
     line(
         &format!("mail {}", row.id),
         &format!("{}{reason}", row.outcome),
     )?;
 
-    line(
-        "arrived",
-        &format!(
-            "{} UTC through {}",
-            row.arrived_at.strftime("%F %T"),
-            row.ingress
-        ),
-    )?;
-
+    let arrived_at = utc(row.arrived_at);
+    line("arrived", &format!("{arrived_at} through {}", row.ingress))?;
     if let Some(envelope) = &message.envelope {
         line("envelope", &handed_in(envelope))?;
     }
@@ -326,21 +320,25 @@ fn show_facts(
         line("from", &from.join(", "))?;
         line("subject", header.subject().unwrap_or_default())?;
     }
-    if let Some(release) = &row.released {
-        line(
-            "released",
-            &format!("by {} at {} UTC", release.by, release.at.strftime("%F %T")),
-        )?;
-    }
 
+    if let Some(Release { by, at }) = &row.released {
+        line("released", &format!("by {by} at {}", utc(*at)))?;
+    }
     if let Some(at) = row.check_at {
-        line("checked again", &format!("{} UTC", at.strftime("%F %T")))?;
+        line("checked again", &utc(at))?;
     }
 
     line("size", &table::count(row.size, "byte"))?;
     line("SHA-256", &row.sha256)?;
-
     line("authenticity", &row.authenticity.to_string())?;
+
+    show_finding(row, items, out)
+}
+
+/// Writes what a mail was taken for: its profile, incidents and labels.
+fn show_finding(row: &MailRow, items: &[MailRow], out: &mut impl Write) -> anyhow::Result<()> {
+    let mut line = |name: &str, text: &str| line(out, name, text);
+
     if let Some(profile) = &row.profile {
         line("profile", profile)?;
     }
@@ -356,12 +354,8 @@ fn show_facts(
         line(&name, &text)?;
     }
 
-    for (place, (name, value)) in row
-        .labels
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .enumerate()
-    {
+    let labels = row.labels.iter().filter(|(_, value)| !value.is_empty());
+    for (place, (name, value)) in labels.enumerate() {
         line(
             if place == 0 { "labels" } else { "" },
             &format!("{name}=\"{value}\""),
@@ -369,6 +363,10 @@ fn show_facts(
     }
 
     Ok(())
+}
+
+fn line(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "{name:<13} {}", plain(text))
 }
 
 fn handed_in(envelope: &Envelope) -> String {

@@ -135,21 +135,7 @@ pub struct Replay {
 
 impl Replay {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-        let Self {
-            paths,
-            stored,
-            since,
-            until,
-            at,
-            trust,
-            ingress,
-            send: to_send,
-            yes,
-            server,
-            print: Json { json },
-            diff,
-        } = self;
-
+        let (to_send, yes) = (self.send, self.yes);
         if to_send && !yes && !io::stdin().is_terminal() {
             eprintln!(
                 "error: `--send` needs a confirmation before it pages people, and there is no \
@@ -163,36 +149,18 @@ impl Replay {
         } else {
             Files::Unneeded
         };
-
         let loaded = Config::load(config, files)?;
-        if let Some(problem) = loaded.misnamed_ingress(ingress.as_deref()) {
+        if let Some(problem) = loaded.misnamed_ingress(self.ingress.as_deref()) {
             eprintln!("error: {problem}");
             return Ok(ExitCode::from(WRONG_USAGE));
         }
-        let other = diff
-            .map(|other| Config::load(Some(&other), Files::Unneeded))
+        let other = self
+            .diff
+            .as_deref()
+            .map(|other| Config::load(Some(other), Files::Unneeded))
             .transpose()?;
-        let stored = if stored {
-            Some(Stored {
-                store: server.desk(config).await?,
-                since,
-                until,
-                at,
-            })
-        } else {
-            None
-        };
 
-        let request = Request {
-            paths,
-            stored,
-            at,
-            trust,
-            ingress,
-            json,
-            now: Clock::system().now(),
-        };
-
+        let request = Request::new(self, config).await?;
         if let Some(other) = other {
             return compare(&loaded, &other.named_like(&loaded)?, &request).await;
         }
@@ -207,8 +175,7 @@ impl Replay {
             return Ok(exit(all_read));
         }
 
-        let owed = owed(&trial).await?;
-        if owed > 0 && !yes && !agreed(owed)? {
+        if !agreed(owed(&trial).await?, yes)? {
             eprintln!("nothing was sent");
             return Ok(ExitCode::FAILURE);
         }
@@ -216,7 +183,7 @@ impl Replay {
         let Config {
             delivery, global, ..
         } = loaded.config;
-        let all_sent = send(&trial, &delivery, global.external_url, json).await?;
+        let all_sent = send(&trial, &delivery, global.external_url, request.json).await?;
 
         Ok(exit(all_sent && all_read))
     }
@@ -254,6 +221,43 @@ struct Request {
 }
 
 impl Request {
+    /// `config` says where the store is.
+    async fn new(options: Replay, config: Option<&Path>) -> anyhow::Result<Self> {
+        let Replay {
+            paths,
+            stored,
+            since,
+            until,
+            at,
+            trust,
+            ingress,
+            server,
+            print: Json { json },
+            ..
+        } = options;
+
+        let stored = if stored {
+            Some(Stored {
+                store: server.desk(config).await?,
+                since,
+                until,
+                at,
+            })
+        } else {
+            None
+        };
+
+        Ok(Self {
+            paths,
+            stored,
+            at,
+            trust,
+            ingress,
+            json,
+            now: Clock::system().now(),
+        })
+    }
+
     /// The trial for the mails by a configuration, with the silences of their store.
     async fn trial(&self, loaded: &Loaded) -> anyhow::Result<Arc<Trial>> {
         let trial = trial_of(loaded, self.trust)?;

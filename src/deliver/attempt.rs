@@ -15,7 +15,7 @@ use super::{
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
-    receiver::{Keys, Parcel, Receiver, RenderError, status},
+    receiver::{Keys, Parcel, Receiver, RenderError, Reply, status},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
     vital::Vital,
@@ -61,13 +61,8 @@ impl Deliverer {
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| {
-                    let detail = "this program has a fault: rendering or judging the page panicked"
-                        .to_owned();
-                    Verdict::Retry {
-                        reason: FailureReason::Configuration,
-                        detail,
-                        after: None,
-                    }
+                    let detail = "this program has a fault: rendering or judging the page panicked";
+                    unusable(detail.to_owned())
                 });
 
         crash::point("sent");
@@ -79,25 +74,13 @@ impl Deliverer {
         );
         let probe_at = self.judged(&terms, &claim, &verdict);
         let settlement = self.concluded(&terms, &claim, &verdict, begun, probe_at);
-        let pause = match verdict {
-            Verdict::Retry {
-                after: Some(after), ..
-            } => Some(next::later(settlement.at, after)),
-            _ => None,
-        };
+        let pause = pause_after(&verdict, settlement.at);
 
         // The receiver has finished: another attempt may begin while this one is recorded.
         self.ended(&terms, &claim.target, pause);
 
         let settled = self.recorded(&claim, &settlement, lease_ends).await;
-        match &settled {
-            Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
-            Ok(Settled::Lost) => telemetry::lease_lost(&claim),
-            Err(error) => telemetry::store_failed(
-                "an attempt could not be recorded: it will be repeated",
-                error,
-            ),
-        }
+        report(&claim, &settlement, &settled);
 
         crash::point("settled");
 
@@ -243,6 +226,28 @@ impl Deliverer {
     }
 }
 
+/// Returns until when the receiver asks to be left alone.
+fn pause_after(verdict: &Verdict, at: Timestamp) -> Option<Timestamp> {
+    match verdict {
+        Verdict::Retry {
+            after: Some(after), ..
+        } => Some(next::later(at, *after)),
+        _ => None,
+    }
+}
+
+/// Logs and counts what became of an attempt.
+fn report(claim: &Claim, settlement: &Settlement, settled: &Result<Settled, StoreError>) {
+    match settled {
+        Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(claim, settlement),
+        Ok(Settled::Lost) => telemetry::lease_lost(claim),
+        Err(error) => telemetry::store_failed(
+            "an attempt could not be recorded: it will be repeated",
+            error,
+        ),
+    }
+}
+
 /// It could not be sent for a reason of the bridge's own.
 fn unusable(detail: String) -> Verdict {
     Verdict::Retry {
@@ -281,6 +286,7 @@ async fn sent(
     let keys = keys
         .hiding(terms.client.hidden(&request))
         .hiding(terms.receivers.given(&claim.target));
+
     let sent = if let Some(smarthost) = receiver.smarthost() {
         let login = smarthost.login(&keys);
         let until = lease_ends
@@ -301,21 +307,25 @@ async fn sent(
     let verdict = match sent {
         // It is scrubbed before it is judged, because a verdict quotes it, and half a credential
         // would not be recognised any more.
-        Ok(reply) => {
-            let reply = status::dated(next::scrubbed_reply(reply, &keys), parcel.now);
-            let verdict = receiver.judge(parcel, &reply);
-            // A mail server's numbers mean something else.
-            let is_http = receiver.smarthost().is_none();
-            if is_http && status::may_be_taken(reply.status) && !receiver.knows_repeats() {
-                next::unconfirmed(verdict)
-            } else {
-                verdict
-            }
-        }
+        Ok(reply) => answered(receiver, parcel, next::scrubbed_reply(reply, &keys)),
         Err(failure) => unanswered(failure, receiver.knows_repeats()),
     };
 
     next::scrubbed(breaker::probed(verdict), &keys)
+}
+
+/// The verdict on a reply.
+fn answered(receiver: &dyn Receiver, parcel: &Parcel<'_>, reply: Reply) -> Verdict {
+    let reply = status::dated(reply, parcel.now);
+    let verdict = receiver.judge(parcel, &reply);
+
+    // A mail server's numbers mean something else.
+    let is_http = receiver.smarthost().is_none();
+    if is_http && status::may_be_taken(reply.status) && !receiver.knows_repeats() {
+        next::unconfirmed(verdict)
+    } else {
+        verdict
+    }
 }
 
 /// The verdict on a request without a reply. A receiver that does not know a repeat may have taken

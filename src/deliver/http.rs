@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, error::Error as _, time::Duration};
 
-use reqwest::{Method, header::CONTENT_TYPE};
+use reqwest::{Method, RequestBuilder, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::{
@@ -125,20 +125,17 @@ impl Client {
     }
 
     pub(super) async fn send(&self, target: &Target, request: Request) -> Result<Reply, Failure> {
+        let taken = Reply {
+            status: 200,
+            ..Reply::default()
+        };
         if request.method == sink::METHOD {
-            return Ok(Reply {
-                status: 200,
-                ..Reply::default()
-            });
+            return Ok(taken);
         }
-
         if request.method == "PRINT" {
             let page = request.body.text();
             self.printer.print(&page, self.timeout).await?;
-            return Ok(Reply {
-                status: 200,
-                ..Reply::default()
-            });
+            return Ok(taken);
         }
 
         #[cfg(test)]
@@ -146,28 +143,13 @@ impl Client {
             return wire.carry(target, request).await;
         }
 
-        let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
         let Some(client) = self.by_target.get(target) else {
             let detail = "this program has a fault: the integration has no client";
             return Err(Failure::unsent(FailureReason::Configuration, detail));
         };
+        let response = built(client, &request).send().await;
+        let mut response = response.map_err(|error| failure(&error))?;
 
-        let mut builder = client.request(method, &request.url);
-
-        for (name, value) in &request.headers {
-            builder = builder.header(name.as_ref(), value.as_bytes());
-        }
-
-        let is_typed =
-            |(name, _): &(Cow<'_, str>, String)| name.eq_ignore_ascii_case("content-type");
-        if matches!(request.body, Body::Json(_)) && !request.headers.iter().any(is_typed) {
-            builder = builder.header(CONTENT_TYPE, "application/json");
-        }
-        if !matches!(request.body, Body::Empty) {
-            builder = builder.body(request.body.text().into_owned());
-        }
-
-        let mut response = builder.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let headers: BTreeMap<String, String> = response
             .headers()
@@ -177,17 +159,15 @@ impl Client {
             })
             .collect();
 
-        let mut body = Vec::new();
-
         // The status was heard. A reply that breaks off, or does not end in time, is judged by what
         // came of it: whoever took the page gets no second one.
+        let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
             if body.len() == LONGEST_REPLY {
                 break;
             }
         }
-
         let body = body::read(&headers, body);
 
         Ok(Reply {
@@ -195,6 +175,26 @@ impl Client {
             headers,
             body,
         })
+    }
+}
+
+fn built(client: &reqwest::Client, request: &Request) -> RequestBuilder {
+    let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
+    let mut builder = client.request(method, &request.url);
+
+    for (name, value) in &request.headers {
+        builder = builder.header(name.as_ref(), value.as_bytes());
+    }
+
+    let is_typed = |(name, _): &(Cow<'_, str>, String)| name.eq_ignore_ascii_case("content-type");
+    if matches!(request.body, Body::Json(_)) && !request.headers.iter().any(is_typed) {
+        builder = builder.header(CONTENT_TYPE, "application/json");
+    }
+
+    if matches!(request.body, Body::Empty) {
+        builder
+    } else {
+        builder.body(request.body.text().into_owned())
     }
 }
 

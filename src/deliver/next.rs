@@ -202,35 +202,40 @@ pub(super) fn step(
         },
         // A failed query is repeated: sending again could only repeat the page.
         Verdict::Retry { reason, after, .. } => {
-            let step = match &claim.step {
-                Step::Confirm { of, .. } if *reason == FailureReason::Unconfirmed => (**of).clone(),
-                step => step.clone(),
-            };
-            let (after, probe_at) = match pause_unheard(*reason, &step, settings) {
-                Some(pause) => (Some(after.unwrap_or_default().max(pause)), None),
-                None => (*after, probe_at),
-            };
-            let next = again(
-                claim,
-                settings,
-                after,
-                &detail(verdict, &claim.step),
-                step,
-                now,
-            );
-            match (next, probe_at) {
-                (Next::Again { step, at, failures }, Some(probe_at)) => Next::Again {
-                    step,
-                    at: at.min(probe_at.max(now)),
-                    failures,
-                },
-                (next, _) => next,
-            }
+            let said = detail(verdict, &claim.step);
+            retried(claim, settings, (*reason, *after, &said), probe_at, now)
         }
         Verdict::Permanent { .. } => Next::Dead {
             reason: detail(verdict, &claim.step),
             retry: claim.step.clone().retried(),
         },
+    }
+}
+
+/// What follows an attempt that failed for a `reason`, where the receiver may have named the pause.
+fn retried(
+    claim: &Claim,
+    settings: &Settings,
+    (reason, after, detail): (FailureReason, Option<Duration>, &str),
+    probe_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Next {
+    let step = match &claim.step {
+        Step::Confirm { of, .. } if reason == FailureReason::Unconfirmed => (**of).clone(),
+        step => step.clone(),
+    };
+    let (after, probe_at) = match pause_unheard(reason, &step, settings) {
+        Some(pause) => (Some(after.unwrap_or_default().max(pause)), None),
+        None => (after, probe_at),
+    };
+
+    match (again(claim, settings, after, detail, step, now), probe_at) {
+        (Next::Again { step, at, failures }, Some(probe_at)) => Next::Again {
+            step,
+            at: at.min(probe_at.max(now)),
+            failures,
+        },
+        (next, _) => next,
     }
 }
 

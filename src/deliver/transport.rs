@@ -14,7 +14,7 @@ use crate::{
     delivery::Target,
     receiver::{
         Receivers,
-        transport::{Tls, check_proxy},
+        transport::{Tls, Transport, check_proxy},
     },
     settings::{Problem, Secret, cause::innermost},
 };
@@ -69,32 +69,22 @@ pub(super) fn clients(
         let Some(transport) = receiver.transport() else {
             continue;
         };
+        let timeout = transport.timeout.unwrap_or(timeout);
+        let key = receivers.place(target);
+
         if let Some(smarthost) = receiver.smarthost() {
-            let timeout = transport.timeout.unwrap_or(timeout);
-            let key = receivers.place(target);
             match smtp::Way::new(smarthost, &transport.tls, timeout, &key) {
                 Ok(way) => drop(mail.insert(target.clone(), way)),
                 Err(problem) => problems.push(problem),
             }
             continue;
         }
-        let proxy = transport
-            .proxy
-            .as_ref()
-            .and_then(|proxy| match &proxy.secret {
-                Secret::Inline(url) => Some(url.expose_secret().to_owned()),
-                Secret::File(_) => None,
-            });
-        let way = Way {
-            timeout: transport.timeout.unwrap_or(timeout),
-            proxy,
-            tls: transport.tls.clone(),
-        };
+
+        let way = Way::new(transport, timeout);
         if let Some(client) = by_way.get(&way) {
             by_target.insert(target.clone(), client.clone());
             continue;
         }
-        let key = receivers.place(target);
         match way.client(&key, &format!("{key}.tls"), &surroundings) {
             Ok(client) => {
                 by_target.insert(target.clone(), client.clone());
@@ -237,6 +227,20 @@ fn without_proxy(written: &str) -> String {
 }
 
 impl Way {
+    fn new(transport: &Transport, timeout: Duration) -> Self {
+        let proxy = transport.proxy.as_ref();
+        let proxy = proxy.and_then(|proxy| match &proxy.secret {
+            Secret::Inline(url) => Some(url.expose_secret().to_owned()),
+            Secret::File(_) => None,
+        });
+
+        Self {
+            timeout,
+            proxy,
+            tls: transport.tls.clone(),
+        }
+    }
+
     /// `key` is the place of the first integration with this transport, and `tls_key` that of its
     /// certificates.
     fn client(

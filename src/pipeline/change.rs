@@ -1,5 +1,7 @@
 //! The pages about a change of an open incident. Pure.
 
+use std::mem;
+
 use jiff::Timestamp;
 
 use super::{
@@ -27,22 +29,10 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        let owes_page = memory.silenced.as_ref().is_some_and(Silenced::is_page);
-        if let Some((reason, held)) = silenced(&page, memory) {
-            let before = memory.known.state.as_ref();
-            let held = if owes_page { held } else { held.into_change() };
-            return Decision {
-                state: Some(State {
-                    untold: before.is_some_and(|state| state.untold),
-                    ..state
-                }),
-                applied: true,
-                silencing: Silencing::Held(Box::new(held)),
-                ..self.kept_back(&reason, page, memory)
-            };
+        if let Some(silenced) = silenced(&page, memory) {
+            return self.change_kept_back(silenced, state, page, memory);
         }
 
-        let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
         if memory.told.is_empty() {
             return self.tell(Outcome::Changed, state, page, memory, now);
         }
@@ -52,16 +42,14 @@ impl Rules {
             .difference(&page.labels, &state);
         let update = Notification {
             action: Action::Change,
-            was: Some(was),
+            was: Some(state.told.get(SEVERITY).cloned().unwrap_or_default()),
             reason: page.reason.clone().or_else(|| difference.clone()),
             ..page.clone()
         };
 
-        let rose = update.rose();
-
         // An unproven change notifies people, and changes nothing that is proven.
         let bound = is_bound(&page, memory);
-
+        let rose = update.rose();
         if bound && !rose {
             let reason = "it is not proven, and the incident is already open";
             return Decision {
@@ -70,43 +58,50 @@ impl Rules {
             };
         }
 
+        let mut anew = self.tell_by_routes(Outcome::Changed, state, page.clone(), memory, now);
+        let others = mem::take(&mut anew.deliveries)
+            .into_iter()
+            .filter(|delivery| {
+                let target = &delivery.target;
+                let is_owed = owes_page(memory) || self.is_among(&memory.held, target);
+                !self.is_among(&memory.told, target) && (rose || !bound && is_owed)
+            });
         let mut deliveries = self.to_those_told(&update, bound, memory, now);
-        let anew = self.tell_by_routes(Outcome::Changed, state, page.clone(), memory, now);
-        let among = |known: &[Told], target: &Target| {
-            let mut now = known.iter().map(|known| self.receivers.now(&known.target));
-            now.any(|known| known == target)
-        };
-        let others = anew.deliveries.into_iter().filter(|delivery| {
-            let target = &delivery.target;
-            let is_owed = owes_page || among(&memory.held, target);
-            !among(&memory.told, target) && (rose || !bound && is_owed)
-        });
-
         deliveries.extend(others);
 
         let decision = Decision {
-            reason: match difference {
-                Some(difference) => Some(and(&difference, anew.reason.as_deref())),
-                None => anew.reason,
-            },
-            state: anew.state.map(|state| State {
-                untold: false,
-                ..state
-            }),
-            receivers: told_at_once(&deliveries),
-            deliveries,
             supersedes: !bound,
-            applied: true,
-            silencing: Silencing::Over,
-            ..Decision::nothing(Outcome::Changed, "", anew.labels)
+            ..changed(difference, anew, deliveries)
         };
 
+        // What is held is proven, and stays as it is.
         if bound {
-            // What is held is proven, and stays as it is.
             return decision;
         }
-
         self.still_owing(Outcome::Changed, decision, &page, memory, now)
+    }
+
+    /// What a silence keeps back of a change. Where it holds the page of this opening, the change
+    /// takes its place, and is a page too.
+    fn change_kept_back(
+        &self,
+        (reason, held): (String, Silenced),
+        state: State,
+        page: Notification,
+        memory: &Memory,
+    ) -> Decision {
+        let before = memory.known.state.as_ref();
+        let state = State {
+            untold: before.is_some_and(|state| state.untold),
+            ..state
+        };
+        let held = if owes_page(memory) {
+            held
+        } else {
+            held.into_change()
+        };
+
+        self.kept_back((reason, held), state, page, memory)
     }
 
     /// The decision with the page for everybody whose earlier one is held, and whom nothing else
@@ -158,6 +153,11 @@ impl Rules {
         decision
     }
 
+    fn is_among(&self, known: &[Told], target: &Target) -> bool {
+        let mut now = known.iter().map(|known| self.receivers.now(&known.target));
+        now.any(|known| known == target)
+    }
+
     /// The change, for the receivers that were notified; one that is `bound` updates none of their
     /// alerts.
     fn to_those_told(
@@ -202,7 +202,6 @@ impl Rules {
     /// An incident that is again as announced has no change to announce when its silence ends. A
     /// page that the silence holds is owed all the same.
     pub(super) fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
-        let owes_page = memory.silenced.as_ref().is_some_and(Silenced::is_page);
         let newest = memory
             .known
             .state
@@ -212,7 +211,7 @@ impl Rules {
         match newest {
             Some(state)
                 if memory.is_told()
-                    && !owes_page
+                    && !owes_page(memory)
                     && page.action == Action::Trigger
                     && page.time >= state.newest
                     && !self
@@ -223,6 +222,30 @@ impl Rules {
             }
             _ => Silencing::AsItIs,
         }
+    }
+}
+
+/// Whether a silence holds the page of this opening, and not only a change.
+fn owes_page(memory: &Memory) -> bool {
+    memory.silenced.as_ref().is_some_and(Silenced::is_page)
+}
+
+/// The decision to tell a change, for what would be told `anew` of the incident.
+fn changed(difference: Option<String>, anew: Decision, deliveries: Vec<NewDelivery>) -> Decision {
+    Decision {
+        reason: match difference {
+            Some(difference) => Some(and(&difference, anew.reason.as_deref())),
+            None => anew.reason,
+        },
+        state: anew.state.map(|state| State {
+            untold: false,
+            ..state
+        }),
+        receivers: told_at_once(&deliveries),
+        deliveries,
+        applied: true,
+        silencing: Silencing::Over,
+        ..Decision::nothing(Outcome::Changed, "", anew.labels)
     }
 }
 

@@ -89,17 +89,9 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        let alert = match (finding, Alert::of(finding)) {
-            (Finding::Ignored { reason }, _) => {
-                return Decision::nothing(Outcome::Ignored, reason, called(reading));
-            }
-            (Finding::Quarantined { reason }, _) => {
-                return Decision::nothing(Outcome::Quarantined, reason, called(reading));
-            }
-            (_, None) => return Decision::nothing(Outcome::Ignored, "no alert", called(reading)),
-            (_, Some(alert)) => alert,
+        let Some(alert) = Alert::of(finding) else {
+            return no_alert(finding, reading);
         };
-
         let treatment = self.treatment(reading.profile.as_deref());
         let labels = self.labels(reading, finding, mail, (memory, now));
 
@@ -109,14 +101,14 @@ impl Rules {
         }
 
         let standing = standing(treatment, &alert, mail, now);
+        let check_at = standing.check_at();
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             return Decision {
-                check_at: standing.check_at(),
+                check_at,
                 ..Decision::nothing(outcome, &checked_again(mail), labels)
             };
         }
 
-        let check_at = standing.check_at();
         let doubt = match standing {
             Standing::Genuine => None,
             Standing::Doubtful { doubt, .. } => Some(doubt),
@@ -143,7 +135,6 @@ impl Rules {
             check_at,
             ..self.followed(transition, &seen, page, memory, now)
         };
-
         let decision = match doubt {
             Some(_) => marked(decision, treatment, memory),
             None => decision,
@@ -258,6 +249,16 @@ impl Rules {
                 .date
                 .is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
     }
+}
+
+/// The decision about mail without an alert.
+fn no_alert(finding: &Finding, reading: &Reading) -> Decision {
+    let (outcome, reason) = match finding {
+        Finding::Ignored { reason } => (Outcome::Ignored, reason.as_str()),
+        Finding::Quarantined { reason } => (Outcome::Quarantined, reason.as_str()),
+        _ => (Outcome::Ignored, "no alert"),
+    };
+    Decision::nothing(outcome, reason, called(reading))
 }
 
 /// The key under which a mail is remembered as applied, besides its time. A Date has whole seconds,

@@ -24,16 +24,12 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        if let Some((reason, held)) = silenced(&page, memory) {
-            return Decision {
-                state: Some(State {
-                    untold: !is_known(&state, memory),
-                    ..state
-                }),
-                applied: true,
-                silencing: Silencing::Held(Box::new(held)),
-                ..self.kept_back(&reason, page, memory)
+        if let Some(silenced) = silenced(&page, memory) {
+            let state = State {
+                untold: !is_known(&state, memory),
+                ..state
             };
+            return self.kept_back(silenced, state, page, memory);
         }
 
         let decision = self.tell_by_routes(outcome, state, page.clone(), memory, now);
@@ -47,7 +43,13 @@ impl Rules {
     }
 
     /// What a silence keeps back: once, and a mail that says the same again is a repeat.
-    pub(super) fn kept_back(&self, reason: &str, page: Notification, memory: &Memory) -> Decision {
+    pub(super) fn kept_back(
+        &self,
+        (reason, held): (String, Silenced),
+        state: State,
+        page: Notification,
+        memory: &Memory,
+    ) -> Decision {
         let values = |page: &Notification| self.treatment_of(&page.labels).values(&page.labels);
         let is_held = memory.silenced.as_ref().is_some_and(|held| {
             held.page.time == page.time
@@ -56,11 +58,19 @@ impl Rules {
                 && values(&held.page) == values(&page)
         });
 
-        if is_held && memory.known.applied_before {
-            let reason = and("the same was kept back before", Some(reason));
-            return Decision::nothing(Outcome::Duplicate, &reason, page.labels);
+        let (outcome, reason) = if is_held && memory.known.applied_before {
+            let reason = and("the same was kept back before", Some(&reason));
+            (Outcome::Duplicate, reason)
+        } else {
+            (Outcome::Silenced, reason)
+        };
+
+        Decision {
+            state: Some(state),
+            applied: true,
+            silencing: Silencing::Held(Box::new(held)),
+            ..Decision::nothing(outcome, &reason, page.labels)
         }
-        Decision::nothing(Outcome::Silenced, reason, page.labels)
     }
 
     /// The page for everybody whom the routes reach now.
@@ -82,33 +92,16 @@ impl Rules {
         let mut mutes = Vec::new();
 
         for Reached { receiver, mute, .. } in self.reach(&page.labels, memory, now) {
-            let held_until = match &mute {
-                None => {
-                    receivers.push(receiver.clone());
-                    None
-                }
-                Some(Mute {
-                    intervals,
-                    until: Some(until),
-                }) => {
-                    mutes.push(format!(
-                        "held for {receiver} until {until} by {}",
-                        intervals.join(", ")
-                    ));
-                    Some(*until)
-                }
-                Some(Mute {
-                    intervals,
-                    until: None,
-                }) => {
-                    mutes.push(format!(
-                        "dropped for {receiver} by {} (on_mute: drop)",
-                        intervals.join(", ")
-                    ));
-                    continue;
-                }
-            };
-            deliveries.extend(self.receivers.owed(&receiver, &page, held_until, now));
+            match &mute {
+                None => receivers.push(receiver.clone()),
+                Some(mute) => mutes.push(said_of_mute(&receiver, mute)),
+            }
+
+            let held_until = mute.as_ref().and_then(|mute| mute.until);
+            let is_dropped = mute.is_some() && held_until.is_none();
+            if !is_dropped {
+                deliveries.extend(self.receivers.owed(&receiver, &page, held_until, now));
+            }
         }
 
         let dropped = receivers.is_empty() && deliveries.is_empty();
@@ -176,6 +169,15 @@ impl Rules {
             receivers,
             ..Decision::nothing(Outcome::Resolved, "", page.labels)
         }
+    }
+}
+
+/// What a mute does to the page for a receiver: without an end it drops it.
+fn said_of_mute(receiver: &str, mute: &Mute) -> String {
+    let intervals = mute.intervals.join(", ");
+    match mute.until {
+        Some(until) => format!("held for {receiver} until {until} by {intervals}"),
+        None => format!("dropped for {receiver} by {intervals} (on_mute: drop)"),
     }
 }
 

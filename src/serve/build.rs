@@ -22,7 +22,7 @@ use crate::{
     canary::{Key, Standing},
     clock::Clock,
     config::{Config, Loaded},
-    deliver::Deliverer,
+    deliver::{Deliverer, Terms},
     ingress::{
         Health,
         listener::{self, Budget, Capacity, Listener},
@@ -69,33 +69,21 @@ impl Bridge {
         let (store, owned) = open_store(&loaded.config, &clock).await?;
         let is_shared = owned.is_none();
         let (names, loaded) = named(loaded, &store).await?;
-        let config = &loaded.config;
+        let started = Arc::new(loaded);
+        let loaded = Sender::new(Arc::clone(&started));
+        let config = &started.config;
 
-        let (terms, in_force) = reload::stages(config, &loaded.rules)?;
+        let (terms, in_force) = reload::stages(config, &started.rules)?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
         let in_force = Sender::new(Arc::new(in_force));
-        let health = Health::default();
-        let capacity = Capacity::new(
-            descriptors,
-            Budget::for_mails_of(config.ingress.largest_mail()),
-        );
 
+        let budget = Budget::for_mails_of(config.ingress.largest_mail());
+        let capacity = Capacity::new(descriptors, budget);
         let ways_in = ingresses(config, &clock, &in_force, &capacity)?;
         let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
+        let health = Health::default();
         let bell = Arc::new(Notify::new());
-        let mut deliverer = Deliverer::new(store.clone(), terms, clock.clone(), Arc::clone(&bell));
-        if is_shared {
-            deliverer = deliverer.among_replicas();
-        }
-
-        let deliverer = Arc::new(deliverer);
-        let key = Key::new(&names.secret);
-        let traces = traces(config, &names.secret)?;
-        let decided = in_force.subscribe();
-        let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
-        let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
-
         let wiring = Wiring {
             config,
             store: &store,
@@ -103,25 +91,18 @@ impl Bridge {
             clock: &clock,
             bell: &bell,
         };
+        let deliverer = wiring.deliverer(terms, is_shared);
+        let key = Key::new(&names.secret);
+        let traces = traces(config, &names.secret)?;
+        let pipeline = wiring.pipeline(&deliverer, key.clone());
         let (aviary, canary) = wiring.aviary(key, &health);
         let watch = wiring.watch(&health, is_shared);
         let room = wiring.room(&pipeline);
         let retention = wiring.retention();
 
         let (reload, asked) = mpsc::channel(1);
-        let started = Arc::new(loaded);
-        let loaded = Sender::new(Arc::clone(&started));
-        let bench = Bench {
-            loaded: loaded.subscribe(),
-            ways_in: started.config.ingress.clone(),
-            store: store.clone(),
-            deliverer: Arc::clone(&deliverer),
-            owed: Arc::clone(&bell),
-            clock: clock.clone(),
-            turns: Bench::turns(),
-        };
+        let bench = wiring.bench(&loaded, &deliverer);
         let admin = admin(bench, &health, &metrics, canary, reload, &ways_in)?;
-
         let reload = Reload {
             started,
             loaded,
@@ -164,6 +145,36 @@ struct Wiring<'a> {
 }
 
 impl Wiring<'_> {
+    fn deliverer(&self, terms: Terms, is_shared: bool) -> Arc<Deliverer> {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let deliverer = Deliverer::new(store, terms, clock, Arc::clone(self.bell));
+
+        Arc::new(if is_shared {
+            deliverer.among_replicas()
+        } else {
+            deliverer
+        })
+    }
+
+    fn pipeline(&self, deliverer: &Arc<Deliverer>, key: Key) -> Arc<Pipeline> {
+        let (in_force, clock) = (self.in_force.subscribe(), self.clock.clone());
+        let pipeline = Pipeline::new(self.store.clone(), in_force, clock, deliverer.clone());
+
+        Arc::new(pipeline.with_canaries(key, self.store.clone()))
+    }
+
+    fn bench(&self, loaded: &Sender<Arc<Loaded>>, deliverer: &Arc<Deliverer>) -> Bench {
+        Bench {
+            loaded: loaded.subscribe(),
+            ways_in: self.config.ingress.clone(),
+            store: self.store.clone(),
+            deliverer: Arc::clone(deliverer),
+            owed: Arc::clone(self.bell),
+            clock: self.clock.clone(),
+            turns: Bench::turns(),
+        }
+    }
+
     fn watch(&self, health: &Health, is_shared: bool) -> Watch {
         let ingress = &self.config.ingress;
         Watch {

@@ -10,10 +10,10 @@ use crate::{
     clock::Clock,
     config::Config,
     ingress::{
-        Ingress,
+        self, Ingress,
         listener::{BindError, Capacity},
-        smtp::Smtp,
-        webhook::Webhooks,
+        smtp::{self, Smtp},
+        webhook::{self, Webhooks},
     },
     pipeline::InForce,
 };
@@ -50,56 +50,23 @@ pub(super) fn ingresses(
     in_force: &Sender<Arc<InForce>>,
     capacity: &Capacity,
 ) -> anyhow::Result<Vec<WayIn>> {
+    let settings = &config.ingress;
     let mut ways_in = Vec::new();
-    if !config.ingress.webhook.is_empty() {
-        let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())
-            .context("ingress.http.listen")?
-            .within(capacity);
-        let at = webhooks.local_addr();
-        let about = config
-            .ingress
-            .webhook
-            .iter()
-            .map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
-        let about = about.collect::<Vec<_>>().join("\n  ");
-        let open = config
-            .ingress
-            .webhook
-            .iter()
-            .find(|webhook| webhook.is_open());
-        ways_in.push(WayIn {
-            about,
-            try_with: open.map(|webhook| {
-                let url = format!("http://{at}{}", webhook.path());
-                format!("curl --data-binary @- -H 'Content-Type: message/rfc822' {url}")
-            }),
-            door: Door::Everywhere(Box::new(webhooks)),
-        });
+
+    if !settings.webhook.is_empty() {
+        ways_in.push(webhooks(settings, clock, capacity)?);
     }
 
-    for (place, settings) in config.ingress.smtp.iter().enumerate() {
+    for (place, settings) in settings.smtp.iter().enumerate() {
         let key = format!("ingress.smtp[{place}]");
-        let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
-            // It contains the key itself.
-            BindError::Settings(_) => error.into(),
-            BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
-        })?;
-        let smtp = smtp.within(capacity);
-        let at = smtp.local_addr();
-        ways_in.push(WayIn {
-            about: format!("SMTP   {at}"),
-            try_with: Some(format!(
-                "swaks --server {at} --to alerts@localhost --data -"
-            )),
-            door: Door::Everywhere(Box::new(smtp)),
-        });
+        ways_in.push(smtp(&key, settings, clock, capacity)?);
     }
 
-    for (place, settings) in config.ingress.imap.iter().enumerate() {
-        let mailbox =
-            Mailbox::new(settings, clock.clone(), in_force.subscribe()).map_err(|problem| {
-                anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend)
-            })?;
+    for (place, settings) in settings.imap.iter().enumerate() {
+        let mailbox = Mailbox::new(settings, clock.clone(), in_force.subscribe());
+        let mailbox = mailbox.map_err(|problem| {
+            anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend)
+        })?;
         let about = format!(
             "IMAP   {} at {}, folder {}",
             settings.username, settings.host, settings.folder
@@ -116,6 +83,58 @@ pub(super) fn ingresses(
     }
 
     Ok(ways_in)
+}
+
+/// Binds all webhooks: they share a listener.
+fn webhooks(
+    settings: &ingress::Settings,
+    clock: &Clock,
+    capacity: &Capacity,
+) -> anyhow::Result<WayIn> {
+    let webhooks = Webhooks::bind(&settings.http, &settings.webhook, clock.clone())
+        .context("ingress.http.listen")?
+        .within(capacity);
+    let at = webhooks.local_addr();
+    let url = |webhook: &webhook::Settings| format!("http://{at}{}", webhook.path());
+
+    let about: Vec<_> = settings
+        .webhook
+        .iter()
+        .map(|webhook| format!("HTTP   {}", url(webhook)))
+        .collect();
+    let open = settings.webhook.iter().find(|webhook| webhook.is_open());
+
+    Ok(WayIn {
+        about: about.join("\n  "),
+        try_with: open.map(|webhook| {
+            let url = url(webhook);
+            format!("curl --data-binary @- -H 'Content-Type: message/rfc822' {url}")
+        }),
+        door: Door::Everywhere(Box::new(webhooks)),
+    })
+}
+
+fn smtp(
+    key: &str,
+    settings: &smtp::Settings,
+    clock: &Clock,
+    capacity: &Capacity,
+) -> anyhow::Result<WayIn> {
+    let smtp = Smtp::bind(key, settings, clock.clone()).map_err(|error| match error {
+        // It contains the key itself.
+        BindError::Settings(_) => error.into(),
+        BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
+    })?;
+    let smtp = smtp.within(capacity);
+    let at = smtp.local_addr();
+
+    Ok(WayIn {
+        about: format!("SMTP   {at}"),
+        try_with: Some(format!(
+            "swaks --server {at} --to alerts@localhost --data -"
+        )),
+        door: Door::Everywhere(Box::new(smtp)),
+    })
 }
 
 /// The ingresses that every replica serves; a mailbox is read by one of them.

@@ -43,8 +43,8 @@ pub struct Memory {
 const SLIGHTLY_AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
 impl Memory {
-    /// The same, with the newest time no later than the last arrival: a sender's clock may have been
-    /// ahead, and none of its mails would be news once it is right again.
+    /// The same, with the newest time no later than the last arrival: a sender's clock may have
+    /// been ahead, and none of its mails would be news once it is right again.
     pub(crate) fn as_it_arrived(&self) -> Cow<'_, Self> {
         let newest = self.known.state.as_ref().and_then(|state| state.newest);
         let ahead = newest

@@ -2,97 +2,82 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics::{Gauge, counter, gauge, histogram};
 
 use crate::{
-    delivery::{Action, Target},
-    store::{Claim, Escalated, Next, Settlement},
+    delivery::{Action, Notification, Target},
+    store::{Attempt, Claim, Escalated, Next, Settlement},
 };
+
+/// Logs how an attempt ended, with the fields that every such line has.
+macro_rules! log_attempt {
+    ($level:ident, $claim:expr, $($more:tt)*) => {{
+        let Claim { id, target, notification, .. } = $claim;
+        tracing::$level!(
+            mail = notification.mail,
+            delivery = id,
+            receiver = target.receiver,
+            integration = target.kind(),
+            action = notification.action.as_str(),
+            incident = notification.incident_id,
+            $($more)*
+        );
+    }};
+}
 
 /// An attempt was made and is recorded.
 pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
     let Some(attempt) = &settlement.attempt else {
         return;
     };
-    let (receiver, integration) = (
-        claim.target.receiver.clone(),
-        claim.target.kind().to_owned(),
-    );
+    let target = &claim.target;
+    let (took_ms, detail) = (attempt.took_ms, attempt.detail.as_str());
 
-    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(),
-             "integration" => integration.clone())
-    .increment(1);
-
-    let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
-    let mail = claim.notification.mail;
-    let (action, took_ms, detail) = (
-        claim.notification.action.as_str(),
-        attempt.took_ms,
-        attempt.detail.as_str(),
-    );
-
-    let failed = || {
-        counter!("alertbridge_notifications_failed_total",
-            "receiver" => receiver.clone(), "integration" => integration.clone(),
-            "reason" => attempt.result.clone())
-        .increment(1);
-    };
+    count("alertbridge_attempts_total", target);
 
     match &settlement.next {
         Next::Delivered { .. } => {
-            counter!("alertbridge_notifications_total",
-                "receiver" => receiver.clone(), "integration" => integration.clone())
-            .increment(1);
-            // What the bridge tells of itself came by no mail.
-            if claim.notification.action == Action::Trigger && claim.notification.mail.is_some() {
-                let waited =
-                    Duration::try_from(settlement.at.duration_since(claim.notification.arrived_at));
-                histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
-            }
-            tracing::info!(
-                mail,
-                delivery,
-                receiver,
-                integration,
-                action,
-                incident,
-                took_ms,
-                "delivered"
-            );
+            count("alertbridge_notifications_total", target);
+            record_wait(&claim.notification, settlement.at);
+            log_attempt!(info, claim, took_ms, "delivered");
         }
         Next::Again { failures, at, .. } if *failures > claim.failures => {
-            failed();
-            tracing::warn!(mail, delivery, receiver, integration, action, incident, took_ms,
-                           failures, again_at = %at, "{detail}");
+            count_failure(target, attempt);
+            log_attempt!(warn, claim, took_ms, failures, again_at = %at, "{detail}");
         }
-        Next::Again { .. } => {
-            tracing::debug!(
-                mail,
-                delivery,
-                receiver,
-                integration,
-                action,
-                incident,
-                took_ms,
-                "{detail}"
-            );
-        }
+        Next::Again { .. } => log_attempt!(debug, claim, took_ms, "{detail}"),
         Next::Dead { reason, .. } => {
-            failed();
-            counter!("alertbridge_notifications_dead_total",
-                "receiver" => receiver.clone(), "integration" => integration.clone())
-            .increment(1);
-            tracing::error!(
-                mail,
-                delivery,
-                receiver,
-                integration,
-                action,
-                incident,
+            count_failure(target, attempt);
+            count("alertbridge_notifications_dead_total", target);
+            log_attempt!(
+                error,
+                claim,
                 "given up, to the dead letters (`alertbridge deliveries list --state dead`): \
                  {reason}"
             );
         }
+    }
+}
+
+fn count(name: &'static str, target: &Target) {
+    counter!(name, "receiver" => target.receiver.clone(),
+             "integration" => target.kind().to_owned())
+    .increment(1);
+}
+
+fn count_failure(target: &Target, attempt: &Attempt) {
+    counter!("alertbridge_notifications_failed_total",
+        "receiver" => target.receiver.clone(), "integration" => target.kind().to_owned(),
+        "reason" => attempt.result.clone())
+    .increment(1);
+}
+
+/// How long a mail took to be a page. What the bridge tells of itself came by no mail.
+fn record_wait(page: &Notification, delivered_at: Timestamp) {
+    if page.action == Action::Trigger && page.mail.is_some() {
+        let waited = Duration::try_from(delivered_at.duration_since(page.arrived_at));
+        histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
     }
 }
 

@@ -164,24 +164,28 @@ fn changes(
     pair(Some(Kind::Moved), &same_kind);
     pair(Some(Kind::Moved), &|_, _| true);
 
-    let dropped = |page: Page| (Kind::Dropped, page.action, Some(page), None);
-    let added = |page: Page| (Kind::Added, page.action, None, Some(page));
-    let alone = before
-        .into_iter()
-        .map(dropped)
-        .chain(after.into_iter().map(added));
-
-    changes.extend(alone.map(|(kind, action, before, after)| Change {
-        kind,
-        action,
-        differs: Vec::new(),
-        before,
-        after,
-    }));
-
+    changes.extend(alone(before, after));
     changes.sort_by_key(|change| change.kind);
 
     changes
+}
+
+/// The pages without a counterpart.
+fn alone(before: Vec<Page>, after: Vec<Page>) -> impl Iterator<Item = Change> {
+    let dropped = |page: Page| (Kind::Dropped, page.action, Some(page), None);
+    let added = |page: Page| (Kind::Added, page.action, None, Some(page));
+
+    before
+        .into_iter()
+        .map(dropped)
+        .chain(after.into_iter().map(added))
+        .map(|(kind, action, before, after)| Change {
+            kind,
+            action,
+            differs: Vec::new(),
+            before,
+            after,
+        })
 }
 
 fn differs(one: &Page, other: &Page, same_secrets: bool) -> Vec<Aspect> {

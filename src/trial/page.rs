@@ -16,7 +16,7 @@ use crate::{
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver,
-    store::{Decision, DeliveryRow, Intake, Kind, Store, Subject, sqlite::Sqlite},
+    store::{Decision, DeliveryRow, Intake, Kind, NewDelivery, Store, Subject, sqlite::Sqlite},
 };
 
 /// A person waits: what takes longer is a failure here.
@@ -65,29 +65,39 @@ pub async fn test(
 
     let stop = CancellationToken::new();
     let running = tokio::spawn(deliverer.run(stop.clone()));
+    let settled = settled(store.as_ref(), &mut failing).await?;
+    stop.cancel();
+    running.await?;
+
+    Ok(settled)
+}
+
+/// Waits until nothing is pending any more.
+async fn settled(
+    store: &dyn Store,
+    failing: &mut (impl FnMut(&DeliveryRow) + Send),
+) -> anyhow::Result<Vec<DeliveryRow>> {
     let mut told = BTreeSet::new();
-    let settled = loop {
+
+    loop {
         let mut deliveries = store.deliveries(None, u32::MAX).await?;
         let pending = deliveries
             .iter()
             .filter(|delivery| delivery.state == DeliveryState::Pending);
+
         for delivery in pending.clone().filter(|delivery| delivery.failures > 0) {
             // Only the first failure is reported: the next are the same.
             if told.insert(delivery.id) {
                 failing(delivery);
             }
         }
+
         if pending.count() == 0 {
             deliveries.sort_by_key(|delivery| delivery.id);
-            break deliveries;
+            return Ok(deliveries);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-
-    stop.cancel();
-    running.await?;
-
-    Ok(settled)
+    }
 }
 
 fn notification(action: Action, incident_id: &str, now: Timestamp) -> Notification {
@@ -146,45 +156,7 @@ async fn owe(
     let ids = store
         .record(vec![(stub, Authenticity::off())], None)
         .await?;
-    let phase = if page.action == Action::Trigger {
-        Phase::Firing
-    } else {
-        Phase::Resolved
-    };
-
-    let deliveries = receivers
-        .owed(name, page, None, now)
-        .into_iter()
-        .filter(|delivery| {
-            page.action == Action::Trigger
-                || receivers
-                    .integrations
-                    .get(&delivery.target)
-                    .is_some_and(|integration| integration.send_resolved())
-        })
-        // A test is for this receiver and notifies no other.
-        .map(|delivery| crate::store::NewDelivery {
-            fallback_at: None,
-            ..delivery
-        })
-        .collect();
-
-    let decision = Decision {
-        reason: None,
-        state: Some(State {
-            phase,
-            status: "TEST".into(),
-            newest: None,
-            verified: true,
-            untold: false,
-            episode: 1,
-            told: Values::new(),
-        }),
-        deliveries,
-        receivers: vec![name.to_owned()],
-        ..Decision::nothing(Outcome::Opened, "", page.labels.clone())
-    };
-
+    let decision = decision(receivers, name, page, now);
     let subject = Subject {
         kind: Kind::Incident,
         incident_id: page.incident_id.clone(),
@@ -204,4 +176,44 @@ async fn owe(
     }
 
     Ok(())
+}
+
+fn decision(
+    receivers: &receiver::Receivers,
+    name: &str,
+    page: &Notification,
+    now: Timestamp,
+) -> Decision {
+    let is_trigger = page.action == Action::Trigger;
+    let is_sent = |delivery: &NewDelivery| {
+        let integration = receivers.integrations.get(&delivery.target);
+        is_trigger || integration.is_some_and(|integration| integration.send_resolved())
+    };
+
+    let deliveries = receivers.owed(name, page, None, now).into_iter();
+    let deliveries = deliveries.filter(is_sent).map(|delivery| NewDelivery {
+        // A test is for this receiver and notifies no other.
+        fallback_at: None,
+        ..delivery
+    });
+
+    Decision {
+        reason: None,
+        state: Some(State {
+            phase: if is_trigger {
+                Phase::Firing
+            } else {
+                Phase::Resolved
+            },
+            status: "TEST".into(),
+            newest: None,
+            verified: true,
+            untold: false,
+            episode: 1,
+            told: Values::new(),
+        }),
+        deliveries: deliveries.collect(),
+        receivers: vec![name.to_owned()],
+        ..Decision::nothing(Outcome::Opened, "", page.labels.clone())
+    }
 }

@@ -62,12 +62,6 @@ pub(super) fn complaints(
     let mut found = Vec::new();
     let mut complain =
         |incident_id: String, text: String| found.push(Complaint { incident_id, text });
-    let is_open = |incident_id: &str| {
-        concerns
-            .alarms
-            .iter()
-            .any(|alarm| alarm.incident_id == incident_id)
-    };
 
     for (name, condition) in health {
         if let Some(text) = trouble(name, condition, since, now) {
@@ -82,45 +76,58 @@ pub(super) fn complaints(
         complain(incident_id.to_owned(), text);
     }
 
-    let told = concerns
+    for (incident_id, text) in unexpected_apps(concerns) {
+        complain(incident_id, text);
+    }
+
+    let is_open = is_reported(concerns, STORE_SPACE);
+    if let Some(room) = concerns.room.filter(|room| is_scarce(*room, is_open)) {
+        complain(
+            STORE_SPACE.into(),
+            format!(
+                "the store has {} MiB left: mail of other senders is refused first, alerts once it \
+                 is full; free some space on its file system, or shorten store.mail_retention",
+                room.free >> 20
+            ),
+        );
+    }
+
+    found
+}
+
+fn is_reported(concerns: &Concerns, incident_id: &str) -> bool {
+    concerns
+        .alarms
+        .iter()
+        .any(|alarm| alarm.incident_id == incident_id)
+}
+
+/// The apps whose mail is held: those that are reported, and as many others as there is room for.
+fn unexpected_apps(concerns: &Concerns) -> Vec<(String, String)> {
+    let reported = concerns
         .alarms
         .iter()
         .filter(|alarm| alarm.incident_id.starts_with(UNEXPECTED_APP))
         .count();
-
-    let mut room_for = MOST_APPS.saturating_sub(told);
+    let mut room_for = MOST_APPS.saturating_sub(reported);
+    let mut found = Vec::new();
 
     for key in &concerns.unexpected_apps {
         let incident_id = format!("{UNEXPECTED_APP}{key}");
-        if !is_open(&incident_id) {
+        if !is_reported(concerns, &incident_id) {
             if room_for == 0 {
                 continue;
             }
             room_for -= 1;
         }
-        complain(
+        found.push((
             incident_id,
             format!(
                 "mail of the app {key} is held, because alerts.app_keys does not list it: add it \
                  there and run `alertbridge mails release ID`, or run `mails discard ID`; \
                  `alertbridge mails list --outcome quarantined` lists the mail"
             ),
-        );
-    }
-
-    if concerns
-        .room
-        .is_some_and(|room| is_scarce(room, is_open(STORE_SPACE)))
-    {
-        let free = concerns.room.map_or(0, |room| room.free >> 20);
-        complain(
-            STORE_SPACE.into(),
-            format!(
-                "the store has {free} MiB left: mail of other senders is refused first, alerts \
-                 once it is full; free some space on its file system, or shorten \
-                 store.mail_retention"
-            ),
-        );
+        ));
     }
 
     found
@@ -298,3 +305,6 @@ pub(super) fn over(
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

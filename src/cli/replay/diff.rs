@@ -37,31 +37,22 @@ pub async fn run(
     };
 
     let (mails, progress) = request.mails()?;
-    let judged_alike = in_force.config.judges_like(&other.config);
-
-    if request.stored.is_some() && !judged_alike && !request.trust {
-        eprintln!(
-            "note: {} has other rules for authenticity; stored mails keep the verdict of their \
-             arrival",
-            other.source
-        );
-    }
-
-    // A change in the answers of DNS is not a difference between the configurations.
-    let mails = if judged_alike {
+    let mails = if in_force.config.judges_like(&other.config) {
+        // A change in the answers of DNS is not a difference between the configurations.
         judged(&trials.before, mails)
     } else {
+        if request.stored.is_some() && !request.trust {
+            note_kept_verdicts(other);
+        }
         mails
     };
 
     let (mails, same_mails) = twice(mails);
     let mut before = walk(&trials.before, mails, Trial::tell);
     let mut after = walk(&trials.after, same_mails, Trial::tell);
-    let secrets = |trial: &Trial, loaded: &Loaded, target: &Target| {
-        trial.secrets(target, loaded.source.folder())
-    };
     let same_secrets = |one: &Target, another: &Target| {
-        secrets(&trials.before, in_force, one) == secrets(&trials.after, other, another)
+        let before = trials.before.secrets(one, in_force.source.folder());
+        before == trials.after.secrets(another, other.source.folder())
     };
     let mut tally = Tally::default();
 
@@ -92,6 +83,13 @@ pub async fn run(
     }
 
     Ok(tally.unreadable)
+}
+
+fn note_kept_verdicts(other: &Loaded) {
+    eprintln!(
+        "note: {} has other rules for authenticity; stored mails keep the verdict of their arrival",
+        other.source
+    );
 }
 
 fn tell(difference: &Difference, json: bool, out: &mut impl Write) -> anyhow::Result<()> {

@@ -32,8 +32,12 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     Ok(number("pending"))
 }
 
-/// Asks a person before real pages are sent.
-pub fn agreed(owed: u64) -> anyhow::Result<bool> {
+/// Asks a person before real pages are sent, unless there are none or that person said `yes`.
+pub fn agreed(owed: u64, yes: bool) -> anyhow::Result<bool> {
+    if owed == 0 || yes {
+        return Ok(true);
+    }
+
     eprint!(
         "send {} to the receivers for real, which the bridge will not resolve later? [y/N] ",
         table::count(owed, "request")
@@ -61,36 +65,12 @@ pub async fn send(
         std::env::var(name).ok()
     })?;
     let client = client.printing_aside(json);
+
     let terms = Terms::new(receivers, settings.clone(), external_url, client);
     let (store, bell) = (trial.store.clone(), Arc::new(Notify::new()));
     let deliverer = Arc::new(Deliverer::new(store, terms, Clock::system(), bell));
     let running = tokio::spawn(deliverer.run(stop.clone()));
-    let progress = if std::io::stderr().is_terminal() {
-        spinner("still to send")
-    } else {
-        ProgressBar::hidden()
-    };
-
-    loop {
-        let owed = trial
-            .store
-            .depth()
-            .await?
-            .deliveries
-            .get("pending")
-            .copied()
-            .unwrap_or_default();
-        progress.set_position(owed);
-        if owed == 0 {
-            break;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            _ = tokio::signal::ctrl_c() => break,
-        }
-    }
-
-    progress.finish_and_clear();
+    settled(trial).await?;
     stop.cancel();
     running.await?;
 
@@ -118,4 +98,30 @@ pub async fn send(
     );
 
     Ok(failed == 0)
+}
+
+/// Waits until nothing is pending any more, or for Ctrl-C.
+async fn settled(trial: &Trial) -> anyhow::Result<()> {
+    let progress = if std::io::stderr().is_terminal() {
+        spinner("still to send")
+    } else {
+        ProgressBar::hidden()
+    };
+
+    loop {
+        let deliveries = trial.store.depth().await?.deliveries;
+        let owed = deliveries.get("pending").copied().unwrap_or_default();
+        progress.set_position(owed);
+        if owed == 0 {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+
+    progress.finish_and_clear();
+
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! Alerts that cannot be read: a storm of one pages once, a copy of a mail never again, and the next
-//! outage in the same words does.
+//! Alerts that cannot be read: a storm of one pages once, a copy of a mail never again, and the
+//! next outage in the same words does.
 
 use super::{
     profiles::{PROFILES, from},

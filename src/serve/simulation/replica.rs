@@ -132,6 +132,26 @@ impl Fleet {
         *lock(&self.running[replica]) = Some(Arc::new(Process::start(self, life)));
     }
 
+    /// The stages as configured, over a network and with a world that judges mail.
+    fn stages(&self, network: Network) -> (Terms, Sender<Arc<InForce>>) {
+        let Loaded { config, rules, .. } = &self.configured;
+        let terms = Terms::new(
+            Arc::clone(&rules.receivers),
+            config.delivery.clone(),
+            None,
+            Client::over(Arc::new(network)),
+        );
+
+        let world = Arc::clone(&self.world);
+        let in_force = Sender::new(Arc::new(InForce {
+            authenticator: Authenticator::in_place(move |mail| judged(&world, mail)),
+            rules: Arc::clone(rules),
+            canary: None,
+        }));
+
+        (terms, in_force)
+    }
+
     pub(super) fn lives(&self) -> Vec<Arc<Life>> {
         lock(&self.lives).clone()
     }
@@ -312,45 +332,16 @@ impl Process {
             life: Arc::clone(&life),
             vendors: Arc::clone(&fleet.vendors),
         };
-
-        let Loaded { config, rules, .. } = &fleet.configured;
-        let authenticator = {
-            let world = Arc::clone(world);
-            Authenticator::in_place(move |mail| judged(&world, mail))
-        };
-        let terms = Terms::new(
-            Arc::clone(&rules.receivers),
-            config.delivery.clone(),
-            None,
-            Client::over(Arc::new(network)),
-        );
-        let in_force = Sender::new(Arc::new(InForce {
-            authenticator,
-            rules: Arc::clone(rules),
-            canary: None,
-        }));
+        let (terms, in_force) = fleet.stages(network);
 
         let bell = Arc::new(Notify::new());
         let deliverer = Deliverer::new(view.clone(), terms, clock.clone(), Arc::clone(&bell));
         let deliverer = Arc::new(deliverer.among_replicas());
-        let pipeline = Arc::new(Pipeline::new(
-            view.clone(),
-            in_force.subscribe(),
-            clock.clone(),
-            Arc::clone(&deliverer),
-        ));
+        let subscribed = in_force.subscribe();
+        let pipeline = Pipeline::new(view.clone(), subscribed, clock.clone(), deliverer.clone());
+        let pipeline = Arc::new(pipeline);
         let health = Health::default();
-        let watch = Watch {
-            upkeep: view.clone(),
-            intake: view.clone(),
-            in_force: in_force.subscribe(),
-            health: health.clone(),
-            ingresses: vec!["smtp".into(), "mailbox".into()],
-            shared: vec!["smtp".into()],
-            mailboxes: vec!["mailbox".into()],
-            clock: clock.clone(),
-            owed: Arc::clone(&bell),
-        };
+        let watch = watch(&view, &in_force, &health, &clock, &bell);
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let begun = {
@@ -392,6 +383,26 @@ impl Process {
             world.note(&format!("{}: is stopped at once", self.life.number));
             self.life.kill();
         }
+    }
+}
+
+fn watch(
+    view: &Arc<View>,
+    in_force: &Sender<Arc<InForce>>,
+    health: &Health,
+    clock: &Clock,
+    bell: &Arc<Notify>,
+) -> Watch {
+    Watch {
+        upkeep: view.clone(),
+        intake: view.clone(),
+        in_force: in_force.subscribe(),
+        health: health.clone(),
+        ingresses: vec!["smtp".into(), "mailbox".into()],
+        shared: vec!["smtp".into()],
+        mailboxes: vec!["mailbox".into()],
+        clock: clock.clone(),
+        owed: Arc::clone(bell),
     }
 }
 

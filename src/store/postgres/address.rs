@@ -32,97 +32,49 @@ pub struct Misaddressed {
     pub mend: &'static str,
 }
 
+impl Misaddressed {
+    fn new(what: impl Into<String>, mend: &'static str) -> Self {
+        Self {
+            what: what.into(),
+            mend,
+        }
+    }
+}
+
 impl Address {
     /// Parses a URL. The parameters are libpq's: `sslmode` (its six values, `prefer` by default),
     /// `sslrootcert`, `host`, `connect_timeout`, `target_session_attrs` and others; `allow` is
     /// treated as `prefer`.
     pub fn parse(url: &str) -> Result<Self, Misaddressed> {
-        let wrong = |what: &str, mend| Misaddressed {
-            what: what.to_owned(),
-            mend,
-        };
-
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let authority = place.split_once("://").map_or(place, |(_, rest)| rest);
 
         if authority.matches('@').count() > 1 {
-            return Err(wrong(
+            return Err(Misaddressed::new(
                 "the user name or the password contains an `@`",
                 "write it as `%40`",
             ));
         }
 
-        let (mut kept, mut mode, mut roots) = (Vec::new(), "prefer".to_owned(), None);
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let value = || percent_decode_str(value).decode_utf8_lossy().into_owned();
-            match name {
-                "sslmode" => mode = value(),
-                "sslrootcert" => {
-                    roots = Some(value())
-                        .filter(|file| file != "system")
-                        .map(PathBuf::from);
-                }
-                _ => kept.push(parameter),
-            }
-        }
+        let (security, rest) = Security::parse(query);
+        let (ssl_mode, trust) = security.demands()?;
 
-        let (ssl_mode, trust) = match mode.as_str() {
-            "disable" => (SslMode::Disable, Trust::Anybody),
-            "allow" | "prefer" => (SslMode::Prefer, Trust::Anybody),
-            // As in libpq, a root certificate that is given is checked against.
-            "require" if roots.is_none() => (SslMode::Require, Trust::Anybody),
-            "require" | "verify-ca" => (SslMode::Require, Trust::Authority(roots)),
-            "verify-full" => (SslMode::Require, Trust::Host(roots)),
-            _ => {
-                return Err(wrong(
-                    "its sslmode is not known",
-                    "write one of disable, prefer, require, verify-ca, verify-full",
-                ));
-            }
-        };
-
-        let rest = if kept.is_empty() {
+        let address = if rest.is_empty() {
             place.to_owned()
         } else {
-            format!("{place}?{}", kept.join("&"))
+            format!("{place}?{}", rest.join("&"))
         };
-
-        let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
-            // The cause names a parameter, never its value.
-            let cause = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            wrong(
-                &format!("it is not a valid database address: {cause}"),
-                "write `postgres://user:password@host:5432/database`, what is special in the \
-                 password as %XX",
-            )
-        })?;
+        let mut config = address.parse::<Config>().map_err(|error| invalid(&error))?;
 
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(wrong(
+            return Err(Misaddressed::new(
                 "it names no host",
                 "write `postgres://user:password@host:5432/database`",
             ));
         }
 
-        config
-            .ssl_mode(ssl_mode)
-            .keepalives_idle(GONE / 2)
-            .keepalives_interval(GONE / 6)
-            .keepalives_retries(3);
-
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(GONE);
-        }
-
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
-        }
-
-        if config.get_application_name().is_none() {
-            config.application_name("alertbridge");
-        }
+        config.ssl_mode(ssl_mode);
+        set_defaults(&mut config);
 
         Ok(Self { config, trust })
     }
@@ -135,6 +87,89 @@ impl Address {
             Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
         };
         matches!(self.trust, Trust::Anybody) && !self.config.get_hosts().iter().all(local)
+    }
+}
+
+/// What the address says of TLS.
+struct Security {
+    mode: String,
+    roots: Option<PathBuf>,
+}
+
+impl Security {
+    /// Takes the parameters about TLS out of a query, and returns the others beside them.
+    fn parse(query: &str) -> (Self, Vec<&str>) {
+        let mut security = Self {
+            mode: "prefer".to_owned(),
+            roots: None,
+        };
+        let mut rest = Vec::new();
+
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = || percent_decode_str(value).decode_utf8_lossy().into_owned();
+            match name {
+                "sslmode" => security.mode = value(),
+                "sslrootcert" => {
+                    security.roots = Some(value())
+                        .filter(|file| file != "system")
+                        .map(PathBuf::from);
+                }
+                _ => rest.push(parameter),
+            }
+        }
+
+        (security, rest)
+    }
+
+    fn demands(self) -> Result<(SslMode, Trust), Misaddressed> {
+        let Self { mode, roots } = self;
+        Ok(match mode.as_str() {
+            "disable" => (SslMode::Disable, Trust::Anybody),
+            "allow" | "prefer" => (SslMode::Prefer, Trust::Anybody),
+            // As in libpq, a root certificate that is given is checked against.
+            "require" if roots.is_none() => (SslMode::Require, Trust::Anybody),
+            "require" | "verify-ca" => (SslMode::Require, Trust::Authority(roots)),
+            "verify-full" => (SslMode::Require, Trust::Host(roots)),
+            _ => {
+                return Err(Misaddressed::new(
+                    "its sslmode is not known",
+                    "write one of disable, prefer, require, verify-ca, verify-full",
+                ));
+            }
+        })
+    }
+}
+
+fn invalid(error: &tokio_postgres::Error) -> Misaddressed {
+    // The cause names a parameter, never its value.
+    let cause =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+
+    Misaddressed::new(
+        format!("it is not a valid database address: {cause}"),
+        "write `postgres://user:password@host:5432/database`, what is special in the password as \
+         %XX",
+    )
+}
+
+/// Sets the keep-alives in any case, and the time-outs and the name where the address has none.
+fn set_defaults(config: &mut Config) {
+    config
+        .keepalives_idle(GONE / 2)
+        .keepalives_interval(GONE / 6)
+        .keepalives_retries(3);
+
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(GONE);
+    }
+
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT);
+    }
+
+    if config.get_application_name().is_none() {
+        config.application_name("alertbridge");
     }
 }
 

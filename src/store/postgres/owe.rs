@@ -145,58 +145,42 @@ impl<'a> Owed<'a> {
         flight: &mut Flight<'b>,
         (incident_id, kind): (&'b &'b str, &'b &'b str),
     ) -> Option<usize> {
-        let Self {
-            episode,
-            owing,
-            receivers,
-            integrations,
-            mails,
-            actions,
-            ..
-        } = self;
-
-        let Self {
-            aliases,
-            notifications,
-            held_until,
-            fallback_at,
-            leased_until,
-            lease,
-            step,
-            now,
-            ..
-        } = self;
-
-        if receivers.is_empty() {
+        if self.receivers.is_empty() {
             return None;
         }
 
-        if *owing {
+        if self.owing {
             flight.add(
                 DISCARD_SUPERSEDED,
-                vec![incident_id, receivers, integrations, held_until, now, kind],
+                vec![
+                    incident_id,
+                    &self.receivers,
+                    &self.integrations,
+                    &self.held_until,
+                    &self.now,
+                    kind,
+                ],
             );
         }
 
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
-            episode,
-            receivers,
-            integrations,
-            mails,
-            actions,
-            aliases,
-            notifications,
-            held_until,
-            fallback_at,
-            step,
-            now,
+            &self.episode,
+            &self.receivers,
+            &self.integrations,
+            &self.mails,
+            &self.actions,
+            &self.aliases,
+            &self.notifications,
+            &self.held_until,
+            &self.fallback_at,
+            &self.step,
+            &self.now,
             kind,
-            leased_until,
-            lease,
-            owing,
+            &self.leased_until,
+            &self.lease,
+            &self.owing,
         ];
-
         flight.add(OWE, parameters);
 
         Some(flight.len() - 1)

@@ -222,22 +222,9 @@ async fn incidents(
         if at(row, "doomed")? {
             // No mail repeats one of the bridge's own alarms.
             let forgotten = if at(row, "own")? { before } else { remembered };
-            let room = i64::from(limit).saturating_sub(i64::try_from(deleted).unwrap_or(i64::MAX));
-            let transaction = database.begin().await?;
-            let mut flight = Flight::default();
-            flight
-                .add("BEGIN", vec![])
-                .add(TAKE_TURN_OF_INCIDENT, vec![&id])
-                .add(DELETE_DELIVERIES, vec![&id, &before, &room]);
-            let told = transaction.send(flight).await?[2].len();
+            let room = (limit as usize).saturating_sub(deleted);
+            let (told, incidents) = delete(database, id, (before, forgotten), room).await?;
             deleted += told;
-            let mut flight = Flight::default();
-            if deleted < limit as usize {
-                flight
-                    .add(FORGET_APPLIED, vec![&id, &forgotten])
-                    .add(FORGET, vec![&id, &forgotten]);
-            }
-            let answers = transaction.commit(flight).await?;
             if deleted >= limit as usize {
                 // The next step finds out whether these were the last.
                 return Ok(Pruned {
@@ -245,7 +232,7 @@ async fn incidents(
                     next: Some(here),
                 });
             }
-            deleted += answers[1].len();
+            deleted += incidents;
         }
         here = Sweep::Incidents {
             changed_at: time(changed_at),
@@ -260,16 +247,60 @@ async fn incidents(
         });
     }
 
+    forget_openings_and_silences(database, horizon).await?;
+
+    Ok(Pruned {
+        deleted,
+        next: Some(Sweep::Space),
+    })
+}
+
+/// Deletes at most `limit` deliveries of an incident that changed before `before`, and then the
+/// incident, if there were fewer and it changed before `forgotten`. Returns how many deliveries and
+/// incidents are gone.
+async fn delete(
+    database: &Database,
+    incident: i64,
+    (before, forgotten): (i64, i64),
+    limit: usize,
+) -> Result<(usize, usize), StoreError> {
+    let room = i64::try_from(limit).unwrap_or(i64::MAX);
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight
+        .add("BEGIN", vec![])
+        .add(TAKE_TURN_OF_INCIDENT, vec![&incident])
+        .add(DELETE_DELIVERIES, vec![&incident, &before, &room]);
+    let deliveries = transaction.send(flight).await?[2].len();
+
+    let mut flight = Flight::default();
+    if deliveries < limit {
+        flight
+            .add(FORGET_APPLIED, vec![&incident, &forgotten])
+            .add(FORGET, vec![&incident, &forgotten]);
+    }
+    let answers = transaction.commit(flight).await?;
+    let incidents = if deliveries < limit {
+        answers[1].len()
+    } else {
+        0
+    };
+
+    Ok((deliveries, incidents))
+}
+
+async fn forget_openings_and_silences(
+    database: &Database,
+    horizon: Horizon,
+) -> Result<(), StoreError> {
     let counted = horizon
         .mails
         .saturating_sub(RECURRENCE)
         .unwrap_or(Timestamp::MIN);
 
     database.query(FORGET_OPENINGS, &[&hour(counted)]).await?;
-    database.query(FORGET_SILENCES, &[&before]).await?;
-
-    Ok(Pruned {
-        deleted,
-        next: Some(Sweep::Space),
-    })
+    database
+        .query(FORGET_SILENCES, &[&micros(horizon.mails)])
+        .await
+        .map(drop)
 }

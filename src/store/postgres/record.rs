@@ -1,6 +1,6 @@
 //! The first commit: the mails as they arrived, and how far their mailbox was read.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use tokio_postgres::Row;
 
@@ -61,85 +61,118 @@ pub(super) async fn record(
     mails: &[Packed],
     bookmark: Option<&Bookmark>,
 ) -> Result<Vec<MailId>, StoreError> {
-    let ingress: Vec<_> = mails
-        .iter()
-        .map(|mail| text(&mail.message.ingress))
-        .collect();
+    let columns = Columns::new(mails);
+    let progress = Progress::new(bookmark);
 
-    let arrived_at: Vec<_> = mails
-        .iter()
-        .map(|mail| micros(mail.message.arrived_at))
-        .collect();
-
-    let size: Vec<_> = mails
-        .iter()
-        .map(|mail| signed(mail.message.raw.len() as u64))
-        .collect();
-
-    let cut_from: Vec<_> = mails
-        .iter()
-        .map(|mail| mail.message.cut_from.map(signed))
-        .collect();
-
-    let sha256: Vec<_> = mails.iter().map(|mail| mail.sha256.as_str()).collect();
-    let envelope: Vec<_> = mails.iter().map(|mail| mail.envelope.as_deref()).collect();
-    let authenticity: Vec<_> = mails
-        .iter()
-        .map(|mail| mail.authenticity.as_str())
-        .collect();
-
-    let raw: Vec<_> = mails.iter().map(|mail| mail.body.as_slice()).collect();
-    let mailbox = bookmark.map(|bookmark| text(&bookmark.mailbox));
-    let uid_validity = bookmark.map(|bookmark| i64::from(bookmark.uid_validity));
-    let last_uid = bookmark.map(|bookmark| i64::from(bookmark.last_uid));
-    let withheld: Vec<_> = mails
-        .iter()
-        .map(|mail| mail.message.withheld.as_deref().map(text))
-        .collect();
-
-    let wanted: &[Wanted] = bookmark.map_or(&[], |bookmark| &bookmark.wanted);
-    let uids: Vec<_> = wanted.iter().map(|wanted| i64::from(wanted.uid)).collect();
-    let since: Vec<_> = wanted.iter().map(|wanted| micros(wanted.since)).collect();
-    let told: Vec<_> = wanted.iter().map(|wanted| wanted.told).collect();
-    let given: Vec<_> = bookmark
-        .iter()
-        .flat_map(|bookmark| &bookmark.given)
-        .map(|uid| i64::from(*uid))
-        .collect();
-
-    let cut_at: Vec<_> = mails.iter().map(|mail| mail.cut_at).collect();
-    let starts_at = bookmark.and_then(|bookmark| bookmark.starts_at.map(micros));
-    let rewound = bookmark.is_some_and(|bookmark| bookmark.rewound);
     let rows = database
         .query(
             RECORD,
             &[
-                &ingress,
-                &arrived_at,
-                &size,
-                &cut_from,
-                &sha256,
-                &envelope,
-                &authenticity,
-                &raw,
+                &columns.ingress,
+                &columns.arrived_at,
+                &columns.size,
+                &columns.cut_from,
+                &columns.sha256,
+                &columns.envelope,
+                &columns.authenticity,
+                &columns.raw,
                 &holder,
                 &millis(hold),
-                &mailbox,
-                &uid_validity,
-                &last_uid,
-                &withheld,
-                &uids,
-                &since,
-                &told,
-                &given,
-                &rewound,
-                &cut_at,
-                &starts_at,
+                &progress.mailbox,
+                &progress.uid_validity,
+                &progress.last_uid,
+                &columns.withheld,
+                &progress.uids,
+                &progress.since,
+                &progress.told,
+                &progress.given,
+                &progress.rewound,
+                &columns.cut_at,
+                &progress.starts_at,
             ],
         )
         .await?;
 
     rows.iter().map(|row| at(row, "id")).collect()
+}
+
+/// The mails as parameters of `RECORD`.
+#[derive(Default)]
+struct Columns<'a> {
+    ingress: Vec<Cow<'a, str>>,
+    arrived_at: Vec<i64>,
+    size: Vec<i64>,
+    cut_from: Vec<Option<i64>>,
+    sha256: Vec<&'a str>,
+    envelope: Vec<Option<&'a str>>,
+    authenticity: Vec<&'a str>,
+    raw: Vec<&'a [u8]>,
+    withheld: Vec<Option<Cow<'a, str>>>,
+    cut_at: Vec<Option<i64>>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(mails: &'a [Packed]) -> Self {
+        let mut columns = Self::default();
+
+        for Packed {
+            message,
+            authenticity,
+            envelope,
+            sha256,
+            body,
+            cut_at,
+        } in mails
+        {
+            columns.ingress.push(text(&message.ingress));
+            columns.arrived_at.push(micros(message.arrived_at));
+            columns.size.push(signed(message.raw.len() as u64));
+            columns.cut_from.push(message.cut_from.map(signed));
+            columns.sha256.push(sha256);
+            columns.envelope.push(envelope.as_deref());
+            columns.authenticity.push(authenticity);
+            columns.raw.push(body);
+            columns.withheld.push(message.withheld.as_deref().map(text));
+            columns.cut_at.push(*cut_at);
+        }
+
+        columns
+    }
+}
+
+/// How far the mailbox was read, as parameters of `RECORD`; NULL without a bookmark.
+#[derive(Default)]
+struct Progress<'a> {
+    mailbox: Option<Cow<'a, str>>,
+    uid_validity: Option<i64>,
+    last_uid: Option<i64>,
+    starts_at: Option<i64>,
+    rewound: bool,
+    uids: Vec<i64>,
+    since: Vec<i64>,
+    told: Vec<bool>,
+    given: Vec<i64>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(bookmark: Option<&'a Bookmark>) -> Self {
+        let Some(bookmark) = bookmark else {
+            return Self::default();
+        };
+
+        let wanted = || bookmark.wanted.iter();
+        Self {
+            mailbox: Some(text(&bookmark.mailbox)),
+            uid_validity: Some(i64::from(bookmark.uid_validity)),
+            last_uid: Some(i64::from(bookmark.last_uid)),
+            starts_at: bookmark.starts_at.map(micros),
+            rewound: bookmark.rewound,
+            uids: wanted().map(|wanted| i64::from(wanted.uid)).collect(),
+            since: wanted().map(|wanted| micros(wanted.since)).collect(),
+            told: wanted().map(|wanted| wanted.told).collect(),
+            given: bookmark.given.iter().map(|uid| i64::from(*uid)).collect(),
+        }
+    }
 }
 
 pub(super) async fn bookmark(

@@ -127,39 +127,20 @@ async fn settle_once(
     lease: i64,
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
-    let Tried {
-        at: tried_at,
-        took_ms,
-        result,
-        detail,
-    } = Tried::new(settlement.attempt.as_ref());
-
-    let now = micros(settlement.at);
+    let tried = Tried::new(settlement.attempt.as_ref());
     let (state, said, retry) = match &settlement.next {
-        Next::Again {
-            step,
-            at: next_at,
-            failures,
-        } => {
-            let (next_at, step, failures) = (micros(*next_at), json(step)?, i64::from(*failures));
-            crash::point("commit");
-            let rows = database
-                .query(
-                    AGAIN,
-                    &[
-                        &id, &lease, &next_at, &step, &failures, &tried_at, &took_ms, &result,
-                        &detail,
-                    ],
-                )
-                .await?;
-            return Ok(written(&rows));
+        Next::Again { step, at, failures } => {
+            let next = (micros(*at), json(step)?, i64::from(*failures));
+            return try_again(database, (id, lease), next, &tried).await;
         }
         Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text), None),
         Next::Dead { reason, retry } => ("dead", Some(text(reason)), Some(json(retry)?)),
     };
 
+    let now = micros(settlement.at);
     let fallback = matches!(settlement.next, Next::Dead { .. }) && !settlement.fallback.is_empty();
     let end = if fallback { END } else { END_AND_ADVANCE };
+
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     flight
@@ -168,19 +149,39 @@ async fn settle_once(
         .add(
             end,
             vec![
-                &id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail, &retry,
+                &id,
+                &lease,
+                &state,
+                &now,
+                &said,
+                &tried.at,
+                &tried.took_ms,
+                &tried.result,
+                &tried.detail,
+                &retry,
             ],
         );
 
-    if !fallback {
-        crash::point("commit");
-        let answers = transaction.commit(flight).await?;
-        return match answers[2].first() {
-            Some(row) if state == "delivered" && !at::<bool>(row, "advanced")? => Ok(Settled::Last),
-            _ => Ok(written(&answers[2])),
-        };
+    if fallback {
+        return end_with_fallback(transaction, flight, id, settlement).await;
     }
 
+    crash::point("commit");
+    let answers = transaction.commit(flight).await?;
+    match answers[2].first() {
+        Some(row) if state == "delivered" && !at::<bool>(row, "advanced")? => Ok(Settled::Last),
+        _ => Ok(written(&answers[2])),
+    }
+}
+
+/// Ends the delivery by a `flight`, owes it to the fallback, and then gives the next delivery in
+/// the lane its turn.
+async fn end_with_fallback(
+    transaction: Transaction,
+    flight: Flight<'_>,
+    id: DeliveryId,
+    settlement: &Settlement,
+) -> Result<Settled, StoreError> {
     let answers = transaction.send(flight).await?;
     if answers[2].is_empty() {
         transaction.undo().await?;
@@ -189,12 +190,38 @@ async fn settle_once(
 
     owe_fallback(&transaction, id, &settlement.fallback, settlement.at).await?;
 
+    let now = micros(settlement.at);
     let mut flight = Flight::default();
     flight.add(ADVANCE, vec![&id, &now]);
     crash::point("commit");
     transaction.commit(flight).await?;
 
     Ok(Settled::Onward)
+}
+
+/// Ends the lease and records the attempt: the delivery is tried again when it is due.
+async fn try_again(
+    database: &Database,
+    (id, lease): (DeliveryId, i64),
+    (next_at, step, failures): (i64, String, i64),
+    Tried {
+        at,
+        took_ms,
+        result,
+        detail,
+    }: &Tried<'_>,
+) -> Result<Settled, StoreError> {
+    crash::point("commit");
+    let rows = database
+        .query(
+            AGAIN,
+            &[
+                &id, &lease, &next_at, &step, &failures, at, took_ms, result, detail,
+            ],
+        )
+        .await?;
+
+    Ok(written(&rows))
 }
 
 /// Whether the fallback is to be notified now: once per delivery, and only while the incident is

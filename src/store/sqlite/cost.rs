@@ -15,21 +15,19 @@ use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 use rusqlite::Connection;
 
-use super::{
-    browse, concern, course, decide, glance, held, lane, mail, migrate, prune, record, settle,
-    silence, spare,
-};
+use super::{concern, decide, held, lane, mail, migrate, prune, record, settle, silence, spare};
 use crate::{
-    delivery::{Action, DeliveryState, Notification, Step, Target},
+    delivery::{Action, Notification, Step, Target},
     incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
     store::{
-        Courses, Decision, DeliveryFilter, Excess, Fallback, Horizon, IncidentFilter, Item, Kind,
-        MailFilter, Mutes, NewDelivery, Next, Settlement, Span, Spare, StoreError, Subject, Sweep,
-        kept,
+        Decision, Excess, Fallback, Horizon, Item, Kind, Mutes, NewDelivery, Next, Settlement,
+        Spare, StoreError, Subject, Sweep, kept,
     },
 };
+
+mod looks;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const LEASE: Duration = Duration::from_mins(1);
@@ -75,6 +73,11 @@ impl Counted {
         })
     }
 
+    /// How many instructions have run.
+    fn run(&self) -> u64 {
+        self.instructions.load(Ordering::Relaxed)
+    }
+
     /// Ended incidents that came later than everything else: retention does not reach them.
     fn history(&self, size: usize) -> rusqlite::Result<()> {
         let later = kept::micros(
@@ -105,38 +108,11 @@ impl Counted {
     /// A trigger of a new incident.
     fn open(&self, mail: MailId) -> rusqlite::Result<()> {
         let incident_id = format!("i{mail}");
-        let subject = Subject {
-            kind: Kind::Incident,
-            incident_id: incident_id.clone(),
-            status: "S".into(),
-            time: Some(NOW),
-            profile: ATLASSIAN_SLI.into(),
-            series: Series {
-                of: "com.example".into(),
-                what: "m".into(),
-            },
-            ingress: "mail".into(),
-            verified: true,
-        };
-
-        let notification = Notification {
-            action: Action::Trigger,
-            incident_id,
-            labels: Labels::new(),
-            incident: serde_json::Value::Null,
-            arrived_at: NOW,
-            time: None,
-            reason: None,
-            mail: Some(mail),
-            doubt: None,
-            was: None,
-            stays: false,
-        };
 
         let delivery = NewDelivery {
             target: target(),
             alias: "a".into(),
-            notification,
+            notification: trigger(mail, incident_id.clone()),
             held_until: None,
             fallback_at: NOW.checked_add(SignedDuration::from_hours(1)).ok(),
             leased_until: None,
@@ -161,7 +137,7 @@ impl Counted {
         };
 
         let item = Item {
-            subject: Some(subject),
+            subject: Some(subject(incident_id)),
             decide: Box::new(|_| decision),
             mutes: Mutes::default(),
         };
@@ -171,64 +147,56 @@ impl Counted {
     /// Delivers one page.
     fn deliver(&self) -> rusqlite::Result<()> {
         for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)])? {
-            let next = Next::Delivered { receipt: None };
-            let settlement = Settlement {
-                at: NOW,
-                next,
-                attempt: None,
-                fallback: Vec::new(),
-            };
-            settle::settle(&self.connection, claim.id, claim.lease, &settlement)?;
+            let delivered = settlement(Next::Delivered { receipt: None });
+            settle::settle(&self.connection, claim.id, claim.lease, &delivered)?;
         }
 
         Ok(())
     }
 
     /// The cost of each step of one more mail.
-    fn bill(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
-        let mut bill = BTreeMap::new();
-        let mut last = self.instructions.load(Ordering::Relaxed);
-        let mut charge = |step| {
-            let run = self.instructions.load(Ordering::Relaxed);
-            bill.insert(step, run - last);
-            last = run;
-        };
-
+    fn bill(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let mut bill = Bill::new(self);
         let none: Fallback = Arc::new(|_, _| Vec::new());
         let mail = self.record()?;
-        charge("record");
+        bill.charge("record");
         self.open(mail).map_err(super::failure)?;
-        charge("decide");
+        bill.charge("decide");
         lane::agenda(&self.connection).map_err(super::failure)?;
-        charge("agenda");
+        bill.charge("agenda");
         settle::escalate(&self.connection, NOW, &none).map_err(super::failure)?;
-        charge("escalate");
+        bill.charge("escalate");
         for claim in
             lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)]).map_err(super::failure)?
         {
-            charge("claim");
-            let next = Next::Again {
+            bill.charge("claim");
+            let again = settlement(Next::Again {
                 step: Step::Send,
                 at: NOW,
                 failures: 1,
-            };
-            let again = Settlement {
-                at: NOW,
-                next,
-                attempt: None,
-                fallback: Vec::new(),
-            };
+            });
             settle::settle(&self.connection, claim.id, claim.lease, &again)
                 .map_err(super::failure)?;
-            charge("settle again");
+            bill.charge("settle again");
         }
 
         self.deliver().map_err(super::failure)?;
-        charge("claim and settle");
+        bill.charge("claim and settle");
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
-        charge("undecided");
+        bill.charge("undecided");
 
-        // Everything is old, and all of it is open: rows that must stay are what could cost.
+        self.prune().map_err(super::failure)?;
+        bill.charge("prune");
+        mail::due(&self.connection, NOW, 10).map_err(super::failure)?;
+        bill.charge("due");
+        concern::concerns(&self.connection).map_err(super::failure)?;
+        bill.charge("concerns");
+
+        Ok(bill.costs)
+    }
+
+    /// Everything is old, and all of it is open: rows that must stay are what could cost.
+    fn prune(&self) -> rusqlite::Result<()> {
         let old = NOW
             .checked_add(SignedDuration::from_hours(1))
             .unwrap_or(NOW);
@@ -236,23 +204,80 @@ impl Counted {
             mails: old,
             incidents: Some(old),
         };
-
         let last = Sweep::Incidents {
             changed_at: old,
             id: 0,
         };
-
         for from in [Sweep::START, Sweep::FIRST_INCIDENT, last] {
-            prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
+            prune::step(&self.connection, horizon, from, 10)?;
         }
 
-        charge("prune");
-        mail::due(&self.connection, NOW, 10).map_err(super::failure)?;
-        charge("due");
-        concern::concerns(&self.connection).map_err(super::failure)?;
-        charge("concerns");
+        Ok(())
+    }
+}
 
-        Ok(bill)
+/// The cost of each step, counted since the step before.
+struct Bill<'a> {
+    store: &'a Counted,
+    last: u64,
+    costs: BTreeMap<String, u64>,
+}
+
+impl<'a> Bill<'a> {
+    fn new(store: &'a Counted) -> Self {
+        Self {
+            store,
+            last: store.run(),
+            costs: BTreeMap::new(),
+        }
+    }
+
+    fn charge(&mut self, step: impl Into<String>) {
+        let run = self.store.run();
+        self.costs.insert(step.into(), run - self.last);
+        self.last = run;
+    }
+}
+
+fn settlement(next: Next) -> Settlement {
+    Settlement {
+        at: NOW,
+        next,
+        attempt: None,
+        fallback: Vec::new(),
+    }
+}
+
+/// What a mail says of a new incident.
+fn subject(incident_id: String) -> Subject {
+    Subject {
+        kind: Kind::Incident,
+        incident_id,
+        status: "S".into(),
+        time: Some(NOW),
+        profile: ATLASSIAN_SLI.into(),
+        series: Series {
+            of: "com.example".into(),
+            what: "m".into(),
+        },
+        ingress: "mail".into(),
+        verified: true,
+    }
+}
+
+fn trigger(mail: MailId, incident_id: String) -> Notification {
+    Notification {
+        action: Action::Trigger,
+        incident_id,
+        labels: Labels::new(),
+        incident: serde_json::Value::Null,
+        arrived_at: NOW,
+        time: None,
+        reason: None,
+        mail: Some(mail),
+        doubt: None,
+        was: None,
+        stays: false,
     }
 }
 
@@ -265,7 +290,7 @@ fn target() -> Target {
 
 /// The costs in a small store and in one a hundred times as large, with its pages `delivered` or
 /// still pending.
-fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError> {
+fn bills(delivered: bool) -> Result<[BTreeMap<String, u64>; 2], StoreError> {
     let of = |size: usize| {
         let store = Counted::new()?;
         store.history(size).map_err(super::failure)?;
@@ -339,9 +364,9 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
         let mut cost = 0;
         for _ in 0..2 {
             let mail = store.record()?;
-            let before = store.instructions.load(Ordering::Relaxed);
+            let before = store.run();
             store.open(mail).map_err(super::failure)?;
-            cost = store.instructions.load(Ordering::Relaxed) - before;
+            cost = store.run() - before;
         }
         Ok::<_, StoreError>(cost)
     };
@@ -371,7 +396,7 @@ fn a_cut_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
 
         let mut bill = BTreeMap::new();
         for spare in Spare::ALL.into_iter().chain(Spare::ALL) {
-            let before = store.instructions.load(Ordering::Relaxed);
+            let before = store.run();
             let (bytes, _) = spare::whole(connection, spare, 0).map_err(super::failure)?;
             let excess = Excess {
                 before: None,
@@ -381,7 +406,7 @@ fn a_cut_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
                 spare::shortened(connection, spare, excess).map_err(super::failure)?;
             let cut = spare::cut(connection, spare, &shortened, more, NOW)?;
             assert_eq!((cut.mails, bytes % 9), (2, 0), "{spare:?}");
-            let run = store.instructions.load(Ordering::Relaxed) - before;
+            let run = store.run() - before;
             bill.insert(spare.as_str(), run);
         }
         Ok::<_, StoreError>(bill)
@@ -416,13 +441,13 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
             .map_err(super::failure)?;
         let mut cost = 0;
         for _ in 0..2 {
-            let before = store.instructions.load(Ordering::Relaxed);
+            let before = store.run();
             let ended = silence::unsilenced(&store.connection, NOW, 64).map_err(super::failure)?;
             held::release(&store.connection, None, &Mutes::default(), NOW)
                 .map_err(super::failure)?;
             let let_out = mail::let_out(&store.connection, 64).map_err(super::failure)?;
             let agenda = lane::agenda(&store.connection).map_err(super::failure)?;
-            cost = store.instructions.load(Ordering::Relaxed) - before;
+            cost = store.run() - before;
             assert_eq!((ended.len(), let_out.len()), (1, 0));
             assert!(agenda.held_until.is_some());
         }
@@ -431,107 +456,4 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
 
     assert_eq!(cost(20, 20)?, cost(30_000, 100_000)?);
     Ok(())
-}
-
-/// What the pages and the API ask for most: at night nobody waits for a list.
-#[test]
-fn what_a_page_asks_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
-    const TOLD: &str = "
-        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias,
-                                notification, state, step, settled_at, created_at)
-        SELECT i, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'delivered', '{}', i, i FROM n;
-        UPDATE mails SET outcome = 'opened', hold = NULL, authenticity = '{\"verdict\":\"off\"}';
-        UPDATE mails SET outcome = 'unparsed' WHERE id <= 3;
-        UPDATE deliveries SET state = 'dead' WHERE id <= 3;
-        UPDATE deliveries SET state = 'pending', settled_at = NULL WHERE id IN (4, 5, 6);
-        UPDATE incidents SET phase = 'firing' WHERE id <= 3;";
-
-    // More than a stretch looks through, and much more.
-    let bills = [6_000, 20_000].map(|size| {
-        let store = Counted::new()?;
-        store.history(size).map_err(super::failure)?;
-        let connection = &store.connection;
-        connection.execute_batch(TOLD).map_err(super::failure)?;
-
-        let mut bill = BTreeMap::new();
-        for _ in 0..2 {
-            bill = looks(&store).map_err(super::failure)?;
-        }
-        Ok::<_, StoreError>(bill)
-    });
-
-    let [small, large] = bills;
-    let (small, large) = (small?, large?);
-    assert_eq!(small, large);
-    assert!(small.values().all(|cost| *cost > 0), "{small:?}");
-    Ok(())
-}
-
-fn looks(store: &Counted) -> rusqlite::Result<BTreeMap<String, u64>> {
-    let connection = &store.connection;
-    let first = Span::first(100);
-    let mut bill = BTreeMap::new();
-    let mut last = store.instructions.load(Ordering::Relaxed);
-    let mut charge = |what: String| {
-        let run = store.instructions.load(Ordering::Relaxed);
-        bill.insert(what, run - last);
-        last = run;
-    };
-
-    for phase in [None, Some(Phase::Firing)] {
-        let filter = IncidentFilter {
-            phase,
-            ..IncidentFilter::default()
-        };
-        let found = browse::incidents(connection, &filter, first)?;
-        charge(format!("incidents, {phase:?}"));
-        browse::told(
-            connection,
-            &found.items.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
-        )?;
-        charge(format!("who was told of them, {phase:?}"));
-    }
-    for outcome in [None, Some(Outcome::Unparsed), Some(Outcome::Quarantined)] {
-        let filter = MailFilter {
-            outcome,
-            ..MailFilter::default()
-        };
-        browse::mails(connection, &filter, first)?;
-        charge(format!("mails, {outcome:?}"));
-    }
-    for state in [
-        None,
-        Some(DeliveryState::Pending),
-        Some(DeliveryState::Held),
-        Some(DeliveryState::Dead),
-    ] {
-        let filter = DeliveryFilter {
-            state,
-            ..DeliveryFilter::default()
-        };
-        browse::deliveries(connection, &filter, first)?;
-        charge(format!("deliveries, {state:?}"));
-    }
-
-    glance::lately(connection, 500)?;
-    charge("what came lately".to_owned());
-    glance::taken(connection, 500)?;
-    charge("what was taken lately".to_owned());
-    glance::count_mails(connection, Outcome::Unparsed, (NOW, 100))?;
-    charge("what waits".to_owned());
-    glance::backlogs(connection)?;
-    charge("what is owed".to_owned());
-    glance::pulse(connection)?;
-    charge("whether anything has changed".to_owned());
-
-    // Of all that went, what has changed since the last look.
-    let newest: i64 = connection
-        .prepare_cached("SELECT max(changed_at) FROM incidents")?
-        .query_row([], |row| row.get(0))?;
-    let since = kept::time(newest - 9);
-    let changed = course::courses(connection, Courses::Changed { since, after: 0 }, 2_000)?;
-    assert_eq!(changed.len(), 10);
-    charge("how they went".to_owned());
-
-    Ok(bill)
 }

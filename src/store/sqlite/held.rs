@@ -29,6 +29,21 @@ pub(super) fn release(
     mutes: &Mutes,
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
+    let ripe = ripe(connection, incident, now)?;
+    if ripe.is_empty() {
+        return Ok(false);
+    }
+    turn_all(connection, &ripe, mutes, now)?;
+
+    Ok(ripe.len() >= AT_ONCE as usize)
+}
+
+/// The pages that were held until now.
+fn ripe(
+    connection: &Connection,
+    incident: Option<i64>,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Held>> {
     let found = |row: &Row<'_>| {
         Ok(Held {
             id: row.get("id")?,
@@ -38,7 +53,7 @@ pub(super) fn release(
         })
     };
 
-    let ripe: Vec<Held> = match incident {
+    match incident {
         Some(incident) => connection
             .prepare_cached(
                 "SELECT id, receiver, integration, notification, held_until FROM deliveries
@@ -46,7 +61,7 @@ pub(super) fn release(
                    AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = ?1 AND until <= ?2)",
             )?
             .query_map(params![incident, micros(now)], found)?
-            .collect::<Result<_, _>>()?,
+            .collect(),
         None => connection
             .prepare_cached(
                 "SELECT id, receiver, integration, notification, held_until FROM deliveries
@@ -56,15 +71,20 @@ pub(super) fn release(
                  ORDER BY next_at LIMIT ?2",
             )?
             .query_map(params![micros(now), AT_ONCE], found)?
-            .collect::<Result<_, _>>()?,
-    };
-
-    if ripe.is_empty() {
-        return Ok(false);
+            .collect(),
     }
+}
 
+/// Each ripe page is due now, stays held, or is owed to others.
+fn turn_all(
+    connection: &Connection,
+    ripe: &[Held],
+    mutes: &Mutes,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let silences = silence::active(connection, now)?;
-    for held in &ripe {
+
+    for held in ripe {
         match held.turn(&silences, mutes, now) {
             Turn::PassedOn(others) => pass_on(connection, held.id, &others, now)?,
             Turn::HeldOn { silence, until } => connection
@@ -88,7 +108,7 @@ pub(super) fn release(
         }
     }
 
-    Ok(ripe.len() >= AT_ONCE as usize)
+    Ok(())
 }
 
 /// Others are owed a page in place of the receiver it was held for.

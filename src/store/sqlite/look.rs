@@ -74,17 +74,8 @@ pub(super) fn timeline(
         return Ok(None);
     };
     let mut events = Vec::new();
-    let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
 
-    let mut items = connection.prepare_cached(&format!(
-        "{ITEM} WHERE mail_items.incident = ?1 ORDER BY item"
-    ))?;
-
-    for mail in mails
-        .query_map([number], mail_row)?
-        .chain(items.query_map([number], mail_row)?)
-    {
-        let mail = mail?;
+    for mail in its_mails(connection, number)? {
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
 
@@ -96,17 +87,15 @@ pub(super) fn timeline(
         let delivery = delivery?;
         for attempt in attempts.query_map([delivery.id], attempt_row)? {
             let attempt = attempt?;
-            let (receiver, integration) = (delivery.receiver.clone(), delivery.integration.clone());
+            let at = attempt.at;
             let event = Event::Attempt {
                 delivery: delivery.id,
-                receiver,
-                integration,
+                receiver: delivery.receiver.clone(),
+                integration: delivery.integration.clone(),
                 action: delivery.action,
                 attempt,
             };
-            if let Event::Attempt { attempt, .. } = &event {
-                events.push((attempt.at, 2, event.clone()));
-            }
+            events.push((at, 2, event));
         }
         events.push((delivery.created_at, 1, Event::Delivery(delivery)));
     }
@@ -122,6 +111,19 @@ pub(super) fn timeline(
         incident,
         events.into_iter().map(|(_, _, event)| event).collect(),
     )))
+}
+
+/// The mails about an incident, and the alerts about it in mails with several.
+fn its_mails(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<MailRow>> {
+    let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
+    let mut items = connection.prepare_cached(&format!(
+        "{ITEM} WHERE mail_items.incident = ?1 ORDER BY item"
+    ))?;
+
+    mails
+        .query_map([incident], mail_row)?
+        .chain(items.query_map([incident], mail_row)?)
+        .collect()
 }
 
 /// Who closed an incident by hand, each time. What was done before its first mail was not done to

@@ -113,47 +113,24 @@ fn incidents(
     (changed_at, after): (Timestamp, i64),
     limit: u32,
 ) -> rusqlite::Result<Pruned> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails
-                                                        WHERE incident = incidents.id)
-                AND NOT EXISTS (SELECT 1 FROM mail_items WHERE incident = incidents.id)
-                AND {NOTHING_OWED}, kind IN ('self', 'missing')
-         FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3
-         ORDER BY changed_at, id LIMIT ?4"
-    ))?;
-
-    let looked_at = statement
-        .query_map(
-            params![micros(changed_at), after, micros(horizon.mails), limit],
-            |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    time(row.get(1)?),
-                    row.get::<_, bool>(2)?,
-                    row.get::<_, bool>(3)?,
-                ))
-            },
-        )?
-        .collect::<Result<Vec<_>, _>>()?;
-
+    let looked_at = candidates(connection, horizon, (changed_at, after), limit)?;
     let more = looked_at.len() == limit as usize;
     let mut here = Sweep::Incidents {
         changed_at,
         id: after,
     };
-
     let mut deleted = 0;
 
-    for (id, changed_at, doomed, own) in looked_at {
+    for Candidate {
+        id,
+        changed_at,
+        doomed,
+        own,
+    } in looked_at
+    {
         if doomed {
             let room = limit.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
-            let told = connection
-                .prepare_cached(
-                    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
-                                                         WHERE incident = ?1 LIMIT ?2)",
-                )?
-                .execute(params![id, room])?;
-            deleted += told;
+            deleted += delete_deliveries(connection, id, room)?;
             if deleted >= limit as usize {
                 // The next step finds out whether these were the last.
                 return Ok(Pruned {
@@ -176,6 +153,74 @@ fn incidents(
         });
     }
 
+    forget_openings_and_silences(connection, horizon)?;
+
+    Ok(Pruned {
+        deleted,
+        next: Some(Sweep::Space),
+    })
+}
+
+/// An incident that the sweep has come to.
+struct Candidate {
+    id: i64,
+    changed_at: Timestamp,
+    /// Whether it has ended and no mail is left of it.
+    doomed: bool,
+    /// Whether it is an alarm of the bridge.
+    own: bool,
+}
+
+fn candidates(
+    connection: &Connection,
+    horizon: Horizon,
+    (changed_at, after): (Timestamp, i64),
+    limit: u32,
+) -> rusqlite::Result<Vec<Candidate>> {
+    let before = micros(horizon.mails);
+    connection
+        .prepare_cached(&format!(
+            "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails
+                                                            WHERE incident = incidents.id)
+                    AND NOT EXISTS (SELECT 1 FROM mail_items WHERE incident = incidents.id)
+                    AND {NOTHING_OWED}, kind IN ('self', 'missing')
+             FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3
+             ORDER BY changed_at, id LIMIT ?4"
+        ))?
+        .query_map(params![micros(changed_at), after, before, limit], |row| {
+            Ok(Candidate {
+                id: row.get(0)?,
+                changed_at: time(row.get(1)?),
+                doomed: row.get(2)?,
+                own: row.get(3)?,
+            })
+        })?
+        .collect()
+}
+
+fn delete_deliveries(
+    connection: &Connection,
+    incident: i64,
+    limit: u32,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+                                                 WHERE incident = ?1 LIMIT ?2)",
+        )?
+        .execute(params![incident, limit])
+}
+
+fn forget(connection: &Connection, incident: i64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("DELETE FROM applied WHERE incident = ?1")?
+        .execute([incident])?;
+    connection
+        .prepare_cached("DELETE FROM incidents WHERE id = ?1")?
+        .execute([incident])
+}
+
+fn forget_openings_and_silences(connection: &Connection, horizon: Horizon) -> rusqlite::Result<()> {
     let counted = horizon
         .mails
         .saturating_sub(RECURRENCE)
@@ -186,21 +231,8 @@ fn incidents(
         .execute([hour(counted)])?;
     connection
         .prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?
-        .execute([micros(horizon.mails)])?;
-
-    Ok(Pruned {
-        deleted,
-        next: Some(Sweep::Space),
-    })
-}
-
-fn forget(connection: &Connection, incident: i64) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached("DELETE FROM applied WHERE incident = ?1")?
-        .execute([incident])?;
-    connection
-        .prepare_cached("DELETE FROM incidents WHERE id = ?1")?
-        .execute([incident])
+        .execute([micros(horizon.mails)])
+        .map(drop)
 }
 
 /// Returns free pages to the file system if there are many.

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     delivery::{DeliveryId, Notification, Target},
     store::{
-        Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, kept::micros,
+        Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement,
+        kept::{micros, signed},
         naming::of_destination,
     },
 };
@@ -22,11 +23,40 @@ pub(super) fn settle(
     lease: i64,
     settlement: &Settlement,
 ) -> rusqlite::Result<Settled> {
+    if !write_next(connection, id, lease, settlement)? {
+        return Ok(Settled::Lost);
+    }
+
+    if let Some(attempt) = &settlement.attempt {
+        record_attempt(connection, id, attempt)?;
+    }
+
+    if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
+        let opening = opening_of(connection, id)?;
+        for delivery in &settlement.fallback {
+            owe_unless_known(connection, opening, delivery, Knows::Told, settlement.at)?;
+        }
+    }
+
+    let advanced =
+        !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
+    let delivered = matches!(settlement.next, Next::Delivered { .. });
+
+    Ok(if delivered && !advanced {
+        Settled::Last
+    } else {
+        Settled::Onward
+    })
+}
+
+/// Writes what is next for the delivery. Returns whether the lease was still held.
+fn write_next(
+    connection: &Connection,
+    id: DeliveryId,
+    lease: i64,
+    settlement: &Settlement,
+) -> rusqlite::Result<bool> {
     let at = micros(settlement.at);
-    let detail = settlement
-        .attempt
-        .as_ref()
-        .map(|attempt| attempt.detail.as_str());
 
     let written = match &settlement.next {
         Next::Delivered { receipt } => connection
@@ -48,63 +78,42 @@ pub(super) fn settle(
             step,
             at: next_at,
             failures,
-        } => connection
-            .prepare_cached(
-                "UPDATE deliveries SET lease = NULL, next_at = ?3, step = ?4, failures = ?5,
-                   detail = coalesce(?6, detail)
-                 WHERE id = ?1 AND lease = ?2",
-            )?
-            .execute(params![
-                id,
-                lease,
-                micros(*next_at),
-                json(step)?,
-                failures,
-                detail
-            ])?,
+        } => {
+            let attempt = settlement.attempt.as_ref();
+            let detail = attempt.map(|attempt| attempt.detail.as_str());
+            let (next_at, step) = (micros(*next_at), json(step)?);
+            connection
+                .prepare_cached(
+                    "UPDATE deliveries SET lease = NULL, next_at = ?3, step = ?4, failures = ?5,
+                       detail = coalesce(?6, detail)
+                     WHERE id = ?1 AND lease = ?2",
+                )?
+                .execute(params![id, lease, next_at, step, failures, detail])?
+        }
     };
 
-    if written == 0 {
-        return Ok(Settled::Lost);
-    }
+    Ok(written > 0)
+}
 
-    if let Some(Attempt {
+fn record_attempt(
+    connection: &Connection,
+    id: DeliveryId,
+    attempt: &Attempt,
+) -> rusqlite::Result<()> {
+    let Attempt {
         at,
         took_ms,
         result,
         detail,
-    }) = &settlement.attempt
-    {
-        connection
-            .prepare_cached(
-                "INSERT INTO attempts (delivery, at, took_ms, result, detail)
-                             VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                id,
-                micros(*at),
-                i64::try_from(*took_ms).unwrap_or(i64::MAX),
-                result,
-                detail
-            ])?;
-    }
+    } = attempt;
 
-    if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
-        let opening = opening_of(connection, id)?;
-        for delivery in &settlement.fallback {
-            owe_unless_known(connection, opening, delivery, Knows::Told, settlement.at)?;
-        }
-    }
-
-    let advanced =
-        !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
-    let delivered = matches!(settlement.next, Next::Delivered { .. });
-
-    Ok(if delivered && !advanced {
-        Settled::Last
-    } else {
-        Settled::Onward
-    })
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts (delivery, at, took_ms, result, detail)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![id, micros(*at), signed(*took_ms), result, detail])
+        .map(drop)
 }
 
 fn opening_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i64)> {

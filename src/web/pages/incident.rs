@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     delivery::DeliveryState,
-    store::{DeliveryRow, Event, Kind, MailRow},
+    store::{DeliveryRow, Event, IncidentRow, Kind, MailRow},
     web::{
         Admin,
         ask::Path,
@@ -132,11 +132,7 @@ impl Shown {
         let earlier = moments.len().saturating_sub(MOMENTS);
         let age = span(now.duration_since(row.opened_at));
         let title = title(its, &row.incident_id);
-        let unread = (row.kind == Kind::Unparsed).then_some(if told.is_empty() {
-            "a mail that could not be read"
-        } else {
-            "told: a mail that could not be read"
-        });
+        let unread = unread(row, &told);
 
         Ok(Self {
             announce: match unread {
@@ -172,6 +168,16 @@ impl Shown {
             age,
         })
     }
+}
+
+/// What a mail that could not be read is said to be.
+fn unread(row: &IncidentRow, told: &[Told]) -> Option<&'static str> {
+    let unread = if told.is_empty() {
+        "a mail that could not be read"
+    } else {
+        "told: a mail that could not be read"
+    };
+    (row.kind == Kind::Unparsed).then_some(unread)
 }
 
 fn as_delivery(event: &Event) -> Option<&DeliveryRow> {

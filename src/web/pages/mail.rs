@@ -196,49 +196,6 @@ async fn page(
     let now = admin.clock.now();
     let row = &mail.row;
 
-    let mut facts = vec![Fact::time("Arrived", When::new(row.arrived_at, now))];
-    facts.push(Fact::new("Through", &row.ingress));
-    facts.push(Fact::new("Its sender", words::proof(&row.authenticity)));
-    facts.extend(
-        row.authenticity
-            .detail
-            .as_ref()
-            .map(|detail| Fact::new("Evidence", detail)),
-    );
-    facts.extend(
-        row.authenticity
-            .spf
-            .as_ref()
-            .map(|spf| Fact::new("SPF", format!("{spf}, for the record"))),
-    );
-    facts.extend(
-        row.incident_id
-            .as_ref()
-            .map(|id| Fact::link("Incident", named(id), incident_at(id))),
-    );
-    if let Some(release) = &row.released {
-        facts.push(Fact::new("Released by", &release.by));
-        facts.push(Fact::time("Released", When::new(release.at, now)));
-    }
-    facts.extend(
-        row.check_at
-            .map(|at| Fact::time("Checked again", When::new(at, now))),
-    );
-    if let Some(envelope) = &mail.envelope {
-        let peer = envelope
-            .peer
-            .map_or_else(String::new, |peer| format!(" from {peer}"));
-        facts.push(Fact::new(
-            "SMTP",
-            format!(
-                "MAIL FROM <{}>{peer}, {}",
-                envelope.mail_from, envelope.helo
-            ),
-        ));
-    }
-    facts.push(Fact::new("Size", words::size(row.size)));
-    facts.push(Fact::new("SHA-256", &row.sha256));
-
     let shown = Shown {
         id,
         kind: words::outcome(row.outcome),
@@ -246,7 +203,7 @@ async fn page(
         held: row.outcome == Outcome::Quarantined,
         subject: mail.subject.clone(),
         reason: reason(row, now),
-        facts,
+        facts: facts(&mail, now),
         items: mail.items.iter().map(|row| Item::new(row, now)).collect(),
         hops: Hops::new(&stored.message.raw, (&row.ingress, row.arrived_at), now),
         body: Body::new(row, &stored),
@@ -254,6 +211,45 @@ async fn page(
     };
     let view = View::new(&admin, &who, "Mails", &fields);
     view.page("mail.html", Data { mail: shown }).await
+}
+
+fn facts(mail: &Mail, now: Timestamp) -> Vec<Fact> {
+    let row = &mail.row;
+    let proof = &row.authenticity;
+
+    let mut facts = vec![Fact::time("Arrived", When::new(row.arrived_at, now))];
+    facts.push(Fact::new("Through", &row.ingress));
+    facts.push(Fact::new("Its sender", words::proof(proof)));
+    if let Some(detail) = &proof.detail {
+        facts.push(Fact::new("Evidence", detail));
+    }
+    if let Some(spf) = &proof.spf {
+        facts.push(Fact::new("SPF", format!("{spf}, for the record")));
+    }
+
+    if let Some(id) = &row.incident_id {
+        facts.push(Fact::link("Incident", named(id), incident_at(id)));
+    }
+    if let Some(release) = &row.released {
+        facts.push(Fact::new("Released by", &release.by));
+        facts.push(Fact::time("Released", When::new(release.at, now)));
+    }
+    if let Some(at) = row.check_at {
+        facts.push(Fact::time("Checked again", When::new(at, now)));
+    }
+
+    if let Some(envelope) = &mail.envelope {
+        let peer = envelope
+            .peer
+            .map_or_else(String::new, |peer| format!(" from {peer}"));
+        let (from, helo) = (&envelope.mail_from, &envelope.helo);
+        let said = format!("MAIL FROM <{from}>{peer}, {helo}");
+        facts.push(Fact::new("SMTP", said));
+    }
+    facts.push(Fact::new("Size", words::size(row.size)));
+    facts.push(Fact::new("SHA-256", &row.sha256));
+
+    facts
 }
 
 async fn stored(admin: &Admin, id: MailId) -> Result<StoredMail, Problem> {

@@ -132,36 +132,12 @@ impl Row {
 async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
     fields.only(&FIELDS)?;
-    let outcome: Option<Outcome> = fields.word("outcome")?;
-    let query = MailQuery {
-        outcome,
-        profile: fields.get("profile").map(ToOwned::to_owned),
-        ingress: fields.get("ingress").map(ToOwned::to_owned),
-        from: fields.get("from").map(ToOwned::to_owned),
-        q: fields.get("q").map(ToOwned::to_owned),
-        without_canaries: fields.get("canary").is_none(),
-    };
-    let seen_at = admin.clock.now().to_string();
+    let query = query_of(&fields)?;
+    let seen_at = admin.clock.now();
     let found = mails::list(&admin, &query, &walk(&fields)).await?;
     let lately = conditions::lately(&admin).await?;
     let ingresses = conditions::ingresses_by(&admin, &lately);
 
-    // What is discarded by a filter is exactly what is listed by it.
-    let by_filter = outcome == Some(Outcome::Quarantined)
-        && [&query.profile, &query.from, &query.q]
-            .iter()
-            .all(|more| more.is_none());
-    let newest = found.items.first().filter(|_| by_filter);
-    let discard_href = newest.map(|newest| {
-        let ingress = fields.get("ingress").unwrap_or_default();
-        let up_to = newest.row.id.to_string();
-        let seen = [
-            ("ingress", ingress),
-            ("up_to", &up_to),
-            ("seen_at", &seen_at),
-        ];
-        address("/mails/discard", &seen)
-    });
     // What no label calls anything is called by its subject.
     let nameless = found.items.iter().map(|mail| &mail.row);
     let nameless = nameless.filter(|row| title_of(&row.labels).is_none());
@@ -185,7 +161,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             "ingress",
             ingresses.items.into_iter().map(|one| one.name),
         ),
-        discard_href,
+        discard_href: discard_href(&query, &found.items, seen_at),
         further: Further::new("/mails", &fields, found.next.as_deref()),
         items: found
             .items
@@ -200,6 +176,36 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     View::new(&admin, &who, "Mails", &fields)
         .page("mails.html", Data { list: listed })
         .await
+}
+
+fn query_of(fields: &Fields) -> Result<MailQuery, Problem> {
+    let text = |name| fields.get(name).map(ToOwned::to_owned);
+    Ok(MailQuery {
+        outcome: fields.word("outcome")?,
+        profile: text("profile"),
+        ingress: text("ingress"),
+        from: text("from"),
+        q: text("q"),
+        without_canaries: fields.get("canary").is_none(),
+    })
+}
+
+/// Where all mails of a list are discarded: what is discarded by a filter is exactly what is listed
+/// by it.
+fn discard_href(query: &MailQuery, listed: &[ListedMail], seen_at: Timestamp) -> Option<String> {
+    let by_filter = query.outcome == Some(Outcome::Quarantined)
+        && [&query.profile, &query.from, &query.q]
+            .iter()
+            .all(|more| more.is_none());
+    let newest = listed.first().filter(|_| by_filter)?;
+
+    let (up_to, seen_at) = (newest.row.id.to_string(), seen_at.to_string());
+    let seen = [
+        ("ingress", query.ingress.as_deref().unwrap_or_default()),
+        ("up_to", &up_to),
+        ("seen_at", &seen_at),
+    ];
+    Some(address("/mails/discard", &seen))
 }
 
 async fn ask_discard(

@@ -185,17 +185,14 @@ impl Row {
 
         let breached = breached(&one);
         let announced = (one.maintenance_seconds > 0).then(|| seconds(one.maintenance_seconds));
+        let window = days(window);
         let words = match &announced {
-            _ if one.breaches == 0 => format!("Not breached in {}.", days(window)),
-            Some(part) => {
-                format!(
-                    "Breached {breached} in {}; {part} were announced.",
-                    days(window)
-                )
-            }
-            None => format!("Breached {breached} in {}.", days(window)),
+            _ if one.breaches == 0 => format!("Not breached in {window}."),
+            Some(part) => format!("Breached {breached} in {window}; {part} were announced."),
+            None => format!("Breached {breached} in {window}."),
         };
         let told = one.spans.iter().rev().take(TOLD);
+
         // Evidence is of a time: what is downloaded tomorrow says the same.
         let at_text = format!("{at:.0}");
         let query: Vec<_> = [
@@ -212,13 +209,7 @@ impl Row {
             ladder: steps(one.ladder),
             budget: budget(&one),
             drawn: Budget::new(one.spent),
-            recurrence: match one.recurrence_28d {
-                0 => format!("no breach began in these {}", days(window)),
-                number => {
-                    let began = count(number, "breach", "breaches");
-                    format!("{began} began in these {}", days(window))
-                }
-            },
+            recurrence: recurrence(&one, &window),
             strip: Strip::new(from, at, &one.spans, &one.announced),
             from: When::new(from, now),
             to: When::new(at, now),
@@ -318,6 +309,16 @@ fn steps(reached: Ladder) -> [Step; 3] {
 }
 
 /// `28 days`: a window as it is spoken of.
+fn recurrence(one: &Objective, window: &str) -> String {
+    match one.recurrence_28d {
+        0 => format!("no breach began in these {window}"),
+        number => {
+            let began = count(number, "breach", "breaches");
+            format!("{began} began in these {window}")
+        }
+    }
+}
+
 fn days(window: SignedDuration) -> String {
     match (window.as_hours() / 24, window.as_secs() % (24 * 3600)) {
         (days, 0) => format!("{days} days"),

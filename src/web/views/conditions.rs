@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     ingress::OVERDUE,
-    store::{Backlog, Lately},
+    store::{Backlog, Lately, Taken},
     web::{Admin, list::List, problem::Problem, who::Who, workbench::Tested},
 };
 
@@ -63,6 +63,24 @@ pub struct Integration {
     pub last_success: Option<Timestamp>,
     /// Whether the configuration in force has it; what is gone may have a backlog still.
     pub configured: bool,
+}
+
+impl Integration {
+    /// One that the configuration does not have any more, by what is owed to it.
+    fn gone(name: String, backlog: Backlog, last_success: Option<Timestamp>) -> Self {
+        Self {
+            integration: name,
+            circuit: "closed".to_owned(),
+            probe_at: None,
+            pending: backlog.pending,
+            held: backlog.held,
+            dead: backlog.dead,
+            oldest_pending: backlog.oldest_pending,
+            error: backlog.failure,
+            last_success,
+            configured: false,
+        }
+    }
 }
 
 /// A profile.
@@ -130,38 +148,14 @@ pub async fn receivers_by(
     admin: &Admin,
     backlogs: Vec<Backlog>,
 ) -> Result<List<Receiver>, Problem> {
-    let mut backlogs: BTreeMap<(String, String), Backlog> = backlogs
-        .into_iter()
-        .map(|backlog| {
-            (
-                (backlog.receiver.clone(), backlog.integration.clone()),
-                backlog,
-            )
-        })
-        .collect();
+    let key = |one: &Backlog| (one.receiver.clone(), one.integration.clone());
+    let mut backlogs: BTreeMap<_, _> = backlogs.into_iter().map(|one| (key(&one), one)).collect();
+
     let taken = admin.browse.taken(LATELY).await?;
 
-    let integration = |receiver: &str, name: String, backlog: Backlog, probe_at, configured| {
-        let its = taken
-            .iter()
-            .find(|one| one.receiver == receiver && one.integration == name);
-        Integration {
-            circuit: if Option::<Timestamp>::is_some(&probe_at) {
-                "open"
-            } else {
-                "closed"
-            }
-            .to_owned(),
-            probe_at,
-            pending: backlog.pending,
-            held: backlog.held,
-            dead: backlog.dead,
-            oldest_pending: backlog.oldest_pending,
-            error: backlog.failure,
-            last_success: its.map(|one| one.at),
-            configured,
-            integration: name,
-        }
+    let last_success = |receiver: &str, name: &str| {
+        let its = |one: &&Taken| one.receiver == receiver && one.integration == name;
+        taken.iter().find(its).map(|one| one.at)
     };
 
     let mut receivers: BTreeMap<String, Vec<Integration>> = BTreeMap::new();
@@ -171,13 +165,26 @@ pub async fn receivers_by(
             None if one.is_former => continue,
             backlog => backlog.unwrap_or_default(),
         };
-        let found = integration(&one.receiver, one.integration, backlog, one.probe_at, true);
-        receivers.entry(one.receiver).or_default().push(found);
+        let last_success = last_success(&one.receiver, &one.integration);
+        let circuit = if one.probe_at.is_some() {
+            "open"
+        } else {
+            "closed"
+        };
+        receivers
+            .entry(one.receiver)
+            .or_default()
+            .push(Integration {
+                circuit: circuit.to_owned(),
+                probe_at: one.probe_at,
+                configured: true,
+                ..Integration::gone(one.integration, backlog, last_success)
+            });
     }
-    // What is owed to integrations that the configuration does not have any more.
     for ((receiver, name), backlog) in backlogs {
-        let found = integration(&receiver, name, backlog, None, false);
-        receivers.entry(receiver).or_default().push(found);
+        let last_success = last_success(&receiver, &name);
+        let gone = Integration::gone(name, backlog, last_success);
+        receivers.entry(receiver).or_default().push(gone);
     }
 
     let items = receivers.into_iter().map(|(name, integrations)| Receiver {

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    incident::Phase,
     label::Labels,
     message::Outcome,
     silence::{Plan, Silence as Kept, SilenceId, State},
-    store::{IncidentFilter, MailFilter, Span},
+    store::{Browse, IncidentFilter, MailFilter, MailRow, Span},
     web::{
         Admin,
         ask::unfit,
@@ -276,7 +277,7 @@ pub async fn preview(
 
 /// As [`preview`], over a store, where alerts have the labels that are `known`.
 pub async fn preview_of(
-    browse: &dyn crate::store::Browse,
+    browse: &dyn Browse,
     (plan, known): (&Plan, &[String]),
     now: Timestamp,
     patience: Duration,
@@ -294,10 +295,24 @@ pub async fn preview_of(
             .collect(),
     };
 
+    look_at_incidents(browse, &silence, patience, &mut preview).await?;
+    look_at_triggers(browse, &silence, patience, &mut preview).await?;
+
+    Ok(preview)
+}
+
+/// Adds the open incidents that a silence covers, as far as they are found in a while.
+async fn look_at_incidents(
+    browse: &dyn Browse,
+    silence: &Kept,
+    patience: Duration,
+    preview: &mut Preview,
+) -> Result<(), Problem> {
     let open = IncidentFilter {
-        phase: Some(crate::incident::Phase::Firing),
+        phase: Some(Phase::Firing),
         ..IncidentFilter::default()
     };
+
     let (mut span, begun) = (Span::first(1000), Instant::now());
     loop {
         let stretch = browse.browse_incidents(open.clone(), span).await?;
@@ -311,48 +326,59 @@ pub async fn preview_of(
                 });
             }
         }
+
         let cut = preview.incidents.len() >= SHOWN || begun.elapsed() > patience;
         match stretch.next {
             Some(next) if !cut => span.before = next,
             next => {
                 preview.truncated |= next.is_some();
-                break;
+                return Ok(());
             }
         }
     }
+}
+
+/// Adds the triggers since then that a silence covers, as far as they are found in a while.
+async fn look_at_triggers(
+    browse: &dyn Browse,
+    silence: &Kept,
+    patience: Duration,
+    preview: &mut Preview,
+) -> Result<(), Problem> {
+    let since = preview.since;
+    let is_covered = |row: &MailRow| {
+        let firing = row
+            .labels
+            .get("state")
+            .is_none_or(|state| state != "resolved");
+        let told = firing && row.outcome.notifies();
+        told && row.arrived_at >= since && silence.covers(&row.labels)
+    };
 
     let (mut span, begun) = (Span::first(1000), Instant::now());
     loop {
         let stretch = browse.browse_mails(MailFilter::default(), span).await?;
         let last = stretch.items.last().map(|row| row.arrived_at);
         let old = last.is_some_and(|last| last < since);
-        for row in stretch.items {
-            let firing = row
-                .labels
-                .get("state")
-                .is_none_or(|state| state != "resolved");
-            let told = firing && row.outcome.notifies();
-            if told && row.arrived_at >= since && silence.covers(&row.labels) {
-                preview.triggers.push(CoveredTrigger {
-                    mail: row.id,
-                    incident_id: row.incident_id,
-                    arrived_at: row.arrived_at,
-                    outcome: row.outcome,
-                    labels: row.labels,
-                });
-            }
-        }
+
+        let covered = stretch.items.into_iter().filter(is_covered);
+        preview.triggers.extend(covered.map(|row| CoveredTrigger {
+            mail: row.id,
+            incident_id: row.incident_id,
+            arrived_at: row.arrived_at,
+            outcome: row.outcome,
+            labels: row.labels,
+        }));
+
         let cut = preview.triggers.len() >= SHOWN || begun.elapsed() > patience;
         match stretch.next {
             Some(next) if !cut && !old => span.before = next,
             Some(_) if !old => {
                 preview.truncated = true;
                 preview.since = last.unwrap_or(since);
-                break;
+                return Ok(());
             }
-            _ => break,
+            _ => return Ok(()),
         }
     }
-
-    Ok(preview)
 }

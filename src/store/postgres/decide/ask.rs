@@ -103,6 +103,18 @@ pub(super) struct Found {
     pub(super) owing: bool,
 }
 
+impl Found {
+    fn of_no_incident(told_before: Option<Outcome>) -> Self {
+        Self {
+            memory: Memory {
+                told_before,
+                ..Memory::default()
+            },
+            owing: false,
+        }
+    }
+}
+
 /// Returns `None` if the mail is already decided, waits, or is no longer due.
 pub(super) async fn ask(
     transaction: &Transaction,
@@ -118,36 +130,30 @@ pub(super) async fn ask(
     take_mail(&mut flight, &matter, &checked, &times);
 
     if let Some(subject) = subject {
-        // For a mail with several alerts, these locks were taken when it was begun.
-        if !matches!(matter, Matter::Part(_)) {
-            if !subject.verified {
-                flight.add(TAKE_TURN_OF_MARKED, vec![]);
-            }
-            flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
-        }
+        take_turn(&mut flight, &matter, subject);
         recall(&mut flight, subject, &times);
     }
 
     let mut answers = transaction.send(flight).await?;
-    let first = |place: usize| answers.get(place).and_then(|rows| rows.first());
     let told_before = match matter {
         Matter::Own => None,
         Matter::Part(part) => part.told_before,
         Matter::Fresh(_) | Matter::Due(..) => {
-            let Some(mail) = to_be_decided(matter, first(1))? else {
+            let mail = answers.get(1).and_then(|rows| rows.first());
+            let Some(mail) = to_be_decided(matter, mail)? else {
                 return Ok(None);
             };
             told_before(matter, mail)?
         }
     };
 
-    // Deliveries held until now are sent in any case, unless a silence or a mute still holds them.
-    let ripe = answers
-        .last()
-        .and_then(|rows| rows.first())
-        .filter(|_| subject.is_some());
+    let Some(subject) = subject else {
+        return Ok(Some(Found::of_no_incident(told_before)));
+    };
 
-    if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
+    // Deliveries held until now are sent in any case, unless a silence or a mute still holds them.
+    let ripe = known(&answers).map(|row| at(row, "ripe")).transpose()?;
+    if ripe == Some(Some(true)) {
         let incident = (&*subject.incident_id, subject.kind);
         held::release_of(transaction, incident, mutes, now).await?;
         let mut flight = Flight::default();
@@ -155,14 +161,8 @@ pub(super) async fn ask(
         answers = transaction.send(flight).await?;
     }
 
-    let Some((row, subject)) = answers.last().and_then(|rows| rows.first()).zip(subject) else {
-        return Ok(Some(Found {
-            memory: Memory {
-                told_before,
-                ..Memory::default()
-            },
-            owing: false,
-        }));
+    let Some(row) = known(&answers) else {
+        return Ok(Some(Found::of_no_incident(told_before)));
     };
 
     let memory = Memory {
@@ -248,6 +248,18 @@ fn take_mail<'a>(
     };
 }
 
+/// Takes the turn of the incident. For a mail with several alerts, it was taken when the mail was
+/// begun.
+fn take_turn<'a>(flight: &mut Flight<'a>, matter: &Matter<'_>, subject: &'a Named<'_>) {
+    if matches!(matter, Matter::Part(_)) {
+        return;
+    }
+    if !subject.verified {
+        flight.add(TAKE_TURN_OF_MARKED, vec![]);
+    }
+    flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
+}
+
 /// The row of a mail, if it is to be decided now.
 fn to_be_decided<'a>(
     matter: Matter<'_>,
@@ -311,6 +323,11 @@ fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times)
     );
 }
 
+/// The row of `RECALL`, which is asked last.
+fn known(answers: &[Vec<Row>]) -> Option<&Row> {
+    answers.last().and_then(|rows| rows.first())
+}
+
 /// Builds the memory from a row of `RECALL`, for a mail that is verified or not.
 fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
     let silences: Vec<Active> = optional_json_at(row, "silences")?.unwrap_or_default();
@@ -325,16 +342,6 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         return Ok(memory);
     }
 
-    let state = State {
-        phase: word_at(row, "phase")?,
-        status: at(row, "status")?,
-        newest: optional_time_at(row, "newest")?,
-        verified: at(row, "verified")?,
-        untold: at(row, "untold")?,
-        episode: at(row, "episode")?,
-        told: optional_json_at(row, "last_told")?.unwrap_or_default(),
-    };
-
     let (applied_before, first_heard) = match at::<Option<bool>>(row, "applied")? {
         Some(proven) => (
             proven >= verified,
@@ -346,25 +353,12 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         None => (false, None),
     };
 
-    let found: Vec<(String, String, String, Option<i64>)> =
-        optional_json_at(row, "told")?.unwrap_or_default();
-    let (told, held) = found
-        .into_iter()
-        .map(|(receiver, integration, alias, held_until)| Told {
-            target: Target {
-                receiver,
-                integration,
-            },
-            alias,
-            held_until: held_until.map(time),
-        })
-        .partition(|told| told.held_until.is_none());
-
+    let (told, held) = told(row)?;
     let kept: Option<Held> = optional_json_at(row, "silenced")?;
 
     Ok(Memory {
         known: Known {
-            state: Some(state),
+            state: Some(state(row)?),
             applied_before,
         },
         labels: json_at(row, "labels")?,
@@ -376,4 +370,34 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         first_heard,
         ..memory
     })
+}
+
+fn state(row: &Row) -> Result<State, StoreError> {
+    Ok(State {
+        phase: word_at(row, "phase")?,
+        status: at(row, "status")?,
+        newest: optional_time_at(row, "newest")?,
+        verified: at(row, "verified")?,
+        untold: at(row, "untold")?,
+        episode: at(row, "episode")?,
+        told: optional_json_at(row, "last_told")?.unwrap_or_default(),
+    })
+}
+
+/// Whoever was or will be notified of this opening, and those whose page is held.
+fn told(row: &Row) -> Result<(Vec<Told>, Vec<Told>), StoreError> {
+    let found: Vec<(String, String, String, Option<i64>)> =
+        optional_json_at(row, "told")?.unwrap_or_default();
+    let told = found
+        .into_iter()
+        .map(|(receiver, integration, alias, held_until)| Told {
+            target: Target {
+                receiver,
+                integration,
+            },
+            alias,
+            held_until: held_until.map(time),
+        });
+
+    Ok(told.partition(|told| told.held_until.is_none()))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     super::{
-        connection::{Database, Flight},
+        connection::{Database, Flight, Transaction},
         row::text,
     },
     Matter, Named, ask, concluded,
@@ -85,7 +85,18 @@ pub(super) async fn follow(
         decisions.push(decision);
     }
 
-    let summary = Summary::of(mail, &decisions);
+    sum_up(transaction, mail, &Summary::of(mail, &decisions), now).await?;
+
+    Ok(Some(decisions))
+}
+
+/// Writes the summary, and commits.
+async fn sum_up(
+    transaction: Transaction,
+    mail: MailId,
+    summary: &Summary,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let reason = text(&summary.reason);
     let profile = summary.profile.as_deref().map(text);
     let (labels, owed) = (json(&summary.labels)?, signed(summary.owed));
@@ -106,7 +117,5 @@ pub(super) async fn follow(
             &check_at,
         ],
     );
-    transaction.commit(flight).await?;
-
-    Ok(Some(decisions))
+    transaction.commit(flight).await.map(drop)
 }

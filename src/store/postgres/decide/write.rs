@@ -19,6 +19,7 @@ use super::{
 use crate::{
     crash,
     message::MailId,
+    silence::SilenceId,
     store::{
         Claim, Decision, Kind, Memory, Silencing, StoreError, hour,
         kept::{hold, json, micros, signed},
@@ -161,12 +162,10 @@ pub(super) async fn write(
         None => Owed::default(),
     };
 
-    let discards_held = state.and_then(|state| decision.discards_held(state));
-    let held = match &decision.silencing {
-        Silencing::Held(silenced) => Some((silenced.silence, json(&silenced.page)?)),
-        Silencing::AsItIs | Silencing::Over => None,
-    };
-
+    let kept = Kept::new(decision, memory)?;
+    let discards_held = state
+        .filter(|_| *owing)
+        .and_then(|state| decision.discards_held(state));
     let arrival = decision
         .arrival
         .as_ref()
@@ -178,20 +177,12 @@ pub(super) async fn write(
 
     conclusion.add_to(&mut flight, &matter, told_before, &change);
     if let Some((incident_id, kind)) = &incident {
-        if let Some(why) = discards_held.as_ref().filter(|_| *owing) {
+        if let Some(why) = &discards_held {
             flight
                 .add(lane::DISCARD_HELD, vec![incident_id, &change.at, kind, why])
                 .add(lane::ADVANCE_ALL, vec![incident_id, &change.at, kind]);
         }
-        match &held {
-            Some((silence, page)) => {
-                flight.add(silence::HOLD, vec![incident_id, kind, silence, page]);
-            }
-            None if decision.silencing == Silencing::Over && memory.silenced.is_some() => {
-                flight.add(silence::HOLD_NO_MORE, vec![incident_id, kind]);
-            }
-            None => {}
-        }
+        kept.add_to(&mut flight, (incident_id, kind));
         place = owed.add_to(&mut flight, (incident_id, kind));
     }
 
@@ -204,19 +195,20 @@ pub(super) async fn write(
 
     crash::point("commit");
 
-    match end.send(flight).await {
-        Ok(answers) => match place.and_then(|place| answers.get(place)) {
-            Some(rows) => owe::claims(rows, &decision.deliveries, now),
-            None => Ok(Vec::new()),
-        },
-        Err(error) => {
-            if let Some(leases) =
-                incident.and_then(|(incident_id, kind)| owed.leases(incident_id, kind))
-            {
-                leases.give_back(database);
-            }
-            Err(error)
-        }
+    let answers = end.send(flight).await;
+    let answers = answers.inspect_err(|_| give_back(database, &owed, incident))?;
+    match place.and_then(|place| answers.get(place)) {
+        Some(rows) => owe::claims(rows, &decision.deliveries, now),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Returns the leases, which were taken if the decision was written after all.
+fn give_back(database: &Arc<Database>, owed: &Owed<'_>, incident: Option<(&str, &'static str)>) {
+    if let Some((incident_id, kind)) = incident
+        && let Some(leases) = owed.leases(incident_id, kind)
+    {
+        leases.give_back(database);
     }
 }
 
@@ -335,6 +327,39 @@ impl<'a> Change<'a> {
 
         parameters.extend(rest);
         parameters
+    }
+}
+
+/// What a silence holds of the incident from now on, as parameters.
+enum Kept {
+    AsItIs,
+    Nothing,
+    Page(SilenceId, String),
+}
+
+impl Kept {
+    fn new(decision: &Decision, memory: &Memory) -> Result<Self, StoreError> {
+        Ok(match &decision.silencing {
+            Silencing::Held(silenced) => Self::Page(silenced.silence, json(&silenced.page)?),
+            Silencing::Over if memory.silenced.is_some() => Self::Nothing,
+            Silencing::AsItIs | Silencing::Over => Self::AsItIs,
+        })
+    }
+
+    fn add_to<'b>(
+        &'b self,
+        flight: &mut Flight<'b>,
+        (incident_id, kind): (&'b &'b str, &'b &'b str),
+    ) {
+        match self {
+            Self::AsItIs => {}
+            Self::Nothing => {
+                flight.add(silence::HOLD_NO_MORE, vec![incident_id, kind]);
+            }
+            Self::Page(silence, page) => {
+                flight.add(silence::HOLD, vec![incident_id, kind, silence, page]);
+            }
+        }
     }
 }
 

@@ -98,34 +98,15 @@ pub(super) fn remember(
     let Some(number) = number else {
         return Ok(None);
     };
-
     if decision.applied {
-        connection
-            .prepare_cached(
-                "INSERT INTO applied (incident, status, time, verified, ingress, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO UPDATE SET verified = max(verified, excluded.verified)",
-            )?
-            .execute(params![
-                number,
-                subject.status,
-                subject.applied_at(),
-                subject.verified,
-                subject.ingress,
-                micros(now),
-            ])?;
+        apply(connection, number, subject, now)?;
     }
 
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else {
         return Ok(Some(number));
     };
     if subject.kind == Kind::Incident && decision.begins_episode(memory) {
-        connection
-            .prepare_cached(
-                "INSERT INTO openings (app_key, metric, hour, count) VALUES (?1, ?2, ?3, 1)
-                 ON CONFLICT DO UPDATE SET count = count + 1",
-            )?
-            .execute(params![subject.series.of, subject.series.what, hour(now)])?;
+        count_opening(connection, subject, now)?;
     }
 
     if let Some(why) = decision.discards_held(state) {
@@ -143,6 +124,44 @@ pub(super) fn remember(
     }
 
     Ok(Some(number))
+}
+
+/// Remembers that the status of a mail was applied: another mail that says it is a repeat.
+fn apply(
+    connection: &Connection,
+    incident: i64,
+    subject: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO applied (incident, status, time, verified, ingress, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET verified = max(verified, excluded.verified)",
+        )?
+        .execute(params![
+            incident,
+            subject.status,
+            subject.applied_at(),
+            subject.verified,
+            subject.ingress,
+            micros(now),
+        ])
+        .map(drop)
+}
+
+fn count_opening(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO openings (app_key, metric, hour, count) VALUES (?1, ?2, ?3, 1)
+             ON CONFLICT DO UPDATE SET count = count + 1",
+        )?
+        .execute(params![subject.series.of, subject.series.what, hour(now)])
+        .map(drop)
 }
 
 fn insert(

@@ -8,7 +8,7 @@ use super::as_delivery;
 use crate::{
     delivery::DeliveryState,
     incident::Phase,
-    store::{DeliveryRow, Kind},
+    store::{DeliveryRow, IncidentRow, Kind},
     web::{
         Admin,
         ask::Path,
@@ -34,20 +34,7 @@ pub async fn ask_resolve(
     let title = title(&story.incident.row.labels, &id);
     let row = &story.incident.row;
     if !row.can_end {
-        let (title, why) = if row.kind == Kind::Own && row.phase == Phase::Firing {
-            (
-                format!("{title}: not to be resolved by hand"),
-                "The bridge reports this trouble itself, and ends it when it is over.",
-            )
-        } else {
-            (
-                format!("{title} is resolved already"),
-                "There is nothing to resolve.",
-            )
-        };
-        return Question::moot(title, vec![why.to_owned()], incident_at(&id))
-            .ask(&view)
-            .await;
+        return moot(row, &title, incident_at(&id)).ask(&view).await;
     }
 
     let told: BTreeSet<_> = story
@@ -65,25 +52,25 @@ pub async fn ask_resolve(
             Vec::from_iter(told).join(", ")
         )
     };
-    let (title, why) = if row.kind == Kind::Unparsed {
-        (
+
+    let (title, why) = match row.kind {
+        Kind::Unparsed => (
             format!("End {title} where it was told?"),
             "No mail ends what could not be read: a pager that was told has it open until somebody \
              does.",
-        )
-    } else if row.kind == Kind::Missing {
-        (
+        ),
+        Kind::Missing => (
             format!("Resolve {title} by hand?"),
             "It is closed although its mail has not come. It is reported again only when its mail \
              has come and then fails to come again.",
-        )
-    } else {
-        (
+        ),
+        _ => (
             format!("Resolve {title} by hand?"),
             "It is closed without a mail that says so. A mail that reports it later opens it \
              again.",
-        )
+        ),
     };
+
     Question {
         title,
         lines: vec![why.to_owned(), follows],
@@ -94,6 +81,23 @@ pub async fn ask_resolve(
     }
     .ask(&view)
     .await
+}
+
+/// What is said instead where there is nothing to resolve.
+fn moot(row: &IncidentRow, title: &str, back: String) -> Question {
+    let (title, why) = if row.kind == Kind::Own && row.phase == Phase::Firing {
+        (
+            format!("{title}: not to be resolved by hand"),
+            "The bridge reports this trouble itself, and ends it when it is over.",
+        )
+    } else {
+        (
+            format!("{title} is resolved already"),
+            "There is nothing to resolve.",
+        )
+    };
+
+    Question::moot(title, vec![why.to_owned()], back)
 }
 
 pub async fn resolve(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<String>) -> Answer {

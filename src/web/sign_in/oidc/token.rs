@@ -25,7 +25,6 @@ pub fn believe(
     groups_claim: &str,
     now: Timestamp,
 ) -> Result<Person, ClaimsVerificationError> {
-    let other = |why: &str| ClaimsVerificationError::Other(why.to_owned());
     let token = tokens
         .id_token()
         .ok_or_else(|| other("it gives no ID token"))?;
@@ -45,19 +44,8 @@ pub fn believe(
 
     let claims: &IdTokenClaims<More, CoreGenderClaim> =
         token.claims(&verifier, &Nonce::new(ticket.nonce()))?;
-    match claims.authorized_party() {
-        Some(party) if party != ours.client_id() => {
-            return Err(other("it is another application's"));
-        }
-        None if claims.audiences().len() > 1 => {
-            return Err(other(
-                "it is for several applications (`aud`), and does not say that it was issued to \
-                 this one (`azp`): have the provider name this application's `client_id` alone in \
-                 `aud`, or in `azp` too",
-            ));
-        }
-        _ => {}
-    }
+    check_party(claims, ours)?;
+
     let not_before = claims.additional_claims().claims.get("nbf");
     if not_before
         .and_then(serde_json::Value::as_i64)
@@ -79,6 +67,26 @@ pub fn believe(
     }
 
     Ok(Person::of_token(claims, groups_claim))
+}
+
+/// Whether a token was issued to this application.
+fn check_party(
+    claims: &IdTokenClaims<More, CoreGenderClaim>,
+    ours: &Ours,
+) -> Result<(), ClaimsVerificationError> {
+    match claims.authorized_party() {
+        Some(party) if party != ours.client_id() => Err(other("it is another application's")),
+        None if claims.audiences().len() > 1 => Err(other(
+            "it is for several applications (`aud`), and does not say that it was issued to this \
+             one (`azp`): have the provider name this application's `client_id` alone in `aud`, or \
+             in `azp` too",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn other(why: &str) -> ClaimsVerificationError {
+    ClaimsVerificationError::Other(why.to_owned())
 }
 
 /// Whether a key that is not known yet may have signed.
