@@ -5,7 +5,7 @@
 
 mod ending;
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 pub(super) use ending::{Ending, ending, without_last_line};
 
@@ -30,12 +30,22 @@ pub(super) struct Name {
 }
 
 impl Name {
-    fn of(text: &str) -> Self {
+    /// The name that stands at the beginning, and its whole length.
+    fn at(text: &[u8]) -> (Self, usize) {
         let mut bytes = [0; LONGEST_NAME];
-        let length = text.len().min(LONGEST_NAME);
-        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-        bytes[..length].make_ascii_lowercase();
-        Self { bytes, length }
+        let mut whole = 0;
+        for byte in text {
+            if byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>') {
+                break;
+            }
+            if let Some(place) = bytes.get_mut(whole) {
+                *place = byte.to_ascii_lowercase();
+            }
+            whole += 1;
+        }
+
+        let length = whole.min(LONGEST_NAME);
+        (Self { bytes, length }, whole)
     }
 
     pub fn as_str(&self) -> &str {
@@ -113,13 +123,9 @@ impl<'a> Pieces<'a> {
         let bytes = self.rest.as_bytes();
         let closes = bytes.get(1) == Some(&b'/');
         let name_at = 1 + usize::from(closes);
-        let name_length = self.rest[name_at..]
-            .bytes()
-            .take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'>'))
-            .count();
-        let name = Name::of(&self.rest[name_at..name_at + name_length]);
+        let (name, length) = Name::at(&bytes[name_at..]);
 
-        let attributes_at = name_at + name_length;
+        let attributes_at = name_at + length;
         let end = end_of_tag(&self.rest[attributes_at..])?;
         let attributes = &self.rest[attributes_at..attributes_at + end];
         self.take(attributes_at + end + 1);
@@ -183,41 +189,35 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 /// Returns where a tag ends: at the first `>` that is not within a quoted value (the HTML standard,
-/// 13.2.5.32 to 13.2.5.40).
+/// 13.2.5.32 to 13.2.5.40). What is no value is not looked at byte by byte.
 fn end_of_tag(attributes: &str) -> Option<usize> {
-    enum Place {
-        BeforeName,
-        Name,
-        AfterName,
-        BeforeValue,
-        Value,
-    }
-    use Place::{AfterName, BeforeName, BeforeValue, Name, Value};
-
     let bytes = attributes.as_bytes();
-    let mut at = 0;
-    let mut place = BeforeName;
-    while let Some(byte) = bytes.get(at) {
-        place = match (place, byte) {
-            (_, b'>') => return Some(at),
-            (BeforeValue, b'"' | b'\'') => {
-                at += 1 + memchr(*byte, &bytes[at + 1..])?;
-                BeforeName
-            }
-            (BeforeValue, byte) if byte.is_ascii_whitespace() => BeforeValue,
-            (Value, byte) if byte.is_ascii_whitespace() => BeforeName,
-            (BeforeValue | Value, _) => Value,
-            (BeforeName | Name | AfterName, b'/') => BeforeName,
-            (Name | AfterName, b'=') => BeforeValue,
-            (BeforeName, byte) if byte.is_ascii_whitespace() => BeforeName,
-            (Name | AfterName, byte) if byte.is_ascii_whitespace() => AfterName,
-            // An equals sign that no name precedes begins one.
-            (BeforeName | Name | AfterName, _) => Name,
-        };
-        at += 1;
-    }
+    // Where the next name may begin, and where the next mark may stand.
+    let (mut from, mut seen) = (0, 0);
 
-    None
+    loop {
+        let mark = seen + memchr2(b'=', b'>', &bytes[seen..])?;
+        if bytes[mark] == b'>' {
+            return Some(mark);
+        }
+        seen = mark + 1;
+
+        // An equals sign that no name precedes begins one.
+        let before = bytes[from..mark].trim_ascii_end().last();
+        if before.is_none_or(|byte| *byte == b'/') {
+            continue;
+        }
+
+        let value = bytes.len() - bytes[seen..].trim_ascii_start().len();
+        let length = match bytes.get(value)? {
+            quote @ (b'"' | b'\'') => memchr(*quote, &bytes[value + 1..])? + 2,
+            _ => bytes[value..]
+                .iter()
+                .position(|byte| byte.is_ascii_whitespace() || *byte == b'>')?,
+        };
+        from = value + length;
+        seen = from;
+    }
 }
 
 /// The value of an attribute, its entities decoded.
