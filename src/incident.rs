@@ -1,7 +1,7 @@
 //! What a mail says of an incident, and the state machine over it.
 //!
-//! Pure: the store loads what is [`Known`], [`transition()`] concludes, the store writes. The rules
-//! are the contract's "What counts as the same".
+//! Pure: the store loads what is [`Known`], [`transition()`] decides what follows, and the store
+//! writes it. The rules are the contract's "What counts as the same".
 
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -23,7 +23,7 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b':');
 
-/// The path of an incident's page, below the address of the bridge's pages.
+/// Returns the path of an incident's page, below the address of the bridge's pages.
 pub fn page_of(id: &str) -> String {
     format!("/incidents/{}", utf8_percent_encode(id, IN_A_PATH))
 }
@@ -31,9 +31,9 @@ pub fn page_of(id: &str) -> String {
 /// One alert, read and checked: the result of every profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incident {
-    /// The same for a trigger and its resolve: the identity of an incident.
+    /// The identity of the incident: the same for a trigger and its resolve.
     pub incident_id: String,
-    /// Verbatim.
+    /// The status as the mail writes it.
     pub status: String,
     /// The meaning of the status, by its profile.
     pub signal: Signal,
@@ -43,9 +43,9 @@ pub struct Incident {
     pub by_date: bool,
     /// The content of the mail, for routes, rules and templates.
     pub labels: Labels,
-    /// What its openings are counted under.
+    /// What the openings of the incident are counted under.
     pub series: Series,
-    /// The app that it is about, if its profile expects only some.
+    /// The app that the incident is about, if its profile expects only certain apps.
     pub app: Option<String>,
     /// The content of the mail as JSON, including additions.
     pub json: Value,
@@ -99,7 +99,7 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.trigger.is_empty() {
@@ -123,7 +123,7 @@ impl Statuses {
         found
     }
 
-    /// The meaning of a status, however it is spelt.
+    /// Returns the meaning of a status, however it is spelt.
     pub fn signal(&self, status: &str) -> Signal {
         let status = normalize_status(status);
         let among = |list: &[String]| list.iter().any(|known| normalize_status(known) == status);
@@ -138,7 +138,8 @@ impl Statuses {
     }
 }
 
-/// The same status however it is spelt: `manually resolved` and `MANUALLY_RESOLVED` are equal.
+/// Returns one spelling of a status, however it is spelt: `manually resolved` and
+/// `MANUALLY_RESOLVED` become equal.
 pub fn normalize_status(status: &str) -> String {
     status
         .trim()

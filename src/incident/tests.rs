@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Plays mails against one incident, as the store would.
+/// Applies mails to one incident, as the store would.
 #[derive(Default)]
 struct Play {
     known: Known,
@@ -220,7 +220,7 @@ fn unverified_mail_never_advances_a_verified_clock() {
     );
 }
 
-/// An alert that could not be read has no time; its key alone makes it known.
+/// An unreadable alert has no time here, and is recognised by its key alone.
 #[test]
 fn an_unreadable_alert_is_told_once() {
     let seen = Observation {
@@ -370,7 +370,7 @@ fn another_severity_that_is_not_proven_is_not_kept() {
     );
 }
 
-/// Mails of a sender whose mails say when only by their Date, each a mail of its own.
+/// A sender whose mails state a time only in their Date, and are all distinct.
 #[derive(Default)]
 struct Dated(Known);
 
@@ -486,8 +486,9 @@ fn what_proves_nothing_keeps_no_alert_that_cannot_be_read_from_being_told() {
 }
 
 proptest! {
-    /// Whatever a sender mails within a few seconds, in the order of its Dates: the last word on
-    /// whether it is on holds, and each beginning and end is told once.
+    /// Whatever a sender mails within a few seconds, if the mails arrive in the order of their
+    /// Dates, the last one decides whether the incident is open, and each beginning and end is told
+    /// once.
     #[test]
     fn mails_in_the_order_of_their_dates_lead_where_the_last_says(
         steps in prop::collection::vec((0_i64..3, prop::bool::ANY), 1..40)

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use super::Signal;
 use crate::clock::in_words;
 
-/// How far apart, by their mails' Dates, two alerts that could not be read and read the same are to
-/// be told both. It is Alertmanager's `repeat_interval`: a storm pages once in it, and no outage is
-/// kept from everybody for longer.
+/// How far apart, by the Dates of their mails, two unreadable alerts with the same text must be for
+/// both to be told. It is Alertmanager's `repeat_interval`: a storm of them pages once in this
+/// time, and no outage stays unreported for longer.
 pub const UNREAD: SignedDuration = SignedDuration::from_hours(4);
 
 /// Whether an incident is firing.
@@ -30,7 +30,7 @@ impl Phase {
         }
     }
 
-    /// The name of the state for people.
+    /// Returns the name of the phase for people.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Firing => "open",
@@ -45,36 +45,36 @@ pub struct State {
     pub phase: Phase,
     /// The status that led here, normalised.
     pub status: String,
-    /// The newest `time` applied; `None` for the bridge's own alarms.
+    /// The newest `time` of the applied mails; `None` for the bridge's own alarms.
     pub newest: Option<Timestamp>,
     /// Whether a verified mail led here. Unverified mail never changes a verified state.
     pub verified: bool,
-    /// Whether the trigger was kept from everybody because it was expired or silenced; an incident
-    /// of which somebody was told is not.
+    /// Whether nobody was told of the trigger because it was expired or silenced. False for an
+    /// incident of which somebody was told.
     pub untold: bool,
-    /// The number of the opening: a resolve goes to those notified of the *current* one.
+    /// The number of the episode: a resolve goes to those who were told of the *current* one.
     pub episode: i64,
-    /// The values last announced of the labels whose change is announced (`notify_on_change`);
-    /// empty if there were none.
+    /// The values last told of the labels whose change is announced (`notify_on_change`); empty if
+    /// there were none.
     pub told: Values,
 }
 
-/// The labels, by name, whose change is announced.
+/// The labels whose change is announced, by name.
 pub type Values = BTreeMap<String, String>;
 
-/// What the store remembers of an incident when a mail about it comes.
+/// What the store remembers of an incident when a mail about it arrives.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     pub state: Option<State>,
-    /// Whether a mail of the same status and time was applied before; for a verified mail only
-    /// verified ones count. Of alerts that could not be read the time is the same within
-    /// [`UNREAD`].
+    /// Whether a mail of the same status and time was applied before; for a verified mail, only
+    /// verified ones count. For an unreadable alert, times within [`UNREAD`] of each other are the
+    /// same.
     pub applied_before: bool,
 }
 
 impl Known {
-    /// Whether the resulting state is stored: unverified mail never changes the state or clock of a
-    /// verified incident.
+    /// Decides whether the resulting state is stored: an unverified mail never changes the state or
+    /// the newest time of a verified incident.
     pub fn keeps(&self, seen: &Observation) -> bool {
         seen.verified || self.state.as_ref().is_none_or(|state| !state.verified)
     }
@@ -84,42 +84,43 @@ impl Known {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub signal: Signal,
-    /// Normalised by [`normalize_status`](super::normalize_status).
+    /// The status, normalised by [`normalize_status`](super::normalize_status).
     pub status: String,
-    /// `None` for the bridge's own alarms.
+    /// The time according to the mail; `None` for the bridge's own alarms.
     pub time: Option<Timestamp>,
-    /// Whether `time` is the mail's Date, which has whole seconds: of two mails in one second, the
-    /// later arrival is newer.
+    /// Whether `time` is the mail's Date, which has whole seconds: of two mails in the same second,
+    /// the one that arrives later is newer.
     pub by_date: bool,
     pub verified: bool,
-    /// False if the mail is older than `max_age`: such a trigger is recorded and pages nobody.
+    /// False if the mail is older than `max_age`: such a trigger is recorded, and pages nobody.
     pub fresh: bool,
-    /// The values whose change is announced.
+    /// The values of the labels whose change is announced.
     pub values: Values,
 }
 
-/// The effect of a mail.
+/// The effect of a mail on an incident.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
-    /// It is firing, and receivers are notified. The value is the new state.
+    /// The incident is firing, and receivers are notified. The value is the new state.
     Opened(State),
     Reopened(State),
     /// An unknown status: announced like a trigger.
     Updated(State),
-    /// An update of an incident that continues.
+    /// An update of an open incident, which stays open.
     Continued(State),
-    /// It is still firing, but differs from what was announced: it is worse, for example.
+    /// The incident is still firing, but differs from what was announced: for example, it is worse.
     Changed(State),
-    /// It is over; those notified of the trigger are notified of that.
+    /// The incident is over; those who were told of the trigger are told of the end.
     Resolved(State),
     /// A trigger that is too old to page. The state changes, and nobody is notified.
     Expired(State),
-    /// Already known; if a verified mail repeats the state with a newer time, the time advances.
+    /// The mail adds nothing. The newest time advances if this mail repeats the state with a newer
+    /// one, unless the mail is unverified and the state verified.
     Duplicate {
         advance: Option<State>,
         reason: String,
     },
-    /// Older than what is known.
+    /// The mail is older than what is known.
     Stale {
         reason: String,
     },
@@ -141,14 +142,14 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return no_news(seen);
     }
 
-    // A trigger kept from everybody counts as never announced: its next fresh copy pages, repeat or
-    // not.
+    // A trigger that nobody was told of counts as never announced: its next fresh copy pages, even
+    // if it is a repeat.
     let owed = state.untold
         && state.phase == Phase::Firing
         && seen.fresh
         && matches!(seen.signal, Signal::Trigger | Signal::Unknown);
 
-    // An unverified mail never blocks a verified one that confirms it.
+    // An unverified mail never stands in the way of a verified mail that confirms it.
     let confirms = seen.verified && !state.verified;
 
     if !owed && !confirms && changes(state, seen) {
@@ -200,9 +201,11 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
     moved(state, seen)
 }
 
-/// Decides the effect of an alert that could not be read. No mail says that it is over, so a mail
-/// that reads the same is either the same trouble or the next: it is told again once [`UNREAD`]
-/// lies between it and what was told, or once a person has ended it.
+/// Decides the effect of an alert that could not be read.
+///
+/// No mail says that such an alert is over, so a mail with the same text reports either the same
+/// trouble or the next. It is told again once [`UNREAD`] lies between it and the mail that was
+/// told, or once a person has ended the incident.
 pub fn unread(known: &Known, seen: &Observation) -> Transition {
     let Some(state) = &known.state else {
         return first(seen);
@@ -231,7 +234,7 @@ pub fn unread(known: &Known, seen: &Observation) -> Transition {
     moved(&over, seen)
 }
 
-/// The first mail about an incident.
+/// Decides the effect of the first mail about an incident.
 fn first(seen: &Observation) -> Transition {
     let state = State {
         phase: Phase::Firing,
@@ -267,7 +270,7 @@ fn no_news(seen: &Observation) -> Transition {
     }
 }
 
-/// A mail that changes a known incident.
+/// Decides the effect of a mail that changes a known incident.
 fn moved(state: &State, seen: &Observation) -> Transition {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     let next = next(state, seen);
@@ -277,7 +280,8 @@ fn moved(state: &State, seen: &Observation) -> Transition {
             untold: state.untold,
             ..next
         }),
-        // An open incident that was announced stays so, however old a further mail about it is.
+        // An open incident that was announced stays announced, however old a further mail about it
+        // is.
         _ if !seen.fresh => Transition::Expired(State {
             untold: opens || state.untold,
             ..next
@@ -289,7 +293,7 @@ fn moved(state: &State, seen: &Observation) -> Transition {
     }
 }
 
-/// The state after a mail.
+/// Returns the state after a mail.
 fn next(state: &State, seen: &Observation) -> State {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     State {
@@ -304,8 +308,8 @@ fn next(state: &State, seen: &Observation) -> State {
         } else {
             seen.status.clone()
         },
-        // An unverified mail may claim to be of next year: the clock begins with the first verified
-        // one.
+        // An unverified mail may claim a time in the next year: the newest time is counted from the
+        // first verified mail.
         newest: if seen.verified && !state.verified {
             seen.time
         } else {
@@ -322,8 +326,8 @@ fn next(state: &State, seen: &Observation) -> State {
     }
 }
 
-/// Whether the mail repeats an open incident, is not older than what is known, and differs from
-/// what was announced.
+/// Decides whether the mail repeats an open incident, is not older than what is known, and differs
+/// from what was announced.
 fn changes(state: &State, seen: &Observation) -> bool {
     let other = seen
         .values
@@ -338,7 +342,7 @@ fn changes(state: &State, seen: &Observation) -> bool {
     other && !older && seen.fresh && state.phase == Phase::Firing && repeats(state, seen)
 }
 
-/// Whether the mail only repeats the present state of the incident.
+/// Decides whether the mail only repeats the present state of the incident.
 fn repeats(state: &State, seen: &Observation) -> bool {
     match seen.signal {
         Signal::Trigger => state.phase == Phase::Firing,
