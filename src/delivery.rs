@@ -1,4 +1,4 @@
-//! An alert's delivery to one receiver: its content, states, verdicts, and retry times. Pure.
+//! An alert's delivery to one receiver: its content, states, verdicts and retry times. Pure.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub use alias::alias;
 pub use owed::NewDelivery;
 pub use settings::{Backoff, Settings};
 
-/// The store's number for a delivery, which increases in order of creation and orders lanes.
+/// The store's number for a delivery, which increases in order of creation and orders each lane.
 pub type DeliveryId = i64;
 
 /// What a receiver is notified of.
@@ -44,7 +44,7 @@ impl Action {
         }
     }
 
-    /// What it is to a receiver: a change is a repeated trigger.
+    /// Returns the action as a receiver is told it: a change is a repeated trigger.
     pub fn told_as(self) -> &'static str {
         match self {
             Self::Trigger | Self::Change => "trigger",
@@ -53,7 +53,7 @@ impl Action {
     }
 }
 
-/// The content of a page as of the mail's decision; stored with the delivery.
+/// The content of a page, fixed when its mail is decided and stored with the delivery.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
     pub action: Action,
@@ -62,32 +62,32 @@ pub struct Notification {
     pub labels: Labels,
     /// The extracted JSON; null if there is none.
     pub incident: Value,
-    /// When the mail reached the team.
+    /// The time at which the mail reached the team.
     pub arrived_at: Timestamp,
-    /// When the detector saw it (`time` of the JSON).
+    /// The time at which the detector saw the incident (`time` of the JSON).
     #[serde(default)]
     pub time: Option<Timestamp>,
     /// A sentence for what the labels do not say: why an alert could not be read, or what the
     /// bridge reports about itself.
     #[serde(default)]
     pub reason: Option<String>,
-    /// The mail it came from.
+    /// The mail that the page comes from.
     #[serde(default)]
     pub mail: Option<MailId>,
-    /// Why it may not be genuine: such a page is marked.
+    /// Why the page may not be genuine: such a page is marked.
     #[serde(default)]
     pub doubt: Option<Doubt>,
     /// For an incident that has changed: the previously announced severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
-    /// Whether it is owed to its receiver wherever the routes lead: it says how an incident is now
-    /// of which an earlier page was held for them.
+    /// Whether the page is owed to its receiver wherever the routes lead now: it says how an
+    /// incident stands of which an earlier page was held for that receiver.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stays: bool,
 }
 
 impl Notification {
-    /// Whether the severity rose since the last announcement.
+    /// Decides whether the severity rose since the last announcement.
     pub fn rose(&self) -> bool {
         let now = self.labels.get("severity").map_or("", String::as_str);
         self.was
@@ -95,7 +95,8 @@ impl Notification {
             .is_some_and(|was| severity::rank(now) > severity::rank(was))
     }
 
-    /// Its kind: `incident`, `unparsed`, `self` and so on. The bridge alone sets it, never a mail.
+    /// Returns the kind: `incident`, `unparsed`, `self` and so on. Only the bridge sets it, never a
+    /// mail.
     pub fn kind(&self) -> &str {
         self.labels.get("kind").map_or("incident", String::as_str)
     }
@@ -112,7 +113,7 @@ pub enum Doubt {
 }
 
 impl Doubt {
-    /// The mark of a page, in its headline and beside its severity.
+    /// Returns the mark of a page, for its headline and beside its severity.
     pub fn mark(self) -> &'static str {
         match self {
             Self::Unverified => "UNVERIFIED",
@@ -132,7 +133,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The kind of the integration alone: `opsgenie` of `opsgenie/0`.
+    /// Returns the kind of the integration alone: `opsgenie` for `opsgenie/0`.
     pub fn kind(&self) -> &str {
         self.integration
             .split('/')
@@ -176,27 +177,28 @@ impl DeliveryState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 pub enum Step {
-    /// Send it.
+    /// Send the page.
     #[default]
     Send,
-    /// It was accepted for later (Opsgenie's 202): query its result.
+    /// The page was accepted for later (Opsgenie's 202): query its result.
     Confirm {
         /// The receiver's id of the request.
         request_id: String,
-        /// When it was accepted.
+        /// The time at which the page was accepted.
         since: Timestamp,
-        /// The step before.
+        /// The step that was accepted.
         #[serde(default, skip_serializing_if = "Step::is_send")]
         of: Box<Step>,
     },
-    /// The alert has its new priority: its message is next.
+    /// The alert has its new priority: change its message next.
     Message,
     /// The trigger's message was edited, or cannot be: reply to it.
     Reply,
     /// The trigger's message is gone: send a new one.
     Apart,
-    /// A resolve ends several alerts, each by its receipt: these are left, the next first. If none
-    /// is, it begins with them all, as what an earlier version has left does.
+    /// End several alerts, each by its receipt. `left` holds those that remain, the next first. If
+    /// it is empty, the resolve begins with all of them, as does a step that an earlier version
+    /// stored.
     #[serde(alias = "earlier")]
     Ends {
         #[serde(default)]
@@ -204,9 +206,9 @@ pub enum Step {
         #[serde(default)]
         refused: Vec<Refused>,
     },
-    /// Some recipients have it: these do not.
+    /// Some recipients have the page: send it to the others, which `to` lists.
     Rest { to: Vec<String> },
-    /// It was sent so many times for a step, and nobody knows what became of it.
+    /// Repeat the step `of`, which was sent `times` times without a known outcome.
     Unheard { times: u32, of: Box<Step> },
 }
 
@@ -222,7 +224,7 @@ impl Step {
         *self == Self::Send
     }
 
-    /// What is to be done, however often that was tried.
+    /// Returns the step itself, however often it was tried.
     pub fn proper(&self) -> &Self {
         match self {
             Self::Unheard { of, .. } => of,
@@ -230,7 +232,7 @@ impl Step {
         }
     }
 
-    /// The receipt of the alert to end, where there are several.
+    /// Returns the receipt of the alert to end next, if there are several.
     pub fn end(&self) -> Option<&String> {
         match self.proper() {
             Self::Ends { left, .. } => left.first(),
@@ -238,8 +240,8 @@ impl Step {
         }
     }
 
-    /// The step at which a retry by a person begins. An alert that is ended is not ended again,
-    /// because its vendor would refuse that.
+    /// Returns the step at which a retry by a person begins. Alerts that are already ended are not
+    /// ended again, because their vendor would refuse that.
     #[must_use]
     pub fn retried(self) -> Self {
         match self {
@@ -259,21 +261,21 @@ impl Step {
 /// The meaning of a receiver's reply.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Done. The string is the receiver's id for it, if it returned one.
+    /// Done. `receipt` is the receiver's id for the page, if it returned one.
     Delivered { receipt: Option<String> },
-    /// Accepted for later: to be confirmed under this request id.
+    /// Accepted for later: the result is to be confirmed under this request id.
     Accepted { request_id: String },
     /// Not confirmed yet: query again.
     NotYet,
-    /// A part of it is done, or cannot be: the next follows at once.
+    /// A part of the page is done, or cannot be done: the next step follows at once.
     Partly { next: Step, detail: String },
-    /// Try again, not before `after` where the receiver names a time.
+    /// Try again, and not before `after` if the receiver names a time.
     Retry {
         reason: FailureReason,
         detail: String,
         after: Option<Duration>,
     },
-    /// No repetition can help.
+    /// Trying again cannot help.
     Permanent {
         reason: FailureReason,
         detail: String,
@@ -284,12 +286,13 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureReason {
-    /// The receiver could not be reached, or the connection broke. Where it does not know a
-    /// repeated page, and may have taken this one, that is `Unconfirmed`, as is a time-out.
+    /// The receiver could not be reached, or the connection broke. If the receiver does not
+    /// recognise a repeated page, and may have accepted this one, the reason is `Unconfirmed`, as
+    /// it is for a time-out.
     Network,
-    /// Its certificate is not trusted.
+    /// The receiver's certificate is not trusted.
     Tls,
-    /// It took longer than `delivery.timeout`.
+    /// The attempt took longer than `delivery.timeout`.
     Timeout,
     /// 429.
     RateLimited,
@@ -301,7 +304,7 @@ pub enum FailureReason {
     Rejected,
     /// A redirect, or a reply that makes no sense.
     UnexpectedReply,
-    /// It was accepted, or sent, and never confirmed.
+    /// The page was accepted, or sent, and never confirmed.
     Unconfirmed,
     /// A template, a secret's file or the configuration is at fault: nothing was sent.
     Configuration,
@@ -341,7 +344,7 @@ impl FailureReason {
     }
 }
 
-/// SHA-256 in lower-case hex.
+/// Returns the SHA-256 digest of `bytes` in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(

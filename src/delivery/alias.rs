@@ -1,6 +1,7 @@
-//! The key under which trigger and resolve of an incident meet at a receiver. No two alerts share
-//! one: a mail that chooses its incident's id cannot make the key of another kind, of another
-//! receiver, or of the bridge's own alarms.
+//! The key under which a receiver matches the trigger and the resolve of an incident.
+//!
+//! No two alerts share a key: a mail that chooses its incident's id cannot make the key of another
+//! kind, of another receiver, or of the bridge's own alarms.
 
 use super::sha256_hex;
 
@@ -18,15 +19,15 @@ const RESERVED: [(&str, &str); 5] = [
 /// The longest key that every vendor accepts.
 const LONGEST: usize = 128;
 
-/// The alias or `dedup_key` of an alert of a kind at a receiver.
+/// Returns the alias or `dedup_key` of an alert of a kind at a receiver.
 ///
-/// `<incident id>:<receiver>` verbatim if it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its
-/// SHA-256 in hex: every vendor accepts it, even in a URL path, and two receivers in one account do
-/// not swallow each other.
+/// It is `<incident id>:<receiver>` verbatim if that is at most 128 of `A-Z a-z 0-9 - _ . :`, or
+/// else its SHA-256 in hex. Every vendor accepts that, even in a URL path, and two receivers in one
+/// account do not swallow each other's alerts.
 pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     let plain = format!("{incident_id}:{receiver}");
     if kind_of(incident_id) != kind || receiver.contains(':') {
-        // No plain key ends with a colon, because no receiver's name is empty.
+        // A plain key never ends with a colon, because no receiver's name is empty.
         return sha256_hex(format!("{kind}:{}:{plain}:", incident_id.len()).as_bytes());
     }
 
@@ -42,7 +43,7 @@ pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     }
 }
 
-/// The kind of an id, by its prefix.
+/// Returns the kind that an id's prefix stands for.
 fn kind_of(incident_id: &str) -> &'static str {
     RESERVED
         .iter()
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!(alias("incident", &"x".repeat(125), "abc").len(), 64);
     }
 
-    /// Ids that a mail could choose to look like something else: joined pieces of keys.
+    /// Generates ids that a mail could choose to imitate others: pieces of keys joined together.
     fn id() -> impl Strategy<Value = String> {
         let pieces = [
             "self",

@@ -1,32 +1,34 @@
 //! The names of integrations. Pure.
 //!
-//! Deliveries are stored under a name: a receiver's, and that of one of its integrations
-//! (`webhook/0`). A name is given once, to one destination, and stays with it wherever the
-//! configuration puts its entry: so what is owed, what was told and what is held stay where they
-//! are, and nothing that is stored ever moves. An entry that is new gets the name of its place, or
-//! the first free one.
+//! Deliveries are stored under a name: that of a receiver, and that of one of its integrations
+//! (`webhook/0`). A name is given once, to one destination, and stays with that destination
+//! wherever the configuration puts its entry. So what is owed, told and held stays where it is, and
+//! nothing that is stored ever moves. A new entry gets the name of its place, or the first free
+//! one.
 //!
-//! Only what is certain is followed. An entry is known by its fingerprint; then by its site, and
-//! then by its address, where no other entry has that; then by its place, where none of its list
-//! has moved. None of these three counts where the destination stands in another receiver now, or
-//! where the entry's stood in one: it has another name there, and still answers to its former one.
+//! Only certain matches are followed. An entry is recognised by its whole fingerprint; failing that
+//! by its site, and then by its address, if no other entry has the same; failing that by its place,
+//! if no entry of its list has moved. None of the last three counts if the known destination now
+//! stands in another receiver, or if the entry's destination stood in another: it has another name
+//! there, and still answers to its former one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Target;
 
-/// What tells a destination from others without saying what it is.
+/// Keyed hashes that tell a destination from others without revealing what it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint {
-    /// Of all that decides where its pages go, credentials among it.
+    /// The hash of everything that decides where the destination's pages go, including credentials.
     pub whole: String,
-    /// The same without the texts that are sent there; empty if an earlier version named it.
+    /// The same without the texts that are sent there; empty if an earlier version named the
+    /// destination.
     pub site: String,
-    /// That without the credentials, which are rotated.
+    /// The same as `site`, also without the credentials, which are rotated.
     pub address: String,
 }
 
-/// A part of a fingerprint.
+/// A function that selects one part of a fingerprint.
 type Part = fn(&Fingerprint) -> &str;
 
 impl Fingerprint {
@@ -49,24 +51,24 @@ pub struct Entry {
     pub receiver: String,
     /// The kind of integration, which names the list.
     pub kind: String,
-    /// Its index in the list.
+    /// The index of the entry in the list.
     pub place: u32,
     pub fingerprint: Fingerprint,
 }
 
-/// A name that was given.
+/// A name that was given to a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     pub target: Target,
-    /// Where its entry stands in its list; `None` if the configuration has it no more.
+    /// The index of its entry in the list; `None` if the configuration no longer has the entry.
     pub place: Option<u32>,
     pub fingerprint: Fingerprint,
-    /// What its destination was called next, in another receiver.
+    /// The name that the destination got next, in another receiver.
     pub next: Option<Target>,
 }
 
-/// Names every entry, given the names of before. Of the names returned, those with a place are
-/// these entries'.
+/// Names every entry, given the names from before. Of the names returned, those with a place belong
+/// to `entries`.
 pub fn name(known: Vec<Named>, entries: &[Entry]) -> Vec<Named> {
     let mut naming = Naming {
         of: vec![None; entries.len()],
@@ -97,11 +99,11 @@ pub fn name(known: Vec<Named>, entries: &[Entry]) -> Vec<Named> {
     naming.given()
 }
 
-/// Every name that is no entry's own any more, and what its destination is called now.
+/// Maps each name that no entry has any more to the current name of the same destination.
 pub fn former(names: &[Named]) -> BTreeMap<Target, Target> {
     let find = |target: &Target| names.iter().find(|name| name.target == *target);
     let now = |name: &Named| {
-        // A chain has no ring: a name that is an entry's again has no next one.
+        // A chain of names has no cycle, because a name that an entry has again has no `next`.
         let mut last = find(name.next.as_ref()?)?;
         for _ in names {
             match &last.next {
@@ -116,7 +118,7 @@ pub fn former(names: &[Named]) -> BTreeMap<Target, Target> {
         .collect()
 }
 
-/// The list of an entry: its receiver, and its kind.
+/// The list of an entry: its receiver and its kind.
 type List<'a> = (&'a str, &'a str);
 
 fn list_of(entry: &Entry) -> List<'_> {
@@ -140,12 +142,12 @@ impl Named {
 struct Naming<'a> {
     entries: &'a [Entry],
     known: Vec<Named>,
-    /// The known name of each entry, by its number.
+    /// The index in `known` of the name of each entry.
     of: Vec<Option<usize>>,
 }
 
 impl<'a> Naming<'a> {
-    /// Gives each entry without a name the first of its list's that is free, and alike.
+    /// Gives each entry without a name the first free name of its list that `alike` accepts.
     fn pair(&mut self, alike: impl Fn(&'a Entry, &Named) -> bool) {
         for (at, entry) in self.entries.iter().enumerate() {
             if self.of[at].is_none() {
@@ -158,7 +160,8 @@ impl<'a> Naming<'a> {
         }
     }
 
-    /// The values of a part of the fingerprint that one entry of a list has, and one had before.
+    /// Returns the values of a part of the fingerprint that exactly one entry of their list has,
+    /// and that exactly one had before.
     fn distinct(&self, part: Part) -> BTreeSet<(List<'a>, &'a str)> {
         let values = self
             .entries
@@ -177,7 +180,7 @@ impl<'a> Naming<'a> {
         values.filter(once).collect()
     }
 
-    /// The entries and the names that have no counterpart so far.
+    /// Returns the entries and the names that have no counterpart so far.
     fn left(&self) -> Left<'a> {
         let entries = self.entries.iter().zip(&self.of);
         let new = entries.filter(|(_, of)| of.is_none());
@@ -190,7 +193,7 @@ impl<'a> Naming<'a> {
         }
     }
 
-    /// The lists that are as long as before, and of which no entry stands elsewhere.
+    /// Returns the lists that are as long as before, and none of whose entries has moved.
     fn unmoved(&self) -> BTreeSet<List<'a>> {
         let lists: BTreeSet<_> = self.entries.iter().map(list_of).collect();
         let same_length = |list: &List<'_>| {
@@ -214,7 +217,7 @@ impl<'a> Naming<'a> {
             .collect()
     }
 
-    /// All names, with those of the entries that are new.
+    /// Returns all names, including those of the new entries.
     fn given(mut self) -> Vec<Named> {
         let before = self.known.len();
         let stood: Vec<bool> = self
@@ -246,7 +249,7 @@ impl<'a> Naming<'a> {
         self.known
     }
 
-    /// A name that was never given: that of the entry's place, or the first.
+    /// Returns a name that was never given: that of the entry's place, or the first free one.
     fn free(&self, entry: &Entry) -> Target {
         let name = |number: u32| Target {
             receiver: entry.receiver.clone(),
@@ -260,9 +263,9 @@ impl<'a> Naming<'a> {
             .unwrap_or_else(|| name(entry.place))
     }
 
-    /// Names that have just gone are the former ones of those that have just come, where their
-    /// destinations are the same, of one receiver before and of one now; or where they are the only
-    /// ones of a site.
+    /// Links names that have just gone to names that have just come, as their former ones. It does
+    /// so if their destinations are the same and belong to one receiver before and to one now, or
+    /// if each is the only one of its site.
     fn follow(&mut self, gone: &[usize], new: &[usize]) {
         self.follow_by(Fingerprint::whole, usize::MAX, gone, new);
 
@@ -280,7 +283,8 @@ impl<'a> Naming<'a> {
         self.follow_by(Fingerprint::site, 1, &gone, &new);
     }
 
-    /// The same by a part of the fingerprint, where at most so many have it before and now.
+    /// Links names as [`Self::follow`] does, by a part of the fingerprint that at most `most` names
+    /// have before, and at most as many now.
     fn follow_by(&mut self, part: Part, most: usize, gone: &[usize], new: &[usize]) {
         let mut next = Vec::new();
         for number in gone {
@@ -310,17 +314,18 @@ impl<'a> Naming<'a> {
     }
 }
 
-/// The entries that are no destination's of before in their list, and the destinations of before
-/// that are no entry's.
+/// The entries that match no earlier destination of their list, and the earlier destinations that
+/// match no entry.
 struct Left<'a> {
     new: Vec<&'a Entry>,
     gone: Vec<Named>,
 }
 
 impl Left<'_> {
-    /// Whether a destination stands in another receiver now, or an entry's stood in one: then the
-    /// entry is not that destination's, wherever it stands. What stands there is more alike than
-    /// the entry and the destination are to each other.
+    /// Decides whether the destination `known` stands in another receiver now, or the destination
+    /// of `entry` stood in another one before. In either case the entry is not that destination,
+    /// whatever its place, because its counterpart in the other receiver is more alike than the
+    /// entry and the destination are to each other.
     fn lead_elsewhere(&self, entry: &Entry, known: &Named) -> bool {
         let is_same = |one: &Fingerprint, other: &Fingerprint| {
             let parts: [Part; 3] = [Fingerprint::whole, Fingerprint::site, Fingerprint::address];

@@ -39,7 +39,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let Backoff { initial, max } = self.backoff;
         let mut found: Vec<_> = [
@@ -86,7 +86,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The pause after `failures` failures in a row (at least one).
+    /// Returns the pause after `failures` failures in a row (at least one).
     pub fn pause(&self, failures: u32) -> Duration {
         backon::ExponentialBuilder::new()
             .with_min_delay(self.initial.as_std())

@@ -1,8 +1,9 @@
 use super::*;
 
-/// Configurations one after the other, in words: `ops: a1 b1; db: c2x` has two entries in the
-/// receiver `ops`, with the addresses `a` and `b` and the credential `1`; the text that is sent to
-/// the one in `db` is `x`.
+/// Names the entries of several configurations, one after the other.
+///
+/// In the notation, `ops: a1 b1; db: c2x` has two entries in the receiver `ops`, with the addresses
+/// `a` and `b` and the credential `1`, and one in `db`, to which the text `x` is sent.
 fn after(configurations: &[&str]) -> Vec<Named> {
     configurations
         .iter()
@@ -36,7 +37,7 @@ fn shown(target: &Target) -> String {
     format!("{}/{number}", target.receiver)
 }
 
-/// The name of every entry, in the order of their places.
+/// Returns the name of every entry, in the order of their places.
 fn names(named: &[Named]) -> String {
     let mut found: Vec<_> = named.iter().filter(|name| name.place.is_some()).collect();
     found.sort_by_key(|name| (&name.target.receiver, name.place));
@@ -134,7 +135,7 @@ fn a_rotated_credential_keeps_its_name_where_that_is_certain() {
             &["ops: a1 b1", "ops: c1 b1"],
             "c1=ops/0 b1=ops/1",
         ),
-        // It may be another destination: none gets what is another's.
+        // The entry may be another destination, so it gets no name that belongs to a known one.
         (
             "elsewhere",
             &["ops: a1 a2", "ops: a3 a1"],
@@ -174,7 +175,7 @@ fn what_is_said_to_a_destination_may_change_while_its_list_is_edited() {
             &["ops: a1x a2x", "ops: a2y a1y"],
             "a2y=ops/1 a1y=ops/0",
         ),
-        // Which is which?
+        // It is uncertain which entry is which.
         (
             "one of two at one site",
             &["ops: a1x a1y", "ops: b1x a1y a1z"],
@@ -189,7 +190,7 @@ fn what_is_said_to_a_destination_may_change_while_its_list_is_edited() {
         assert_eq!(names(&after(configurations)), expected, "{what}");
     }
 
-    // An earlier version did not know sites.
+    // An earlier version stored no site.
     let mut known = after(&["ops: a1x"]);
     known[0].fingerprint.site.clear();
     assert_eq!(
@@ -252,7 +253,7 @@ fn a_destination_answers_to_the_name_it_had_in_another_receiver() {
             "ops/0>sre/0",
         ),
         ("gone afterwards", &["ops: a1", "sre: a1", "sre: b1 c1"], ""),
-        // Which is which?
+        // It is uncertain which destination is which.
         (
             "two that are alike",
             &["ops: a1; db: a1", "sre: a1; it: a1"],
@@ -266,7 +267,8 @@ fn a_destination_answers_to_the_name_it_had_in_another_receiver() {
     }
 }
 
-/// Replicas are reloaded one after the other: each names by the configuration that it has.
+/// Replicas are reloaded one after the other, and each names entries by the configuration that it
+/// has.
 #[test]
 fn replicas_with_unlike_configurations_agree_about_the_names() {
     let (old, new) = ("ops: a1 b1", "sre: c1 b1; ops: a2");
@@ -277,8 +279,8 @@ fn replicas_with_unlike_configurations_agree_about_the_names() {
     assert_eq!(names(&after(&[old, new, old])), names(&after(&[old])));
 }
 
-/// Whatever is edited, no name is ever given to another destination that is certainly another: one
-/// whose own entry is still there keeps it, and no two entries have one.
+/// No edit gives a name to a destination that is certainly another one: a destination whose own
+/// entry is still there keeps its name, and no two entries share one.
 #[test]
 fn of_all_edits_of_short_lists_none_gives_a_name_away() {
     let lists: Vec<String> = (0..4_usize.pow(3))
@@ -316,8 +318,8 @@ fn of_all_edits_of_short_lists_none_gives_a_name_away() {
     }
 }
 
-/// Nor is one given away in two receivers: where an entry has the fingerprint of a destination of
-/// before, and no name of its own yet, no other entry gets that destination's.
+/// The same holds across two receivers: if an entry has the fingerprint of an earlier destination,
+/// and no name of its own yet, no other entry gets the name of that destination.
 #[test]
 fn of_all_edits_of_two_short_lists_none_gives_a_name_away() {
     let lists: Vec<String> = (0..4_usize.pow(4))
