@@ -1,4 +1,4 @@
-//! One mail to a mail server, in one bounded conversation: a page, or a canary.
+//! Hands one mail, a page or a canary, to a mail server in one bounded conversation.
 
 use std::{fmt, fs, path::Path, time::Duration};
 
@@ -29,7 +29,7 @@ pub struct Server {
 #[derive(Clone)]
 pub enum Encryption {
     None,
-    /// From the first byte.
+    /// TLS from the first byte.
     Implicit(TlsParameters),
     Starttls(TlsParameters),
 }
@@ -52,8 +52,7 @@ pub struct Letter {
 }
 
 impl Server {
-    /// Connects, which may take so long, encrypts, and logs in where there is a login: the user and
-    /// the password.
+    /// Connects within `timeout`, encrypts, and logs in if `login` names a user and a password.
     pub async fn open(
         &self,
         login: Option<(&str, &str)>,
@@ -80,8 +79,11 @@ impl Server {
 }
 
 impl Session {
-    /// All up to the mail's last byte; returns who is refused, if not all are. What the server
-    /// makes of the mail is [`Session::taken`].
+    /// Sends the envelope and the mail, up to its last byte. [`Session::taken`] reads the server's
+    /// reply to the mail.
+    ///
+    /// Returns the recipients that the server refuses, if it accepts at least one. If it refuses
+    /// all, that is an error, which holds a temporary refusal if there is one.
     pub async fn hand_over(&mut self, letter: &Letter) -> Result<Vec<String>, Trouble> {
         let options = [
             (
@@ -107,7 +109,7 @@ impl Session {
                 Ok(_) => {}
                 Err(Trouble::Refused(answer)) => {
                     refused.push(to.to_string());
-                    // A temporary refusal counts for more than a permanent one.
+                    // The error reports a temporary refusal rather than a permanent one.
                     if first.is_none() || answer.code < 500 {
                         first = Some(answer);
                     }
@@ -135,17 +137,17 @@ impl Letter {
     }
 }
 
-/// The files of the certificates that are trusted besides the system's, and of the client's own.
+/// The files of the certificates to trust besides the system's, and of the client's own.
 pub struct Files<'a> {
-    /// Where they are named in the configuration.
+    /// The key of the configuration under which the files are named.
     pub key: &'a str,
     pub ca_file: Option<&'a Path>,
-    /// `cert_file` and `key_file`.
+    /// The paths in `cert_file` and `key_file`.
     pub identity: Option<(&'a Path, &'a Path)>,
 }
 
 impl Files<'_> {
-    /// Reads them, for a server of this name.
+    /// Reads the files, and returns the TLS parameters for a server of this name.
     pub fn parameters(&self, host: &str) -> Result<TlsParameters, Problem> {
         let mut builder = TlsParameters::builder(host.to_owned());
         if let Some(path) = self.ca_file {
@@ -185,7 +187,7 @@ impl Files<'_> {
     }
 }
 
-/// The machine's name for the greeting.
+/// Returns the machine's name for the greeting.
 fn own_name() -> ClientId {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy();

@@ -1,6 +1,8 @@
-//! One conversation with a mail server. The commands and the encryption are lettre's; the replies
-//! are read here, bounded and leniently: a mail that a server took is not sent again for how the
-//! server words that.
+//! One conversation with a mail server.
+//!
+//! The commands and the encryption are lettre's. The replies are read here, within bounds and
+//! leniently: a mail that a server accepted must not be sent again because of how the server words
+//! its reply.
 #![expect(
     deprecated,
     reason = "lettre's own connection reads a line without end and refuses odd replies"
@@ -19,22 +21,22 @@ use lettre::transport::smtp::{
 
 use crate::delivery::FailureReason;
 
-/// The longest line of a reply; RFC 5321 (4.5.3.1.5) has 512.
+/// The longest line of a reply, in bytes; RFC 5321 (4.5.3.1.5) allows 512.
 const LONGEST_LINE: usize = 8 << 10;
 /// The most lines of a reply.
 const MOST_LINES: usize = 200;
 /// The most characters of a refusal that are quoted.
 const MOST_SAID: usize = 500;
-/// How long the server may take for its farewell.
+/// How long the server may take to answer QUIT.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What keeps a conversation from going on.
+/// Why a conversation cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     /// The server refused a command.
     #[error("{}", .0.said)]
     Refused(Answer),
-    /// A line of the server's is no reply.
+    /// A line from the server is not a reply.
     #[error("it does not speak SMTP")]
     NoReply,
     #[error("{0}")]
@@ -48,7 +50,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Why there is no answer, or none that helps, in a word and a sentence.
+    /// Returns the reason why there is no usable answer, and a sentence that explains it.
     pub fn fault(&self) -> (FailureReason, String) {
         let (reason, what) = match self {
             Self::Refused(answer) => {
@@ -82,7 +84,7 @@ impl Trouble {
         (reason, format!("{what}: {}", self.deepest()))
     }
 
-    /// What it comes of.
+    /// Returns the root cause.
     pub fn deepest(&self) -> &(dyn std::error::Error + 'static) {
         deepest(self)
     }
@@ -98,25 +100,25 @@ fn deepest<'a>(
     deepest
 }
 
-/// A reply of the server.
+/// A reply from the server.
 #[derive(Debug)]
 pub struct Answer {
     pub code: u16,
-    /// Its lines, without the code.
+    /// The lines of the reply, without the code.
     pub said: String,
 }
 
-/// A conversation with a server that has greeted back.
+/// A conversation with a server that has answered EHLO or HELO.
 pub struct Session {
     stream: AsyncNetworkStream,
-    /// What is read and not part of a reply yet.
+    /// Bytes that were read and do not belong to a reply yet.
     unread: Vec<u8>,
     /// The extensions that the server offers, in upper case.
     offers: Vec<String>,
 }
 
 impl Session {
-    /// Connects, with TLS from the first byte where there are parameters for it.
+    /// Connects, with TLS from the first byte if `tls` has parameters for it.
     pub(super) async fn connect(
         server: (&str, u16),
         timeout: Duration,
@@ -143,7 +145,7 @@ impl Session {
             return Err(Trouble::Unable("STARTTLS is not supported on this server"));
         }
         self.command("STARTTLS\r\n").await?;
-        // Whoever is in between could put words into the encrypted conversation.
+        // An attacker in between could inject replies into the encrypted conversation.
         if !self.unread.is_empty() {
             return Err(Trouble::Nonsense("more than a reply came before TLS"));
         }
@@ -161,7 +163,7 @@ impl Session {
         let mut refusal = Trouble::Unable("No compatible authentication mechanism was found");
         for mechanism in offered {
             match self.log_in_by(mechanism, user, password).await {
-                // It is the mechanism that is refused, not the password.
+                // These codes refuse the mechanism, not the password.
                 Err(Trouble::Refused(answer)) if matches!(answer.code, 500..=504) => {
                     refusal = Trouble::Refused(answer);
                 }
@@ -180,7 +182,7 @@ impl Session {
         let credentials = Credentials::new(user.to_owned(), password.to_owned());
         let begin = Auth::new(mechanism, credentials, None)?.to_string();
         let mut answer = self.command(&begin).await?;
-        // A server that does not read PLAIN's response beside the command asks for it again.
+        // A server that does not read PLAIN's initial response with the command asks for it again.
         let steps = match mechanism {
             Mechanism::Login => vec![user.to_owned(), password.to_owned()],
             _ => vec![format!("\0{user}\0{password}")],
@@ -197,7 +199,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether one of its AUTH lines has this mechanism: old servers write several.
+    /// Decides whether one of the AUTH lines lists this mechanism: old servers send several.
     fn offers_login_by(&self, mechanism: &str) -> bool {
         self.offers.iter().any(|offer| {
             let mut words = offer.split([' ', '=', '\t']);
@@ -205,13 +207,13 @@ impl Session {
         })
     }
 
-    /// The answer to a command; one that is no success is an error.
+    /// Sends a command and returns the answer; an answer other than 2xx or 3xx is an error.
     pub(super) async fn command(&mut self, command: &str) -> Result<Answer, Trouble> {
         self.write(command.as_bytes()).await?;
         self.answer().await?.positive()
     }
 
-    /// The mail itself, after DATA. What the server makes of it is [`Self::taken`].
+    /// Sends the mail itself, after DATA. [`Self::taken`] reads the server's reply to it.
     pub(super) async fn write_mail(&mut self, mail: &[u8]) -> Result<(), Trouble> {
         let mut line_begins = true;
         let mut stuffed = Vec::with_capacity(mail.len() + 64);
@@ -229,8 +231,9 @@ impl Session {
         self.write(&stuffed).await
     }
 
-    /// The server's word on the mail that it has; one that refuses it is an error. What is no such
-    /// word is passed over: a reply to DATA that is repeated, and lines that are no reply.
+    /// Returns the server's reply to the mail; a refusal is an error.
+    ///
+    /// Anything else is skipped: a repeated reply to DATA, and lines that are not a reply.
     pub async fn taken(&mut self) -> Result<Answer, Trouble> {
         for _ in 0..MOST_LINES {
             match self.answer().await {
@@ -245,7 +248,7 @@ impl Session {
         ))
     }
 
-    /// Ends the conversation. What the server makes of that does not matter.
+    /// Ends the conversation, whatever the server answers.
     pub async fn quit(mut self) {
         let farewell = self.command("QUIT\r\n");
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
@@ -258,13 +261,13 @@ impl Session {
 
     async fn greet(&mut self, name: &ClientId) -> Result<(), Trouble> {
         let mut answer = match self.command(&Ehlo::new(name.clone()).to_string()).await {
-            // It knows no extensions (RFC 5321, 4.1.4).
+            // The server knows no extensions (RFC 5321, 4.1.4).
             Err(Trouble::Refused(answer)) if matches!(answer.code, 500..=502 | 504) => {
                 self.command(&format!("HELO {name}\r\n")).await?
             }
             answer => answer?,
         };
-        // Its greeting had a second line, without the hyphen of a first.
+        // The greeting had a second line, although its first one lacked the hyphen.
         while answer.code == 220 {
             answer = self.answer().await?.positive()?;
         }
@@ -280,7 +283,7 @@ impl Session {
         Ok(self.stream.flush().await?)
     }
 
-    /// The next reply, whatever it says.
+    /// Reads the next reply, whatever its code.
     async fn answer(&mut self) -> Result<Answer, Trouble> {
         let mut answer = Answer {
             code: 0,
@@ -288,7 +291,7 @@ impl Session {
         };
         for _ in 0..MOST_LINES {
             let line = match self.line().await {
-                // What is missing is the end of the reply, not its code.
+                // The code has arrived, and only the end of the reply is missing.
                 Err(Trouble::Broken(_)) if answer.code > 0 => return Ok(answer),
                 line => line?,
             };
@@ -308,7 +311,7 @@ impl Session {
         Err(Trouble::Nonsense("a reply has no end"))
     }
 
-    /// The next line, by whatever it ends.
+    /// Reads the next line, which LF or the end of the connection ends.
     async fn line(&mut self) -> Result<String, Trouble> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
@@ -341,7 +344,7 @@ impl Answer {
     }
 }
 
-/// The code of a line, and its text if there is one.
+/// Returns the code of a line, and its text.
 fn parsed(line: &str) -> Option<(u16, &str)> {
     let code = line
         .get(..3)
