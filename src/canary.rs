@@ -1,6 +1,8 @@
-//! The canary: a mail of the bridge's own that goes the way of every alert mail and proves by
-//! coming back that it is open. What one is called and how it is signed, which stages it passes,
-//! and what its flights say of the bridge. Pure.
+//! The canary: a mail of the bridge's own that takes the path of every alert mail, and proves by
+//! coming back that the path is open.
+//!
+//! This module defines how canaries are named and signed, the stages that they pass, and what their
+//! flights say of the bridge. Pure.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -15,12 +17,12 @@ mod settings;
 
 pub use settings::{SendVia, Settings, Tls};
 
-/// The header with its token.
+/// The header that carries the token of a canary.
 pub const HEADER: &str = "X-Alertbridge-Canary";
-/// The beginning of the subject. The token follows it there as well, because some providers drop
-/// unknown headers.
+/// The beginning of a canary's subject. The token follows it, because some providers drop unknown
+/// headers.
 pub const SUBJECT: &str = "alertbridge canary ";
-/// The receiver of canaries: it exists, and notifies nobody.
+/// The receiver of canaries: it exists, but notifies nobody.
 pub const SINK: &str = "self:canary";
 /// The incident that reports a missing canary.
 pub const INCIDENT: &str = "canary:missing";
@@ -32,7 +34,7 @@ pub const LANE: &str = "canary:sink";
 pub struct Canary {
     /// Increases by one with each canary.
     pub number: u64,
-    /// When it was begun, to the second.
+    /// The time at which the canary was begun, to the second.
     pub begun_at: Timestamp,
 }
 
@@ -40,14 +42,14 @@ pub struct Canary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// A mail server accepted it.
+    /// A mail server accepted the canary.
     Sent,
-    /// It came back by an ingress.
+    /// The canary came back through an ingress.
     Arrived,
     Judged,
     Read,
     Decided,
-    /// Its delivery is settled.
+    /// The delivery of the canary is settled.
     Delivered,
 }
 
@@ -61,7 +63,7 @@ impl Stage {
         Self::Delivered,
     ];
 
-    /// The word used in labels and metrics.
+    /// Returns the word used in labels and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -83,7 +85,7 @@ impl Key {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
-    /// The token of a canary: its number, its time, and the proof of both.
+    /// Returns the token of a canary: its number, its time, and an HMAC that proves both.
     pub fn token(&self, canary: Canary) -> String {
         let text = text(canary);
         let tag = hmac::sign(&self.0, signed(&text).as_bytes());
@@ -93,10 +95,10 @@ impl Key {
         })
     }
 
-    /// The canary in a mail; `None` if there is none, or if it lacks proof.
+    /// Returns the canary in a mail; `None` if there is none, or if its token is not proven.
     pub fn recognise(&self, raw: &[u8]) -> Option<Canary> {
         let (head, _) = header::split(raw);
-        // Nearly all mails are not canaries: a single pass rules them out.
+        // Nearly all mails are not canaries, and a single pass over the head rules them out.
         memmem::find(head, b"lertbridge")?;
 
         let field = |name: &str| {
@@ -123,14 +125,14 @@ fn text(canary: Canary) -> String {
     format!("{}.{}", canary.number, canary.begun_at.as_second())
 }
 
-/// The signed text names its purpose: the key is useless for anything else.
+/// Returns the text to sign. It names its purpose, so that a signature is valid for nothing else.
 fn signed(text: &str) -> String {
     format!("alertbridge canary {text}")
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    // A number may have a sign; a byte has two digits.
+    // `from_str_radix` accepts a sign, but a byte is exactly two hexadecimal digits.
     if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
@@ -145,7 +147,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 pub struct Flight {
     pub number: u64,
     pub begun_at: Timestamp,
-    /// When it passed each stage, in the order of [`Stage::ALL`].
+    /// The time at which it passed each stage, in the order of [`Stage::ALL`].
     pub passed: [Option<Timestamp>; 6],
     /// The mail that brought it back.
     pub mail: Option<MailId>,
@@ -156,19 +158,19 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// When it completed every stage.
+    /// Returns the time at which it completed every stage.
     pub fn completed_at(&self) -> Option<Timestamp> {
         self.passed[Stage::Delivered as usize]
     }
 
-    /// The first stage that it has not passed; `None` if it came through.
+    /// Returns the first stage that it has not passed; `None` if it came through.
     pub fn stopped_at(&self) -> Option<Stage> {
         Stage::ALL
             .into_iter()
             .find(|stage| self.passed[*stage as usize].is_none())
     }
 
-    /// The stages that it has passed, with their times.
+    /// Returns the stages that it has passed, with their times.
     pub fn stages(&self) -> impl Iterator<Item = (Stage, Timestamp)> + '_ {
         Stage::ALL
             .into_iter()
@@ -176,21 +178,21 @@ impl Flight {
     }
 }
 
-/// What the flights show.
+/// What the flights of the canaries show about the path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Standing {
-    /// None has come through yet, and none is overdue.
+    /// No canary has come through yet, and none is overdue.
     #[default]
     Unknown,
-    /// The newest flight past its deadline came through.
+    /// The newest flight that had its time came through within the deadline.
     Well(Flight),
-    /// The newest flight past its deadline did not.
+    /// The newest flight that had its time did not come through, or came through too late.
     Missing(Flight),
 }
 
-/// What the flights show, the newest first, given their deadline.
+/// Decides what `flights`, the newest first, show about the path. Each may take up to `deadline`.
 ///
-/// A flight that came through late shows that the path is too slow, and one in progress shows
+/// A flight that came through late shows that the path is too slow, and one still in progress shows
 /// nothing.
 pub fn standing(flights: &[Flight], deadline: Duration, now: Timestamp) -> Standing {
     let deadline = SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX);
@@ -244,7 +246,7 @@ mod tests {
         assert_eq!(key.recognise(body.as_bytes()), None);
         assert_eq!(Key::new(&[2; 32]).recognise(&mail(&token)), None);
 
-        // A sign in place of a zero leaves a number the same.
+        // Parsing ignores a plus sign in place of a zero, so the number would stay the same.
         for (at, _) in token.match_indices('0') {
             let forged = format!("{}+{}", &token[..at], &token[at + 1..]);
             assert_eq!(key.recognise(&mail(&forged)), None, "{forged}");

@@ -74,7 +74,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The problems of the settings; `key` is their path, and `receivers` are all that exist.
+    /// Returns the problems of the settings; `key` is their path, and `receivers` are all that
+    /// exist.
     pub fn check(&self, key: &str, receivers: &[&str]) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut found = self.send_via.check(&at("send_via"));
@@ -95,7 +96,7 @@ impl Settings {
         found
     }
 
-    /// Settings that work but are unwise.
+    /// Returns the problems of settings that work but are unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let via = &self.send_via;
         let is_exposed = via.tls == Tls::None
@@ -120,7 +121,7 @@ impl Settings {
         exposed.into_iter().chain(slow).collect()
     }
 
-    /// The heartbeat that is pinged when a canary came through.
+    /// Returns the address that is requested when a canary has come through.
     pub fn heartbeat(&self, key: &str) -> Result<Option<Secret>, Problem> {
         Secret::optional(
             key,
