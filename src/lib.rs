@@ -1,75 +1,76 @@
 //! alertbridge: one alert mail in, the right page out, once, whatever crashes in between.
 //!
-//! Nouns are words the stages share, verbs are stages: the number at each says when a mail meets
-//! it. Stages never call each other: only [`pipeline`] and [`deliver`] put them in sequence, and
-//! only [`serve`] and [`cli`] see the whole configuration.
+//! Modules named by a noun hold the words that the stages share; modules named by a verb are
+//! stages, and the number at each says when a mail meets it. Stages never call each other: only
+//! [`pipeline`] and [`deliver`] put them in sequence, and only [`serve`] and [`cli`] see the whole
+//! configuration.
 #![forbid(unsafe_code)]
 
 // Words.
-// A mail of the bridge's own that proves the way of mail to be open. Pure.
+// A mail of the bridge's own that proves the path of alert mail to be open. Pure.
 pub mod canary;
-// The clock as a parameter.
+// The clock, passed as a parameter.
 pub mod clock;
 // An alert's delivery to one receiver: its states, its verdicts and when to try again. Pure.
 pub mod delivery;
-// What Atlassian says of an incident, and the state machine over it. Pure.
+// What a mail says of an incident, and the state machine over it. Pure.
 pub mod incident;
 // Labels, and the matchers that test them.
 pub mod label;
-// A mail as it came, and what became of it.
+// A mail as it came, and its outcome.
 pub mod message;
 // How long objectives were breached, and what that leaves of the error budget. Pure.
 pub mod objective;
-// The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
+// The vocabulary of the configuration: durations, sizes, secrets, and a problem with its fix.
 pub mod settings;
 // Planned maintenance: which triggers are told to nobody for a while. Pure.
 pub mod silence;
-// What all templates share: filters, and output that ends.
+// The common part of all templates: filters, and bounded output.
 pub mod template;
 
 // Stages.
-// 2. Is it really the sender's?
+// 2. Checks that a mail is really from its sender.
 pub mod authenticate;
-// 7. Claim → render → send → judge → settle.
+// 7. Delivers pages: claim → render → send → judge → settle.
 pub mod deliver;
-// 3. Message → what it holds: JSON, texts, pairs, attachments.
+// 3. Finds what a message contains: JSON, texts, pairs, attachments.
 pub mod extract;
-// 1. How mail arrives.
+// 1. Receives mail.
 pub mod ingress;
-// 6. Notification → request, reply → verdict. No I/O.
+// 6. Renders a notification as a request, and judges the reply. No I/O.
 pub mod receiver;
-// 5. Labels → receivers.
+// 5. Leads labels to receivers.
 pub mod route;
-// 4. JSON → incident, or what is wrong with it.
+// 4. Turns JSON into an incident, or says what is wrong with it.
 pub mod validate;
 
-// Which mail is whose, and how it is read: compiled from YAML.
+// Defines which mail belongs to which sender, and how it is read. Compiled from YAML.
 pub mod profile;
 
-// What joins them.
-// Where tests let the program die.
+// The modules that join the stages.
+// The points at which tests let the program die.
 mod crash;
-// What nothing works without: the process ends if it panics.
+// Components that nothing works without: the process ends if one panics.
 mod vital;
-// One mail to a mail server, in one bounded conversation.
+// Hands one mail to a mail server, in one bounded conversation.
 mod mailer;
-// The straight line: accept, decide.
+// Puts the stages before delivery in sequence: accept, decide.
 pub mod pipeline;
-// What must survive.
+// Keeps what must survive a restart.
 pub mod store;
-// One function per observable event.
+// Reports each observable event, with one function for each.
 pub mod telemetry;
-// Mails walked through every stage, over a state that is thrown away.
+// Walks mails through every stage, over a state that is thrown away.
 pub mod trial;
-// The bridge tells on itself.
+// Tells of the bridge's own troubles.
 pub mod watch;
 
 // The program.
 // The commands.
 pub mod cli;
-// Composes each module's own settings.
+// Composes the settings of all modules.
 pub mod config;
-// Wiring, start, soft and hard stop.
+// Builds the bridge, starts it, and stops it softly or at once.
 pub mod serve;
-// Health, readiness, metrics, the API and sign-in.
+// Serves health, readiness, metrics, the API and sign-in.
 pub mod web;

@@ -1,4 +1,4 @@
-//! Parse, run, exit code.
+//! Parses the command line, runs the command, and exits with its code.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     return_large_blocks();
-    // Only a second call fails, and there is none.
+    // The call fails only if it is made a second time, and this is the only one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
 
     let ended = runtime.block_on(cli.run());
-    // What still waits for a standard stream that nobody reads is not waited for.
+    // Do not wait for threads that are blocked on a standard stream that nobody reads.
     runtime.shutdown_background();
 
     match ended {
