@@ -53,15 +53,15 @@ pub enum Refused {
     NoRoom,
 }
 
-/// A running ingress. Listeners are bound before `run`, so that a port in use is an error at the
-/// start.
+/// An ingress that is ready to run. Listeners are bound before `run`, so that a port in use is an
+/// error at the start.
 #[async_trait]
 pub trait Ingress: Send {
     /// Receives until `stop` is cancelled, then finishes the mail in hand and returns.
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken);
 }
 
-/// An ingress without a success for this long is in trouble.
+/// The time without a success after which an ingress is in trouble.
 pub const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The condition of each ingress, for readiness, metrics and the bridge's own alarms.
@@ -71,20 +71,21 @@ pub struct Health(Arc<Mutex<BTreeMap<String, Condition>>>);
 /// The condition of one ingress.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Condition {
-    /// When it last worked: it polled a mailbox, or listened. This is not the time of its last
-    /// mail.
+    /// The time at which it last worked, that is, polled a mailbox or listened. This is not the
+    /// time of its last mail.
     pub last_success: Option<Timestamp>,
     /// Why the latest attempt failed; `None` while it works.
     pub failure: Option<String>,
     /// Whether the failure is a refused login, which does not end by waiting, or a token server
     /// that stays unreachable.
     pub login_refused: bool,
-    /// Mails that somebody else took away before they could be read, and the last time.
+    /// How many mails somebody else took away before they could be read, and when that last
+    /// happened.
     pub taken_away: Option<(u64, Timestamp)>,
 }
 
 impl Health {
-    /// The ingress works.
+    /// Records that the ingress works.
     pub fn succeeded(&self, ingress: &str, now: Timestamp) {
         crate::telemetry::ingress_succeeded(ingress, now);
         self.update(ingress, |condition| {
@@ -94,7 +95,7 @@ impl Health {
         });
     }
 
-    /// The ingress does not work; it keeps trying.
+    /// Records that the ingress does not work; it keeps trying.
     pub fn failed(&self, ingress: &str, failure: &str, login_refused: bool) {
         crate::telemetry::ingress_failed(ingress, failure, login_refused);
         self.update(ingress, |condition| {
@@ -103,7 +104,7 @@ impl Health {
         });
     }
 
-    /// Somebody else took a mail away before it could be read.
+    /// Records that somebody else took a mail away before it could be read.
     pub fn taken_away(&self, ingress: &str, now: Timestamp) {
         self.update(ingress, |condition| {
             let before = condition.taken_away.map_or(0, |(mails, _)| mails);
@@ -111,7 +112,7 @@ impl Health {
         });
     }
 
-    /// Another replica does its work, so it does not concern this one.
+    /// Removes an ingress that another replica runs, so that it does not concern this one.
     pub fn elsewhere(&self, ingress: &str) {
         self.0
             .lock()
@@ -119,7 +120,7 @@ impl Health {
             .remove(ingress);
     }
 
-    /// The conditions of all ingresses, by name.
+    /// Returns the conditions of all ingresses, by name.
     pub fn conditions(&self) -> BTreeMap<String, Condition> {
         self.0
             .lock()

@@ -1,4 +1,4 @@
-//! A bearer token (RFC 6750), compared in a time that does not tell how much of it was right.
+//! Checks a bearer token (RFC 6750) in a time that does not reveal how much of it was right.
 
 use aws_lc_rs::constant_time;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
@@ -6,8 +6,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::settings::{Secret, SecretError};
 
-/// Whether a request holds the token. A token in a file is read at every request, so that rotating
-/// it needs no reload.
+/// Returns whether a request holds the token. A token in a file is read at every request, so that
+/// rotating it needs no reload.
 pub fn holds(token: &Secret, headers: &HeaderMap) -> Result<bool, SecretError> {
     let token = token.read()?;
     let given = headers
@@ -18,7 +18,7 @@ pub fn holds(token: &Secret, headers: &HeaderMap) -> Result<bool, SecretError> {
     }))
 }
 
-/// What follows the scheme, which may be written in any case (RFC 9110, 11.1).
+/// Returns the token after the scheme, which may be written in any case (RFC 9110, 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme

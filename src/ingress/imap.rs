@@ -1,15 +1,17 @@
-//! Mail fetched from an IMAP mailbox. Home of the protocol: the client is async-imap, over a wire
-//! that is more patient with mail servers than its parser.
+//! Receives mail from an IMAP mailbox. This module alone knows the protocol: the client is
+//! async-imap, over a wire that tolerates more of what mail servers send than the client's parser
+//! does.
 //!
-//! One connection per mailbox: log in, open the folder, scan it by UID from the bookmark, wait for
-//! mail (IDLE, else by polling), scan again. Whatever goes wrong ends the connection and a new one
-//! is made after a pause; it never gives up. What counts as well-being is a scan that reached the
-//! end and was given mail where there was some, not a connection that stands. A mail that the
-//! server does not give is asked for again before those behind it, for a few seconds, and then
-//! steps aside for them.
+//! There is one connection per mailbox. It logs in, opens the folder, scans it by UID from the
+//! bookmark, waits for mail (with IDLE, or else by polling), and scans again. Any fault ends the
+//! connection, and a new one is made after a pause; the ingress never gives up. It counts as
+//! healthy when a scan has reached the end of the folder, and has been given mail if there was
+//! some; an open connection alone is not a sign of health. A mail that the server does not return
+//! is requested again before the mails behind it for a few seconds, and then steps aside for them.
 //!
-//! A mailbox is known by its host, port, user name and folder. Where one of them changes it is a
-//! new mailbox, read from "now" on (or from `backfill`); renaming the ingress changes nothing.
+//! A mailbox is identified by its host, port, user name and folder. If one of them changes, it is a
+//! new mailbox, which is read from now on (or from `backfill`); renaming the ingress changes
+//! nothing.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
@@ -65,18 +67,18 @@ pub use self::{
     settings::{After, Settings, Tls},
 };
 
-/// Logins that may fail for lack of a token before that counts as a refused login.
+/// The number of logins in a row that fail for lack of a token before that counts as a refused
+/// login.
 const PATIENCE_WITH_TOKENS: u32 = 3;
 
 /// The shortest wait between two scans.
 const SOONEST: Pause = Pause::from_millis(100);
 
-/// The longest pause before a connection that a mail has ended is made again for that mail: those
+/// The longest pause before reconnecting for a mail that has ended the connection, since the mails
 /// behind it wait.
 const SOON: Pause = Pause::from_millis(500);
 
-/// How long a server may keep a stop waiting: whatever is cut short is done again by the next
-/// start.
+/// How long a server may delay a stop: whatever is cut short is done again at the next start.
 const GRACE: Pause = Pause::from_secs(3);
 
 /// The pause after a server has announced mail that is not there.
@@ -93,7 +95,9 @@ pub struct Imap {
 }
 
 impl Imap {
-    /// Reads `ca_file` and the system's certificates; the files of secrets are read at every login.
+    /// Creates the ingress. It reads `ca_file` and the system's certificates now, and the files of
+    /// secrets at every login.
+    ///
     /// A mailbox whose UIDVALIDITY changes is read again as far back as `max_age`; 0s means all of
     /// it.
     pub fn new(settings: &Settings, clock: Clock, max_age: Duration) -> Result<Self, Problem> {
@@ -108,13 +112,13 @@ impl Imap {
         })
     }
 
-    /// The same with other time limits.
+    /// Returns the same ingress with other time limits.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
     }
 
-    /// One connection, from the login until it breaks, or until `stop`.
+    /// Runs one connection, from the login until it breaks, or until `stop`.
     async fn attend(
         &self,
         inbox: &Arc<dyn Inbox>,
@@ -141,8 +145,8 @@ impl Imap {
             else {
                 return Ok(());
             };
-            // It was true when the folder was opened: mail that came since, and was moved, has a
-            // higher UID.
+            // UIDNEXT was true when the folder was opened. Mail that has come since, and was moved
+            // away, had a higher UID.
             folder.is_uid_next_told = false;
             progress.patience.took(login, began.elapsed());
             self.tell_of_the_unseen(&session, new, &mut progress.doubt);
@@ -173,7 +177,7 @@ impl Imap {
         }
     }
 
-    /// Tells of mail that the server announced and does not show.
+    /// Reports mail that the server announced and does not show.
     fn tell_of_the_unseen(&self, session: &Session, new: usize, doubt: &mut Doubt) {
         let leaves = matches!(self.settings.after, After::Keep | After::Seen);
         let lost = doubt.looked(session.exists, new, leaves, Instant::now());
@@ -182,13 +186,13 @@ impl Imap {
         }
     }
 
-    /// Whether a connection that was made then may show less than another one would.
+    /// Returns whether a connection that was made at `made` may show less than a new one would.
     fn is_worn(&self, made: Instant, doubt: &Doubt) -> bool {
         made.elapsed() >= self.timeouts.session || doubt.wants_another_than(made, Instant::now())
     }
 
-    /// Reads the new mails, in turn with those that were not returned before, then what else is
-    /// wanted.
+    /// Reads the new mails, in turn with earlier ones that were not returned, and then whatever
+    /// else is wanted.
     async fn scan(
         &self,
         session: &mut Session,
@@ -207,7 +211,7 @@ impl Imap {
             _ => Ok(Scanned::Stopped),
         };
 
-        // A server that gives some mails before it ends the connection is asked again at once.
+        // A server that returns some mails before it ends the connection is asked again at once.
         if scan.has_stored {
             progress.pauses = Pauses::new(&self.timeouts);
         }
@@ -263,7 +267,7 @@ impl Imap {
         let due = due.min(progress.doubt.pause().unwrap_or(Pause::MAX));
         let interval = self.settings.rescan_interval.as_std().min(due.max(SOONEST));
 
-        // A server that refuses it once may grant it the next time; until then it is polled.
+        // A server that refuses IDLE once may accept it the next time; until then it is polled.
         let began = Instant::now();
         if self.settings.idle && session.can.idle && progress.idling.is_worth_it(began) {
             let woken = session.idle(interval.min(self.timeouts.idle), stop).await;
@@ -339,7 +343,8 @@ impl Ingress for Imap {
     }
 }
 
-/// Mail was announced, and is not there: the folder may be another one by now.
+/// Waits after an announcement of mail that is not there. The folder may have been replaced by
+/// then, so it is opened again.
 async fn after_false_alarm(stop: &CancellationToken) -> Woken {
     let pause = tokio::time::sleep(AFTER_FALSE_ALARM);
     match stop.run_until_cancelled(pause).await {
@@ -364,8 +369,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// Whether no login is possible: it is refused, or the token server has been unreachable for
-    /// longer than a moment.
+    /// Returns whether no login is possible: it is refused, or the token server has been
+    /// unreachable for longer than a moment.
     fn cannot_log_in(&mut self, fault: &Fault) -> bool {
         self.tokenless = if matches!(fault, Fault::NoToken(_)) {
             self.tokenless + 1

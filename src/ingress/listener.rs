@@ -1,11 +1,13 @@
-//! A bound TCP listener and its accept loop: the one that stands under every door, the admin
-//! listener's too.
+//! A bound TCP listener and its accept loop, which every listener of the bridge uses, including the
+//! admin listener.
 //!
-//! It promises that strangers cannot use the machine up: all listeners share so many
-//! [places](capacity) and so much [memory](budget), a client has its share of them, and who is slow
-//! loses its place when it is crowded. Descriptors are kept back for what pages and stores. It
-//! beats while it listens, and stops softly: no new connection at once, the running ones to their
-//! end within a grace.
+//! Strangers cannot use the machine up: all listeners share a limited number of [places](capacity)
+//! and a limited amount of [memory](budget), each client gets only a share of them, and a slow
+//! client loses its place when it is crowded. File descriptors are reserved for paging and for the
+//! store.
+//!
+//! The listener reports regularly that it still listens. It stops softly: it accepts no new
+//! connection from then on, and lets the open ones come to their end within a grace period.
 
 use std::{
     io,
@@ -55,13 +57,13 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long a client that has lost its place may take to leave.
 const PARTING: Duration = Duration::from_secs(1);
-/// The clients without a place that are heard before they are told the reason, and until they have
-/// read it; more are told at once and disconnected.
+/// The most clients without a place that are heard before they are told the reason, and until they
+/// have read it; any more are told at once and disconnected.
 const TURNED_AWAY: usize = 32;
 const FIRST_WORDS: Duration = Duration::from_millis(100);
 const HEARD_OUT: Duration = Duration::from_secs(1);
 const HEARD: u64 = 64 << 10;
-/// How much tells what a client without a place wants.
+/// The number of bytes that suffice to tell what a client without a place wants.
 const BEGINNING: usize = 64;
 
 /// Why a listener cannot start.
@@ -107,19 +109,19 @@ impl Default for Bounds {
 
 /// How the connections of a listener are handled.
 pub trait Reception: Send + Sync + 'static {
-    /// How long a client may take.
+    /// Returns how long a client may take.
     fn patience(&self) -> Patience;
 
-    /// Whether a client may have any number of connections, within those of all.
+    /// Returns whether a client may have any number of connections, within the limit for all.
     fn knows(&self, peer: IpAddr) -> bool {
         peer.to_canonical().is_loopback()
     }
 
-    /// The reply to a client without a place, which has said so much. The operator is notified,
-    /// too.
+    /// Returns the reply to a client without a place, which has sent `said` so far, and notifies
+    /// the operator.
     fn turn_away(&self, peer: IpAddr, why: TooMany, said: &[u8]) -> Vec<u8>;
 
-    /// It still listens.
+    /// Reports that the listener still listens.
     fn beat(&self) {}
 
     /// Handles one connection to its end.
@@ -159,12 +161,12 @@ impl Listener {
         Err(unavailable(failure))
     }
 
-    /// The address it listens on, with the real port if port 0 was requested.
+    /// Returns the address it listens on, with the real port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether only this machine can reach it.
+    /// Returns whether only this machine can reach it.
     pub fn is_loopback(&self) -> bool {
         self.address.ip().is_loopback()
     }
@@ -227,14 +229,14 @@ impl Listener {
     }
 }
 
-/// Where clients come in, or are turned away.
+/// The entrance of a listener, at which clients are admitted or turned away.
 struct Entrance<'a, R> {
     door: Doorway,
     /// The most connections of one unknown client.
     client_connections: usize,
     capacity: &'a Capacity,
     reception: &'a Arc<R>,
-    /// The permits of those that are heard before they are turned away.
+    /// The permits of the clients that are heard before they are turned away.
     turned_away: Arc<Semaphore>,
 }
 
@@ -275,7 +277,7 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
         () = async {
             standing.lost.cancelled().await;
             sleep(PARTING).await;
-            // What is being stored is still acknowledged.
+            // A mail that is being stored is still acknowledged.
             while standing.is_working() {
                 sleep(PARTING).await;
             }
@@ -283,11 +285,11 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
     }
 }
 
-/// The beginning of what has come from a client, for which nobody waits.
+/// Returns the beginning of what a client has sent, without waiting for it.
 fn said_so_far(stream: &TcpStream) -> Vec<u8> {
     let mut said = Vec::with_capacity(BEGINNING);
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    // Nothing has come yet, or the client is gone: it has said nothing.
+    // After an error, nothing has come yet, or the client is gone: it has said nothing.
     let _ = recv(stream, spare_capacity(&mut said), flags);
     said
 }
@@ -301,11 +303,11 @@ struct TurnedAway<R> {
 }
 
 impl<R: Reception> TurnedAway<R> {
-    /// Replies to what it has said by now; returns false if there is nothing to read.
+    /// Replies to what the client has said by now; returns false if it has nothing to read.
     fn reply(&self) -> bool {
         let said = said_so_far(&self.stream);
         let words = self.reception.turn_away(self.peer, self.why, &said);
-        // The buffer of a new socket has space; if it has not, closing says enough.
+        // The buffer of a new socket has space; if it does not, closing says enough.
         !words.is_empty() && self.stream.try_write(&words).is_ok()
     }
 
@@ -313,10 +315,11 @@ impl<R: Reception> TurnedAway<R> {
         self.reply();
     }
 
-    /// Hears what it wants, replies, and reads the rest of its input: input after a close would
-    /// make it discard the reply unread.
+    /// Waits for the client's first words, replies, and reads the rest of its input: input that
+    /// came after a close would make the client discard the reply unread.
     async fn hear_out(self, permit: OwnedSemaphorePermit) {
-        // A request may come a moment after its connection; who says nothing is told as well.
+        // A request may come a moment after its connection; a client that says nothing is told as
+        // well.
         let _ = timeout(FIRST_WORDS, self.stream.readable()).await;
 
         if self.reply() {
@@ -325,7 +328,7 @@ impl<R: Reception> TurnedAway<R> {
                 stream.shutdown().await?;
                 tokio::io::copy(&mut stream.take(HEARD), &mut tokio::io::sink()).await
             });
-            // In either case the reply was sent.
+            // Whether or not the client was heard out, the reply was sent.
             let _ = heard_out.await;
         }
         drop(permit);

@@ -23,13 +23,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The names of the mailboxes, which keep mail until it is read.
+    /// Returns the names of the mailboxes, which keep mail until it is read.
     pub fn mailboxes(&self) -> Vec<String> {
         let names = self.imap.iter().map(|mailbox| mailbox.name.clone());
         names.collect()
     }
 
-    /// The names of the ingresses.
+    /// Returns the names of the ingresses.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.imap.iter().map(|imap| imap.name.as_str());
         names
@@ -37,7 +37,7 @@ impl Settings {
             .chain(self.smtp.iter().map(|smtp| smtp.name.as_str()))
     }
 
-    /// The most bytes of a mail that a listener accepts.
+    /// Returns the most bytes of a mail that a listener accepts.
     pub fn largest_mail(&self) -> usize {
         let of_servers = self
             .smtp
@@ -49,7 +49,7 @@ impl Settings {
             .unwrap_or_default()
     }
 
-    /// Every ingress: its list and its index there, its name, and the host whose
+    /// Returns, for every ingress, its list and its index there, its name, and the host whose
     /// Authentication-Results it trusts.
     pub fn trusted_hosts(&self) -> impl Iterator<Item = (&'static str, usize, &str, Option<&str>)> {
         let imap = self
@@ -82,7 +82,7 @@ impl Settings {
         imap.chain(webhook).chain(smtp)
     }
 
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         self.check_names(key, &mut found);
@@ -99,7 +99,7 @@ impl Settings {
         found
     }
 
-    /// Each needs a unique name, which identifies its health and its mails.
+    /// Checks that each ingress has a unique name, which identifies its health and its mails.
     fn check_names(&self, key: &str, found: &mut Vec<Problem>) {
         let mut seen: BTreeMap<&str, String> = BTreeMap::new();
         for (list, index, name, id) in self.trusted_hosts() {
@@ -130,7 +130,8 @@ impl Settings {
         }
     }
 
-    /// Two that read the same folder would share a bookmark, and each would miss the other's mail.
+    /// Checks that no two ingresses read the same folder: they would share a bookmark, and each
+    /// would miss the other's mail.
     fn check_mailboxes(&self, key: &str, found: &mut Vec<Problem>) {
         let mut mailboxes: BTreeMap<String, usize> = BTreeMap::new();
         for (index, imap) in self.imap.iter().enumerate() {
@@ -144,7 +145,7 @@ impl Settings {
         }
     }
 
-    /// Two webhooks with the same path could not be told apart.
+    /// Checks that no two webhooks have the same path: they could not be told apart.
     fn check_paths(&self, key: &str, found: &mut Vec<Problem>) {
         let mut paths: BTreeMap<String, usize> = BTreeMap::new();
         let usable = |(_, webhook): &(usize, &webhook::Settings)| webhook.has_path();
@@ -163,7 +164,7 @@ impl Settings {
         }
     }
 
-    /// Webhooks, and the listener that they share.
+    /// Checks the webhooks, and the listener that they share.
     fn check_webhooks(&self, key: &str, found: &mut Vec<Problem>) {
         let listen = &self.http.listen;
         found.extend(self.http.check(&format!("{key}.http")));

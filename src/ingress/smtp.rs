@@ -52,14 +52,14 @@ pub struct Smtp {
     door: Door,
 }
 
-/// What every session of one server shares.
+/// The state that all sessions of one server share.
 struct Door {
     name: String,
     hostname: String,
     recipients: recipients::Recipients,
     /// The networks that clients may connect from.
     networks: Networks,
-    /// The load balancers.
+    /// The networks of load balancers, which name their clients with the PROXY protocol.
     balancers: Networks,
     certificate: Option<certificate::Certificate>,
     /// Whether a connection begins with TLS.
@@ -71,17 +71,17 @@ struct Door {
 }
 
 impl Door {
-    /// Whether a client is known, so that the limits for strangers do not apply.
+    /// Returns whether a client is known, so that the limits for strangers do not apply.
     fn knows(&self, peer: IpAddr) -> bool {
         peer.is_loopback() || self.networks.name(peer)
     }
 
-    /// How many connections a client may have.
+    /// Returns how many connections a client may have; `None` if it may have any number.
     fn connections_of(&self, peer: IpAddr) -> Option<usize> {
         (!self.knows(peer)).then_some(self.limits.bounds.client_connections)
     }
 
-    /// The reply to a client for which there is no place.
+    /// Returns the reply to a client for which there is no place.
     fn busy(&self, why: TooMany) -> String {
         match why {
             TooMany::InAll => format!(
@@ -99,8 +99,9 @@ impl Door {
 }
 
 impl Smtp {
-    /// Reads the certificate and binds the address. It refuses to accept mail for everybody from
-    /// everybody. The settings are at `key`. It needs a Tokio runtime.
+    /// Reads the certificate and binds the address. `key` is the path of the settings.
+    ///
+    /// It refuses to accept mail for everybody from everybody. It needs a Tokio runtime.
     pub fn bind(key: &str, settings: &Settings, clock: Clock) -> Result<Self, BindError> {
         let key = |name: &str| format!("{key}.{name}");
         let recipients = recipients::Recipients::new(&settings.recipients, &key("recipients"))?;
@@ -145,7 +146,7 @@ impl Smtp {
         Ok(Self { listener, door })
     }
 
-    /// The same with other limits.
+    /// Returns the same server with other limits.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.door.clients = clients::Clients::new(&limits);
@@ -153,7 +154,7 @@ impl Smtp {
         self
     }
 
-    /// The same with a capacity that it shares with other listeners.
+    /// Returns the same server with a capacity that it shares with other listeners.
     #[must_use]
     pub fn within(mut self, capacity: &Capacity) -> Self {
         self.door.limits.capacity = capacity.clone();
@@ -180,7 +181,7 @@ impl Smtp {
         session.run(stream, peer).await;
     }
 
-    /// The address it listens on, with the real port if port 0 was requested.
+    /// Returns the address it listens on, with the real port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }

@@ -99,34 +99,34 @@ impl Webhooks {
         })
     }
 
-    /// The same with other limits.
+    /// Returns the same listener with other limits.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The same with a capacity that it shares with other listeners.
+    /// Returns the same listener with a capacity that it shares with other listeners.
     #[must_use]
     pub fn within(mut self, capacity: &Capacity) -> Self {
         self.limits.capacity = capacity.clone();
         self
     }
 
-    /// The same with another way to fetch the certificates of SNS.
+    /// Returns the same listener with another way to fetch the certificates of SNS.
     #[must_use]
     pub fn with_fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = fetch;
         self
     }
 
-    /// The address it listens on, with the real port if port 0 was requested.
+    /// Returns the address it listens on, with the real port if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
 }
 
-/// The door of a webhook, and its path.
+/// Returns the path of a webhook, and the door behind it.
 fn door(key: &str, settings: &Settings, listener: &Listener) -> Result<(String, Door), Problem> {
     let path = settings.path();
     if !is_path(&path) {

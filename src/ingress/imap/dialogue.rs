@@ -1,5 +1,5 @@
-//! Commands and answers of a session: each command ends with its tagged answer, reads no more than
-//! was requested, and waits no longer than the answer can take.
+//! The commands and answers of a session. Each command ends with its tagged answer, reads no more
+//! than was requested, and waits no longer than the answer can take.
 //!
 //! The library's own commands take a NO, and the end of the connection, for an empty answer. Every
 //! command therefore goes through [`Dialogue::exchange`], which returns Ok only for a tagged OK.
@@ -87,8 +87,8 @@ impl Dialogue {
                     ..
                 } if theirs == tag => Some(Ok(*status == Status::Ok)),
                 Response::Done { tag: theirs, .. } if answers_done(theirs) => None,
-                // Only the present command is over: the answer to another would leave it without
-                // one.
+                // Only its own answer ends the present command, which would be left without one if
+                // that of another command were taken for it.
                 Response::Done { .. } => Some(Err(Fault::Protocol(
                     "an answer to a command that was not sent".into(),
                 ))),
@@ -142,8 +142,8 @@ impl Dialogue {
         }
     }
 
-    /// Passes the next answer to `read`, however long it takes. Dropping it loses nothing that has
-    /// arrived.
+    /// Passes the next answer to `read`, however long it takes. Dropping the future loses nothing
+    /// that has arrived.
     pub(super) async fn answer<R>(
         &mut self,
         read: impl FnOnce(&Response<'_>) -> R,
@@ -160,7 +160,7 @@ impl Dialogue {
         self.client.get_mut().allow(expected);
     }
 
-    /// What the server said besides its answers.
+    /// Returns what the server said besides its answers.
     pub(super) fn heard(&self) -> &Heard {
         self.wire().heard()
     }
@@ -170,13 +170,13 @@ impl Dialogue {
     }
 }
 
-/// Whether an answer is to a DONE that came after the server had ended its IDLE, and which it takes
-/// for a command.
+/// Returns whether an answer is to a DONE that came after the server had ended its IDLE, and that
+/// the server takes for a command.
 pub(super) fn answers_done(tag: &RequestId) -> bool {
     tag.0.eq_ignore_ascii_case("DONE")
 }
 
-/// The result, or a fault if the server was silent.
+/// Returns the result of `work`, or a fault if the server is silent for longer than `patience`.
 pub(super) async fn within<T>(
     patience: Duration,
     command: &'static str,

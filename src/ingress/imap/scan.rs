@@ -1,9 +1,9 @@
-//! Reading a folder from the last position: by UID, in bounded batches, each of which is stored
+//! Reads a folder from the last position: by UID, in bounded batches, each of which is stored
 //! before anything in the folder is changed.
 //!
-//! The position is the bookmark, stored in the same commit as the mails, never `\Seen`. Every new
-//! mail ends up in the store: whole, with its header alone if it is over the limit, or as wanted if
-//! the server did not return it.
+//! The position is the bookmark, which is stored in the same commit as the mails; it never depends
+//! on `\Seen`. Every new mail ends up in the store: whole, with its header alone if it is over the
+//! limit, or as wanted if the server did not return it.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -50,9 +50,10 @@ const FAILURES_IN_A_ROW: usize = 4;
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scanned {
-    /// At the end; the number of new mails.
+    /// The scan reached the end of the folder, with this number of new mails.
     New(usize),
-    /// By the stop signal, between two commits. The connection may be within an answer.
+    /// The stop signal ended the scan between two commits. The connection may be in the middle of
+    /// an answer.
     Stopped,
 }
 
@@ -65,15 +66,15 @@ pub(super) struct Scan<'a> {
     health: &'a Health,
     pub(super) backlog: &'a mut Backlog,
     pub(super) stop: &'a CancellationToken,
-    /// The position in the store's bookmark.
+    /// The position that the store's bookmark has.
     last_uid: u32,
-    /// The folder was restored to an earlier state: the bookmark follows it.
+    /// Whether the folder was restored to an earlier state, which the bookmark follows.
     rewound: bool,
-    /// Mail that arrived before was left out when the mailbox was first read.
+    /// Mail that arrived before this time was left out when the mailbox was first read.
     starts_at: Option<Timestamp>,
-    /// The folder numbers its mails anew: it may be a copy of what it was.
+    /// Whether the folder numbers its mails anew: it may be a copy of what it was.
     is_anew: bool,
-    /// A mail was stored.
+    /// Whether a mail was stored.
     pub(super) has_stored: bool,
 }
 
@@ -163,7 +164,7 @@ impl<'a> Scan<'a> {
         Ok(Scanned::New(new))
     }
 
-    /// Reads what is new of the mails that were found. Returns how many those are, and the last UID
+    /// Reads those of the mails found that are new. Returns how many they are, and the last UID
     /// covered; `None` after `stop`.
     async fn read_found(
         &mut self,
@@ -171,8 +172,8 @@ impl<'a> Scan<'a> {
         after: u32,
         age: Age,
     ) -> Result<Option<(usize, u32)>, Fault> {
-        // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8). What
-        // is wanted above the bookmark is read in its turn.
+        // `n:*` always contains the last mail, even if its UID is below n (RFC 3501, 6.4.8). Wanted
+        // mails above the bookmark are read in their turn.
         let found: Vec<u32> = found
             .into_iter()
             .filter(|uid| self.backlog.passed.is_new(*uid, after))
@@ -215,7 +216,8 @@ impl<'a> Scan<'a> {
             let batch = self.next_batch(&mut waiting);
             let failures_before = failures;
             let fetched = match batch[..] {
-                // It has failed before: it is requested again in its turn, or else at the end.
+                // This mail has failed before, and is requested again in its turn, or else at the
+                // end.
                 [mail] if self.backlog.is_wanted(mail.uid) => Fetched::nothing_up_to(mail.uid),
                 _ => match stop.run_until_cancelled(self.fetch(&batch)).await {
                     Some(fetched) => {

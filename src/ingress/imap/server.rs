@@ -1,5 +1,5 @@
-//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token. All
-//! of it is bounded in time.
+//! Connects and logs in to a mailbox: TCP, TLS, greeting, then a password or a token. All of it is
+//! bounded in time.
 
 use std::{
     net::SocketAddr,
@@ -52,7 +52,7 @@ enum Proof {
 /// A connection after its greeting.
 struct Greeted {
     client: Client<Wire>,
-    /// The server treats the connection as logged in already (RFC 9051, 7.1.4).
+    /// Whether the server treats the connection as logged in already (RFC 9051, 7.1.4).
     known: bool,
 }
 
@@ -60,7 +60,7 @@ struct Greeted {
 type Failed = (async_imap::error::Error, Client<Wire>);
 
 impl Server {
-    /// Reads the certificates; connects to nothing.
+    /// Reads the certificates, but does not connect.
     pub(super) fn new(key: &str, settings: &Settings, clock: Clock) -> Result<Self, Problem> {
         let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
             Problem::new(
@@ -115,8 +115,8 @@ impl Server {
             match within(patience, "AUTHENTICATE", session).await {
                 Err(fault) if fault.needs_a_person() => {
                     tokens.forget().await;
-                    // A token that was revoked early is nothing unusual; a new one that is refused
-                    // is.
+                    // A token that was revoked early is nothing unusual, but a new one that is
+                    // refused is.
                     if token.fresh {
                         return Err(fault);
                     }
@@ -126,7 +126,7 @@ impl Server {
         }
     }
 
-    /// Whether a session ended because its token did, which happens every hour and needs no
+    /// Returns whether a session ended because its token did, which happens every hour and needs no
     /// warning.
     pub(super) async fn token_ended(&self, fault: &Fault) -> bool {
         let Proof::Token(tokens) = &self.proof else {
@@ -168,7 +168,7 @@ impl Server {
 
         let address = tcp.peer_addr().ok();
 
-        // Until it has sent a greeting, the next try begins elsewhere.
+        // Until this address has sent a greeting, the next try begins at another.
         self.set_mute(address);
 
         let greeted = match self.tls {
@@ -188,8 +188,8 @@ impl Server {
 
     async fn start_tls(&self, tcp: Box<dyn Transport>) -> Result<Greeted, Fault> {
         let mut plain = self.greet(tcp).await?;
-        // Logged in before anything was encrypted: this is an attacker in between, or a server that
-        // no longer encrypts.
+        // A connection that is logged in before anything was encrypted shows that there is an
+        // attacker in between, or that the server no longer encrypts.
         if plain.known {
             return Err(Fault::NoStartTls);
         }
@@ -270,7 +270,7 @@ impl Server {
             return Err(Fault::LoginDisabled);
         }
 
-        // LOGIN has no charset; credentials beyond ASCII are sent by SASL (RFC 4616, RFC 3501,
+        // LOGIN has no charset, so credentials beyond ASCII are sent by SASL (RFC 4616, RFC 3501,
         // 4.3).
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let secret = password.expose_secret();
@@ -328,7 +328,7 @@ impl Server {
         })
     }
 
-    /// Why a login failed, without the secret if the server repeats it.
+    /// Returns why a login failed, without the server's words if they repeat the secret.
     fn refused(
         &self,
         verb: &'static str,
@@ -346,7 +346,7 @@ impl Server {
     }
 }
 
-/// The session of a connection that the server treats as logged in.
+/// Returns the session of a connection that the server treats as logged in.
 async fn take_over(mut client: Client<Wire>) -> Result<Session<Wire>, Fault> {
     client.get_mut().keep_login();
     let session = client.login("", "").await;

@@ -19,7 +19,7 @@ mod idle;
 
 pub(super) use self::idle::Woken;
 
-/// How much of a header is taken if the mail itself is not.
+/// The most bytes that are taken of a header if the mail itself is not.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
 /// How much of a mail's Date is read, in bytes: a line of it has 998 at most (RFC 5322, 2.1.1).
 const DATE_LIMIT: usize = 1_000;
@@ -29,19 +29,19 @@ pub(super) struct Session {
     dialogue: Dialogue,
     timeouts: Timeouts,
     pub(super) can: Abilities,
-    /// How many mails the folder has, by the latest announcement.
+    /// The number of mails in the folder, by the latest announcement.
     pub(super) exists: Option<u32>,
 }
 
-/// The extensions that matter here.
+/// The extensions of a server that matter here.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Abilities {
     pub(super) idle: bool,
     pub(super) moving: bool,
     pub(super) uidplus: bool,
-    /// The server wants the client to identify itself.
+    /// Whether the server wants the client to identify itself.
     id: bool,
-    /// `IMAP4rev2` alone: folder names are UTF-8.
+    /// Whether the server speaks `IMAP4rev2` alone, so that folder names are UTF-8.
     utf8_names: bool,
 }
 
@@ -51,9 +51,9 @@ pub(super) struct Folder {
     pub(super) uid_validity: u32,
     /// The UID that the next mail will have.
     pub(super) uid_next: u32,
-    /// Whether the server reported it itself.
+    /// Whether the server itself reported `uid_next`.
     pub(super) is_uid_next_told: bool,
-    /// How many mails it holds.
+    /// The number of mails in the folder.
     pub(super) exists: Option<u32>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// A mail of which only its UID is known.
+    /// Returns a mail of which only the UID is known.
     pub(super) fn only(uid: u32) -> Self {
         Self {
             uid,
@@ -97,7 +97,7 @@ impl Session {
         Ok(session)
     }
 
-    /// It does not matter whether the server honours the answer or refuses it.
+    /// Identifies the client. It does not matter whether the server honours that or refuses it.
     async fn introduce(&mut self) -> Result<(), Fault> {
         let who = format!(
             "ID (\"name\" \"alertbridge\" \"version\" {})",
@@ -112,7 +112,7 @@ impl Session {
     /// Opens a folder: with EXAMINE if nothing in it is to change, not even `\Recent`.
     pub(super) async fn open(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         match self.select(folder, read_only).await {
-            // NetEase again, if it does not list ID.
+            // NetEase wants to know the client even if it does not list ID.
             Err(Fault::Folder { said, .. })
                 if said.to_ascii_lowercase().contains("unsafe login") =>
             {
@@ -130,7 +130,8 @@ impl Session {
         let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
             let code = match answer {
                 Response::MailboxData(MailboxDatum::Exists(count)) => {
-                    // Chatter may give another number; the larger one requests less at a time.
+                    // An unrelated announcement may give another number; with the larger one, less
+                    // is requested at a time.
                     exists = exists.max(Some(*count));
                     return;
                 }
@@ -160,7 +161,7 @@ impl Session {
         let is_uid_next_told = uid_next.is_some();
         let uid_next = match uid_next {
             Some(value) => value,
-            // Optional before RFC 9051. `*` is the last mail.
+            // UIDNEXT is optional before RFC 9051. `*` is the last mail.
             None => self
                 .search("UID *", None)
                 .await?
@@ -176,7 +177,7 @@ impl Session {
         })
     }
 
-    /// A folder's name in this server's notation.
+    /// Returns a folder's name in this server's notation.
     pub(super) fn folder_name(&self, folder: &str) -> String {
         if self.can.utf8_names {
             plainly_quoted(folder)
@@ -185,8 +186,8 @@ impl Session {
         }
     }
 
-    /// The UIDs of mails that SEARCH finds by `keys`, and that arrived on `since` or later by the
-    /// server's calendar.
+    /// Returns the UIDs of the mails that SEARCH finds by `keys`, and that arrived on `since` or
+    /// later by the server's calendar.
     pub(super) async fn search(
         &mut self,
         keys: &str,
@@ -208,7 +209,7 @@ impl Session {
         Ok(found)
     }
 
-    /// The mails of this UID and above, and when they arrived, as FETCH shows them.
+    /// Returns the mails of this UID and above, and when they arrived, as FETCH shows them.
     pub(super) async fn present(
         &mut self,
         first: u32,
@@ -227,7 +228,7 @@ impl Session {
         Ok(present)
     }
 
-    /// The sizes and times of arrival of these mails, as far as the server reports them.
+    /// Returns the sizes and times of arrival of these mails, as far as the server reports them.
     pub(super) async fn list(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Listed>, Fault> {
         let mut listed = BTreeMap::new();
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
@@ -242,7 +243,7 @@ impl Session {
         Ok(listed)
     }
 
-    /// The Date of these mails, as a header that holds nothing else.
+    /// Returns the Date of each of these mails, as a header that holds nothing else.
     pub(super) async fn dates(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Bytes>, Fault> {
         let mut dates = BTreeMap::new();
         let command = format!(
@@ -261,8 +262,8 @@ impl Session {
         Ok(dates)
     }
 
-    /// Whole mails, with their sizes and times of arrival if wanted; `most` is the most bytes that
-    /// are read. A mail with empty content has not come.
+    /// Returns whole mails, with their sizes and times of arrival if `with_attributes` is set;
+    /// `most` is the most bytes that are read. A mail with empty content counts as not returned.
     pub(super) async fn bodies(
         &mut self,
         uids: &[u32],
@@ -288,7 +289,7 @@ impl Session {
         Ok(bodies)
     }
 
-    /// The start of one mail's header; `None` if it does not come.
+    /// Returns the start of one mail's header; `None` if the server does not return it.
     pub(super) async fn header(&mut self, wanted: u32) -> Result<Option<Bytes>, Fault> {
         let (mut header, uids) = (None, [wanted]);
         let command = format!("UID FETCH {wanted} (UID BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>)");
@@ -309,8 +310,8 @@ impl Session {
         Ok(header)
     }
 
-    /// Whether a mail is longer than `limit`; `None` if the server does not say. Its size is often
-    /// an estimate, which is too little to give up an alert for.
+    /// Returns whether a mail is longer than `limit`; `None` if the server does not say. The size
+    /// that it announces is often an estimate, which is too little to give up an alert for.
     pub(super) async fn is_longer(&mut self, uid: u32, limit: u64) -> Result<Option<bool>, Fault> {
         let (mut longer, uids) = (None, [uid]);
         let command = format!("UID FETCH {uid} (UID BODY.PEEK[]<{limit}.1>)");
@@ -327,7 +328,7 @@ impl Session {
         Ok(longer)
     }
 
-    /// A FETCH of these mails: data about others, and data without a UID, is skipped.
+    /// Sends a FETCH for these mails. Data about others, and data without a UID, is skipped.
     async fn fetch(
         &mut self,
         verb: &'static str,
@@ -360,7 +361,7 @@ impl Session {
         asked.await
     }
 
-    /// A command whose answer only says whether it worked.
+    /// Sends a command whose answer only says whether it worked.
     pub(super) async fn command(&mut self, verb: &'static str, command: &str) -> Result<(), Fault> {
         self.dialogue.exchange(verb, command, 0, |_| {}).await
     }

@@ -2,8 +2,8 @@
 //!
 //! Each answer is read as a whole within the limits of [`super::framing`], parsed as far as
 //! possible ([`super::answer`]), and passed on in plain form ([`super::plain`]). Anything that
-//! breaks a limit, or is not IMAP, ends the connection. A server that dies within an answer has not
-//! given it.
+//! breaks a limit, or is not IMAP, ends the connection. An answer during which the server dies does
+//! not count.
 
 use std::{
     collections::VecDeque,
@@ -24,8 +24,8 @@ use super::{
     plain::written,
 };
 
-/// What a server may send beyond what was requested: flags, other clients' changes, the longest
-/// SEARCH.
+/// The bytes that a server may send beyond what was requested: flags, other clients' changes, the
+/// longest SEARCH.
 const CHATTER: u64 = 2 * 1024 * 1024;
 
 /// A connection, encrypted or not.
@@ -34,20 +34,20 @@ impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Transport for T {}
 
 #[derive(Debug)]
 pub(super) struct Wire {
-    /// One packet for each command.
+    /// The transport, buffered so that each command is sent as one packet.
     transport: BufWriter<Box<dyn Transport>>,
     framing: Framing,
     /// The answer that the client is reading.
     plain: VecDeque<Bytes>,
     heard: Heard,
-    /// The login that is withheld from the server, as far as it was written.
+    /// The login that is withheld from the server, as far as the client has written it.
     kept_login: Option<Vec<u8>>,
 }
 
-/// What the server said that the client is not shown, verbatim.
+/// What the server said, verbatim, that the client is not shown.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// The latest list of capabilities; in upper case.
+    /// The latest list of capabilities, in upper case.
     pub(super) abilities: Vec<String>,
     /// The latest answer to a command.
     pub(super) outcome: Option<Said>,
@@ -100,7 +100,7 @@ impl Wire {
         self.kept_login = Some(Vec::new());
     }
 
-    /// The next answer, before there is a client; `None` if the connection ended.
+    /// Reads the next answer, before there is a client; `None` if the connection ended.
     pub(super) async fn reply(&mut self) -> io::Result<Option<Reply>> {
         poll_fn(|context| self.poll_reply(context)).await
     }
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::ingress::imap::{fault::Fault, sasl::Exchange};
 
-    /// A client, and the server's end of its wire.
+    /// Returns a client, and the server's end of its wire.
     fn client(packet: usize) -> (Client<Wire>, DuplexStream) {
         let (ours, theirs) = duplex(packet);
         (Client::new(Wire::new(Box::new(ours))), theirs)

@@ -1,19 +1,19 @@
-//! Memory for the mails in progress on all listeners: the number of connections times the largest
-//! mail would exceed a machine's memory.
+//! The memory budget for the mails in progress on all listeners. It is needed because the number of
+//! connections times the largest mail would exceed a machine's memory.
 //!
-//! A mail takes memory as it arrives, not as it is announced. The first [`FREE`] bytes of each are
-//! not counted: an alert is smaller than that, so that no flood of large mails keeps alerts out.
+//! A mail takes memory as it arrives, not as it is announced. The first [`FREE`] bytes of each mail
+//! are not counted. An alert is smaller than that, so no flood of large mails keeps alerts out.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of a mail that are not counted.
+/// The bytes of each mail that are not counted.
 pub const FREE: usize = 128 << 10;
 /// The budget for all mails in progress, unless one of them may be larger than half of it.
 const SHARED: usize = 128 << 20;
 
-/// Bytes that all connections together may hold; a clone shares them.
+/// The bytes that all connections together may hold. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Budget {
     left: Arc<Semaphore>,
@@ -35,24 +35,24 @@ impl Budget {
         }
     }
 
-    /// A budget for mails of up to this many bytes: 128 MiB, or more if a single one may take half
-    /// of that.
+    /// Returns a budget for mails of up to this many bytes: 128 MiB, or more if a single mail may
+    /// take over half of that.
     pub fn for_mails_of(largest: usize) -> Self {
         Self::new(SHARED.max(largest.saturating_mul(2)))
     }
 
-    /// Whether a mail of this many bytes would be accepted now.
+    /// Returns whether a mail of this many bytes would be accepted now.
     pub fn has(&self, bytes: u64) -> bool {
         bytes.saturating_sub(FREE as u64) <= self.left.available_permits() as u64
     }
 
-    /// The share in use, from 0 to 1.
+    /// Returns the share in use, from 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub(super) fn taken(&self) -> f64 {
         1.0 - self.left.available_permits() as f64 / self.most.max(1) as f64
     }
 
-    /// For a mail of which nothing has arrived.
+    /// Returns the share of a mail of which nothing has arrived yet.
     pub fn room(&self) -> Room {
         Room {
             budget: self.clone(),
@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// The share of one mail, which is returned when it is dropped.
+/// One mail's share of the budget, which is given back when it is dropped.
 #[derive(Debug)]
 pub struct Room {
     budget: Budget,
@@ -92,7 +92,7 @@ impl Room {
         true
     }
 
-    /// Returns all of it.
+    /// Gives the whole share back.
     pub fn release(&mut self) {
         self.held = None;
     }
@@ -116,7 +116,7 @@ pub enum Full {
 }
 
 impl Buffer {
-    /// For up to `limit` bytes, of which the client declares about `declared`.
+    /// Creates a buffer for up to `limit` bytes, of which the client declares about `declared`.
     pub fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
         // No more than the free bytes are reserved on a client's word.
         Self {
@@ -126,8 +126,8 @@ impl Buffer {
         }
     }
 
-    /// Adds bytes. The buffer grows by doubling, up to the size that a mail can need; its capacity
-    /// is what counts.
+    /// Adds bytes. The buffer grows by doubling, up to the size that a mail can need, and its
+    /// capacity is what counts against the budget.
     pub fn extend(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let length = self.bytes.len() + bytes.len();
         if length as u64 > self.limit {
@@ -149,13 +149,14 @@ impl Buffer {
         Ok(())
     }
 
-    /// Returns everything.
+    /// Drops the bytes and gives their share back.
     pub fn clear(&mut self) {
         self.bytes = Vec::new();
         self.room.release();
     }
 
-    /// The bytes that arrived, and their share while it is needed.
+    /// Returns the bytes that arrived, and their share, which is held for as long as they are
+    /// needed.
     pub fn finish(self) -> (Vec<u8>, Room) {
         (self.bytes, self.room)
     }

@@ -15,10 +15,10 @@ use super::{
     place::{Patience, Place},
 };
 
-/// Connections of all listeners.
+/// The most connections of all listeners together.
 const CONNECTIONS: usize = 512;
 
-/// The bounds of all listeners; a clone shares them.
+/// The bounds of all listeners. Clones share them.
 #[derive(Clone)]
 pub struct Capacity {
     crowd: Arc<Crowd>,
@@ -26,7 +26,8 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// As many connections as the file descriptors allow, and the memory budget.
+    /// Allows as many connections as the file descriptors do, up to 512, and the memory of
+    /// `budget`.
     pub fn new(descriptors: usize, budget: Budget) -> Self {
         let most = CONNECTIONS.min(descriptors::for_clients(descriptors));
         Self {
@@ -35,7 +36,7 @@ impl Capacity {
         }
     }
 
-    /// A place at a listener, or why there is none.
+    /// Returns a place at a listener, or why there is none.
     pub(super) fn enter(
         &self,
         door: &Doorway,
@@ -50,7 +51,7 @@ impl Capacity {
         })
     }
 
-    /// A place for a connection that no listener has accepted.
+    /// Returns a place for a connection that no listener has accepted.
     pub(in crate::ingress) fn outside(&self, peer: IpAddr) -> Result<Place, TooMany> {
         self.enter(
             &Doorway {
@@ -62,20 +63,20 @@ impl Capacity {
         )
     }
 
-    /// Takes the places of clients that are slower than the capacity allows.
+    /// Takes their places from clients that are slower than the capacity allows.
     pub(super) fn sweep(&self, door: &Doorway, patience: Patience) {
         self.crowd
             .sweep(door, patience, self.budget.taken(), Instant::now());
     }
 
-    /// Takes the place of the client that has made no progress for the longest time.
+    /// Takes its place from the client that has made no progress for the longest time.
     pub(super) fn make_room(&self) {
         self.crowd.make_room(Instant::now());
     }
 }
 
 impl Default for Capacity {
-    /// As in a process of its own.
+    /// Returns the capacity of a process of its own, whose file descriptors set no limit.
     fn default() -> Self {
         Self::new(usize::MAX, Budget::default())
     }

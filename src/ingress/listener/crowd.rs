@@ -1,4 +1,4 @@
-//! Who is connected at which listener.
+//! The clients that are connected, and the listener at which each is.
 //!
 //! When all places are taken, a newcomer gets the place of a client that holds many more than its
 //! share, or else of the client that has made no progress for the longest time. So a client that
@@ -18,13 +18,14 @@ use crate::settings::network::{NETWORKS_OF_A_SITE, Network, Site};
 
 /// The places that every listener has for itself, whatever the others hold.
 pub(super) const OWN: usize = 16;
-/// A client that has been silent for less does not lose its place to a newcomer that holds as many.
+/// How long a client must have been silent to lose its place to a newcomer that holds as many
+/// places.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
 
-/// One listener among the others.
+/// One listener among those that share a crowd.
 pub(super) struct Doorway {
     pub(super) address: SocketAddr,
-    /// The most connections at it.
+    /// The most connections at this listener.
     pub(super) most: usize,
 }
 
@@ -38,7 +39,7 @@ pub enum TooMany {
 }
 
 impl TooMany {
-    /// For the metrics.
+    /// Returns the reason as the metrics name it.
     pub fn reason(self) -> &'static str {
         match self {
             Self::InAll => "too_many",
@@ -68,7 +69,7 @@ struct Guest {
 }
 
 impl Crowd {
-    /// Nobody is here yet; `most` may be.
+    /// Creates an empty crowd, which has room for `most` connections.
     pub(super) fn of(most: usize) -> Self {
         Self {
             most,
@@ -76,7 +77,7 @@ impl Crowd {
         }
     }
 
-    /// Takes the place of the client that has made no progress for the longest time.
+    /// Takes its place from the client that has made no progress for the longest time.
     pub(super) fn make_room(&self, now: Instant) {
         let mut known = self.lock();
         if let Some(number) = known.longest_waiting(now, Duration::ZERO, |_| true) {
@@ -84,7 +85,7 @@ impl Crowd {
         }
     }
 
-    /// How many connections without a place are not closed yet.
+    /// Returns how many connections without a place are not closed yet.
     #[cfg(test)]
     pub(super) fn leaving(&self) -> usize {
         self.lock().leaving
@@ -189,7 +190,7 @@ impl Known {
             .count()
     }
 
-    /// The listeners that hold more than their own places.
+    /// Returns the listeners that have used up their own places.
     fn crowded(&self) -> Vec<SocketAddr> {
         let mut held: HashMap<SocketAddr, usize> = HashMap::new();
         for guest in self.here.values() {
@@ -201,7 +202,7 @@ impl Known {
             .collect()
     }
 
-    /// Whether a client holds as many places as it may, not counting one.
+    /// Returns whether a client holds as many places as it may, not counting the place `beside`.
     fn has_enough(&self, peer: IpAddr, most: usize, beside: Option<u64>) -> bool {
         let others = || {
             self.here
@@ -220,9 +221,9 @@ impl Known {
                 >= most.saturating_mul(NETWORKS_OF_A_SITE)
     }
 
-    /// Whose place a newcomer gets: that of the client that holds the most, if that is many more
-    /// than the newcomer would; else that of the client that has made no progress for the longest
-    /// time, unless that is only a moment.
+    /// Returns the connection whose place a newcomer gets. It is one of the client that holds the
+    /// most places, if these are many more than the newcomer would hold; or else that of the client
+    /// that has made no progress for the longest time, unless that is only a moment.
     fn whose_turn_is_over(
         &self,
         newcomer: IpAddr,

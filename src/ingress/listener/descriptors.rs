@@ -1,8 +1,9 @@
-//! File descriptors: each connection takes one, and so do the store and every page in flight.
+//! The limit of file descriptors. Each connection takes one, and so do the store and every page in
+//! flight.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Reserved for delivery, the store, mailboxes, DNS and files.
+/// The descriptors that are reserved for delivery, the store, mailboxes, DNS and files.
 const KEPT_BACK: usize = 384;
 /// The limit that is assumed if none is set.
 const PLENTY: usize = 1 << 16;
@@ -24,7 +25,8 @@ pub fn raise_limit() -> usize {
     limit.map_or(PLENTY, |limit| usize::try_from(limit).unwrap_or(PLENTY))
 }
 
-/// How many of the descriptors clients may use; clients that are leaving may use a quarter more.
+/// Returns how many of the descriptors clients may use; clients that are leaving may use a quarter
+/// more.
 pub(super) fn for_clients(limit: usize) -> usize {
     (limit.saturating_sub(KEPT_BACK) / 5 * 4).max(limit / 4)
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Place, Stream, crowd::TooMany};
 
-/// The largest head, which is also how far a client is read ahead.
+/// The largest head of a request, in bytes, which is also how far ahead a client's input is read.
 const BUFFER: usize = 64 << 10;
 /// How long the answer to a client that has lost its place may take.
 const PARTING: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ pub async fn serve<A>(
     }
 }
 
-/// The answer to a connection without a place, before any request.
+/// Returns the answer to a connection without a place, before any request.
 pub fn busy(why: TooMany) -> Vec<u8> {
     let error = match why {
         TooMany::InAll => "Too many connections; come again later.",
@@ -66,7 +66,7 @@ pub fn busy(why: TooMany) -> Vec<u8> {
     reply("503 Service Unavailable", &headers, &body)
 }
 
-/// A whole reply without a connection of hyper's, which is closed after it.
+/// Returns a whole reply for a connection that hyper does not serve, and that is closed after it.
 pub fn reply(status: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let headers: String = headers
         .iter()

@@ -1,5 +1,5 @@
-//! The place of one connection: since when its client has made no progress, and whether the place
-//! has been given away.
+//! The place of one connection: how long its client has made no progress, and whether the place has
+//! been given away.
 //!
 //! A client makes progress when it has sent something complete, which gets a reply, or a
 //! substantial piece of a mail. Dripping bytes are not progress.
@@ -21,13 +21,14 @@ use super::{
     crowd::{Crowd, TooMany},
 };
 
-/// This many bytes of a mail are progress.
+/// The number of bytes of a mail that count as progress.
 const PIECE: u64 = 4 << 10;
-/// However crowded it is, a client has this long for its next step and for a whole mail.
+/// The time that a client has for its next step (and, below, for a whole mail) however crowded it
+/// is.
 const LEAST_STEP: Duration = Duration::from_secs(1);
 const LEAST_MAIL: Duration = Duration::from_secs(5);
-/// A wait that ends by the protocol's own time limit, with a reply, is left to that limit while
-/// there are free places.
+/// The time that is added to a client's patience while there are free places, so that a wait that
+/// the protocol's own time limit ends, with a reply, is left to that limit.
 const LEEWAY: Duration = Duration::from_secs(5);
 
 /// How long a client may take while there are free places.
@@ -49,7 +50,7 @@ pub(super) struct Stress {
 /// The state of a connection; its stream writes it, and the accept loop reads it.
 pub(super) struct Standing {
     opened: Instant,
-    /// When it last made progress, in milliseconds since `opened`, like all times here.
+    /// The time of its last progress, in milliseconds since `opened`, like all times here.
     progressed: AtomicU64,
     /// Bytes received since then.
     read: AtomicU64,
@@ -57,7 +58,7 @@ pub(super) struct Standing {
     in_mail: AtomicBool,
     mail_began: AtomicU64,
     mail_size: AtomicU64,
-    /// The client is waiting for the server.
+    /// Whether the client is waiting for the server.
     working: AtomicBool,
     pub(super) lost: CancellationToken,
 }
@@ -97,7 +98,8 @@ impl Standing {
         self.progresses(now);
     }
 
-    /// How long the client has made no progress; `None` while the next step is the server's.
+    /// Returns how long the client has made no progress; `None` while the next step is the
+    /// server's.
     pub(super) fn waiting(&self, now: Instant) -> Option<Duration> {
         let waiting = self.age(now).saturating_sub(self.progressed.load(Relaxed));
         (!self.is_working()).then(|| Duration::from_millis(waiting))
@@ -107,7 +109,7 @@ impl Standing {
         self.working.load(Relaxed)
     }
 
-    /// Whether the client is slower than the capacity allows.
+    /// Returns whether the client is slower than the capacity allows.
     pub(super) fn is_overdue(&self, now: Instant, patience: Patience, stress: Stress) -> bool {
         let Some(waiting) = self.waiting(now) else {
             return false;
@@ -128,7 +130,8 @@ impl Standing {
     }
 }
 
-/// The full time while no more than half of the capacity is in use; from there on less and less.
+/// Returns the full time while no more than half of the capacity is in use, and from there on less
+/// and less, down to `least`.
 fn shortened(time: Duration, least: Duration, stress: f64) -> Duration {
     if stress <= 0.5 {
         return time + LEEWAY;
@@ -151,18 +154,18 @@ impl Place {
         self.standing.lost.cancelled().await;
     }
 
-    /// The same as a token that can be awaited elsewhere.
+    /// Returns a token for the same event, which can be awaited elsewhere.
     pub fn loss(&self) -> CancellationToken {
         self.standing.lost.clone()
     }
 
-    /// From now on, the connection counts for the client that a load balancer names, which may have
-    /// `most` connections, or any number.
+    /// Counts the connection from now on for the client that a load balancer names, which may have
+    /// `most` connections, or any number if that is `None`.
     pub fn counts_for(&self, client: IpAddr, most: Option<usize>) -> Result<(), TooMany> {
         self.crowd.counts_for(self.number, client, most)
     }
 
-    /// A mail, or the next part of one, begins.
+    /// Notes that a mail, or the next part of one, begins.
     pub fn mail_begins(&self) {
         let standing = &self.standing;
         if !standing.in_mail.swap(true, Relaxed) {
@@ -173,12 +176,12 @@ impl Place {
         }
     }
 
-    /// No mail is in progress any more.
+    /// Notes that no mail is in progress any more.
     pub fn mail_ends(&self) {
         self.standing.in_mail.store(false, Relaxed);
     }
 
-    /// Until it is dropped, the next step is the server's.
+    /// Makes the next step the server's until the returned guard is dropped.
     pub fn working(&self) -> Working {
         self.standing.working.store(true, Relaxed);
         Working(Arc::clone(&self.standing))
@@ -191,7 +194,7 @@ impl Drop for Place {
     }
 }
 
-/// While the server works for a client, its place is safe.
+/// Guard that keeps a client's place safe while the server works for it.
 pub struct Working(Arc<Standing>);
 
 impl Drop for Working {

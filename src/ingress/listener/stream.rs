@@ -1,4 +1,4 @@
-//! The bytes of a connection, which show whether its client makes progress.
+//! The byte stream of a connection, which records whether its client makes progress.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ impl Stream {
         Self { tcp, standing }
     }
 
-    /// The local address that the client has reached.
+    /// Returns the local address that the client has reached.
     pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
         self.tcp.local_addr()
     }
