@@ -15,7 +15,7 @@ use super::{
 /// One answer.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
-    /// A command is over.
+    /// The tagged answer that ends a command.
     Done {
         tag: String,
         said: Said,
@@ -24,10 +24,10 @@ pub(super) enum Reply {
     Status(Said),
     /// The server waits for the rest of a command.
     Continue(String),
-    /// In upper case.
+    /// The capabilities, in upper case.
     Capability(Vec<String>),
     Search(Vec<u32>),
-    /// The number of mails, which may include new ones.
+    /// The number of mails in the folder, which may include new ones.
     Exists(u32),
     Recent(u32),
     Fetch(Fetched),
@@ -38,7 +38,7 @@ pub(super) enum Reply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) status: Status,
-    /// Including the response code in brackets, if there is one (RFC 9051, 7.1).
+    /// The text, including the response code in brackets if there is one (RFC 9051, 7.1).
     pub(super) text: String,
 }
 
@@ -70,12 +70,12 @@ impl Said {
         })
     }
 
-    /// The response code: `UIDNEXT 4` of `[UIDNEXT 4] ok`.
+    /// Returns the response code: `UIDNEXT 4` of `[UIDNEXT 4] ok`.
     pub(super) fn code(&self) -> Option<&str> {
         self.text.strip_prefix('[')?.split(']').next()
     }
 
-    /// The number after a code's name.
+    /// Returns the number after a code's name.
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         let (word, number) = self.code()?.split_once(' ')?;
         if word.eq_ignore_ascii_case(name) {
@@ -85,8 +85,8 @@ impl Said {
         }
     }
 
-    /// The folder's UIDVALIDITY. Only its equality matters, so one beyond 32 bits, as of a server
-    /// that counts milliseconds, is told by the start of its hash.
+    /// Returns the folder's UIDVALIDITY. Only its equality matters, so a value beyond 32 bits, as
+    /// from a server that counts milliseconds, is replaced by the start of its hash.
     pub(super) fn uid_validity(&self) -> Option<u32> {
         let (word, value) = self.code()?.split_once(' ')?;
         let value = value.trim();
@@ -111,7 +111,7 @@ impl Said {
         })
     }
 
-    /// The capabilities in a greeting or a login.
+    /// Returns the capabilities in a greeting or in the answer to a login.
     pub(super) fn capabilities(&self) -> Option<Vec<String>> {
         let (word, rest) = self.code()?.split_once(' ')?;
         word.eq_ignore_ascii_case("CAPABILITY").then(|| words(rest))
@@ -177,8 +177,8 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// `2 5 (MODSEQ 917162500)`, with any white space, and as sets too. An answer that is read in part
-/// would hide the mails in the rest of it, so it is none.
+/// Reads `2 5 (MODSEQ 917162500)`, with any white space, and also if the numbers are sets. An
+/// answer that can be read only in part is an error, because it would hide the mails in the rest.
 fn search(text: &str) -> Result<Vec<u32>, Breach> {
     let found: Option<Vec<Vec<u32>>> = text
         .split_ascii_whitespace()
@@ -188,8 +188,8 @@ fn search(text: &str) -> Result<Vec<u32>, Breach> {
     Ok(found.ok_or(Breach::Foreign)?.concat())
 }
 
-/// `(TAG "A5") UID ALL 1:3,7`, as servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). If nothing is
-/// found, there is no ALL.
+/// Reads `(TAG "A5") UID ALL 1:3,7`, which servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). If
+/// nothing is found, there is no ALL.
 fn extended_search(text: &str) -> Result<Vec<u32>, Breach> {
     let mut words = text.split_ascii_whitespace();
     match words

@@ -1,5 +1,5 @@
-//! Why a connection to a mailbox ended, in words for the operator: never a password, never a mail's
-//! text.
+//! Why a connection to a mailbox ended, in words for the operator. They never contain a password or
+//! a mail's text.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use async_imap::error::Error;
 use super::{framing::Breach, oauth::NoToken, wire::Heard};
 use crate::{ingress::Refused, message::hidden::is_hidden, settings::SecretError};
 
-/// How much of a server's own words is repeated.
+/// The most characters of a server's own words that are repeated.
 const MAX_WORDS: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,8 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether only a person can fix it: a password or token is refused, or none can be obtained.
+    /// Returns whether only a person can fix it: a password or token is refused, or none can be
+    /// obtained.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
             Self::Login { said, .. } => !is_busy(said),
@@ -69,8 +70,8 @@ impl Fault {
         }
     }
 
-    /// Whether the server may merely be slow. A mail that does not come says nothing of the server,
-    /// nor does an IDLE that never begins, or a connection that dies in one.
+    /// Returns whether the server may merely be slow. A mail that does not come says nothing about
+    /// the server; nor does an IDLE that never begins, or a connection that dies in one.
     pub(super) fn is_slowness(&self) -> bool {
         match self {
             Self::Mute { .. } => true,
@@ -79,7 +80,7 @@ impl Fault {
         }
     }
 
-    /// Whether the mail that was being fetched may be the cause.
+    /// Returns whether the mail that was being fetched may be the cause.
     pub(super) fn may_be_the_mails(&self) -> bool {
         matches!(
             self,
@@ -91,7 +92,7 @@ impl Fault {
         )
     }
 
-    /// Whether the server says that it is merely busy.
+    /// Returns whether the server says that it is merely busy.
     pub(super) fn is_busy(&self) -> bool {
         match self {
             Self::Answer { said, .. } => is_busy(said),
@@ -100,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// The server said NO or BAD to a command.
+    /// Returns the fault of a command to which the server said NO or BAD.
     pub(super) fn refused(command: &'static str, heard: &Heard) -> Self {
         let said = heard.outcome.as_ref();
         Self::Answer {
@@ -110,14 +111,14 @@ impl Fault {
         }
     }
 
-    /// The server closed the connection, after its last word.
+    /// Returns the fault of a connection that the server closed, with its last words.
     pub(super) fn closed(heard: &Heard) -> Self {
         Self::Closed {
             said: heard.farewell.as_ref().map(|said| words(&said.text)),
         }
     }
 
-    /// A read or a write failed.
+    /// Returns the fault of a read or a write that failed.
     pub(super) fn io(error: &io::Error) -> Self {
         if let Some(breach) = error
             .get_ref()
@@ -127,14 +128,14 @@ impl Fault {
         }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed { said: None },
-            // The library's own error, for an answer that it does not understand.
+            // This is the library's own error, for an answer that it does not understand.
             io::ErrorKind::Other => Self::Protocol(Breach::Foreign.to_string()),
             kind => Self::Broken(kind),
         }
     }
 
-    /// A command of the library failed. Its texts are for programmers, and some contain what was
-    /// being read: the server's words are used instead.
+    /// Returns the fault of a command of the library that failed. The library's texts are for
+    /// programmers, and some contain what was being read, so the server's words are used instead.
     pub(super) fn library(command: &'static str, error: &Error, heard: &Heard) -> Self {
         match error {
             Error::ConnectionLost => Self::closed(heard),
@@ -167,8 +168,8 @@ const TROUBLES: [&str; 9] = [
     "[THROTTLED",
 ];
 
-/// The wording of servers without such codes: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus,
-/// Dovecot, Zoho.
+/// Phrases of servers without such codes: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus, Dovecot,
+/// Zoho.
 const BUSY_WORDS: [&str; 32] = [
     "too many",
     "too much",
@@ -204,7 +205,7 @@ const BUSY_WORDS: [&str; 32] = [
     "timed out",
 ];
 
-/// Whether a server's words say that waiting helps, and another password would not.
+/// Returns whether a server's words say that waiting helps, and another password would not.
 fn is_busy(said: &str) -> bool {
     let upper = said.to_ascii_uppercase();
     if TROUBLES.iter().any(|code| upper.contains(code)) {
@@ -224,7 +225,7 @@ fn after_colon(said: Option<&str>) -> String {
     said.map(|said| format!(": {said}")).unwrap_or_default()
 }
 
-/// A server's own words: one line, and not a long one.
+/// Returns a server's own words, on one line and of bounded length.
 pub(super) fn words(said: &str) -> String {
     let said = said.trim();
     if said.is_empty() {
@@ -236,7 +237,7 @@ pub(super) fn words(said: &str) -> String {
     said.chars().map(shown).take(MAX_WORDS).collect()
 }
 
-/// Why a system call failed, without its number.
+/// Returns why a system call failed, without the number of the error.
 pub(super) fn system_reason(error: &io::Error) -> String {
     let said = error.to_string();
     said.split(" (os error")

@@ -1,4 +1,4 @@
-//! The content of a FETCH, read for what was requested. Pure.
+//! Reads the content of a FETCH for what was requested. Pure.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ pub(super) struct Fetched {
     pub(super) uid: Option<u32>,
     pub(super) size: Option<u64>,
     pub(super) arrived: Option<Timestamp>,
-    /// BODY[], if it is not empty.
+    /// `BODY[]`, if it is not empty.
     pub(super) body: Option<Bytes>,
     /// `BODY[HEADER]`, or some of its fields.
     pub(super) header: Option<Bytes>,
@@ -59,8 +59,8 @@ fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>) {
     }
 }
 
-/// A quoted string without its escapes, and its length including them. An unterminated one extends
-/// to the end.
+/// Returns a quoted string without its escapes, and its length including them. An unterminated
+/// string extends to the end.
 fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
     let mut unquoted = Vec::new();
     let mut at = 1;
@@ -80,7 +80,7 @@ fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
     (unquoted, at)
 }
 
-/// The length of a word, including brackets: `BODY[HEADER.FIELDS (FROM)]<0>`.
+/// Returns the length of a word, including brackets: `BODY[HEADER.FIELDS (FROM)]<0>`.
 fn word(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -101,7 +101,7 @@ fn word(text: &[u8]) -> usize {
 }
 
 /// Reads the list as the protocol defines it: names and values alternate, and each value is a word,
-/// a string or a list. `None` if the parentheses do not match.
+/// a string or a list. Returns `None` if the parentheses do not match.
 fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     let mut fetched = Fetched::default();
     let (mut depth, mut name) = (0_usize, None);
@@ -129,8 +129,8 @@ fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     (depth == 0).then_some(fetched)
 }
 
-/// For parentheses that do not match, as with a flag that contains one: every known name and the
-/// value after it.
+/// Reads a list whose parentheses do not match, as with a flag that contains one: takes every known
+/// name, and the value after it.
 fn flat(tokens: &[Token<'_>]) -> Fetched {
     let mut fetched = Fetched::default();
     for pair in tokens.windows(2) {
@@ -142,9 +142,10 @@ fn flat(tokens: &[Token<'_>]) -> Fetched {
 }
 
 impl Fetched {
-    /// The content of one answer's pieces.
+    /// Reads the pieces of one answer.
     pub(super) fn read(pieces: &[Piece]) -> Result<Self, Breach> {
-        // A literal that was longer or shorter than declared leaves text that cannot follow one.
+        // A literal that was longer or shorter than declared leaves text that cannot follow a
+        // literal.
         let follows = |piece: &Piece| matches!(piece.text.first(), Some(b' ' | b')'));
         let ends = pieces
             .last()
@@ -196,7 +197,7 @@ impl Fetched {
                 self.arrived =
                     text().and_then(|text| internal_date(&String::from_utf8_lossy(&text)));
             }
-            // RFC822 is its name in IMAP2.
+            // IMAP2 calls the body RFC822.
             b"BODY[]" | b"BODY.PEEK[]" | b"RFC822" => {
                 self.body = text().filter(|text| !text.is_empty());
             }
@@ -205,7 +206,7 @@ impl Fetched {
             {
                 self.header = text();
             }
-            // There is nothing beyond the end of a mail.
+            // A part without text lies beyond the end of the mail, where there is nothing.
             name if name.starts_with(b"BODY[]<") => {
                 self.part = text().or_else(|| Some(Bytes::new()));
             }

@@ -1,21 +1,21 @@
-//! From a server's bytes to whole answers: a line and the literals within it (RFC 9051, 2.2.2 and
-//! 4.3). Pure.
+//! Divides a server's bytes into whole answers: a line and the literals within it (RFC 9051, 2.2.2
+//! and 4.3). Pure.
 //!
-//! This is where the limits are: bytes in answer to one command, the length of a line, and literals
+//! The limits are enforced here: bytes in answer to one command, the length of a line, and literals
 //! only in data. An answer is passed on only when all of it has arrived, so that a truncated mail
-//! is never taken for a mail.
+//! is never taken for a whole one.
 
 use std::io;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-/// The longest line, excluding literals. A SEARCH over [`super::scan::SEARCH_WIDTH`] UIDs is the
-/// longest that is requested.
+/// The longest line in bytes, excluding literals. The answer to a SEARCH over
+/// [`super::scan::SEARCH_WIDTH`] UIDs is the longest that is requested.
 const MAX_LINE: usize = 256 * 1024;
-/// The least space that is reserved at once.
+/// The least space that is reserved at once, in bytes.
 const ROOM: usize = 8 * 1024;
-/// The memory of longer literals is released together with their bytes.
+/// The length above which a literal's memory is released together with its bytes.
 const LARGE: usize = 64 * 1024;
 
 /// How a server broke the limits, or the protocol.
@@ -40,16 +40,16 @@ impl From<Breach> for io::Error {
 /// A part of an answer: text, and the literal that follows it.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Piece {
-    /// Without the announcement of the literal and without the line's end.
+    /// The text without the announcement of the literal and without the line's end.
     pub(super) text: Bytes,
     pub(super) literal: Option<Bytes>,
 }
 
-/// What has arrived of a server's answers.
+/// What has arrived of a server's answers so far.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     buffer: BytesMut,
-    /// Bytes of the buffer that contain no line feed.
+    /// The number of bytes at the start of the buffer that contain no line feed.
     scanned: usize,
     /// The complete pieces of the answer being read.
     pieces: Vec<Piece>,
@@ -66,17 +66,18 @@ impl Framing {
         self.allowance = bytes;
     }
 
-    /// The number of bytes received, to tell a slow server from a dead one.
+    /// Returns the number of bytes received, to tell a slow server from a dead one.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Whether an answer has begun and is incomplete.
+    /// Returns whether an answer has begun and is incomplete.
     pub(super) fn is_in_mid_answer(&self) -> bool {
         !self.buffer.is_empty() || !self.pieces.is_empty() || self.literal.is_some()
     }
 
-    /// The buffer for the server's bytes; [`Framing::admit`] gets the number that came.
+    /// Returns the buffer for the server's bytes; [`Framing::admit`] must then be told how many
+    /// came.
     pub(super) fn room(&mut self) -> &mut BytesMut {
         self.buffer.reserve(ROOM);
         &mut self.buffer
@@ -91,7 +92,7 @@ impl Framing {
         Ok(())
     }
 
-    /// The next whole answer, if it has arrived.
+    /// Returns the next whole answer, if it has arrived.
     pub(super) fn next(&mut self) -> Result<Option<Vec<Piece>>, Breach> {
         loop {
             if let Some(length) = self.literal {
@@ -99,7 +100,7 @@ impl Framing {
                     return Ok(None);
                 }
                 let literal = self.buffer.split_to(length).freeze();
-                // What follows it must not keep its memory.
+                // What follows the literal must not keep the literal's memory.
                 if length > LARGE {
                     self.buffer = BytesMut::from(&self.buffer[..]);
                 }
@@ -123,7 +124,7 @@ impl Framing {
                 return Err(Breach::Flood);
             }
             let length = usize::try_from(length).map_err(|_| Breach::Flood)?;
-            // All of it at once: a buffer that grows by doubling takes half as much again.
+            // Reserve all of it at once: a buffer that grows by doubling takes half as much again.
             self.buffer
                 .reserve(length.saturating_sub(self.buffer.len()) + ROOM);
             self.literal = Some(length);
@@ -134,7 +135,7 @@ impl Framing {
         }
     }
 
-    /// The next line, without its end.
+    /// Returns the next line, without its end.
     fn line(&mut self) -> Result<Option<BytesMut>, Breach> {
         let end = memchr(b'\n', &self.buffer[self.scanned..]).map(|at| self.scanned + at);
         if end.unwrap_or(self.buffer.len()) > MAX_LINE {
@@ -157,8 +158,8 @@ impl Framing {
         Ok(Some(line))
     }
 
-    /// Whether a literal may occur in what is being read: in data, never in the text for people
-    /// after a status.
+    /// Returns whether a literal may occur in what is being read: in data, never in the text for
+    /// people after a status.
     fn is_data(&self, line: &[u8]) -> bool {
         let begins = self.pieces.first().map_or(line, |first| &first.text);
         let Some(rest) = begins.strip_prefix(b"* ") else {
@@ -171,8 +172,9 @@ impl Framing {
     }
 }
 
-/// `… {123}`, and `~{123}` (RFC 3516) and `{123+}` (RFC 7888) where servers write them: what
-/// precedes it, and the number. One that is too large for a `u64` counts as the largest.
+/// Reads the announcement of a literal at the end of a line: `… {123}`, and `~{123}` (RFC 3516) and
+/// `{123+}` (RFC 7888), which some servers write. Returns what precedes it, and the number. A
+/// number that is too large for a `u64` counts as the largest.
 fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;
     let brace = inner.iter().rposition(|&byte| byte == b'{')?;
@@ -211,7 +213,7 @@ mod tests {
         Ok(answers)
     }
 
-    /// Packets may be cut anywhere.
+    /// Reads the bytes both at once and one by one, because packets may be cut anywhere.
     fn judge(bytes: &[u8]) -> Result<Vec<Vec<Piece>>, Breach> {
         let whole = read(bytes, bytes.len());
         assert_eq!(read(bytes, 1), whole);

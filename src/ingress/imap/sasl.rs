@@ -12,17 +12,17 @@ pub(super) enum Mechanism {
     Xoauth2,
 }
 
-/// What a server's CAPABILITY says about them.
+/// What a server's CAPABILITY says about these mechanisms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Offer {
-    /// The standard one if there is a choice.
+    /// The mechanism to use, which is the standard one if there is a choice.
     pub(super) mechanism: Option<Mechanism>,
     /// Whether the token may be part of the command itself (RFC 4959), which saves a round trip.
     initial_response: bool,
 }
 
 impl Offer {
-    /// `abilities` are those of CAPABILITY, in upper case.
+    /// Reads the offer from the `abilities` of CAPABILITY, in upper case.
     pub(super) fn read(abilities: &[String]) -> Self {
         let has = |name: &str| abilities.iter().any(|ability| ability == name);
         let (bearer, xoauth2, initial_response) =
@@ -42,9 +42,9 @@ impl Offer {
 
 /// The state of a SASL login.
 pub(super) struct Exchange {
-    /// `None`: a password, after which there is nothing more to send.
+    /// The mechanism for a token; `None` for a password, after which there is nothing more to send.
     mechanism: Option<Mechanism>,
-    /// What is still to be sent.
+    /// The response that is still to be sent.
     response: Option<SecretString>,
     /// The arguments of AUTHENTICATE.
     pub(super) command: SecretString,
@@ -53,7 +53,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// SASL PLAIN, for names and passwords beyond ASCII.
+    /// Creates an exchange of SASL PLAIN, for names and passwords beyond ASCII.
     pub(super) fn plain(username: &str, password: &SecretString) -> Self {
         let response = format!("\0{username}\0{}", password.expose_secret());
         Self {
@@ -64,7 +64,7 @@ impl Exchange {
         }
     }
 
-    /// An access token.
+    /// Creates an exchange that logs in with an access token.
     pub(super) fn bearer(
         mechanism: Mechanism,
         offer: Offer,
@@ -103,7 +103,7 @@ impl Exchange {
         }
     }
 
-    /// The response to a challenge.
+    /// Returns the response to a challenge.
     pub(super) fn respond(&mut self, challenge: &[u8]) -> SecretString {
         if let Some(response) = self.response.take() {
             return response;
@@ -127,7 +127,8 @@ impl Exchange {
         }
     }
 
-    /// Whether a server's words contain the token, in any of the forms in which it was sent.
+    /// Returns whether a server's words contain the token, in any of the forms in which it was
+    /// sent.
     pub(super) fn is_repeated_in(&self, said: &str, token: &SecretString) -> bool {
         let sent = self.command.expose_secret();
         said.contains(token.expose_secret())
@@ -137,7 +138,7 @@ impl Exchange {
     }
 }
 
-/// The library runs it.
+/// The client library runs the exchange.
 impl Authenticator for &mut Exchange {
     type Response = Spoken;
 

@@ -1,5 +1,5 @@
-//! Which certificate is accepted: one that a trusted CA signed, one that `ca_file` contains, or the
-//! one whose fingerprint is pinned.
+//! Decides which certificate is accepted: one that a trusted CA signed, one that `ca_file`
+//! contains, or the one whose fingerprint is pinned.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::{Settings, Tls};
 use crate::{delivery::sha256_hex, settings::Problem};
 
-/// The TLS configuration for connections; nothing is read without TLS.
+/// Returns the TLS configuration for connections; without TLS, no certificates are read.
 pub(super) fn connector(
     key: &str,
     settings: &Settings,
@@ -45,7 +45,7 @@ pub(super) fn connector(
     }
 
     let trust = Trust {
-        // Without a single root, there is none to check against.
+        // Without a single root, there is nothing to check against.
         web: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .ok(),
@@ -64,7 +64,7 @@ pub(super) fn connector(
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// A fingerprint as [`sha256_hex`] writes it.
+/// Returns a fingerprint as [`sha256_hex`] writes it.
 fn plain_fingerprint(text: &str) -> String {
     text.chars()
         .filter(char::is_ascii_hexdigit)
@@ -72,7 +72,7 @@ fn plain_fingerprint(text: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Whether it is the SHA-256 of a certificate in hex, with or without colons.
+/// Returns whether a text is the SHA-256 of a certificate in hex, with or without colons.
 pub(super) fn is_fingerprint(text: &str) -> bool {
     let known = text
         .bytes()
@@ -161,7 +161,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Why TLS failed, in words: the library's texts are for programmers.
+/// Returns why TLS failed, in words for operators: the library's texts are for programmers.
 pub(super) fn reason(error: &Error) -> String {
     use CertificateError as Bad;
     match error {

@@ -1,11 +1,11 @@
-//! Mails that were asked for and not given, remembered across connections: one never blocks those
-//! behind it, nor is it forgotten.
+//! Mails that were requested and not returned (wanted mails), remembered across connections: such a
+//! mail never blocks those behind it, and is never forgotten.
 //!
-//! A mail that fails is asked for again, soon at first. For a few seconds the mails behind it wait,
+//! A mail that fails is requested again, soon at first. For a few seconds the mails behind it wait,
 //! since one of them may be the end of what it begins; then it steps aside. After a few tries it is
-//! told, with what is known of it and the true reason, and from then on it is looked for at every
-//! rescan for as long as it is there. That it is this mail which fails, and not the server, is
-//! shown by another that was given meanwhile.
+//! announced, with what is known of it and the true reason. From then on it is looked for at every
+//! rescan, for as long as it is there. If another mail is returned meanwhile, this shows that it is
+//! the mail that fails, and not the server.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,9 +25,10 @@ pub(super) use waiting::Awaited;
 const TRIES: u32 = 3;
 /// The first pause before a mail is requested again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause before it is announced.
+/// The longest pause before a request that precedes the announcement.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// An announced mail that ended the connection is requested less and less often, down to this rate.
+/// The longest pause before an announced mail that ends the connection is requested again; the
+/// pauses grow up to this.
 const RAREST: Duration = Duration::from_hours(1);
 
 /// All wanted mails of a folder.
@@ -45,14 +46,14 @@ pub(super) struct Backlog {
     rescan: Duration,
     pub(super) passed: Passed,
     /// How long mails have waited for earlier ones, less what was regained since, and when that was
-    /// last reckoned.
+    /// last computed.
     waited: Duration,
     reckoned: Option<Instant>,
-    /// The mail to which the latest end of a connection was put down.
+    /// The mail that is blamed for the latest end of a connection.
     blamed: Option<u32>,
 }
 
-/// A wanted mail.
+/// A wanted mail, that is, one that was requested and not returned.
 #[derive(Debug)]
 struct Want {
     tries: u32,
@@ -61,28 +62,29 @@ struct Want {
     why: String,
     /// Whether the server was merely busy.
     busy: bool,
-    /// The latest look found that it is not in the folder.
+    /// Whether the latest look found that the mail is not in the folder.
     gone: bool,
-    /// How many mails had been returned when it last failed.
+    /// How many mails had been returned when this one last failed.
     given_before: u64,
-    /// Whether it failed again after others had been returned.
+    /// Whether it is shown that the mail fails and not the server: it failed again after others had
+    /// been returned, or a stored mail was returned for comparison.
     proven: bool,
     /// Whether the latest try ended the connection.
     broke: bool,
-    /// Tries since the announcement that ended the connection.
+    /// The number of tries since the announcement that ended the connection.
     breaks: u32,
     /// Whether it was compared with another mail since it last failed.
     compared: bool,
-    /// Mails behind it have waited long enough.
+    /// Whether the mails behind it have waited long enough.
     let_go: bool,
-    /// It was returned, and is not stored yet.
+    /// Whether it was returned but is not stored yet.
     in_memory: bool,
     /// Whether its header was requested.
     header_asked: bool,
     /// The note that the server returns in its place.
     stand_in: Option<Bytes>,
     told: bool,
-    /// Whether the store knows about it.
+    /// Whether the store knows that it is wanted.
     kept: bool,
     since: Timestamp,
 }
@@ -99,13 +101,14 @@ impl Backlog {
         self.in_hand = Some((first, last));
     }
 
-    /// The mails in hand are done, successfully or not, and the connection still works.
+    /// Notes that the mails in hand are done, successfully or not, and the connection still works.
     pub(super) fn end(&mut self) {
         self.in_hand = None;
     }
 
-    /// The connection ended with `fault`. It does nothing if no mail was in hand, or if the fault
-    /// cannot be a mail's. Returns whether an announced mail is to blame.
+    /// Notes that the connection ended with `fault`, and blames the mail in hand. It does nothing
+    /// if no mail was in hand, or if the fault cannot be a mail's. Returns whether an announced
+    /// mail is to blame.
     pub(super) fn blame(&mut self, fault: &Fault, now: Timestamp) -> bool {
         self.blamed = None;
         let in_hand = self.in_hand.take();
@@ -134,7 +137,7 @@ impl Backlog {
         })
     }
 
-    /// A mail was requested and not returned.
+    /// Notes that a mail was requested and not returned.
     pub(super) fn fail(&mut self, uid: u32, why: &str, busy: bool, now: Timestamp) {
         let (given, rescan) = (self.given, self.rescan);
         let want = self
@@ -142,7 +145,7 @@ impl Backlog {
             .entry(uid)
             .or_insert_with(|| Want::new(now, given));
 
-        // What failed because the server was busy had no fair try before this one.
+        // A mail that failed because the server was busy had no fair try before this one.
         if want.busy && !busy && !want.proven && given > want.given_before {
             want.tries = 0;
         }
@@ -161,7 +164,7 @@ impl Backlog {
         want.due = Instant::now() + if want.told { rescan } else { growing };
     }
 
-    /// A mail is no longer in the folder.
+    /// Notes that a mail is no longer in the folder.
     pub(super) fn miss(&mut self, uid: u32, now: Timestamp) {
         self.fail(
             uid,
@@ -175,19 +178,19 @@ impl Backlog {
         }
     }
 
-    /// A scan begins, and what the one before had in memory is gone.
+    /// Notes that a scan begins: what the one before had in memory is gone.
     pub(super) fn nothing_in_memory(&mut self) {
         self.mails
             .values_mut()
             .for_each(|want| want.in_memory = false);
     }
 
-    /// A mail was returned and is stored, or is no longer wanted.
+    /// Forgets a mail that was returned and is stored, or that is no longer wanted.
     pub(super) fn forget(&mut self, uid: u32) {
         self.mails.remove(&uid);
     }
 
-    /// UIDs have a new meaning.
+    /// Forgets all mails, because UIDs have a new meaning.
     pub(super) fn clear(&mut self) {
         *self = Self {
             given: self.given,
@@ -212,15 +215,15 @@ impl Backlog {
         self.last_given
     }
 
-    /// A mail that is already stored was returned: it shows that the server works.
+    /// Notes that a mail that is already stored was returned, which shows that the server works.
     pub(super) fn prove(&mut self, uid: u32) {
         if let Some(want) = self.mails.get_mut(&uid) {
             want.proven = true;
         }
     }
 
-    /// Why the server seems to return nothing: the fault of a mail that is not announced yet and
-    /// has failed since the last one that was returned.
+    /// Returns why the server seems to return nothing: the fault of a mail that is not announced
+    /// yet and has failed since the last one that was returned.
     pub(super) fn stuck(&self) -> Option<&str> {
         let stuck = |want: &&Want| {
             !want.told && !want.gone && !want.proven && want.given_before == self.given
@@ -243,7 +246,8 @@ impl Backlog {
         self.alone_up_to = self.alone_up_to.max(last);
     }
 
-    /// The mails to request now, the most urgent first; at most `told_at_most` announced ones.
+    /// Returns the mails to request now, the most urgent first; at most `told_at_most` announced
+    /// ones.
     pub(super) fn due(&self, told_at_most: usize) -> Vec<u32> {
         let now = Instant::now();
         let due = |told: bool| {
@@ -253,7 +257,8 @@ impl Backlog {
         due(false).chain(due(true).take(told_at_most)).collect()
     }
 
-    /// Of those up to `up_to`, the ones that are not announced and have ended no connection.
+    /// Returns the mails up to `up_to` to request now that are not announced, and whose latest try
+    /// did not end the connection.
     pub(super) fn due_harmless(&self, up_to: u32) -> Vec<u32> {
         let now = Instant::now();
         let due = self.mails.range(..=up_to);
@@ -262,17 +267,18 @@ impl Backlog {
             .collect()
     }
 
-    /// When the next mail is to be requested.
+    /// Returns the time at which the next mail is to be requested.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.mails.values().map(|want| want.due).min()
     }
 
-    /// Whether another request would only end the connection again.
+    /// Returns whether another request would only end the connection again.
     pub(super) fn broke(&self, uid: u32) -> bool {
         self.mails.get(&uid).is_some_and(|want| want.broke)
     }
 
-    /// Nobody knows which of a mail's attributes broke the connection: every other try omits them.
+    /// Returns whether to omit a mail's attributes from the next request. It is unknown which of
+    /// them broke the connection, so every other try omits them.
     pub(super) fn ask_plainly(&self, uid: u32) -> bool {
         self.mails.get(&uid).is_some_and(|want| want.tries % 2 == 1)
     }

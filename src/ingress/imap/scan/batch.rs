@@ -1,4 +1,4 @@
-//! What is fetched by one command and stored by one commit: bounded in number and in bytes.
+//! The mails that one command fetches and one commit stores, bounded in number and in bytes.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,14 +8,14 @@ use crate::{
     message::Message,
 };
 
-/// The most mails of one commit.
+/// The most mails in one commit.
 const BATCH_MAILS: usize = 64;
-/// The most bytes of one commit, and so in memory; a single mail may be larger.
+/// The most bytes in one commit, and so in memory; a single mail may be larger.
 const BATCH_BYTES: u64 = 8 << 20;
 
 impl Scan<'_> {
-    /// Each of these mails, with what the server reports about it; anything missing is requested
-    /// with the mail itself.
+    /// Returns each of these mails with what the server reports about it; anything missing is
+    /// requested with the mail itself.
     pub(super) async fn list(&mut self, uids: &[u32]) -> Result<Vec<Listed>, Fault> {
         let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
             return Ok(Vec::new());
@@ -45,7 +45,7 @@ impl Scan<'_> {
             .collect())
     }
 
-    /// The mails to fetch with one command: many small ones, or one that needs care.
+    /// Returns the mails to fetch with one command: many small ones, or one that needs care.
     pub(super) fn next_batch(&self, waiting: &mut VecDeque<Listed>) -> Vec<Listed> {
         let mut batch: Vec<Listed> = Vec::new();
         let mut bytes = 0;
@@ -73,13 +73,13 @@ impl Scan<'_> {
     }
 }
 
-/// What was fetched, for one commit.
+/// The mails that were fetched, for one commit.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
     pub last_uid: u32,
-    /// By UID.
+    /// The mails, by UID.
     pub mails: BTreeMap<u32, Message>,
-    /// Nothing came: the mails must be fetched one by one.
+    /// Whether nothing came, so that the mails must be fetched one by one.
     pub one_by_one: bool,
 }
 
@@ -95,7 +95,7 @@ impl Fetched {
         self.mails.insert(uid, message);
     }
 
-    /// Takes out what is below `uid`.
+    /// Takes out the mails below `uid`.
     pub fn split_below(&mut self, uid: u32) -> Self {
         let from_there = self.mails.split_off(&uid);
         Self {

@@ -1,4 +1,4 @@
-//! Storing mails and the bookmark behind them, in one commit.
+//! Stores mails, and the bookmark behind them, in one commit.
 
 use super::{Scan, batch::Fetched};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Scan<'_> {
-    /// Stores what was fetched, then does with it in its folder what is configured.
+    /// Stores what was fetched, then treats those mails in their folder as configured.
     pub(super) async fn store(&mut self, fetched: Fetched) -> Result<(), Fault> {
         let Fetched {
             last_uid, mails, ..
@@ -24,7 +24,7 @@ impl Scan<'_> {
         let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
         let mails = mails.into_values().collect();
 
-        // If the store refuses them, they are new, or known as wanted, to the next scan.
+        // If the store refuses these mails, the next scan finds them as new or as wanted mails.
         came().for_each(|uid| self.backlog.forget(uid));
         self.commit_with(mails, last_uid, given, None).await?;
         came().for_each(|uid| self.backlog.passed.add(uid));
@@ -32,7 +32,8 @@ impl Scan<'_> {
         after::settle(self.session, &self.imap.settings, &uids, &cut).await
     }
 
-    /// The bookmark is ahead of the folder: an earlier version believed a wrong UIDNEXT.
+    /// Puts the bookmark, which is ahead of the folder, back to `to`: an earlier version believed a
+    /// wrong UIDNEXT.
     pub(super) fn go_back(&mut self, to: u32) {
         telemetry::mailbox_put_back(
             &self.imap.settings.name,
@@ -44,13 +45,14 @@ impl Scan<'_> {
         (self.last_uid, self.rewound) = (to, true);
     }
 
-    /// Stores the mails, and that all mails up to `last_uid` are stored or known to be wanted.
+    /// Stores the mails, and the fact that all mails up to `last_uid` are stored or known to be
+    /// wanted.
     pub(super) async fn commit(&mut self, mails: Vec<Message>, last_uid: u32) -> Result<(), Fault> {
         self.commit_with(mails, last_uid, Vec::new(), None).await
     }
 
-    /// Like [`Scan::commit`]; `given` are wanted mails that were returned, and `told` is one that
-    /// is announced now and still wanted.
+    /// Does the same as [`Scan::commit`]. `given` are wanted mails that were returned or given up,
+    /// and `told` is one that is announced now and still wanted.
     pub(super) async fn commit_with(
         &mut self,
         mails: Vec<Message>,

@@ -1,11 +1,11 @@
-//! Whether a mail that is shorter than announced was truncated. Pure.
+//! Decides whether a mail that is shorter than announced was truncated. Pure.
 //!
-//! The size alone does not prove it: Exchange only estimates it. A truncated multipart is detected
-//! where it is parsed.
+//! The size alone does not prove it, because Exchange only estimates sizes. A truncated multipart
+//! is detected where it is parsed.
 
 use crate::message::header;
 
-/// Whether it ends within its header, within its HTML, or within a group of Base64.
+/// Returns whether a mail ends within its header, within its HTML, or within a group of Base64.
 pub(super) fn is_cut(mail: &[u8]) -> bool {
     let Some(body) = body(mail) else {
         return true;
@@ -24,21 +24,22 @@ pub(super) fn is_cut(mail: &[u8]) -> bool {
     let has = |tag: &[u8]| memchr::memmem::find(&html, tag).is_some();
     let is_open = (has(b"<html") || has(b"<body")) && !has(b"</html") && !has(b"</body");
 
-    // Nobody misses what follows the alert.
+    // What is missing after the alert does not matter.
     let holds_alert = memchr::memmem::find(&html, b"incident-data")
         .is_some_and(|at| memchr::memmem::find(&html[at..], b"</script").is_some());
 
     is_open && !holds_alert
 }
 
-/// What follows the header; `None` if the header does not end.
+/// Returns what follows the header; `None` if the header does not end.
 pub(super) fn body(mail: &[u8]) -> Option<&[u8]> {
     let at = |end: &[u8]| memchr::memmem::find(mail, end).map(|at| at + end.len());
     let end = at(b"\n\r\n").into_iter().chain(at(b"\n\n")).min()?;
     Some(&mail[end..])
 }
 
-/// In lower case, and without the soft breaks that quoted-printable puts anywhere.
+/// Returns the text in lower case, without the soft line breaks that quoted-printable puts
+/// anywhere.
 fn without_soft_breaks(body: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(body.len());
     let mut rest = body;

@@ -1,8 +1,9 @@
-//! The upper end of a folder, looked at before the folder is read for the first time, or anew.
+//! Looks at the upper end of a folder before the folder is read for the first time, or anew.
 //!
-//! What a folder announces (UIDNEXT) and what it shows (SEARCH) may differ, either way: an index
-//! lags behind, or the announcement is wrong. So the bookmark moves to the highest mail that was
-//! seen, and the mails right below it are remembered: what appears later is new.
+//! What a folder announces (UIDNEXT) and what it shows (SEARCH) may differ in either direction,
+//! because an index lags behind or the announcement is wrong. So the bookmark moves to the highest
+//! mail that was seen, and the mails right below it are remembered: one that appears there later is
+//! new.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +16,17 @@ use crate::ingress::imap::{
     passed::BEHIND,
 };
 
-/// A mailbox that is read from now on takes mail this old, if it announces it and shows it only
-/// later: clocks may differ. A larger difference shows by what the mail says itself.
+/// How old a mail may be that was announced before a mailbox is read from now on, and that is shown
+/// only later: clocks may differ. A larger difference shows by what the mail says itself.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The upper end of a folder.
 pub(super) struct End {
     /// The highest UID.
     pub(super) last: u32,
-    /// Mails that SEARCH SINCE left out, and that are young enough nevertheless: it lags behind,
-    /// or what it goes by is false. Of a mailbox that is read from now on, those that came since
-    /// the first look, which failed.
+    /// The mails that SEARCH SINCE left out although they are young enough, because SEARCH lags
+    /// behind or what it goes by is false. For a mailbox that is read from now on, these are the
+    /// mails that came since the first look, which failed.
     pub(super) young: BTreeSet<u32>,
 }
 
@@ -77,11 +78,11 @@ impl Scan<'_> {
         Ok(End { last, young })
     }
 
-    /// The mails of the highest UIDs, as far down as one may still appear later. SEARCH may find
-    /// only so many of them, so what FETCH shows counts too.
+    /// Returns the mails with the highest UIDs, as far down as one may still appear later. SEARCH
+    /// may find only some of them, so the mails that FETCH shows count too.
     async fn newest(&mut self) -> Result<BTreeSet<u32>, Fault> {
         let first = self.folder.uid_next.saturating_sub(BEHIND).max(1);
-        // If the announcement is far too low, the answer is bounded by the mails' numbers.
+        // If the announcement is far too low, the sequence numbers bound the length of the answer.
         let numbers = match self.folder.exists {
             Some(exists) if exists > SEARCH_WIDTH => format!("{}:* ", exists - SEARCH_WIDTH + 1),
             _ => String::new(),
@@ -90,7 +91,7 @@ impl Scan<'_> {
         let mut found = self.search(&keys, None).await?;
         found.append(&mut self.above(found.last().copied()).await?);
 
-        // It is too high, or what was there is gone: `*` is the last mail.
+        // UIDNEXT is too high, or the mails that were there are gone: `*` is the last mail.
         if let Some(last) = found.last().copied()
             && last < first
         {
@@ -104,8 +105,8 @@ impl Scan<'_> {
         })
     }
 
-    /// The mails above the last that SEARCH found, if FETCH shows them and they arrived before: the
-    /// others may have come just now, and are new when SEARCH finds them.
+    /// Returns the mails above the last that SEARCH found, if FETCH shows them and they arrived
+    /// some time ago. The others may have come just now, and are new when SEARCH finds them.
     async fn above(&mut self, found: Option<u32>) -> Result<BTreeSet<u32>, Fault> {
         if found.is_none()
             && self

@@ -1,7 +1,9 @@
-//! Mails that their server says arrived long ago, and that were written since; and the reverse.
+//! Finds mails that their server says arrived long ago although they were written since, and the
+//! reverse.
 //!
-//! A host without a clock, or a program that fills a folder without saying when, gives a new mail
-//! an old INTERNALDATE. Where old mail is left out, what such a mail says itself counts.
+//! A host without a clock, or a program that fills a folder without giving a time, causes a new
+//! mail to have an old INTERNALDATE. Where old mail is left out, what such a mail says itself
+//! counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +16,11 @@ use crate::{
     message::header,
 };
 
-/// A mail is delivered within a day of when it was written.
+/// The longest delivery: a mail arrives within a day of when it was written.
 const UNDERWAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Scan<'_> {
-    /// Each of these mails that is young enough; the others are passed.
+    /// Returns those of these mails that are young enough; the others count as passed.
     pub(super) async fn list_young(
         &mut self,
         uids: &[u32],
@@ -43,8 +45,8 @@ impl Scan<'_> {
         self.leave_out_copies(young).await
     }
 
-    /// These mails without those that were written before the mailbox was first read. A folder that
-    /// was migrated or rebuilt says that all its mails arrived on the day of the copy.
+    /// Leaves out the mails that were written before the mailbox was first read. The server of a
+    /// folder that was migrated or rebuilt says that all its mails arrived on the day of the copy.
     async fn leave_out_copies(&mut self, mails: Vec<Listed>) -> Result<Vec<Listed>, Fault> {
         let starts_at = self.starts_at.filter(|_| self.is_anew);
         let Some(limit) = starts_at.and_then(|starts_at| starts_at.checked_sub(UNDERWAY).ok())
@@ -67,7 +69,7 @@ impl Scan<'_> {
         Ok(young)
     }
 
-    /// What these mails say of when they were written, as far as the server returns it.
+    /// Returns the Date of each of these mails, as far as the server returns it.
     async fn dates(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Bytes>, Fault> {
         let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
             return Ok(BTreeMap::new());
@@ -91,8 +93,8 @@ impl Scan<'_> {
         not_before.or_else(|| self.backlog.passed.not_before(uid))
     }
 
-    /// Which of these, all said to be older than their limit, were written since. A server that
-    /// does not answer leaves them as old as it said.
+    /// Returns those of these mails, all said to be older than their limit, that were written
+    /// since. If the server does not answer, they stay as old as it said.
     pub(super) async fn falsely_old(
         &mut self,
         old: &[Listed],

@@ -1,4 +1,4 @@
-//! Fetching mails, and telling complete mails from incomplete ones.
+//! Fetches mails, and tells complete mails from incomplete ones.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use crate::ingress::imap::{fault::Fault, session::HEADER_LIMIT};
 const STAND_IN: &[u8] = b"Retrieval using the IMAP4 protocol failed for the following";
 
 impl Scan<'_> {
-    /// Fetches these mails with one command. Mails that do not come are wanted from then on.
+    /// Fetches these mails with one command. Mails that the server does not return become wanted.
     pub(super) async fn fetch(&mut self, batch: &[Listed]) -> Result<Fetched, Fault> {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
             return Ok(Fetched::default());
@@ -71,7 +71,8 @@ impl Scan<'_> {
         Ok(fetched)
     }
 
-    /// One mail that needs care: of unknown size, over the limit, or one that failed before.
+    /// Fetches one mail that needs care: of unknown size, over the limit, or one that failed
+    /// before.
     async fn fetch_one(&mut self, mail: Listed) -> Result<Fetched, Fault> {
         let mut fetched = Fetched::default();
         if mail.size.is_none_or(|size| size > self.limit())
@@ -96,7 +97,7 @@ impl Scan<'_> {
 
         let body = came.body.unwrap_or_default();
 
-        // The size decides whether a mail that looks truncated is.
+        // The size decides whether a mail that looks truncated was truncated.
         let size = match mail.size.or(came.size) {
             None if is_cut(&body) => {
                 let mut again = self.session.bodies(&[mail.uid], most, true).await?;
@@ -120,8 +121,8 @@ impl Scan<'_> {
         Ok(fetched)
     }
 
-    /// Takes the header alone of a mail that is over the limit; returns false if it turns out not
-    /// to be.
+    /// Takes only the header of a mail that is over the limit; returns false if the mail turns out
+    /// not to be over it.
     async fn take_header(&mut self, mail: Listed, fetched: &mut Fetched) -> Result<bool, Fault> {
         let longer = match self.session.is_longer(mail.uid, self.limit()).await {
             Ok(longer) => longer,
@@ -129,7 +130,7 @@ impl Scan<'_> {
             Err(fault) => return Err(fault),
         };
 
-        // A size is trusted unless the server gives a second answer.
+        // Without an answer, the announced size alone does not decide: the mail is requested again.
         if longer.is_none() && mail.size.is_some() && !self.backlog.is_wanted(mail.uid) {
             self.fail(mail.uid, LEFT_OUT, false);
             return Ok(true);
@@ -147,8 +148,8 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Requests mails again that came shorter than announced, or were replaced. What comes twice
-    /// the same is what the server has: Exchange only estimates sizes.
+    /// Requests mails again that came shorter than announced, or that were replaced. Content that
+    /// comes the same twice is what the server has: Exchange only estimates sizes.
     async fn confirm(
         &mut self,
         doubtful: Vec<(Listed, Bytes)>,
@@ -200,7 +201,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// A mail that did not come may have been expunged in between.
+    /// Looks for a mail that did not come, because it may have been expunged in between.
     async fn look_for(&mut self, uid: u32) -> Result<(), Fault> {
         let present = self
             .session
@@ -253,8 +254,8 @@ fn header_of(body: &Bytes) -> Bytes {
     Bytes::copy_from_slice(&body[..end.min(HEADER_LIMIT)])
 }
 
-/// Whether it is Exchange's note about a mail that it cannot return, whose header may be folded
-/// anywhere.
+/// Returns whether a mail is Exchange's note about one that it cannot return. The header of the
+/// note may be folded anywhere.
 pub(super) fn is_stand_in(body: &Bytes) -> bool {
     let start = &body[..body.len().min(4096)];
     let mut unfolded = Vec::with_capacity(start.len());

@@ -1,4 +1,4 @@
-//! Finding mails: by queries whose answers are complete, whatever the server holds back.
+//! Finds mails by queries whose answers are complete, even if the server leaves mails out.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::ingress::imap::fault::Fault;
 const CAPPED: usize = 10;
 
 impl Scan<'_> {
-    /// The mails that answer these queries; `None` after `stop`.
+    /// Returns the mails that match these queries; `None` after `stop`.
     pub(super) async fn find(
         &mut self,
         questions: &[String],
@@ -30,8 +30,9 @@ impl Scan<'_> {
         Ok(Some(found))
     }
 
-    /// The mails that answer one query. Some servers find only so many of them, the last or the
-    /// first, so whoever finds many is asked for those before and behind until there are none.
+    /// Returns the mails that match one query. Some servers find only a certain number of them, the
+    /// last or the first, so after an answer with many mails, those below and above are queried
+    /// until there are no more.
     pub(super) async fn search(
         &mut self,
         keys: &str,

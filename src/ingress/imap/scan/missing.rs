@@ -1,29 +1,29 @@
-//! Mails that were not returned before: they are requested again, one by one, and announced after a
-//! few tries.
+//! Requests mails again that were not returned before, one by one, and announces them after a few
+//! tries.
 
 use bytes::Bytes;
 
 use super::{Listed, Scan, Scanned, cut};
 use crate::{ingress::imap::fault::Fault, message::Wanted, telemetry};
 
-/// The announced mails that are looked for in one scan, so that its cost stays flat.
+/// The most announced mails that are looked for in one scan, so that its cost stays flat.
 const TOLD_AT_MOST: usize = 16;
-/// How far below a mail another one is looked for to compare it with.
+/// How far below a mail, in UIDs, another one is looked for to compare it with.
 const NEIGHBOURS: u32 = 500;
 
 impl Scan<'_> {
-    /// Requests what is due again.
+    /// Requests the wanted mails that are due again.
     pub(in crate::ingress::imap) async fn read_wanted(&mut self) -> Result<Scanned, Fault> {
         self.read_again(self.backlog.due(TOLD_AT_MOST)).await
     }
 
-    /// Requests these, which are wanted.
+    /// Requests these wanted mails again.
     pub(super) async fn read_again(&mut self, uids: Vec<u32>) -> Result<Scanned, Fault> {
         for uid in uids {
             if self.was_read_elsewhere(uid).await? {
                 continue;
             }
-            // Another try would only end the connection again.
+            // Another request would only end the connection again.
             if self.backlog.broke(uid) && self.try_to_tell(uid).await? {
                 continue;
             }
@@ -51,14 +51,15 @@ impl Scan<'_> {
         Ok(Scanned::New(0))
     }
 
-    /// Whether another replica has stored it: then it is missing here because it was moved, or is
-    /// no longer wanted.
+    /// Returns whether another replica has stored the mail: then it is missing here because it was
+    /// moved, or is no longer wanted.
     pub(super) async fn was_read_elsewhere(&mut self, uid: u32) -> Result<bool, Fault> {
         let Some(known) = self.inbox.bookmark(&self.imap.mailbox).await? else {
             return Ok(false);
         };
         let passed = known.uid_validity == self.folder.uid_validity && known.last_uid >= uid;
-        // One that appeared below the bookmark is missing because nothing was committed since.
+        // A mail that appeared below the bookmark is missing in the store because nothing was
+        // committed since.
         let is_missing = self.backlog.is_kept(uid) || known.last_uid > self.last_uid;
         let elsewhere = passed && is_missing && known.wanted.iter().all(|wanted| wanted.uid != uid);
 
@@ -70,8 +71,9 @@ impl Scan<'_> {
         Ok(elsewhere)
     }
 
-    /// Announces a mail if it has failed often enough and others are returned: it stores what is
-    /// known about it, and why it is not more. Returns whether it was announced, or given up.
+    /// Announces a mail if it has failed often enough while others are returned: stores what is
+    /// known about it, and why that is not more. Returns whether the mail was announced or given
+    /// up.
     pub(super) async fn try_to_tell(&mut self, uid: u32) -> Result<bool, Fault> {
         if self.backlog.is_given_up(uid, self.imap.clock.now()) {
             self.backlog.forget(uid);
@@ -119,9 +121,11 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Notes that somebody else moved or deleted a mail before it could be read. Nothing is known
-    /// of it, so it is no alert that could not be read: the ingress is told of, once, whoever takes
-    /// how many. It is read if it comes back.
+    /// Records that somebody else moved or deleted a mail before it could be read.
+    ///
+    /// Nothing is known of the mail, so it does not count as an alert that could not be read.
+    /// Instead, the ingress is reported, once, however many mails are taken away. The mail is read
+    /// if it comes back.
     async fn tell_that_it_was_taken(&mut self, uid: u32) -> Result<bool, Fault> {
         let now = self.imap.clock.now();
         telemetry::mail_taken_away(&self.imap.settings.name, uid);
@@ -139,7 +143,7 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Its header, if the server returns at least that.
+    /// Returns the header of a mail, if the server returns at least that.
     async fn last_header(&mut self, uid: u32) -> Result<Option<Bytes>, Fault> {
         if !self.backlog.ask_header(uid) {
             return Ok(None);
@@ -159,8 +163,8 @@ impl Scan<'_> {
         Ok(header.filter(|header| cut::body(header).is_some()))
     }
 
-    /// Requests a mail that has already been read: if it is returned, it is not the server that
-    /// fails.
+    /// Requests another mail, which has already been read: if it is returned, it is not the server
+    /// that fails.
     async fn compare(&mut self, uid: u32) -> Result<(), Fault> {
         self.backlog.was_compared(uid);
         let other = match self.backlog.last_given() {

@@ -1,11 +1,12 @@
-//! Where a scan begins: behind the bookmark, or anew where that means nothing any more.
+//! Decides where a scan begins: behind the bookmark, or anew if the bookmark no longer means
+//! anything.
 
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use super::Scan;
 use crate::{ingress::imap::fault::Fault, message::Bookmark, telemetry};
 
-/// Where to read from, and how old mail may be.
+/// The position to read from, and how old mail may be.
 pub(super) struct Start {
     /// The last known UID.
     pub(super) after: u32,
@@ -17,7 +18,7 @@ pub(super) struct Start {
 pub(super) enum Age {
     Any,
     NotBefore(Timestamp),
-    /// Nothing that is there already.
+    /// No mail that is there already.
     Coming,
 }
 
@@ -29,7 +30,7 @@ impl Age {
         }
     }
 
-    /// The day for SEARCH.
+    /// Returns the day for SEARCH SINCE.
     pub(super) fn since(self) -> Option<civil::Date> {
         self.not_before().map(calendar_day)
     }
@@ -41,12 +42,12 @@ impl Scan<'_> {
         let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let backfill = self.imap.settings.backfill.as_signed();
         let known = bookmark.and_then(|known| known.starts_at);
-        // What an earlier version began, it has read up to now.
+        // A mailbox that an earlier version began to read has been read up to now.
         let begun = match bookmark {
             Some(_) => now,
             None => ago(backfill),
         };
-        // Servers say the second alone in which a mail arrived.
+        // Servers report only the second in which a mail arrived.
         let begun = Timestamp::from_second(begun.as_second()).unwrap_or(begun);
         self.starts_at = Some(known.unwrap_or(begun));
 
@@ -97,8 +98,9 @@ impl Scan<'_> {
         })
     }
 
-    /// Whether issued UIDs will be issued again, as after a restore from a backup that kept
-    /// UIDVALIDITY: UIDNEXT is below what was read, and no mail is above.
+    /// Returns whether UIDs that were issued will be issued again, as after a restore from a backup
+    /// that kept UIDVALIDITY: UIDNEXT is not above the last UID that was read, and no mail has that
+    /// UID or a higher one.
     async fn was_put_back(&mut self, last_uid: u32) -> Result<bool, Fault> {
         if !self.folder.is_uid_next_told || self.folder.uid_next > last_uid {
             return Ok(false);
@@ -111,8 +113,8 @@ impl Scan<'_> {
     }
 }
 
-/// The day for SEARCH SINCE: the server compares calendar days of its own zone, which may be one
-/// behind UTC's.
+/// Returns the day for SEARCH SINCE. The server compares calendar days of its own time zone, which
+/// may be one behind UTC's.
 pub(super) fn calendar_day(limit: Timestamp) -> civil::Date {
     let day = limit.to_zoned(TimeZone::UTC).date();
     // IMAP can only write years of four digits.

@@ -1,8 +1,8 @@
-//! The order of mails: what was not returned is requested again before later mails are stored.
+//! Keeps the order of mails: those that were not returned are requested again before later mails
+//! are stored.
 //!
-//! An end that is stored before its beginning tells nobody, and neither does the beginning then. So
-//! mails that came wait for those before them that did not, a few seconds in all: no mail blocks
-//! the others for longer.
+//! If an end is stored before its beginning, nobody is told of either. So mails that came wait for
+//! earlier ones that did not, for a few seconds in all: no mail blocks the others for longer.
 
 use tokio::time::{Instant, sleep_until};
 
@@ -13,20 +13,20 @@ use crate::ingress::imap::{fault::Fault, wanted::Awaited};
 const FIRST_AT_MOST: usize = 16;
 
 impl Scan<'_> {
-    /// Before new mails: those below the bookmark that were not returned.
+    /// Requests those mails below the bookmark that were not returned, before new mails are read.
     pub(super) async fn read_earlier(&mut self) -> Result<Scanned, Fault> {
         let nothing = Fetched::nothing_up_to(self.last_uid);
         if self.store_in_turn(nothing).await? == Scanned::Stopped {
             return Ok(Scanned::Stopped);
         }
 
-        // A connection may never live long enough for what comes last.
+        // A connection may never live long enough for the mails that are requested last.
         let mut due = self.backlog.due_harmless(self.last_uid);
         due.truncate(FIRST_AT_MOST);
         self.read_again(due).await
     }
 
-    /// Stores what was fetched, after what is missing before it, if that comes soon.
+    /// Stores what was fetched, after the mails that are missing before it, if these come soon.
     pub(super) async fn store_in_turn(&mut self, mut fetched: Fetched) -> Result<Scanned, Fault> {
         if self.backlog.awaited(fetched.last_uid).is_some() {
             let (began, patience) = (Instant::now(), self.backlog.patience());
@@ -40,7 +40,8 @@ impl Scan<'_> {
         if fetched.messages() > 0 {
             self.store(fetched).await?;
         } else if !self.backlog.to_keep(self.last_uid).is_empty() {
-            // It appeared below the bookmark: no later mail brings it into the store.
+            // A wanted mail has appeared below the bookmark, and no later mail brings it into the
+            // store.
             self.commit(Vec::new(), self.last_uid).await?;
         }
 

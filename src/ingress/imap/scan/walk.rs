@@ -1,13 +1,13 @@
-//! How a folder is searched: with as many queries as its mails need, however far apart their UIDs
-//! are. Pure.
+//! Plans how a folder is searched: with as many queries as its mails need, however far apart their
+//! UIDs are. Pure.
 
 use std::collections::BTreeSet;
 
 use super::SEARCH_WIDTH;
 use crate::ingress::imap::session::Folder;
 
-/// The queries (SEARCH keys) for all mails above `after`, stretch by stretch upwards; the answers
-/// to one stretch belong together, and each is of bounded length.
+/// Returns the queries (SEARCH keys) for all mails above `after`, stretch by stretch upwards. The
+/// answers to one stretch belong together, and each answer is of bounded length.
 pub(super) fn stretches(
     after: u32,
     folder: &Folder,
@@ -30,8 +30,8 @@ pub(super) fn stretches(
     }
 }
 
-/// By the mails' sequence numbers in the folder, from the last down: when mails are removed in
-/// between, those that were not queried yet move down into the next range.
+/// Returns queries by the mails' sequence numbers in the folder, from the last down: if mails are
+/// removed in between, those that were not queried yet move down into the next range.
 fn numbered(from: u32, parts: u32) -> Vec<String> {
     (0..parts)
         .rev()
@@ -46,8 +46,8 @@ fn numbered(from: u32, parts: u32) -> Vec<String> {
         .collect()
 }
 
-/// The queries for what the answer to `keys` may lack: mails below the first that was found, unless
-/// they are known (up to `after`), and above the last.
+/// Returns the queries for mails that the answer to `keys` may lack: those below the first that was
+/// found, unless they are known (up to `after`), and those above the last.
 pub(super) fn outside(keys: &str, found: &BTreeSet<u32>, after: u32) -> Option<Vec<String>> {
     let (numbers, set) = keys.rsplit_once("UID ")?;
     let (low, high) = set.split_once(':')?;
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// What a server with these mails answers.
+    /// Returns what a server with these mails answers.
     fn answer(question: &str, uids: &BTreeSet<u32>) -> Vec<u32> {
         let within = |set: &str, last: u32, value: u32| {
             let (first, end) = set.split_once(':').unwrap();

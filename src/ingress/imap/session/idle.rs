@@ -23,9 +23,9 @@ pub(in crate::ingress::imap) enum Woken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signal {
     GoAhead,
-    /// New mail, and how many there are, if that is said.
+    /// New mail, with the number of mails in the folder if the server says it.
     Mail(Option<u32>),
-    /// The command is over, though nobody ended it.
+    /// The command is over, although the client did not end it.
     Over,
     Leaves,
     Nothing,
@@ -51,8 +51,8 @@ impl Session {
     /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
     /// server's keep-alives prove that it is alive, not that it still announces mail.
     ///
-    /// Returns `None` at once where the server offers IDLE and refuses it: another connection would
-    /// fare no better (RFC 9051, 6.3.13, lets it say NO).
+    /// Returns `None` at once if the server offers IDLE but refuses it: it would do the same on
+    /// another connection (RFC 9051, 6.3.13, lets it say NO).
     pub(in crate::ingress::imap) async fn idle(
         &mut self,
         patience: Duration,
