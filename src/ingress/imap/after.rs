@@ -1,7 +1,7 @@
-//! What happens to a mail in its folder once it is stored: `after` of the configuration.
+//! Does what `after` of the configuration says to a mail in its folder once it is stored.
 //!
-//! Nothing is lost when this fails: the failure is logged and the step is not repeated, not even
-//! after a crash between the commit and here. The mail then stays in the folder as it is.
+//! Nothing is lost if this fails: the failure is logged and the step is not repeated, not even
+//! after a crash between the commit and this step. The mail then stays in the folder as it is.
 
 use super::{After, Settings, fault::Fault, notation::uid_set, session::Session};
 use crate::telemetry;
@@ -47,8 +47,8 @@ async fn flag(session: &mut Session, uids: &[u32], flag: &str) -> Result<(), Fau
         .await
 }
 
-/// Without UIDPLUS, mails are only marked: a plain EXPUNGE would also remove mails that others have
-/// marked.
+/// Deletes mails. Without UIDPLUS, they are only marked: a plain EXPUNGE would also remove mails
+/// that others have marked.
 async fn delete(session: &mut Session, uids: &[u32]) -> Result<(), Fault> {
     flag(session, uids, "\\Deleted").await?;
     if session.can.uidplus && !uids.is_empty() {

@@ -1,8 +1,8 @@
-//! When a mail arrived: what the server says (INTERNALDATE), unless that cannot be. Pure.
+//! Decides when a mail arrived: when the server says (INTERNALDATE), unless that cannot be. Pure.
 //!
-//! Servers that lose their time zone, or were filled by a migration, say times long before a mail
-//! was written. Such a time is replaced by the present one, never by the mail's own: an old mail
-//! that somebody puts there again stays old.
+//! Servers that lose their time zone, or were filled by a migration, report times long before a
+//! mail was written. Such a time is replaced by the present one, never by the mail's own: an old
+//! mail that somebody puts there again stays old.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,19 +10,20 @@ use crate::message::{Mended, header};
 
 /// How far a server's clock may be ahead.
 pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
-/// How far the clock of whoever wrote the mail may be ahead of the server's, as for freshness.
+/// How far the clock of the mail's writer may be ahead of the server's, as for freshness.
 const WRITERS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
-/// IMAP4 dates from 1994.
+/// The earliest plausible arrival: IMAP4 dates from 1994.
 const EARLIEST: Timestamp = Timestamp::constant(725_846_400, 0);
 /// The fields whose `t=` says when a host signed the mail.
 const SIGNED: [&[u8]; 3] = [b"DKIM-Signature", b"ARC-Message-Signature", b"ARC-Seal"];
 
-/// The arrival time of a mail from the future, or from before IMAP existed, means nothing.
+/// Returns whether an arrival time is plausible: one in the future, or before IMAP4 existed, means
+/// nothing.
 pub(super) fn is_plausible(said: Timestamp, now: Timestamp) -> bool {
     said > EARLIEST && said <= now + CLOCKS_DIFFER
 }
 
-/// The time at which this mail arrived.
+/// Returns the time at which this mail arrived.
 pub(super) fn of(raw: &[u8], said: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let mended = Mended::of(raw);
     let arrived_before =
@@ -33,8 +34,8 @@ pub(super) fn of(raw: &[u8], said: Option<Timestamp>, now: Timestamp) -> Timesta
         .unwrap_or(now)
 }
 
-/// Whether a mail of this header was written at `limit` or later, though the server says that it
-/// arrived before: no mail does. One of which nobody says anything counts as new.
+/// Returns whether a mail with this header was written at `limit` or later, although the server
+/// says that it arrived earlier, which is impossible. A mail without any time counts as new.
 pub(super) fn is_written_since(
     header: &[u8],
     said: Option<Timestamp>,
@@ -47,7 +48,7 @@ pub(super) fn is_written_since(
     })
 }
 
-/// The times at which the mail says that it was written and signed.
+/// Returns the times at which the mail says that it was written and signed.
 fn written(header: &[u8]) -> impl Iterator<Item = Timestamp> {
     let signed = header::fields(header)
         .flatten()
@@ -56,7 +57,7 @@ fn written(header: &[u8]) -> impl Iterator<Item = Timestamp> {
     header::date(header).into_iter().chain(signed)
 }
 
-/// The `t=` of a signature (RFC 6376, 3.5).
+/// Returns the time in the `t=` of a signature (RFC 6376, 3.5).
 fn signed_at(value: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(value).ok()?;
     let (_, seconds) = text
@@ -136,7 +137,7 @@ mod tests {
                 "Mon, 3 Mar 2025 12:00:00 +0000",
                 Some("1980-01-01T00:00:00Z"),
             ),
-            // Two clocks differ.
+            // So small a difference may be that of two clocks.
             (
                 "Sun, 1 Mar 2026 12:30:00 +0000",
                 Some("2026-03-01T11:59:00Z"),

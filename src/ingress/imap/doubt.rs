@@ -1,6 +1,8 @@
-//! Mail that a folder announces (EXISTS) and does not show yet (SEARCH), because its index lags
-//! behind: it is looked for with growing pauses, for a while, and over another connection, since
-//! some servers show one connection only what was there when it was made. Pure.
+//! Looks for mail that a folder announces (EXISTS) and does not show yet (SEARCH), because its
+//! index lags behind. Pure.
+//!
+//! Such mail is looked for with growing pauses, for a while, and then over another connection,
+//! since some servers show a connection only what was there when it was made.
 
 use std::time::Duration;
 
@@ -11,20 +13,21 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long mail is looked for over the connection that announced it.
 const LONGEST_OVER_ONE: Duration = Duration::from_secs(25);
-/// How long mail is looked for; after that, at every rescan.
+/// How long mail is looked for; after that, it is looked for at every rescan only.
 const LONGEST: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
-    /// How many mails the folder had when nothing was in doubt.
+    /// The number of mails in the folder when nothing was in doubt.
     known: Option<u32>,
     /// Since when there is mail that does not show, and the pause before the next look.
     hidden: Option<(Instant, Duration)>,
 }
 
 impl Doubt {
-    /// A scan of a folder that announces `exists` mails found so many new ones, and leaves them
-    /// there, or not. Returns how many did not show in all the time that they were looked for.
+    /// Notes that a scan of a folder that announces `exists` mails found `new` new ones, and
+    /// whether it leaves them there (`leaves`). Returns how many mails did not show in all the time
+    /// that they were looked for.
     pub(super) fn looked(
         &mut self,
         exists: Option<u32>,
@@ -52,13 +55,13 @@ impl Doubt {
         if is_hidden { 0 } else { hidden }
     }
 
-    /// Whether a connection that was made then has been asked for long enough.
+    /// Returns whether a connection that was made at `made` has been used for long enough.
     pub(super) fn wants_another_than(&self, made: Instant, now: Instant) -> bool {
         self.hidden
             .is_some_and(|(since, _)| made <= since && now - since >= LONGEST_OVER_ONE)
     }
 
-    /// The longest pause before the next look.
+    /// Returns the longest pause before the next look, if mail is being looked for.
     pub(super) fn pause(&self) -> Option<Duration> {
         self.hidden.map(|(_, pause)| pause)
     }
@@ -68,7 +71,8 @@ impl Doubt {
 mod tests {
     use super::*;
 
-    /// The seconds at which a folder is looked at again that has `known` mails, and then these.
+    /// Returns the seconds at which a folder is looked at again that has `known` mails at first,
+    /// and then those of `then`.
     fn looks(known: u32, then: &[(u32, usize)], leaves: bool) -> Vec<u64> {
         let began = Instant::now();
         let (mut doubt, mut now) = (Doubt::default(), began);

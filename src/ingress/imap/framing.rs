@@ -172,8 +172,8 @@ impl Framing {
     }
 }
 
-/// Reads the announcement of a literal at the end of a line: `… {123}`, and `~{123}` (RFC 3516) and
-/// `{123+}` (RFC 7888), which some servers write. Returns what precedes it, and the number. A
+/// Reads the announcement of a literal at the end of a line: `… {123}`, and `~{123}` (RFC 3516)
+/// and `{123+}` (RFC 7888), which some servers write. Returns what precedes it, and the number. A
 /// number that is too large for a `u64` counts as the largest.
 fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;

@@ -1,19 +1,21 @@
-//! Whether IDLE is used at a server: one that ends connections by it is polled for a while. Pure.
+//! Decides whether IDLE is used with a server: one that ends connections during IDLE is polled for
+//! a while. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An IDLE that ends the connection sooner is to blame; providers end one after some minutes.
+/// The duration below which an IDLE that ends the connection is to blame for that; providers end an
+/// IDLE after some minutes.
 const SHORT: Duration = Duration::from_mins(1);
-/// A network may break so often.
+/// The number of such ends in succession that may be due to the network.
 const MOST_BROKEN: u32 = 2;
 /// How long a server is polled before IDLE is tried again.
 const POLLED: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Idling {
-    /// How many in succession ended the connection at once.
+    /// The number of IDLEs in succession that ended the connection at once.
     broken: u32,
     polled_until: Option<Instant>,
 }
@@ -23,7 +25,7 @@ impl Idling {
         self.polled_until.is_none_or(|until| now >= until)
     }
 
-    /// One began, and ended the connection or not.
+    /// Notes that an IDLE is over, and whether it ended the connection (`broke`).
     pub(super) fn ended(&mut self, began: Instant, broke: bool, now: Instant) {
         if !broke || now - began >= SHORT {
             self.broken = 0;

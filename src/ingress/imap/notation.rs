@@ -6,17 +6,17 @@ use base64::{
 };
 use jiff::Timestamp;
 
-/// `17-Jul-1996 02:44:25 -0700` (RFC 3501, date-time; days below ten begin with a space).
+/// Parses `17-Jul-1996 02:44:25 -0700` (RFC 3501, date-time; days below ten begin with a space).
 pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
     Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()
 }
 
-/// A time in IMAP's notation.
+/// Writes a time in IMAP's notation.
 pub(super) fn date_time(time: Timestamp) -> String {
     time.strftime("%d-%b-%Y %H:%M:%S +0000").to_string()
 }
 
-/// Ascending UIDs as a sequence set: `1:3,7`.
+/// Writes ascending UIDs as a sequence set: `1:3,7`.
 pub(super) fn uid_set(uids: &[u32]) -> String {
     uids.chunk_by(|a, b| a.checked_add(1) == Some(*b))
         .map(|run| match run {
@@ -28,7 +28,7 @@ pub(super) fn uid_set(uids: &[u32]) -> String {
         .join(",")
 }
 
-/// The numbers of a sequence set, `1:3,7`; `None` if it is invalid or absurdly long.
+/// Returns the numbers of a sequence set, `1:3,7`; `None` if it is invalid or absurdly long.
 pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
     const MOST: usize = 100_000;
     let mut numbers = Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
     Some(numbers)
 }
 
-/// A quoted string (RFC 9051, 4.3). Characters that it cannot contain are left out.
+/// Writes a quoted string (RFC 9051, 4.3). Characters that it cannot contain are left out.
 pub(super) fn plainly_quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')) {
@@ -59,7 +59,7 @@ pub(super) fn plainly_quoted(text: &str) -> String {
     quoted
 }
 
-/// A folder's name in `IMAP4rev1`: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
+/// Writes a folder's name for `IMAP4rev1`: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
 pub(super) fn quoted(folder: &str) -> String {
     const MUTF7: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::IMAP_MUTF7, NO_PAD);
     let mut name = String::from("\"");

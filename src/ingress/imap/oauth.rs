@@ -28,9 +28,10 @@ pub use self::{
     settings::{Oauth2, Provider},
 };
 
-/// A token is renewed this long before it expires, or after nine tenths of a short lifetime.
+/// How long before it expires a token is renewed; one with a short lifetime is renewed after nine
+/// tenths of it.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
-/// How long a token is used if the server does not declare its lifetime (RFC 6749, 5.1 recommends
+/// How long a token is used if the server does not state its lifetime (RFC 6749, 5.1, recommends
 /// that it does).
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
 
@@ -41,14 +42,14 @@ fn in_brackets(said: Option<&str>) -> String {
 /// Why there is no access token, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum NoToken {
-    /// The server understood and said no (RFC 6749, 5.2): a person has to mend it.
+    /// The server understood the request and refused it (RFC 6749, 5.2): a person has to fix that.
     #[error("{host} refused a token: {code}{}; {}", in_brackets(.said.as_deref()), mend(.code))]
     Refused {
         host: String,
         code: String,
         said: Option<String>,
     },
-    /// There was no answer, or none that could be read: it may pass.
+    /// There was no answer, or none that could be read. This may pass.
     #[error("no token from {host}: {reason}")]
     Unanswered { host: String, reason: String },
     #[error(transparent)]
@@ -56,7 +57,7 @@ pub enum NoToken {
 }
 
 impl NoToken {
-    /// Whether it does not end by waiting.
+    /// Returns whether waiting does not end it.
     pub(super) fn needs_a_person(&self) -> bool {
         !matches!(self, Self::Unanswered { .. })
     }
@@ -81,7 +82,8 @@ fn mend(code: &str) -> &'static str {
 pub(super) struct Tokens {
     ingress: String,
     server: TokenServer,
-    /// `None`: the application's own access, by its client credentials.
+    /// The source of the refresh token; `None` for the application's own access, by its client
+    /// credentials.
     refresh_token: Option<Secret>,
     clock: Clock,
     held: Mutex<Held>,
@@ -97,14 +99,15 @@ struct Held {
 #[derive(Clone)]
 struct Access {
     text: SecretString,
-    /// When to request another one.
+    /// The time at which to request another one.
     renew_at: Timestamp,
 }
 
-/// A refresh token that its source does not hold.
+/// The newest refresh token, if its source does not hold it.
 struct Newest {
     text: SecretString,
-    /// What the source held: if it holds something else now, a person put it there, and it counts.
+    /// What the source held. If it holds something else now, a person put that there, and it
+    /// counts.
     instead_of: SecretString,
 }
 
@@ -116,8 +119,8 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    /// Makes no request yet. `key` is the path of `oauth2`; `authorities` may sign the token
-    /// server's certificate, besides those that the system trusts.
+    /// Prepares the tokens without making a request. `key` is the path of `oauth2`; `authorities`
+    /// may sign the token server's certificate, besides those that the system trusts.
     pub(super) fn new(
         key: &str,
         ingress: &str,
@@ -134,7 +137,7 @@ impl Tokens {
         })
     }
 
-    /// The present token, or a new one if there is none or it is about to expire.
+    /// Returns the present token, or a new one if there is none or it is about to expire.
     pub(super) async fn token(&self) -> Result<Token, NoToken> {
         let mut held = self.held.lock().await;
         let asked_at = self.clock.now();
@@ -180,12 +183,13 @@ impl Tokens {
         Ok(Token { text, fresh: true })
     }
 
-    /// The server no longer accepts the token: the next login requests another.
+    /// Forgets a token that the server no longer accepts: the next login requests another.
     pub(super) async fn forget(&self) {
         self.held.lock().await.access = None;
     }
 
-    /// Whether a session that began with the present token may have ended because the token did.
+    /// Returns whether a session that began with the present token may have ended because the token
+    /// did.
     pub(super) async fn is_due(&self) -> bool {
         let now = self.clock.now();
         self.held
@@ -196,10 +200,10 @@ impl Tokens {
             .is_none_or(|access| access.renew_at <= now)
     }
 
-    /// Stores the newest refresh token if it is not stored yet; returns one that cannot be.
+    /// Stores the newest refresh token if it is not stored yet; returns it if it cannot be stored.
     ///
-    /// Mail keeps flowing with it. The next renewal tries to store it again, and a restart before
-    /// then would need the old one, which the provider may have revoked.
+    /// Mail keeps flowing with that token. The next renewal tries to store it again; a restart
+    /// before then would need the old one, which the provider may have revoked.
     fn keep(&self, source: &Secret, newest: SecretString, stored: SecretString) -> Option<Newest> {
         if newest.expose_secret() == stored.expose_secret() {
             return None;

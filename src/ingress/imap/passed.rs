@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-/// How far below the bookmark a mail may still appear. Its UIDs are a few kilobytes of an answer.
+/// How far below the bookmark, in UIDs, a mail may still appear. So many UIDs are a few kilobytes
+/// of an answer.
 pub(super) const BEHIND: u32 = 500;
 
-/// How often a folder that announces mails and shows none is looked at again.
+/// How often a folder that announces mails but shows none is looked at again.
 const DOUBTS: u8 = 3;
 
 #[derive(Debug, Default)]
@@ -21,23 +22,24 @@ pub(super) struct Passed {
     /// The UID up to which mails were passed before this process looked; `None` if nothing is known
     /// about the mails below the bookmark.
     from: Option<u32>,
-    /// The mails above that were read, left out by their age, or are no longer wanted.
+    /// The mails above `from` that were read, were left out because of their age, or are no longer
+    /// wanted.
     known: BTreeSet<u32>,
-    /// Up to this UID mails were announced before anything was read: those that arrived earlier
-    /// than this are too old whenever they appear.
+    /// The highest UID that was announced before anything was read, and an age limit: mails up to
+    /// that UID that arrived earlier are too old whenever they appear.
     old: Option<(u32, Timestamp)>,
     /// The highest UID that was announced when the folder could not be looked at for the first
     /// time.
     announced: Option<u32>,
     /// The highest UID at the latest look.
     highest: Option<u32>,
-    /// Looks at which the folder showed none of its mails.
+    /// The number of looks at which the folder showed none of its mails.
     doubts: u8,
 }
 
 impl Passed {
-    /// The UID above which to look. If another process has moved the bookmark, what it found is
-    /// not known here.
+    /// Returns the UID above which to look. If another process has moved the bookmark, what it
+    /// found is not known here.
     pub(super) fn look_above(&mut self, bookmark: u32) -> u32 {
         if self.bookmark != Some(bookmark) {
             *self = Self::default();
@@ -47,69 +49,72 @@ impl Passed {
         from.max(bookmark.saturating_sub(BEHIND)).min(bookmark)
     }
 
-    /// Whether another process has moved the bookmark, which is at `bookmark`.
+    /// Returns whether another process has moved the bookmark, which is at `bookmark`.
     pub(super) fn was_moved_elsewhere(&self, bookmark: u32) -> bool {
         self.bookmark.is_some_and(|known| known != bookmark)
     }
 
-    /// Mails up to a UID are left out by their age, now and whenever they appear.
+    /// Sets the UID up to which mails are left out because of their age, now and whenever they
+    /// appear, and the limit of that age.
     pub(super) fn leave_out_old(&mut self, old: Option<(u32, Timestamp)>) {
         self.old = old;
     }
 
-    /// The age limit of a mail.
+    /// Returns the age limit of a mail.
     pub(super) fn not_before(&self, uid: u32) -> Option<Timestamp> {
         self.old
             .filter(|(up_to, _)| uid <= *up_to)
             .map(|(_, limit)| limit)
     }
 
-    /// The folder was looked at before it is read: above `from` it holds these too old mails, and
-    /// what is to be read.
+    /// Notes that the folder was looked at before it is read: above `from`, it holds the mails in
+    /// `old`, which are too old, and those that are to be read.
     pub(super) fn begin(&mut self, from: u32, old: BTreeSet<u32>) {
         (self.from, self.known) = (Some(from), old);
     }
 
-    /// The folder could not be looked at before it is read: what comes now is new all the same.
+    /// Notes that the folder could not be looked at before it is read: mail that comes now is new
+    /// all the same.
     pub(super) fn could_not_begin(&mut self, announced: u32) {
         self.announced.get_or_insert(announced);
     }
 
-    /// The highest UID that was announced when it was tried first, if that failed.
+    /// Returns the highest UID that was announced at the first attempt to look at the folder, if
+    /// that failed.
     pub(super) fn first_announced(&self) -> Option<u32> {
         self.announced
     }
 
-    /// Whether to look again at a folder that shows none of its mails.
+    /// Returns whether to look again at a folder that shows none of its mails.
     pub(super) fn is_doubtful(&mut self) -> bool {
         self.doubts = self.doubts.saturating_add(1);
         self.doubts <= DOUBTS
     }
 
-    /// The highest UID is now `highest`. Returns what it was before, if mails have come since and
-    /// are not above `above`, where they belong.
+    /// Notes that the highest UID is now `highest`. Returns what it was before, if mails have come
+    /// since and are not above `above`, where they belong.
     pub(super) fn rose(&mut self, highest: u32, above: u32) -> Option<u32> {
         let before = self.highest.replace(highest)?;
         (highest > before && highest <= above).then_some(before)
     }
 
-    /// The bookmark goes back.
+    /// Notes that the bookmark goes back.
     pub(super) fn go_back(&mut self, bookmark: u32) {
         self.from = Some(bookmark);
     }
 
-    /// Whether a mail is new, where the bookmark is at `bookmark`.
+    /// Returns whether a mail is new if the bookmark is at `bookmark`.
     pub(super) fn is_new(&self, uid: u32, bookmark: u32) -> bool {
         let is_above = uid > bookmark || self.from.is_some_and(|from| uid > from);
         is_above && !self.known.contains(&uid)
     }
 
-    /// A mail is stored, or is no longer wanted.
+    /// Notes that a mail is stored, or is no longer wanted.
     pub(super) fn add(&mut self, uid: u32) {
         self.known.insert(uid);
     }
 
-    /// This process has moved the bookmark.
+    /// Notes that this process has moved the bookmark.
     pub(super) fn moved_to(&mut self, bookmark: u32) {
         self.bookmark = Some(bookmark);
         self.known = self.known.split_off(&bookmark.saturating_sub(BEHIND));

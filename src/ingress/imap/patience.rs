@@ -9,25 +9,26 @@ use super::fault::Fault;
 /// The time limits and the pauses.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For connecting up to the greeting, and again for logging in; see `Patience` for slow
-    /// servers.
+    /// The time limit for connecting up to the greeting, and again for logging in; see `Patience`
+    /// for slow servers.
     pub connect: Duration,
-    /// For a command, besides the time that its mails need; a server that sends nothing for this
-    /// long is dead.
+    /// The time limit for a command, besides the time that its mails need; a server that sends
+    /// nothing for this long is dead.
     pub command: Duration,
-    /// For the rest of an answer that has begun.
+    /// The time limit for the rest of an answer that has begun.
     pub stall: Duration,
-    /// For one IDLE: Exchange drops clients after ten minutes.
+    /// The time limit for one IDLE: Exchange drops clients after ten minutes.
     pub idle: Duration,
-    /// Between two scans if the server has no IDLE.
+    /// The pause between two scans if the server has no IDLE.
     pub poll: Duration,
-    /// For one connection: to some servers a connection shows only what was there when it was made.
+    /// The longest time that one connection is used: some servers show a connection only what was
+    /// there when it was made.
     pub session: Duration,
     pub logout: Duration,
     /// The first and the longest pause before connecting again: a minute at most, because a page
     /// waits for it.
     pub retry: (Duration, Duration),
-    /// The same after a refused login: providers lock accounts that try too often.
+    /// The same after a refused login, because providers lock accounts that try too often.
     pub retry_login: (Duration, Duration),
 }
 
@@ -48,11 +49,11 @@ impl Default for Timeouts {
     }
 }
 
-/// How much longer a slow server is waited for at most.
+/// The most by which the time limits for a slow server are multiplied.
 const MOST_PATIENCE: u32 = 4;
 
-/// Time limits that double with every time-out, because a server that is merely slow would never
-/// be read otherwise, up to some minutes.
+/// Time limits that double with every time-out, up to some minutes, because a server that is merely
+/// slow would otherwise never be read.
 pub(super) struct Patience {
     first: Timeouts,
     times: u32,
@@ -71,7 +72,8 @@ impl Patience {
         }
     }
 
-    /// A mail that does not come counts only where the server is known to be slow.
+    /// Doubles the limits if the fault shows that the server is slow. A mail that does not come
+    /// counts only if the server is known to be slow.
     pub(super) fn after(&mut self, fault: &Fault) {
         let is_slow = self.times > 1 && matches!(fault, Fault::Silent { command: "FETCH" });
         if fault.is_slowness() || is_slow {
@@ -79,8 +81,8 @@ impl Patience {
         }
     }
 
-    /// A login and a scan took this long: the server is quick again if the first limits would
-    /// have done.
+    /// Notes how long a login and a scan took: the server is quick again if the first limits would
+    /// have sufficed.
     pub(super) fn took(&mut self, login: Duration, scan: Duration) {
         if login < self.first.connect && scan < self.first.command {
             self.times = 1;

@@ -1,9 +1,10 @@
-//! A server's answer as the client library is shown it: written again in the plainest form of
-//! RFC 3501, whatever the server wrote. Pure.
+//! Writes a server's answer as the client library is shown it: in the plainest form of RFC 3501,
+//! whatever the server wrote. Pure.
 //!
-//! The library ends the connection on what it does not understand, and panics on some of it. So it
-//! is shown what was asked for and no more; what stands here alone is never odd. Words for people
-//! and lists of abilities are not shown at all: [`super::wire::Heard`] keeps them as they came.
+//! The library ends the connection on anything that it does not understand, and panics on some of
+//! it. So it is shown what was requested and no more, and only in forms that it understands. Text
+//! for people and lists of capabilities are not shown at all: [`super::wire::Heard`] keeps them as
+//! they came.
 
 use async_imap::imap_proto::{AttributeValue, MessageSection, Response, SectionPath};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,10 +16,11 @@ use super::{
     notation::{date_time, internal_date},
 };
 
-/// UIDs on one line: the library parses an incomplete line again with every packet.
+/// The most UIDs on one line, because the library parses an incomplete line again with every
+/// packet.
 const UIDS_ON_A_LINE: usize = 256;
 
-/// The answer in parts, none of which is empty; no parts if there is nothing to show.
+/// Returns the answer in parts, none of which is empty; no parts if there is nothing to show.
 pub(super) fn written(reply: Reply) -> Vec<Bytes> {
     let line = match reply {
         Reply::Done { tag, said } => format!("{tag} {}\r\n", word(said.status)),
@@ -53,8 +55,8 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-/// A status about the folder, or the server's last one: the library would take any other for the
-/// end of a SASL login.
+/// Writes a status about the folder, or the server's last one. Any other is left out, because the
+/// library would take it for the end of a SASL login.
 fn status(said: &Said) -> String {
     let codes = [
         ("UIDVALIDITY", said.uid_validity()),
@@ -83,7 +85,7 @@ fn search(uids: &[u32]) -> String {
     lines
 }
 
-/// A mail is identified by its UID; the number before FETCH is not used.
+/// Writes a FETCH. A mail is identified by its UID; the number before FETCH is not used.
 fn fetch(fetched: Fetched) -> Vec<Bytes> {
     let Fetched {
         uid,
@@ -96,7 +98,7 @@ fn fetch(fetched: Fetched) -> Vec<Bytes> {
 
     let attributes = [
         uid.map(|uid| format!("UID {uid}")),
-        // The library's limit.
+        // The library accepts no larger size.
         size.map(|size| format!("RFC822.SIZE {}", size.min(u32::MAX.into()))),
         arrived.map(|arrived| format!("INTERNALDATE \"{}\"", date_time(arrived))),
     ];
@@ -130,7 +132,7 @@ fn fetch(fetched: Fetched) -> Vec<Bytes> {
     parts(list)
 }
 
-/// What the library read of a FETCH; `None` for another answer.
+/// Returns what the library read of a FETCH; `None` for another answer.
 pub(super) fn fetched(answer: &Response<'_>) -> Option<Fetched> {
     let Response::Fetch(_, attributes) = answer else {
         return None;

@@ -1,4 +1,4 @@
-//! From a host name to a TCP connection: all its addresses, in parallel (RFC 8305, happy eyeballs).
+//! Connects to a host by its name: tries all its addresses, in parallel (RFC 8305, happy eyeballs).
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -32,7 +32,8 @@ pub(super) async fn connect(
     race(&addresses).await
 }
 
-/// IPv6 and IPv4 alternately, beginning with the family that the resolver returned first.
+/// Orders addresses: IPv6 and IPv4 alternately, beginning with the family that the resolver
+/// returned first, and `avoid` last.
 fn in_turn(found: Vec<SocketAddr>, avoid: Option<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = found

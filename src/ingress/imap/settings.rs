@@ -95,7 +95,8 @@ pub enum After {
 }
 
 impl Settings {
-    /// The certificates of `ca_file`; empty if it is not given. The settings are at `key`.
+    /// Returns the certificates of `ca_file`; empty if it is not given. `key` is the path of the
+    /// settings.
     pub fn authorities(&self, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
         let Some(path) = &self.ca_file else {
             return Ok(Vec::new());
@@ -119,8 +120,8 @@ impl Settings {
         }
     }
 
-    /// The problems of the settings; `key` is their own path (`ingress.imap[0]`). Names are checked
-    /// by `ingress::Settings::check`, for all ingresses.
+    /// Returns the problems of the settings; `key` is their own path (`ingress.imap[0]`). Names are
+    /// checked by `ingress::Settings::check`, for all ingresses.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
@@ -210,7 +211,7 @@ impl Settings {
         Some(Problem::new(format!("{key}.tls_fingerprint"), what, mend))
     }
 
-    /// Settings that work but are unwise.
+    /// Returns the problems of settings that work but are unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let loopback = self.host == "localhost"
             || self
@@ -240,7 +241,7 @@ impl Settings {
         warnings
     }
 
-    /// The name of the mailbox in its bookmark. No two ingresses may share one.
+    /// Returns the name of the mailbox in its bookmark. No two ingresses may share one.
     pub fn mailbox(&self) -> String {
         format!(
             "imap://{}@{}:{}/{}",

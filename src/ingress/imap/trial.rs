@@ -1,4 +1,4 @@
-//! A trial of a mailbox: everything that reading it needs is done once, and nothing in it changes.
+//! Tries a mailbox out: everything that reading it needs is done once, and nothing in it changes.
 
 use super::{
     Settings, Timeouts,
@@ -18,7 +18,7 @@ pub struct Opened {
     pub tells: bool,
 }
 
-/// The step at which it failed.
+/// The step at which a trial failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
     /// The host name has no address.

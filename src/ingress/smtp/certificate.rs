@@ -1,5 +1,5 @@
-//! The server's certificate and its key: read from their files at the start, and again whenever
-//! these change.
+//! The server's certificate and its key, which are read from their files at the start, and again
+//! whenever the files change.
 //!
 //! A change that cannot be used, such as half-written files, leaves the present certificate in use.
 
@@ -26,7 +26,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::settings::Problem;
 
-/// Renewing a certificate by hand takes a while.
+/// The days before its expiry within which a certificate is warned about: renewing by hand takes a
+/// while.
 const WARN_DAYS: i32 = 14;
 
 /// PEM files. They are read again when they change.
@@ -44,7 +45,7 @@ pub struct Tls {
 /// The certificate in use.
 pub(super) struct Certificate {
     files: Tls,
-    /// Their key path.
+    /// The path of the settings that name the files.
     key: String,
     current: Mutex<Current>,
 }
@@ -55,7 +56,8 @@ struct Current {
     acceptor: TlsAcceptor,
 }
 
-/// Differs once a file has changed, or a link leads to another.
+/// The identity of a file's content, which differs once the file has changed or a link leads to
+/// another.
 type Stamp = (Option<SystemTime>, u64, u64);
 
 impl Certificate {
@@ -69,7 +71,7 @@ impl Certificate {
         })
     }
 
-    /// The acceptor for the next handshake: from the present files, if they can be used.
+    /// Returns the acceptor for the next handshake, from the present files if they can be used.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.files);
@@ -163,7 +165,7 @@ fn chain(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem
     }
 }
 
-/// Never quotes the file.
+/// Reads the private key. A problem never quotes the file.
 fn private_key(path: &Path, key: &str) -> Result<PrivateKeyDer<'static>, Problem> {
     let pem = fs::read(path).map_err(|error| unreadable(path, key, &error))?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
@@ -198,7 +200,7 @@ fn unreadable(path: &Path, key: &str, error: &io::Error) -> Problem {
     )
 }
 
-/// The warning about the validity of the certificate, if any.
+/// Returns the warning about the validity of the certificate, if there is one.
 pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem> {
     let key = format!("{key}.cert_file");
     let chain = chain(&files.cert_file, &key).ok()?;

@@ -1,7 +1,7 @@
-//! What follows BDAT (RFC 3030): a mail in chunks of declared sizes, without dots and without an
-//! end to look for.
+//! Reads what follows BDAT (RFC 3030): a mail in chunks of declared sizes, without added dots and
+//! without an end to look for.
 //!
-//! No byte of it can be taken for a command, whatever it contains, so the size must be read
+//! No byte of a chunk can be taken for a command, whatever it contains, so the size must be read
 //! exactly: a server that disagrees with the client about it reads commands out of a mail. A single
 //! CR or LF is refused here as it is after DATA.
 
@@ -20,7 +20,7 @@ pub(super) struct Announced {
     pub(super) last: bool,
 }
 
-/// Whether a line, well formed or not, is a BDAT command.
+/// Returns whether a line, well formed or not, is a BDAT command.
 pub(super) fn is_bdat(line: &[u8]) -> bool {
     line.get(..4)
         .is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
@@ -91,12 +91,12 @@ impl Chunks {
             })
     }
 
-    /// Why the mail will be refused, if that is already known.
+    /// Returns why the mail will be refused, if that is already known.
     pub(super) fn flaw(&self) -> Option<Flaw> {
         self.content.flaw()
     }
 
-    /// The mail, once the last chunk has arrived.
+    /// Returns the mail, once the last chunk has arrived.
     pub(super) fn finish(mut self) -> Result<Received, Flaw> {
         if self.after_cr {
             self.content.spoil(Flaw::BareLineBreak);

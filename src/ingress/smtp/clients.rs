@@ -1,4 +1,4 @@
-//! How many mails per minute each client may send.
+//! Limits how many mails per minute each client may send.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ pub(super) struct Clients {
     interval: Duration,
 }
 
-/// When the mails of each client stop counting; a minute ahead at most.
+/// The times at which the mails of each client stop counting; a minute ahead at most.
 #[derive(Default)]
 struct Known {
     networks: HashMap<Network, Instant>,
@@ -36,7 +36,7 @@ impl Clients {
         }
     }
 
-    /// Whether the client may send one more mail now. An allowed mail counts.
+    /// Returns whether the client may send one more mail now. An allowed mail counts.
     pub(super) fn may_send(&self, peer: IpAddr, now: Instant) -> bool {
         let mut known = self.lock();
         let network = known

@@ -1,4 +1,4 @@
-//! One line of a client, read as a command (RFC 5321, 4.1).
+//! Reads one line of a client as a command (RFC 5321, 4.1).
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ impl<'l> Command<'l> {
             return Err("500 5.5.2 Control characters are not allowed");
         }
 
-        // The parser is lenient about numbers.
+        // The parser is lenient about numbers, so BDAT is read without it.
         if chunk::is_bdat(text) {
             return chunk::announced(text)
                 .map(Self::Bdat)
@@ -68,7 +68,7 @@ impl<'l> Command<'l> {
     }
 }
 
-/// Whether it is an HTTP request with a body.
+/// Returns whether a line is an HTTP request with a body.
 pub(super) fn is_posted(line: &[u8]) -> bool {
     let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
     let method = words

@@ -14,7 +14,7 @@ pub(super) enum Flaw {
     NoRoom,
 }
 
-/// The result of receiving a mail. Nothing is kept of a refused one.
+/// The content of a mail as it is received. Nothing is kept of a refused mail.
 #[derive(Debug)]
 pub(super) struct Content {
     buffer: Buffer,
@@ -29,7 +29,7 @@ pub(super) struct Received {
 }
 
 impl Content {
-    /// A mail of up to `limit` bytes; the client declares about `declared`.
+    /// Creates the content of a mail of up to `limit` bytes; the client declares about `declared`.
     pub(super) fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
         Self {
             buffer: Buffer::new(limit, declared, budget),
@@ -55,7 +55,7 @@ impl Content {
         }
     }
 
-    /// Why it will be refused, if that is already known.
+    /// Returns why the mail will be refused, if that is already known.
     pub(super) fn flaw(&self) -> Option<Flaw> {
         self.flaw
     }

@@ -1,4 +1,4 @@
-//! What follows DATA, read strictly (RFC 5321, 4.5.2 and 2.3.8).
+//! Reads what follows DATA, strictly (RFC 5321, 4.5.2 and 2.3.8).
 //!
 //! Only CRLF `.` CRLF ends a message. A single CR or LF is never a line break and never part of the
 //! end: a mail that contains one is read to its true end and refused as a whole, because servers
@@ -42,8 +42,8 @@ impl DataReader {
         }
     }
 
-    /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, and commands
-    /// follow.
+    /// Reads a chunk. `Some(n)` means that the message ended with the chunk's first `n` bytes, and
+    /// that commands follow.
     pub(super) fn read(&mut self, chunk: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
@@ -77,7 +77,7 @@ impl DataReader {
         None
     }
 
-    /// Takes the rest of a line, as far as the chunk has it; returns the number of bytes.
+    /// Takes the rest of a line, as far as the chunk has it, and returns the number of bytes.
     fn text(&mut self, rest: &[u8]) -> usize {
         self.place = Place::Text;
         let Some(end) = memchr2(CR, LF, rest) else {
@@ -102,12 +102,12 @@ impl DataReader {
         end + 1
     }
 
-    /// The number of bytes received, including dots and discarded bytes.
+    /// Returns the number of bytes received, including dots and discarded bytes.
     pub(super) fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// The message without added dots, once [`DataReader::read`] has found its end.
+    /// Returns the message without added dots, once [`DataReader::read`] has found its end.
     pub(super) fn finish(self) -> Result<Received, Flaw> {
         self.content.finish()
     }
@@ -121,8 +121,8 @@ mod tests {
     /// The message, or why it is refused.
     type Read = Result<Vec<u8>, Flaw>;
 
-    /// The result of reading `bytes`: the message, and the commands after it; `None` if it never
-    /// ended.
+    /// Returns the result of reading `bytes`: the message, and the commands after it; `None` if the
+    /// message never ended.
     fn read_in_chunks(bytes: &[u8], size: usize, limit: u64) -> Option<(Read, Vec<u8>)> {
         let mut reader = DataReader::new(Content::new(limit, 0, &Budget::new(0)));
         let mut at = 0;

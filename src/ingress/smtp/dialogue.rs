@@ -1,7 +1,7 @@
-//! The reply to each command (RFC 5321), without any I/O.
+//! Decides the reply to each command (RFC 5321), without any I/O.
 //!
-//! It holds the transaction: MAIL opens it, RCPT and BDAT add to it, and its last byte, RSET or a
-//! new greeting ends it.
+//! The dialogue holds the transaction: MAIL opens it, RCPT and BDAT add to it, and its last byte,
+//! RSET or a new greeting ends it.
 
 use std::{borrow::Cow, fmt::Display, net::IpAddr};
 
@@ -24,7 +24,7 @@ type Text<'a> = Cow<'a, str>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Command,
-    /// The message follows; the client declared so many bytes, or 0 if it declared none.
+    /// The message follows; the client declared a size of so many bytes, or 0 if it declared none.
     Data {
         declared: usize,
     },
@@ -47,13 +47,13 @@ pub(super) struct Dialogue<'a> {
     offers_tls: bool,
     helo: Option<String>,
     transaction: Option<Transaction>,
-    /// Refused commands since the last accepted mail.
+    /// The number of refused commands since the last accepted mail.
     errors: u32,
-    /// All commands since then.
+    /// The number of all commands since then.
     commands: u32,
-    /// DATA was refused, and the mail may follow anyway.
+    /// Whether DATA was refused, so that the mail may follow anyway.
     awaits_stray_mail: bool,
-    /// A mail was refused, and only chunks have come since.
+    /// Whether a mail was refused, and only chunks have come since.
     mail_was_refused: bool,
 }
 
@@ -69,7 +69,7 @@ struct Transaction {
 }
 
 impl<'a> Dialogue<'a> {
-    /// For a client that has not introduced itself yet, `encrypted` or not.
+    /// Creates the dialogue with a client that has not introduced itself yet, `encrypted` or not.
     pub(super) fn new(door: &'a Door, peer: IpAddr, encrypted: bool) -> Self {
         let offers_tls = door.certificate.is_some() && !encrypted;
         Self {
@@ -85,17 +85,17 @@ impl<'a> Dialogue<'a> {
         }
     }
 
-    /// Whether a mail is in progress, which a stop lets finish.
+    /// Returns whether a mail is in progress, which a stop lets finish.
     pub(super) fn in_transaction(&self) -> bool {
         self.transaction.is_some()
     }
 
-    /// Whether these chunks are the rest of a refused mail.
+    /// Returns whether the next chunks are the rest of a refused mail.
     pub(super) fn mail_was_refused(&self) -> bool {
         self.mail_was_refused
     }
 
-    /// Answers one line, including its line break.
+    /// Appends the reply to one line, which includes its line break, and returns what happens next.
     pub(super) fn answer(&mut self, line: &[u8], reply: &mut Vec<u8>) -> Next {
         let before = reply.len();
         let awaited_stray_mail = std::mem::take(&mut self.awaits_stray_mail);
@@ -140,7 +140,7 @@ impl<'a> Dialogue<'a> {
         Next::Close
     }
 
-    /// Counts what was done, or refused, after a command.
+    /// Counts a command as refused, or as progress.
     fn count(&mut self, next: Next, is_refused: bool) {
         let (is_refused, is_progress) = match next {
             Next::Chunk {
@@ -158,14 +158,15 @@ impl<'a> Dialogue<'a> {
         self.commands += u32::from(!is_progress);
     }
 
-    /// The content that has come by BDAT for the present mail.
+    /// Returns the content that has come by BDAT for the present mail.
     pub(super) fn chunks(&mut self) -> Option<&mut Option<Chunks>> {
         self.transaction
             .as_mut()
             .map(|transaction| &mut transaction.chunks)
     }
 
-    /// The mail is finished: accepted or refused.
+    /// Ends the transaction of a mail that was accepted (`taken`) or refused, and returns its
+    /// envelope.
     pub(super) fn end_transaction(&mut self, taken: bool) -> Envelope {
         let transaction = self.transaction.take().unwrap_or_default();
         self.mail_was_refused = !taken;
@@ -256,8 +257,8 @@ impl<'a> Dialogue<'a> {
         );
     }
 
-    /// BDAT takes its chunk off the connection in any case: pipelined chunks after a refused one
-    /// are not commands (RFC 3030, 2).
+    /// Answers BDAT. Its chunk is taken off the connection in any case, because pipelined chunks
+    /// after a refused one are not commands (RFC 3030, 2).
     fn bdat(&self, announced: Announced) -> Next {
         let (declared, refusal) = match &self.transaction {
             None => (0, Some(MAIL_FIRST)),
@@ -272,7 +273,7 @@ impl<'a> Dialogue<'a> {
         }
     }
 
-    /// EHLO and HELO also do what RSET does (RFC 5321, 4.1.4).
+    /// Notes the client's name. EHLO and HELO also do what RSET does (RFC 5321, 4.1.4).
     fn greet(&mut self, host: &str) {
         self.helo = Some(host.to_owned());
         self.transaction = None;
@@ -367,13 +368,13 @@ impl<'a> Dialogue<'a> {
         refusal
     }
 
-    /// A mail, or one of its recipients, was refused before its first byte.
+    /// Reports that a mail, or one of its recipients, was refused before its first byte.
     pub(super) fn refused(&self, reason: &'static str, detail: &dyn Display) {
         telemetry::mail_refused(&self.door.name, Some(self.peer), reason, detail);
     }
 }
 
-/// The reply to a refused mail.
+/// Returns the reply to a refused mail.
 pub(super) fn refusal(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::TooLarge => TOO_LARGE,
@@ -382,7 +383,7 @@ pub(super) fn refusal(flaw: Flaw) -> &'static str {
     }
 }
 
-/// The same for the metrics.
+/// Returns the reason for the refusal as the metrics name it.
 pub(super) fn reason(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::TooLarge => "too_large",
@@ -391,7 +392,8 @@ pub(super) fn reason(flaw: Flaw) -> &'static str {
     }
 }
 
-/// 552 both if the size is declared and if it turns out to be too large (RFC 1870).
+/// The reply is 552 both if the declared size is too large and if the mail turns out to be (RFC
+/// 1870).
 pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than the limit";
 const NO_ROOM: &str = "452 4.3.1 Too many large mails at a time, come again later";
 const MAIL_FIRST: &str = "503 5.5.1 MAIL first";

@@ -4,35 +4,38 @@ use std::{num::NonZeroU32, time::Duration};
 
 use crate::ingress::listener::{Bounds, Capacity};
 
-/// The defaults are RFC 5321's where it has any.
+/// The limits. The defaults are those of RFC 5321 where it has any.
 #[derive(Clone)]
 pub struct Limits {
-    /// Known clients, on loopback or named in `allow_from`, may use all connections.
+    /// The bounds of connections. Known clients, on loopback or named in `allow_from`, may use them
+    /// all.
     pub bounds: Bounds,
-    /// Shared by all listeners.
+    /// The capacity that all listeners share.
     pub capacity: Capacity,
-    /// Mails per minute of an unknown client.
+    /// The most mails per minute of an unknown client.
     pub client_mails: NonZeroU32,
-    /// Recipients of one mail (4.5.3.1.8).
+    /// The most recipients of one mail (RFC 5321, 4.5.3.1.8).
     pub recipients: usize,
-    /// Refused commands before the client is disconnected; an accepted mail resets the count.
+    /// The refused commands after which the client is disconnected; an accepted mail resets the
+    /// count.
     pub errors: u32,
-    /// Commands of any kind before the client is disconnected; an accepted mail resets the count.
+    /// The commands of any kind after which the client is disconnected; an accepted mail resets the
+    /// count.
     pub commands: u32,
-    /// Bytes of a command and its line break: 512 (4.5.3.1.4), plus what SIZE, 8BITMIME and
-    /// SMTPUTF8 add to MAIL.
+    /// The most bytes of a command with its line break: 512 (RFC 5321, 4.5.3.1.4), plus what SIZE,
+    /// 8BITMIME and SMTPUTF8 add to MAIL.
     pub command_line: usize,
-    /// The time for a PROXY header, and again for a TLS handshake.
+    /// The time limit for a PROXY header, and again for a TLS handshake.
     pub handshake: Duration,
-    /// The time of silence between commands and within a mail (4.5.3.2.7).
+    /// The longest silence between commands and within a mail (RFC 5321, 4.5.3.2.7).
     pub idle: Duration,
-    /// The time from DATA, or the first BDAT, to the end of the mail, however steadily the bytes
-    /// drip.
+    /// The time limit from DATA, or the first BDAT, to the end of the mail, however steadily the
+    /// bytes drip.
     pub data: Duration,
-    /// The time for the store's answer; well within the ten minutes that a client waits
-    /// (4.5.3.2.6).
+    /// The time limit for the store's answer, which is well within the ten minutes that a client
+    /// waits (RFC 5321, 4.5.3.2.6).
     pub store: Duration,
-    /// Bytes over the size limit that are still read, so that the client receives the refusal,
+    /// The bytes over the size limit that are still read, so that the client receives the refusal,
     /// before the connection is closed.
     pub swallow: u64,
 }

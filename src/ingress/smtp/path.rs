@@ -1,19 +1,19 @@
-//! MAIL and RCPT as devices and old programs write them, put into the form of RFC 5321. Pure.
+//! Rewrites MAIL and RCPT, as devices and old programs write them, into the form of RFC 5321. Pure.
 //!
-//! Such a client takes a permanent refusal for the end of its mail, and nothing here changes what
-//! the mail is or whom it is for: an address may come without its brackets, a sender without its
-//! domain, and what only asks for reports or vouches for the sender is left out, as it is answered
-//! to nobody.
+//! Such a client takes a permanent refusal for the end of its mail. Nothing here changes what the
+//! mail is, or whom it is for: an address may lack its brackets, and a sender its domain.
+//! Parameters that only ask for reports, or vouch for the sender, are left out, since they are
+//! answered to nobody.
 
 use std::borrow::Cow;
 
 /// The parameters of DSN (RFC 3461), AUTH (RFC 4954) and MT-PRIORITY (RFC 6710).
 const HARMLESS: [&str; 6] = ["AUTH", "RET", "ENVID", "NOTIFY", "ORCPT", "MT-PRIORITY"];
 
-/// The domain of a sender without one: it is a user of the client's own host.
+/// The domain that a sender without one gets: it is a user of the client's own host.
 const OWN_HOST: &str = "localhost";
 
-/// The line as it should have been; any other line as it is.
+/// Returns the line as it should have been, and any other line as it is.
 pub(super) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
     let written = std::str::from_utf8(line).ok().and_then(rewritten);
     written.map_or(Cow::Borrowed(line), |written| Cow::Owned(written.into()))
@@ -46,8 +46,8 @@ fn rewritten(line: &str) -> Option<String> {
     Some(format!("{verb}<{path}{domain}>{kept}\r\n"))
 }
 
-/// The address without its brackets, and the parameters behind it; `None` where it is not plain
-/// what is which.
+/// Returns the address without its brackets, and the parameters behind it; `None` if it is unclear
+/// which is which.
 fn split(rest: &str) -> Option<(&str, &str)> {
     let Some(bracketed) = rest.strip_prefix('<') else {
         let (path, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -67,7 +67,7 @@ fn split(rest: &str) -> Option<(&str, &str)> {
     (parameters.is_empty() || parameters.starts_with(' ')).then_some((path, parameters))
 }
 
-/// Whether it is the name of a user, as cron and init scripts give it.
+/// Returns whether a path is the name of a user, as cron and init scripts give it.
 fn is_name(path: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
     !path.is_empty() && path.bytes().all(is_of_name) && !path.eq_ignore_ascii_case("postmaster")

@@ -1,7 +1,8 @@
-//! The header in which a load balancer names its client (the PROXY protocol of `HAProxy`, version
-//! 2).
+//! Reads the header in which a load balancer names its client (the PROXY protocol of `HAProxy`,
+//! version 2).
 //!
-//! It is read to its last byte and no further: the client's bytes follow, perhaps a TLS handshake.
+//! The header is read to its last byte and no further: the client's bytes follow, perhaps a TLS
+//! handshake.
 
 use std::{
     io,
@@ -11,8 +12,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Addresses take at most 36 bytes; the rest are extensions (TLVs), such as names in certificates,
-/// which nobody reads here.
+/// The longest header. Addresses take at most 36 bytes; the rest are extensions (TLVs), such as
+/// names in certificates, which are not read here.
 const MAX_LENGTH: usize = 4096;
 
 /// Why a connection is refused.
@@ -30,7 +31,8 @@ pub(super) enum Malformed {
     Io(#[from] io::Error),
 }
 
-/// Reads the header. `None`: the balancer speaks for itself, to check that the server is there.
+/// Reads the header, and returns the client's address; `None` if the balancer speaks for itself, to
+/// check that the server is there.
 pub(super) async fn client(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<IpAddr>, Malformed> {
@@ -57,7 +59,7 @@ pub(super) async fn client(
     }
 }
 
-/// The client's address, which comes first.
+/// Returns the client's address, which comes first in the body of the header.
 fn address(family: u8, body: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     match family {
         0x11 if body.len() >= 12 => Ok(body
@@ -67,7 +69,7 @@ fn address(family: u8, body: &[u8]) -> Result<Option<IpAddr>, Malformed> {
             .first_chunk::<16>()
             .map(|&octets| Ipv6Addr::from(octets).to_canonical())),
         0x11 | 0x21 => Err(Malformed::Short),
-        // Not given: as far as one can tell, the connection is the balancer's own (2.2).
+        // No address is given: as far as one can tell, the connection is the balancer's own (2.2).
         0x00 => Ok(None),
         _ => Err(Malformed::Transport),
     }

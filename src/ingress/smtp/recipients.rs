@@ -13,10 +13,11 @@ pub(super) const POSTMASTER: &str = "postmaster";
 /// otherwise byte by byte.
 #[derive(Debug)]
 pub(super) struct Recipients {
-    /// Nothing is listed: everything is accepted. This is only sensible on loopback.
+    /// Whether nothing is listed, so that everything is accepted. This is only sensible on
+    /// loopback.
     any: bool,
     addresses: HashSet<String>,
-    /// Domains accepted as a whole.
+    /// The domains that are accepted as a whole.
     domains: HashSet<String>,
     /// The domains of listed addresses, to tell an unknown mailbox from a foreign domain.
     known: HashSet<String>,
@@ -60,12 +61,12 @@ impl Recipients {
         Ok(recipients)
     }
 
-    /// Whether everything is accepted.
+    /// Returns whether everything is accepted.
     pub(super) fn takes_any(&self) -> bool {
         self.any
     }
 
-    /// The answer for `address`. The null address is not a recipient (RFC 5321, 4.1.1.3).
+    /// Returns the answer for `address`. The null address is not a recipient (RFC 5321, 4.1.1.3).
     pub(super) fn standing(&self, address: &str) -> Standing {
         // A domain may end with the dot of the root.
         let address = address.strip_suffix('.').unwrap_or(address);

@@ -1,4 +1,5 @@
-//! One connection from its greeting to its end: lines go to the dialogue, messages to the inbox.
+//! Serves one connection from its greeting to its end: lines go to the dialogue, messages to the
+//! inbox.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -48,7 +49,7 @@ enum Onward {
 }
 
 impl Session {
-    /// Finds out who the client is, and serves it until it leaves or is disconnected.
+    /// Determines who the client is, and serves it until it leaves or is disconnected.
     pub(super) async fn run(self, mut stream: impl Transport + 'static, peer: SocketAddr) {
         let door = &*self.door;
         let Some(peer) = self.client(&mut stream, peer.ip().to_canonical()).await else {
@@ -102,7 +103,7 @@ impl Session {
     }
 
     /// Returns the client's address, which a load balancer names before the client speaks; `None`
-    /// if nothing comes that names it.
+    /// if it does not name it.
     async fn client(&self, stream: &mut impl Transport, peer: IpAddr) -> Option<IpAddr> {
         let door = &*self.door;
         if !door.balancers.name(peer) {
@@ -304,7 +305,7 @@ impl Session {
         Ok(Onward::Commands)
     }
 
-    /// Reads so many bytes into the chunks, or discards them.
+    /// Reads `size` bytes into the chunks, or discards them.
     async fn read_chunk(
         &self,
         wire: &mut Wire,
@@ -367,8 +368,8 @@ impl Session {
                 );
                 say(&mut wire.output, refusal(flaw));
                 match flaw {
-                    // Servers disagree about where such a mail ends: what looks like commands may
-                    // be its text.
+                    // Servers disagree about where such a mail ends, so what looks like commands
+                    // may be its text.
                     Flaw::BareLineBreak => Onward::Close,
                     Flaw::TooLarge | Flaw::NoRoom => after_refusal(wire),
                 }
@@ -426,8 +427,8 @@ impl Session {
     }
 }
 
-/// After a refused mail, no command is carried out that was sent before the client could see the
-/// refusal. Chunks are read in order to discard them.
+/// Decides how to go on after a refused mail. No command is carried out that was sent before the
+/// client could see the refusal, but chunks are read in order to discard them.
 fn after_refusal(wire: &Wire) -> Onward {
     let unheard = wire.unread();
     let chunk_follows = chunk::is_bdat(unheard)

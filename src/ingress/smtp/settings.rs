@@ -56,7 +56,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The problems that can be found before the address is bound; `key` is their path.
+    /// Returns the problems that can be found before the address is bound; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut found: Vec<_> = host::listen(&at("listen"), &self.listen)
@@ -75,7 +75,7 @@ impl Settings {
         found
     }
 
-    /// What other machines could do and must not.
+    /// Returns the problems with what other machines could do and must not.
     fn check_doors(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.is_private() {
@@ -117,8 +117,8 @@ impl Settings {
     fn check_recipients(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         for (place, recipient) in self.recipients.iter().enumerate() {
-            // Letters beyond ASCII are compared as they are (RFC 6531): this does not judge whether
-            // they form a name.
+            // Letters beyond ASCII are compared as they are (RFC 6531); whether they form a name is
+            // not judged here.
             let plain = recipient.replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "x");
             let whole_domain = plain.strip_prefix('@').is_some_and(is_domain);
             if !whole_domain && !is_address(&plain) {
@@ -137,24 +137,24 @@ impl Settings {
         found
     }
 
-    /// The problems of the files that the settings name.
+    /// Returns the problems of the files that the settings name.
     pub fn check_files(&self, key: &str) -> Option<Problem> {
         certificate::read(self.tls.as_ref()?, &format!("{key}.tls")).err()
     }
 
-    /// What works now but not for long. [`Settings::check_files`] reports files that cannot be
-    /// read.
+    /// Returns a warning about what works now but not for long. [`Settings::check_files`] reports
+    /// files that cannot be read.
     pub fn warnings(&self, key: &str, now: Timestamp) -> Option<Problem> {
         certificate::warning(self.tls.as_ref()?, &format!("{key}.tls"), now)
     }
 
-    /// Whether only this machine can reach the listener. A load balancer brings others to it,
-    /// wherever it listens.
+    /// Returns whether only this machine can reach the listener. A load balancer brings others to
+    /// it, wherever it listens.
     pub fn is_private(&self) -> bool {
         host::private(&self.listen) && self.proxy_protocol.is_empty()
     }
 
-    /// How others reach the listener, and what keeps them out, for messages.
+    /// Returns how others reach the listener, and what keeps them out, for messages.
     fn reached(&self) -> (&'static str, &'static str) {
         if host::private(&self.listen) {
             (
@@ -166,7 +166,7 @@ impl Settings {
         }
     }
 
-    /// Whether anybody who reaches the listener can send mail to it.
+    /// Returns whether anybody who reaches the listener can send mail to it.
     pub fn is_open(&self) -> bool {
         let admit_anybody = |list: &[String]| {
             Networks::new(list, "").map_or(true, |networks| networks.admit_anybody())
@@ -177,7 +177,7 @@ impl Settings {
         admit_anybody(&self.allow_from) || balanced_by_anybody
     }
 
-    /// Whether connections begin with TLS: RFC 8314 assigns port 465 to it.
+    /// Returns whether connections begin with TLS: RFC 8314 assigns port 465 to it.
     pub fn implicit_tls(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| {
             tls.implicit
@@ -199,7 +199,7 @@ impl Settings {
     }
 }
 
-/// The machine's name, or `localhost` if it is unknown.
+/// Returns the machine's name, or `localhost` if it is unknown.
 fn machine_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())

@@ -14,13 +14,14 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// This is also the longest possible line: a client that sends more without a line break is
-/// disconnected.
+/// The size of the input buffer in bytes, which is also the longest possible line: a client that
+/// sends more without a line break is disconnected.
 const INPUT: usize = 64 << 10;
-/// A client that sends commands without reading replies must not make the server remember them all.
+/// The bytes of pending replies after which they are sent, so that a client that sends commands
+/// without reading the replies cannot make the server remember them all.
 const OUTPUT: usize = 16 << 10;
 
-/// How long, and how much, is still read from a client that is disconnected.
+/// How long, and up to how many bytes, a client that is disconnected is still read.
 const HEARD_OUT: Duration = Duration::from_millis(500);
 const HEARD: u64 = 256 << 10;
 
@@ -67,8 +68,8 @@ impl Wire {
         }
     }
 
-    /// Sends the pending replies, then continues encrypted. Earlier input is discarded: an attacker
-    /// who can insert bytes into the plain connection must not have them read as the client's (RFC
+    /// Sends the pending replies, then continues encrypted. Earlier input is discarded: if an
+    /// attacker inserts bytes into the plain connection, they must not be read as the client's (RFC
     /// 3207, 4.2).
     pub(super) async fn encrypt(
         mut self,
@@ -86,7 +87,7 @@ impl Wire {
         })
     }
 
-    /// The received bytes that are not read yet.
+    /// Returns the received bytes that are not read yet.
     pub(super) fn unread(&self) -> &[u8] {
         &self.input[self.unread.clone()]
     }
@@ -96,7 +97,7 @@ impl Wire {
         self.unread.start = self.unread.end.min(self.unread.start.saturating_add(n));
     }
 
-    /// A complete line with its LF, if there is one, and the buffer for the reply.
+    /// Returns a complete line with its LF, if there is one, and the buffer for the reply.
     pub(super) fn line(&mut self) -> Option<(&[u8], &mut Vec<u8>)> {
         let unread = &self.input[self.unread.clone()];
         let line = &unread[..=memchr(b'\n', unread)?];
@@ -104,7 +105,8 @@ impl Wire {
         Some((line, &mut self.output))
     }
 
-    /// Sends the pending replies, then waits for more input. It is safe to drop while it waits.
+    /// Sends the pending replies, then waits for more input. The future can safely be dropped while
+    /// it waits.
     pub(super) async fn fill(&mut self, deadline: Instant) -> Result<(), Ended> {
         self.flush(deadline).await?;
         if self.unread.is_empty() {
@@ -147,7 +149,8 @@ impl Wire {
             return Ok(());
         }
 
-        // Taken out first: a write that is dropped half-way must not be sent again from its start.
+        // The replies are taken out first, because a write that is dropped half-way must not be
+        // sent again from its start.
         let mut output = std::mem::take(&mut self.output);
         let sent = timeout_at(deadline, async {
             self.stream.write_all(&output).await?;
@@ -161,8 +164,8 @@ impl Wire {
         Ok(sent.map_err(|_| Ended::TimedOut)??)
     }
 
-    /// The client may still be sending: input after a close would make it discard the last replies
-    /// unread.
+    /// Makes [`Wire::close`] read on for a while. The client may still be sending, and input after
+    /// a close would make it discard the last replies unread.
     pub(super) fn hear_out(&mut self) {
         self.hears_out = true;
     }

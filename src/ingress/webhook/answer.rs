@@ -12,15 +12,15 @@ use serde_json::json;
 
 use crate::{message::MailId, settings::SecretError};
 
-/// Seconds after which a sender should try again if the mail could not be stored.
+/// The seconds after which a sender should try again if the mail could not be stored.
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("30");
 
-/// The mail is stored.
+/// Returns the answer for a mail that is stored.
 pub(super) fn stored(id: MailId, status: StatusCode) -> Response {
     (status, Json(json!({ "id": id }))).into_response()
 }
 
-/// There was no mail in the request, and nothing is wrong.
+/// Returns the answer for a request that holds no mail, although nothing is wrong.
 pub(super) fn settled() -> Response {
     (StatusCode::OK, Json(json!({}))).into_response()
 }
@@ -65,7 +65,7 @@ pub(super) enum Refusal {
     /// The same request is being stored.
     UnderWay,
     WrongTopic,
-    /// Signed with SHA-1.
+    /// The message is signed with SHA-1.
     WeakSignature,
     /// The webhook's own secret cannot be read: no request can be admitted.
     NoSecret,
@@ -95,7 +95,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The status of the refusal.
+    /// Returns the status of the refusal.
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::UnknownPath => StatusCode::NOT_FOUND,
@@ -120,8 +120,9 @@ impl Refusal {
         }
     }
 
-    /// The status for a provider that returns the mail to its sender, or drops it, on any 4xx. An
-    /// error that can still be corrected in the provider's settings is a reason to try again.
+    /// Returns the status for a provider that, on any 4xx, returns the mail to its sender or drops
+    /// it. An error that can still be corrected in the provider's settings is a reason to try
+    /// again.
     pub(super) fn status_where_mail_would_bounce(self) -> StatusCode {
         match self {
             Self::WrongType(_) | Self::Unreadable | Self::NoMail(_) => {
@@ -131,7 +132,7 @@ impl Refusal {
         }
     }
 
-    /// The name of the refusal in the metrics: `wrong_password`.
+    /// Returns the name of the refusal in the metrics: `wrong_password`.
     pub(super) fn reason(self) -> String {
         let name = format!("{self:?}");
         let name = name.split('(').next().unwrap_or_default();
@@ -185,7 +186,7 @@ impl Refusal {
     }
 }
 
-/// The refusal, with the status for its reader.
+/// Returns the answer for a refusal, with the status for its reader.
 pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
     let mut response = (status, Json(json!({ "error": refusal.sentence() }))).into_response();
     let headers = response.headers_mut();
@@ -201,7 +202,7 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
                 HeaderValue::from_static("Basic realm=\"alertbridge\""),
             );
         }
-        // The rest of the body is not waited for.
+        // The connection closes, because the rest of the body is not waited for.
         Refusal::TooLarge
         | Refusal::TooSlow
         | Refusal::Broken

@@ -1,8 +1,8 @@
 //! CloudMailin in its raw format: a multipart form whose field `message` is the mail.
 //!
-//! There is no signature: user name and password are in the URL of the target. After a 4xx the mail
-//! bounces to its sender, who may then never write again; after a 5xx the sending server is told to
-//! come again later. <https://docs.cloudmailin.com/receiving_email/http_status_codes/>
+//! There is no signature: the user name and password are in the URL of the target. After a 4xx the
+//! mail bounces to its sender, who may then never write again; after a 5xx the sending server is
+//! told to try again later. <https://docs.cloudmailin.com/receiving_email/http_status_codes/>
 
 use async_trait::async_trait;
 use axum::http::StatusCode;

@@ -28,7 +28,7 @@ impl Proof {
         }
     }
 
-    /// The line of the configuration that gives it.
+    /// Returns the line of the configuration that gives this proof.
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::Token => "token_file: /run/secrets/…",
@@ -56,7 +56,7 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Its secret, if it is one.
+    /// Returns the secret of the credential, if it has one.
     pub(super) fn secret(&self) -> Option<&Secret> {
         match self {
             Self::Token(secret)

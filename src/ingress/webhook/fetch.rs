@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use tokio::sync::OnceCell;
 
-/// A certificate has 2 KB, and the answer to a confirmation less.
+/// The most bytes of a document: a certificate has 2 KB, and the answer to a confirmation less.
 const MAX_SIZE: usize = 64 << 10;
-/// SNS waits 15 seconds for the answer to its own request.
+/// The time limit for connecting and for the whole request. SNS waits 15 seconds for the answer to
+/// its own request.
 const TIME: Duration = Duration::from_secs(5);
 
 /// Gets a document over HTTPS.
@@ -36,7 +37,8 @@ pub enum FetchError {
 pub struct Https(Client);
 
 impl Https {
-    /// The builder may add trusted roots or addresses of hosts, but nothing that weakens this.
+    /// Creates the client. `builder` may add trusted roots or addresses of hosts, but nothing that
+    /// weakens it.
     pub fn new(builder: ClientBuilder) -> Result<Self, FetchError> {
         let client = builder
             .https_only(true)

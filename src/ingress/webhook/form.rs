@@ -1,4 +1,4 @@
-//! The fields of a posted form, to the byte: `multipart/form-data` (RFC 7578) and
+//! Reads the fields of a posted form byte for byte: `multipart/form-data` (RFC 7578) and
 //! `application/x-www-form-urlencoded`.
 
 use std::{borrow::Cow, convert::Infallible};
@@ -15,11 +15,11 @@ use super::{answer::Refusal, protocol::Posted};
 pub(super) const MULTIPART: &str = "multipart/form-data";
 pub(super) const URLENCODED: &str = "application/x-www-form-urlencoded";
 
-/// Providers post about twenty, plus one for each attachment.
+/// The most fields of a form. Providers post about twenty, plus one for each attachment.
 const MAX_FIELDS: usize = 1000;
 
-/// The values of the named fields. A named field that comes twice makes the form unreadable,
-/// because it is unclear which one is meant.
+/// Returns the values of the named fields. A named field that comes twice makes the form
+/// unreadable, because it is unclear which one is meant.
 pub(super) async fn fields<const N: usize>(
     headers: &HeaderMap,
     body: Bytes,
@@ -79,7 +79,8 @@ pub(super) async fn fields<const N: usize>(
     Ok(found)
 }
 
-/// The mail in the field of this name. `mend` says what to change at the provider if it is missing.
+/// Returns the mail in the field `name`. If it is missing, `mend` says what to change at the
+/// provider.
 pub(super) async fn mail(
     posted: Posted<'_>,
     name: &str,
@@ -89,13 +90,13 @@ pub(super) async fn mail(
     present(mail, mend)
 }
 
-/// A field that is present and not empty.
+/// Returns a field that is present and not empty, or a refusal with the text `mend`.
 pub(super) fn present(mail: Option<Bytes>, mend: &'static str) -> Result<Bytes, Refusal> {
     mail.filter(|mail| !mail.is_empty())
         .ok_or(Refusal::NoMail(mend))
 }
 
-/// The raw bytes: a mail need not be UTF-8.
+/// Returns the decoded bytes as they are, because a mail need not be UTF-8.
 fn decoded(encoded: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = encoded
         .iter()

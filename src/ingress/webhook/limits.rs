@@ -8,13 +8,13 @@ use crate::ingress::listener::{Bounds, Capacity};
 #[derive(Clone)]
 pub struct Limits {
     pub bounds: Bounds,
-    /// Shared by all listeners.
+    /// The capacity that all listeners share.
     pub capacity: Capacity,
     /// The time from the connection, or the last answer, to the end of the request's head.
     pub head: Duration,
     /// The time from the head to the end of the body.
     pub body: Duration,
-    /// The time for the store's answer.
+    /// The time limit for the store's answer.
     pub store: Duration,
     /// How long the rest of a refused request's body is read, so that the client receives the
     /// answer.

@@ -4,8 +4,8 @@
 //! The field `body-mime` is the mail. `signature` is the hex HMAC-SHA256 of `timestamp` and `token`
 //! under the account's webhook signing key. It does not cover the mail, so each token counts once
 //! (while this process runs, see [`super::once`]), and no host's word in the mail is trusted here.
-//! Mailgun takes 200 for success and 406 for "never again"; after anything else it comes again for
-//! 8 hours.
+//! Mailgun takes 200 for success and 406 for a final refusal; after anything else it tries again
+//! for 8 hours.
 //! <https://documentation.mailgun.com/docs/mailgun/user-manual/receive-forward-store/receive-http>
 
 use async_trait::async_trait;
@@ -22,7 +22,7 @@ use super::{
     protocol::{Kind, Opened, Posted, Protocol},
 };
 
-/// Mailgun comes again with the first signature for 8 hours.
+/// The age from which a signature is refused: Mailgun retries with the first signature for 8 hours.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(9);
 
 /// The entry in the table of providers.
@@ -72,7 +72,7 @@ impl Protocol for Mailgun {
         let signature = hex(&signature).ok_or(Refusal::Forged)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
 
-        // Compares in constant time.
+        // The signatures are compared in constant time.
         hmac::verify(&key, &[&timestamp[..], &token].concat(), &signature)
             .map_err(|_| Refusal::Forged)?;
 
@@ -83,8 +83,8 @@ impl Protocol for Mailgun {
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
 
-        // The timestamp's digits end where the token begins only by convention, so the two form one
-        // mark.
+        // Only by convention do the timestamp's digits end where the token begins, so the two form
+        // one mark.
         let claim =
             self.once
                 .claim(&[&[&timestamp[..], &token].concat()], signed_at, posted.now)?;
@@ -101,14 +101,14 @@ impl Protocol for Mailgun {
 
     fn refused(&self, refusal: Refusal) -> StatusCode {
         match refusal {
-            // It is already stored.
+            // The mail is already stored.
             Refusal::Replayed => StatusCode::NOT_ACCEPTABLE,
             other => other.status(),
         }
     }
 }
 
-/// The bytes of a SHA-256 in hexadecimal.
+/// Returns the bytes of a SHA-256 that is written in hexadecimal.
 fn hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| {
         char::from(byte)

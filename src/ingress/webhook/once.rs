@@ -1,10 +1,10 @@
-//! A signed request counts once, and for as long as its provider may come again with it.
+//! Lets a signed request count once, for as long as its provider may repeat it.
 //!
-//! What was taken is remembered in memory until its signature is too old. After a restart, or at
-//! another replica, a copy can be replayed within that time; it is one mail more in the record and
-//! no page, because the stages after this know an alert by its content. Where the signature does
-//! not cover the mail, another mail can be posted with it. So nothing that such a request holds may
-//! count for having come that way: see `covers_mail` of [`super::protocol::Kind`].
+//! Accepted requests are remembered in memory until their signature is too old. After a restart, or
+//! at another replica, a copy can be replayed within that time; it adds a mail to the record but no
+//! page, because the stages after this recognise an alert by its content. Where the signature does
+//! not cover the mail, another mail can be posted with it. So nothing in such a request may gain
+//! trust because of how it came: see `covers_mail` of [`super::protocol::Kind`].
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,8 +18,8 @@ use super::answer::Refusal;
 
 /// How far the provider's clock may be ahead of this one.
 const MAX_LEAD: SignedDuration = SignedDuration::from_mins(5);
-/// The number of requests that are remembered; each had a valid signature. Beyond it the oldest is
-/// forgotten, because no mail is refused for the sake of a copy.
+/// The most requests that are remembered, each of which had a valid signature. Beyond it the oldest
+/// is forgotten, because no mail is refused in order to recognise a copy.
 const MAX_REMEMBERED: usize = 1 << 18;
 
 /// The identity of a request: a digest of what its signature covers.
@@ -28,7 +28,7 @@ type Mark = [u8; 32];
 /// The latest requests.
 #[derive(Clone)]
 pub(super) struct Once {
-    /// A signature of this age is refused.
+    /// The age from which a signature is refused.
     max_age: SignedDuration,
     taken: Arc<Mutex<HashMap<Mark, Taken>>>,
 }
@@ -40,7 +40,8 @@ struct Taken {
 }
 
 impl Once {
-    /// `max_age` is longer than the provider comes again with a request as it was first signed.
+    /// Creates the memory. `max_age` must exceed the time for which the provider repeats a request
+    /// as first signed.
     pub(super) fn new(max_age: SignedDuration) -> Self {
         Self {
             max_age,
@@ -48,7 +49,8 @@ impl Once {
         }
     }
 
-    /// Claims a request with a valid signature. It is refused if it is old or was claimed before.
+    /// Claims a request with a valid signature. The claim is refused if the request is old or was
+    /// claimed before.
     pub(super) fn claim(
         &self,
         signed: &[&[u8]],
@@ -90,14 +92,14 @@ impl Once {
     }
 }
 
-/// A request in progress. If it is dropped before the mail is stored, the request may come again.
+/// A request in progress. If it is dropped before the mail is stored, the request may be repeated.
 pub(super) struct Claim {
     once: Once,
     mark: Mark,
 }
 
 impl Claim {
-    /// The mail is stored: from now on, the request is a replay.
+    /// Notes that the mail is stored: from now on, the request is a replay.
     pub(super) fn stored(self) {
         if let Some(taken) = self.once.lock().get_mut(&self.mark) {
             taken.stored = true;
@@ -126,7 +128,8 @@ fn forget_oldest(taken: &mut HashMap<Mark, Taken>) {
     }
 }
 
-/// Each part is preceded by its length, so that no two lists of parts look alike.
+/// Returns the digest of the parts. Each part is preceded by its length, so that no two lists of
+/// parts look alike.
 fn mark(parts: &[&[u8]]) -> Mark {
     let mut all = Vec::new();
     for part in parts {

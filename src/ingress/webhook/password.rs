@@ -1,4 +1,4 @@
-//! HTTP basic authentication (RFC 7617), compared in constant time.
+//! Checks HTTP basic authentication (RFC 7617), and compares in constant time.
 
 use aws_lc_rs::constant_time;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
@@ -34,7 +34,7 @@ pub(super) fn check(credential: &Credential, headers: &HeaderMap) -> Result<(), 
     }
 }
 
-/// The credentials after the scheme, which is case-insensitive (RFC 9110, 11.1).
+/// Returns the credentials after the scheme, which is case-insensitive (RFC 9110, 11.1).
 fn basic(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, encoded) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"Basic ") {

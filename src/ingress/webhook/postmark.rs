@@ -1,8 +1,8 @@
 //! Postmark's inbound webhook, with "Include raw email content in JSON payload" switched on.
 //!
-//! `RawEmail` of the JSON is the mail. There is no signature: user name and password are in the URL
-//! that Postmark posts to. It takes 200 for success, stops for good at 403, and comes again ten
-//! times in 10 hours after anything else.
+//! `RawEmail` of the JSON is the mail. There is no signature: the user name and password are in the
+//! URL that Postmark posts to. Postmark takes 200 for success, stops for good at 403, and tries
+//! again ten times in 10 hours after anything else.
 //! <https://postmarkapp.com/developer/webhooks/inbound-webhook>
 //! <https://postmarkapp.com/support/article/understanding-inbound-webhook-retries-in-postmark>
 

@@ -1,8 +1,8 @@
 //! How a provider posts mail: what proves that a request is the provider's, and where in it the raw
 //! mail is.
 //!
-//! A provider only vouches for the transport, that is, that it received this mail. Who wrote the
-//! mail is the question of another stage.
+//! A provider only vouches for the transport, that is, that it received this mail. Another stage
+//! asks who wrote the mail.
 
 use async_trait::async_trait;
 use axum::{
@@ -26,20 +26,21 @@ pub(super) struct Kind {
     pub(super) proofs: &'static [Proof],
     /// Whether it may have no proof if the listener is on loopback.
     pub(super) may_be_open: bool,
-    /// Whether what it proves itself by cannot be put to another mail by who has seen it once. What
-    /// is no signature is a secret that whoever sees it has anyway.
+    /// Whether somebody who has seen the proof of a request cannot use it for another mail. A proof
+    /// that is not a signature counts as such: it is a secret, and anybody who sees it has it
+    /// anyway.
     pub(super) covers_mail: bool,
-    /// Prepares it to accept requests.
+    /// Prepares the provider's protocol to accept requests.
     pub(super) protocol: Compile,
 }
 
-/// Makes a protocol from a credential. The settings of the credential are at the key.
+/// Makes a protocol from a credential. `key` is the path of the credential's settings.
 type Compile = fn(Credential, key: &str) -> Result<Box<dyn Protocol>, Problem>;
 
 /// How a provider posts mail.
 #[async_trait]
 pub(super) trait Protocol: Send + Sync {
-    /// The credential that its requests must prove.
+    /// Returns the credential that the provider's requests must prove.
     fn credential(&self) -> &Credential;
 
     /// Admits a request by its head, before its body is read, if the proof is in the head, as a
@@ -48,15 +49,16 @@ pub(super) trait Protocol: Send + Sync {
         password::check(self.credential(), headers)
     }
 
-    /// Whether it posts bodies of this content type, given in lower case and without parameters.
+    /// Returns whether the provider posts bodies of this content type, given in lower case and
+    /// without parameters.
     fn posts(&self, content_type: &str) -> bool;
 
-    /// What to do about a body of another content type, as a sentence.
+    /// Returns what to do about a body of another content type, as a sentence.
     fn posts_instead(&self, _content_type: &str) -> &'static str {
         "The content type is not the one of this webhook's provider."
     }
 
-    /// Whether extracting the mail from the body copies it.
+    /// Returns whether extracting the mail from the body copies it.
     fn copies(&self) -> bool {
         true
     }
@@ -64,12 +66,12 @@ pub(super) trait Protocol: Send + Sync {
     /// Checks the proof that covers the body, and extracts the raw mail, byte for byte.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault>;
 
-    /// The answer to the provider once the mail is stored.
+    /// Returns the status that tells the provider that the mail is stored.
     fn stored(&self) -> StatusCode {
         StatusCode::ACCEPTED
     }
 
-    /// The answer that makes the provider stop, or try again, as the refusal requires.
+    /// Returns the status that makes the provider stop, or try again, as the refusal requires.
     fn refused(&self, refusal: Refusal) -> StatusCode {
         refusal.status()
     }
@@ -78,7 +80,7 @@ pub(super) trait Protocol: Send + Sync {
 /// A whole request.
 pub(super) struct Posted<'a> {
     pub(super) headers: &'a HeaderMap,
-    /// The original bytes: signatures cover them.
+    /// The original bytes, which signatures cover.
     pub(super) body: Bytes,
     pub(super) now: Timestamp,
     pub(super) fetch: &'a dyn Fetch,
@@ -86,7 +88,7 @@ pub(super) struct Posted<'a> {
 
 /// The content of a genuine request.
 pub(super) enum Opened {
-    /// A mail; the claim, if there is one, makes repetitions of the request count once.
+    /// A mail. The claim, if there is one, makes repetitions of the request count once.
     Mail(Bytes, Option<Claim>),
     /// A matter between the provider and this webhook, which is settled.
     Settled,

@@ -18,7 +18,7 @@ macro_rules! providers {
         impl Provider {
             pub const ALL: &[Self] = &[$(Self::$provider),*];
 
-            /// Its name in the configuration.
+            /// Returns the provider's name in the configuration.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$provider => stringify!($module),)*

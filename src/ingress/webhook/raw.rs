@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
     protocol: |credential, _| Ok(Box::new(Raw::new(credential))),
 };
 
-/// The mail as the body.
+/// The protocol in which the body is the mail.
 struct Raw {
     credential: Credential,
 }
@@ -53,7 +53,7 @@ impl Protocol for Raw {
         }
     }
 
-    /// RFC 2046, 5.2.1.
+    /// The content type is that of RFC 2046, 5.2.1.
     fn posts(&self, content_type: &str) -> bool {
         content_type == "message/rfc822"
     }
@@ -79,9 +79,9 @@ impl Protocol for Raw {
         false
     }
 
-    /// Anything else that is not empty is accepted: if it does not look like a mail, the stages
-    /// judge it, so that it has an outcome and is visible, instead of being lost to a sender that
-    /// never reads its answers.
+    /// Accepts anything else that is not empty. If it does not look like a mail, the stages judge
+    /// it, so that it has an outcome and is visible, instead of being lost to a sender that never
+    /// reads its answers.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         if posted.body.is_empty() {
             return Err(Refusal::Empty.into());
@@ -107,11 +107,11 @@ impl Protocol for Raw {
     }
 }
 
-/// The first bytes of gzip (RFC 1952, 2.3.1), with which no mail begins.
+/// The first bytes of gzip (RFC 1952, 2.3.1). No mail begins with them.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Whether this is a mail whose lines were joined: it begins with a header field, another follows,
-/// and no line ends.
+/// Returns whether the body is a mail whose lines were joined: it begins with a header field,
+/// another follows, and no line ends.
 fn is_stripped(body: &[u8]) -> bool {
     let is_name = |name: &[u8]| {
         !name.is_empty()

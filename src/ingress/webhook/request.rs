@@ -1,4 +1,5 @@
-//! One request: checked in the order that reveals the least to a stranger, stored, answered.
+//! Handles one request: checks it in the order that reveals the least to a stranger, stores the
+//! mail, and answers.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -37,7 +38,7 @@ pub(super) struct Door {
     pub(super) protocol: Box<dyn Protocol>,
 }
 
-/// What all requests of the listener share.
+/// The state that all requests of the listener share.
 pub(super) struct Doors {
     pub(super) by_path: BTreeMap<String, Door>,
     pub(super) max_body: u64,
@@ -59,8 +60,8 @@ impl Doors {
         }
     }
 
-    /// Answers a request. A refusal waits for the rest of the body, within bounds: a client that is
-    /// still sending when the connection closes sees a reset instead of the answer.
+    /// Answers a request. A refusal waits for the rest of the body, within bounds, because a client
+    /// that is still sending when the connection closes sees a reset instead of the answer.
     pub(super) async fn answer(&self, request: Request<Body>, place: &Place) -> Response {
         let (head, body) = request.into_parts();
         let mut body = Incoming {
@@ -95,7 +96,7 @@ impl Doors {
             );
         }
 
-        // Reading on would request the body (RFC 9110, 10.1.1).
+        // Reading on would ask the client for the body (RFC 9110, 10.1.1).
         if !waits_for_100 && !matches!(refusal, Refusal::TooSlow | Refusal::Displaced) {
             body.drain(self.max_body, self.limits.drain).await;
         }
@@ -150,7 +151,7 @@ impl Doors {
             return Err(Refusal::WrongType(door.protocol.posts_instead(&content_type)).into());
         }
 
-        // hyper decodes `chunked` only: what remains of `gzip, chunked` is not a mail.
+        // hyper decodes `chunked` only, so what remains of `gzip, chunked` is not a mail.
         let codings = |name, plain: &str| {
             headers
                 .get_all(name)
@@ -259,12 +260,12 @@ impl Incoming {
                 limit = limit.saturating_sub(chunk.len() as u64);
             }
         };
-        // In either case, the answer is sent next.
+        // Whether or not the body has ended, the answer is sent next.
         let _ = timeout(time, all).await;
     }
 }
 
-/// The media type alone, in lower case; empty if there is none.
+/// Returns the media type alone, in lower case; empty if there is none.
 fn content_type(headers: &HeaderMap) -> String {
     let value = headers
         .get(CONTENT_TYPE)

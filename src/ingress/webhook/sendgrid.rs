@@ -1,10 +1,10 @@
 //! SendGrid's Inbound Parse, with "POST the raw, full MIME message" switched on: a multipart form
 //! whose field `email` is the mail.
 //!
-//! A security policy makes SendGrid sign: ECDSA on P-256 with SHA-256 over the timestamp's header
-//! and the body's bytes. The signing key here is its public key, Base64 of DER. Without a policy,
-//! user name and password in the URL will do. SendGrid comes again for three days after a 5xx and
-//! drops the mail after a 4xx.
+//! If a security policy is set, SendGrid signs: ECDSA on P-256 with SHA-256 over the timestamp's
+//! header and the body's bytes. The signing key here is its public key, Base64 of DER. Without a
+//! policy, a user name and password in the URL suffice. SendGrid tries again for three days after a
+//! 5xx, and drops the mail after a 4xx.
 //! <https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/securing-your-parse-webhooks>
 
 use async_trait::async_trait;
@@ -26,7 +26,8 @@ use crate::settings::Problem;
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 
-/// SendGrid comes again for three days, and does not say that it signs anew.
+/// The age from which a signature is refused: SendGrid retries for three days, and does not say
+/// that it signs anew.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(3 * 24 + 1);
 
 /// The entry in the table of providers.
@@ -43,7 +44,7 @@ struct Sendgrid {
 }
 
 impl Sendgrid {
-    /// An invalid key is a problem now, not at the first mail.
+    /// Creates the protocol. An invalid key is a problem now, not only at the first mail.
     fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
         if let Credential::SigningKey(secret) = &credential
             && let Ok(text) = secret.read()
@@ -63,7 +64,7 @@ impl Sendgrid {
         })
     }
 
-    /// The claim on a signed request; `None` if the password has proved it.
+    /// Returns the claim on a signed request; `None` if the password has proved the request.
     fn verify(&self, posted: &Posted<'_>) -> Result<Option<Claim>, Fault> {
         let Credential::SigningKey(secret) = &self.credential else {
             return Ok(None);
@@ -90,8 +91,8 @@ impl Sendgrid {
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
 
-        // The mark excludes the signature: the holder of the key can make another one for the same
-        // content.
+        // The mark excludes the signature, because the holder of the key can make another one for
+        // the same content.
         Ok(Some(self.once.claim(&[&signed], signed_at, posted.now)?))
     }
 }
@@ -121,7 +122,7 @@ impl Protocol for Sendgrid {
     }
 }
 
-/// The key as SendGrid shows it, with or without PEM's first and last line.
+/// Parses the key as SendGrid shows it, with or without the first and last line of PEM.
 fn public_key(text: &str) -> Option<ParsedPublicKey> {
     let base64: String = text
         .lines()

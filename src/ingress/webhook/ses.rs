@@ -2,8 +2,8 @@
 //! posts here.
 //!
 //! SNS posts a JSON envelope as text/plain, signed under a certificate at SNS's own address. Only
-//! the configured topic is heard, and only SignatureVersion 2 (SHA-256). After a 4xx SNS gives the
-//! message up (to a dead-letter queue where there is one); after a 5xx it comes again. SES
+//! the configured topic is accepted, and only SignatureVersion 2 (SHA-256). After a 4xx SNS gives
+//! the message up (to a dead-letter queue if there is one); after a 5xx it tries again. SES
 //! publishes mails of at most 150 KB this way.
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 //! <https://docs.aws.amazon.com/ses/latest/dg/receiving-email-notifications-contents.html>
@@ -28,7 +28,8 @@ mod certificate;
 mod envelope;
 mod topic;
 
-/// SNS comes again for an hour at most, whatever the topic's delivery policy.
+/// The age from which a signature is refused: SNS retries for an hour at most, whatever the topic's
+/// delivery policy.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
 
 /// The entry in the table of providers.
@@ -164,7 +165,8 @@ impl Protocol for Ses {
         match envelope.kind.as_str() {
             "Notification" => Ok(Opened::Mail(mail(&envelope.message)?, Some(claim))),
             "SubscriptionConfirmation" => self.confirm(&envelope, &posted).await,
-            // It is not undone here: somebody who may unsubscribe may do so for good.
+            // The end of the subscription is not undone here: somebody who may unsubscribe may do
+            // so for good.
             "UnsubscribeConfirmation" => {
                 tracing::warn!(
                     topic = self.topic.arn(),
@@ -205,7 +207,7 @@ struct Action {
     encoding: Option<String>,
 }
 
-/// The mail in a notification.
+/// Returns the mail in a notification.
 fn mail(message: &str) -> Result<Bytes, Refusal> {
     let none = Refusal::NoMail(
         "The message is not a mail that SES received: let only its SNS action publish here.",
@@ -226,8 +228,8 @@ fn mail(message: &str) -> Result<Bytes, Refusal> {
         );
     };
 
-    // In text, SES replaces what is not UTF-8. A mail's header contains a colon, so it is never
-    // taken for Base64.
+    // If the encoding is text, SES replaces what is not UTF-8. A mail's header contains a colon, so
+    // text is never taken for Base64.
     let coded = encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("Base64"));
 
     coded

@@ -66,7 +66,7 @@ pub struct BasicAuth {
 }
 
 impl HttpSettings {
-    /// The problems of the settings, whatever the address; `key` is their path.
+    /// Returns the problems of the settings, whatever the address; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         bounds::mail_size(&format!("{key}.max_body"), self.max_body)
             .into_iter()
@@ -75,24 +75,24 @@ impl HttpSettings {
 }
 
 impl Settings {
-    /// The path that mail is posted to.
+    /// Returns the path that mail is posted to.
     pub fn path(&self) -> String {
         self.path
             .clone()
             .unwrap_or_else(|| format!("/ingress/{}", self.name))
     }
 
-    /// Whether its path can be requested.
+    /// Returns whether the path can be requested.
     pub fn has_path(&self) -> bool {
         is_path(&self.path())
     }
 
-    /// Whether anybody who reaches the listener can post mail to it.
+    /// Returns whether anybody who reaches the listener can post mail to it.
     pub fn is_open(&self) -> bool {
         self.provider.kind().may_be_open && self.token.is_none() && self.token_file.is_none()
     }
 
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let path = self.path();
         let path = (!self.has_path()).then(|| {
@@ -103,8 +103,8 @@ impl Settings {
             )
         });
 
-        // Whoever sees one request could post a mail of his own with it, to another replica or
-        // after a restart, and write that line above it.
+        // Anybody who sees one request could post another mail with it, to another replica or after
+        // a restart, and write that line above it.
         let host = self.trusted_authserv_id.as_ref();
         let host = host.filter(|_| !self.provider.kind().covers_mail).map(|id| {
             Problem::new(
@@ -128,7 +128,8 @@ impl Settings {
         (self.provider.kind().protocol)(self.credential(key)?, key)
     }
 
-    /// The credential in the settings at `key`: one of the kinds that the provider accepts.
+    /// Returns the credential in the settings at `key`, of one of the kinds that the provider
+    /// accepts.
     fn credential(&self, key: &str) -> Result<Credential, Problem> {
         Ok(match self.proof(key)? {
             None => Credential::None,
@@ -154,8 +155,8 @@ impl Settings {
         })
     }
 
-    /// The kind of proof that is given; `None` if the provider may do without. Another provider's
-    /// proof is a problem, and so is a missing one.
+    /// Returns the kind of proof that is given; `None` if the provider may do without. Another
+    /// provider's proof is a problem, and so is a missing one.
     fn proof(&self, key: &str) -> Result<Option<Proof>, Problem> {
         let (name, kind) = (self.provider.name(), self.provider.kind());
         let given = |proof: &Proof| self.given(*proof).map(|key| (*proof, key));
@@ -198,7 +199,7 @@ impl Settings {
         }
     }
 
-    /// The key under which the settings give a proof.
+    /// Returns the key under which the settings give a proof.
     fn given(&self, proof: Proof) -> Option<&'static str> {
         match proof {
             Proof::Token if self.token.is_some() => Some("token"),
@@ -230,7 +231,7 @@ impl BasicAuth {
     }
 }
 
-/// A secret that must be given and not be empty.
+/// Returns a secret, which must be given and not be empty.
 fn secret(
     key: &str,
     name: &str,
@@ -247,7 +248,8 @@ fn secret(
     }
 }
 
-/// Paths are compared as they are sent: one that a client would encode would never match.
+/// Returns whether a path is valid. Paths are compared as they are sent, so one that a client would
+/// encode would never match.
 pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/')
         && path

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::settings::{Problem, Secret, cause::innermost};
 
-/// The time for one request, from the name's resolution to the last byte of the answer.
+/// The time limit for one request, from the name's resolution to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most bytes of an answer that are read. Tokens have a few KiB.
 const LONGEST_ANSWER: usize = 256 << 10;
@@ -41,8 +41,8 @@ pub(super) struct TokenServer {
 }
 
 impl TokenServer {
-    /// Makes no request yet; the secret's file is read for every request. `authorities` are trusted
-    /// besides the system's own.
+    /// Prepares the client without making a request; the secret's file is read for every request.
+    /// `authorities` are trusted besides the system's own.
     pub(super) fn new(
         key: &str,
         settings: &Oauth2,
@@ -80,8 +80,8 @@ impl TokenServer {
         Ok(Self {
             http,
             url,
-            // Every server must understand Basic (RFC 6749, 2.3.1); these two document the other
-            // method.
+            // Every server must understand Basic (RFC 6749, 2.3.1); Google and Microsoft document
+            // the other method.
             auth_type: if settings.provider == Provider::Custom {
                 AuthType::BasicAuth
             } else {
@@ -93,7 +93,7 @@ impl TokenServer {
         })
     }
 
-    /// A token for the person who owns the refresh token (RFC 6749, 6).
+    /// Requests a token for the person who owns the refresh token (RFC 6749, 6).
     pub(super) async fn refresh(
         &self,
         refresh_token: &SecretString,
@@ -107,7 +107,7 @@ impl TokenServer {
         self.judge(answer, &[secret.as_ref(), Some(refresh_token)])
     }
 
-    /// A token for the application itself (RFC 6749, 4.4).
+    /// Requests a token for the application itself (RFC 6749, 4.4).
     pub(super) async fn client_credentials(&self) -> Result<BasicTokenResponse, NoToken> {
         let (client, secret) = self.client()?;
         let request = client
@@ -117,7 +117,7 @@ impl TokenServer {
         self.judge(answer, &[secret.as_ref()])
     }
 
-    /// Tokens for the code that a browser brought (RFC 6749, 4.1.3; RFC 7636).
+    /// Requests tokens for the code that a browser brought (RFC 6749, 4.1.3; RFC 7636).
     pub(super) async fn code(
         &self,
         code: String,
@@ -212,8 +212,8 @@ impl TokenServer {
             body.extend_from_slice(&chunk);
         }
 
-        // A page for people, as a wrong address returns: its status says more than that it is not
-        // JSON.
+        // This is a page for people, as a wrong address returns. Its status says more than that it
+        // is not JSON.
         let about = serde_json::from_slice::<serde_json::Value>(&body);
         if !status.is_success()
             && !about
@@ -299,7 +299,7 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
-    /// The deepest cause of the error: its own text contains the whole address.
+    /// Takes the deepest cause of the error, because its own text contains the whole address.
     fn unreachable(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()));

@@ -23,7 +23,7 @@ pub(super) fn write(path: &Path, token: &str) -> io::Result<()> {
     let written = fill(&fresh, &path, token).and_then(|()| fs::rename(&fresh, &path));
 
     if written.is_err() {
-        // Nothing was there, or nothing more can be done about it.
+        // Either there was no file, or nothing more can be done about it.
         let _ = fs::remove_file(&fresh);
         return written;
     }

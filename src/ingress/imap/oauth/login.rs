@@ -1,4 +1,4 @@
-//! How a person gets a refresh token: with a code typed into any browser (device flow, RFC 8628),
+//! Lets a person get a refresh token: with a code typed into any browser (device flow, RFC 8628),
 //! or with a browser on this machine that is redirected back here (RFC 8252, with the proof key of
 //! RFC 7636).
 
@@ -22,7 +22,7 @@ use crate::settings::Problem;
 
 /// How long a person may take in the browser.
 const PATIENCE: Duration = Duration::from_mins(15);
-/// The time limit for a request of the browser, and its maximal size.
+/// The time limit for a request of the browser, and (below) its largest size in bytes.
 const BROWSER: Duration = Duration::from_secs(10);
 const LONGEST_REQUEST: usize = 16 << 10;
 
@@ -71,9 +71,9 @@ enum Begin {
 }
 
 impl Login {
-    /// Chooses the flow if none is given: the device flow wherever the provider offers it. The
-    /// browser is redirected to `port`; 0 means any. `authorities` are those of the mailbox's
-    /// `ca_file`.
+    /// Prepares a login. If no flow is given, it is the device flow wherever the provider offers
+    /// it. The browser is redirected to `port`; 0 means any. `authorities` are those of the
+    /// mailbox's `ca_file`.
     pub fn new(
         key: &str,
         settings: &Oauth2,
@@ -235,15 +235,16 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
          close\r\n\r\n{text}"
     );
 
-    // The person reads it in the terminal as well.
+    // It does not matter if this fails, because the person reads the result in the terminal as
+    // well.
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 
     found
 }
 
-/// The meaning of the request's first line: the code, or the reason why there is none (RFC 6749,
-/// 4.1.2).
+/// Returns what the request's first line brings: the code, or the reason why there is none (RFC
+/// 6749, 4.1.2); `None` if it is not the expected request.
 fn outcome(request: &str, state: &str) -> Option<Result<String, String>> {
     let path = request.strip_prefix("GET ")?.split(' ').next()?;
     let url = Url::parse("http://127.0.0.1/").ok()?.join(path).ok()?;

@@ -45,7 +45,7 @@ pub enum Provider {
 }
 
 impl Oauth2 {
-    /// The problems of the settings; `key` is their own path (`ingress.imap[0].oauth2`).
+    /// Returns the problems of the settings; `key` is their own path (`ingress.imap[0].oauth2`).
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
@@ -85,7 +85,7 @@ impl Oauth2 {
         problems
     }
 
-    /// What is missing of the secrets without which the provider gives no token.
+    /// Returns the problem of a missing secret without which the provider gives no token.
     fn missing_secret(
         &self,
         key: &str,
@@ -111,8 +111,8 @@ impl Oauth2 {
         }
     }
 
-    /// What keeps the token endpoint unknown: Microsoft's follows from the tenant, and that of an
-    /// unknown provider is given.
+    /// Returns what is wrong with the tenant, or keeps the token endpoint unknown: Microsoft's
+    /// follows from the tenant, and that of an unknown provider must be given.
     fn check_tenant(&self, key: &str) -> Option<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
@@ -146,7 +146,7 @@ impl Oauth2 {
         }
     }
 
-    /// Settings that work but are unwise.
+    /// Returns the problems of settings that work but are unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let mut warnings = Vec::new();
         for (name, url) in self.urls() {
@@ -185,7 +185,8 @@ impl Oauth2 {
         )
     }
 
-    /// <https://developers.google.com/identity/protocols/oauth2/native-app>,
+    /// Returns the token endpoint. Those of the known providers are from
+    /// <https://developers.google.com/identity/protocols/oauth2/native-app> and
     /// <https://learn.microsoft.com/entra/identity-platform/v2-protocols>.
     pub(super) fn token_url(&self) -> Option<String> {
         self.token_url
@@ -199,7 +200,8 @@ impl Oauth2 {
             .or_else(|| self.known("https://accounts.google.com/o/oauth2/v2/auth", "authorize"))
     }
 
-    /// Google has none: its device flow gives no access to mail.
+    /// Returns the device authorization endpoint. Google's is left out: its device flow gives no
+    /// access to mail.
     pub(super) fn device_url(&self) -> Option<String> {
         let known = || self.known("", "devicecode").filter(|url| !url.is_empty());
         self.device_url.clone().or_else(known)
@@ -219,7 +221,7 @@ impl Oauth2 {
         usual.iter().map(ToString::to_string).collect()
     }
 
-    /// Whether there is, or will be, a refresh token.
+    /// Returns whether there is, or will be, a refresh token.
     pub(super) fn acts_for_a_person(&self) -> bool {
         self.refresh_token.is_some() || self.refresh_token_file.is_some()
     }

@@ -1,5 +1,5 @@
-//! When a wanted mail is announced, and with what: that it is this mail which fails, and not the
-//! server, is shown by another.
+//! Decides when a wanted mail is announced, and with what. Another mail that is returned shows that
+//! it is the wanted mail that fails, and not the server.
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -9,11 +9,11 @@ use super::{Backlog, TRIES, Want};
 
 /// The tries after which a mail is announced, if there is no other mail to compare it with.
 const TRIES_ALONE: u32 = 6;
-/// A mail that has been gone from its folder for this long does not come back.
+/// How long a mail must have been gone from its folder to be given up: it does not come back.
 const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Backlog {
-    /// Whether another mail is needed to show that the server returns others.
+    /// Returns whether another mail is needed to show that the server returns others.
     pub(in crate::ingress::imap) fn wants_proof(&self, uid: u32) -> bool {
         self.mails
             .get(&uid)
@@ -26,8 +26,8 @@ impl Backlog {
         }
     }
 
-    /// Why a mail is to be announced now; `None` if it is too early, or if the server may be to
-    /// blame.
+    /// Returns why a mail is to be announced now; `None` if it is too early, or if the server may
+    /// be to blame.
     pub(in crate::ingress::imap) fn to_tell(&self, uid: u32) -> Option<String> {
         let want = self.mails.get(&uid).filter(|want| !want.told)?;
         let is_only_one = self.mails.values().filter(|want| !want.told).count() == 1;
@@ -36,15 +36,15 @@ impl Backlog {
         enough.then(|| want.why.clone())
     }
 
-    /// Whether to request its header before the announcement: once, because that may end the
-    /// connection as well.
+    /// Returns whether to request a mail's header before the announcement. It does so only once,
+    /// because the request may end the connection as well.
     pub(in crate::ingress::imap) fn ask_header(&mut self, uid: u32) -> bool {
         self.mails
             .get_mut(&uid)
             .is_some_and(|want| !std::mem::replace(&mut want.header_asked, true) && !want.gone)
     }
 
-    /// It was announced, and is looked for at every rescan from now on.
+    /// Notes that a mail was announced. From now on, it is looked for at every rescan.
     pub(in crate::ingress::imap) fn told(&mut self, uid: u32) {
         if let Some(want) = self.mails.get_mut(&uid) {
             want.told = true;
@@ -52,7 +52,7 @@ impl Backlog {
         }
     }
 
-    /// A note that the server returns in place of the mail.
+    /// Keeps the note that the server returns in place of a mail.
     pub(in crate::ingress::imap) fn keep_stand_in(&mut self, uid: u32, note: Bytes) {
         if let Some(want) = self.mails.get_mut(&uid).filter(|want| !want.told) {
             want.stand_in = Some(note);
@@ -71,12 +71,12 @@ impl Backlog {
         self.mails.get(&uid).is_some_and(|want| want.told)
     }
 
-    /// Whether the latest look found that a mail is not in the folder.
+    /// Returns whether the latest look found that a mail is not in the folder.
     pub(in crate::ingress::imap) fn is_gone(&self, uid: u32) -> bool {
         self.mails.get(&uid).is_some_and(|want| want.gone)
     }
 
-    /// Whether an announced mail has been gone long enough to give it up.
+    /// Returns whether an announced mail has been gone long enough to give it up.
     pub(in crate::ingress::imap) fn is_given_up(&self, uid: u32, now: Timestamp) -> bool {
         let over =
             |want: &Want| want.told && want.gone && now.duration_since(want.since) > GONE_AFTER;

@@ -1,8 +1,8 @@
-//! What mails behind a wanted one wait for, and how long.
+//! Decides what the mails behind a wanted one wait for, and how long.
 //!
-//! An end that is stored before its beginning would tell nobody of either, so a mail that was not
-//! returned is awaited for as long as its next tries may still bring it: they are few, and soon. If
-//! the server returns nothing at all, none is awaited, since none could overtake it.
+//! If an end is stored before its beginning, nobody is told of either. So a mail that was not
+//! returned is awaited for as long as its next tries may still bring it, which are few and soon. If
+//! the server returns nothing at all, no mail is awaited, since none could overtake it.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::{Backlog, TRIES, Want};
 
-/// How long mails wait, in all, for earlier ones that were not returned,
+/// How long mails wait, in all, for earlier ones that were not returned.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// and the part of the time without waiting that is added to it again.
+/// The divisor of the time without waiting: a sixth of it is added to `PATIENCE` again.
 const REGAINED: u32 = 6;
 
 /// What mails behind a wanted one wait for.
@@ -20,12 +20,13 @@ const REGAINED: u32 = 6;
 pub(in crate::ingress::imap) enum Awaited {
     /// Another request, at this time.
     Request(Instant),
-    /// The announcement: it has failed often enough.
+    /// The announcement, because the mail has failed often enough.
     Announcement,
 }
 
 impl Backlog {
-    /// The lowest mail up to `up_to` for which those behind it wait, and what they wait for.
+    /// Returns the lowest-numbered mail up to `up_to` that blocks later mail, and what that mail
+    /// waits for.
     pub(in crate::ingress::imap) fn awaited(&self, up_to: u32) -> Option<(u32, Awaited)> {
         let (all_fail, now) = (self.all_fail(), Instant::now());
         self.mails
@@ -33,7 +34,7 @@ impl Backlog {
             .find_map(|(uid, want)| Some((*uid, self.awaits(want, all_fail, now)?)))
     }
 
-    /// The lowest awaited mail to request now, or when there will be one.
+    /// Returns the lowest awaited mail to request now, or else the time at which there will be one.
     pub(in crate::ingress::imap) fn next_request(
         &self,
         up_to: u32,
@@ -63,14 +64,15 @@ impl Backlog {
         } else if want.proven || (want.broke && !want.compared) {
             Some(Awaited::Announcement)
         } else if others_came {
-            // The server gives mails again: this one had no fair try yet.
+            // The server returns mails again, and this one has had no fair try yet.
             Some(Awaited::Request(now))
         } else {
             (!want.compared).then_some(Awaited::Announcement)
         }
     }
 
-    /// Whether a mail has failed often enough to be announced, and nothing was returned since.
+    /// Returns whether a mail has failed often enough to be announced, and nothing was returned
+    /// since.
     fn all_fail(&self) -> bool {
         self.mails.values().any(|want| {
             !want.told
@@ -82,7 +84,7 @@ impl Backlog {
         })
     }
 
-    /// Whether the mail that ended the latest connection is awaited.
+    /// Returns whether the mail that ended the latest connection is awaited.
     pub(in crate::ingress::imap) fn is_blamed_awaited(&self) -> bool {
         self.blamed.is_some_and(|uid| {
             let (all_fail, now) = (self.all_fail(), Instant::now());
@@ -91,7 +93,7 @@ impl Backlog {
         })
     }
 
-    /// How long mails may still wait for earlier ones.
+    /// Returns how long mails may still wait for earlier ones.
     pub(in crate::ingress::imap) fn patience(&mut self) -> Duration {
         let now = Instant::now();
         let since = self.reckoned.replace(now);
@@ -100,13 +102,13 @@ impl Backlog {
         PATIENCE.saturating_sub(self.waited)
     }
 
-    /// Mails have waited for so long.
+    /// Notes that mails have waited for the time `span`.
     pub(in crate::ingress::imap) fn has_waited(&mut self, span: Duration) {
         self.waited = PATIENCE.min(self.waited.saturating_add(span));
         self.reckoned = Some(Instant::now());
     }
 
-    /// Mails have waited long enough for these.
+    /// Ends the wait for the mails up to `up_to`, which has been long enough.
     pub(in crate::ingress::imap) fn let_go(&mut self, up_to: u32) {
         for (_, want) in self.mails.range_mut(..=up_to) {
             want.let_go |= !want.told;

@@ -1,5 +1,5 @@
-//! The certificates that SNS signs with: fetched from its own host, kept for a day, checked at
-//! every use.
+//! Holds the certificates that SNS signs with: they are fetched from its own host, kept for a day,
+//! and checked at every use.
 //!
 //! The trust is in the host: TLS to it is verified by the web PKI, and Amazon serves the
 //! certificate there without its chain. Of the certificate itself, the name and the validity are
@@ -21,7 +21,7 @@ use super::{
     topic::Topic,
 };
 
-/// Amazon changes them about once a year.
+/// How long a certificate is kept. Amazon changes its certificates about once a year.
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
 const MAX_KEPT: usize = 16;
 /// The most fetches at a time, so that a flood of requests does not cause a flood of fetches.
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// fetched.
 pub(super) struct Certificates {
     kept: Mutex<HashMap<String, (Timestamp, Arc<Certificate>)>>,
-    /// One fetch at a time for each address.
+    /// The lock of each address, which allows one fetch at a time.
     under_way: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     fetches: Semaphore,
 }
@@ -49,7 +49,7 @@ impl Default for Certificates {
 }
 
 impl Certificates {
-    /// The caller has checked the address.
+    /// Returns the certificate at an address, which the caller has checked.
     pub(super) async fn get(
         &self,
         url: &str,
@@ -84,7 +84,7 @@ impl Certificates {
         (now.duration_since(*fetched_at).abs() < KEEP).then(|| Arc::clone(certificate))
     }
 
-    /// The oldest one is dropped to make room.
+    /// Keeps a certificate. The oldest one is dropped to make room.
     fn keep(&self, url: &str, certificate: &Arc<Certificate>, now: Timestamp) {
         let mut kept = lock(&self.kept);
         if kept.len() >= MAX_KEPT
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers some addresses, and others never.
+    /// A host that answers some addresses, and others never.
     #[derive(Default)]
     struct Host {
         hangs: HashSet<String>,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::super::answer::Refusal;
 
-/// SNS's JSON.
+/// The JSON that SNS posts.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Envelope {
@@ -25,13 +25,13 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// serde refuses a key that is given twice.
+    /// Parses the envelope. serde refuses a key that is given twice.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)
     }
 
-    /// The string to sign: the name and value of certain keys, each followed by a line feed,
-    /// ordered by name.
+    /// Returns the string to sign: the name and value of certain keys, each followed by a line
+    /// feed, ordered by name.
     pub(super) fn signed(&self) -> String {
         let head = [
             ("Message", Some(&self.message)),

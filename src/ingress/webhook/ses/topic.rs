@@ -2,8 +2,8 @@
 
 use url::Url;
 
-/// An SNS topic by its ARN, which names partition and region and so the one host that may sign and
-/// confirm for it.
+/// An SNS topic by its ARN, which names the partition and region, and so the one host that may sign
+/// and confirm for it.
 pub(super) struct Topic {
     arn: String,
     host: String,
@@ -44,7 +44,7 @@ impl Topic {
         &self.arn
     }
 
-    /// Whether a certificate there may sign for the topic:
+    /// Returns whether a certificate at this address may sign for the topic:
     /// `https://sns.<region>.amazonaws.com/*.pem`.
     pub(super) fn signs_at(&self, url: &str) -> bool {
         let path = url
@@ -59,7 +59,8 @@ impl Topic {
         })
     }
 
-    /// Whether requesting this address confirms a subscription to the topic, and does nothing else.
+    /// Returns whether requesting this address confirms a subscription to the topic, and does
+    /// nothing else.
     pub(super) fn confirms_at(&self, url: &str) -> bool {
         if !url.starts_with(&format!("https://{}/?", self.host)) {
             return false;
@@ -82,8 +83,8 @@ impl Topic {
         (action, topic) == (1, 1)
     }
 
-    /// Whether a certificate with this name is SNS's: `sns.amazonaws.com`, and in some regions
-    /// `sns-signing.<region>.…` or `sns-<region>.…`.
+    /// Returns whether a certificate with this name is SNS's: `sns.amazonaws.com`, and in some
+    /// regions `sns-signing.<region>.…` or `sns-<region>.…`.
     pub(super) fn is_signers_name(&self, name: &str) -> bool {
         let labels = name
             .strip_suffix(self.domain)
