@@ -36,7 +36,7 @@ pub trait Inbox: Send + Sync {
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, Refused>;
 
-    /// How far a mailbox has been read.
+    /// Returns how far a mailbox has been read.
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused>;
 }
 

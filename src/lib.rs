@@ -1,9 +1,8 @@
 //! alertbridge: one alert mail in, the right page out, once, whatever crashes in between.
 //!
-//! Modules named by a noun hold the words that the stages share; modules named by a verb are
-//! stages, and the number at each says when a mail meets it. Stages never call each other: only
-//! [`pipeline`] and [`deliver`] put them in sequence, and only [`serve`] and [`cli`] see the whole
-//! configuration.
+//! The first group of modules holds the words that the stages share, and the second the stages: the
+//! number at each says when a mail meets it. Stages never call each other: only [`pipeline`] and
+//! [`deliver`] put them in sequence, and only [`serve`] and [`cli`] see the whole configuration.
 #![forbid(unsafe_code)]
 
 // Words.
@@ -39,7 +38,7 @@ pub mod extract;
 pub mod ingress;
 // 6. Renders a notification as a request, and judges the reply. No I/O.
 pub mod receiver;
-// 5. Leads labels to receivers.
+// 5. Routes labels to receivers.
 pub mod route;
 // 4. Turns JSON into an incident, or says what is wrong with it.
 pub mod validate;

@@ -23,7 +23,8 @@ const LONGEST: usize = 128;
 ///
 /// It is `<incident id>:<receiver>` verbatim if that is at most 128 of `A-Z a-z 0-9 - _ . :`, or
 /// else its SHA-256 in hex. Every vendor accepts that, even in a URL path, and two receivers in one
-/// account do not swallow each other's alerts.
+/// account do not swallow each other's alerts. If the id has the prefix of another kind, or the
+/// receiver's name contains a colon, the hash covers the kind as well.
 pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     let plain = format!("{incident_id}:{receiver}");
     if kind_of(incident_id) != kind || receiver.contains(':') {

@@ -67,8 +67,7 @@ pub use self::{
     settings::{After, Settings, Tls},
 };
 
-/// The number of logins in a row that fail for lack of a token before that counts as a refused
-/// login.
+/// The number of consecutive logins without a token that count as a refused login.
 const PATIENCE_WITH_TOKENS: u32 = 3;
 
 /// The shortest wait between two scans.

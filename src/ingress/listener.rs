@@ -1,13 +1,13 @@
 //! A bound TCP listener and its accept loop, which every listener of the bridge uses, including the
 //! admin listener.
 //!
-//! Strangers cannot use the machine up: all listeners share a limited number of [places](capacity)
+//! Strangers cannot exhaust the machine: all listeners share a limited number of [places](capacity)
 //! and a limited amount of [memory](budget), each client gets only a share of them, and a slow
 //! client loses its place when it is crowded. File descriptors are reserved for paging and for the
 //! store.
 //!
-//! The listener reports regularly that it still listens. It stops softly: it accepts no new
-//! connection from then on, and lets the open ones come to their end within a grace period.
+//! The listener reports regularly that it still listens. It stops softly: from then on it accepts
+//! no new connection, and gives the open ones a grace period to finish.
 
 use std::{
     io,
@@ -57,8 +57,8 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long a client that has lost its place may take to leave.
 const PARTING: Duration = Duration::from_secs(1);
-/// The most clients without a place that are heard before they are told the reason, and until they
-/// have read it; any more are told at once and disconnected.
+/// The most clients without a place that are heard at a time, before they are told the reason and
+/// until they have read it; any more are told at once and disconnected.
 const TURNED_AWAY: usize = 32;
 const FIRST_WORDS: Duration = Duration::from_millis(100);
 const HEARD_OUT: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 //! It is a small server without a queue: it accepts mail for listed recipients and never sends or
 //! relays any. The bytes are stored as they arrived, without the dots that SMTP adds and without an
 //! added header. What the client said about itself, and the sender and recipients, go into the
-//! [envelope](crate::message::Envelope). 250 after DATA means stored.
+//! [envelope](crate::message::Envelope). The reply 250 after DATA means that the mail is stored.
 
 use std::{
     net::{IpAddr, SocketAddr},

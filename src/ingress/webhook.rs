@@ -1,6 +1,7 @@
 //! Mail posted over HTTP by a mail provider, or by any program that has the raw mail.
 //!
-//! All webhooks share one listener, which tells them apart by path. 202 means stored.
+//! All webhooks share one listener, which tells them apart by path. The status 202 means that the
+//! mail is stored.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},

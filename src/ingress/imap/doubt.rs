@@ -1,5 +1,5 @@
-//! Looks for mail that a folder announces (EXISTS) and does not show yet (SEARCH), because its
-//! index lags behind. Pure.
+//! Plans how to look for mail that a folder announces (EXISTS) and does not show yet (SEARCH),
+//! because its index lags behind. Pure.
 //!
 //! Such mail is looked for with growing pauses, for a while, and then over another connection,
 //! since some servers show a connection only what was there when it was made.

@@ -57,7 +57,7 @@ pub enum NoToken {
 }
 
 impl NoToken {
-    /// Returns whether waiting does not end it.
+    /// Returns whether waiting cannot help.
     pub(super) fn needs_a_person(&self) -> bool {
         !matches!(self, Self::Unanswered { .. })
     }

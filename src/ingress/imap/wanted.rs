@@ -71,7 +71,7 @@ struct Want {
     proven: bool,
     /// Whether the latest try ended the connection.
     broke: bool,
-    /// The number of tries since the announcement that ended the connection.
+    /// How many tries have ended the connection since the announcement.
     breaks: u32,
     /// Whether it was compared with another mail since it last failed.
     compared: bool,

@@ -80,12 +80,12 @@ impl Wire {
         self.framing.allow(CHATTER + expected);
     }
 
-    /// The number of bytes received, to tell a slow server from a dead one.
+    /// Returns the number of bytes received, to tell a slow server from a dead one.
     pub(super) fn received(&self) -> u64 {
         self.framing.received()
     }
 
-    /// Whether an answer has begun and is incomplete.
+    /// Returns whether an answer has begun and is incomplete.
     pub(super) fn is_in_mid_answer(&self) -> bool {
         self.framing.is_in_mid_answer()
     }

@@ -36,7 +36,7 @@ impl Budget {
     }
 
     /// Returns a budget for mails of up to this many bytes: 128 MiB, or more if a single mail may
-    /// take over half of that.
+    /// be larger than half of that.
     pub fn for_mails_of(largest: usize) -> Self {
         Self::new(SHARED.max(largest.saturating_mul(2)))
     }

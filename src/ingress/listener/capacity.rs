@@ -63,13 +63,13 @@ impl Capacity {
         )
     }
 
-    /// Takes their places from clients that are slower than the capacity allows.
+    /// Takes their places away from clients that are slower than the capacity allows.
     pub(super) fn sweep(&self, door: &Doorway, patience: Patience) {
         self.crowd
             .sweep(door, patience, self.budget.taken(), Instant::now());
     }
 
-    /// Takes its place from the client that has made no progress for the longest time.
+    /// Takes its place away from the client that has made no progress for the longest time.
     pub(super) fn make_room(&self) {
         self.crowd.make_room(Instant::now());
     }

@@ -77,7 +77,7 @@ impl Crowd {
         }
     }
 
-    /// Takes its place from the client that has made no progress for the longest time.
+    /// Takes its place away from the client that has made no progress for the longest time.
     pub(super) fn make_room(&self, now: Instant) {
         let mut known = self.lock();
         if let Some(number) = known.longest_waiting(now, Duration::ZERO, |_| true) {

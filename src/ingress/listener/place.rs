@@ -23,8 +23,8 @@ use super::{
 
 /// The number of bytes of a mail that count as progress.
 const PIECE: u64 = 4 << 10;
-/// The time that a client has for its next step (and, below, for a whole mail) however crowded it
-/// is.
+/// The least time that a client has for its next step, and (below) for a whole mail, however
+/// crowded it is.
 const LEAST_STEP: Duration = Duration::from_secs(1);
 const LEAST_MAIL: Duration = Duration::from_secs(5);
 /// The time that is added to a client's patience while there are free places, so that a wait that
@@ -181,7 +181,7 @@ impl Place {
         self.standing.in_mail.store(false, Relaxed);
     }
 
-    /// Makes the next step the server's until the returned guard is dropped.
+    /// Marks the client as waiting for the server until the returned guard is dropped.
     pub fn working(&self) -> Working {
         self.standing.working.store(true, Relaxed);
         Working(Arc::clone(&self.standing))

@@ -49,7 +49,7 @@ pub(super) struct Dialogue<'a> {
     transaction: Option<Transaction>,
     /// The number of refused commands since the last accepted mail.
     errors: u32,
-    /// The number of all commands since then.
+    /// The number of commands since then, except accepted chunks of a mail.
     commands: u32,
     /// Whether DATA was refused, so that the mail may follow anyway.
     awaits_stray_mail: bool,
@@ -140,7 +140,7 @@ impl<'a> Dialogue<'a> {
         Next::Close
     }
 
-    /// Counts a command as refused, or as progress.
+    /// Counts a refusal as an error, and anything but an accepted chunk as a command.
     fn count(&mut self, next: Next, is_refused: bool) {
         let (is_refused, is_progress) = match next {
             Next::Chunk {

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use crate::ingress::listener::{Bounds, Capacity};
 
-/// The limits. The defaults are those of RFC 5321 where it has any.
+/// Limits for clients. The defaults are those of RFC 5321 where it has any.
 #[derive(Clone)]
 pub struct Limits {
     /// The bounds of connections. Known clients, on loopback or named in `allow_from`, may use them

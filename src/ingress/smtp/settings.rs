@@ -75,7 +75,7 @@ impl Settings {
         found
     }
 
-    /// Returns the problems with what other machines could do and must not.
+    /// Returns the problems of settings that let other machines do what they must not.
     fn check_doors(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.is_private() {

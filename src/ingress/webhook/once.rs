@@ -19,7 +19,7 @@ use super::answer::Refusal;
 /// How far the provider's clock may be ahead of this one.
 const MAX_LEAD: SignedDuration = SignedDuration::from_mins(5);
 /// The most requests that are remembered, each of which had a valid signature. Beyond it the oldest
-/// is forgotten, because no mail is refused in order to recognise a copy.
+/// is forgotten, because no mail may be refused merely to recognise a copy.
 const MAX_REMEMBERED: usize = 1 << 18;
 
 /// The identity of a request: a digest of what its signature covers.

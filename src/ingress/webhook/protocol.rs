@@ -26,8 +26,8 @@ pub(super) struct Kind {
     pub(super) proofs: &'static [Proof],
     /// Whether it may have no proof if the listener is on loopback.
     pub(super) may_be_open: bool,
-    /// Whether somebody who has seen the proof of a request cannot use it for another mail. A proof
-    /// that is not a signature counts as such: it is a secret, and anybody who sees it has it
+    /// Whether a proof cannot be reused for another mail by somebody who has seen it once. A proof
+    /// that is not a signature counts as such: it is a secret, which anybody who sees it has
     /// anyway.
     pub(super) covers_mail: bool,
     /// Prepares the provider's protocol to accept requests.

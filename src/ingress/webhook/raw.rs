@@ -53,7 +53,7 @@ impl Protocol for Raw {
         }
     }
 
-    /// The content type is that of RFC 2046, 5.2.1.
+    /// Returns whether the type is `message/rfc822` (RFC 2046, 5.2.1).
     fn posts(&self, content_type: &str) -> bool {
         content_type == "message/rfc822"
     }

@@ -212,8 +212,8 @@ impl TokenServer {
             body.extend_from_slice(&chunk);
         }
 
-        // This is a page for people, as a wrong address returns. Its status says more than that it
-        // is not JSON.
+        // If this is a page for people, as a wrong address returns, its status says more than that
+        // it is not JSON.
         let about = serde_json::from_slice::<serde_json::Value>(&body);
         if !status.is_success()
             && !about

@@ -111,7 +111,7 @@ impl Oauth2 {
         }
     }
 
-    /// Returns what is wrong with the tenant, or keeps the token endpoint unknown: Microsoft's
+    /// Returns the problem of an invalid tenant, or of an unknown token endpoint: Microsoft's
     /// follows from the tenant, and that of an unknown provider must be given.
     fn check_tenant(&self, key: &str) -> Option<Problem> {
         let at = |name: &str| format!("{key}.{name}");

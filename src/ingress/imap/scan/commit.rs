@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Scan<'_> {
-    /// Stores what was fetched, then treats those mails in their folder as configured.
+    /// Stores what was fetched, then handles those mails in their folder as configured.
     pub(super) async fn store(&mut self, fetched: Fetched) -> Result<(), Fault> {
         let Fetched {
             last_uid, mails, ..

@@ -16,8 +16,8 @@ use crate::ingress::imap::{
     passed::BEHIND,
 };
 
-/// How old a mail may be that was announced before a mailbox is read from now on, and that is shown
-/// only later: clocks may differ. A larger difference shows by what the mail says itself.
+/// The age up to which a mailbox that is read from now on takes mail that it announced before and
+/// shows only later: clocks may differ. A larger difference shows by what the mail says itself.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The upper end of a folder.

@@ -1,5 +1,5 @@
 //! Finds mails that their server says arrived long ago although they were written since, and the
-//! reverse.
+//! reverse: old mails that are said to have arrived on the day they were copied.
 //!
 //! A host without a clock, or a program that fills a folder without giving a time, causes a new
 //! mail to have an old INTERNALDATE. Where old mail is left out, what such a mail says itself

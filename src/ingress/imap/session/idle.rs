@@ -1,5 +1,5 @@
-//! Waiting for mail with IDLE (RFC 2177). The library's own implementation keeps waiting after a
-//! NO, and takes any answer for news.
+//! Waits for mail with IDLE (RFC 2177). The library's own implementation keeps waiting after a NO,
+//! and takes any answer for news.
 
 use async_imap::imap_proto::{MailboxDatum, Response, Status};
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};

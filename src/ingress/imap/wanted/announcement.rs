@@ -1,5 +1,5 @@
-//! Decides when a wanted mail is announced, and with what. Another mail that is returned shows that
-//! it is the wanted mail that fails, and not the server.
+//! Decides when a wanted mail is announced, and with what. If another mail is returned, this shows
+//! that the wanted mail fails, and not the server.
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};

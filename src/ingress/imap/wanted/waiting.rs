@@ -25,8 +25,8 @@ pub(in crate::ingress::imap) enum Awaited {
 }
 
 impl Backlog {
-    /// Returns the lowest-numbered mail up to `up_to` that blocks later mail, and what that mail
-    /// waits for.
+    /// Returns the lowest-numbered mail up to `up_to` that blocks later mail, and what the later
+    /// mail waits for.
     pub(in crate::ingress::imap) fn awaited(&self, up_to: u32) -> Option<(u32, Awaited)> {
         let (all_fail, now) = (self.all_fail(), Instant::now());
         self.mails
