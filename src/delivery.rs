@@ -80,8 +80,8 @@ pub struct Notification {
     /// For an incident that has changed: the previously announced severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
-    /// Whether the page is owed to its receiver wherever the routes lead now: it says how an
-    /// incident stands of which an earlier page was held for that receiver.
+    /// Whether the page is owed to its receiver wherever the routes lead now: it reports how an
+    /// incident stands after an earlier page about it was held for that receiver.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stays: bool,
 }

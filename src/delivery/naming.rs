@@ -9,8 +9,8 @@
 //! Only certain matches are followed. An entry is recognised by its whole fingerprint; failing that
 //! by its site, and then by its address, if no other entry has the same; failing that by its place,
 //! if no entry of its list has moved. None of the last three counts if the known destination now
-//! stands in another receiver, or if the entry's destination stood in another: it has another name
-//! there, and still answers to its former one.
+//! stands in another receiver, or if the entry's destination stood in another: the destination has
+//! another name there, and still answers to its former one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

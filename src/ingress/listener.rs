@@ -285,7 +285,7 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
     }
 }
 
-/// Returns the beginning of what a client has sent, without waiting for it.
+/// Returns the beginning of what a client has sent so far, without waiting for more.
 fn said_so_far(stream: &TcpStream) -> Vec<u8> {
     let mut said = Vec::with_capacity(BEGINNING);
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
