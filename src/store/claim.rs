@@ -1,4 +1,5 @@
-//! Deliveries as delivery sees them: when they are due, and which of them this process has leased.
+//! Deliveries as the `deliver` stage sees them: when they are due, and which of them this process
+//! has leased.
 
 use jiff::Timestamp;
 
@@ -8,7 +9,7 @@ use crate::delivery::{DeliveryId, NewDelivery, Notification, Step, Target};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     pub id: DeliveryId,
-    /// Settling checks that the lease is still held.
+    /// The lease's number. Settling checks that the lease is still held.
     pub lease: i64,
     pub target: Target,
     pub alias: String,
@@ -25,7 +26,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A delivery that was leased as it was created, together with the decision that owes it.
+    /// Makes the claim for a delivery that was leased as it was created, together with the decision
+    /// that owes it.
     pub(super) fn with_decision(
         delivery: &NewDelivery,
         id: DeliveryId,

@@ -1,4 +1,4 @@
-//! Why a person's change is refused, in the same words for both databases.
+//! The refusals of people's changes, in the same words for both databases.
 
 use jiff::Timestamp;
 
@@ -7,11 +7,11 @@ use crate::{delivery::DeliveryId, message::MailId, silence::SilenceId, store::St
 /// What may prevent a dead delivery from being sent again.
 pub(super) struct Revival {
     pub(super) trigger: bool,
-    /// Its opening is the incident's current one and is not over.
+    /// Whether its episode is the incident's current one and is not over.
     pub(super) open: bool,
-    /// A resolve will be sent after it.
+    /// Whether a resolve will be sent after it.
     pub(super) closed_after: bool,
-    /// Its receiver has been, or is being, notified of a newer opening.
+    /// Whether its receiver has been, or is being, notified of a newer episode.
     pub(super) opened_after: bool,
 }
 
