@@ -33,7 +33,7 @@ struct Usage {
 /// A task that limits the mail of all kinds, until it is stopped.
 pub(super) struct Room {
     pub(super) upkeep: Arc<dyn Upkeep>,
-    /// The store's view for the pipeline, which reports the free space.
+    /// The pipeline's view of the store, which reports the free space.
     pub(super) intake: Arc<dyn Intake>,
     pub(super) settings: config::Store,
     pub(super) clock: Clock,

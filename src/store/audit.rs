@@ -14,7 +14,7 @@ pub struct Finding {
     pub what: String,
 }
 
-/// How much of a store is read.
+/// The part of a store that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     Everything,
@@ -27,7 +27,7 @@ pub enum Extent {
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
     pub name: &'static str,
-    /// Returns one text column.
+    /// The query, which returns one text column.
     pub question: &'static str,
 }
 

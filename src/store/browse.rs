@@ -93,8 +93,7 @@ pub struct ToldRow {
     pub detail: Option<String>,
 }
 
-/// Selects the incidents whose courses are read: a chunk of them, in the order of their last
-/// change.
+/// The incidents whose courses are read: a chunk of them, in the order of their last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Courses {
     /// The incidents that changed at `since` or later; of those that changed exactly at `since`,
@@ -143,7 +142,7 @@ pub struct Taken {
     pub at: Timestamp,
 }
 
-/// The undelivered deliveries of an integration.
+/// The numbers of an integration's deliveries that are pending, held or dead.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backlog {
     pub receiver: String,
@@ -218,7 +217,7 @@ pub trait Browse: Send + Sync {
         most: u32,
     ) -> Result<u64, StoreError>;
 
-    /// Counts what is pending, held and dead, by receiver and integration.
+    /// Counts the pending, held and dead deliveries, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;
 
     /// Returns the profiles whose expected mail is reported missing and has not come since.

@@ -10,7 +10,7 @@ use crate::{canary::Flight, message::MailId};
 /// The number of newest flights that are kept; older ones are forgotten.
 pub(super) const KEPT: i64 = 1000;
 
-/// The store as the sending and watching of canaries needs it.
+/// The store as the code that sends and watches canaries sees it.
 #[async_trait]
 pub trait Canaries: Send + Sync {
     /// Returns the key that signs canaries. If there is none yet, `fresh` becomes the key.

@@ -15,7 +15,7 @@ pub struct Claim {
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
-    /// The receipt of the target's last page of the same opening ([`super::Next::Delivered`]), if
+    /// The receipt of the target's last page of the same episode ([`super::Next::Delivered`]), if
     /// there is one.
     pub receipt: Option<String>,
     /// The number of consecutive failures.

@@ -17,7 +17,7 @@ pub struct Item {
     /// What the store must know to remember it; `None` if it is not an alert.
     pub subject: Option<Subject>,
     pub decide: Decide,
-    /// What holds the pages of the incident whose hold ends now.
+    /// The mutes that may further hold pages of the incident whose hold ends now.
     pub mutes: Mutes,
 }
 
@@ -69,8 +69,8 @@ pub struct Decision {
     pub supersedes: bool,
     /// What becomes of a page of the incident that a silence holds.
     pub silencing: Silencing,
-    /// When the mail arrived, if it says that its incident continues; `None` means the time of the
-    /// decision wherever the state changes.
+    /// When the mail arrived, if it says that its incident continues. If the state changes, `None`
+    /// means the time of the decision.
     pub heard_at: Option<Timestamp>,
     /// The mail that its profile expects, if this is it.
     pub arrival: Option<Arrival>,

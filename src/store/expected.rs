@@ -1,4 +1,4 @@
-//! Mail that a profile expects, and when it last came.
+//! Mail that a profile expects, and when it last arrived.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub struct ExpectedMail {
     pub profile: Arc<str>,
     pub key: String,
-    /// When the mail last came, or the time from which it is expected.
+    /// When the mail last arrived, or the time from which it is expected.
     pub heard_at: Timestamp,
     /// Whether it is reported missing.
     pub missing: bool,

@@ -69,9 +69,9 @@ pub trait Intake: Send + Sync {
     /// since, in order.
     async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Like `decide_all`, for a mail that was due, with its newly checked authenticity. If the mail
-    /// has already notified somebody, its outcome stays, and its pages belong to the opening that
-    /// it leads to. Returns `None` if the mail is no longer due.
+    /// Decides a mail that was due like `decide_all`, with its newly checked authenticity. If the
+    /// mail has already notified somebody, its outcome stays, and its pages belong to the episode
+    /// to which it leads. Returns `None` if the mail is no longer due.
     async fn reconsider_all(
         &self,
         mail: MailId,
@@ -98,7 +98,7 @@ pub trait Intake: Send + Sync {
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
-    /// Decides about one of the bridge's own alarms, for which there is no mail.
+    /// Decides about an incident without a mail, such as one of the bridge's own alarms.
     async fn announce(&self, item: Item, now: Timestamp) -> Result<Decision, StoreError>;
 
     /// Returns the incidents with a page held by a silence that has ended by now. `announce`

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Silenced;
 use crate::{delivery::Target, incident::Known, label::Labels, message::Outcome, silence::Silence};
 
-/// What the store knows about an incident when a mail is decided.
+/// What the store knows about an incident when a mail about it is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     pub known: Known,

@@ -218,7 +218,7 @@ impl Wire for Network {
             return Ok(reply(429, &[("retry-after", "7")], &Value::Null));
         }
 
-        // What a process has sent arrives, even if the process is gone.
+        // A request that was sent arrives, even if its process is gone.
         let loses_reply = is(Trouble::LosesReplies) && self.world.seldom(300);
         let asked = asked(target, &request);
         if let Some(asked) = &asked {

@@ -54,8 +54,8 @@ impl View {
         block_on(question)
     }
 
-    /// Runs a query that mostly finds nothing. That nothing is there at any time, which `ever`
-    /// queries, is remembered until something changes.
+    /// Runs a query that mostly finds nothing. If `ever`, which asks for what there may be at any
+    /// time, finds nothing either, that is remembered until something changes.
     async fn seeks<T, A>(
         &self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! The changes that people make to deliveries: they retry dead letters, or discard a delivery.
+//! Changes that people make to deliveries: they retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 

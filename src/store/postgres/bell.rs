@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The pause between two attempts to listen.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Notifies the other replicas.
+/// A sender of notifications to the other replicas.
 #[derive(Default)]
 pub(super) struct Bell {
     rings: Arc<AtomicBool>,

@@ -26,8 +26,8 @@ mod write;
 use ask::Found;
 use write::{End, Written};
 
-/// The matter to decide: a mail, one alert of a mail that holds several, or one of the bridge's own
-/// alarms.
+/// The matter to decide: a mail, one alert of a mail that holds several, or an incident without a
+/// mail, such as one of the bridge's own alarms.
 #[derive(Clone, Copy)]
 enum Matter<'a> {
     Fresh(MailId),
@@ -59,7 +59,7 @@ pub(super) async fn reconsider(
     follow(database, Matter::Due(mail, authenticity), items, now).await
 }
 
-/// Decides about one of the bridge's own alarms.
+/// Decides about an incident without a mail, such as one of the bridge's own alarms.
 pub(super) async fn announce(
     database: &Arc<Database>,
     item: Item,

@@ -98,7 +98,8 @@ pub(super) async fn ahead(
     rows.iter().map(|row| at(row, "id")).collect()
 }
 
-/// Selects the beginning of each mail, from which that of a mail with damaged bytes becomes empty.
+/// Selects the compressed beginning of each mail. If its bytes are damaged, the mail's beginning is
+/// returned as empty.
 const HEADS: &str = "SELECT mail, substring(raw FROM 1 FOR $2) AS head FROM bodies
 WHERE mail = ANY ($1)";
 

@@ -206,7 +206,7 @@ async fn incidents(
     limit: u32,
 ) -> Result<Pruned, StoreError> {
     let (from, before) = (micros(changed_at), micros(horizon.mails));
-    // With a limit at the beginning of time, incidents are kept for ever.
+    // The earliest possible time stands for no limit, so that incidents are kept for ever.
     let remembered = horizon
         .incidents
         .map_or(i64::MIN, |end| micros(end.min(horizon.mails)));

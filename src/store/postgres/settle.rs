@@ -263,7 +263,7 @@ async fn owe_fallback(
     Ok(true)
 }
 
-/// Decides who counts as knowing of an episode.
+/// The receivers that count as knowing of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Knows {
     /// Receivers that were told of it, or are about to be.

@@ -100,7 +100,7 @@ fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
     }
 }
 
-/// Decides about one of the bridge's own alarms.
+/// Decides about an incident without a mail, such as one of the bridge's own alarms.
 pub(super) fn announce(
     connection: &Connection,
     item: Item,

@@ -69,7 +69,7 @@ fn warn_of_other_names(path: &Path) {
     }
 }
 
-/// The newest version of the schema that this program knows.
+/// Returns the newest version of the schema that this program knows.
 pub(super) fn known() -> i32 {
     migrations::runner()
         .get_migrations()

@@ -1,5 +1,5 @@
-//! Deliveries held by a mute or a silence. They are due when it ends, unless another one holds
-//! them, or they are never sent.
+//! Deliveries held by a mute or a silence. When it ends they are due, unless another one holds
+//! them. Some are never sent.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};

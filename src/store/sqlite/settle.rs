@@ -137,7 +137,7 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-/// Decides who counts as knowing of an episode.
+/// The receivers that count as knowing of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Knows {
     /// Receivers that were told of it, or are about to be.

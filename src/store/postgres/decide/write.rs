@@ -115,7 +115,7 @@ const KEEP_PART: &str = write_and!(
 const REASSIGN_PART: &str = "
 UPDATE deliveries SET episode = $2
 WHERE mail = $1 AND incident = (SELECT id FROM incidents WHERE incident_id = $3 AND kind = $4)";
-/// Writes the effects of an alarm, which has no mail.
+/// Writes the effects of a decision that has no mail, such as that about an alarm.
 const WRITE_OWN: &str = write_and!("SELECT id FROM incident");
 
 /// What to write, and the data it depends on.
