@@ -1,11 +1,12 @@
-//! Time is a parameter: everything that needs the time asks a [`Clock`], so that a test can control
-//! it.
+//! The time as a parameter: everything that needs the time asks a [`Clock`], so that a test can
+//! control it.
 
 use std::sync::Arc;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit, civil, tz::TimeZone};
 
-/// A time as sentences have it: in whole milliseconds, and without a fraction where it has none.
+/// Returns a time as sentences show it: in whole milliseconds, and without a fraction if it has
+/// none.
 pub fn in_words(at: Timestamp) -> Timestamp {
     let whole = TimestampRound::new()
         .smallest(Unit::Millisecond)
@@ -13,7 +14,7 @@ pub fn in_words(at: Timestamp) -> Timestamp {
     at.round(whole).unwrap_or(at)
 }
 
-/// A time as people write it: `now`, RFC 3339, or a day or local time in UTC.
+/// Parses a time as people write it: `now`, RFC 3339, or a day or local time in UTC.
 pub fn read(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if text == "now" {
         return Ok(now);
@@ -24,12 +25,12 @@ pub fn read(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         .map_err(|_| "write it like 2026-03-01T03:00:00Z or 2026-03-01".into())
 }
 
-/// A component's source of the time.
+/// The source of the time for a component.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the machine's clock.
     ///
     /// Builds with debug assertions add to it the seconds that the file named by
     /// `ALERTBRIDGE_CLOCK` holds, so that tests can let the whole program live through an hour, or
@@ -52,12 +53,12 @@ impl Clock {
         Self(Arc::new(Timestamp::now))
     }
 
-    /// A clock of the caller's own.
+    /// Returns a clock of the caller's own.
     pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// The time.
+    /// Returns the present time.
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }

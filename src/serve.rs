@@ -1,10 +1,10 @@
-//! Wiring, start, soft and hard stop.
+//! The running bridge: its wiring, its start, and its soft and hard stop.
 //!
-//! Everything that can be wrong is found before the first mail is taken: listeners are bound and
-//! the store is opened first. On the first SIGTERM or SIGINT the ingresses stop taking mail, what
-//! was taken is decided, pages under way are finished; the rest waits in the store for the next
-//! start. On the second it stops at once, which loses nothing either. On SIGHUP it takes another
-//! configuration ([`reload`]).
+//! Everything that can be wrong is found before the first mail is taken: the listeners are bound
+//! and the store is opened first. On the first SIGTERM or SIGINT, the ingresses stop taking mail,
+//! mail that was taken is decided, and pages under way are finished; the rest waits in the store
+//! for the next start. On the second signal the bridge stops at once, which loses nothing either.
+//! On SIGHUP it loads another configuration ([`reload`]).
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -61,8 +61,9 @@ pub async fn run(loaded: Loaded, log: &Log) -> anyhow::Result<bool> {
 }
 
 impl Bridge {
-    /// Starts every part, waits for a signal, and stops them: first the ingresses, then the rest. A
-    /// part that panics stops them as well: without it mail would be taken and nobody told.
+    /// Starts every part, waits for a signal, and stops the parts: first the ingresses, then the
+    /// rest. A part that panics stops the others as well, because without it mail would be taken
+    /// and nobody told.
     async fn run(self, hangup: Signal) -> anyhow::Result<bool> {
         let receiving = receive(self.ways_in, &self.pipeline, &self.store, &self.health);
         let working = Parts::default();
@@ -88,7 +89,7 @@ impl Bridge {
         working.spawn("reloading", reload);
         let admin = tokio::spawn(vital("the admin listener", admin));
 
-        // Last of all: it tells how the others ended.
+        // The exporter of traces stops last, because it reports how the other parts ended.
         let stop_traces = CancellationToken::new();
         let traces = self
             .traces
@@ -141,7 +142,7 @@ impl Parts {
         self.running.spawn(vital(name, part));
     }
 
-    /// Tells them to stop, and waits until they have, for `PATIENCE` at most.
+    /// Tells the parts to stop, and waits until they have, for at most `PATIENCE`.
     async fn end(&self) {
         self.running.close();
         self.stop.cancel();
@@ -175,7 +176,7 @@ fn receive(
     receiving
 }
 
-/// Waits for a signal, or for a part that panics; returns whether it was a signal.
+/// Waits for a signal, or for a part that panics. Returns whether it was a signal.
 async fn until_told_to_stop(metrics: &PrometheusHandle) -> anyhow::Result<bool> {
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let told = told_to_stop()?;
@@ -201,7 +202,7 @@ async fn until_told_to_stop(metrics: &PrometheusHandle) -> anyhow::Result<bool> 
     }
 }
 
-/// The place of the store.
+/// Returns the location of the store.
 pub fn store_place(config: &Config) -> anyhow::Result<Place> {
     let key = if config.store.url_file.is_some() {
         "store.url_file"
@@ -212,14 +213,15 @@ pub fn store_place(config: &Config) -> anyhow::Result<Place> {
         .map_err(|problem| anyhow::anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))
 }
 
-/// Notifies here when another replica, or a command, announces new deliveries.
+/// Notifies `owed` when another replica, or a command, announces new deliveries.
 async fn listen(store: Arc<dyn Upkeep>, owed: Arc<Notify>, stop: CancellationToken) {
     while stop.run_until_cancelled(store.rung()).await.is_some() {
         owed.notify_one();
     }
 }
 
-/// Where mail can be sent; with the built-in defaults, also how to send a first one and its end.
+/// Returns a text that says where mail can be sent and, with the built-in defaults, how to send a
+/// first mail and the one that ends its incident.
 fn greeting(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) -> String {
     let mut text = format!("alertbridge {} is ready\n", env!("CARGO_PKG_VERSION"));
     for way_in in ways_in {

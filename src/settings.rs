@@ -55,7 +55,7 @@ pub struct Problem {
     pub mend: String,
 }
 
-/// On one line, for warnings.
+/// Writes the problem on one line, for warnings.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.key, self.what, self.mend)

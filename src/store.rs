@@ -1,13 +1,14 @@
-//! What must survive: a dozen domain verbs, no CRUD.
+//! The storage of everything that must survive: a dozen domain verbs, no CRUD.
 //!
-//! Three commits and nothing else is trusted: the mail (`record`), the transition with its
-//! deliveries (`decide`), the attempt with the next state (`settle`). The row is the queue.
+//! Nothing is trusted but the three commits: the mail (`record`), the transition with its
+//! deliveries (`decide`), and the attempt with the next state (`settle`). The row is the queue.
 //!
-//! Each caller has a trait of its own: [`Intake`] the pipeline, [`Lanes`] delivery, [`Desk`] the
-//! commands and pages, [`Browse`] and [`Ledger`] the API and the pages, [`Upkeep`] `serve` and
-//! `watch`, [`Canaries`] whoever sends and sees them. The values they exchange stand beside, one
-//! subject a file. [`sqlite`] and [`postgres`] implement all of them, with the same file names for
-//! the same work.
+//! Each caller has a trait of its own: [`Intake`] is for the pipeline, [`Lanes`] for delivery,
+//! [`Desk`] for the commands and pages, [`Browse`] and [`Ledger`] for the API and the pages,
+//! [`Upkeep`] for `serve` and `watch`, and [`Canaries`] for the code that sends canaries and sees
+//! them arrive. The values that they exchange are in the files of this folder, one subject a file.
+//! [`sqlite`] and [`postgres`] implement all the traits, and use the same file names for the same
+//! work.
 
 pub mod audit;
 mod browse;
@@ -77,7 +78,7 @@ pub use upkeep::Upkeep;
 
 pub use crate::delivery::NewDelivery;
 
-/// Everything that a store does: the sum of what its callers ask of it. Each caller takes the part
+/// Everything that a store does: the sum of the traits of its callers. Each caller takes the trait
 /// that it needs.
 pub trait Store: Intake + Lanes + Desk + Browse + Ledger + Upkeep + Canaries {}
 

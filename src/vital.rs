@@ -1,16 +1,18 @@
-//! What nothing works without. If one of these panicked alone, mail would be acknowledged and nobody
-//! told: the process ends instead, and whoever runs it starts it anew. That loses nothing, since
-//! the rows are the queue.
+//! The parts of the bridge without which nothing works.
+//!
+//! If one of them panicked and the rest went on, mail would be acknowledged and nobody told. The
+//! process ends instead, and its supervisor starts it again. That loses nothing, because the rows
+//! are the queue.
 
 use std::{sync::OnceLock, thread};
 
 use tokio::sync::Notify;
 
-/// The first part that panicked.
+/// The name of the first part that panicked.
 static PANICKED: OnceLock<&str> = OnceLock::new();
 static BELL: Notify = Notify::const_new();
 
-/// Held by a part while it works.
+/// A guard that a part holds while it runs. It reports the part if it is dropped during a panic.
 pub(crate) struct Vital(pub(crate) &'static str);
 
 impl Drop for Vital {
@@ -22,13 +24,13 @@ impl Drop for Vital {
     }
 }
 
-/// Works as a part that nothing works without.
+/// Runs `work` as a part of the bridge without which nothing works.
 pub(crate) async fn vital<T>(part: &'static str, work: impl Future<Output = T>) -> T {
     let _vital = Vital(part);
     work.await
 }
 
-/// Completes when a part has panicked, and returns which.
+/// Completes when a part has panicked, and returns the part's name.
 pub(crate) async fn panicked() -> &'static str {
     BELL.notified().await;
     PANICKED.get().copied().unwrap_or_default()

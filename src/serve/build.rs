@@ -1,4 +1,5 @@
-//! A bridge is built: whatever can be wrong is found here, before the first mail is taken.
+//! The construction of a bridge. Whatever can be wrong is found here, before the first mail is
+//! taken.
 
 use std::{fs::File, sync::Arc};
 
@@ -34,17 +35,17 @@ use crate::{
     web::{self, live::Live, sign_in::SignIn},
 };
 
-/// All parts of a bridge, wired and at rest.
+/// All parts of a bridge, wired but not running yet.
 pub(super) struct Bridge {
     pub(super) store: Arc<dyn Store>,
-    /// Of a store in a file: that it is this process's own.
+    /// The lock on a store in a file, which makes it this process's own.
     pub(super) owned: Option<File>,
     pub(super) ways_in: Vec<WayIn>,
     pub(super) health: Health,
     pub(super) capacity: Capacity,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) deliverer: Arc<Deliverer>,
-    /// Rung when something is owed to a receiver.
+    /// Notified when something is owed to a receiver.
     pub(super) bell: Arc<Notify>,
     pub(super) watch: Watch,
     pub(super) aviary: Aviary,
@@ -54,9 +55,9 @@ pub(super) struct Bridge {
     pub(super) admin_listener: Listener,
     pub(super) metrics: PrometheusHandle,
     pub(super) reload: Reload,
-    /// Where a collector is configured.
+    /// The exporter of traces, if a collector is configured.
     pub(super) traces: Option<telemetry::Exporter>,
-    /// Whoever asks for a reload.
+    /// The requests for a reload.
     pub(super) asked: mpsc::Receiver<web::Asked>,
 }
 
@@ -135,7 +136,7 @@ impl Bridge {
     }
 }
 
-/// What most parts of a bridge are wired to.
+/// The values to which most parts of a bridge are wired.
 struct Wiring<'a> {
     config: &'a Config,
     store: &'a Arc<dyn Store>,
@@ -213,7 +214,8 @@ impl Wiring<'_> {
         }
     }
 
-    /// What sends and watches the canaries, and where it says what it knows.
+    /// Returns the part that sends and watches the canaries, and the channel on which it reports
+    /// what it knows.
     fn aviary(&self, key: Key, health: &Health) -> (Aviary, Receiver<Standing>) {
         let mailboxes = self.config.ingress.imap.iter();
         let mailboxes = mailboxes.map(|imap| (imap.name.clone(), imap.mailbox()));
@@ -278,15 +280,15 @@ async fn open_store(
         .await
         .with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
-    // It may be another configuration than the last. What is held is looked at when its time comes
-    // in any case.
+    // The configuration may differ from that of the last run. If this fails, held deliveries are
+    // still checked when their time comes.
     if let Err(error) = store.look_at_held(clock.now()).await {
         telemetry::store_failed("what is held stays held by the mutes of before", &error);
     }
     Ok((store, owned))
 }
 
-/// From here on, what happens to a mail is traced, where a collector is configured.
+/// Begins to trace what happens to mails, if a collector is configured.
 fn traces(config: &Config, secret: &[u8]) -> anyhow::Result<Option<telemetry::Exporter>> {
     let exporter = config.telemetry.exporter("telemetry");
     let exporter =
@@ -294,8 +296,9 @@ fn traces(config: &Config, secret: &[u8]) -> anyhow::Result<Option<telemetry::Ex
     Ok(exporter.map(|exporter| telemetry::trace_to(exporter, secret)))
 }
 
-/// The configuration with its integrations under their names. The store's secret knows them again,
-/// signs the canaries and names the traces: made once, and the same for every replica.
+/// Returns the configuration with its integrations under their names. The store's secret recognises
+/// the integrations, signs the canaries and names the traces. It is made once, and is the same for
+/// every replica.
 async fn named(loaded: Loaded, store: &Arc<dyn Store>) -> anyhow::Result<(Names, Loaded)> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;

@@ -1,4 +1,4 @@
-//! How somebody types this very program into a shell, for the commands that are printed.
+//! The way to type this very program into a shell, for the commands that are printed.
 
 use std::{
     env,
@@ -7,18 +7,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What it is called where it is installed.
+/// The name of the program where it is installed.
 const NAME: &str = "alertbridge";
-/// The incident of the first mail that somebody sends.
+/// The option that names the incident of the first mail that somebody sends.
 const FIRST: &str = "--incident FIRST";
 
-/// The commands that send a first mail into a command, and the mail that says that it is over.
+/// Returns the commands that pipe a first mail, and the mail that says that it is over, into the
+/// command `way_in`.
 pub(super) fn first_mail(way_in: &str) -> [String; 2] {
     let program = program();
     ["", " --status OK"].map(|status| format!("{program} sample {FIRST}{status} | {way_in}"))
 }
 
-/// By its name alone where a shell finds it by that; else by where it is.
+/// Returns the program's name alone if a shell finds this very program by it, otherwise its path.
 fn program() -> String {
     let own = env::current_exe().ok();
     let path = env::var_os("PATH").unwrap_or_default();
@@ -35,14 +36,14 @@ fn called(own: Option<&Path>, path: &OsStr, given: &Path) -> String {
         return NAME.to_owned();
     }
 
-    // The other terminal may stand in another folder.
+    // The path is made absolute because the other terminal may be in another folder.
     let is_place = given.components().count() > 1;
     let place = is_place.then(|| std::path::absolute(given).ok()).flatten();
     let place = place.or(own).unwrap_or_else(|| NAME.into());
     quoted(&place.to_string_lossy())
 }
 
-/// As a shell takes it for one word.
+/// Quotes a word so that a shell takes it as one.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -74,7 +75,7 @@ mod tests {
         let by = |own: &Path, given: &str| called(Some(own), bin.as_os_str(), Path::new(given));
         assert_eq!(by(&installed, NAME), NAME);
         assert_eq!(by(&installed, installed.to_str().unwrap()), NAME);
-        // Another of its name comes first.
+        // Another program of the same name comes first in the path.
         let place = format!("'{}'", built.display());
         assert_eq!(by(&built, built.to_str().unwrap()), place);
         assert_eq!(by(&built, "bridge-of-mine"), place);

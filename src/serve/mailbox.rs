@@ -1,9 +1,9 @@
 //! A mailbox that one replica reads, and another as soon as that one is gone.
 //!
-//! The ingress knows nothing of it: it is begun when this replica gets the right to read, and
-//! stopped when it loses it. Two may read at once for a moment, where one is slow to notice: the
-//! bookmark they share lets what both have read be a duplicate, and never lets a mail be passed
-//! over.
+//! The ingress knows nothing of this: it is started when this replica gets the right to read, and
+//! stopped when the replica loses it. For a moment two replicas may read at once, if one of them is
+//! slow to notice. Because they share a bookmark, a mail that both have read is a duplicate, and no
+//! mail is skipped.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,10 +25,10 @@ use crate::{
     telemetry,
 };
 
-/// How long the right lasts without renewal: a dead replica's mailbox is read again within this
+/// How long the right lasts without renewal. A dead replica's mailbox is read again within this
 /// time and `EVERY`.
 const LEASE: Duration = Duration::from_secs(6);
-/// How often it is requested, or renewed.
+/// How often the right is requested or renewed.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// A mailbox, and how it is read.
@@ -39,7 +39,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Reports now what is wrong with the settings.
+    /// Prepares a mailbox, and reports what is wrong with its settings.
     pub(super) fn new(
         settings: &imap::Settings,
         clock: Clock,
@@ -75,7 +75,8 @@ impl Mailbox {
                     self.read(asked + LEASE, &*store, &inbox, &health, &stop)
                         .await;
                     health.elsewhere(name);
-                    // The next holder need not wait for its end.
+                    // The mailbox is given up so that the next holder need not wait for the end of
+                    // the lease.
                     if let Err(error) = store.relinquish(&mailbox).await {
                         tracing::debug!(%error, mailbox = %name, "another replica can take the \
                             mailbox when its lease ends");
@@ -92,7 +93,7 @@ impl Mailbox {
         }
     }
 
-    /// Reads for as long as the right is renewed in time.
+    /// Reads for as long as the right to read is renewed in time.
     async fn read(
         &self,
         mut until: Instant,
@@ -118,8 +119,8 @@ impl Mailbox {
                 () = sleep(EVERY) => {}
             }
             let asked = Instant::now();
-            // By this process's clock, it must stop before the lease ends, whatever the store says,
-            // or while it does not answer.
+            // By this process's clock, reading must stop before the lease ends, whatever the store
+            // answers and even if it does not answer.
             match timeout_at(until, store.consume(&mailbox, LEASE)).await {
                 Ok(Ok(true)) => until = asked + LEASE,
                 Ok(Ok(false)) | Err(_) => break,
@@ -130,7 +131,7 @@ impl Mailbox {
                 Ok(Err(_)) => {}
             }
             if self.max_age() != max_age {
-                // The new configuration applies from its next turn on.
+                // The new configuration applies from this replica's next turn on.
                 drop(ended);
                 let _ = reading.await;
                 return;

@@ -1,5 +1,5 @@
-//! The names of the integrations, which the store gives before anything is delivered under them:
-//! see [`naming`](crate::delivery::naming).
+//! The names of the integrations. The store gives them before anything is delivered under them: see
+//! [`naming`](crate::delivery::naming).
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::{
     telemetry,
 };
 
-/// Gives them.
+/// Gives the integrations of a configuration their names.
 pub(super) struct Names {
     pub(super) store: Arc<dyn Store>,
-    /// The store's, under which destinations are known again.
+    /// The store's secret, by which destinations are recognised.
     pub(super) secret: Vec<u8>,
 }
 
 impl Names {
-    /// The same configuration with its integrations under their names. What the store owes to names
-    /// that are nobody's any more is among its warnings.
+    /// Returns the same configuration with its integrations under their names. Its warnings include
+    /// what the store owes to names that no integration has any more.
     pub(super) async fn give(&self, loaded: Loaded) -> anyhow::Result<Loaded> {
         let entries = loaded.rules.receivers.entries(&self.secret);
         let names = self.store.name(entries).await;
@@ -57,7 +57,7 @@ impl Names {
     }
 }
 
-/// The warnings about open incidents of profiles that the configuration does not have.
+/// Returns the warnings about open incidents of profiles that the configuration does not have.
 fn endless(rules: &Rules, open: Vec<(String, u64)>) -> Vec<String> {
     let is_read = |profile: &str| {
         profile == ATLASSIAN_SLI || rules.profiles.iter().any(|one| *one.name == *profile)
@@ -73,7 +73,7 @@ fn endless(rules: &Rules, open: Vec<(String, u64)>) -> Vec<String> {
     .collect()
 }
 
-/// What hangs on integrations that the configuration does not have.
+/// Returns the warnings about integrations that the configuration does not have.
 fn lost(receivers: &Receivers, outstanding: &[Outstanding]) -> Vec<String> {
     let lost = outstanding.iter().filter(|one| {
         let target = &one.target;

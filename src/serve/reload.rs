@@ -1,10 +1,11 @@
-//! Another configuration for a running bridge: on SIGHUP, and when the admin listener is asked.
+//! The reload of a running bridge's configuration, on SIGHUP and when the admin listener is asked
+//! for it.
 //!
-//! The file is read and checked as at a start. Where anything is wrong the old one stays in force,
-//! whole. Otherwise what are rules take effect, for the next mail and the next attempt. The store,
-//! the admin listener and the ways in belong to the process: what differs of them is named and
-//! waits for a restart, and the rest does not wait for it, since who mends a route at night means
-//! that route.
+//! The file is read and checked as at a start. If anything is wrong, the old configuration stays in
+//! force as a whole. Otherwise the rules take effect, for the next mail and the next attempt. The
+//! store, the admin listener and the ingresses belong to the process: their changes are named and
+//! wait for a restart. The rest does not wait for it, because somebody who corrects a route at
+//! night means that route.
 
 use std::{env, sync::Arc};
 
@@ -24,7 +25,7 @@ use crate::{
     web::{Asked, Faults, Remarks},
 };
 
-/// Reloads, one after the other.
+/// Handles requests for a reload, one after the other.
 pub(super) struct Reload {
     pub(super) started: Arc<Loaded>,
     /// The present configuration, as a whole.
@@ -54,7 +55,7 @@ impl Reload {
                 Ok(remarks) => telemetry::config_reloaded(self.clock.now(), remarks),
                 Err(faults) => telemetry::config_refused(faults),
             }
-            // The caller may be gone.
+            // The caller may have gone away.
             let _ = answer.map(|answer| answer.send(reloaded));
         }
     }
@@ -65,7 +66,7 @@ impl Reload {
         let loaded = apart(move || prepare(&source)).await?;
         let loaded = self.names.give(loaded).await.map_err(fault)?;
 
-        // The ways in stay as they are.
+        // The ingresses stay as they are.
         let config = Config {
             ingress: self.started.config.ingress.clone(),
             ..loaded.config.clone()
@@ -93,7 +94,7 @@ impl Reload {
     }
 }
 
-/// Runs what reads files, on a thread of its own.
+/// Runs work that reads files on a thread of its own.
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Faults> + Send + 'static,
 ) -> Result<T, Faults> {
@@ -105,7 +106,7 @@ async fn apart<T: Send + 'static>(
     })
 }
 
-/// Reads the configuration anew.
+/// Reads the configuration again.
 fn prepare(source: &Source) -> Result<Loaded, Faults> {
     let path = match source {
         Source::File(path) => Some(path.as_path()),
@@ -124,7 +125,7 @@ fn prepare(source: &Source) -> Result<Loaded, Faults> {
     Ok(loaded)
 }
 
-/// The configured parts that deliver and decide.
+/// Builds the parts of the configuration that deliver and decide.
 pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Terms, InForce)> {
     let receivers = Arc::clone(&rules.receivers);
     let timeout = config.delivery.timeout.as_std();

@@ -1,4 +1,4 @@
-//! Deletes what is past its retention, little by little.
+//! Deletion of what is past its retention, little by little.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
     telemetry,
 };
 
-/// The size of a step: small, so that no page waits for one.
+/// The number of rows in a step, which is small so that no page waits for one.
 const PRUNE_STEP: u32 = 200;
 const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
-/// Deletes until `stop`.
+/// A task that deletes what is past its retention, until it is stopped.
 pub(super) struct Retention {
     pub(super) store: Arc<dyn Upkeep>,
     /// How long mail is kept (`store.mail_retention`).
@@ -73,8 +73,9 @@ impl Retention {
     }
 }
 
-/// What is past its retention now. An incident is remembered for as long as a late copy of one of
-/// its mails needs it: by its Date, such a copy is expired once it is older than `max_age`.
+/// Returns the limits of retention as of now. An incident is remembered for as long as a late copy
+/// of one of its mails needs it. By its Date, such a copy is expired once it is older than
+/// `max_age`.
 fn horizon(retention: settings::Duration, max_age: settings::Duration, now: Timestamp) -> Horizon {
     let ago = |age: settings::Duration| {
         now.saturating_sub(age.as_signed())

@@ -1,5 +1,5 @@
-//! Keeps what anybody may send, once or again, from filling the disk: beyond what the configuration
-//! allows, only the headers of the oldest of it are kept.
+//! Protection of the disk against mail that anybody may send, once or repeatedly. Beyond what the
+//! configuration allows, only the headers of the oldest such mail are kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,28 +15,29 @@ use crate::{
     telemetry,
 };
 
-/// Between two looks, unless somebody waits for room.
+/// The pause between two rounds, unless somebody waits for space.
 const EVERY: Duration = Duration::from_secs(5);
-/// Between two steps while there is too much: pages go first.
+/// The pause between two steps while there is too much, so that pages go first.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Looks after which all is counted anew: mail that is decided late is behind what was counted.
+/// The number of rounds after which everything is counted anew, because mail that is decided late
+/// precedes the mail that was counted last.
 const RECOUNT_AFTER: u32 = 120;
 
-/// The bytes of one kind of mail that are kept whole, as far as they are counted.
+/// The bytes of one kind of mail that are kept whole, as far as they have been counted.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
     bytes: u64,
     last: MailId,
 }
 
-/// Looks after all kinds until `stop`.
+/// A task that limits the mail of all kinds, until it is stopped.
 pub(super) struct Room {
     pub(super) upkeep: Arc<dyn Upkeep>,
-    /// Where mail comes in: the room is needed there.
+    /// The pipeline's view of the store, which reports the free space.
     pub(super) intake: Arc<dyn Intake>,
     pub(super) settings: config::Store,
     pub(super) clock: Clock,
-    /// Where mail comes in, so much of it is still taken.
+    /// The limit on how much of each kind the pipeline still takes.
     pub(super) quota: Arc<Quota>,
 }
 
@@ -72,7 +73,7 @@ impl Room {
         }
     }
 
-    /// Cuts some of what is too much of each kind; returns whether there is more.
+    /// Cuts some of the excess of each kind. Returns whether there is more.
     async fn keep_all(&self, usages: &mut [(Spare, Usage)]) -> Result<bool, StoreError> {
         let mut more = false;
         for (spare, usage) in usages {
@@ -81,7 +82,7 @@ impl Room {
         Ok(more)
     }
 
-    /// Cuts some of what is too much of a kind; returns whether there is more.
+    /// Cuts some of the excess of one kind. Returns whether there is more.
     async fn keep(&self, spare: Spare, usage: &mut Usage) -> Result<bool, StoreError> {
         self.count(spare, usage).await?;
         let allowed = self.allowed(spare);
@@ -115,8 +116,8 @@ impl Room {
         Ok(())
     }
 
-    /// Where the disk is nearly full nothing is kept of mail that is no alert: the room is needed
-    /// for those that are.
+    /// Returns the bytes of a kind that may be kept whole. If the disk is nearly full, no mail that
+    /// is not an alert is kept whole, because the space is needed for alerts.
     fn allowed(&self, spare: Spare) -> u64 {
         match spare {
             Spare::Ignored
@@ -127,7 +128,7 @@ impl Room {
             {
                 0
             }
-            // Each kind has so much to itself: none takes the room of another.
+            // Each kind has this much to itself, and none takes the space of another.
             Spare::Ignored | Spare::Repeated => self.settings.ignored_mail.max_size.bytes(),
             Spare::Unproven | Spare::Quarantined => self.settings.quarantine.max_size.bytes(),
         }
@@ -141,7 +142,8 @@ impl Room {
     }
 }
 
-/// Once there is too much, a tenth more is cut: else all would be counted anew for every mail.
+/// Returns the number of bytes to cut. Once there is too much, a tenth more is cut, because
+/// otherwise everything would be counted anew for every mail.
 fn excess(bytes: u64, allowed: u64) -> u64 {
     if bytes > allowed {
         bytes - (allowed - allowed / 10)

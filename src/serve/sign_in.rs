@@ -1,4 +1,4 @@
-//! How people sign in, as it is configured.
+//! The configured ways to sign in.
 
 use anyhow::{Context as _, anyhow};
 
@@ -15,7 +15,7 @@ pub(super) fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
         .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))
 }
 
-/// How people sign in.
+/// Returns the way in which people sign in, if any is configured.
 pub(super) fn login(config: &Config) -> anyhow::Result<Option<Login>> {
     let Some(login) = &config.admin.login else {
         return Ok(None);

@@ -1,11 +1,12 @@
-//! Nights and days of three replicas in a moment: everything of the bridge that needs no socket
-//! runs on one thread, on a clock that jumps from one event to the next, while whatever can fail
-//! fails at random. The same seed is the same day, to the last event.
+//! A simulation of nights and days of three replicas, each of which takes a moment. Everything of
+//! the bridge that needs no socket runs on one thread, on a clock that jumps from one event to the
+//! next, while whatever can fail fails at random. The same seed gives the same day, to the last
+//! event.
 //!
-//! Real are the pipeline, the store (a SQLite file), delivery, the receivers, the watch and the
-//! right to read a mailbox. Values stand in for what is outside: vendors that keep to their rules
-//! ([`vendors`]), mail servers and a mailbox ([`mail`]), name servers, and the way to the store
-//! ([`view`]), which makes of one file what replicas see of a database.
+//! The pipeline, the store (a SQLite file), delivery, the receivers, the watch and the right to
+//! read a mailbox are real. Values stand in for what is outside: vendors that keep to their rules
+//! ([`vendors`]), mail servers and a mailbox ([`mail`]), name servers, and the connection to the
+//! store ([`view`]), which turns one file into what replicas see of a database.
 //!
 //! ```sh
 //! SIMULATION=1000 cargo test --lib simulation::nights            # so many nights, by other seeds
@@ -35,7 +36,7 @@ use world::World;
 
 use crate::pipeline::AT_ONCE;
 
-/// How long a day is, and how much happens in it.
+/// The length of a day, and how much happens in it.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     hours: i64,
@@ -51,7 +52,7 @@ const DAY: Scale = Scale {
     incidents: 120,
 };
 
-/// Lives through one day, and holds it against the promise; returns what tells it from others.
+/// Simulates one day and audits it. Returns a hash that distinguishes the day from others.
 fn live(seed: u64, scale: Scale) -> u64 {
     fastrand::seed(seed);
     AT_ONCE.set(true);
@@ -61,7 +62,7 @@ fn live(seed: u64, scale: Scale) -> u64 {
         .build()
         .unwrap();
     let day = runtime.block_on(lived(seed, scale));
-    // Those that crashed hang for ever.
+    // Tasks of crashed replicas never end by themselves.
     runtime.shutdown_background();
     day
 }

@@ -1,17 +1,17 @@
-//! Notifications for systemd (`Type=notify`): mail is accepted, the process is alive, it stops.
-//! They go nowhere when systemd did not start the process.
+//! Notifications for systemd (`Type=notify`): mail is accepted, the process is alive, the process
+//! stops. They go nowhere if systemd did not start the process.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
-/// Every ingress listens.
+/// Reports that every ingress listens.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("takes mail")]);
 }
 
-/// The bridge is finishing work in progress.
+/// Reports that the bridge is finishing work in progress.
 pub(super) fn stopping() {
     tell(&[
         NotifyState::Stopping,

@@ -27,20 +27,21 @@ pub(super) struct WayIn {
 }
 
 impl WayIn {
-    /// The commands that send a first mail through it and its end, where it takes such.
+    /// Returns the commands that send a first mail, and the mail that ends its incident, through
+    /// this ingress, if there is a command to try it with.
     pub(super) fn first_mail(&self) -> Option<[String; 2]> {
         self.try_with.as_deref().map(first_mail)
     }
 }
 
 pub(super) enum Door {
-    /// Each replica serves it.
+    /// An ingress that every replica serves.
     Everywhere(Box<dyn Ingress>),
-    /// One replica reads it.
+    /// A mailbox, which one replica reads at a time.
     Mailbox(Box<Mailbox>),
 }
 
-/// Why it does not start.
+/// The reason why the bridge does not start without an ingress.
 pub(super) const NO_WAY_IN: &str =
     "no ingress is configured, so no mail can arrive; add one under `ingress:`";
 
@@ -85,7 +86,7 @@ pub(super) fn ingresses(
     Ok(ways_in)
 }
 
-/// Binds all webhooks: they share a listener.
+/// Binds all webhooks, which share a listener.
 fn webhooks(
     settings: &ingress::Settings,
     clock: &Clock,
@@ -121,7 +122,7 @@ fn smtp(
     capacity: &Capacity,
 ) -> anyhow::Result<WayIn> {
     let smtp = Smtp::bind(key, settings, clock.clone()).map_err(|error| match error {
-        // It contains the key itself.
+        // The error contains the key itself.
         BindError::Settings(_) => error.into(),
         BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
     })?;
@@ -137,7 +138,8 @@ fn smtp(
     })
 }
 
-/// The ingresses that every replica serves; a mailbox is read by one of them.
+/// Returns the names of the ingresses that every replica serves. A mailbox is read by one replica
+/// only.
 pub(super) fn everywhere(config: &Config) -> Vec<String> {
     let is_mailbox = |name: &&str| config.ingress.imap.iter().any(|imap| imap.name == *name);
     config

@@ -1,4 +1,4 @@
-//! The present rules, for the pages and the API: see [`Workbench`].
+//! The present rules, as the pages and the API use them: see [`Workbench`].
 
 use std::sync::Arc;
 
@@ -42,11 +42,11 @@ use crate::{
     },
 };
 
-/// The mails that are tried, or replayed, at a time: each may use a core.
+/// The number of mails that are tried, or replayed, at the same time. Each may use a core.
 const AT_ONCE: usize = 2;
-/// The most mails in one comparison of configurations.
+/// The most mails that one comparison of configurations examines.
 const MOST_MAILS: u64 = 50_000;
-/// The most differing mails in one answer.
+/// The most differences in one answer.
 const MOST_DIFFERENCES: usize = 1_000;
 
 /// The present rules of this process.
@@ -82,7 +82,7 @@ fn trial(loaded: &Loaded, trust: bool) -> Result<Trial, Problem> {
     trial_of(&loaded.config, Arc::clone(&loaded.rules), trust)
 }
 
-/// A trial in which one profile alone reads mail.
+/// Returns a trial in which one profile alone reads mail.
 fn trial_alone(loaded: &Loaded, profile: &str, trust: bool) -> Result<Trial, Problem> {
     let alone = loaded.alone(profile);
     let (config, rules) = alone.map_err(|problems| failed(Unusable(problems)))?;
@@ -261,7 +261,7 @@ impl Workbench for Bench {
             let parsed = Config::parse(source, &configuration, Files::Unneeded, &environment);
             (turn, parsed)
         };
-        // What follows ends by itself where the client hangs up.
+        // From here on, the work ends by itself if the client hangs up.
         let (_turn, other) = spawn_blocking(parse).await.map_err(failed)?;
         let other = other.map_err(|errors| {
             let problems = errors.problems.iter().map(ToString::to_string);

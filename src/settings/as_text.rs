@@ -1,6 +1,6 @@
 //! A value that is one word of text in the configuration, in JSON and in the schema.
 
-/// Reads, writes and describes a type that is parsed and printed as text.
+/// Implements serde's traits and `JsonSchema` for a type that is parsed and printed as text.
 macro_rules! as_text {
     ($type:ty, $name:literal, $about:literal, $pattern:literal) => {
         impl<'de> serde::Deserialize<'de> for $type {

@@ -5,7 +5,7 @@ use super::{ByteSize, Duration, Problem};
 pub const DAY: u64 = 86_400;
 pub const YEAR: u64 = 365 * DAY;
 
-/// The problem of a duration that is out of its range in seconds.
+/// Returns the problem of a duration that is out of its range, which is given in seconds.
 pub fn duration(key: &str, value: Duration, least: u64, most: u64) -> Option<Problem> {
     let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
     (value < least || value > most).then(|| {
@@ -17,7 +17,7 @@ pub fn duration(key: &str, value: Duration, least: u64, most: u64) -> Option<Pro
     })
 }
 
-/// The problem of a mail's maximal size.
+/// Returns the problem of a mail's maximum size that is out of its range.
 pub fn mail_size(key: &str, size: ByteSize) -> Option<Problem> {
     let bounds = 64 << 10..=256 << 20;
     (!bounds.contains(&size.bytes())).then(|| {

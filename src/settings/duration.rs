@@ -21,13 +21,13 @@ impl Duration {
         self.0.is_zero()
     }
 
-    /// The sum of both.
+    /// Returns the sum of both durations.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// The same as a span that can be added to a [`jiff::Timestamp`].
+    /// Returns the same duration as a span that can be added to a [`jiff::Timestamp`].
     pub fn as_signed(self) -> jiff::SignedDuration {
         jiff::SignedDuration::try_from(self.0).unwrap_or(jiff::SignedDuration::MAX)
     }

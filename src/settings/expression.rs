@@ -1,9 +1,9 @@
-//! Why a regular expression is refused.
+//! The reason why a regular expression is refused.
 
 use regex::Error;
 
-/// The last line of the parser's message: the lines above it draw the pattern, which may be one
-/// that nobody wrote.
+/// Returns the last line of the parser's message. The lines above it draw the pattern, which may be
+/// one that nobody wrote.
 pub fn reason(error: &Error) -> String {
     match error {
         Error::CompiledTooBig(_) => "it is too large".to_owned(),

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use super::Problem;
 
-/// A domain as DNS has it: in ASCII and in lower case.
+/// Returns a domain as DNS has it: in ASCII and in lower case.
 pub fn in_ascii(domain: &str) -> String {
     match Host::parse(domain) {
         Ok(Host::Domain(ascii)) if !domain.is_ascii() => ascii,
@@ -33,7 +33,7 @@ pub fn is_domain(text: &str) -> bool {
     text.contains('.') && text.split('.').all(label)
 }
 
-/// A host name, possibly of the local network, or an address.
+/// Returns whether a text is a host name, possibly of the local network, or an IP address.
 pub fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
@@ -44,8 +44,8 @@ pub fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-/// Whether a web address leads to this machine. Of names `localhost` alone does: those below it are
-/// not kept on the machine by every resolver (RFC 6761, section 6.3).
+/// Returns whether a web address leads to this machine. Of all names, only `localhost` does: not
+/// every resolver keeps the names below it on the machine (RFC 6761, section 6.3).
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -55,7 +55,7 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The problem of an address to listen on.
+/// Returns the problem of an address to listen on, if it is invalid.
 pub fn listen(key: &str, listen: &str) -> Option<Problem> {
     listen.parse::<SocketAddr>().is_err().then(|| {
         Problem::new(
@@ -66,7 +66,8 @@ pub fn listen(key: &str, listen: &str) -> Option<Problem> {
     })
 }
 
-/// Whether only this machine can reach the address. An invalid one is reported elsewhere.
+/// Returns whether only this machine can reach the address. An invalid one counts as private,
+/// because it is reported elsewhere.
 pub fn private(listen: &str) -> bool {
     listen
         .parse::<SocketAddr>()

@@ -1,6 +1,7 @@
-//! What was probably meant by a word that is none of those that are known.
+//! The known word that was probably meant by an unknown one.
 
-/// The word at a distance of one typing mistake, or of two if it is long.
+/// Returns the nearest known word, at a distance of at most one typing mistake for each three
+/// letters, and at most three.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known

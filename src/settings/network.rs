@@ -1,5 +1,5 @@
-//! The identity of a client by its address: an IPv4 address, or the IPv6 networks assigned to one
-//! customer, who has all addresses in them.
+//! The identity of a client by its address: an IPv4 address, or the IPv6 network that is assigned
+//! to one customer, who has all addresses in it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ pub struct Network(IpAddr);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site(IpAddr);
 
-/// How many times the limit of a network a site may use.
+/// The number of times that a site may use the limit of a network.
 pub const NETWORKS_OF_A_SITE: usize = 4;
 
 impl Network {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Problem;
 
-/// `allow_from:`, `proxy_protocol:` or `proxy.from:`, in CIDR notation.
+/// The networks of `allow_from:`, `proxy_protocol:` or `proxy.from:`, in CIDR notation.
 #[derive(Debug, Clone)]
 pub struct Networks(Vec<(IpAddr, u8)>);
 
@@ -28,21 +28,21 @@ impl Networks {
             .map(Self)
     }
 
-    /// Whether a client may connect from there. If no network is listed, it may connect from
-    /// anywhere.
+    /// Returns whether a client may connect from an address. If no network is listed, it may
+    /// connect from anywhere.
     pub fn admit(&self, peer: IpAddr) -> bool {
         self.0.is_empty() || self.name(peer)
     }
 
-    /// Whether a client may connect from nearly anywhere: no organisation has a network that large
-    /// for itself.
+    /// Returns whether a client may connect from nearly anywhere. No organisation has a network
+    /// that large for itself.
     pub fn admit_anybody(&self) -> bool {
         let is_everybodys =
             |&(network, prefix): &(IpAddr, u8)| prefix < if network.is_ipv4() { 8 } else { 7 };
         self.0.is_empty() || self.0.iter().any(is_everybodys)
     }
 
-    /// Whether it is listed.
+    /// Returns whether an address is in a listed network.
     pub fn name(&self, peer: IpAddr) -> bool {
         self.0
             .iter()
@@ -60,7 +60,8 @@ fn parse(text: &str) -> Option<(IpAddr, u8)> {
     (prefix <= width).then(|| canonical(address, prefix))
 }
 
-/// What is IPv4 in the notation of IPv6 is IPv4, as clients are taken for what they are.
+/// Converts an IPv4 network in the notation of IPv6 to IPv4, because clients' addresses are
+/// converted in the same way.
 fn canonical(network: IpAddr, prefix: u8) -> (IpAddr, u8) {
     match (network.to_canonical(), prefix.checked_sub(96)) {
         (canonical @ IpAddr::V4(_), Some(prefix)) if network.is_ipv6() => (canonical, prefix),
@@ -69,7 +70,7 @@ fn canonical(network: IpAddr, prefix: u8) -> (IpAddr, u8) {
 }
 
 fn contains(network: IpAddr, prefix: u8, peer: IpAddr) -> bool {
-    // For the prefix 0, the shift by the whole width fails: then every bit may differ.
+    // For the prefix 0, the shift by the whole width fails, and then every bit may differ.
     let differs = match (network, peer) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits())
             .checked_shr(32 - u32::from(prefix))

@@ -1,4 +1,4 @@
-//! The identity provider by which people sign in: `admin.login.oidc`.
+//! The identity provider through which people sign in: `admin.login.oidc`.
 
 use std::path::PathBuf;
 
@@ -69,7 +69,7 @@ impl Default for Oidc {
 }
 
 impl Oidc {
-    /// What is wrong with them; `key` is their path.
+    /// Returns what is wrong with the settings. `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         let mut tell = |name: &str, what: String, mend: &str| {
@@ -107,7 +107,7 @@ impl Oidc {
         found
     }
 
-    /// The secret that the provider gave to this application.
+    /// Returns the secret that the provider gave to this application.
     pub fn secret(&self, key: &str) -> Result<Secret, Problem> {
         let (inline, file) = (
             self.client_secret.as_deref(),
@@ -117,8 +117,8 @@ impl Oidc {
     }
 }
 
-/// An issuer is an https address without query and fragment (OpenID Connect Core, 1.2); on this
-/// machine it may be http.
+/// Checks that an issuer is an https address without query and fragment (OpenID Connect Core, 1.2).
+/// On this machine it may be http.
 fn issuer(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("it is missing".to_owned());

@@ -1,6 +1,7 @@
-//! What stands for a secret in examples, and is easily left where the secret should be.
+//! Placeholders, which stand for a secret in examples and are easily left where the secret should
+//! be.
 
-/// The words of which placeholders are made.
+/// The words that make up placeholders.
 const WORDS: [&str; 50] = [
     "a",
     "access",
@@ -54,7 +55,7 @@ const WORDS: [&str; 50] = [
     "your",
 ];
 
-/// One of them is first, or `here` is last.
+/// The words with which a placeholder begins, unless it ends in `here`.
 const BEGINNINGS: [&str; 13] = [
     "add",
     "change",
@@ -71,14 +72,14 @@ const BEGINNINGS: [&str; 13] = [
     "your",
 ];
 
-/// The fewest letters `x`, or asterisks, that stand for a whole secret.
+/// The fewest letters `x`, asterisks or bullets that stand for a whole secret.
 const FEWEST: usize = 4;
 
-/// Whether a text is certainly no secret: what is left to be filled in (`<api key>`, `{…}`,
-/// `${TOKEN}`), what is crossed out (`xxxx-xxxx`), or a wish (`changeme`, `your-api-key`), also
-/// behind a prefix that its vendor's keys have (`xoxb-your-token`), or in an address as its
-/// password or in its path (`/XXX/YYY/ZZZ`). A secret of letters and digits as they come is none of
-/// these.
+/// Returns whether a text is certainly no secret: it is to be filled in (`<api key>`, `{…}`,
+/// `${TOKEN}`), crossed out (`xxxx-xxxx`), or a wish (`changeme`, `your-api-key`). The placeholder
+/// may also follow a prefix that its vendor's keys have (`xoxb-your-token`), or be in an address,
+/// as its password or in its path (`/XXX/YYY/ZZZ`). A secret of random letters and digits is none
+/// of these.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     if let Some((_, rest)) = text.split_once("://") {
@@ -109,12 +110,13 @@ fn stands_for_one(text: &str) -> bool {
     is_to_be_filled_in(text) || is_crossed_out(text) || is_wish(text)
 }
 
-/// A path consists of words.
+/// Returns whether a text is a plain word, of which ordinary paths consist.
 fn is_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
-/// Words, or nothing but dots, within brackets.
+/// Returns whether a text consists of words, or nothing but dots, within brackets, or of dots
+/// alone.
 fn is_to_be_filled_in(text: &str) -> bool {
     let text = text.strip_prefix('$').unwrap_or(text);
     let within = [('<', '>'), ('{', '}'), ('[', ']')]
@@ -141,13 +143,14 @@ fn is_crossed_out(text: &str) -> bool {
         && text.chars().all(|c| is_cross(&c) || "-_. ".contains(c))
 }
 
-/// `XXX`, and beside it `YYY`.
+/// Returns whether a text repeats one capital letter, such as `XXX`, and beside it `YYY`.
 fn is_one_letter(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() > 2 && bytes[0].is_ascii_uppercase() && bytes.iter().all(|byte| *byte == bytes[0])
 }
 
-/// Whether it consists of [`WORDS`] alone, however they are joined.
+/// Returns whether a text consists of [`WORDS`] alone, however they are joined, and either begins
+/// with one of [`BEGINNINGS`] or ends in `here`.
 fn is_wish(text: &str) -> bool {
     let lower = text.to_lowercase();
     let words = lower.replace(['-', '_', ' ', '.', '\'', '!'], "");
@@ -155,7 +158,8 @@ fn is_wish(text: &str) -> bool {
     (begins || words.ends_with("here")) && is_made_of_words(&words)
 }
 
-/// A placeholder is short, so each way to take it apart can be tried.
+/// Returns whether a text can be taken apart into [`WORDS`]. A placeholder is short, so each way to
+/// take it apart can be tried.
 fn is_made_of_words(text: &str) -> bool {
     const LONGEST: usize = 64;
     text.len() <= LONGEST

@@ -1,4 +1,4 @@
-//! A credential: what is written of it in the configuration, and what is read of it at every use.
+//! Credentials: what the configuration says of them, and what is read at every use.
 
 use std::{
     fmt,
@@ -48,7 +48,8 @@ impl Secret {
     /// Composes `X` and `X_file` of a settings struct at `key` (the path of the struct,
     /// `receivers[0].slack_configs[0]`).
     ///
-    /// Both or neither is a problem; see [`Secret::optional`] where neither is fine.
+    /// It is a problem if both are given or neither is. See [`Secret::optional`] for the case in
+    /// which neither is needed.
     pub fn required(
         key: &str,
         name: &str,
@@ -64,7 +65,7 @@ impl Secret {
         })
     }
 
-    /// Like [`Secret::required`], for an optional secret.
+    /// Composes an optional secret like [`Secret::required`].
     pub fn optional(
         key: &str,
         name: &str,

@@ -1,4 +1,4 @@
-//! The people who may sign in: `admin.login.users_file`, a line each.
+//! The people who may sign in, one per line of `admin.login.users_file`.
 
 use std::{fs, io, path::Path, str::FromStr};
 
@@ -46,11 +46,11 @@ impl FromStr for Role {
 pub struct User {
     pub name: String,
     pub role: Role,
-    /// Argon2's hash, as `argon2 SALT -id -e` prints it.
+    /// The Argon2 hash of the password, as `argon2 SALT -id -e` prints it.
     pub hash: String,
 }
 
-/// The problem of a file of users.
+/// A problem with a file of users.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
     #[error("{0}")]
@@ -73,10 +73,10 @@ impl UsersError {
     }
 }
 
-/// The largest file that is read, in bytes: some thousands of people.
+/// The largest file that is read, in bytes. It holds some thousands of people.
 const LARGEST: u64 = 1 << 20;
 
-/// Reads the file.
+/// Reads a file of users.
 pub fn read(path: &Path) -> Result<Vec<User>, UsersError> {
     if fs::metadata(path)?.len() > LARGEST {
         return Err(io::Error::other("the file is larger than 1 MiB").into());
@@ -84,7 +84,7 @@ pub fn read(path: &Path) -> Result<Vec<User>, UsersError> {
     parse(&fs::read_to_string(path)?)
 }
 
-/// Parses its text. Empty lines and those that begin with `#` are skipped.
+/// Parses the text of a file of users. Empty lines and those that begin with `#` are skipped.
 pub fn parse(text: &str) -> Result<Vec<User>, UsersError> {
     let mut users: Vec<User> = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -1,12 +1,12 @@
-//! The promises of the store as queries: each finds rows that break one.
+//! The promises of the store as queries, each of which finds the rows that break one promise.
 //!
 //! The queries are SQL that both databases understand, and run over one snapshot of a store in use.
-//! Each row of a result is a sentence about one violation. `$1` is five minutes ago: anything
-//! younger may still be in progress.
+//! Each row of a result is a sentence about one violation. `$1` is the time five minutes ago:
+//! anything younger may still be in progress.
 
 use serde::Serialize;
 
-/// One violation.
+/// One violation of a promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The name of the check that found it.
@@ -14,7 +14,7 @@ pub struct Finding {
     pub what: String,
 }
 
-/// How much of a store is read.
+/// The part of a store that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     Everything,
@@ -27,17 +27,17 @@ pub enum Extent {
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
     pub name: &'static str,
-    /// Returns one text column.
+    /// The query, which returns one text column.
     pub question: &'static str,
 }
 
-/// The most findings reported by one check: a damaged store has thousands.
+/// The most findings that one check reports, because a damaged store has thousands.
 pub const MOST_FINDINGS: usize = 100;
 
 /// How long work in progress may take, in minutes.
 pub const UNDER_WAY_MINUTES: i64 = 5;
 
-/// Every promise that the rows can show to be broken.
+/// Every promise whose violation shows in the rows.
 pub const PROMISES: &[Promise] = &[
     Promise {
         name: "every mail keeps its bytes",

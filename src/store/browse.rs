@@ -1,9 +1,8 @@
-//! What a browser of the store asks: lists of any length, read a stretch at a time.
+//! Queries for browsing the store: lists of any length, read one stretch at a time.
 //!
-//! Every list goes by the number of its rows, the newest first. A row's number never changes, so a
-//! list that is walked while mail comes in loses nothing and repeats nothing. A stretch looks
-//! through a bounded number of rows, however few of them fit, so that it always takes about as
-//! long.
+//! Every list is ordered by the number of its rows, the newest first. A row's number never changes,
+//! so walking a list while mail comes in neither loses nor repeats a row. A stretch examines a
+//! bounded number of rows, however few of them match, so that it always takes about as long.
 
 use std::sync::Arc;
 
@@ -25,13 +24,13 @@ pub const SCANNED: u32 = 4_000;
 /// Where a stretch begins, and how long it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Only rows with a lower number.
+    /// Only rows with a lower number are read.
     pub before: i64,
     pub limit: u32,
 }
 
 impl Span {
-    /// From the newest row on.
+    /// Returns a span that begins at the newest row.
     pub fn first(limit: u32) -> Self {
         Self {
             before: i64::MAX,
@@ -55,9 +54,9 @@ pub struct IncidentFilter {
     pub phase: Option<Phase>,
     pub severity: Option<String>,
     pub profile: Option<String>,
-    /// Only incidents that this receiver was notified of, or has a pending page for.
+    /// Only incidents with a delivery to this receiver, in whatever state.
     pub receiver: Option<String>,
-    /// Only incidents whose labels or status contain this text, regardless of case.
+    /// Only incidents whose labels, status or id contain this text, regardless of case.
     pub text: Option<String>,
 }
 
@@ -94,17 +93,18 @@ pub struct ToldRow {
     pub detail: Option<String>,
 }
 
-/// Which incidents' courses are read: a chunk of them, in the order of their change.
+/// The incidents whose courses are read: a chunk of them, in the order of their last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Courses {
-    /// Of those that changed then or later; of those that changed just then, only with a higher
-    /// number than `after`.
+    /// The incidents that changed at `since` or later; of those that changed exactly at `since`,
+    /// only those with a number above `after`.
     Changed { since: Timestamp, after: i64 },
-    /// Of those that are open, changed before, and have a higher number, in the order of numbers.
+    /// The open incidents that last changed before `before` and have a number above `after`, in the
+    /// order of their numbers.
     Open { before: Timestamp, after: i64 },
 }
 
-/// How an incident went.
+/// The course of an incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course {
     pub number: i64,
@@ -112,22 +112,25 @@ pub struct Course {
     pub labels: Labels,
     pub phase: Phase,
     pub changed_at: Timestamp,
-    /// Each status that its mails said, and the time that they gave for it; of an app's alone.
+    /// Each status that its mails reported, and the time that they gave for it. Empty for an
+    /// incident without an app key.
     pub said: Vec<(Timestamp, String)>,
-    /// When each mail came that moved it, and whether that said that it is on; of all others.
+    /// The arrival of each mail that moved the incident, and whether that mail said that the
+    /// incident continues. Empty for an incident with an app key.
     pub heard: Vec<(Timestamp, bool)>,
-    /// When its end was decided, as far as anybody was to be told of it; of all others.
+    /// When the end of its current episode was decided, if anybody was to be told of it. `None` for
+    /// an incident with an app key.
     pub ended_at: Option<Timestamp>,
 }
 
-/// What the newest mails of one way in and one profile were.
+/// A summary of the newest mails of one ingress and one profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lately {
     pub ingress: String,
     pub profile: Option<String>,
     pub unparsed: bool,
     pub mails: u64,
-    /// When the last of them came.
+    /// When the last of them arrived.
     pub last: Timestamp,
 }
 
@@ -139,7 +142,7 @@ pub struct Taken {
     pub at: Timestamp,
 }
 
-/// The deliveries of an integration that are not delivered.
+/// The numbers of an integration's deliveries that are pending, held or dead.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backlog {
     pub receiver: String,
@@ -153,7 +156,7 @@ pub struct Backlog {
     pub failure: Option<String>,
 }
 
-/// The newest row of each kind: a different value means that something has changed.
+/// The newest change to each kind of row: a different value means that something has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pulse {
     pub mails: i64,
@@ -163,10 +166,10 @@ pub struct Pulse {
     pub deeds: i64,
 }
 
-/// A view of a store for browsing, which the pages and the API have.
+/// The store as the pages and the API browse it.
 #[async_trait]
 pub trait Browse: Send + Sync {
-    /// Incidents with their numbers.
+    /// Lists incidents with their numbers.
     async fn browse_incidents(
         &self,
         filter: IncidentFilter,
@@ -179,7 +182,7 @@ pub trait Browse: Send + Sync {
         span: Span,
     ) -> Result<Stretch<MailRow>, StoreError>;
 
-    /// The beginning of mails as they came, in which their header stands.
+    /// Returns the beginning of each of these mails as it arrived, which contains the header.
     async fn heads(&self, ids: Vec<MailId>) -> Result<Vec<(MailId, Vec<u8>)>, StoreError>;
 
     async fn browse_deliveries(
@@ -192,20 +195,21 @@ pub trait Browse: Send + Sync {
 
     async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError>;
 
-    /// Who was notified in the current episodes of these incidents, by the numbers of the
-    /// incidents.
+    /// Returns who was told in the current episodes of these incidents, which are given by number.
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError>;
 
-    /// How incidents that mails tell of went, at most `limit` of them.
+    /// Returns the courses of at most `limit` incidents of the kind `incident`.
     async fn courses(&self, of: Courses, limit: u32) -> Result<Vec<Course>, StoreError>;
 
-    /// What the newest mails were, as many as `most`.
+    /// Summarises at most `most` of the newest mails.
     async fn lately(&self, most: u32) -> Result<Vec<Lately>, StoreError>;
 
-    /// When each integration last took a page, by as many of the newest deliveries as `most`.
+    /// Returns when each integration last took a page, among at most `most` of the newest
+    /// deliveries.
     async fn taken(&self, most: u32) -> Result<Vec<Taken>, StoreError>;
 
-    /// How many mails with an outcome have arrived since, among as many of the newest as `most`.
+    /// Counts the mails with an outcome that have arrived since a time, among at most `most` of the
+    /// newest.
     async fn count_mails(
         &self,
         outcome: Outcome,
@@ -213,12 +217,12 @@ pub trait Browse: Send + Sync {
         most: u32,
     ) -> Result<u64, StoreError>;
 
-    /// What is pending and given up, by receiver and integration.
+    /// Counts the pending, held and dead deliveries, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;
 
-    /// The profiles whose expected mail is reported missing, and has not come since.
+    /// Returns the profiles whose expected mail is reported missing and has not come since.
     async fn missing_mail(&self) -> Result<Vec<Arc<str>>, StoreError>;
 
-    /// A cheap check for whether anything has changed.
+    /// Returns a value that is cheap to read and tells whether anything has changed.
     async fn pulse(&self) -> Result<Pulse, StoreError>;
 }

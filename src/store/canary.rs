@@ -1,5 +1,5 @@
-//! What the canary asks of a store: whose turn it is to send one, how far each has come, and the
-//! key that the replicas share.
+//! The store's part in canaries: whose turn it is to send one, how far each has come, and the key
+//! that the replicas share.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::{canary::Flight, message::MailId};
 
-/// Older flights than this many are forgotten.
+/// The number of newest flights that are kept; older ones are forgotten.
 pub(super) const KEPT: i64 = 1000;
 
-/// The view of a store that sending and watching canaries needs.
+/// The store as the code that sends and watches canaries sees it.
 #[async_trait]
 pub trait Canaries: Send + Sync {
-    /// The key that signs canaries: `fresh`, if there is none yet.
+    /// Returns the key that signs canaries. If there is none yet, `fresh` becomes the key.
     async fn canary_key(&self, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError>;
 
     /// Begins the next canary and returns its number, unless one was begun after `before`: of
@@ -42,12 +42,12 @@ pub trait Canaries: Send + Sync {
         not_before: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Records when it was read and decided.
+    /// Records when the canary was read and when it was decided.
     async fn canary_decided(&self, number: u64, times: [Timestamp; 2]) -> Result<(), StoreError>;
 
-    /// Records that the heartbeat was pinged for it.
+    /// Records that the heartbeat was pinged for the canary.
     async fn canary_pinged(&self, number: u64, at: Timestamp) -> Result<(), StoreError>;
 
-    /// The newest flights, the last one begun first.
+    /// Returns the newest flights, the last one begun first.
     async fn flights(&self, limit: u32) -> Result<Vec<Flight>, StoreError>;
 }

@@ -1,4 +1,5 @@
-//! Deliveries as delivery sees them: when they are due, and which of them this process has leased.
+//! Deliveries as the `deliver` stage sees them: when they are due, and which of them this process
+//! has leased.
 
 use jiff::Timestamp;
 
@@ -8,13 +9,13 @@ use crate::delivery::{DeliveryId, NewDelivery, Notification, Step, Target};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     pub id: DeliveryId,
-    /// Settling checks that the lease is still held.
+    /// The lease's number. Settling checks that the lease is still held.
     pub lease: i64,
     pub target: Target,
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
-    /// The receipt of the target's last page of the same opening ([`super::Next::Delivered`]), if
+    /// The receipt of the target's last page of the same episode ([`super::Next::Delivered`]), if
     /// there is one.
     pub receipt: Option<String>,
     /// The number of consecutive failures.
@@ -25,7 +26,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A delivery that was leased as it was created, together with the decision that owes it.
+    /// Makes the claim for a delivery that was leased as it was created, together with the decision
+    /// that owes it.
     pub(super) fn with_decision(
         delivery: &NewDelivery,
         id: DeliveryId,

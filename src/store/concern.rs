@@ -1,4 +1,4 @@
-//! The bridge's own troubles, as far as the store knows them.
+//! The bridge's own troubles, as far as the store knows of them.
 
 use jiff::Timestamp;
 
@@ -11,17 +11,19 @@ pub const UNEXPECTED_APP: &str = "self:app-key:";
 pub const SILENT_INGRESS: &str = "self:ingress:";
 /// The prefix of the incident that reports mail that is taken from an ingress; the ingress follows.
 pub const TAKEN_MAIL: &str = "self:taken-mail:";
-/// The incidents that report what unproven mail is kept back.
+/// The incidents that report unproven mail that is kept back.
 pub const HELD_RESOLVES: &str = "self:held-resolves";
 pub const HELD_TRIGGERS: &str = "self:held-triggers";
 pub const QUARANTINE_FULL: &str = "self:quarantine-full";
 /// The incident that reports a lack of disk space.
 pub const STORE_SPACE: &str = "self:store-space";
 
-/// Everything that may be an alarm, read at each look. Every list is bounded.
+/// Everything that may be a reason for an alarm, read at each round of `watch`. Every list is
+/// bounded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Concerns {
-    /// The number of dead letters, at most 1000. Those that report dead letters do not count.
+    /// The number of dead letters, at most 1000. Dead letters that themselves report dead letters
+    /// do not count.
     pub dead: u64,
     /// Open incidents with a held resolve.
     pub held_resolves: Vec<String>,
@@ -48,12 +50,12 @@ pub struct Room {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     pub incident_id: String,
-    /// A mute kept it from everybody.
+    /// Whether nobody was told of it, because of a mute.
     pub untold: bool,
 }
 
-/// A store is nearly full with less free space than this, or than a twentieth of a small file
-/// system.
+/// The bounds, in bytes, of the free space below which a store counts as nearly full: a twentieth
+/// of the file system, but no less than `LITTLE` and no more than `PLENTY`.
 const LITTLE: u64 = 256 << 20;
 const PLENTY: u64 = 2 << 30;
 
@@ -64,13 +66,13 @@ impl Room {
         total: u64::MAX,
     };
 
-    /// The store is nearly full with less free space than this.
+    /// Returns the free space, in bytes, below which the store counts as nearly full.
     pub fn little(self) -> u64 {
         (self.total / 20).clamp(LITTLE, PLENTY)
     }
 
-    /// Whether the rest is reserved for alerts, so that mail from other senders is refused. On a
-    /// small file system that is the last tenth, so that both have space.
+    /// Returns whether the remaining space is reserved for alerts, so that mail from other senders
+    /// is refused. On a small file system that is the last tenth, so that both have space.
     pub fn is_for_alerts_alone(self) -> bool {
         self.free < self.little().min(self.total / 10)
     }

@@ -1,4 +1,4 @@
-//! What follows from a mail's content: everything that its second commit writes.
+//! The conclusion drawn from a mail's content: everything that its second commit writes.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -17,12 +17,12 @@ pub struct Item {
     /// What the store must know to remember it; `None` if it is not an alert.
     pub subject: Option<Subject>,
     pub decide: Decide,
-    /// What holds on to the incident's pages that are held until now.
+    /// The mutes that may further hold pages of the incident whose hold ends now.
     pub mutes: Mutes,
 }
 
 impl Item {
-    /// What is concluded about an incident without a mail.
+    /// Makes an item for a conclusion about an incident that comes from no mail.
     pub fn about(subject: Subject, decide: Decide, mutes: Mutes) -> Self {
         Self {
             subject: Some(subject),
@@ -32,7 +32,7 @@ impl Item {
     }
 }
 
-/// Draws the conclusion from what the store knows.
+/// A function that draws the conclusion from what the store knows.
 pub type Decide = Box<dyn FnOnce(&Memory) -> Decision + Send>;
 
 /// The decision about one thing found in a mail: everything that is written when it is decided.
@@ -56,9 +56,11 @@ pub struct Decision {
     pub check_at: Option<Timestamp>,
     /// Why a quarantined mail is held, if the bridge raises an alarm about it.
     pub hold: Option<Hold>,
-    /// Whether this is an unverified trigger that notifies: each ingress may have so many an hour.
+    /// Whether this is an unverified trigger that notifies somebody. Their number in an hour is
+    /// limited for each ingress and profile.
     pub marked: bool,
-    /// For a duplicate from another ingress: when and where the first copy arrived. Not stored.
+    /// For a duplicate from another ingress: where the first copy arrived, and when it was decided.
+    /// Not stored.
     pub late: Option<Heard>,
     /// The deliveries that were leased together with the decision. The store fills it in.
     pub claims: Vec<Claim>,
@@ -67,15 +69,15 @@ pub struct Decision {
     pub supersedes: bool,
     /// What becomes of a page of the incident that a silence holds.
     pub silencing: Silencing,
-    /// When the mail arrived, if it says that its incident continues; `None` means the time of the
-    /// decision wherever the state changes.
+    /// When the mail arrived, if it says that its incident continues. If the state changes, `None`
+    /// means the time of the decision.
     pub heard_at: Option<Timestamp>,
     /// The mail that its profile expects, if this is it.
     pub arrival: Option<Arrival>,
 }
 
 impl Decision {
-    /// A decision that changes nothing and notifies nobody.
+    /// Returns a decision that changes nothing and notifies nobody.
     pub fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Self {
         Self {
             profile: None,
@@ -98,12 +100,12 @@ impl Decision {
         }
     }
 
-    /// Whether anybody is notified, now or when a mute ends.
+    /// Returns whether anybody is notified, now or when a mute ends.
     pub fn tells(&self) -> bool {
         !self.receivers.is_empty() || !self.deliveries.is_empty()
     }
 
-    /// Whether the mail begins an episode, or is the first to prove one.
+    /// Returns whether the mail begins an episode, or is the first to prove one.
     pub(super) fn begins_episode(&self, memory: &Memory) -> bool {
         let (before, proven) = memory
             .known
@@ -115,8 +117,9 @@ impl Decision {
         }) && self.outcome != Outcome::Duplicate
     }
 
-    /// The labels that its incident has from now on. One that is over keeps what it was while it
-    /// was open: lists say what broke and how badly, not that it is well again.
+    /// Returns the labels that the incident has from now on. An incident that is over keeps the
+    /// title and severity that it had while it was open: lists say what broke and how badly, not
+    /// that it is well again.
     pub(super) fn labels_of_incident(&self, memory: &Memory) -> Cow<'_, Labels> {
         let is_over = |state: &State| state.phase == Phase::Resolved;
         if !self.state.as_ref().is_some_and(is_over) {
@@ -132,7 +135,7 @@ impl Decision {
         Cow::Owned(labels)
     }
 
-    /// Why the held pages of the incident are never sent; `None` if they stay held.
+    /// Returns why the held pages of the incident are never sent, or `None` if they stay held.
     pub(super) fn discards_held(&self, state: &State) -> Option<&'static str> {
         match state.phase {
             Phase::Resolved => Some("resolved while held"),
@@ -140,13 +143,14 @@ impl Decision {
         }
     }
 
-    /// Whether the mail stays undecided until the page that a silence held has been sent. A mail
-    /// that waits for its authenticity has a time for its next check instead.
+    /// Returns whether the mail stays undecided until the page that a silence held has been sent. A
+    /// mail that waits for its authenticity has a time for its next check instead.
     pub(crate) fn waits_for_silenced(&self) -> bool {
         self.outcome == Outcome::Pending && self.check_at.is_none()
     }
 
-    /// The number of deliveries stored under the mail's own number: `store check` counts them.
+    /// Returns the number of deliveries stored under the mail's own number, which `store check`
+    /// counts.
     pub(super) fn owed_under(&self, mail: MailId) -> u64 {
         self.deliveries
             .iter()

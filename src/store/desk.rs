@@ -1,4 +1,4 @@
-//! What people ask of a store: lists, and changes by hand.
+//! The store as people use it: lists, and changes by hand.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
     silence::{Plan, Silence, SilenceId},
 };
 
-/// The view of a store that commands and pages have.
+/// The store as the commands and pages see it.
 #[async_trait]
 pub trait Desk: Send + Sync {
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
@@ -26,9 +26,9 @@ pub trait Desk: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DeliveryRow>, StoreError>;
 
-    /// Makes dead deliveries pending again, in order, and returns those it did. It refuses a
-    /// trigger that would reopen a resolved incident, and a resolve that would close one that has
-    /// opened again.
+    /// Makes dead deliveries pending again, in order, and returns those that it changed. It refuses
+    /// a trigger that would reopen a resolved incident, and a resolve that would close an incident
+    /// that has opened again.
     async fn retry(
         &self,
         ids: Option<Vec<DeliveryId>>,
@@ -40,7 +40,8 @@ pub trait Desk: Send + Sync {
     async fn mails(&self, outcome: Option<Outcome>, limit: u32)
     -> Result<Vec<MailRow>, StoreError>;
 
-    /// The alerts of a mail that holds several, each as a mail of its own; otherwise an empty list.
+    /// Returns the alerts of a mail that holds several, each as a mail of its own; for any other
+    /// mail, an empty list.
     async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError>;
 
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
@@ -49,18 +50,18 @@ pub trait Desk: Send + Sync {
     /// it is due now. It refuses a mail that was cut to its header.
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
 
-    /// Mails in the quarantine in order of arrival, after one. It stops after
-    /// [`READ_BACK`](super::READ_BACK) bytes.
+    /// Returns mails in the quarantine that arrived after `after`, in order of arrival. It stops
+    /// after [`READ_BACK`](super::READ_BACK) bytes.
     async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Discards mails from the quarantine, and returns how many were still there.
+    /// Discards mails from the quarantine, and returns how many of them were still there.
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Discards a mail from the quarantine.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Stored mails in order of arrival, for `replay --stored`, after `after`. It stops after
-    /// [`READ_BACK`](super::READ_BACK) bytes.
+    /// Returns stored mails after `after` in order of arrival, for `replay --stored`. It stops
+    /// after [`READ_BACK`](super::READ_BACK) bytes.
     async fn stored(
         &self,
         since: Option<Timestamp>,
@@ -72,7 +73,8 @@ pub trait Desk: Send + Sync {
     /// Adds a silence. Every decision from now on, by any process, respects it.
     async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError>;
 
-    /// Either the `expired` silences, the last to end first, or the others, the first to end first.
+    /// Returns either the `expired` silences, the last to end first, or the others, the first to
+    /// end first.
     async fn silences(
         &self,
         expired: bool,

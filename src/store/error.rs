@@ -1,6 +1,6 @@
 //! The errors of a store.
 
-/// What went wrong, in the operator's terms.
+/// A failure of the store, in the operator's terms.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full: nothing was stored, and what was stored before is kept.
@@ -17,13 +17,13 @@ pub enum StoreError {
         "the store is locked by another process: only one `alertbridge serve` may use a SQLite file"
     )]
     Locked,
-    /// A newer alertbridge created it.
+    /// A newer alertbridge created the store.
     #[error(
         "the store is newer than this alertbridge (its schema is {found}, this program knows \
          {known}): start the newer version"
     )]
     Newer { found: i32, known: i32 },
-    /// Its file or its database can no longer be read completely.
+    /// The store's file or database can no longer be read completely.
     #[error(
         "the store is damaged ({0}): `alertbridge store check` says where, restore a backup to \
              repair it"

@@ -1,4 +1,4 @@
-//! Mail that a profile expects, and when it last came.
+//! Mail that a profile expects, and when it last arrived.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use jiff::Timestamp;
 pub struct ExpectedMail {
     pub profile: Arc<str>,
     pub key: String,
-    /// When it last came, or the time from which it is expected.
+    /// When the mail last arrived, or the time from which it is expected.
     pub heard_at: Timestamp,
     /// Whether it is reported missing.
     pub missing: bool,
 }
 
 impl ExpectedMail {
-    /// The profiles whose mail is missing.
+    /// Returns the profiles whose mail is missing.
     pub(super) fn missing(all: Vec<Self>) -> Vec<Arc<str>> {
         let missing = all.into_iter().filter(|mail| mail.missing);
         missing.map(|mail| mail.profile).collect()

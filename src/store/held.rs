@@ -1,4 +1,4 @@
-//! Pages that are held until a time, and what becomes of each when that comes.
+//! Pages that are held until a time, and what becomes of each when that time comes.
 
 use std::{fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     silence::{Silence, SilenceId, last_to_cover},
 };
 
-/// A page that a mute or a silence held until now.
+/// A page that a mute or a silence has held until now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     pub id: DeliveryId,
@@ -18,22 +18,23 @@ pub struct Held {
     pub until: Timestamp,
 }
 
-/// What becomes of a held page now.
+/// What becomes of a held page whose time has come.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Turn {
-    /// It is told.
+    /// The page is told.
     Told,
-    /// It stays held: by a silence, or by the mutes of its routes.
+    /// The page stays held: by a silence, or by the mutes of its routes.
     HeldOn {
         silence: Option<SilenceId>,
         until: Timestamp,
     },
-    /// These are owed in its place, but for those who know of the incident.
+    /// These deliveries are owed in its place, except to targets that already know of the incident.
     PassedOn(Vec<NewDelivery>),
 }
 
 impl Held {
-    /// The last silence that covers it holds it on, else the mutes of its routes do.
+    /// Decides what becomes of the page. The last silence that covers it holds it further,
+    /// otherwise the mutes of its routes do.
     pub(super) fn turn(&self, silences: &[Silence], mutes: &Mutes, now: Timestamp) -> Turn {
         if let Some(silence) = last_to_cover(silences, &self.page.labels) {
             return Turn::HeldOn {
@@ -59,8 +60,9 @@ impl Held {
 type Until = dyn Fn(&Held, Timestamp) -> Option<Timestamp> + Send + Sync;
 type Others = dyn Fn(&Held, Timestamp) -> Vec<NewDelivery> + Send + Sync;
 
-/// Until when the mutes of now hold a page, and to whom the routes of now lead it in place of its
-/// receiver; nothing is muted by default, and no route leads elsewhere.
+/// The mutes and routes of the present configuration: until when the mutes hold a page, and to whom
+/// the routes lead it in place of its receiver. By default nothing is muted and no route leads
+/// elsewhere.
 #[derive(Clone)]
 pub struct Mutes {
     until: Arc<Until>,
@@ -77,7 +79,7 @@ impl Mutes {
         }
     }
 
-    /// The same, where routes lead to others.
+    /// Returns the same mutes, with routes that lead pages to other receivers.
     #[must_use]
     pub fn leading(
         self,
@@ -102,5 +104,5 @@ impl fmt::Debug for Mutes {
     }
 }
 
-/// What is said of a held page that others are told in place of its receiver.
+/// The detail of a held page that was replaced by pages to other receivers.
 pub(super) const PASSED_ON: &str = "its routes lead to others now, who are told instead";

@@ -1,5 +1,5 @@
-//! How values are stored in either database: times as microseconds, structured values as JSON,
-//! mails as zstd.
+//! The encoding of values in both databases: times as microseconds, structured values as JSON,
+//! mails compressed with zstd.
 
 use std::{
     cell::RefCell,
@@ -16,29 +16,31 @@ use crate::{
     store::StoreError,
 };
 
-/// Fast rather than small: level 1 already reaches most of the compression that HTML mail allows.
+/// The zstd level, chosen for speed over size: level 1 already reaches most of the compression that
+/// HTML mail allows.
 const COMPRESSION: i32 = 1;
-/// No mail is larger when decompressed. It bounds what a damaged store can make the bridge
-/// allocate.
+/// The largest size of a decompressed mail, in bytes. It bounds what a damaged store can make the
+/// bridge allocate.
 const LARGEST: usize = 256 << 20;
 
 thread_local! {
-    /// Making a context costs more than compressing a mail.
+    /// The compressor of this thread, which is kept because making a context costs more than
+    /// compressing a mail.
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
         const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
         const { RefCell::new(None) };
 }
 
-/// A mail ready to be written: the slow work is done before its turn.
+/// A mail ready to be written: the slow work is done before its turn at the writer.
 pub(super) struct Packed {
     pub(super) message: Message,
     pub(super) authenticity: String,
     pub(super) envelope: Option<String>,
-    /// Of the mail as it came.
+    /// The hash of the mail as it arrived.
     pub(super) sha256: String,
     pub(super) body: Vec<u8>,
-    /// When it came, where only its header is kept of it.
+    /// When the mail arrived, if only its header is kept.
     pub(super) cut_at: Option<i64>,
 }
 
@@ -75,7 +77,7 @@ pub(super) fn compress(raw: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Decompresses the original bytes.
+/// Decompresses bytes that `compress` made.
 pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
@@ -86,23 +88,25 @@ pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     })
 }
 
-/// How much of a compressed mail is read for its beginning, in bytes: a block has at most 128 KiB.
+/// The number of bytes of a compressed mail that are read to decompress its beginning. A zstd block
+/// has at most 128 KiB.
 pub(super) const PACKED_HEAD: i32 = 160 << 10;
-/// How much of its beginning is read, in bytes: a header that is longer is read in part.
+/// The number of bytes of a mail's beginning that are returned. A longer header is returned in
+/// part.
 const HEAD: u64 = 64 << 10;
 
-/// Decompresses the beginning of a mail, from the beginning of what it was compressed to.
+/// Decompresses the beginning of a mail from the beginning of its compressed form.
 pub(super) fn unpack_head(packed: &[u8]) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let unpacked = zstd::Decoder::with_buffer(packed)?;
     match unpacked.take(HEAD).read_to_end(&mut head) {
-        // It ends in the middle, after what was asked for.
+        // The frame is cut off, so the decoder may fail after it has returned the requested bytes.
         Err(error) if head.is_empty() => Err(error),
         _ => Ok(head),
     }
 }
 
-/// The decompressed size that the frame declares.
+/// Returns the decompressed size that the frame declares, at most `LARGEST`.
 fn capacity(packed: &[u8]) -> usize {
     zstd::zstd_safe::get_frame_content_size(packed)
         .ok()
@@ -112,17 +116,17 @@ fn capacity(packed: &[u8]) -> usize {
         .min(LARGEST)
 }
 
-/// A time as it is stored.
+/// Converts a time to its stored form.
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }
 
-/// A stored time; an invalid one is the epoch.
+/// Converts a stored time. An invalid one becomes the epoch.
 pub(super) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// Why a mail is held.
+/// Converts the reason why a mail is held to its stored form.
 pub(super) fn hold(hold: &Hold) -> String {
     match hold {
         Hold::Resolve => "resolve".to_owned(),
@@ -131,7 +135,7 @@ pub(super) fn hold(hold: &Hold) -> String {
     }
 }
 
-/// A count or size: databases have signed integers only.
+/// Converts a count or size, because databases have signed integers only.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -141,13 +145,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
 }
 
-/// A label as it appears in stored labels. Nothing else in them looks the same, because quotes
-/// within values are escaped.
+/// Returns a label as it appears in stored labels. Nothing else in them looks the same, because
+/// quotes within values are escaped.
 pub(super) fn label(name: &str, value: &str) -> String {
     format!("\"{name}\":{}", Value::from(value))
 }
 
-/// The LIKE pattern that finds a text anywhere.
+/// Returns the LIKE pattern that finds a text anywhere.
 pub(super) fn pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -162,9 +166,9 @@ pub(super) fn pattern(text: &str) -> String {
     pattern
 }
 
-/// The receipt of the last page before it in its episode that has one, which is the `detail` of a
-/// delivered page. A trigger has one if its target was already told, as an update's is. It is a
-/// column of `deliveries`, in SQL for both databases.
+/// The column `receipt` of `deliveries`, in SQL for both databases: the receipt of the last page
+/// before the delivery in its episode and lane that has one. The receipt is the `detail` of a
+/// delivered page. A trigger has one if its target was already told, as is the case for an update.
 macro_rules! receipt {
     () => {
         "(SELECT told.detail FROM deliveries AS told
@@ -177,8 +181,8 @@ macro_rules! receipt {
 }
 pub(crate) use receipt;
 
-/// Every receipt of that kind, each once, the newest first; the argument is the placeholder of the
-/// delivery's number.
+/// Selects every receipt of that kind once, the newest first. The argument is the placeholder of
+/// the delivery's number.
 macro_rules! receipts {
     ($id:literal) => {
         concat!(
@@ -194,8 +198,8 @@ macro_rules! receipts {
 }
 pub(crate) use receipts;
 
-/// The last page delivered to a target for each incident that is open and can end, after the
-/// incident with that number. The arguments are the placeholders of the parameters.
+/// Selects the last page delivered to a target for each incident that is open and can end, with an
+/// incident number above `$after`. The arguments are the placeholders of the parameters.
 macro_rules! standing {
     ($receiver:literal, $integration:literal, $after:literal, $limit:literal) => {
         concat!(
@@ -226,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_mails_beginning_is_read_from_a_part_of_what_is_stored_of_it() {
-        // No compression makes it shorter: what is cut off is most of it.
+        // The bytes hardly compress, so the part that is cut off is most of the mail.
         let noise = (0_u32..20_000).map(|number| sha256_hex(&number.to_be_bytes()));
         let noise: String = noise.collect();
         for raw in [noise.as_bytes(), &noise.as_bytes()[..100]] {

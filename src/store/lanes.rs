@@ -1,4 +1,4 @@
-//! What delivery asks of a store: the third commit, and the delivery whose turn it is.
+//! The store as delivery sees it: the third commit, and the deliveries whose turn it is.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub trait Lanes: Send + Sync {
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
 
-    /// The third commit: the attempt with the next state.
+    /// Makes the third commit: the attempt with the next state.
     async fn settle(
         &self,
         id: DeliveryId,
@@ -28,11 +28,11 @@ pub trait Lanes: Send + Sync {
         settlement: Settlement,
     ) -> Result<Settled, StoreError>;
 
-    /// What is to be done next, and when.
+    /// Returns what is to be done next, and when.
     async fn agenda(&self) -> Result<Agenda, StoreError>;
 
-    /// The last page delivered to a target for each incident that is open and can end, ordered by
-    /// the number of the incident, after `after`.
+    /// Returns the last page delivered to a target for each incident that is open and can end,
+    /// ordered by the number of the incident, after `after`.
     async fn standing(
         &self,
         target: &Target,
@@ -40,26 +40,27 @@ pub trait Lanes: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Standing>, StoreError>;
 
-    /// The receipts of the pages that a delivery's target had before it in the same opening, each
-    /// once, the newest first.
+    /// Returns the receipts of the pages that a delivery's target received before it in the same
+    /// episode, each once, the newest first.
     async fn receipts(&self, id: DeliveryId) -> Result<Vec<String>, StoreError>;
 
-    /// Undelivered triggers whose `fallback_at` has passed, each once. `fallback` makes the
-    /// deliveries to the fallback receiver, which are written in the same commit unless that
-    /// receiver was already notified of the incident. Returns those that escalated.
+    /// Escalates undelivered triggers whose `fallback_at` has passed, each once. `fallback` makes
+    /// the deliveries to the fallback receiver, which are written in the same commit unless that
+    /// receiver was already told of the incident. Returns the triggers that escalated.
     async fn escalate(
         &self,
         now: Timestamp,
         fallback: Fallback,
     ) -> Result<Vec<Escalated>, StoreError>;
 
-    /// Makes deliveries pending that were held until now; what a silence covers or a mute still
-    /// holds stays held until that ends. Returns whether there may be more.
+    /// Makes deliveries pending whose hold ends now. A delivery that a silence covers or a mute
+    /// still holds stays held until that ends. Returns whether there may be more.
     async fn release_held(&self, mutes: Mutes, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Makes everything that is held due for `release_held`: other mutes may be in force.
+    /// Makes every held delivery due for `release_held`, because other mutes may be in force.
     async fn look_at_held(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// For a clock that was set back: retries are due now, and no lease outlasts `lease`.
+    /// Corrects the stored times after the clock was set back: retries are due now, and no lease
+    /// outlasts `lease`.
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
 }

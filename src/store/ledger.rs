@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 
 use super::{Span, StoreError, Stretch};
 
-/// How long an answer is kept for a repetition of its request.
+/// How long an answer is kept in case its request is repeated.
 pub(super) const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// An answer that has been pending for longer belongs to a process that crashed.
+/// How long an answer may be pending. One that has been pending for longer belongs to a process
+/// that crashed.
 pub(super) const ANSWER_OVERDUE: SignedDuration = SignedDuration::from_mins(2);
 /// How long the record of actions is kept.
 pub(super) const DEEDS_KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -21,7 +22,7 @@ pub struct Deed {
     pub at: Timestamp,
     /// Who takes the action.
     pub by: String,
-    /// The way: `command`, `api` or `page`.
+    /// The way in which it was requested: `command`, `api` or `page`.
     pub via: String,
     /// The action: `deliveries.retry`, `silences.add` and so on.
     pub action: String,
@@ -54,7 +55,7 @@ pub struct Answer {
 /// What is known about the answer to a request that carries a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answered {
-    /// Nobody has answered it yet: the caller does.
+    /// Nobody has answered it yet, and the caller does so.
     NotYet,
     /// Another caller is about to answer it.
     UnderWay,
@@ -72,13 +73,14 @@ pub struct Session {
     pub role: String,
     /// The method of the sign-in: `users_file` or `oidc`.
     pub how: String,
-    /// Changes with the password, or with who may sign in by the provider, which ends the session.
+    /// A value that changes with the password, or with who may sign in through the provider. A
+    /// change ends the session.
     pub stamp: String,
     pub begun_at: Timestamp,
     pub ends_at: Timestamp,
 }
 
-/// The record of people: the view of a store that the API and the pages have.
+/// The record of people's actions: the store as the API and the pages see it.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Records an action before it is taken: no action is taken without a record.
@@ -89,8 +91,8 @@ pub trait Ledger: Send + Sync {
 
     async fn browse_deeds(&self, span: Span) -> Result<Stretch<DeedRow>, StoreError>;
 
-    /// The answer already given to the request with this key; if there is none, the key is reserved
-    /// for the caller.
+    /// Returns the answer already given to the request with this key. If there is none, the key is
+    /// reserved for the caller.
     async fn answered(
         &self,
         key: String,
@@ -103,7 +105,7 @@ pub trait Ledger: Send + Sync {
 
     async fn begin_session(&self, session: Session) -> Result<(), StoreError>;
 
-    /// A session that has not ended.
+    /// Returns a session that has not ended.
     async fn session(&self, id: String, now: Timestamp) -> Result<Option<Session>, StoreError>;
 
     async fn end_session(&self, id: String) -> Result<(), StoreError>;

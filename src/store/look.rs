@@ -1,4 +1,4 @@
-//! What people look at: `incidents`, `deliveries`, `mails`, the gauges.
+//! The rows that people look at: `incidents`, `deliveries`, `mails`, and the numbers of the gauges.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +96,7 @@ pub struct DeliveryRow {
     pub reason: Option<String>,
 }
 
-/// Of a stored notification, its reason alone.
+/// The reason in a stored notification, read without the rest of it.
 #[derive(Deserialize)]
 pub(super) struct Reason {
     pub(super) reason: Option<String>,
@@ -120,7 +120,7 @@ pub enum Event {
     Deed(DeedRow),
 }
 
-/// How much a store holds.
+/// The size of a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub mails: u64,

@@ -10,19 +10,19 @@ pub struct StoredMail {
     pub id: MailId,
     pub message: Message,
     pub authenticity: Authenticity,
-    /// How often its authenticity was checked again.
+    /// The number of times its authenticity was checked again.
     pub checks: u32,
     /// Who released it from the quarantine, if anybody did.
     pub released: Option<Release>,
-    /// When it was decided, which is when the quarantine took it if it is there.
+    /// When it was decided. For a mail in the quarantine, that is when it was put there.
     pub decided_at: Option<Timestamp>,
-    /// When its body was dropped to free space, where it was. Of a mail over the size limit there
-    /// never was one.
+    /// When its body was dropped to free space, if it was. A mail over the size limit never had a
+    /// stored body.
     pub cut_at: Option<Timestamp>,
 }
 
-/// The bytes that a batch of mails may have when read back, not counting its last mail.
+/// The number of bytes that a batch of mails may have when read back, not counting its last mail.
 pub(crate) const READ_BACK: u64 = 8 << 20;
 
-/// No check of a mail's authenticity is later than this from now.
+/// The latest time, from now, at which a mail's authenticity is checked again.
 pub(super) const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);

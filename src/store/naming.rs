@@ -1,20 +1,20 @@
-//! What hangs on the name of an integration, besides the history.
+//! What depends on the name of an integration, besides the history.
 
 use crate::delivery::Target;
 
-/// What is owed to a target, and what it was told that is not over.
+/// What is owed to a target, and which open incidents it was told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outstanding {
     pub target: Target,
     /// The deliveries that are pending or held.
     pub owed: u64,
-    /// The open incidents that can end, and that it was told of.
+    /// The number of open incidents that can end and that the target was told of.
     pub told: u64,
 }
 
-/// The rows of [`Outstanding`], in SQL for both databases. `CROSS JOIN` has SQLite begin with the
-/// open incidents, which are few (<https://sqlite.org/optoverview.html>, "Manual Control Of Query
-/// Plans Using CROSS JOIN").
+/// Selects the rows of [`Outstanding`], in SQL for both databases. `CROSS JOIN` makes SQLite begin
+/// with the open incidents, which are few (<https://sqlite.org/optoverview.html>, "Manual Control
+/// Of Query Plans Using CROSS JOIN").
 pub(super) const OUTSTANDING: &str = "
 SELECT receiver, integration, CAST(sum(owed) AS BIGINT) AS owed, CAST(sum(told) AS BIGINT) AS told
 FROM (SELECT receiver, integration, count(*) AS owed, 0 AS told FROM deliveries
@@ -28,19 +28,20 @@ FROM (SELECT receiver, integration, count(*) AS owed, 0 AS told FROM deliveries
       GROUP BY page.receiver, page.integration) AS lanes
 GROUP BY receiver, integration ORDER BY receiver, integration";
 
-/// How many incidents of each profile are open, in SQL for both databases.
+/// Counts the open incidents of each profile, in SQL for both databases.
 pub(super) const OPEN_BY_PROFILE: &str = "
 SELECT profile, count(*) AS open FROM incidents
 WHERE phase = 'firing' AND kind = 'incident' AND profile IS NOT NULL
 GROUP BY profile ORDER BY profile";
 
-/// Every name that was given, in SQL for both databases.
+/// Selects every name that was ever given, in SQL for both databases.
 pub(super) const NAMES: &str = "
 SELECT receiver, integration, place, fingerprint, site, address, next_receiver, next_integration
 FROM integrations ORDER BY receiver, integration";
 
-/// Whether a row of `deliveries` is of the destination with this name, which it may not have had
-/// yet. The arguments are the placeholders of the receiver and of the integration.
+/// The condition that a row of `deliveries` belongs to the destination with this name, including
+/// rows from when the destination still had another name. The arguments are the placeholders of the
+/// receiver and of the integration.
 macro_rules! of_destination {
     ($receiver:literal, $integration:literal) => {
         concat!(

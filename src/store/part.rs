@@ -1,4 +1,5 @@
-//! The alerts of a mail with several, as they were announced before the mail could be checked.
+//! The alerts of a mail with several alerts, as they were announced before the mail could be
+//! checked.
 
 use super::Subject;
 use crate::message::{MailId, Outcome};

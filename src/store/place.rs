@@ -1,4 +1,4 @@
-//! Where the store is: `store.url`.
+//! The location of the store: `store.url`.
 
 use std::{fmt, fs::File, path::PathBuf, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The place of a store. It is printed without its password.
+/// The location of a store. It is printed without its password.
 #[derive(Debug, Clone)]
 pub enum Place {
     File(PathBuf),
@@ -53,7 +53,8 @@ impl Place {
         })
     }
 
-    /// Why no store can be at this place: its folder is missing, or the path is not a file.
+    /// Returns why no store can be at this location: its folder is missing, or the path is not a
+    /// file.
     pub fn misplaced(&self) -> Option<StoreError> {
         match self {
             Self::File(path) => sqlite::assert_placed(path).err(),
@@ -61,8 +62,8 @@ impl Place {
         }
     }
 
-    /// The free space where the file is or will be; `None` for a database, which does not report
-    /// it.
+    /// Returns the free space where the file is or will be; `None` for a database, which does not
+    /// report it.
     pub fn room(&self) -> Option<Room> {
         match self {
             Self::File(path) => sqlite::room_beside(path),
@@ -70,7 +71,7 @@ impl Place {
         }
     }
 
-    /// Why a missing file cannot be created.
+    /// Returns why a missing file cannot be created.
     pub fn unwritable_folder(&self) -> Option<std::io::Error> {
         match self {
             Self::File(path) => sqlite::may_write_beside(path).err(),
@@ -90,7 +91,7 @@ impl Place {
         Ok((Arc::new(Sqlite::open(path)?), Some(owned)))
     }
 
-    /// Lists everything that is wrong with the store, and how much it holds; it only reads.
+    /// Lists everything that is wrong with the store, and returns how much it holds. It only reads.
     /// `progress` receives the number of mails read so far and their total.
     pub async fn check(
         &self,
@@ -104,8 +105,8 @@ impl Place {
         }
     }
 
-    /// The version of the schema it has, 0 where it is yet to be made, and the one this program
-    /// knows.
+    /// Returns the version of the store's schema, which is 0 if there is none yet, and the version
+    /// that this program knows.
     pub async fn versions(&self) -> Result<(i32, i32), StoreError> {
         match self {
             Self::File(path) => sqlite::versions(path),

@@ -1,30 +1,33 @@
 //! The store in a PostgreSQL database, shared by any number of replicas.
 //!
-//! tokio-postgres rather than sqlx: sqlx's SQLite and rusqlite, which the other store needs, link
-//! one library twice and exclude each other; and statements that do not wait for each other's
-//! answers share one flight, so that a decision is two ways to the server and a settlement one.
-//! deadpool keeps the connections. PostgreSQL makes commits that come together share a flush by
-//! itself; many connections do here what one writing thread does for SQLite, and mails that wait
-//! together are recorded by one statement ([`recorder`]).
+//! It uses tokio-postgres rather than sqlx. sqlx's SQLite and rusqlite, which the other store
+//! needs, link the same library twice and exclude each other. And statements that do not wait for
+//! each other's results are pipelined, so that a decision takes two round trips to the server and a
+//! settlement one. deadpool pools the connections. PostgreSQL itself lets concurrent commits share
+//! a flush, so many connections do here what a single writing thread does for SQLite. Mails that
+//! wait together are recorded by one statement ([`recorder`]).
 //!
-//! What keeps replicas apart:
-//! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]), or with their
-//!   decision by the replica that makes it ([`owe`]);
-//! - an incident's decisions and the changes of its lanes take turns, by an advisory lock on its id
-//!   ([`decide`]);
-//! - unverified triggers are counted in turns, by one advisory lock for all of them ([`decide`]);
-//! - what is due to be looked at again any of them looks at, and the first to write has
-//!   ([`mail::due`]);
-//! - what the bridge tells of itself is an incident, whose turn each waits for: the first tells it;
-//! - a mail is held for a while by the replica that took it, then by whoever sees that it is still
-//!   undecided ([`mail`]); the hold only spares work, deciding it locks its row: a mail about the
-//!   same incident that another replica has not decided yet is decided by whoever has a later one
-//!   ([`Intake::ahead`](crate::store::Intake::ahead));
-//! - a mailbox is read by the replica that holds a lease on it, by the database's clock. An
-//!   advisory lock of a session would live on after a connection was cut until the server noticed,
-//!   and end with a failover nobody noticed yet; the end of a lease both sides know beforehand.
+//! Replicas are kept apart as follows:
+//! - Deliveries are leased with `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]), or together
+//!   with their decision by the replica that makes it ([`owe`]).
+//! - The decisions about an incident and the changes to its lanes take turns, by an advisory lock
+//!   on its id ([`decide`]).
+//! - Unverified triggers are counted in turns, by one advisory lock for all of them ([`decide`]).
+//! - Mail that is due to be checked again may be read by any replica, and the first one to write
+//!   decides it ([`mail::due`]).
+//! - The bridge's own alarms are incidents, so each replica waits for the incident's turn, and the
+//!   first one announces the alarm.
+//! - A mail is held for a while by the replica that took it, then by any replica that sees that it
+//!   is still undecided ([`mail`]). The hold only saves work, because deciding a mail locks its
+//!   row. A mail about the same incident that another replica has not decided yet is decided by the
+//!   replica that has a later one ([`Intake::ahead`](crate::store::Intake::ahead)).
+//! - A mailbox is read by the replica that holds a lease on it, by the database's clock. A
+//!   session's advisory lock would outlive a cut connection until the server noticed, and would end
+//!   with a failover that nobody had noticed yet; the end of a lease is known to both sides in
+//!   advance.
 //!
-//! The clocks of the replicas must agree to within a few seconds: leases of deliveries end by them.
+//! The clocks of the replicas must agree to within a few seconds, because leases of deliveries end
+//! by them.
 
 use std::{
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
@@ -79,7 +82,7 @@ use connection::Database;
 use fullness::Fullness;
 use recorder::Recorder;
 
-/// How long another replica leaves a mail to the replica that recorded it.
+/// How long other replicas leave a mail to the replica that recorded it.
 const HOLD: Duration = Duration::from_secs(4);
 /// The number of incidents whose mails may be decided at the same time: more than there are
 /// connections.
@@ -91,10 +94,10 @@ pub struct Postgres {
     /// The id of this replica for as long as it runs.
     holder: i64,
     hold: Duration,
-    /// Mails about one incident are decided in the order in which they are handed in: each waits
-    /// for its turn, which the hash of the incident's id selects.
+    /// The locks by which mails about one incident are decided in the order in which they are
+    /// handed in. Each mail waits for the lock that the hash of the incident's id selects.
     turns: [Mutex<()>; TURNS],
-    /// Locked after one of the `turns`.
+    /// The turn that all unverified mail shares. It is locked after those in `turns`.
     unverified: Mutex<()>,
     recorder: OnceLock<Recorder>,
     bell: Bell,
@@ -121,7 +124,7 @@ impl Postgres {
         })
     }
 
-    /// The same with another hold time for mail that another replica has recorded.
+    /// Returns the same store with another hold time for mail that another replica has recorded.
     #[must_use]
     pub fn with_hold(self, hold: Duration) -> Self {
         Self { hold, ..self }
@@ -156,7 +159,7 @@ impl Postgres {
 
 /// The turns that a decision waits for.
 struct Turns {
-    /// Sorted.
+    /// The indexes of the turns, sorted.
     places: Vec<usize>,
     unverified: bool,
 }
@@ -182,8 +185,8 @@ impl Turns {
     }
 }
 
-/// The version of the schema in a database, 0 if there is none, and the version that this program
-/// knows. It does not migrate.
+/// Returns the version of the schema in a database, which is 0 if there is none, and the version
+/// that this program knows. It does not migrate.
 pub async fn versions(address: &Address) -> Result<(i32, i32), StoreError> {
     let database = Database::new(address)?;
     let found = schema::apart(&database, async |client| schema::found(client).await).await?;

@@ -1,4 +1,4 @@
-//! Why a person's change is refused, in the same words for both databases.
+//! The refusals of people's changes, in the same words for both databases.
 
 use jiff::Timestamp;
 
@@ -7,11 +7,11 @@ use crate::{delivery::DeliveryId, message::MailId, silence::SilenceId, store::St
 /// What may prevent a dead delivery from being sent again.
 pub(super) struct Revival {
     pub(super) trigger: bool,
-    /// Its opening is the incident's current one and is not over.
+    /// Whether its episode is the incident's current one and is not over.
     pub(super) open: bool,
-    /// A resolve will be sent after it.
+    /// Whether a resolve will be sent after it.
     pub(super) closed_after: bool,
-    /// Its receiver has been, or is being, notified of a newer opening.
+    /// Whether its receiver has been, or is being, notified of a newer episode.
     pub(super) opened_after: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn not_sent_again(id: DeliveryId, why: &str) -> StoreError {
     StoreError::Refused(format!("delivery {id} is {why}; discard it instead"))
 }
 
-/// `state` is `None` if there is no such delivery.
+/// Explains why a delivery is not retried. `state` is `None` if there is no such delivery.
 pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!("delivery {id} is {state}, not dead")),
@@ -45,7 +45,7 @@ pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
     }
 }
 
-/// `state` is `None` if there is no such delivery.
+/// Explains why a delivery is not discarded. `state` is `None` if there is no such delivery.
 pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!(
@@ -59,8 +59,8 @@ fn no_delivery(id: DeliveryId) -> StoreError {
     StoreError::Missing(format!("there is no delivery {id}"))
 }
 
-/// `found` is the mail's outcome, its original size if it was cut to its header, and whether it was
-/// cut to free space; `None` if there is no such mail.
+/// Explains why a mail is not released. `found` is the mail's outcome, its original size if it was
+/// cut to its header, and whether it was cut to free space. It is `None` if there is no such mail.
 pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
         Some(("quarantined", Some(size), true)) => format!(
@@ -81,7 +81,8 @@ pub(super) fn not_quarantined(id: MailId) -> StoreError {
     StoreError::Refused(format!("mail {id} is not in the quarantine"))
 }
 
-/// `ended` is `None` if there is no such silence.
+/// Explains why a silence is not ended. `ended` is when it ended already, or `None` if there is no
+/// such silence.
 pub(super) fn not_expired(id: SilenceId, ended: Option<Timestamp>) -> StoreError {
     match ended {
         Some(at) => StoreError::Refused(format!("silence {id} has ended already, at {at:.0}")),

@@ -1,4 +1,4 @@
-//! How rows past their retention are deleted: in steps, each of which says where the next one
+//! The deletion of rows past their retention, in steps, each of which says where the next one
 //! begins.
 
 use jiff::Timestamp;
@@ -10,8 +10,8 @@ use crate::message::MailId;
 pub struct Horizon {
     /// Mails that arrived earlier, and the pages of incidents that ended earlier, are deleted.
     pub mails: Timestamp,
-    /// Incidents that ended earlier, not before `mails`, are deleted: no copy of their mails can
-    /// page any more. `None` keeps them for ever.
+    /// Incidents that ended before both this time and `mails` are deleted: no copy of their mails
+    /// can page any more. `None` keeps them for ever.
     pub incidents: Option<Timestamp>,
 }
 
@@ -22,12 +22,12 @@ pub enum Sweep {
     Mails { arrived_at: Timestamp, id: MailId },
     /// Incidents after this one, by their latest change.
     Incidents { changed_at: Timestamp, id: i64 },
-    /// All rows were seen: free pages are returned to the file system.
+    /// All rows have been seen, and free pages are returned to the file system.
     Space,
 }
 
 impl Sweep {
-    /// The beginning.
+    /// The beginning of a sweep.
     pub const START: Self = Self::Mails {
         arrived_at: Timestamp::MIN,
         id: 0,

@@ -1,4 +1,4 @@
-//! How an attempt ended: everything that the third commit writes.
+//! The end of an attempt: everything that the third commit writes.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ pub struct Settlement {
 /// The effect of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The lease was lost: nothing is written.
+    /// The lease was lost, and nothing is written.
     Lost,
-    /// It is written, and no other delivery can have become due by it.
+    /// The settlement is written, and cannot have made another delivery due.
     Last,
-    /// It is written, and another delivery may have become due by it.
+    /// The settlement is written, and may have made another delivery due.
     Onward,
 }
 
@@ -44,7 +44,7 @@ pub enum Next {
         at: Timestamp,
         failures: u32,
     },
-    /// `retry` is its step where a person retries it.
+    /// The delivery is a dead letter. `retry` is its step if a person retries it.
     Dead {
         reason: String,
         retry: Step,
@@ -63,7 +63,7 @@ pub struct Attempt {
     pub detail: String,
 }
 
-/// Creates the deliveries to the fallback receiver of a target.
+/// A function that creates the deliveries to the fallback receiver of a target.
 pub type Fallback = Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>;
 
 /// A trigger that waited too long, and is told to the fallback as well.

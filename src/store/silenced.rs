@@ -12,10 +12,10 @@ use crate::{
 /// What becomes of the page that a silence holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Silencing {
-    /// It stays as it is, if there is one.
+    /// The page stays as it is, if there is one.
     #[default]
     AsItIs,
-    /// It is sent now, or never.
+    /// The page is no longer held: it is sent now, or never.
     Over,
     /// This page is held from now on.
     Held(Box<Silenced>),
@@ -28,18 +28,18 @@ pub struct Silenced {
     pub silence: SilenceId,
     /// When that silence ends.
     pub until: Timestamp,
-    /// A trigger is told to everybody whom the routes reach; a change to those who know of the
-    /// incident, if it still differs from what they were told.
+    /// The page. A trigger is told to everybody whom the routes reach. A change is told to those
+    /// who know of the incident, if it still differs from what they were told.
     pub page: Notification,
 }
 
 impl Silenced {
-    /// Whether it is told even if the incident is as it was told before.
+    /// Returns whether the page is told even if the incident is as it was told before.
     pub(crate) fn is_page(&self) -> bool {
         self.page.action == Action::Trigger
     }
 
-    /// The same, held as a change of what was told.
+    /// Returns the same page, held as a change of what was told.
     #[must_use]
     pub(crate) fn into_change(mut self) -> Self {
         self.page.action = Action::Change;
@@ -55,7 +55,7 @@ pub struct Unsilenced {
 }
 
 impl Unsilenced {
-    /// The incident that a mail is about.
+    /// Names the incident that a mail is about.
     pub(crate) fn of(subject: &Subject) -> Self {
         Self {
             kind: subject.kind,
@@ -63,7 +63,7 @@ impl Unsilenced {
         }
     }
 
-    /// What the store must know to decide about it.
+    /// Returns what the store must know to decide about the incident.
     pub fn subject(&self) -> Subject {
         Subject {
             kind: self.kind,

@@ -1,7 +1,7 @@
 //! Mail that is kept whole only for a while. It notifies nobody, or anybody may have sent it, so it
 //! must not fill the disk. Its header, hash and outcome are kept as long as those of any mail.
 //!
-//! What is proven and says nothing new is such mail, too: whoever has one signed mail can send it
+//! Proven mail that says nothing new is such mail, too: whoever has one signed mail can send it
 //! again for ever, each time with other bytes that no signature covers.
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ pub enum Spare {
     Ignored,
     /// Mail without proof of its sender, quarantined or not.
     Unproven,
-    /// Proven mail that says nothing new: duplicates, and what comes too late.
+    /// Proven mail that says nothing new: duplicates, and mail that comes too late.
     Repeated,
     /// Proven mail in the quarantine.
     Quarantined,
@@ -33,8 +33,8 @@ impl Spare {
         Self::Quarantined,
     ];
 
-    /// The kind of a mail by its outcome; `None` if it is kept whole. The indexes of both databases
-    /// say the same.
+    /// Returns the kind of a mail by its outcome, or `None` if it is kept whole. The indexes of
+    /// both databases encode the same rule.
     pub fn of(outcome: Outcome, authenticity: &Authenticity) -> Option<Self> {
         match outcome {
             Outcome::Pending => None,
@@ -52,7 +52,7 @@ impl Spare {
         }
     }
 
-    /// The name of the kind in metrics and in the store.
+    /// Returns the name of the kind in metrics and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ignored => "ignored",
@@ -62,7 +62,7 @@ impl Spare {
         }
     }
 
-    /// The text that is added to the reason of a mail that is cut.
+    /// Returns the text that is added to the reason of a mail that is cut.
     pub(super) fn why_cut(self) -> &'static str {
         match self {
             Self::Ignored => "only its header is still kept (store.ignored_mail)",
@@ -82,7 +82,7 @@ impl Spare {
     }
 }
 
-/// How much of a kind is too much: its oldest mails are cut.
+/// A measure of how much of a kind is too much. Its oldest mails are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Excess {
     /// Mails that arrived earlier are cut.
@@ -91,13 +91,13 @@ pub struct Excess {
     pub bytes: u64,
 }
 
-/// The result of one step.
+/// The result of one step of cutting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cut {
     pub mails: u64,
     /// The size of the mails before they were cut.
     pub bytes: u64,
-    /// There may be more to cut.
+    /// Whether there may be more to cut.
     pub more: bool,
 }
 

@@ -1,9 +1,8 @@
-//! The store in one SQLite file: write-ahead log, `synchronous = FULL`, one writer that commits in
-//! groups.
+//! The store in one SQLite file, with a write-ahead log, `synchronous = FULL`, and one writer that
+//! commits in groups.
 //!
 //! SQLite is used through rusqlite rather than through an async pool: one thread owns the writing
-//! connection, which is what lets changes share a commit, and a statement costs no hop between
-//! threads.
+//! connection, which lets changes share a commit, and a statement costs no hop between threads.
 
 use std::{
     path::{Path, PathBuf},
@@ -63,16 +62,16 @@ pub(in crate::store) use path::{may_write_beside, room_beside};
 use turn::Turn;
 use writer::Outlives;
 
-/// The page cache of the reading connection, in KiB, which SQLite takes as a negative number. It
-/// reads little, and mostly recent rows.
+/// The page cache of the reading connection, in KiB, which SQLite takes as a negative number. It is
+/// small because the connection reads little, and mostly recent rows.
 const READER_CACHE: i32 = -512;
-/// How long a checkpoint that restarts the log waits for readers; commits wait with it.
+/// How long a checkpoint that restarts the log waits for readers. Commits wait with it.
 const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
 /// A store in one file, or in memory for `explain` and `replay`.
 pub struct Sqlite {
-    /// `None` if there is no file that another connection could open: then the writer does
-    /// everything. It is closed before the writer, which removes the log.
+    /// The reading connection. `None` if there is no file that another connection could open; then
+    /// the writer does everything. It is closed before the writer, which removes the log.
     reader: Option<Arc<Mutex<Connection>>>,
     writer: writer::Writer,
     path: Option<PathBuf>,
@@ -94,7 +93,7 @@ impl Sqlite {
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
 
-        // The checkpointer runs the checkpoints, not the writer.
+        // The checkpointer runs the checkpoints in place of the writer.
         connection
             .pragma_update(None, "wal_autocheckpoint", 0)
             .map_err(failure)?;
@@ -116,7 +115,7 @@ impl Sqlite {
         })
     }
 
-    /// A store that ends with the process, for trying mails. SQLite spills it to an unnamed
+    /// Opens a store that ends with the process, for trying mails. SQLite spills it to an unnamed
     /// temporary file, so a large one needs little memory.
     pub fn throw_away() -> Result<Self, StoreError> {
         let mut connection = Connection::open("").map_err(failure)?;
@@ -128,7 +127,8 @@ impl Sqlite {
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
 
-        // Unlike the store, what a rollback would restore is small.
+        // A rollback journal in memory is enough: unlike the store, what a rollback would restore
+        // is small.
         connection
             .pragma_update(None, "journal_mode", "MEMORY")
             .map_err(failure)?;
@@ -168,7 +168,7 @@ impl Sqlite {
     }
 }
 
-/// What an error of SQLite means to the operator.
+/// Translates an error of SQLite into the operator's terms.
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
 fn failure(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {

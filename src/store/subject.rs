@@ -1,4 +1,4 @@
-//! The subject of an alert: what its mails are remembered by.
+//! The subject of an alert: what the store remembers its mails by.
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use crate::incident::{ATLASSIAN_SLI, Phase, Series, UNREAD};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
     pub kind: Kind,
-    /// The incident's id, or the key made for an alert that has none.
+    /// The incident's id, or the key made for an alert that has no id.
     pub incident_id: String,
-    /// Normalised.
+    /// The status, normalised.
     pub status: String,
     pub time: Option<Timestamp>,
     /// The profile whose limits it counts against.
     pub profile: Arc<str>,
-    /// What its openings are counted under.
+    /// The series under which its openings are counted.
     pub series: Series,
     /// The ingress that it arrived through.
     pub ingress: String,
-    /// Whether it is proven. What an unverified mail applied never blocks a verified one.
+    /// Whether its sender is proven. What an unverified mail applied never blocks a verified one.
     pub verified: bool,
 }
 
 impl Subject {
-    /// An alarm of the bridge's own.
+    /// Makes the subject of one of the bridge's own alarms.
     pub fn own(incident_id: &str, status: &str) -> Self {
         Self {
             kind: Kind::Own,
@@ -43,14 +43,15 @@ impl Subject {
         }
     }
 
-    /// The time under which its status is remembered, in microseconds since the epoch; 0 if it has
-    /// none.
+    /// Returns the time under which its status is remembered, in microseconds since the epoch; 0 if
+    /// it has no time.
     pub(super) fn applied_at(&self) -> i64 {
         self.time.map_or(0, kept::micros)
     }
 
-    /// The first and the last time at which the same status, remembered, makes it known: its own,
-    /// or for an alert that could not be read those around it.
+    /// Returns the first and the last time at which a remembered mail with the same status makes
+    /// this one known. That is its own time, except for an alert that could not be read, which is
+    /// also known by mails around its time.
     pub(super) fn known_at(&self) -> (i64, i64) {
         let at = self.applied_at();
         match self.kind {
@@ -87,13 +88,14 @@ impl Kind {
         }
     }
 
-    /// Whether a person can end one: the bridge ends its own alarms when their trouble is over.
+    /// Returns whether a person can end an incident of this kind. The bridge ends its own alarms
+    /// when their trouble is over.
     pub(super) fn can_be_ended(self) -> bool {
         self != Self::Own
     }
 
-    /// The phase that an incident of this kind has for whoever looks at it. An alert that could not
-    /// be read has no mail that ends it: where it counted as open, it would be so for ever.
+    /// Returns the phase of an incident of this kind as people see it. No mail ends an alert that
+    /// could not be read, so that it would be open for ever if it counted as open.
     pub(super) fn looked_at(self, phase: Phase) -> Phase {
         match self {
             Self::Unparsed => Phase::Resolved,

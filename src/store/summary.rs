@@ -10,7 +10,7 @@ use crate::{
     message::{MailId, Outcome},
 };
 
-/// The outcome of a mail as a whole.
+/// The outcome of a mail as a whole, and what is stored with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Summary {
     pub(super) profile: Option<Arc<str>>,
@@ -18,12 +18,12 @@ pub(super) struct Summary {
     pub(super) reason: String,
     /// The labels that all its alerts have in common.
     pub(super) labels: Labels,
-    /// When the first of them is checked again.
+    /// When the first of its alerts is checked again.
     pub(super) check_at: Option<Timestamp>,
     pub(super) owed: u64,
 }
 
-/// The outcome of a mail: the most notable of its alerts' outcomes.
+/// Returns the outcome of a mail: the most notable of its alerts' outcomes.
 pub fn most_notable(decisions: &[Decision]) -> Outcome {
     let is_there = |outcome: &&Outcome| {
         decisions
@@ -56,7 +56,7 @@ impl Summary {
     }
 }
 
-/// `3 alerts: 2 opened, 1 resolved`.
+/// Summarises the outcomes, as in `3 alerts: 2 opened, 1 resolved`.
 fn counted(decisions: &[Decision]) -> String {
     let count = |outcome: &Outcome| {
         let many = decisions

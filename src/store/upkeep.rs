@@ -1,4 +1,4 @@
-//! What keeping a store in order requires: health, size, retention, and turns among replicas.
+//! The upkeep of a store: health, size, retention, and turns among replicas.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::{
     message::MailId,
 };
 
-/// The view of a store that `serve` and `watch` have.
+/// The store as `serve` and `watch` see it.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
     /// Checks that the store can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// The number of pending deliveries and the like, for the gauges.
+    /// Returns the number of pending deliveries and the like, for the gauges.
     async fn depth(&self) -> Result<Depth, StoreError>;
 
-    /// The bridge's own troubles that are stored.
+    /// Returns those of the bridge's own troubles that are stored.
     async fn concerns(&self) -> Result<Concerns, StoreError>;
 
-    /// For the start of a process: ends every wait for another attempt, and every lease if the
-    /// store belongs to one process.
+    /// Prepares the store for the start of a process: ends every wait for another attempt, and
+    /// every lease if the store belongs to one process.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Deletes what is past its retention among the next `limit` rows. It never deletes an
@@ -35,14 +35,16 @@ pub trait Upkeep: Send + Sync {
     /// dead delivery.
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
 
-    /// The bytes of mails of a kind that are kept whole, after one, and the last of those mails.
+    /// Returns the bytes of the mails of a kind that are kept whole, after the mail `after`, and
+    /// the number of the last of those mails.
     async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError>;
 
-    /// Cuts the oldest mails of a kind to their headers, step by step, where there are too many
+    /// Cuts the oldest mails of a kind to their headers, one step at a time, if they have too many
     /// bytes.
     async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError>;
 
-    /// Open incidents of a profile whose last mail came by `until`, the oldest first.
+    /// Returns the open incidents of a profile whose last mail arrived by `until`, the oldest
+    /// first.
     async fn quiet(
         &self,
         profile: &str,
@@ -50,24 +52,25 @@ pub trait Upkeep: Send + Sync {
         limit: u32,
     ) -> Result<Vec<IncidentRow>, StoreError>;
 
-    /// All mail that is, or was, expected.
+    /// Returns all mail that is, or was, expected.
     async fn expected_mail(&self) -> Result<Vec<ExpectedMail>, StoreError>;
 
-    /// Records that mail is expected, unless it is already, and whether it is reported missing.
+    /// Records that mail is expected, unless that is already recorded, and whether it is reported
+    /// missing.
     async fn expect_mail(&self, expected: ExpectedMail) -> Result<(), StoreError>;
 
     /// Ends the expectation of mail.
     async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError>;
 
     /// Names the integrations of a configuration by
-    /// [`naming::name`](crate::delivery::naming::name), and returns all names. Of replicas, one
+    /// [`naming::name`](crate::delivery::naming::name), and returns all names. Only one replica
     /// does so at a time.
     async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError>;
 
-    /// What is owed to each target, and what it was told that is not over.
+    /// Returns what is owed to each target, and which open incidents it was told of.
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError>;
 
-    /// How many incidents of each profile are open, where any are.
+    /// Counts the open incidents of each profile that has any.
     async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError>;
 
     // Among replicas, where several share the store.
@@ -81,6 +84,6 @@ pub trait Upkeep: Send + Sync {
     /// process holds it.
     async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;
 
-    /// Returns that right.
+    /// Gives that right up.
     async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! What must hold at the end of a day.
+//! The checks of what must hold at the end of a day.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::{
     store::{DeliveryRow, Desk as _, audit::Extent, sqlite},
 };
 
-/// More than a day has.
+/// A limit above the number of rows that a day has.
 const ALL: u32 = 1_000_000;
 
 type Heard = BTreeMap<(Target, String), Vec<&'static str>>;
 
-/// Holds a day against the promise.
+/// Checks a day against the promise.
 pub(super) async fn audit(world: &World, fleet: &Fleet, mails: &Mails) {
     world.assert_whole();
     let sqlite = &fleet.shared.sqlite;
@@ -41,7 +41,7 @@ pub(super) async fn audit(world: &World, fleet: &Fleet, mails: &Mails) {
     }
 }
 
-/// What was acknowledged is there, and decided.
+/// Checks that every acknowledged mail is stored, and that every stored mail is decided.
 fn keeps_its_mails(world: &World, fleet: &Fleet, mails: &Mails) {
     let stored = block_on(fleet.shared.sqlite.mails(None, ALL)).unwrap();
     let undecided = stored.iter().find(|mail| mail.outcome == Outcome::Pending);
@@ -56,7 +56,7 @@ fn keeps_its_mails(world: &World, fleet: &Fleet, mails: &Mails) {
     }
 }
 
-/// The receivers that an incident's app leads to.
+/// Returns the receivers to which an incident's app leads.
 fn receivers(app: &str) -> &'static [(&'static str, &'static str)] {
     match app {
         "com.example.team" => &[("team", "opsgenie/0")],
@@ -65,8 +65,9 @@ fn receivers(app: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Everybody heard of every opening once and of its end after it; who may have slept, or was kept
-/// from knowing, knows at least how it stands.
+/// Checks that everybody heard of every opening once, and then of its end. A receiver that may not
+/// have been told, because of a mute, a silence, an unchecked mail or a page that was given up,
+/// must at least know the present state.
 fn is_told_as_it_was(world: &World, heard: &Heard, deliveries: &[DeliveryRow], incident: &Told) {
     let truth = lock(&incident.truth).clone();
     let (id, app) = (&incident.id, incident.app);
@@ -100,7 +101,8 @@ fn is_told_as_it_was(world: &World, heard: &Heard, deliveries: &[DeliveryRow], i
     }
 }
 
-/// A request is made once for each page, unless something came between its making and its record.
+/// Checks that one request is made for each page, unless something came between the request and its
+/// record.
 fn tells_nobody_twice(world: &World, fleet: &Fleet, deliveries: &[DeliveryRow]) {
     let mut owed: BTreeMap<About, (usize, usize)> = BTreeMap::new();
     for row in deliveries {
@@ -139,7 +141,7 @@ fn tells_nobody_twice(world: &World, fleet: &Fleet, deliveries: &[DeliveryRow]) 
     }
 }
 
-/// What the bridge told of itself is over, and whoever was told knows it.
+/// Checks that all alarms of the bridge are over, and that everybody who was told of one knows it.
 fn is_well_again(world: &World, fleet: &Fleet) {
     for ((target, alias), told) in fleet.vendors.told() {
         let is_own = alias.starts_with("self:");

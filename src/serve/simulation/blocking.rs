@@ -1,4 +1,4 @@
-//! Waiting for another thread without letting the simulated time go on.
+//! Waiting for another thread while the simulated time stands still.
 
 use std::{
     pin::pin,
@@ -15,12 +15,12 @@ impl Wake for Unpark {
     }
 }
 
-/// What a future of the store comes to: its thread does the work meanwhile, and nothing else
-/// happens here.
+/// Runs a future of the store to its end. The store's thread does the work meanwhile, and nothing
+/// else happens on this one.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
-    // Else a task that has done much would be told to wait for its next turn.
+    // Otherwise a task that has done much would be told to wait for its next turn.
     let mut future = pin!(tokio::task::unconstrained(future));
     loop {
         match future.as_mut().poll(&mut context) {

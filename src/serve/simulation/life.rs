@@ -1,4 +1,4 @@
-//! One process of a replica, and what it has asked of vendors.
+//! One process of a replica, and the requests that it has sent to vendors.
 
 use std::sync::{
     Mutex,
@@ -11,15 +11,16 @@ use super::{
     world::{World, lock},
 };
 
-/// A process: from its start to its end.
+/// A process, from its start to its end.
 pub(super) struct Life {
     pub(super) replica: usize,
-    /// Its number among all lives.
+    /// The number of this life among all lives.
     pub(super) number: u64,
     dead: AtomicBool,
-    /// What it asks for until it dies; above all numbers while it does not.
+    /// The number of changes that the process may still make before it dies, or `u64::MAX` if it is
+    /// not to die.
     left: AtomicU64,
-    /// Requests that a vendor took and whose settlement is not written.
+    /// The requests that a vendor took and whose settlement is not written yet.
     in_flight: Mutex<Vec<Flight>>,
     landed: Mutex<Vec<Flight>>,
 }
@@ -28,7 +29,7 @@ pub(super) struct Life {
 #[derive(Debug, Clone)]
 pub(super) struct Flight {
     pub(super) about: About,
-    /// Why it may be sent again.
+    /// Why the request may be sent again.
     pub(super) excuse: Option<&'static str>,
 }
 
@@ -48,12 +49,13 @@ impl Life {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// kill -9, now.
+    /// Kills the process now, as `kill -9` does.
     pub(super) fn kill(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
 
-    /// kill -9, before or after the so manyeth change from now.
+    /// Kills the process, as `kill -9` does, just before or just after a change, once it has made
+    /// `changes` more.
     pub(super) fn kill_after(&self, changes: u64) {
         self.left.store(changes, Ordering::SeqCst);
     }
@@ -67,7 +69,7 @@ impl Life {
         }
     }
 
-    /// Goes on when the process does: not while it is frozen, never where it is dead.
+    /// Waits until the process may continue: not while it is frozen, and never once it is dead.
     pub(super) async fn goes_on(&self, world: &World) {
         while let Some(thaw) = world.until(Trouble::Frozen(self.replica)) {
             tokio::time::sleep_until(thaw).await;
@@ -77,12 +79,12 @@ impl Life {
         }
     }
 
-    /// A vendor has acted on a request of this life.
+    /// Records that a vendor has acted on a request of this life.
     pub(super) fn flies(&self, about: About, excuse: Option<&'static str>) {
         lock(&self.in_flight).push(Flight { about, excuse });
     }
 
-    /// Its settlement is written, or another's is.
+    /// Records that the request's settlement is written, or that of another attempt is.
     pub(super) fn lands(&self, about: &About, excuse: Option<&'static str>) {
         let mut in_flight = lock(&self.in_flight);
         if let Some(place) = in_flight.iter().position(|one| one.about == *about) {
@@ -92,7 +94,8 @@ impl Life {
         }
     }
 
-    /// Its settlement could not be written, and is tried again while the lease lasts.
+    /// Records that the request's settlement could not be written, and is tried again while the
+    /// lease lasts.
     pub(super) fn is_in_doubt(&self, about: &About) {
         let mut in_flight = lock(&self.in_flight);
         if let Some(one) = in_flight.iter_mut().find(|one| one.about == *about) {
@@ -100,7 +103,8 @@ impl Life {
         }
     }
 
-    /// Everything that vendors acted on for this life, with what excuses that it is sent again.
+    /// Returns everything that vendors acted on for this life, with the excuse for sending it
+    /// again.
     pub(super) fn flights(&self) -> Vec<Flight> {
         let died = self
             .is_dead()

@@ -1,8 +1,8 @@
-//! The mails of a day and those who send them: mail servers that try again until somebody takes a
-//! mail, and a mailbox that one replica reads.
+//! The mails of a day and their senders: mail servers that try again until somebody takes a mail,
+//! and a mailbox that one replica reads.
 //!
-//! Of an incident the next mail is sent when the last was acknowledged. Copies come late, and
-//! forged mails come between.
+//! The next mail of an incident is sent when the last one was acknowledged. Copies come late, and
+//! forged mails come in between.
 
 use std::{
     collections::BTreeSet,
@@ -33,19 +33,19 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Mailbox {
     mails: Mutex<Vec<Message>>,
-    /// Up to which UID mails were acknowledged.
+    /// The UID up to which mails were acknowledged.
     read: AtomicU32,
 }
 
 const NAME: &str = "mailbox";
-/// As `serve` has them.
+/// The durations that `serve` uses.
 const LEASE: Duration = Duration::from_secs(6);
 const EVERY: Duration = Duration::from_secs(2);
-/// Mails fetched at a time.
+/// The number of mails that are fetched at a time.
 const BATCH: usize = 5;
 
 impl Mailbox {
-    /// A mail comes; its UID.
+    /// Adds a mail to the mailbox, and returns its UID.
     fn deliver(&self, mail: Message) -> u32 {
         let mut mails = lock(&self.mails);
         mails.push(mail);
@@ -82,7 +82,7 @@ impl Mailbox {
             }
             stop.run_until_cancelled(sleep(EVERY)).await;
         }
-        // The next need not wait for it to end.
+        // The mailbox is given up so that the next holder need not wait for the end of the lease.
         let _ = store.relinquish(NAME).await;
     }
 
@@ -107,7 +107,7 @@ impl Mailbox {
             return Err("the connection broke".into());
         }
         let up_to = last + u32::try_from(new.len()).unwrap();
-        // There is nothing new where another had stored it, and died before it said so.
+        // There is nothing new if another replica had stored it, and died before it reported that.
         if !new.is_empty() {
             let bookmark = Bookmark::at(NAME, 1, up_to);
             inbox.accept(new, Some(bookmark)).await.map_err(said)?;
@@ -117,13 +117,13 @@ impl Mailbox {
     }
 }
 
-/// An incident as those who send its mails know it.
+/// An incident as the senders of its mails know it.
 pub(super) struct Told {
     pub(super) id: String,
     pub(super) app: &'static str,
-    /// What was acknowledged of it: `trigger`, `resolve`, in turn.
+    /// The actions that were acknowledged: `trigger` and `resolve`, in turn.
     pub(super) truth: Mutex<Vec<&'static str>>,
-    /// It stays as it is at the end.
+    /// Whether it stays open at the end of the day.
     stays: bool,
 }
 
@@ -133,11 +133,11 @@ impl Told {
     }
 }
 
-/// What takes mails: replicas that run, and the mailbox.
+/// The parts that take mails: the running replicas, and the mailbox.
 pub(super) trait Doors: Send + Sync {
     fn mailbox(&self) -> &Mailbox;
 
-    /// Any replica that runs now.
+    /// Returns a random replica, if it is running now.
     fn inbox(&self) -> Option<Arc<dyn Inbox>>;
 }
 
@@ -146,7 +146,7 @@ pub(super) struct Mails {
     world: Arc<World>,
     doors: Arc<dyn Doors>,
     pub(super) incidents: Vec<Arc<Told>>,
-    /// What SMTP acknowledged, by the mails' bytes.
+    /// The bytes of the mails that were acknowledged over SMTP.
     pub(super) acknowledged: Mutex<BTreeSet<Vec<u8>>>,
 }
 
@@ -161,7 +161,7 @@ const APPS: [&str; 8] = [
     "com.example.forged",
 ];
 
-/// How a mail goes.
+/// The way that a mail takes.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Smtp,
@@ -189,7 +189,7 @@ impl Mails {
         })
     }
 
-    /// The whole day of all incidents.
+    /// Sends the mails of all incidents for the whole day.
     pub(super) async fn send(self: &Arc<Self>) {
         let senders = TaskTracker::new();
         for incident in &self.incidents {
@@ -219,11 +219,11 @@ impl Mails {
                 self.deliver(incident, next, true).await;
             }
             if !incident.stays && self.world.seldom(60) {
-                // It closes nothing.
+                // A forged mail closes nothing.
                 let forged = Self::mail(incident, "OK", self.world.time(), false);
                 self.over_smtp(forged).await;
             }
-            // Most last for minutes, some for seconds or hours.
+            // Most incidents last for minutes, some for seconds or hours.
             let most = self
                 .world
                 .chance(|rng| [20, 600, 1_800, 7_000][rng.usize(..4)]);
@@ -232,7 +232,7 @@ impl Mails {
         }
     }
 
-    /// What was open ends, but for what stays.
+    /// Ends every open incident, except those that are to stay open.
     pub(super) async fn close(&self) {
         for incident in self.incidents.iter().filter(|one| !one.stays) {
             if incident.is_open() {
@@ -272,12 +272,13 @@ impl Mails {
         lock(&incident.truth).push(action);
 
         if self.world.seldom(150) {
-            // A copy that another mail server had kept.
+            // This copy stands for one that another mail server had kept.
             self.doors.mailbox().deliver(mail);
         }
     }
 
-    /// As a mail server does: tries whichever replica is there, until one takes it.
+    /// Sends a mail as a mail server does: it tries whichever replica is there, until one takes the
+    /// mail.
     async fn over_smtp(&self, mail: Message) {
         loop {
             if let Some(inbox) = self.doors.inbox() {
@@ -313,7 +314,7 @@ impl Mails {
     }
 }
 
-/// What the authenticator says of a mail: as its header has it, where DNS answers.
+/// Returns the authenticator's judgement of a mail: what its header says, if DNS answers.
 pub(super) fn judged(world: &World, mail: &Message) -> Authenticity {
     let header = String::from_utf8_lossy(&mail.raw);
     let field = |name: &str| {

@@ -66,7 +66,7 @@ receivers:
   - { name: backup, opsgenie_configs: [{ api_key: key, api_url: 'https://opsgenie.example' }] }
 ";
 
-/// All replicas, and what they lean on.
+/// All replicas, and what they depend on.
 pub(super) struct Fleet {
     pub(super) world: Arc<World>,
     pub(super) shared: Arc<Shared>,
@@ -75,14 +75,14 @@ pub(super) struct Fleet {
     configured: Loaded,
     _folder: tempfile::TempDir,
     pub(super) store: PathBuf,
-    /// Those that run, by their numbers.
+    /// The replicas that are running, by their numbers.
     running: [Mutex<Option<Arc<Process>>>; REPLICAS],
-    /// Every life there was.
+    /// Every life that a replica has had.
     lives: Mutex<Vec<Arc<Life>>>,
     begun: AtomicU64,
 }
 
-/// One of them, running.
+/// A replica's process while it runs.
 pub(super) struct Process {
     pub(super) life: Arc<Life>,
     pub(super) pipeline: Arc<Pipeline>,
@@ -92,9 +92,10 @@ pub(super) struct Process {
 }
 
 impl Fleet {
-    /// All start at once.
+    /// Starts all replicas at once.
     pub(super) fn start(world: &Arc<World>) -> Arc<Self> {
-        // Where there is one, a disk in memory: what is flushed to a real one takes most of a day.
+        // A disk in memory is used if there is one, because flushes to a real one would take most
+        // of the time of a simulated day.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() {
             tempfile::tempdir_in(memory)
@@ -132,7 +133,7 @@ impl Fleet {
         *lock(&self.running[replica]) = Some(Arc::new(Process::start(self, life)));
     }
 
-    /// The stages as configured, over a network and with a world that judges mail.
+    /// Builds the configured stages, over a network and with a world that judges mail.
     fn stages(&self, network: Network) -> (Terms, Sender<Arc<InForce>>) {
         let Loaded { config, rules, .. } = &self.configured;
         let terms = Terms::new(
@@ -156,8 +157,8 @@ impl Fleet {
         lock(&self.lives).clone()
     }
 
-    /// Until the day ends: each replica lives for a while, dies or stops, and starts again. Once or
-    /// never all clocks are set.
+    /// Runs until the day ends. Each replica lives for a while, dies or stops, and starts again. On
+    /// some days all clocks are set once.
     pub(super) async fn suffer(self: Arc<Self>) {
         let fates = TaskTracker::new();
         for replica in 0..REPLICAS {
@@ -188,7 +189,7 @@ impl Fleet {
                 _ => {
                     let changes = self.world.chance(|rng| rng.u64(..30));
                     process.life.kill_after(changes);
-                    // Where too little happens it dies all the same.
+                    // If too few changes happen, the process dies all the same.
                     let deadline = Instant::now() + Duration::from_mins(10);
                     while !process.life.is_dead() && Instant::now() < deadline {
                         sleep(Duration::from_secs(1)).await;
@@ -203,7 +204,7 @@ impl Fleet {
         }
     }
 
-    /// A person plans maintenance, and ends some of it early.
+    /// Plans maintenance as a person does, and ends some of it early.
     async fn maintain(self: Arc<Self>) {
         while Instant::now() < self.world.ends() {
             let [pause, minutes] = self
@@ -221,14 +222,15 @@ impl Fleet {
             if self.world.chance(fastrand::Rng::bool) {
                 self.world.pause(1_000..minutes * 90_000).await;
                 let now = self.world.time();
-                // It may be over.
+                // The silence may already be over.
                 let _ = block_on(self.shared.sqlite.expire_silences(vec![silence.id], now));
                 self.shared.changed();
             }
         }
     }
 
-    /// At the end of the day a person sends again what was given up, and gives up the rest.
+    /// At the end of the day, sends again what was given up, as a person does, and discards the
+    /// rest.
     pub(super) async fn tidy(&self) {
         let sqlite = &self.shared.sqlite;
         let now = self.world.time();
@@ -253,8 +255,8 @@ impl Fleet {
         self.world.set_clocks(SignedDuration::from_secs(by));
     }
 
-    /// Waits until the bridge has nothing to tell of itself: of a flood of unproven mail for an
-    /// hour after it.
+    /// Waits until no alarm is open. The alarm about a flood of unproven mail stays open for an
+    /// hour after the flood.
     pub(super) async fn is_well(&self) {
         let deadline = Instant::now() + Duration::from_hours(3);
         loop {
@@ -269,7 +271,7 @@ impl Fleet {
         }
     }
 
-    /// Waits until nothing is undecided, nothing owed and nothing held.
+    /// Waits until nothing is undecided, owed or held.
     pub(super) async fn comes_to_rest(&self) {
         let deadline = Instant::now() + Duration::from_hours(4);
         loop {
@@ -313,10 +315,10 @@ impl Doors for Fleet {
 }
 
 impl Process {
-    /// Wires a process as `serve` does.
+    /// Starts a process, wired as in `serve`.
     fn start(fleet: &Fleet, life: Arc<Life>) -> Self {
         let world = &fleet.world;
-        // Clocks of replicas differ by a little.
+        // The clocks of replicas differ by a little.
         let ahead = world.chance(|rng| SignedDuration::from_millis(rng.i64(-2_000..2_000)));
         let clock = {
             let world = Arc::clone(world);
@@ -374,7 +376,8 @@ impl Process {
         }
     }
 
-    /// SIGTERM: what is under way is finished, or what is left after a minute dies.
+    /// Stops the process as SIGTERM does: work under way is finished, and what is left after a
+    /// minute dies.
     async fn stop(&self, world: &World) {
         self.stop.cancel();
         self.tasks.close();
@@ -406,7 +409,7 @@ fn watch(
     }
 }
 
-/// As `serve` does.
+/// Notifies `owed` when another replica announces deliveries, as `serve` does.
 async fn listen(store: Arc<View>, owed: Arc<Notify>, stop: CancellationToken) {
     while stop.run_until_cancelled(store.rung()).await.is_some() {
         owed.notify_one();

@@ -1,4 +1,5 @@
-//! What the replicas share: the file, who holds which mail and mailbox, and what was found.
+//! The state that the replicas share: the file, the holders of mails and of the mailbox, and what
+//! was found in the store.
 
 use std::{
     collections::BTreeMap,
@@ -17,20 +18,21 @@ use crate::{
     store::{Claim, Concerns, StoreError, Upkeep, sqlite::Sqlite},
 };
 
-/// What the replicas share.
+/// The state that the replicas share.
 pub(super) struct Shared {
     pub(super) sqlite: Arc<Sqlite>,
-    /// Who holds a mail that is undecided, and until when.
+    /// The holder of each undecided mail, and until when it holds the mail.
     pub(super) holds: Mutex<BTreeMap<MailId, (u64, Instant)>>,
     pub(super) consumers: Mutex<BTreeMap<String, (u64, Instant)>>,
     pub(super) bells: [Notify; REPLICAS],
-    /// Grows with each change.
+    /// A counter that grows with each change.
     changes: AtomicU64,
-    /// What was found to be empty, at which change: most questions are asked again and again.
+    /// The queries that found nothing, and the change as of which they did. Remembering this saves
+    /// work, because most queries are asked again and again.
     nothing: Mutex<BTreeMap<&'static str, u64>>,
-    /// What there is to tell, as of which change.
+    /// The concerns, and the change as of which they were read.
     concerns: Mutex<Option<(u64, Concerns)>>,
-    /// What the deliveries that were claimed are about.
+    /// What each claimed delivery is about.
     pub(super) about: Mutex<BTreeMap<DeliveryId, About>>,
 }
 
@@ -50,12 +52,12 @@ impl Shared {
         }
     }
 
-    /// Somebody else changed something: a person.
+    /// Notes a change that was not made by a replica but by a person.
     pub(super) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether nothing of this name was there, and nothing has changed since.
+    /// Returns whether the query of this name found nothing, and nothing has changed since.
     pub(super) fn is_nothing(&self, name: &'static str) -> bool {
         let now = self.changes.load(Ordering::SeqCst);
         lock(&self.nothing).get(name) == Some(&now)
@@ -68,7 +70,7 @@ impl Shared {
         }
     }
 
-    /// What there is to tell.
+    /// Returns the concerns, which are read again after a change only.
     pub(super) async fn concerns(&self) -> Result<Concerns, StoreError> {
         let now = self.changes.load(Ordering::SeqCst);
         let known = lock(&self.concerns).clone();

@@ -1,4 +1,5 @@
-//! The vendors, as values: what each has of every alert, by its rules; and the network between.
+//! The vendors, as values that keep the state of every alert by each vendor's rules, and the
+//! network in between.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +23,7 @@ use crate::{
     receiver::{Body, Reply, Request},
 };
 
-/// How long a client waits: `delivery.timeout`.
+/// How long a client waits for a reply: `delivery.timeout`.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `confirm_timeout` of Opsgenie.
@@ -34,31 +35,31 @@ pub(super) struct Vendors(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// What a person there was told of each alias, in order: `trigger`, `resolve`.
+    /// What a person at the vendor was told of each alias, in order: `trigger`, `resolve`.
     told: BTreeMap<(Target, String), Vec<&'static str>>,
-    /// The webhook-ids that came.
+    /// The webhook-ids that have arrived.
     ids: BTreeSet<String>,
-    /// Opsgenie's requests, and when it took the last of each kind.
+    /// The number of requests to Opsgenie, and when it took the last of each kind.
     requests: u64,
     taken: BTreeMap<About, Instant>,
 }
 
-/// A request that asks something, in the vendor's words.
+/// A request for an action, in the vendor's words.
 struct Asked {
     alias: String,
     action: &'static str,
-    /// What the vendor knows a repetition by, where the state does not say it.
+    /// The id by which the vendor recognises a repetition, if the state does not show it.
     id: Option<String>,
 }
 
 impl Vendors {
-    /// All aliases, with who was told what of them.
+    /// Returns all aliases, and what each target was told of them.
     pub(super) fn told(&self) -> BTreeMap<(Target, String), Vec<&'static str>> {
         lock(&self.0).told.clone()
     }
 
-    /// Acts on a request. An alert that is open cannot be opened, and one that is not cannot be
-    /// closed.
+    /// Acts on a request. An alert that is open cannot be opened, and one that is not open cannot
+    /// be closed.
     fn act(&self, target: &Target, asked: &Asked) -> Result<(), String> {
         let mut known = lock(&self.0);
         let is_new = asked
@@ -82,8 +83,8 @@ impl Vendors {
         Ok(())
     }
 
-    /// Whether the last of its kind was taken so long ago that it counts as not done, as nobody
-    /// could be asked what became of it.
+    /// Returns whether the last request of the same kind was taken so long ago that it counts as
+    /// not done, because nobody could be asked what became of it.
     fn is_unconfirmed(&self, about: &About) -> bool {
         let last = lock(&self.0).taken.insert(about.clone(), Instant::now());
         last.is_some_and(|last| last.elapsed() >= CONFIRMED_WITHIN)
@@ -97,7 +98,7 @@ pub(super) struct Network {
     pub(super) vendors: Arc<Vendors>,
 }
 
-/// The request went out, and nothing came back.
+/// Makes the failure of a request that went out without a reply.
 fn unanswered(reason: FailureReason, detail: &str) -> Failure {
     Failure {
         reason,
@@ -129,7 +130,7 @@ fn number(kind: &str) -> usize {
     }
 }
 
-/// What a request asks; none where it asks what became of another.
+/// Returns the action that a request asks for, or `None` if it asks what became of another request.
 fn asked(target: &Target, request: &Request) -> Option<Asked> {
     let body = match &request.body {
         Body::Json(json) => json.clone(),
@@ -217,7 +218,7 @@ impl Wire for Network {
             return Ok(reply(429, &[("retry-after", "7")], &Value::Null));
         }
 
-        // A process that is gone has sent what it had sent.
+        // A request that was sent arrives, even if its process is gone.
         let loses_reply = is(Trouble::LosesReplies) && self.world.seldom(300);
         let asked = asked(target, &request);
         if let Some(asked) = &asked {
@@ -227,7 +228,8 @@ impl Wire for Network {
                 self.life.number, target.receiver, asked.action, asked.alias
             );
             self.world.note(&said);
-            // What cannot be checked never moves a verified incident, so it may be told again.
+            // A mail that cannot be checked never changes a verified incident, so its page may be
+            // sent again.
             let incident = asked.alias.split(':').next().unwrap_or_default();
             if let Err(why) = self.vendors.act(target, asked)
                 && !self.world.was_doubted(incident)

@@ -1,9 +1,9 @@
-//! The store as one process sees it: one SQLite file, which answers as a database of several
+//! The store as one process sees it: one SQLite file that answers as a database with several
 //! replicas does, late, or not at all.
 //!
-//! What PostgreSQL has and SQLite needs not is added: undecided mail is held for a while by who
-//! took it, and a name is one replica's at a time. A process that died gets no answer ever; it may
-//! die just before or just after what it asked for is done.
+//! What PostgreSQL has and SQLite does not need is added: undecided mail is held for a while by the
+//! replica that took it, and a mailbox is one replica's at a time. A process that died never gets
+//! an answer. It may die just before or just after the change that it requested is made.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,9 +26,9 @@ mod intake;
 mod lanes;
 mod upkeep;
 
-/// As [`crate::store::postgres`] has it.
+/// The time of the hold in [`crate::store::postgres`].
 const HOLD: Duration = Duration::from_secs(4);
-/// A time after all others.
+/// A duration after which every due time has passed.
 const EVER: SignedDuration = SignedDuration::from_hours(24 * 366);
 /// The store as one process sees it.
 pub(super) struct View {
@@ -38,7 +38,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// A question.
+    /// Runs a query.
     async fn asks<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
@@ -54,8 +54,8 @@ impl View {
         block_on(question)
     }
 
-    /// A question whose answer is mostly nothing, which is remembered until something changes;
-    /// `ever` asks for what there may be at any time.
+    /// Runs a query that mostly finds nothing. If `ever`, which asks for what there may be at any
+    /// time, finds nothing either, that is remembered until something changes.
     async fn seeks<T, A>(
         &self,
         name: &'static str,
@@ -74,8 +74,8 @@ impl View {
         .await
     }
 
-    /// A change: it may take a while, be refused, be done and nobody told of it; and whoever asked
-    /// for it may die before or after.
+    /// Runs a change. It may take a while, be refused, or be made without its caller being told of
+    /// it, and the process may die before or after it.
     async fn changes<T>(
         &self,
         name: &str,
@@ -126,7 +126,7 @@ impl View {
         lock(&self.shared.holds).extend(held);
     }
 
-    /// The others hear of what is owed now.
+    /// Notifies the other replicas of what is owed now.
     fn ring(&self) {
         for (replica, bell) in self.shared.bells.iter().enumerate() {
             if replica != self.life.replica {

@@ -1,4 +1,4 @@
-//! What fails in a day, and when.
+//! The failures of a day, and when they happen.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use tokio::time::Instant;
 /// Something that fails for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// A vendor, by its number, answers 503.
+    /// A vendor, given by its number, answers 503.
     Down(usize),
-    /// It answers 429.
+    /// A vendor answers 429.
     Limits(usize),
-    /// It answers nothing until the client gives up.
+    /// A vendor answers nothing until the client gives up.
     Hangs(usize),
-    /// It breaks connections before it reads.
+    /// A vendor breaks connections before it reads.
     Breaks(usize),
-    /// It does what it is asked, and breaks the connection before it says so.
+    /// A vendor does what it is asked, and breaks the connection before it replies.
     LosesReplies(usize),
     /// The disk of the store is full.
     Full,
-    /// The store takes seconds.
+    /// The store takes seconds to answer.
     Slow,
     /// Now and then the store fails, before or after it has done what it was asked.
     Flickers,
     /// Name servers do not answer.
     NoDns,
-    /// The mailbox's server is away.
+    /// The mailbox's server cannot be reached.
     NoMailbox,
-    /// A replica, by its number, stands still: its machine is suspended.
+    /// A replica, given by its number, stands still because its machine is suspended.
     Frozen(usize),
 }
 
@@ -52,7 +52,8 @@ impl Trouble {
         }
     }
 
-    /// How long it may last, in seconds: the store is what all else leans on.
+    /// Returns the longest time that the trouble may last, in seconds. Those of the store are
+    /// short, because everything else depends on it.
     fn most(self) -> u64 {
         match self {
             Self::Full | Self::Slow | Self::Flickers => 600,
@@ -63,7 +64,7 @@ impl Trouble {
     }
 }
 
-/// A trouble, from when until when.
+/// A period in which there is trouble.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spell {
     pub(super) trouble: Trouble,
@@ -71,14 +72,14 @@ pub(super) struct Spell {
     pub(super) until: Instant,
 }
 
-/// The troubles of a day: of some days none, of others several at once.
+/// Returns the troubles of a day. Some days have none, others have several at once.
 pub(super) fn forecast(rng: &mut fastrand::Rng, begins: Instant, ends: Instant) -> Vec<Spell> {
     let length = (ends - begins).as_secs();
     let most = usize::try_from(length / 900).unwrap_or(1);
     let spell = |rng: &mut fastrand::Rng| {
         let trouble = Trouble::any(rng);
         let from = begins + Duration::from_secs(rng.u64(..length));
-        // Short ones are more frequent than long ones.
+        // Short troubles are more frequent than long ones.
         let lasts = 5 + rng.u64(..trouble.most()).min(rng.u64(..trouble.most()));
         Spell {
             trouble,

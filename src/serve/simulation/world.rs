@@ -1,4 +1,5 @@
-//! What all in a day share: its time, its chance, its troubles, and the record of what happened.
+//! The world that all share during a day: its time, its randomness, its troubles, and the record of
+//! what happened.
 
 use std::{
     collections::BTreeSet,
@@ -22,9 +23,9 @@ pub(super) struct World {
     rng: Mutex<fastrand::Rng>,
     spells: Vec<Spell>,
     calm: AtomicBool,
-    /// By how much all clocks are wrong together.
+    /// The amount by which all clocks are wrong together.
     leap: Mutex<SignedDuration>,
-    /// The incidents of which a mail could not be checked at once.
+    /// The incidents of which some mail could not be checked at once.
     doubted: Mutex<BTreeSet<String>>,
     breach: Mutex<Option<String>>,
     record: Mutex<Record>,
@@ -66,23 +67,23 @@ impl World {
         }
     }
 
-    /// When the troubles end.
+    /// Returns the time at which the troubles end.
     pub(super) fn ends(&self) -> Instant {
         self.ends
     }
 
-    /// The true time.
+    /// Returns the true time.
     pub(super) fn time(&self) -> Timestamp {
         let midnight = Timestamp::from_second(1_772_323_200).unwrap();
         midnight + SignedDuration::try_from(self.begins.elapsed()).unwrap()
     }
 
-    /// The time that a clock shows which is so much ahead.
+    /// Returns the time that a clock shows that is `ahead` of the true time.
     pub(super) fn shown(&self, ahead: SignedDuration) -> Timestamp {
         self.time() + ahead + *lock(&self.leap)
     }
 
-    /// All clocks are set, by so many seconds.
+    /// Sets all clocks by an amount.
     pub(super) fn set_clocks(&self, by: SignedDuration) {
         *lock(&self.leap) += by;
         self.note(&format!("the clocks are set by {by:#}"));
@@ -92,7 +93,7 @@ impl World {
         draw(&mut lock(&self.rng))
     }
 
-    /// So many times in a thousand, before the day ends.
+    /// Returns true in `per_mille` of a thousand cases, and never once the troubles have ended.
     pub(super) fn seldom(&self, per_mille: u16) -> bool {
         !self.is_calm() && self.chance(|rng| rng.u16(..1000) < per_mille)
     }
@@ -102,7 +103,7 @@ impl World {
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 
-    /// Until when a trouble lasts that there is now.
+    /// Returns the end of a trouble that exists now.
     pub(super) fn until(&self, trouble: Trouble) -> Option<Instant> {
         let now = Instant::now();
         let spells = self.spells.iter().filter(|_| !self.is_calm());
@@ -116,7 +117,7 @@ impl World {
         self.until(trouble).is_some()
     }
 
-    /// Nothing fails any more.
+    /// Ends all troubles.
     pub(super) fn calm_down(&self) {
         self.calm.store(true, Ordering::SeqCst);
     }
@@ -125,7 +126,7 @@ impl World {
         self.calm.load(Ordering::SeqCst)
     }
 
-    /// A mail of an incident cannot be checked now.
+    /// Records that a mail of an incident cannot be checked now.
     pub(super) fn doubt(&self, incident: &str) {
         lock(&self.doubted).insert(incident.to_owned());
     }
@@ -134,7 +135,7 @@ impl World {
         lock(&self.doubted).contains(incident)
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(super) fn note(&self, what: &str) {
         let at = self.begins.elapsed();
         let mut record = lock(&self.record);
@@ -145,12 +146,12 @@ impl World {
         }
     }
 
-    /// What tells this day from any other.
+    /// Returns a hash that distinguishes this day from any other.
     pub(super) fn print_of_day(&self) -> u64 {
         lock(&self.record).print.finish()
     }
 
-    /// The day, where it was asked for.
+    /// Prints the events of the day, if they were asked for.
     pub(super) fn print(&self) {
         let record = lock(&self.record);
         for line in record.lines.iter().flatten() {
@@ -158,12 +159,12 @@ impl World {
         }
     }
 
-    /// The promise is broken, as was seen where a panic would be caught.
+    /// Records that the promise is broken, for code in which a panic would be caught.
     pub(super) fn is_broken(&self, what: String) {
         lock(&self.breach).get_or_insert(what);
     }
 
-    /// Fails where the promise was seen to be broken.
+    /// Fails if the promise was recorded as broken.
     pub(super) fn assert_whole(&self) {
         let breach = lock(&self.breach).take();
         if let Some(breach) = breach {
@@ -171,7 +172,7 @@ impl World {
         }
     }
 
-    /// The promise is broken.
+    /// Fails because the promise is broken, and prints the day and its troubles.
     pub(super) fn broken(&self, what: &str) -> ! {
         self.print();
         for spell in &self.spells {

@@ -1,5 +1,5 @@
-//! `postgres://user:password@host:port/database?sslmode=verify-full`: the address of the database,
-//! in libpq's syntax.
+//! The address of the database, in libpq's syntax:
+//! `postgres://user:password@host:port/database?sslmode=verify-full`.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -13,8 +13,8 @@ use super::tls::Trust;
 
 /// How long establishing a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A database that has silently disappeared is noticed after this time: half of it idle, half of it
-/// probing.
+/// The time after which a database that has silently disappeared is noticed: half of it idle, half
+/// of it probing.
 const GONE: Duration = Duration::from_secs(15);
 
 /// A database address. It is printed without the password.
@@ -79,8 +79,8 @@ impl Address {
         Ok(Self { config, trust })
     }
 
-    /// Whether traffic can be read or changed in transit: it crosses a network without a verified
-    /// certificate.
+    /// Returns whether traffic can be read or changed in transit, because it crosses a network
+    /// without a verified certificate.
     pub fn is_exposed(&self) -> bool {
         let local = |host: &Host| match host {
             Host::Unix(_) => true,
@@ -90,14 +90,14 @@ impl Address {
     }
 }
 
-/// What the address says of TLS.
+/// The parameters of the address about TLS.
 struct Security {
     mode: String,
     roots: Option<PathBuf>,
 }
 
 impl Security {
-    /// Takes the parameters about TLS out of a query, and returns the others beside them.
+    /// Takes the parameters about TLS out of a query, and returns them and the other parameters.
     fn parse(query: &str) -> (Self, Vec<&str>) {
         let mut security = Self {
             mode: "prefer".to_owned(),
@@ -127,7 +127,7 @@ impl Security {
         Ok(match mode.as_str() {
             "disable" => (SslMode::Disable, Trust::Anybody),
             "allow" | "prefer" => (SslMode::Prefer, Trust::Anybody),
-            // As in libpq, a root certificate that is given is checked against.
+            // As in libpq, the certificate is checked against a root certificate if one is given.
             "require" if roots.is_none() => (SslMode::Require, Trust::Anybody),
             "require" | "verify-ca" => (SslMode::Require, Trust::Authority(roots)),
             "verify-full" => (SslMode::Require, Trust::Host(roots)),
@@ -153,7 +153,8 @@ fn invalid(error: &tokio_postgres::Error) -> Misaddressed {
     )
 }
 
-/// Sets the keep-alives in any case, and the time-outs and the name where the address has none.
+/// Sets the keep-alives in any case, and the time-outs and the application's name if the address
+/// has none.
 fn set_defaults(config: &mut Config) {
     config
         .keepalives_idle(GONE / 2)

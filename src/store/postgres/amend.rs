@@ -1,4 +1,4 @@
-//! What people do to deliveries: retry dead letters, or discard a delivery.
+//! Changes that people make to deliveries: they retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 
@@ -17,15 +17,16 @@ use crate::{
     },
 };
 
-/// In the order of the incidents' locks, so that two retries take them in the same order.
+/// Takes the turns of the deliveries' incidents, in the order of the locks, so that two retries
+/// take them in the same order.
 const TAKE_TURNS_OF: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
     FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents
                                         WHERE id = incident OFFSET 0) AS its
     WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
-/// From here on, nobody claims a delivery of their lanes. A leased delivery may already be at its
-/// receiver, and nothing can be put before it any more.
+/// Locks the lanes of the deliveries, so that nobody claims one of their deliveries from here on. A
+/// leased delivery may already be at its receiver, and nothing can be put before it any more.
 const HOLD_LANES_OF: &str = "
 SELECT id FROM deliveries
 WHERE id = ANY (ARRAY(
@@ -37,12 +38,13 @@ WHERE id = ANY (ARRAY(
     WHERE this.id = ANY ($1)))
 ORDER BY id FOR NO KEY UPDATE";
 const STATES: &str = "SELECT id, state FROM deliveries WHERE id = ANY ($1)";
-/// The dead deliveries of each incident together: a resolve is not left behind when its trigger is
-/// sent.
+/// Selects the dead deliveries of each incident together, so that a resolve is not left behind when
+/// its trigger is sent.
 const DEAD: &str = "
 SELECT array_agg(id ORDER BY id) AS ids FROM deliveries WHERE state = 'dead' GROUP BY incident
 ORDER BY min(id)";
-/// If `$2` says that all are retried, the dead resolve behind a dead trigger is sent too.
+/// Selects what may prevent a delivery from being sent again. If `$2` says that all are retried,
+/// the dead resolve behind a dead trigger is sent too.
 const REVIVAL: &str = "
 SELECT this.action <> 'resolve' AS trigger, phase = 'firing'
   AND incidents.episode = this.episode AS open,
@@ -57,7 +59,7 @@ SELECT this.action <> 'resolve' AS trigger, phase = 'firing'
                AND (later.state = 'delivered' OR later.lease IS NOT NULL)
                  LIMIT 1) IS NOT NULL AS opened_after
 FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = $1";
-/// Makes a dead delivery pending again at its place in the lane,
+/// Makes a dead delivery pending again at its place in the lane.
 const REVIVE: &str = "
 UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2,
   held_until = NULL, step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE $3 END,
@@ -67,7 +69,7 @@ UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retrie
              AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
              AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $2::bigint END
 WHERE id = $1";
-/// and makes the deliveries behind it wait.
+/// Makes the deliveries behind a revived one wait.
 const WAIT_BEHIND: &str = "
 UPDATE deliveries SET next_at = NULL
 WHERE settled_at IS NULL AND lease IS NULL AND id > $1
@@ -97,7 +99,8 @@ pub(super) async fn retry(
     Ok(retried)
 }
 
-/// Returns those that may be sent again; unless `all` is set, each one must be.
+/// Retries deliveries in one transaction, and returns those that were made pending. Unless `all` is
+/// set, it is an error if one of them may not be sent again.
 async fn retry_together(
     database: &Database,
     holder: i64,

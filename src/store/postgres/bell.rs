@@ -1,8 +1,8 @@
-//! LISTEN and NOTIFY: replicas tell each other that there is something to do.
+//! Notifications between replicas that there is something to do, by LISTEN and NOTIFY.
 //!
 //! A notification is never sent within a transaction that does other work, because PostgreSQL
-//! commits transactions with a NOTIFY one after the other. It only saves time: a replica that
-//! misses one looks every two seconds anyway.
+//! commits transactions with a NOTIFY one after the other. A notification only saves time: a
+//! replica that misses one checks every two seconds anyway.
 
 use std::{
     future::poll_fn,
@@ -20,21 +20,22 @@ use tokio_postgres::{AsyncMessage, Client};
 use super::connection::{Database, failure, noticed};
 use crate::store::StoreError;
 
-/// The payload is the sender's id: a replica ignores its own notifications.
+/// Sends a notification. The payload is the sender's id, by which a replica ignores its own
+/// notifications.
 pub(super) const RING: &str = "SELECT pg_notify('alertbridge', $1::bigint::text)";
 /// Notifications within this time are sent as one.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The pause between two attempts to listen.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Notifies the other replicas.
+/// A sender of notifications to the other replicas.
 #[derive(Default)]
 pub(super) struct Bell {
     rings: Arc<AtomicBool>,
 }
 
 impl Bell {
-    /// Sends soon, once, and without a guarantee.
+    /// Sends one notification soon, however often it is called until then, and without a guarantee.
     pub(super) fn ring(&self, database: &Arc<Database>, holder: i64) {
         if self.rings.swap(true, Ordering::AcqRel) {
             return;
@@ -66,7 +67,7 @@ async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), St
     let mut begun = Box::pin(begin(client).fuse());
     let own = holder.to_string();
 
-    // The client's half is kept once it listens: the connection ends with it.
+    // The client is kept once it listens, because the connection ends when it is dropped.
     let mut kept = None;
 
     loop {

@@ -1,4 +1,4 @@
-//! Postgres for browsers: see [`Browse`].
+//! The implementation of [`Browse`] for PostgreSQL.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ use crate::{
     },
 };
 
-/// The rows of a table that a stretch examines: an index leads to them.
+/// Selects the lowest id and the number of the rows of a table that a stretch examines. An index
+/// leads to the rows.
 macro_rules! scan {
     ($table:literal, $indexed:expr) => {
         concat!(
@@ -80,7 +81,8 @@ macro_rules! mails {
     };
 }
 
-/// What an index leads to of the mails with an outcome: all that have it, unless most have.
+/// Chooses the statements by which an index leads to the mails with an outcome. There is no such
+/// index for an outcome that most mails have.
 macro_rules! led_to {
     ($outcome:expr, $($rare:ident $word:literal),*) => {
         match $outcome {
@@ -299,7 +301,7 @@ impl Postgres {
     }
 }
 
-/// Like [`text`], for a search.
+/// Converts text like [`text`], for a search.
 fn kept_text(words: &str) -> String {
     text(words).into_owned()
 }

@@ -1,4 +1,4 @@
-//! Postgres for the canary: see [`Canaries`].
+//! The implementation of [`Canaries`] for PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,7 +22,8 @@ const KEY: &str = "
 WITH made AS (INSERT INTO canary_key (id, key) VALUES (1, $1) ON CONFLICT DO NOTHING RETURNING key)
 SELECT key FROM made UNION ALL SELECT key FROM canary_key LIMIT 1";
 
-/// The number decides between replicas that begin at once: there is one row for each number.
+/// Begins the next canary. The number decides between replicas that begin at once, because there is
+/// only one row for each number.
 const BEGIN: &str = "
 INSERT INTO canaries (number, begun_at)
 SELECT coalesce(max(number), 0) + 1, $1 FROM canaries
@@ -41,7 +42,7 @@ FROM canaries ORDER BY number DESC LIMIT $1";
 impl Canaries for Postgres {
     async fn canary_key(&self, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError> {
         loop {
-            // If two replicas create a key at once, the loser sees neither, and queries again.
+            // If two replicas create a key at once, the loser sees neither key, and queries again.
             let rows = self.database.query(KEY, &[&fresh.as_slice()]).await?;
             if let Some(row) = rows.first() {
                 return at(row, "key");

@@ -1,7 +1,7 @@
-//! `store check`: the mails' bytes, and the promises.
+//! The checks of `store check`: the mails' bytes, and the promises.
 //!
-//! It only reads, over a connection of its own, while a bridge may be running. The database itself
-//! guarantees referential integrity; damage to its files shows when they are read.
+//! They only read, over a connection of their own, while a bridge may be running. The database
+//! itself guarantees referential integrity. Damage to its files shows when they are read.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::{Client, IsolationLevel};
@@ -24,8 +24,8 @@ use crate::{
 /// The number of mails whose bytes are read at a time.
 const BATCH: i64 = 500;
 
-/// Lists everything that is wrong with a database, and how much it holds. `progress` receives the
-/// number of mails read so far and their total.
+/// Lists everything that is wrong with a database, and returns how much it holds. `progress`
+/// receives the number of mails read so far and their total.
 pub async fn check(
     address: &Address,
     now: Timestamp,
@@ -106,7 +106,7 @@ async fn promises(
     Ok((found, totals))
 }
 
-/// Reads every mail and checks that its record still matches.
+/// Reads every mail and checks that its bytes still match its record.
 async fn bytes(
     client: &Client,
     mut read: impl FnMut(u64) + Send,

@@ -7,18 +7,19 @@ use super::{
 };
 use crate::store::{Alarm, Concerns, DEAD_LETTERS, StoreError, UNEXPECTED_APP, kept::time};
 
-/// The most entries of a list: a page names no more, and an attacker could make the list long.
+/// The most entries of a list. A page names no more, and an attacker could make the list long.
 const A_FEW: i64 = 20;
-/// The count of dead letters stops here.
+/// The number of dead letters at which the count stops.
 const MANY: i64 = 1000;
 
 const DEAD: &str = "
 SELECT count(*) AS dead FROM (
     SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS DISTINCT FROM
         (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self') LIMIT $2) AS dead";
-/// Alternates between the next open incident and the next incident with a held resolve. A thousand
-/// resolves held for one incident therefore cost as much as one, and those of ended incidents cost
-/// as little as incidents without any.
+/// Selects some open incidents with a held resolve. The query alternates between the next open
+/// incident and the next incident with a held resolve. A thousand resolves held for one incident
+/// therefore cost as much as one, and those of ended incidents cost as little as incidents without
+/// any.
 const HELD_RESOLVES: &str = "
 WITH RECURSIVE step (held, open) AS (
     SELECT 0::bigint, 0::bigint
@@ -49,8 +50,8 @@ ORDER BY at DESC LIMIT 1";
 const QUARANTINE_CUT_AT: &str = "
 SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL
 ORDER BY cut_at DESC LIMIT 1";
-/// The first few apps with held mail, and every app that is already reported and still has held
-/// mail: a new app never displaces another.
+/// Selects the first few apps with held mail, and every app that is already reported and still has
+/// held mail, so that a new app never displaces another.
 const UNEXPECTED_APPS: &str = "
 WITH RECURSIVE held (hold) AS (
     (SELECT hold FROM mails WHERE hold > 'app:' AND hold < 'app;' ORDER BY hold LIMIT 1)
@@ -72,12 +73,12 @@ SELECT substr(hold, 5) AS app FROM (
 const ALARMS: &str = "
 SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id";
 
-/// The database's server watches its own disk space.
+/// Returns all concerns but the free space, because the database's server watches its own disk.
 pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One snapshot.
+    // The queries read one snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(DEAD, vec![&DEAD_LETTERS, &MANY])

@@ -1,4 +1,4 @@
-//! Connections: their pool, their settings, and statements in flight.
+//! Connections to the database: their pool, their settings, and statements in flight.
 
 use std::{error::Error as _, task::Poll, time::Duration};
 
@@ -16,14 +16,15 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Connections of one replica, besides the one that listens. That many commits share a flush of the
-/// disk, which is what a decision waits for, and three replicas stay below PostgreSQL's usual 100.
+/// The most connections of one replica, besides the one that listens. That many commits share a
+/// flush of the disk, which is what a decision waits for, and three replicas stay below
+/// PostgreSQL's usual 100.
 const MOST_CONNECTIONS: usize = 20;
 /// How long an operation waits for a free or a new connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How the server treats a client that has vanished: it notices within seconds, and releases what
-/// the session held, including the lock of a migration.
+/// Settings by which the server notices within seconds that a client has vanished, and releases
+/// what the session held, including the lock of a migration.
 macro_rules! noticed {
     ($settings:literal) => {
         concat!(
@@ -36,16 +37,19 @@ SET tcp_user_timeout = '15s';",
         )
     };
 }
-/// For a connection outside the pool.
+/// The settings of a connection outside the pool.
 const SETTINGS_APART: &str = noticed!("");
-/// - What a replica that is gone has begun is undone within seconds, whether its machine says
-///   good-bye or not.
-/// - A commit means the disk, even where the server's own setting says otherwise.
-/// - Every statement has an index to go by, row by row: it is planned once, and a plan made while a
-///   table was empty must not read it whole when it is full, to look through it or to join it. For
-///   the same reason statements ask `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for
-///   which all rows may be gathered beforehand, fence by OFFSET 0 what is to be looked up row by
-///   row, and change what is in an ARRAY. None is worth compiling, or more than one process.
+/// The settings of a connection in the pool.
+///
+/// - The server rolls back within seconds what a vanished replica has begun, whether or not the
+///   replica's machine closed the connection.
+/// - A commit reaches the disk, even where the server's own setting says otherwise.
+/// - Every statement has an index to use, row by row. It is planned once, and a plan made while a
+///   table was empty must not read the whole table when it is full, either to search or to join it.
+///   For the same reason, statements ask `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS,
+///   for which all rows may be gathered beforehand. They fence with OFFSET 0 what is to be looked
+///   up row by row, and select the rows that they change in an ARRAY. No statement is worth JIT
+///   compilation, or more than one process.
 const SETTINGS: &str = noticed!(
     "
 SET default_transaction_isolation = 'read committed';
@@ -63,7 +67,7 @@ WHERE current_setting('synchronous_commit') = 'off';
 "
 );
 
-/// A connection of the pool, which gets it back when it is dropped.
+/// A connection of the pool, which returns there when it is dropped.
 pub(super) type Connection = Object;
 
 /// Access to the database.
@@ -74,12 +78,12 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Connects to nothing yet.
+    /// Prepares access to the database. It connects to nothing yet.
     pub(super) fn new(address: &Address) -> Result<Self, StoreError> {
         let tls = Tls::new(&address.trust)?;
         let mut address = address.clone();
 
-        // After a failover, and with several hosts, the primary is meant.
+        // With several hosts, and after a failover, the connection must be to the primary.
         address
             .config
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -126,8 +130,8 @@ impl Database {
         })
     }
 
-    /// A connection outside the pool, for exclusive use. The caller must poll its second half, and
-    /// begin with [`noticed()`].
+    /// Opens a connection outside the pool, for exclusive use. The caller must poll its second
+    /// half, and begin with [`noticed()`].
     pub(super) async fn connection_apart(
         &self,
     ) -> Result<(Client, tokio_postgres::Connection<Socket, Stream>), StoreError> {
@@ -199,8 +203,8 @@ impl<'a> Flight<'a> {
 
     /// Returns the rows of each statement.
     async fn fly(self, connection: &Connection) -> Result<Vec<Vec<Row>>, Error> {
-        // All statements are prepared first: otherwise, one that has to be prepared would be
-        // overtaken.
+        // All statements are prepared first. Otherwise the others would overtake one that has to be
+        // prepared.
         let mut prepared = Vec::with_capacity(self.0.len());
         for (statement, _) in &self.0 {
             prepared.push(connection.prepare_cached(statement).await?);
@@ -209,7 +213,7 @@ impl<'a> Flight<'a> {
         let mut under_way = Vec::with_capacity(prepared.len());
         for (statement, (_, parameters)) in prepared.iter().zip(&self.0) {
             let mut answer = Box::pin(connection.query(statement, parameters));
-            // It is sent when it is first polled.
+            // A query is sent when it is first polled.
             let early = poll!(&mut answer);
             under_way.push((answer, early));
         }
@@ -226,12 +230,12 @@ impl<'a> Flight<'a> {
     }
 }
 
-/// Changes that are committed together. If it is dropped before its end, or if a statement fails,
-/// the connection is closed and the server rolls back.
+/// Changes that are committed together. If the transaction is dropped before its end, or if a
+/// statement fails, the connection is closed and the server rolls back.
 pub(super) struct Transaction(Option<Connection>);
 
 impl Transaction {
-    /// Sends a flight of statements; the first flight must begin with `BEGIN`.
+    /// Sends a flight of statements. The first flight must begin with `BEGIN`.
     pub(super) async fn send(&self, flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
         let Some(connection) = &self.0 else {
             return Err(StoreError::Failed("the transaction is over".into()));
@@ -249,12 +253,12 @@ impl Transaction {
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         flight.add("COMMIT", vec![]);
         let answers = self.send(flight).await?;
-        // It returns to the pool.
+        // The connection returns to the pool.
         drop(self.0.take());
         Ok(answers)
     }
 
-    /// Ends it without a change.
+    /// Rolls the transaction back.
     pub(super) async fn undo(mut self) -> Result<(), StoreError> {
         let mut flight = Flight::default();
         flight.add("ROLLBACK", vec![]);
@@ -272,7 +276,7 @@ impl Drop for Transaction {
     }
 }
 
-/// What an error of PostgreSQL means to the operator.
+/// Translates an error of PostgreSQL into the operator's terms.
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
 pub(super) fn failure(error: Error) -> StoreError {
     match error.code() {
@@ -287,8 +291,8 @@ pub(super) fn failure(error: Error) -> StoreError {
     }
 }
 
-/// The message of an error, in PostgreSQL's own words if it has some. Its detail is left out,
-/// because it may quote stored data.
+/// Returns the message of an error, in PostgreSQL's own words if it has some. Its detail is left
+/// out, because it may quote stored data.
 fn words(error: &Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", said.message(), said.code().code());

@@ -1,4 +1,4 @@
-//! Which of several replicas reads a mailbox.
+//! The lease by which one of several replicas reads a mailbox.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How incidents went, for whoever measures them.
+//! The courses of incidents, from which objectives are measured.
 
 use std::collections::HashMap;
 
@@ -91,7 +91,7 @@ pub(super) async fn courses(
     Ok(courses)
 }
 
-/// Nothing is asked of none.
+/// Runs a query about incidents, or none at all if there are none to ask about.
 async fn ask(
     database: &Database,
     statement: &'static str,

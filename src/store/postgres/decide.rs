@@ -1,9 +1,9 @@
-//! The second commit: what is known of an incident, and everything that follows from a mail about
-//! it.
+//! The second commit: reads what is known of an incident, and writes everything that follows from a
+//! mail about it.
 //!
-//! It takes two round trips: one queries, one writes. An advisory lock on the incident's id makes
-//! transactions that decide about the same incident, or change its lanes, take turns, whether its
-//! row exists yet or not.
+//! It takes two round trips: one reads, one writes. An advisory lock on the incident's id makes
+//! transactions that decide about the same incident, or change its lanes, take turns, whether the
+//! incident's row exists yet or not.
 
 use std::{
     borrow::Cow,
@@ -26,18 +26,19 @@ mod write;
 use ask::Found;
 use write::{End, Written};
 
-/// The matter to decide: a mail, one alert of a mail that holds several, or an alarm of the bridge.
+/// The matter to decide: a mail, one alert of a mail that holds several, or an incident without a
+/// mail, such as one of the bridge's own alarms.
 #[derive(Clone, Copy)]
 enum Matter<'a> {
     Fresh(MailId),
     Due(MailId, &'a Authenticity),
-    /// The mail's own row is locked.
+    /// One alert of a mail that holds several. The mail's own row is already locked.
     Part(Part),
     Own,
 }
 
 /// Decides about what was found in a mail, given what is known, and writes the decision. Returns
-/// `None` if the mail is already decided, or waits.
+/// `None` if the mail is already decided, or waits to be checked again.
 pub(super) async fn decide(
     database: &Arc<Database>,
     mail: MailId,
@@ -47,7 +48,7 @@ pub(super) async fn decide(
     follow(database, Matter::Fresh(mail), items, now).await
 }
 
-/// The same for a mail that was due to be checked again. Returns `None` if it is no longer due.
+/// Decides a mail that was due to be checked again. Returns `None` if it is no longer due.
 pub(super) async fn reconsider(
     database: &Arc<Database>,
     mail: MailId,
@@ -58,7 +59,7 @@ pub(super) async fn reconsider(
     follow(database, Matter::Due(mail, authenticity), items, now).await
 }
 
-/// The same for an alarm of the bridge.
+/// Decides about an incident without a mail, such as one of the bridge's own alarms.
 pub(super) async fn announce(
     database: &Arc<Database>,
     item: Item,
@@ -90,7 +91,7 @@ async fn follow(
     }
 }
 
-/// Queries, decides, writes.
+/// Reads what is known about one item, decides, and writes the decision.
 async fn one(
     database: &Arc<Database>,
     matter: Matter<'_>,
@@ -124,12 +125,13 @@ async fn one(
     Ok(Some(decision))
 }
 
-/// Dropping the transaction undoes it.
+/// Draws the conclusion. If that panics, it returns an error, and dropping the transaction rolls it
+/// back.
 fn concluded(decide: Decide, found: &Found) -> Result<Decision, StoreError> {
     catch_unwind(AssertUnwindSafe(|| decide(&found.memory))).map_err(|_| StoreError::Panicked)
 }
 
-/// A subject as parameters of the statements.
+/// A subject, as parameters of the statements.
 struct Named<'a> {
     incident_id: Cow<'a, str>,
     kind: &'static str,

@@ -1,4 +1,4 @@
-//! Postgres for people: see [`Desk`].
+//! The implementation of [`Desk`] for PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What happens when mail does not come: quiet open incidents, and expected mail.
+//! The absence of mail: quiet open incidents, and expected mail.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::{ExpectedMail, IncidentRow, StoreError, kept::micros};
 
-/// The most expected mails that are examined: a configuration has fewer.
+/// The most expected mails that are examined. A configuration has fewer.
 const MANY: i64 = 10_000;
 
 const QUIET: &str = "
@@ -44,7 +44,7 @@ pub(super) async fn expected_mail(database: &Database) -> Result<Vec<ExpectedMai
     expected.collect()
 }
 
-/// The time of the last arrival stays as it is.
+/// Records that mail is expected. If it is already, the time of its last arrival stays as it is.
 const EXPECT: &str = "
 INSERT INTO expected_mail (profile, key, heard_at, missing) VALUES ($1, $2, $3, $4)
 ON CONFLICT (profile, key) DO UPDATE SET missing = excluded.missing";
@@ -70,7 +70,7 @@ pub(super) async fn unexpect(
         .map(drop)
 }
 
-/// Records an arrival.
+/// Records an arrival of expected mail.
 pub(super) const ARRIVED: &str = "
 INSERT INTO expected_mail (profile, key, heard_at) VALUES ($1, $2, $3)
 ON CONFLICT (profile, key) DO UPDATE

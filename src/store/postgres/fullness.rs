@@ -1,5 +1,5 @@
-//! Whether the server's disk is full. PostgreSQL does not report its free space: it is known only
-//! once a mail could not be stored.
+//! Knowledge of whether the server's disk is full. PostgreSQL does not report its free space, so
+//! this is known only once a mail could not be stored.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,7 +17,7 @@ const KEPT_FOR_ALERTS: Duration = Duration::from_mins(1);
 pub(super) struct Fullness(Mutex<Option<Instant>>);
 
 impl Fullness {
-    /// Notes the result of a recording.
+    /// Notes the result of recording mail, and returns it.
     pub(super) fn note<T>(
         &self,
         recorded: Result<T, StoreError>,
@@ -29,7 +29,8 @@ impl Fullness {
         recorded
     }
 
-    /// `None` if nothing is known.
+    /// Returns the room that is left: none for a while after a mail could not be stored, otherwise
+    /// `None`, because nothing is known.
     pub(super) fn room(&self, now: Instant) -> Option<Room> {
         let full_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         full_at

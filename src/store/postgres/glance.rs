@@ -1,4 +1,4 @@
-//! A glance at how the store fares: what came lately, what is owed, and whether anything changed.
+//! A summary of the store: what arrived lately, what is owed, and whether anything has changed.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -67,7 +67,7 @@ pub(super) async fn count_mails(
     outcome: Outcome,
     (since, most): (Timestamp, u32),
 ) -> Result<u64, StoreError> {
-    // Written out: the planner sees which index holds them.
+    // The outcome is written out so that the planner sees which index has these mails.
     let statement = match outcome {
         Outcome::Pending => count!("pending"),
         Outcome::Opened => count!("opened"),

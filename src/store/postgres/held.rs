@@ -1,4 +1,4 @@
-//! Deliveries that were held until now by a mute or a silence: they are due, unless another holds
+//! Deliveries held by a mute or a silence. When it ends they are due, unless another one holds
 //! them.
 
 use jiff::Timestamp;
@@ -16,11 +16,11 @@ use crate::{
     store::{Held, Mutes, PASSED_ON, StoreError, Turn, kept::micros},
 };
 
-/// So many are looked at before anything else is done.
+/// The number of deliveries that one call releases, before anything else is done.
 const AT_ONCE: i64 = 100;
 
-/// Where a silence has ended that held the incident's newest page, that is told first: it may
-/// replace these.
+/// Selects the deliveries whose hold ends now. If a silence has ended that held the incident's
+/// newest page, that page is told first, because it may replace these.
 const RIPE: &str = "
 SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1
   AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $1)
@@ -34,13 +34,14 @@ SELECT id, receiver, integration, notification, held_until FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
   AND settled_at IS NULL AND state = 'held' AND next_at <= $3
   AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = deliveries.incident AND until <= $3)";
-/// A transaction that expires one of them waits for this one, or this one for it.
+/// Selects and locks the active silences. A transaction that expires one of them waits for this
+/// one, or this one for it.
 const ACTIVE: &str = "SELECT * FROM silences WHERE ends_at > $1 AND starts_at <= $1 FOR SHARE";
 const RELEASE: &str = "
 UPDATE deliveries SET state = 'pending', next_at = $2::bigint, held_until = least(held_until, $2),
        fallback_at = fallback_at - greatest(held_until - $2, 0)
 WHERE id = $1";
-/// Others are owed it in place of its receiver.
+/// Discards a delivery because others are owed its page in place of its receiver.
 const PASS_ON: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = $3
 FROM incidents WHERE deliveries.id = $1 AND incidents.id = incident
@@ -50,8 +51,8 @@ UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until 
   next_at = $3, silence = $2
 WHERE id = $1";
 
-/// Each incident has its own transaction: one for several would hold their locks together. Returns
-/// whether there may be more.
+/// Makes the deliveries pending whose hold ends now, each in a transaction of its own, because one
+/// for several would hold the locks of their incidents together. Returns whether there may be more.
 pub(super) async fn release(
     database: &Database,
     mutes: &Mutes,
@@ -76,7 +77,8 @@ pub(super) async fn release(
     Ok(i64::try_from(ripe.len()).is_ok_and(|looked_at| looked_at == AT_ONCE))
 }
 
-/// The same for one incident whose turn is held.
+/// Makes the deliveries of one incident pending whose hold ends now. The caller holds the
+/// incident's turn.
 pub(super) async fn release_of(
     transaction: &Transaction,
     (incident_id, kind): (&str, &str),
@@ -93,7 +95,7 @@ pub(super) async fn release_of(
     turn_all(transaction, (&answers[0], &answers[1]), mutes, now).await
 }
 
-/// Each ripe page is due now, stays held, or is owed to others.
+/// Makes each ripe page due now, holds it further, or passes it on to others.
 async fn turn_all(
     transaction: &Transaction,
     (silences, ripe): (&[Row], &[Row]),
@@ -141,13 +143,14 @@ async fn turn_all(
     Ok(())
 }
 
-/// In an order: replicas that start at once wait for each other, and end in no deadlock.
+/// Makes every held delivery due for a check. The rows are locked in a fixed order, so that
+/// replicas that start at once wait for each other without a deadlock.
 const LOOK_AT_ALL: &str = "
 UPDATE deliveries SET next_at = $1 WHERE id = ANY (ARRAY(
     SELECT id FROM deliveries WHERE state = 'held' AND next_at > $1
     ORDER BY id FOR NO KEY UPDATE))";
 
-/// Everything that is held is looked at now: other mutes may be in force.
+/// Makes every held delivery due for a check, because other mutes may be in force.
 pub(super) async fn look_at_all(database: &Database, now: Timestamp) -> Result<(), StoreError> {
     database.query(LOOK_AT_ALL, &[&micros(now)]).await.map(drop)
 }

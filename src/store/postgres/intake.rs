@@ -1,4 +1,4 @@
-//! Postgres for the pipeline: see [`Intake`].
+//! The implementation of [`Intake`] for PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -101,8 +101,8 @@ impl Intake for Postgres {
         silence::unsilenced(&self.database, now, limit).await
     }
 
-    /// The database's server watches its own disk space: only the fact that it is full is known
-    /// here.
+    /// Returns the free space. The database's server watches its own disk, so that only the fact
+    /// that it is full is known here.
     fn room(&self) -> Option<Room> {
         self.fullness.room(Instant::now())
     }

@@ -1,9 +1,9 @@
 //! Deliveries and their lanes: claiming, and whose turn is next.
 //!
-//! A lane holds the deliveries of one incident to one integration. Only its head has a `next_at`;
-//! settling the head gives the next one its turn. A transaction that adds to a lane, removes from
+//! A lane holds the deliveries of one incident to one integration. Only its head has a `next_at`.
+//! Settling the head gives the next one its turn. A transaction that adds to a lane, removes from
 //! it or reorders it holds the incident's lock, so that no delivery is added behind a head that is
-//! being settled; claiming changes no order and needs no lock.
+//! being settled. Claiming changes no order and needs no lock.
 
 use std::time::Duration;
 
@@ -22,22 +22,23 @@ use crate::{
     },
 };
 
-/// Until the end of the transaction, nobody else decides about this incident or changes its lanes.
+/// Takes an incident's turn. Until the end of the transaction, nobody else decides about the
+/// incident or changes its lanes.
 pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
-/// The same, by one of its deliveries.
+/// Takes the turn of the incident of a delivery.
 pub(super) const TAKE_TURN_OF: &str = "
 SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)), incident_id, deliveries.episode
 FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = $1";
 
-/// Held deliveries of an incident are never sent, for a reason.
+/// Discards the held deliveries of an incident for a reason, so that they are never sent.
 pub(super) const DISCARD_HELD: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = $4
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
   AND settled_at IS NULL AND state = 'held'";
 
-/// Gives the first delivery of each of an incident's lanes its turn. If it is held, it is checked
-/// then.
+/// Gives the first delivery of each of an incident's lanes its turn. If that delivery is held, it
+/// becomes due for a check.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = $2
 WHERE next_at IS NULL AND id = ANY (ARRAY(
@@ -57,8 +58,8 @@ WHERE next_at IS NULL AND id = (
           AND settled_at IS NULL OFFSET 0) AS later
     WHERE this.id = $1)";
 
-/// The heads that are due, up to a limit for each target. Those that another replica is about to
-/// claim are skipped.
+/// Leases the heads that are due, up to a limit for each target. Those that another replica is
+/// about to claim are skipped.
 const CLAIM: &str = concat!(
     "
 WITH due AS MATERIALIZED (
@@ -120,8 +121,8 @@ pub(super) async fn claim(
             Ok(claims)
         }
         Err(error) => {
-            // The claim may have been made, and nobody works on it: if possible, it does not wait
-            // for its lease to end.
+            // The claim may have been made, although nobody works on it. If possible, the
+            // deliveries are released rather than left until their lease ends.
             let _ = database
                 .query(UNCLAIM, &[&receivers, &integrations, &lease, &now, &until])
                 .await;
@@ -130,8 +131,8 @@ pub(super) async fn claim(
     }
 }
 
-/// Ends every wait for another attempt: somebody who restarts a replica has fixed something. Leases
-/// belong to other replicas.
+/// Ends every wait for another attempt, because somebody who restarts a replica has fixed
+/// something. Leases stay, because they belong to other replicas.
 const RELEASE: &str = "
 WITH waiting AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
@@ -139,7 +140,8 @@ WITH waiting AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET next_at = $1 FROM waiting WHERE deliveries.id = waiting.id";
 
-/// After a clock was set back: nothing waits for a time that has moved into the distant future.
+/// Corrects the due times after a clock was set back, so that nothing waits for a time that is now
+/// in the distant future.
 const BRING_FORWARD: &str = "
 WITH waiting AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
@@ -147,8 +149,8 @@ WITH waiting AS MATERIALIZED (
 UPDATE deliveries SET next_at = least(next_at, CASE WHEN lease IS NULL THEN $1 ELSE $2 END)
 FROM waiting WHERE deliveries.id = waiting.id";
 
-/// What was created in the future counts as created now: the deadlines for giving up and for the
-/// fallback start here.
+/// Treats deliveries that were created in the future as created now: the deadlines for giving up
+/// and for the fallback start now.
 const REJUVENATE: &str = "
 WITH early AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND created_at > $1 AND held_until IS NULL
@@ -156,7 +158,7 @@ WITH early AS MATERIALIZED (
 UPDATE deliveries SET fallback_at = fallback_at - (created_at - $1), created_at = $1
 FROM early WHERE deliveries.id = early.id";
 
-/// The same for a delivery that a person retried.
+/// Treats deliveries that a person retried in the future as retried now.
 const RETRIED_NOW: &str = "
 WITH early AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1
@@ -196,8 +198,8 @@ pub(super) async fn bring_forward(
     transaction.commit(flight).await.map(drop)
 }
 
-/// A probe of the index for each target, however many deliveries are pending: DISTINCT would read
-/// them all.
+/// Selects the next due time of each target, with one probe of the index for each, however many
+/// deliveries are pending. DISTINCT would read them all.
 const DUE: &str = "
 WITH RECURSIVE head AS (
     (SELECT receiver, integration, next_at FROM deliveries
@@ -224,7 +226,7 @@ pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One snapshot.
+    // The queries read one snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(DUE, vec![])

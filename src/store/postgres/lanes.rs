@@ -1,4 +1,4 @@
-//! Postgres for delivery: see [`Lanes`].
+//! The implementation of [`Lanes`] for PostgreSQL.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Postgres for the record of people: see [`Ledger`].
+//! The implementation of [`Ledger`] for PostgreSQL.
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -25,7 +25,8 @@ const DEEDS: &str = "SELECT * FROM deeds WHERE id < $1 ORDER BY id DESC LIMIT $2
 const FORGET_ANSWERS: &str = "
 DELETE FROM answers WHERE key = ANY (ARRAY(SELECT key FROM answers WHERE at < $1))";
 
-/// A process that reserved the key and has not answered in time has crashed.
+/// Reserves a key, also from a process that reserved it and has not answered in time, because that
+/// process has crashed.
 const TAKE_KEY: &str = "
 INSERT INTO answers (key, request, at) VALUES ($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET at = excluded.at, request = excluded.request
@@ -194,7 +195,7 @@ impl Ledger for Postgres {
     }
 }
 
-/// The time so long ago, as it is stored.
+/// Returns the time `long` before `now`, as it is stored.
 fn ago(now: Timestamp, long: SignedDuration) -> i64 {
     micros(now.saturating_sub(long).unwrap_or(Timestamp::MIN))
 }

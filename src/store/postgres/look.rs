@@ -1,4 +1,4 @@
-//! What people look at: lists, an incident's timeline, and the pending deliveries.
+//! The queries for people: lists, an incident's timeline, and the pending deliveries.
 
 use super::{
     connection::{Database, Flight},
@@ -38,7 +38,7 @@ pub(super) async fn incidents(
         .collect()
 }
 
-/// The columns of a mail in a list.
+/// Selects the columns of a mail in a list.
 macro_rules! mail {
     ($($which:tt)*) => {
         concat!(
@@ -53,7 +53,7 @@ macro_rules! mail {
 }
 pub(super) use mail as mail_list;
 
-/// The alerts of mails with several, each as a mail of its own.
+/// Selects the alerts of mails with several alerts, each as a mail of its own.
 macro_rules! item {
     ($which:literal) => {
         concat!(
@@ -69,7 +69,7 @@ macro_rules! item {
     };
 }
 
-/// The same for a delivery.
+/// Selects the columns of a delivery in a list.
 macro_rules! delivery {
     ($($which:tt)*) => {
         concat!(
@@ -88,7 +88,8 @@ const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
 
 const ITS_ITEMS: &str = item!("WHERE mail_items.incident = $1 ORDER BY item");
 
-/// Who closed it by hand, each time. What was done before its first mail was not done to it.
+/// Selects who closed an incident by hand, each time. An action before the incident's first mail
+/// was not about this incident.
 const ITS_CLOSINGS: &str = "
 SELECT * FROM deeds
 WHERE at >= LEAST($2, (SELECT MIN(arrived_at) FROM mails WHERE incident = $1))
@@ -109,7 +110,7 @@ pub(super) async fn timeline(
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One snapshot.
+    // The queries read one snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(INCIDENT, vec![&incident_id]);
@@ -166,14 +167,15 @@ const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
 const DELIVERIES_OF_STATE: &str =
     delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
 
-/// What an on-call engineer asks for has its own index, however much is done: pending deliveries,
+/// Selects pending or held deliveries. Like the next two statements, this answers what an on-call
+/// engineer asks for from an index of its own, however many deliveries have ended.
 const OWED: &str =
     delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
 
-/// dead letters,
+/// Selects dead letters, from an index of their own.
 const DEAD: &str = delivery!("WHERE state = 'dead' ORDER BY deliveries.id DESC LIMIT $1");
 
-/// and quarantined mail.
+/// Selects quarantined mail, from an index of its own.
 const QUARANTINED: &str = mail!("WHERE outcome = 'quarantined' ORDER BY mails.id DESC LIMIT $1");
 
 pub(super) async fn deliveries(
@@ -223,7 +225,7 @@ pub(super) async fn mails(
 
 const ITEMS: &str = item!("WHERE mail_items.mail = $1 ORDER BY item");
 
-/// The alerts of a mail with several.
+/// Returns the alerts of a mail with several.
 pub(super) async fn items(database: &Database, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
     let rows = database.query(ITEMS, &[&mail]).await?;
     rows.iter().map(mail_row).collect()
@@ -245,8 +247,8 @@ pub(super) async fn mail(
     Ok(Some((mail_row(row)?, stored_mail(stored)?)))
 }
 
-/// Pending deliveries are counted in the narrow partial index; delivered ones are not counted at
-/// all.
+/// Counts the deliveries by state. Pending deliveries are counted in the narrow partial index.
+/// Delivered ones are not counted at all.
 const DEPTH: &str = "
 SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
   count(*) FILTER (WHERE state = 'held') AS held,

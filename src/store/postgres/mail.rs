@@ -1,4 +1,5 @@
-//! Mails read back: the undecided, those to be checked again, and all in order of arrival.
+//! Mails read back: undecided mails, those that are due to be checked again, and all in order of
+//! arrival.
 
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use crate::{
     },
 };
 
-/// The replica's own mails, and those of another replica that has not decided them in time. A mail
-/// that another transaction has locked is left to it, unless it is the replica's own: that
-/// transaction may be undone, and a later mail must not overtake this one.
+/// Takes the replica's own undecided mails, and those of another replica that has not decided them
+/// in time. A mail that another transaction has locked is left to it, unless it is the replica's
+/// own: that transaction may be undone, and a later mail must not overtake this one.
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
     SELECT id, size, holder FROM mails
@@ -67,8 +68,8 @@ pub(super) async fn undecided(
     Ok(whole(&rows))
 }
 
-/// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
-/// it.
+/// Reads mails, and skips those with damaged bytes. Such a mail cannot be decided and must not
+/// block the others. `store check` reports it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
     let whole_mail = |row| {
         let passed_over = |error: &StoreError| {
@@ -81,7 +82,8 @@ fn whole(rows: &[Row]) -> Vec<StoredMail> {
     rows.iter().filter_map(whole_mail).collect()
 }
 
-/// The replica that holds a mail may be about to decide it, or may be gone.
+/// Selects the earlier undecided mails of other replicas. The replica that holds a mail may be
+/// about to decide it, or may be gone.
 const AHEAD: &str = "
 SELECT id FROM mails
 WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1
@@ -96,7 +98,8 @@ pub(super) async fn ahead(
     rows.iter().map(|row| at(row, "id")).collect()
 }
 
-/// The beginning of mails; one with damaged bytes has none.
+/// Selects the compressed beginning of each mail. If its bytes are damaged, the mail's beginning is
+/// returned as empty.
 const HEADS: &str = "SELECT mail, substring(raw FROM 1 FOR $2) AS head FROM bodies
 WHERE mail = ANY ($1)";
 
@@ -112,7 +115,8 @@ pub(super) async fn heads(
     rows.iter().map(head).collect()
 }
 
-/// They are not claimed: deciding a mail locks its row.
+/// Selects those of the given mails that are undecided. They are not claimed, because deciding a
+/// mail locks its row.
 const UNDECIDED_AMONG: &str = "
 SELECT sized.*, raw FROM (
     SELECT mails.*, sum(size) OVER (ORDER BY id) - size AS before
@@ -132,9 +136,9 @@ pub(super) async fn undecided_among(
     Ok(whole(&rows))
 }
 
-/// Mails that are due to be checked again: by now, or at a time so distant that the clock must have
-/// been set back. They are not claimed: the first transaction to write its finding has reconsidered
-/// the mail, and for the others it is no longer due.
+/// Selects the mails that are due to be checked again: by now, or at a time so distant that the
+/// clock must have been set back. They are not claimed: the first transaction to write its finding
+/// has reconsidered the mail, and for the others it is no longer due.
 const DUE: &str = "
 (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1
  ORDER BY check_at, id LIMIT $3)
@@ -167,7 +171,7 @@ pub(super) async fn let_out(
     rows.iter().map(stored_mail).collect()
 }
 
-/// No check is later than this.
+/// Returns the latest time at which a mail can be due for a check.
 pub(super) fn absurd(now: Timestamp) -> i64 {
     micros(now.saturating_add(FARTHEST_CHECK).unwrap_or(now))
 }

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Replicas that start at once name one after the other.
+/// Makes replicas that start at once name integrations one after the other.
 const TAKE_TURN: &str = "LOCK TABLE integrations IN SHARE ROW EXCLUSIVE MODE";
 
 const WRITE: &str = "

@@ -1,5 +1,5 @@
-//! New deliveries: they are added to their lanes, and leased at once if nothing is ahead of them
-//! and this process can send them.
+//! New deliveries. Each is added to its lane, and leased at once if nothing is ahead of it and this
+//! process can send it.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// A new page must not wait for the end of a mute that holds an older one: the older one is
-/// dropped.
+/// Discards held pages of the same destinations, because a new page must not wait for the end of a
+/// mute that holds an older one.
 const DISCARD_SUPERSEDED: &str = concat!(
     "
 UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
@@ -38,10 +38,11 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
     ),
     ")"
 );
-/// Adds deliveries to the ends of their lanes. A lane has the name that its destination had when it
-/// began, which may be a former one: under the present name a page could overtake what waits. A
-/// delivery that is alone in its lane is the head, and is leased. By `id + 0` no index is ordered,
-/// so that only the incident's own deliveries are read, however few there were at planning.
+/// Adds deliveries to the ends of their lanes. A lane has the name that its destination had when
+/// the lane began, which may be a former one. Under the present name, a page could overtake those
+/// that wait. A delivery that is alone in its lane is the head, and is leased. Because of `id + 0`,
+/// no index provides the order, so that only the incident's own deliveries are read, however few
+/// there were when the statement was planned.
 const OWE: &str = concat!(
     "
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
@@ -92,7 +93,7 @@ pub(super) struct Owed<'a> {
     held_until: Vec<Option<i64>>,
     fallback_at: Vec<Option<i64>>,
     leased_until: Vec<Option<i64>>,
-    /// The lease of everything that is leased.
+    /// The lease of every delivery that is leased.
     lease: i64,
     step: String,
     now: i64,
@@ -139,7 +140,8 @@ impl<'a> Owed<'a> {
         Ok(owed)
     }
 
-    /// Returns which of the flight's results says what is leased.
+    /// Adds the statements to a flight. Returns which of the flight's results holds the added
+    /// deliveries and their leases.
     pub(super) fn add_to<'b>(
         &'b self,
         flight: &mut Flight<'b>,
@@ -186,7 +188,8 @@ impl<'a> Owed<'a> {
         Some(flight.len() - 1)
     }
 
-    /// How to return the leases that may have been taken; `None` if there can be none.
+    /// Returns what is needed to give back the leases that may have been taken, or `None` if there
+    /// can be none.
     pub(super) fn leases(&self, incident_id: &str, kind: &'static str) -> Option<Leases> {
         let until = self.leased_until.iter().flatten().max()?;
         let for_long = Duration::from_micros(u64::try_from(until - self.now).unwrap_or(0));
@@ -200,7 +203,7 @@ impl<'a> Owed<'a> {
     }
 }
 
-/// What was leased, from the rows that were added.
+/// Returns the claims of the deliveries that were leased, from the rows that were added.
 pub(super) fn claims(
     rows: &[Row],
     deliveries: &[NewDelivery],
@@ -210,7 +213,7 @@ pub(super) fn claims(
     for row in rows {
         let (id, lease): (DeliveryId, Option<i64>) = (at(row, "id")?, at(row, "lease")?);
         let target = target_at(row)?;
-        // Only the head of a lane, which is its first delivery.
+        // Only the head of a lane is leased, and that is the first delivery to its target.
         let Some((lease, delivery)) =
             lease.zip(deliveries.iter().find(|delivery| delivery.target == target))
         else {
@@ -228,7 +231,7 @@ pub(super) fn claims(
     Ok(claims)
 }
 
-/// The leases of one decision.
+/// The leases that one decision took.
 pub(super) struct Leases {
     incident_id: String,
     kind: &'static str,
@@ -237,7 +240,8 @@ pub(super) struct Leases {
     for_long: Duration,
 }
 
-/// Takes the incident's turn first: then the lost commit is over, one way or the other.
+/// Ends the leases of a decision. The incident's turn is taken first, because by then the lost
+/// commit has ended, one way or the other.
 const GIVE_BACK: &str = "
 UPDATE deliveries SET lease = NULL, next_at = $4
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
@@ -246,9 +250,9 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Leases {
-    /// Ends the leases of a decision whose result was lost: it may have been written, and nobody
-    /// works on what it leased. It tries until the database, which may be down, has done so, or
-    /// until the leases end.
+    /// Ends the leases of a decision whose result was lost. The decision may have been written,
+    /// although nobody works on what it leased. It tries until the database, which may be down, has
+    /// done so, or until the leases end.
     pub(super) fn give_back(self, database: &Arc<Database>) {
         let (database, end) = (Arc::clone(database), Instant::now() + self.for_long);
         tokio::spawn(async move {

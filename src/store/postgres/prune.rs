@@ -1,7 +1,7 @@
-//! Retention: what has ended and is old is deleted, in steps so small that no page waits for one.
+//! Retention: deletes what has ended and is old, in steps so small that no page waits for one.
 //!
 //! The rules are those of `sqlite/prune.rs`: an incident's history is deleted as a whole. A step
-//! reads first, then deletes what is still past its retention once it holds the incidents' locks,
+//! reads first. It then takes the incidents' locks and deletes what is still past its retention,
 //! because another replica may decide about an incident, or delete it, in between. Autovacuum
 //! returns the space.
 
@@ -19,11 +19,12 @@ use crate::{
     },
 };
 
-/// Bytes of mail deleted in one step.
+/// The bytes of mail after which a step ends.
 const MOST_BYTES: i64 = 8 << 20;
 
-/// An incident that has ended, or an alert that could not be read and so has no end; and nothing of
-/// it is pending or waits for a person.
+/// The condition that an incident last changed before `$before`, that it has ended or is an alert
+/// that could not be read and so has no end, and that nothing of it is pending or waits for a
+/// person.
 macro_rules! over {
     ($before:literal, $end:literal) => {
         concat!(
@@ -38,7 +39,8 @@ macro_rules! over {
         )
     };
 }
-/// A mail that may be deleted: decided, not quarantined, and of no incident or an ended one.
+/// The condition that a mail may be deleted: it is decided, not quarantined, and about no incident
+/// or only about ended ones.
 macro_rules! doomed_mail {
     ($before:literal) => {
         concat!(
@@ -55,7 +57,7 @@ macro_rules! doomed_mail {
         )
     };
 }
-/// An incident without any mail left.
+/// The condition that an incident has ended and has no mail left.
 macro_rules! doomed_incident {
     ($before:literal) => {
         over!(
@@ -67,7 +69,7 @@ macro_rules! doomed_incident {
     };
 }
 
-/// One step, which examines at most `limit` rows.
+/// Takes one step, which examines at most `limit` rows.
 pub(super) async fn step(
     database: &Database,
     horizon: Horizon,
@@ -93,7 +95,8 @@ const MAILS: &str = concat!(
      FROM mails WHERE (arrived_at, mails.id) > ($1, $2) AND arrived_at < $3
      ORDER BY arrived_at, mails.id LIMIT $4"
 );
-/// In a fixed order, which prevents deadlocks between transactions that take several.
+/// Takes the turns of the mails' incidents, in a fixed order, which prevents deadlocks between
+/// transactions that take several.
 const TAKE_TURNS_OF_MAILS: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
@@ -102,8 +105,8 @@ SELECT pg_advisory_xact_lock(turn) FROM (
     CROSS JOIN LATERAL (SELECT incident_id FROM incidents
                         WHERE id = doomed.incident OFFSET 0) AS its
     ORDER BY turn) AS turns";
-/// A transaction that has locked a mail may wait for its incident, which is locked here: that mail
-/// is left to the next sweep.
+/// Deletes mails, except those that another transaction has locked. Such a transaction may wait for
+/// the turn of the mail's incident, which is held here, so that the mail is left to the next sweep.
 const DELETE_MAILS: &str = concat!(
     "DELETE FROM mails WHERE id = ANY (ARRAY(
         SELECT id FROM mails WHERE id = ANY ($1) AND ",
@@ -171,7 +174,7 @@ const INCIDENTS: &str = concat!(
 );
 const TAKE_TURN_OF_INCIDENT: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)) FROM incidents WHERE id = $1";
-/// First its deliveries,
+/// Deletes an incident's deliveries, as the first of three steps.
 const DELETE_DELIVERIES: &str = concat!(
     "DELETE FROM deliveries WHERE id IN (
         SELECT deliveries.id FROM incidents JOIN deliveries ON incident = incidents.id
@@ -179,13 +182,13 @@ const DELETE_DELIVERIES: &str = concat!(
     doomed_incident!("$2"),
     " LIMIT $3) RETURNING id"
 );
-/// then the statuses applied to it,
+/// Deletes the statuses applied to an incident, as the second step.
 const FORGET_APPLIED: &str = concat!(
     "DELETE FROM applied USING incidents WHERE applied.incident = $1 AND incidents.id = $1
      AND (SELECT 1 FROM deliveries WHERE incident = incidents.id LIMIT 1) IS NULL AND ",
     doomed_incident!("$2")
 );
-/// and finally the incident itself.
+/// Deletes the incident itself, as the last step.
 const FORGET: &str = concat!(
     "DELETE FROM incidents WHERE id = $1
      AND (SELECT 1 FROM deliveries WHERE incident = incidents.id LIMIT 1) IS NULL AND ",
@@ -195,7 +198,7 @@ const FORGET: &str = concat!(
 const FORGET_OPENINGS: &str = "DELETE FROM openings WHERE hour < $1";
 const FORGET_SILENCES: &str = "DELETE FROM silences WHERE ends_at < $1";
 
-/// Incidents without any mail left: first their deliveries, then the incidents.
+/// Deletes the incidents that have no mail left: first their deliveries, then the incidents.
 async fn incidents(
     database: &Database,
     horizon: Horizon,
@@ -203,7 +206,7 @@ async fn incidents(
     limit: u32,
 ) -> Result<Pruned, StoreError> {
     let (from, before) = (micros(changed_at), micros(horizon.mails));
-    // Incidents that are kept for ever have no limit.
+    // The earliest possible time stands for no limit, so that incidents are kept for ever.
     let remembered = horizon
         .incidents
         .map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
@@ -220,7 +223,7 @@ async fn incidents(
     for row in &looked_at {
         let (id, changed_at): (i64, i64) = (at(row, "id")?, at(row, "changed_at")?);
         if at(row, "doomed")? {
-            // No mail repeats one of the bridge's own alarms.
+            // The bridge's own alarms need not be remembered, because no mail repeats them.
             let forgotten = if at(row, "own")? { before } else { remembered };
             let room = (limit as usize).saturating_sub(deleted);
             let (told, incidents) = delete(database, id, (before, forgotten), room).await?;

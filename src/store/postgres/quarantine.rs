@@ -24,7 +24,7 @@ WHERE id = $1 AND cut_from IS NULL
   AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL
        AND released IS NULL) RETURNING id";
 
-/// Releases a mail that is held, or that waits for its authenticity.
+/// Releases a mail that is in the quarantine, or that waits for its authenticity.
 pub(super) async fn release(
     database: &Database,
     id: MailId,
@@ -60,7 +60,8 @@ pub(super) async fn discard(
     }
 }
 
-/// Pages already sent for a mail stay as they are.
+/// Discards quarantined mails and their quarantined alerts. Pages already sent for a mail stay as
+/// they are.
 const DISCARD_ALL: &str = "
 WITH discarded AS (
     UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
@@ -77,7 +78,7 @@ WITH discarded AS (
 )
 SELECT id FROM discarded";
 
-/// Like [`discard`], for many mails: those that are still in the quarantine.
+/// Discards many mails like [`discard`], and returns how many were still in the quarantine.
 pub(super) async fn discard_all(
     database: &Database,
     ids: &[MailId],

@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// All mails and the bookmark in one statement: one round trip, one commit.
+/// Records all mails and the bookmark in one statement: one round trip, one commit.
 ///
-/// A bookmark never moves back while its mailbox has the same numbering: the process that writes
-/// last may have read slowly.
+/// A bookmark never moves back while its mailbox has the same numbering, unless it was rewound,
+/// because the process that writes last may have read slowly.
 const RECORD: &str = "
 WITH given AS MATERIALIZED (
     SELECT nextval('mails_id_seq') AS id, given.*
@@ -140,7 +140,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// How far the mailbox was read, as parameters of `RECORD`; NULL without a bookmark.
+/// How far the mailbox was read, as parameters of `RECORD`. They are NULL without a bookmark.
 #[derive(Default)]
 struct Progress<'a> {
     mailbox: Option<Cow<'a, str>>,

@@ -1,8 +1,9 @@
-//! Mails that wait at the same time are recorded together: one statement, one commit.
+//! The recorder of mail, which records mails that wait at the same time together: one statement,
+//! one commit.
 //!
-//! In measurements, this records two to five times as many mails as one statement each. Decisions
-//! are committed separately, as many at once as there are connections: each locks an incident, and
-//! one that fails affects no other.
+//! In measurements, this records two to five times as many mails as one statement for each.
+//! Decisions are committed separately, as many at once as there are connections: each locks an
+//! incident, and one that fails affects no other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +17,15 @@ use crate::{
     vital::vital,
 };
 
-/// Statements in flight at the same time: while one waits for the disk, the next is filled.
+/// The number of statements in flight at the same time: while one waits for the disk, the next is
+/// filled.
 const FLIGHTS: usize = 3;
-/// The most mails of one statement. It bounds the memory, and how long the first mail waits for the
-/// last.
+/// The number of mails from which a statement takes no more. It bounds the memory, and how long the
+/// first mail waits for the last.
 const MOST_MAILS: usize = 256;
 const MOST_BYTES: usize = 8 << 20;
 
-/// Mails that a caller waits for.
+/// Mails whose recording a caller waits for.
 struct Waiting {
     mails: Vec<Packed>,
     answer: oneshot::Sender<Result<Vec<MailId>, StoreError>>,
@@ -33,7 +35,7 @@ struct Waiting {
 pub(super) struct Recorder(mpsc::Sender<Waiting>);
 
 impl Recorder {
-    /// Starts the tasks, which end when it is dropped.
+    /// Starts the tasks, which end when the recorder is dropped.
     pub(super) fn start(database: &Arc<Database>, holder: i64, hold: Duration) -> Self {
         let (sender, waiting) = mpsc::channel(1024);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -71,19 +73,20 @@ async fn work(
             mails.append(&mut one.mails);
         }
         crash::point("commit");
-        // All of them fail for the same reason: a connection or a disk, never the content of one
+        // All mails fail for the same reason: a connection or a disk, never the content of one
         // mail, which is only bytes to the database.
         let recorded = record::record(&database, holder, hold, &mails, None).await;
         let mut numbers = recorded.as_deref().unwrap_or_default().iter().copied();
         for (count, answer) in answers {
             let own = numbers.by_ref().take(count).collect();
-            // The caller may be gone: the mail is stored anyway.
+            // The caller may be gone, but the mail is stored anyway.
             let _ = answer.send(recorded.as_ref().map(|_| own).map_err(Clone::clone));
         }
     }
 }
 
-/// Everything that waits now, as soon as there is something.
+/// Waits until something is queued, and returns everything that is then in the queue, up to the
+/// limits. Returns `None` when the recorder is gone.
 async fn next(waiting: &Mutex<mpsc::Receiver<Waiting>>) -> Option<Vec<Waiting>> {
     let mut waiting = waiting.lock().await;
     let mut batch = vec![waiting.recv().await?];

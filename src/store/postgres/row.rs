@@ -1,4 +1,5 @@
-//! Between Rust's types and PostgreSQL's (see `kept`), and from each row to the value it holds.
+//! Conversions between Rust's types and PostgreSQL's (see `kept`), and from each row to the value
+//! that it holds.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -21,8 +22,8 @@ use crate::{
     },
 };
 
-/// Text as PostgreSQL accepts it: it cannot store a NUL. In text for people, a sign replaces it;
-/// keys contain none (see `extract`).
+/// Returns text as PostgreSQL accepts it, which cannot store a NUL. In text for people, a sign
+/// replaces it. Keys contain none (see `extract`).
 pub(super) fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{2400}"))
@@ -31,7 +32,7 @@ pub(super) fn text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A duration in milliseconds.
+/// Converts a duration to milliseconds.
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -48,7 +49,7 @@ pub(super) fn optional_time_at(row: &Row, column: &str) -> Result<Option<Timesta
     Ok(at::<Option<i64>>(row, column)?.map(time))
 }
 
-/// A count or size, which the database stores as a signed integer.
+/// Reads a count or size, which the database stores as a signed integer.
 pub(super) fn unsigned_at(row: &Row, column: &str) -> Result<u64, StoreError> {
     at(row, column).map(i64::unsigned_abs)
 }
@@ -57,7 +58,7 @@ pub(super) fn json_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T,
     serde_json::from_str(at(row, column)?).map_err(|error| broken(column, &error))
 }
 
-/// Like [`json_at`], for a column that may be NULL.
+/// Reads JSON like [`json_at`], from a column that may be NULL.
 pub(super) fn optional_json_at<T: DeserializeOwned>(
     row: &Row,
     column: &str,
@@ -67,7 +68,7 @@ pub(super) fn optional_json_at<T: DeserializeOwned>(
         .transpose()
 }
 
-/// A variant of an enumeration, as serde writes it.
+/// Reads a variant of an enumeration, as serde writes it.
 pub(super) fn word_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(at(row, column)?))
         .map_err(|error| broken(column, &error))
@@ -80,7 +81,7 @@ pub(super) fn target_at(row: &Row) -> Result<Target, StoreError> {
     })
 }
 
-/// A row of `mails.*, raw`.
+/// Reads a row of `mails.*, raw`.
 pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
     let raw = unpack(at(row, "raw")?);
     Ok(StoredMail {
@@ -107,7 +108,7 @@ fn broken(column: &str, error: &serde_json::Error) -> StoreError {
     StoreError::Failed(format!("{column} cannot be read: {error}"))
 }
 
-/// A claimed delivery.
+/// Reads a claimed delivery.
 pub(super) fn claim_row(row: &Row) -> Result<Claim, StoreError> {
     Ok(Claim {
         id: at(row, "id")?,
@@ -155,7 +156,7 @@ pub(super) fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
         authenticity: json_at(row, "authenticity")?,
         labels: optional_json_at(row, "labels")?.unwrap_or_default(),
         cut_at: optional_time_at(row, "cut_at")?,
-        // Zero is "at once".
+        // A release from the quarantine stores zero, which means that the mail is due at once.
         check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
         released: optional_json_at(row, "released")?,
     })

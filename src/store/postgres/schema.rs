@@ -7,11 +7,11 @@ use crate::store::StoreError;
 
 refinery::embed_migrations!("schema/migrations/postgres");
 
-/// The advisory lock of the migrating replica. PostgreSQL releases it with the connection, however
-/// that ends.
+/// Takes the advisory lock of the replica that migrates. PostgreSQL releases it with the
+/// connection, however that ends.
 const MIGRATING: &str = "SELECT pg_advisory_lock(hashtextextended('alertbridge.migrating', 0))";
 
-/// The newest version that this program knows.
+/// Returns the newest version of the schema that this program knows.
 pub(super) fn known() -> i32 {
     migrations::runner()
         .get_migrations()
@@ -21,7 +21,7 @@ pub(super) fn known() -> i32 {
         .unwrap_or(0)
 }
 
-/// The version of the database; 0 if it has none.
+/// Returns the version of the database's schema, which is 0 if it has none.
 pub(super) async fn found(client: &Client) -> Result<i32, StoreError> {
     let made = client
         .query_one(
@@ -51,7 +51,7 @@ pub(super) async fn migrate(database: &Database) -> Result<(), StoreError> {
         let mut version = found(client).await?;
         if version < known {
             client.batch_execute(MIGRATING).await.map_err(failure)?;
-            // Another replica may have done it in between.
+            // Another replica may have migrated in between.
             version = found(client).await?;
         }
         if version > known {
@@ -61,7 +61,7 @@ pub(super) async fn migrate(database: &Database) -> Result<(), StoreError> {
             });
         }
         if version < known {
-            // Grouped, so that a migration and its record are one commit.
+            // The migrations are grouped, so that a migration and its record are one commit.
             let migrated = migrations::runner()
                 .set_grouped(true)
                 .run_async(client)

@@ -1,4 +1,5 @@
-//! The third commit: how an attempt ended and what is next, and the fallbacks of late deliveries.
+//! The third commit: how an attempt ended and what is next, and the escalation of late deliveries
+//! to their fallback.
 
 use std::borrow::Cow;
 
@@ -33,8 +34,8 @@ WITH settled AS (
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
-/// The same, and the next delivery in the lane gets its turn, because nobody else has to be
-/// notified first. Returns whether there is a next one.
+/// Ends a delivery like `END`, and also gives the next delivery in the lane its turn, because
+/// nobody else has to be notified first. Returns whether there is a next one.
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
@@ -55,7 +56,7 @@ WITH settled AS (
               AND id <> settled.id AND settled_at IS NULL OFFSET 0) AS later) RETURNING id
 )
 SELECT id, (SELECT id FROM next) IS NOT NULL AS advanced FROM settled";
-/// The same for a delivery that is to be tried again.
+/// Makes a delivery due for another attempt and records the last one, if the lease is still held.
 const AGAIN: &str = "
 WITH settled AS (
     UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5,
@@ -66,10 +67,10 @@ WITH settled AS (
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
-/// The evidence that an attempt was recorded.
+/// Selects the evidence that an attempt was recorded.
 const TRIED: &str = "SELECT 1 FROM attempts WHERE delivery = $1 AND at = $2 AND took_ms = $3";
 
-/// An attempt as parameters of the statements.
+/// An attempt, as parameters of the statements.
 struct Tried<'a> {
     at: Option<i64>,
     took_ms: Option<i64>,
@@ -88,8 +89,8 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// If the connection breaks and the commit's result is unknown, this looks for the recorded
-/// attempt, and otherwise writes again.
+/// Settles an attempt. If the connection breaks and the commit's result is unknown, this writes
+/// again; if the lease is then lost, it looks for the recorded attempt.
 pub(super) async fn settle(
     database: &Database,
     id: DeliveryId,
@@ -112,7 +113,7 @@ pub(super) async fn settle(
     ))
 }
 
-/// The meaning of the returned rows.
+/// Interprets the returned rows.
 fn written(rows: &[Row]) -> Settled {
     if rows.is_empty() {
         Settled::Lost
@@ -174,8 +175,8 @@ async fn settle_once(
     }
 }
 
-/// Ends the delivery by a `flight`, owes it to the fallback, and then gives the next delivery in
-/// the lane its turn.
+/// Ends the delivery by a `flight`, owes its page to the fallback, and then gives the next delivery
+/// in the lane its turn.
 async fn end_with_fallback(
     transaction: Transaction,
     flight: Flight<'_>,
@@ -199,7 +200,7 @@ async fn end_with_fallback(
     Ok(Settled::Onward)
 }
 
-/// Ends the lease and records the attempt: the delivery is tried again when it is due.
+/// Ends the lease and records the attempt, so that the delivery is tried again when it is due.
 async fn try_again(
     database: &Database,
     (id, lease): (DeliveryId, i64),
@@ -224,15 +225,15 @@ async fn try_again(
     Ok(written(&rows))
 }
 
-/// Whether the fallback is to be notified now: once per delivery, and only while the incident is
-/// still open.
+/// Ends the wait for the fallback, and selects whether the fallback is to be notified now: once per
+/// delivery, and only while the incident is still open.
 const TAKE_FALLBACK: &str = "
 UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
 RETURNING incident_id, kind, deliveries.episode, phase = 'firing'
   AND incidents.episode = deliveries.episode AS open";
-/// The receivers that know of this opening already: two integrations of a receiver, or receivers
-/// that are each other's fallback, notify it once.
+/// Selects whether a receiver already knows of this episode. Thus two integrations of a receiver,
+/// or receivers that are each other's fallback, notify it only once.
 const KNOWN: &str = concat!(
     "SELECT 1 FROM deliveries
      WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5)
@@ -241,8 +242,9 @@ const KNOWN: &str = concat!(
     of_destination!("$3::text COLLATE \"C\"", "$4::text COLLATE \"C\"")
 );
 
-/// Creates the deliveries to the fallback receiver beside this one, but for those that it has
-/// already. Returns false if it was done before, or the incident is over.
+/// Creates the deliveries to the fallback receiver in the same transaction, except those to
+/// receivers that already know of the episode. Returns false if that was done before, or if the
+/// incident is over.
 async fn owe_fallback(
     transaction: &Transaction,
     id: DeliveryId,
@@ -261,16 +263,17 @@ async fn owe_fallback(
     Ok(true)
 }
 
-/// Who counts as knowing of an opening.
+/// The receivers that count as knowing of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Knows {
-    /// Whoever was told of it, or is about to be.
+    /// Receivers that were told of it, or are about to be.
     Told,
-    /// Also whoever is told when a mute or a silence ends.
+    /// Also receivers that are told when a mute or a silence ends.
     OrWill,
 }
 
-/// Deliveries to other receivers, unless they know of the `opening` already.
+/// Adds deliveries to other receivers, unless these already know of the episode in the row
+/// `opening`.
 pub(super) async fn owe_unless_known(
     transaction: &Transaction,
     opening: &Row,
@@ -314,7 +317,8 @@ const LATE: &str = "
 SELECT id, receiver, integration, notification FROM deliveries
 WHERE state IN ('pending', 'held') AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
 
-/// Each incident has its own transaction: one for several would hold their locks together.
+/// Escalates late triggers, each in a transaction of its own, because one for several would hold
+/// the locks of their incidents together.
 pub(super) async fn escalate(
     database: &Database,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! Silences: added and expired by people, read with every decision.
+//! Silences: people add and expire them, and every decision reads them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// A silence that a mail is decided by, as the query about an incident collects them.
+/// A silence by which a mail is decided, as the query about an incident collects them.
 #[derive(Deserialize)]
 pub(super) struct Active {
     id: SilenceId,
@@ -75,8 +75,9 @@ impl Held {
     }
 }
 
-/// The page is released with its silence, which a person may be expiring at this moment: that
-/// transaction waits for this one, or this one for it.
+/// Stores a page that a silence holds. The silence's row is locked because the page is released
+/// with its silence, which a person may be expiring at this moment: that transaction waits for this
+/// one, or this one for it.
 pub(super) const HOLD: &str = "
 INSERT INTO silenced (incident, silence, until, page)
 SELECT incidents.id, silences.id, silences.ends_at, $4 FROM incidents CROSS JOIN silences
@@ -159,11 +160,11 @@ pub(super) async fn list(
 
 const ENDS: &str = "SELECT id, ends_at FROM silences WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
 
-/// A silence that has not begun yet never takes effect.
+/// Ends silences. A silence that has not begun yet never takes effect.
 const EXPIRE: &str =
     "UPDATE silences SET ends_at = $2, starts_at = least(starts_at, $2) WHERE id = ANY ($1)";
 
-/// The pages that it holds are checked now, because other silences may still cover them.
+/// Makes the pages that silences hold due for a check, because other silences may still cover them.
 const LOOK_AT_PAGES: &str = "UPDATE silenced SET until = least(until, $2) WHERE silence = ANY ($1)";
 
 const LOOK_AT_HELD: &str = "

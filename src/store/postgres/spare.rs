@@ -1,4 +1,5 @@
-//! Mail that is kept whole only for a while: it is counted, and cut to its header.
+//! Mail that is kept whole only for a while: its size is added up, and the oldest is cut to its
+//! header.
 
 use jiff::Timestamp;
 
@@ -15,18 +16,18 @@ use crate::{
     },
 };
 
-/// What is asked of the mails of one kind.
+/// The statements about the mails of one kind.
 struct Statements {
     whole: &'static str,
     oldest: &'static str,
     cut: &'static str,
 }
 
-/// The statements for the mails that a condition describes while they are whole. The index with the
-/// same condition covers each of them.
+/// Makes the statements about the mails that fulfil a condition, while they are whole. The index
+/// with the same condition covers each of them.
 ///
-/// A cut is made in order, and skips a mail that another transaction has locked: it is cut in the
-/// next step, if it still may be.
+/// A cut is made in order, and skips a mail that another transaction has locked. That mail is cut
+/// in the next step, if it still may be.
 macro_rules! statements {
     ($condition:literal) => {
         Statements {
@@ -86,7 +87,7 @@ fn of(spare: Spare) -> &'static Statements {
     }
 }
 
-/// The total bytes of the mails after the given one, and the last of those mails.
+/// Returns the total bytes of the mails after the given one, and the last of those mails.
 pub(super) async fn whole(
     database: &Database,
     spare: Spare,
@@ -125,14 +126,14 @@ async fn oldest(
 
 const BODIES: &str = "SELECT mail, raw FROM bodies WHERE mail = ANY ($1)";
 
-/// Cuts the oldest mails of which there is too much.
+/// Cuts the oldest mails of a kind of which there is too much.
 pub(super) async fn cut(
     database: &Database,
     spare: Spare,
     excess: Excess,
     now: Timestamp,
 ) -> Result<Cut, StoreError> {
-    // As long as nothing is too old or too much, a single row is enough to know that.
+    // While nothing is too old or too much, a single row is enough to know that.
     if excess.bytes == 0
         && chosen(&oldest(database, spare, 1).await?, excess)
             .0

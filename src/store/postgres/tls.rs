@@ -1,4 +1,5 @@
-//! TLS to the database, by rustls, and how far its certificate is trusted: libpq's `sslmode`.
+//! TLS to the database, by rustls, and how far the server's certificate is trusted: libpq's
+//! `sslmode`.
 
 use std::{
     io,
@@ -28,14 +29,14 @@ use tokio_rustls::{TlsConnector, client};
 
 use crate::store::StoreError;
 
-/// Which certificate is accepted. The roots are those of the file, or the system's.
+/// The certificates that are accepted. The roots are those of the file, or the system's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Any: the connection is encrypted, but open to an attacker in between.
+    /// Any certificate: the connection is encrypted, but open to an attacker in between.
     Anybody,
-    /// One issued by the authority, for any name.
+    /// A certificate issued by the authority, for any name.
     Authority(Option<PathBuf>),
-    /// One issued for the host.
+    /// A certificate issued for the host.
     Host(Option<PathBuf>),
 }
 
@@ -101,8 +102,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     Ok(store)
 }
 
-/// What is wrong with the server's certificate, and how to fix it; `None` if something else is
-/// wrong.
+/// Returns what is wrong with the server's certificate, and how to fix it; `None` if something else
+/// is wrong.
 pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     let cause = std::error::Error::source(error)?
         .downcast_ref::<io::Error>()?
@@ -140,7 +141,7 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     Some(format!("{what}; {mend}"))
 }
 
-/// Checks less than the host name: the authority alone, or nothing.
+/// A verifier that does not check the host name: it checks the authority alone, or nothing.
 #[derive(Debug)]
 struct Lenient {
     root: Option<Arc<WebPkiServerVerifier>>,

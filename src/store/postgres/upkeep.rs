@@ -1,4 +1,4 @@
-//! Postgres for upkeep: see [`Upkeep`].
+//! The implementation of [`Upkeep`] for PostgreSQL.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +20,8 @@ use super::{Postgres, bell, concern, consumer, expected, lane, look, naming, pru
 #[async_trait]
 impl Upkeep for Postgres {
     async fn ping(&self) -> Result<(), StoreError> {
-        // With several hosts, the connection is to one that can be written; if it no longer can, a
-        // write says so. The deleted row is meaningless and usually does not exist: the transaction
+        // With several hosts, the connection is to one that can be written; a write shows if it no
+        // longer can. The deleted row is meaningless and usually does not exist. The transaction
         // number alone makes this a commit.
         const WRITE: &str = "
 WITH gone AS (DELETE FROM consumers WHERE held_until < now() - interval '30 days')

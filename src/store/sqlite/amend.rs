@@ -1,4 +1,4 @@
-//! What people do to deliveries: retry dead letters, or discard a delivery.
+//! Changes that people make to deliveries: they retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -34,14 +34,14 @@ pub(super) fn retry(
     Ok(retried)
 }
 
-/// Why a dead delivery must not be sent again. If all are retried, the dead resolve behind a dead
-/// trigger is sent too.
+/// Returns why a dead delivery must not be sent again. If all are retried, the dead resolve behind
+/// a dead trigger is sent too.
 fn objection(
     connection: &Connection,
     id: DeliveryId,
     all: bool,
 ) -> rusqlite::Result<Option<&'static str>> {
-    // A leased delivery may already be at its receiver: nothing can be put before it any more.
+    // A leased delivery may already be at its receiver, so nothing can be put before it any more.
     connection
         .prepare_cached(
             "SELECT this.action <> 'resolve', phase = 'firing' AND incidents.episode = this.episode,
@@ -72,7 +72,7 @@ fn objection(
         })
 }
 
-/// The requested dead deliveries, in order; one that is not dead is an error.
+/// Returns the requested dead deliveries, in order, or an error if one of them is not dead.
 fn wanted(
     connection: &Connection,
     ids: Option<&[DeliveryId]>,
@@ -100,8 +100,9 @@ fn wanted(
     Ok(ids)
 }
 
-/// Makes a dead delivery pending again at its place in the lane: the deliveries behind it wait. Of
-/// several ends it keeps what is left; an earlier version has left other steps in dead letters.
+/// Makes a dead delivery pending again at its place in the lane, so that the deliveries behind it
+/// wait. Of a step with several ends it keeps those that are left. An earlier version has left
+/// other steps in dead letters.
 fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

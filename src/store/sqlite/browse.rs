@@ -1,4 +1,4 @@
-//! Sqlite for browsers: see [`Browse`].
+//! The implementation of [`Browse`] for SQLite.
 
 use std::sync::Arc;
 
@@ -118,7 +118,8 @@ impl Browse for Sqlite {
     }
 }
 
-/// The rows of a table that a stretch examines: an index leads to them.
+/// Returns the lowest id among the rows of a table that a stretch examines, and whether there may
+/// be more. An index leads to the rows.
 fn scan(
     connection: &Connection,
     (table, number): (&str, &str),
@@ -252,8 +253,8 @@ pub(super) fn deliveries(
     filter: &DeliveryFilter,
     span: Span,
 ) -> rusqlite::Result<Stretch<DeliveryRow>> {
-    // What is owed is few: it is found by an index of that and put in order, and not looked for
-    // among all there is, in the order that they are in.
+    // Few deliveries are pending, held or dead. They are found by an index of such rows and then
+    // sorted, rather than searched for among all deliveries in order of their numbers.
     let (indexed, number) = match filter.state {
         Some(DeliveryState::Pending | DeliveryState::Held) => ("AND settled_at IS NULL", "+id"),
         Some(DeliveryState::Dead) => ("AND state = 'dead'", "+id"),

@@ -1,4 +1,4 @@
-//! Sqlite for the canary: see [`Canaries`].
+//! The implementation of [`Canaries`] for SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -120,7 +120,7 @@ impl Canaries for Sqlite {
 }
 
 impl Sqlite {
-    /// The number of rows that a statement changed.
+    /// Runs a statement, and returns the number of rows that it changed.
     async fn change(
         &self,
         statement: &'static str,

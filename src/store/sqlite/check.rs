@@ -1,7 +1,7 @@
-//! `store check`: the file's pages, the references between its rows, the mails' bytes, and the
-//! promises.
+//! The checks of `store check`: the file's pages, the references between its rows, the mails'
+//! bytes, and the promises.
 //!
-//! It only reads, each part in one snapshot, while a bridge may be running.
+//! They only read, each part in one snapshot, while a bridge may be running.
 
 use std::path::Path;
 
@@ -48,15 +48,15 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
-/// Lists everything that is wrong with the store at `path`, and how much it holds. `progress`
-/// receives the number of mails read so far and their total.
+/// Lists everything that is wrong with the store at `path`, and returns how much it holds.
+/// `progress` receives the number of mails read so far and their total.
 pub fn check(
     path: &Path,
     now: Timestamp,
     extent: Extent,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(Vec<Finding>, Totals), StoreError> {
-    // No query gives an answer about damaged pages.
+    // A file with damaged pages is checked no further, because no query gives an answer about them.
     let damage = |what: String| Finding {
         check: "the file is whole",
         what,
@@ -83,7 +83,7 @@ pub fn check(
     Ok((found, totals))
 }
 
-/// The damage that SQLite detects. An error while reading is damage, too.
+/// Returns the damage that SQLite detects. An error while reading is damage, too.
 fn pages(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let lines = connection
         .prepare(&format!("PRAGMA integrity_check({MOST_FINDINGS})"))
@@ -157,7 +157,7 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
     Ok((found, totals))
 }
 
-/// Reads every mail and checks that its record still matches.
+/// Reads every mail and checks that its bytes still match its record.
 fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result<Vec<Finding>> {
     let mut found = Vec::new();
     let mut after = 0;
@@ -193,7 +193,7 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
     }
 }
 
-/// Whether nothing has ever been stored there.
+/// Returns whether nothing has ever been stored in the file.
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     for table in ["mails", "incidents", "deliveries", "bookmarks", "silences"] {
         if connection

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP, kept::time};
 
-/// The most entries of a list: a page names no more, and an attacker could make the list long.
+/// The most entries of a list. A page names no more, and an attacker could make the list long.
 const A_FEW: u32 = 20;
-/// The count of dead letters stops here.
+/// The number of dead letters at which the count stops.
 const MANY: u32 = 1000;
 
 pub(super) fn concerns(connection: &Connection) -> rusqlite::Result<Concerns> {
@@ -35,11 +35,11 @@ fn dead(connection: &Connection) -> rusqlite::Result<u64> {
         .map(i64::unsigned_abs)
 }
 
-/// Alternates between the next open incident and the next incident with a held resolve. A thousand
-/// resolves held for one incident therefore cost as much as one, and those of ended incidents cost
-/// as little as incidents without any.
+/// Returns some open incidents with a held resolve. It alternates between the next open incident
+/// and the next incident with a held resolve. A thousand resolves held for one incident therefore
+/// cost as much as one, and those of ended incidents cost as little as incidents without any.
 fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // Left to itself, SQLite would sort everything that is held.
+    // The indexes are named because SQLite would otherwise sort everything that is held.
     let mut held = connection.prepare_cached(
         "SELECT min(incident) FROM (
              SELECT * FROM (SELECT incident FROM mails INDEXED BY mails_held_resolves
@@ -99,8 +99,8 @@ fn quarantine_cut_at(connection: &Connection) -> rusqlite::Result<Option<Timesta
         .map(|at| at.map(time))
 }
 
-/// The first few apps with held mail, and every app that is already reported and still has held
-/// mail: a new app never displaces another.
+/// Returns the first few apps with held mail, and every app that is already reported and still has
+/// held mail, so that a new app never displaces another.
 fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut next = connection.prepare_cached(
         "SELECT hold FROM mails WHERE hold > ?1 AND hold < 'app;' ORDER BY hold LIMIT 1",
@@ -147,7 +147,7 @@ fn alarms(connection: &Connection) -> rusqlite::Result<Vec<Alarm>> {
         .collect()
 }
 
-/// The free space of a file system; `None` if it cannot be determined.
+/// Returns the free space of a file system, or `None` if it cannot be determined.
 pub(super) fn room(path: &Path) -> Option<Room> {
     let space = rustix::fs::statvfs(path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);

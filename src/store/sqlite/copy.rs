@@ -33,8 +33,8 @@ const PAGES_PER_STEP: i32 = 1024;
 /// The suffix of a store that is being restored.
 const RESTORING: &str = ".restoring";
 
-/// Copies the store at `from` to the new file `to`; `overwrite` allows it to exist. `progress`
-/// receives the number of pages copied so far and their total.
+/// Copies the store at `from` to the file `to`, which may exist only if `overwrite` is set.
+/// `progress` receives the number of pages copied so far and their total.
 pub fn backup(
     from: &Path,
     to: &Path,
@@ -80,8 +80,8 @@ pub fn backup(
     made.inspect_err(|_| discard(&temporary))
 }
 
-/// Creates the store at `to` from a backup. It must be empty or absent, and not in use; the backup
-/// is verified first.
+/// Creates the store at `to` from a backup. The store must be empty or absent, and not in use. The
+/// backup is verified first.
 pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     if !from.exists() {
         return Err(StoreError::Refused(format!(
@@ -90,7 +90,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         )));
     }
 
-    // A complete backup has no journal any more.
+    // A complete backup has no journal left.
     let journal = beside(from, "-journal");
     if journal.exists() {
         return Err(StoreError::Refused(format!(
@@ -122,7 +122,8 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
 
     let temporary = beside(to, RESTORING);
     let made = copy(&source, &temporary, progress).and_then(|()| {
-        // The lock file as well: root may have created it, and `serve` runs as another user.
+        // This includes the lock file, because root may have created it, and `serve` runs as
+        // another user.
         for file in [&temporary, &beside(to, ".lock")] {
             owned_as_its_folder(file, from).map_err(|error| unwritable(file, &error))?;
         }
@@ -160,8 +161,8 @@ fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses a place where a restore is in progress or was interrupted: an empty store created there
-/// would accept mail and block the restore.
+/// Refuses a location where a restore is in progress or was interrupted: an empty store created
+/// there would accept mail and block the restore.
 pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     let half = beside(store, RESTORING);
     if !half.exists() {
@@ -190,7 +191,7 @@ fn copy(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(), StoreError> {
     discard(to);
-    // Created exclusively, and readable by nobody else.
+    // The file is created exclusively, and is readable by nobody else.
     mode::make(to).map_err(|error| unwritable(to, &error))?;
 
     let mut copy = Connection::open(to).map_err(failure)?;
@@ -210,7 +211,8 @@ fn copy(
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}
-                // Nobody else uses the new file, and the snapshot is held: the disk is busy.
+                // Nobody else uses the new file, and the snapshot is held, so the disk must be
+                // busy.
                 _ => std::thread::sleep(Duration::from_millis(10)),
             }
         }
@@ -227,7 +229,7 @@ fn copy(
         .map_err(|error| unwritable(to, &error))
 }
 
-/// Whether both exist and are the same file.
+/// Returns whether both paths exist and are the same file.
 fn same(one: &Path, other: &Path) -> bool {
     let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else {
         return false;
@@ -255,15 +257,15 @@ fn put(temporary: &Path, to: &Path) -> Result<(), StoreError> {
         .map_err(|error| unwritable(to, &error))
 }
 
-/// The same owner and mode as the store, but never open to everybody.
+/// Gives a file the owner and mode of the store, but never permissions for others.
 fn like(file: &Path, store: &Path) -> io::Result<()> {
     let store = fs::metadata(store)?;
     given_to(file, store.uid(), store.gid())?;
     fs::set_permissions(file, fs::Permissions::from_mode(mode::closed(store.mode())))
 }
 
-/// The mode of the backup, but never open to everybody. The owner is that of the folder, which
-/// `serve` runs as.
+/// Gives a file the mode of the backup, but never permissions for others, and the owner of its
+/// folder, as which `serve` runs.
 fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
     let folder = fs::metadata(folder_of(file))?;
     given_to(file, folder.uid(), folder.gid())?;

@@ -1,5 +1,5 @@
-//! The cost of a mail does not depend on the size of the store: it is counted in instructions of
-//! SQLite's virtual machine, which other load on the computer does not change.
+//! Tests that the cost of a mail does not depend on the size of the store. The cost is counted in
+//! instructions of SQLite's virtual machine, which other load on the computer does not change.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,7 @@ mod looks;
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const LEASE: Duration = Duration::from_mins(1);
 
-/// This many ended incidents, each with a held resolve, and as many openings that still count.
+/// Adds `{n}` ended incidents, each with a held resolve, and as many openings that still count.
 const HISTORY: &str = "
 CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
                                                 WHERE i < {n}) SELECT i FROM n;
@@ -45,7 +45,7 @@ SELECT 'mail', {later} + i, 1, '', '{}', 'quarantined', i, {later} + i, 'resolve
 INSERT INTO openings SELECT 'app-' || i, 'm', i, 1 FROM n;
 ";
 
-/// A store, and the count of the instructions that it has run.
+/// A store, and the number of instructions that it has run.
 struct Counted {
     connection: Connection,
     instructions: Arc<AtomicU64>,
@@ -73,12 +73,13 @@ impl Counted {
         })
     }
 
-    /// How many instructions have run.
+    /// Returns the number of instructions that have run.
     fn run(&self) -> u64 {
         self.instructions.load(Ordering::Relaxed)
     }
 
-    /// Ended incidents that came later than everything else: retention does not reach them.
+    /// Adds ended incidents that came later than everything else, so that retention does not reach
+    /// them.
     fn history(&self, size: usize) -> rusqlite::Result<()> {
         let later = kept::micros(
             NOW.saturating_add(SignedDuration::from_hours(2))
@@ -105,7 +106,7 @@ impl Counted {
         ids.first().copied().ok_or(StoreError::Panicked)
     }
 
-    /// A trigger of a new incident.
+    /// Decides a mail as a trigger of a new incident.
     fn open(&self, mail: MailId) -> rusqlite::Result<()> {
         let incident_id = format!("i{mail}");
 
@@ -144,7 +145,7 @@ impl Counted {
         decide::decide(&self.connection, mail, vec![item], NOW).map(|_| ())
     }
 
-    /// Delivers one page.
+    /// Delivers one pending page.
     fn deliver(&self) -> rusqlite::Result<()> {
         for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)])? {
             let delivered = settlement(Next::Delivered { receipt: None });
@@ -154,7 +155,7 @@ impl Counted {
         Ok(())
     }
 
-    /// The cost of each step of one more mail.
+    /// Returns the cost of each step of one more mail.
     fn bill(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         let mut bill = Bill::new(self);
         let none: Fallback = Arc::new(|_, _| Vec::new());
@@ -195,7 +196,8 @@ impl Counted {
         Ok(bill.costs)
     }
 
-    /// Everything is old, and all of it is open: rows that must stay are what could cost.
+    /// Runs each part of a sweep. Everything is old and open, because rows that must stay are what
+    /// could make retention costly.
     fn prune(&self) -> rusqlite::Result<()> {
         let old = NOW
             .checked_add(SignedDuration::from_hours(1))
@@ -216,7 +218,7 @@ impl Counted {
     }
 }
 
-/// The cost of each step, counted since the step before.
+/// The cost of each step, counted since the previous step.
 struct Bill<'a> {
     store: &'a Counted,
     last: u64,
@@ -248,7 +250,7 @@ fn settlement(next: Next) -> Settlement {
     }
 }
 
-/// What a mail says of a new incident.
+/// Returns the subject of a mail about a new incident.
 fn subject(incident_id: String) -> Subject {
     Subject {
         kind: Kind::Incident,
@@ -288,8 +290,8 @@ fn target() -> Target {
     }
 }
 
-/// The costs in a small store and in one a hundred times as large, with its pages `delivered` or
-/// still pending.
+/// Returns the costs in a small store and in one a hundred times as large, with its pages
+/// `delivered` or still pending.
 fn bills(delivered: bool) -> Result<[BTreeMap<String, u64>; 2], StoreError> {
     let of = |size: usize| {
         let store = Counted::new()?;
@@ -301,15 +303,16 @@ fn bills(delivered: bool) -> Result<[BTreeMap<String, u64>; 2], StoreError> {
                 store.deliver().map_err(super::failure)?;
             }
         }
-        // Once without counting: preparing a statement for the first time costs more.
+        // The first bill is not counted, because preparing a statement for the first time costs
+        // more.
         store.bill()?;
         store.bill()
     };
     Ok([of(20)?, of(2000)?])
 }
 
-/// SQLite fills a table of its own with a list of more than two values, for each statement that
-/// checks a row or keeps an index by it.
+/// SQLite fills a temporary table with a list of more than two values, for each statement that
+/// checks a row against the list or maintains an index by it.
 #[test]
 fn no_check_and_no_index_holds_a_long_list() -> Result<(), Box<dyn std::error::Error>> {
     let mut connection = Connection::open_in_memory()?;
@@ -347,7 +350,7 @@ fn a_mail_costs_the_same_however_much_is_owed() -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Retention deletes them in time; until then they precede the rows that are queried.
+/// Ended silences stay until retention deletes them, and precede the rows that are queried.
 #[test]
 fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), StoreError> {
     let cost = |ended: usize| {
@@ -375,7 +378,8 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
     Ok(())
 }
 
-/// Mail that is kept whole for a while only, of every kind; the mails before it are told or cut.
+/// The store has mail of every kind that is kept whole only for a while. The mails before it were
+/// told or cut.
 #[test]
 fn a_cut_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
     const SPARE: &str = "
@@ -417,7 +421,7 @@ fn a_cut_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The queries that run every second for what silences, mutes and the quarantine hold.
+/// Covers the queries that run every second for what silences, mutes and the quarantine hold.
 #[test]
 fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), StoreError> {
     const HELD: &str = "

@@ -1,4 +1,4 @@
-//! How incidents went, for whoever measures them.
+//! The courses of incidents, from which objectives are measured.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
@@ -27,7 +27,7 @@ pub(super) fn courses(
         ),
     };
 
-    // Those of other kinds are passed over here: an index leads to the rest.
+    // An index leads to the rows, and incidents of other kinds are skipped here.
     connection
         .prepare_cached(&format!(
             "SELECT id, incident_id, labels, phase, changed_at FROM incidents

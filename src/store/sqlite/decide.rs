@@ -1,5 +1,5 @@
-//! The second commit: what is known of an incident, and everything that follows from a mail about
-//! it.
+//! The second commit: reads what is known of an incident, and writes everything that follows from a
+//! mail about it.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -21,7 +21,7 @@ use ask::recall;
 use write::{conclude, keep, remember};
 
 /// Decides about what was found in a mail, given what is known, and writes the decision. Returns
-/// `None` if the mail is already decided, or waits.
+/// `None` if the mail is already decided, or waits to be checked again.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -48,7 +48,7 @@ pub(super) fn decide(
     Ok(Some(vec![decision]))
 }
 
-/// The same for a mail that was due to be checked again. Returns `None` if it is no longer due.
+/// Decides a mail that was due to be checked again. Returns `None` if it is no longer due.
 pub(super) fn reconsider(
     connection: &Connection,
     mail: MailId,
@@ -89,7 +89,7 @@ pub(super) fn reconsider(
     Ok(Some(vec![decision]))
 }
 
-/// The single item found in a mail; all of them if there are more.
+/// Returns the single item found in a mail, or all of them if there is not exactly one.
 fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
     match items.pop() {
         Some(item) if items.is_empty() => Ok(item),
@@ -100,7 +100,7 @@ fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
     }
 }
 
-/// The same for an alarm of the bridge.
+/// Decides about an incident without a mail, such as one of the bridge's own alarms.
 pub(super) fn announce(
     connection: &Connection,
     item: Item,
@@ -109,7 +109,8 @@ pub(super) fn announce(
     follow(connection, item, None, now).map(|(decision, _)| decision)
 }
 
-/// Lets `decide` conclude, and writes the effects on the incident; returns its number.
+/// Lets `decide` draw the conclusion, and writes its effects on the incident. Returns the
+/// incident's number.
 fn follow(
     connection: &Connection,
     item: Item,

@@ -1,4 +1,4 @@
-//! Sqlite for people: see [`Desk`].
+//! The implementation of [`Desk`] for SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

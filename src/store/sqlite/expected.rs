@@ -1,4 +1,4 @@
-//! What happens when mail does not come: quiet open incidents, and expected mail.
+//! The absence of mail: quiet open incidents, and expected mail.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::row::{incident_row, time_at};
 use crate::store::{Arrival, ExpectedMail, IncidentRow, kept::micros};
 
-/// The most expected mails that are examined: a configuration has fewer.
+/// The most expected mails that are examined. A configuration has fewer.
 const MANY: u32 = 10_000;
 
 pub(super) fn quiet(
@@ -42,7 +42,7 @@ pub(super) fn expected_mail(connection: &Connection) -> rusqlite::Result<Vec<Exp
         .collect()
 }
 
-/// The time of the last arrival stays as it is.
+/// Records that mail is expected. If it is already, the time of its last arrival stays as it is.
 pub(super) fn expect(connection: &Connection, expected: &ExpectedMail) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -65,7 +65,7 @@ pub(super) fn unexpect(connection: &Connection, profile: &str, key: &str) -> rus
         .map(|_| ())
 }
 
-/// Records an arrival.
+/// Records an arrival of expected mail.
 pub(super) fn arrived(connection: &Connection, arrival: &Arrival) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

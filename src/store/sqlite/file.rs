@@ -1,4 +1,4 @@
-//! The file of a store: its lock, its owner, how it is opened, and its schema.
+//! The file of a store: its lock, its owner, its schema, and how it is opened.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// How many statements a connection keeps planned: more than a mail's way takes.
+/// The number of statements that a connection keeps prepared, which is more than one mail needs.
 pub(super) const STATEMENTS: usize = 64;
 
 /// Locks the store at a path, whether it exists or not, for one `serve` until the guard is dropped.
@@ -54,8 +54,9 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// A second process that opens the same file by another name would write its own log and damage the
-/// store (<https://www.sqlite.org/howtocorrupt.html>, 2.5). The lock depends on the name.
+/// Warns if the file has other names. A second process that opens the same file by another name
+/// would write its own log and damage the store (<https://www.sqlite.org/howtocorrupt.html>, 2.5).
+/// The lock does not prevent that, because it depends on the name.
 fn warn_of_other_names(path: &Path) {
     if let Ok(names) = path.metadata().map(|file| file.nlink())
         && names > 1
@@ -68,7 +69,7 @@ fn warn_of_other_names(path: &Path) {
     }
 }
 
-/// The newest version of the schema that this program knows.
+/// Returns the newest version of the schema that this program knows.
 pub(super) fn known() -> i32 {
     migrations::runner()
         .get_migrations()
@@ -78,8 +79,8 @@ pub(super) fn known() -> i32 {
         .unwrap_or(0)
 }
 
-/// The version of the schema in a file, 0 if there is none, and the version that this program
-/// knows. It does not migrate.
+/// Returns the version of the schema in a file, which is 0 if there is none, and the version that
+/// this program knows. It does not migrate.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = known();
     if !path.exists() {
@@ -92,7 +93,7 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     Ok((version(&connection)?, known))
 }
 
-/// Nothing is written to the file of another program.
+/// Refuses the file of another program, so that nothing is written to it.
 pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
     let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(
         |connection| {
@@ -117,7 +118,7 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// 0 if it is not a store yet.
+/// Returns the version of the schema, which is 0 if the file is not a store yet.
 pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
         .query_row(
@@ -141,6 +142,8 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
         .map_err(failure)
 }
 
+/// Refuses a path without a folder, or one that is not a file.
+///
 /// The folder is not created. If it is mistyped, or on a disk that is not mounted, that would begin
 /// an empty store, and the pending deliveries of the real one would wait unseen. A path that is not
 /// a file is left as it is.
@@ -167,7 +170,8 @@ pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Creates the file of a new store for its owner alone, and closes one that everybody could read.
+/// Creates the file of a new store for its owner alone, and removes the permissions for others from
+/// an existing one.
 pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
     assert_placed(path)?;
     match mode::make(path) {
@@ -195,13 +199,13 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            // It must be set on a new file before anything is written, so that retention can return
-            // space.
+            // This must be set on a new file before anything is written, so that retention can
+            // return space.
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            // Otherwise SQLite writes savepoint journals to a file in /var/tmp: most of what a mail
-            // writes.
+            // Otherwise SQLite writes savepoint journals, which are most of what a mail writes, to
+            // a file in /var/tmp.
             connection.pragma_update(None, "temp_store", "MEMORY")?;
         }
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -220,8 +224,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     })
 }
 
-/// What SQLite does not say when it cannot open a file: the system's error for that file, or for
-/// the files beside it.
+/// Finds out what SQLite does not say when it cannot open a file: the system's error for that file,
+/// or for the files beside it.
 fn why_not_opened(path: &Path) -> StoreError {
     let named = |what: &str, error: &io::Error| match error.kind() {
         ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
@@ -257,13 +261,13 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
     if found < known {
         crash::point("migrating");
-        // A table that is rebuilt is dropped first, and nothing that references its rows may be
-        // deleted with it.
+        // The migration of a table drops the old table first, and must not delete the rows that
+        // reference it.
         connection
             .pragma_update(None, "foreign_keys", false)
             .map_err(failure)?;
-        // Grouped, so that a migration and its record are one commit: otherwise a kill in between
-        // would break the store.
+        // The migrations are grouped, so that a migration and its record are one commit: otherwise
+        // a kill in between would break the store.
         migrations::runner()
             .set_grouped(true)
             .run(connection)

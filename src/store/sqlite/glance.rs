@@ -1,4 +1,4 @@
-//! A glance at how the store fares: what came lately, what is owed, and whether anything changed.
+//! A summary of the store: what arrived lately, what is owed, and whether anything has changed.
 
 use jiff::Timestamp;
 use rusqlite::Connection;

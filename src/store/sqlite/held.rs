@@ -1,5 +1,5 @@
-//! Deliveries held by a mute or a silence: they are due when it ends, unless another holds them, or
-//! are never sent.
+//! Deliveries held by a mute or a silence. When it ends they are due, unless another one holds
+//! them. Some are never sent.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -15,13 +15,14 @@ use crate::{
     store::{Held, Mutes, NewDelivery, PASSED_ON, Turn, kept::micros},
 };
 
-/// How many are checked in one transaction.
+/// The number of deliveries that are checked in one transaction.
 const AT_ONCE: u32 = 100;
 
-/// Makes deliveries pending that were held until now, of one incident or of all. What a silence
-/// covers or a mute still holds stays held until that ends; where the routes lead elsewhere by now,
-/// others are told. Where a silence has ended that held the
-/// incident's newest page, that is told first: it may replace them. Returns whether there may be
+/// Makes the deliveries pending whose hold ends now, of one incident or of all.
+///
+/// A delivery that a silence covers or a mute still holds stays held until that ends. If the routes
+/// lead elsewhere by now, others are told instead. If a silence has ended that held the incident's
+/// newest page, that page is told first, because it may replace them. Returns whether there may be
 /// more.
 pub(super) fn release(
     connection: &Connection,
@@ -38,7 +39,7 @@ pub(super) fn release(
     Ok(ripe.len() >= AT_ONCE as usize)
 }
 
-/// The pages that were held until now.
+/// Returns the pages whose hold ends now.
 fn ripe(
     connection: &Connection,
     incident: Option<i64>,
@@ -75,7 +76,7 @@ fn ripe(
     }
 }
 
-/// Each ripe page is due now, stays held, or is owed to others.
+/// Makes each ripe page due now, holds it further, or passes it on to others.
 fn turn_all(
     connection: &Connection,
     ripe: &[Held],
@@ -111,7 +112,7 @@ fn turn_all(
     Ok(())
 }
 
-/// Others are owed a page in place of the receiver it was held for.
+/// Discards a held page, and owes others a page in its place.
 fn pass_on(
     connection: &Connection,
     id: DeliveryId,
@@ -132,7 +133,7 @@ fn pass_on(
     advance(connection, id, now).map(drop)
 }
 
-/// Everything that is held is looked at now: other mutes may be in force.
+/// Makes every held delivery due for a check, because other mutes may be in force.
 pub(super) fn look_at_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .execute(
@@ -142,8 +143,8 @@ pub(super) fn look_at_all(connection: &Connection, now: Timestamp) -> rusqlite::
         .map(|_| ())
 }
 
-/// Held deliveries of an incident are never sent, for this reason. Deliveries behind them get their
-/// turn.
+/// Discards the held deliveries of an incident for a reason, so that they are never sent. The
+/// deliveries behind them get their turn.
 pub(super) fn discard(
     connection: &Connection,
     incident: i64,

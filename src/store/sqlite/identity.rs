@@ -10,7 +10,7 @@ use std::{
 
 use crate::store::StoreError;
 
-/// A file by its inode on its device, which no other file has while it is open.
+/// A file, identified by its device and inode, which no other file has while it is open.
 pub(super) struct Identity {
     path: PathBuf,
     number: (u64, u64),

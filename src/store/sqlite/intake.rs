@@ -1,4 +1,4 @@
-//! Sqlite for the pipeline: see [`Intake`].
+//! The implementation of [`Intake`] for SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -38,7 +38,7 @@ impl Intake for Sqlite {
             .await
     }
 
-    /// One process owns the file: no other process records mail.
+    /// Returns nothing: one process owns the file, so no other process records mail.
     async fn ahead(&self, _mail: MailId) -> Result<Vec<MailId>, StoreError> {
         Ok(Vec::new())
     }

@@ -1,9 +1,9 @@
 //! Deliveries and their lanes: claiming, and whose turn is next.
 //!
 //! A lane holds the deliveries of one incident to one integration. Only its head has a `next_at`,
-//! so that finding due deliveries costs the same however many wait behind; settling the head gives
-//! the next one its turn. A lease moves `next_at` to its own end: the deliveries of a dead worker
-//! become due again without further action.
+//! so that finding due deliveries costs the same however many wait behind. Settling the head gives
+//! the next one its turn. A lease moves `next_at` to its own end, so that the deliveries of a dead
+//! worker become due again without further action.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub(super) fn claim(
     Ok(claims)
 }
 
-/// Ends every lease, and every wait for another attempt: somebody who restarts the bridge has fixed
-/// something.
+/// Ends every lease, and every wait for another attempt, because somebody who restarts the bridge
+/// has fixed something.
 pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET lease = NULL, next_at = min(next_at, ?1)
@@ -70,7 +70,8 @@ pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlit
     rejuvenate(connection, now)
 }
 
-/// After the clock was set back: nothing waits for a time that has moved into the distant future.
+/// Corrects the due times after the clock was set back, so that nothing waits for a time that is
+/// now in the distant future.
 pub(super) fn bring_forward(
     connection: &Connection,
     now: Timestamp,
@@ -88,8 +89,8 @@ pub(super) fn bring_forward(
     rejuvenate(connection, now)
 }
 
-/// What was created in the future counts as created now: the deadlines for giving up and for the
-/// fallback start here.
+/// Treats deliveries that were created in the future as created now: the deadlines for giving up
+/// and for the fallback start now.
 fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET fallback_at = fallback_at - (created_at - ?1), created_at = ?1
@@ -105,8 +106,8 @@ fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// A probe of the index for each target, however many deliveries are pending: DISTINCT or a plain
-/// minimum would read them all.
+/// Reads the agenda with one probe of the index for each target, however many deliveries are
+/// pending. DISTINCT or a plain minimum would read them all.
 pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
         .prepare_cached(
@@ -120,8 +121,8 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
         )?
         .query_row([], |row| row.get(0))?;
 
-    // Two statements: SQLite compares the pair (receiver, integration) only after it has read all
-    // rows of the receiver.
+    // There are two statements because SQLite compares the pair (receiver, integration) only after
+    // it has read all rows of the receiver.
     let mut beside = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver = ?1 AND integration > ?2
@@ -189,8 +190,8 @@ pub(super) fn receipts(connection: &Connection, id: DeliveryId) -> rusqlite::Res
         .collect()
 }
 
-/// Gives the next delivery in the lane of `id` its turn; returns false if there is none. If it is
-/// held, it is checked then.
+/// Gives the next delivery in the lane of `id` its turn, and returns false if there is none. If
+/// that delivery is held, it becomes due for a check.
 pub(super) fn advance(
     connection: &Connection,
     id: DeliveryId,

@@ -1,4 +1,4 @@
-//! Sqlite for delivery: see [`Lanes`].
+//! The implementation of [`Lanes`] for SQLite.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ impl Lanes for Sqlite {
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError> {
-        // A power failure ends leases anyway, because no process survives it that could hold one.
+        // A claim need not survive a power failure, because no process that could hold its lease
+        // does.
         self.writer
             .write(Outlives::Process, move |connection| {
                 lane::claim(connection, now, lease, &wanted).map_err(failure)

@@ -1,4 +1,4 @@
-//! Sqlite for the record of people: see [`Ledger`].
+//! The implementation of [`Ledger`] for SQLite.
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -108,7 +108,7 @@ fn run(
         .map_err(failure)
 }
 
-/// The time so long ago, as it is stored.
+/// Returns the time `long` before `now`, as it is stored.
 fn ago(now: Timestamp, long: SignedDuration) -> i64 {
     micros(now.saturating_sub(long).unwrap_or(Timestamp::MIN))
 }

@@ -1,4 +1,4 @@
-//! What people look at: lists, an incident's timeline, and the pending deliveries.
+//! The queries for people: lists, an incident's timeline, and the pending deliveries.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -23,7 +23,7 @@ pub(super) const MAIL: &str =
                            mails.profile, NULL AS item
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
 
-/// The alerts of mails with several, each as a mail of its own.
+/// Selects the alerts of mails with several alerts, each as a mail of its own.
 const ITEM: &str =
     "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason,
        sha256, authenticity,
@@ -113,7 +113,7 @@ pub(super) fn timeline(
     )))
 }
 
-/// The mails about an incident, and the alerts about it in mails with several.
+/// Returns the mails about an incident, and the alerts about it in mails with several.
 fn its_mails(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<MailRow>> {
     let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
     let mut items = connection.prepare_cached(&format!(
@@ -126,8 +126,8 @@ fn its_mails(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<Mai
         .collect()
 }
 
-/// Who closed an incident by hand, each time. What was done before its first mail was not done to
-/// it.
+/// Returns who closed an incident by hand, each time. An action before the incident's first mail
+/// was not about this incident.
 fn closed_by_hand(
     connection: &Connection,
     (number, opened_at, incident_id): (i64, Timestamp, &str),
@@ -172,7 +172,7 @@ pub(super) fn mails(
         .collect()
 }
 
-/// The alerts of a mail with several.
+/// Returns the alerts of a mail with several.
 pub(super) fn items(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<MailRow>> {
     connection
         .prepare_cached(&format!("{ITEM} WHERE mail_items.mail = ?1 ORDER BY item"))?
@@ -201,7 +201,7 @@ pub(super) fn mail(
 
 pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
     let mut depth = Depth::default();
-    // Pending deliveries are counted in the narrow partial index; delivered ones are not counted at
+    // Pending deliveries are counted in the narrow partial index. Delivered ones are not counted at
     // all.
     let (owed, held): (i64, i64) = connection
         .prepare_cached(

@@ -1,4 +1,5 @@
-//! Mails read back: the undecided, those to be checked again, and all in order of arrival.
+//! Mails read back: undecided mails, those that are due to be checked again, and all in order of
+//! arrival.
 
 use std::io::Read as _;
 
@@ -48,8 +49,8 @@ pub(super) fn undecided_among(
     )
 }
 
-/// The beginning of mails; one with damaged bytes has none. `substr` would read each of them whole
-/// first.
+/// Returns the beginning of each mail, which is empty for one with damaged bytes. It does not use
+/// `substr`, which would first read each body whole.
 pub(super) fn heads(
     connection: &Connection,
     mails: &[MailId],
@@ -59,7 +60,7 @@ pub(super) fn heads(
     for mail in mails {
         let mut body = match connection.blob_open("main", "bodies", "raw", *mail, true) {
             Ok(body) => body,
-            // There is no such row: retention has deleted it in between.
+            // There is no such row, because retention has deleted it in between.
             Err(rusqlite::Error::SqliteFailure(ffi::Error { extended_code, .. }, _))
                 if extended_code == ffi::SQLITE_ERROR =>
             {
@@ -77,8 +78,8 @@ pub(super) fn heads(
     Ok(heads)
 }
 
-/// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
-/// it.
+/// Reads a mail, or returns `None` if its bytes are damaged. Such a mail cannot be decided and must
+/// not block the others. `store check` reports it.
 fn whole_mail(row: &Row<'_>) -> rusqlite::Result<Option<StoredMail>> {
     match stored_mail(row) {
         Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
@@ -90,7 +91,7 @@ fn whole_mail(row: &Row<'_>) -> rusqlite::Result<Option<StoredMail>> {
     }
 }
 
-/// The first mails, up to [`READ_BACK`] bytes.
+/// Returns the first mails, up to [`READ_BACK`] bytes.
 pub(super) fn up_to_read_back(
     mails: impl Iterator<Item = rusqlite::Result<StoredMail>>,
 ) -> rusqlite::Result<Vec<StoredMail>> {
@@ -106,8 +107,8 @@ pub(super) fn up_to_read_back(
         .collect()
 }
 
-/// Mails that are due to be checked again: by now, or at a time so distant that the clock must have
-/// been set back.
+/// Returns the mails that are due to be checked again: by now, or at a time so distant that the
+/// clock must have been set back.
 pub(super) fn due(
     connection: &Connection,
     now: Timestamp,
@@ -127,7 +128,8 @@ pub(super) fn due(
         .collect()
 }
 
-/// Mails that a person released from the quarantine and that have not been decided since.
+/// Returns the mails that a person released from the quarantine and that have not been decided
+/// since.
 pub(super) fn let_out(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
     connection
         .prepare_cached(
@@ -163,7 +165,8 @@ pub(super) fn stored(
     up_to_read_back(mails)
 }
 
-/// What an index leads to of the mails with an outcome: all that have it, unless most have.
+/// Returns the condition by which an index leads to the mails with an outcome. It is empty for an
+/// outcome that most mails have.
 pub(super) fn led_to(outcome: Option<Outcome>) -> String {
     match outcome {
         None | Some(Outcome::Pending | Outcome::Opened | Outcome::Resolved) => String::new(),

@@ -1,4 +1,5 @@
-//! The owner alone may read the files of a store: they hold the content of mails and pages.
+//! The permissions of a store's files. Only their owner may read them, because they hold the
+//! content of mails and pages.
 
 use std::{
     fs::{self, File, Permissions},
@@ -13,8 +14,8 @@ use super::path::beside;
 const WORLD: u32 = 0o007;
 const GROUP: u32 = 0o070;
 
-/// The mode for a store or a backup: permissions for others, which an ordinary umask leaves, are
-/// removed; a group that was given access keeps it.
+/// Returns the mode for a store or a backup. Permissions for others, which an ordinary umask
+/// leaves, are removed. A group that was given access keeps it.
 pub(super) fn closed(mode: u32) -> u32 {
     if mode & WORLD == 0 {
         mode & 0o770 | 0o600
@@ -23,7 +24,7 @@ pub(super) fn closed(mode: u32) -> u32 {
     }
 }
 
-/// Creates an empty file for its owner alone. SQLite gives its logs the same mode.
+/// Creates an empty file that only its owner can access. SQLite gives its logs the same mode.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     fs::OpenOptions::new()
         .write(true)
@@ -33,8 +34,8 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         .map(drop)
 }
 
-/// Opens a file that only its owner may read, and creates it if it is missing. Whoever can read a
-/// lock can hold it.
+/// Opens a file that only its owner may read, and creates it if it is missing. Other users must not
+/// read it, because whoever can read a lock file can hold the lock.
 pub(super) fn own(path: &Path) -> io::Result<File> {
     let file = File::options()
         .write(true)

@@ -11,7 +11,7 @@ use crate::{
     store::naming::{NAMES, OPEN_BY_PROFILE, OUTSTANDING, Outstanding},
 };
 
-/// The names that were given before.
+/// Returns the names that were given before.
 pub(super) fn known(connection: &Connection) -> rusqlite::Result<Vec<Named>> {
     connection
         .prepare_cached(NAMES)?

@@ -1,5 +1,5 @@
-//! Checks that this program created a file's schema: a trigger or a view in a backup would run in
-//! the bridge.
+//! A check that this program created a file's schema, because a trigger or a view in a backup would
+//! run in the bridge.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::store::StoreError;
 /// The objects of a schema: the type and name of each, and the statement that created it.
 type Objects = BTreeMap<(String, String), Option<String>>;
 
-/// The first object of a file that does not belong to this version's schema, in words; `None` if
-/// all do.
+/// Describes the first object of a file that does not belong to this version's schema, or returns
+/// `None` if all objects do.
 pub(super) fn foreign_object(
     connection: &Connection,
     version: i32,
@@ -39,11 +39,11 @@ pub(super) fn foreign_object(
     Ok(missing.map(|(kind, name)| format!("it lacks the {kind} {name}")))
 }
 
-/// The objects that the migrations up to a version create.
+/// Returns the objects that the migrations up to a version create.
 fn expected(version: i32) -> Result<Objects, StoreError> {
     let mut fresh = Connection::open_in_memory().map_err(failure)?;
-    // As in a migration of a store: a table that is rebuilt is referenced by the other tables'
-    // statements.
+    // As in a migration of a store, foreign keys are off, because the other tables' statements
+    // reference a table that is rebuilt.
     fresh
         .pragma_update(None, "foreign_keys", false)
         .map_err(failure)?;
@@ -59,7 +59,7 @@ fn expected(version: i32) -> Result<Objects, StoreError> {
     objects(&fresh)
 }
 
-/// Everything but SQLite's own statistics, which hold only numbers.
+/// Returns all objects but SQLite's own statistics, which hold only numbers.
 fn objects(connection: &Connection) -> Result<Objects, StoreError> {
     let mut statement = connection
         .prepare(

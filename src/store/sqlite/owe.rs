@@ -1,5 +1,5 @@
-//! New deliveries: they are added to their lanes, and leased at once if nothing is ahead of them
-//! and this process can send them.
+//! New deliveries. Each is added to its lane, and leased at once if nothing is ahead of it and this
+//! process can send it.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Adds a delivery to the end of its lane. It is leased if it is the head and this process can send
-/// it.
+/// Adds a delivery to the end of its lane. The delivery is leased if it is the head of the lane and
+/// this process can send it.
 pub(super) fn owe(
     connection: &Connection,
     incident: i64,
@@ -77,8 +77,9 @@ pub(super) fn owe(
     Ok(lease.map(|lease| Claim::with_decision(delivery, id, lease, receipt, now)))
 }
 
-/// The lane in which a destination is owed something. It has the name that the destination had when
-/// that began, which may be a former one: under the present name a page could overtake what waits.
+/// Returns the lane in which a destination is already owed something. The lane has the name that
+/// the destination had when that began, which may be a former one. Under the present name, a page
+/// could overtake those that wait.
 fn lane(
     connection: &Connection,
     incident: i64,
@@ -101,8 +102,8 @@ fn lane(
         .optional()
 }
 
-/// A new page must not wait for the end of a mute that holds an older one: the older one is
-/// dropped.
+/// Discards held pages of the lane, because a new page must not wait for the end of a mute that
+/// holds an older one.
 fn discard_superseded(
     connection: &Connection,
     incident: i64,

@@ -1,9 +1,9 @@
-//! Retention: what has ended and is old is deleted, in steps so small that no page waits for one.
+//! Retention: deletes what has ended and is old, in steps so small that no page waits for one.
 //!
-//! An incident's history is deleted as a whole: its mails once it has ended and all of them are
-//! old, then its deliveries, and finally its identity, which the detection of late copies depends
-//! on. The caller keeps the position of a sweep, so that rows that must stay are passed once per
-//! sweep, however many there are.
+//! An incident's history is deleted as a whole: first its mails, once it has ended and all of them
+//! are old, then its deliveries, and finally its identity, on which the detection of late copies
+//! depends. The caller keeps the position of a sweep, so that rows that must stay are passed once
+//! per sweep, however many there are.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -13,23 +13,24 @@ use crate::store::{
     kept::{micros, time},
 };
 
-/// Bytes of mail deleted in one step.
+/// The bytes of mail after which a step ends.
 const MOST_BYTES: i64 = 8 << 20;
-/// Free pages are returned to the file system while they exceed this share of the file and a fixed
-/// number: below that, new mail fills them.
+/// Free pages are returned to the file system while they exceed both one in `SPARE_SHARE` of the
+/// file's pages and `SPARE_PAGES`. Below that, new mail fills them.
 const SPARE_SHARE: i64 = 4;
 const SPARE_PAGES: i64 = 4096;
-/// Pages returned in one step: 1 MiB.
+/// The number of pages returned in one step: 1 MiB.
 const PAGES_PER_STEP: i64 = 256;
 
-/// An incident that has ended; an alert that could not be read has no end.
+/// The condition that an incident has ended, or is an alert that could not be read, which has no
+/// end.
 const ENDED: &str = "(phase = 'resolved' OR kind = 'unparsed')";
-/// Nothing of an incident is pending or waits for a person.
+/// The condition that nothing of an incident is pending or waits for a person.
 const NOTHING_OWED: &str =
     "NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')";
 
-/// One step, which examines at most `limit` rows.
+/// Takes one step, which examines at most `limit` rows.
 pub(super) fn step(
     connection: &Connection,
     horizon: Horizon,
@@ -45,8 +46,8 @@ pub(super) fn step(
     }
 }
 
-/// Mails that may be deleted: decided, not quarantined, and of no incident or of one that has ended
-/// and is settled.
+/// Deletes mails that are decided, not quarantined, and either about no incident or about incidents
+/// that have ended and have nothing pending.
 fn mails(
     connection: &Connection,
     horizon: Horizon,
@@ -106,7 +107,7 @@ fn mails(
     Ok(Pruned { deleted, next })
 }
 
-/// Incidents without any mail left: first their deliveries, then the incidents.
+/// Deletes the incidents that have no mail left: first their deliveries, then the incidents.
 fn incidents(
     connection: &Connection,
     horizon: Horizon,
@@ -138,7 +139,7 @@ fn incidents(
                     next: Some(here),
                 });
             }
-            // No mail repeats one of the bridge's own alarms.
+            // The bridge's own alarms need not be remembered, because no mail repeats them.
             if own || horizon.incidents.is_some_and(|before| changed_at < before) {
                 deleted += forget(connection, id)?;
             }
@@ -161,13 +162,13 @@ fn incidents(
     })
 }
 
-/// An incident that the sweep has come to.
+/// An incident that the sweep has reached.
 struct Candidate {
     id: i64,
     changed_at: Timestamp,
-    /// Whether it has ended and no mail is left of it.
+    /// Whether it has ended and has no mail left and nothing pending.
     doomed: bool,
-    /// Whether it is an alarm of the bridge.
+    /// Whether it is an alarm of the bridge, or reports missing mail.
     own: bool,
 }
 
@@ -255,7 +256,8 @@ fn space(connection: &Connection) -> rusqlite::Result<Pruned> {
     while rows.next()?.is_some() {}
     drop(rows);
 
-    // A store created with other settings keeps its pages: there is no end to wait for.
+    // A store created with other settings keeps its free pages, so the sweep must not wait until
+    // they are gone.
     let next = (ask("freelist_count")? < free).then_some(Sweep::Space);
 
     Ok(Pruned { deleted: 0, next })

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Releases a mail that is held, or that waits for its authenticity.
+/// Releases a mail that is in the quarantine, or that waits for its authenticity.
 pub(super) fn release(
     connection: &Connection,
     id: MailId,
@@ -65,7 +65,7 @@ UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by
        check_at = NULL
 WHERE id = ?1 AND outcome = 'quarantined'";
 
-/// Pages already sent for it stay as they are.
+/// Discards the quarantined alerts of a mail. Pages already sent for it stay as they are.
 const DISCARD_ITEMS: &str = "
 UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
   decided_at = ?2, hold = NULL
@@ -83,7 +83,7 @@ pub(super) fn discard(
     }
 }
 
-/// Like [`discard`], for many mails: those that are still in the quarantine.
+/// Discards many mails like [`discard`], and returns how many were still in the quarantine.
 pub(super) fn discard_all(
     connection: &Connection,
     ids: &[MailId],

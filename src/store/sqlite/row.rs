@@ -1,4 +1,5 @@
-//! Between Rust's types and SQLite's (see `kept`), and from each row to the value it holds.
+//! Conversions between Rust's types and SQLite's (see `kept`), and from each row to the value that
+//! it holds.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ pub(super) fn optional_time_at(row: &Row<'_>, column: &str) -> rusqlite::Result<
         .map(|micros| micros.map(time))
 }
 
-/// A count or size, which SQLite stores as a signed integer.
+/// Reads a count or size, which SQLite stores as a signed integer.
 pub(super) fn unsigned_at(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
@@ -42,7 +43,7 @@ pub(super) fn json_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusql
     serde_json::from_str(text).map_err(broken)
 }
 
-/// Like [`json_at`], for a column that may be NULL.
+/// Reads JSON like [`json_at`], from a column that may be NULL.
 pub(super) fn optional_json_at<T: DeserializeOwned>(
     row: &Row<'_>,
     column: &str,
@@ -53,7 +54,7 @@ pub(super) fn optional_json_at<T: DeserializeOwned>(
         .transpose()
 }
 
-/// A variant of an enumeration, as serde writes it.
+/// Reads a variant of an enumeration, as serde writes it.
 pub(super) fn word_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let word: String = row.get(column)?;
     serde_json::from_value(serde_json::Value::String(word)).map_err(broken)
@@ -70,7 +71,7 @@ pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     })
 }
 
-/// A row of `mails.*, raw`.
+/// Reads a row of `mails.*, raw`.
 pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
     let packed = row.get_ref("raw")?.as_blob()?;
     let raw = unpack(packed).map_err(|error| {
@@ -128,7 +129,7 @@ pub(super) fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
         authenticity: json_at(row, "authenticity")?,
         labels: optional_json_at(row, "labels")?.unwrap_or_default(),
         cut_at: optional_time_at(row, "cut_at")?,
-        // Zero is "at once".
+        // A release from the quarantine stores zero, which means that the mail is due at once.
         check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
         released: optional_json_at(row, "released")?,
     })
@@ -165,13 +166,13 @@ pub(super) fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     })
 }
 
-/// For lists: the original size of the mail.
+/// Returns the original size of the mail, for lists.
 fn size_at(row: &Row<'_>) -> rusqlite::Result<u64> {
     row.get::<_, Option<i64>>("cut_from")?
         .map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))
 }
 
-/// A claimed delivery.
+/// Reads a claimed delivery.
 pub(super) fn claim_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         id: row.get("id")?,
@@ -203,7 +204,7 @@ pub(super) fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {
     })
 }
 
-/// The state of an incident.
+/// Reads the state of an incident.
 pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<State> {
     Ok(State {
         phase: word_at(row, "phase")?,

@@ -1,4 +1,5 @@
-//! The third commit: how an attempt ended and what is next, and the fallbacks of late deliveries.
+//! The third commit: how an attempt ended and what is next, and the escalation of late deliveries
+//! to their fallback.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -122,8 +123,8 @@ fn opening_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64,
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Whether the fallback is to be notified now: once per delivery, and only while the incident is
-/// still open.
+/// Returns whether the fallback is to be notified now: once per delivery, and only while the
+/// incident is still open.
 fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -136,17 +137,17 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-/// Who counts as knowing of an opening.
+/// The receivers that count as knowing of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Knows {
-    /// Whoever was told of it, or is about to be.
+    /// Receivers that were told of it, or are about to be.
     Told,
-    /// Also whoever is told when a mute or a silence ends.
+    /// Also receivers that are told when a mute or a silence ends.
     OrWill,
 }
 
-/// A delivery to another receiver, unless that knows of the opening already: two integrations of a
-/// receiver, or receivers that are each other's fallback, notify it once.
+/// Adds a delivery to another receiver, unless that receiver already knows of the episode. Thus two
+/// integrations of a receiver, or receivers that are each other's fallback, notify it only once.
 pub(super) fn owe_unless_known(
     connection: &Connection,
     (incident, episode): (i64, i64),

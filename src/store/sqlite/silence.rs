@@ -1,4 +1,4 @@
-//! Silences: added and expired by people, read with every decision.
+//! Silences: people add and expire them, and every decision reads them.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// The silences that a mail is decided by. They are read by the index on their end, so that the
-/// cost does not depend on how many have ended. The few that have not begun are skipped.
+/// Returns the silences by which a mail is decided. They are read by the index on their end, so
+/// that the cost does not depend on how many have ended. The few that have not begun are skipped.
 pub(super) fn active(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Silence>> {
     connection
         .prepare_cached(
@@ -70,7 +70,7 @@ pub(super) fn list(
         .collect()
 }
 
-/// A silence that has not begun yet never takes effect.
+/// Ends silences now. A silence that has not begun yet never takes effect.
 pub(super) fn expire(
     connection: &Connection,
     ids: &[SilenceId],
@@ -97,7 +97,8 @@ pub(super) fn expire(
     Ok(())
 }
 
-/// The pages that it holds are checked now, because other silences may still cover them.
+/// Makes the pages that a silence holds due for a check, because other silences may still cover
+/// them.
 fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE silenced SET until = min(until, ?2) WHERE silence = ?1")?
@@ -113,7 +114,7 @@ fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusql
         .map(|_| ())
 }
 
-/// Stores the page of an incident that a silence holds; `None` removes it.
+/// Stores the page of an incident that a silence holds, or removes it if it is no longer held.
 pub(super) fn keep(
     connection: &Connection,
     incident: i64,

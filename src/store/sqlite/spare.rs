@@ -1,4 +1,5 @@
-//! Mail that is kept whole only for a while: it is counted, and cut to its header.
+//! Mail that is kept whole only for a while: its size is added up, and the oldest is cut to its
+//! header.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -16,7 +17,8 @@ use crate::{
     },
 };
 
-/// The kind of a mail while it is whole, in the words of the index `mails_spare`.
+/// The condition that a mail is whole and of the kind `?1`, in the words of the index
+/// `mails_spare`.
 macro_rules! spare {
     ($before:literal, $after:literal) => {
         concat!(
@@ -36,7 +38,7 @@ macro_rules! spare {
 
 const WHOLE: &str = spare!("SELECT sum(size), max(id) FROM mails WHERE ", "AND id > ?2");
 
-/// The total bytes of the mails after the given one, and the last of those mails.
+/// Returns the total bytes of the mails after the given one, and the last of those mails.
 pub(super) fn whole(
     connection: &Connection,
     spare: Spare,
@@ -50,7 +52,7 @@ pub(super) fn whole(
         })
 }
 
-/// A mail, its size, and what is kept of it.
+/// A mail, its size before the cut, and what is kept of it.
 pub(super) struct Shortened {
     id: MailId,
     size: u64,
@@ -63,13 +65,14 @@ const OLDEST: &str = spare!(
     "ORDER BY id LIMIT ?2"
 );
 
-/// The oldest mails of which there is too much, shortened; and whether there may be more.
+/// Returns the oldest mails of a kind of which there is too much, shortened, and whether there may
+/// be more.
 pub(super) fn shortened(
     connection: &Connection,
     spare: Spare,
     excess: Excess,
 ) -> rusqlite::Result<(Vec<Shortened>, bool)> {
-    // As long as nothing is too old or too much, a single row is enough to know that.
+    // While nothing is too old or too much, a single row is enough to know that.
     if excess.bytes == 0 && chosen(&oldest(connection, spare, 1)?, excess).0.is_empty() {
         return Ok((Vec::new(), false));
     }

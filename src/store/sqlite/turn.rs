@@ -1,8 +1,8 @@
-//! Opening a store: one process at a time.
+//! The turn to open a store, which one process has at a time.
 //!
 //! Creating a file, switching it to a write-ahead log and migrating it are several steps, and
-//! SQLite's own locks cover each of them separately. The first process takes the turn; the others
-//! find a complete store.
+//! SQLite's own locks cover each of them separately. The first process takes the turn, and the
+//! others find a complete store.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use super::path::{beside, folder_of, given_to, real};
 /// The suffix of the lock file for opening a store.
 pub(super) const OPENING: &str = ".opening";
 
-/// The turn to open a store, which ends when this is dropped, or with the process.
+/// The turn to open a store. It ends when this guard is dropped, or with the process.
 pub(super) struct Turn {
     _locked: Option<File>,
 }
@@ -43,7 +43,7 @@ impl Turn {
         Self::of(file)
     }
 
-    /// Waits for a process that creates or migrates a store that this one only reads.
+    /// Waits for any process that creates or migrates a store that this one only reads.
     pub(super) fn wait_to_read(store: &Path) -> Self {
         Self::of(
             File::options()
@@ -53,8 +53,8 @@ impl Turn {
         )
     }
 
-    /// If the file cannot be created, the folder is read-only or another user's: then nobody else
-    /// can create a store there.
+    /// Locks the file, if there is one. If it cannot be created, the folder is read-only or another
+    /// user's, and then nobody else can create a store there.
     fn of(file: Option<File>) -> Self {
         Self {
             _locked: file.filter(|file| file.lock().is_ok()),

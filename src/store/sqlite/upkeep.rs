@@ -1,4 +1,4 @@
-//! Sqlite for upkeep: see [`Upkeep`].
+//! The implementation of [`Upkeep`] for SQLite.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use super::{
 #[async_trait]
 impl Upkeep for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
-        // Writes a page that nothing reads, so that a full or read-only disk shows. It does not
-        // wait for a flush.
+        // This writes a page that nothing reads, so that a full or read-only disk shows. It does
+        // not wait for a flush.
         let touch = |connection: &Connection| {
             connection
                 .pragma_update(None, "user_version", 0)
@@ -105,7 +105,7 @@ impl Upkeep for Sqlite {
     }
 
     async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError> {
-        // Most starts change nothing, and then write nothing.
+        // Most starts change no name, and then nothing is written.
         let known = self.read(naming::known).await?;
         let names = delivery::naming::name(known.clone(), &entries);
         if names.iter().all(|name| known.contains(name)) {
@@ -124,7 +124,7 @@ impl Upkeep for Sqlite {
         self.read(naming::open_by_profile).await
     }
 
-    // One process owns the file: there are no other replicas to hear from or to share a mailbox
+    // One process owns the file, so there are no other replicas to hear from or to share a mailbox
     // with.
 
     async fn rung(&self) {

@@ -1,8 +1,8 @@
-//! The one writer: a thread that puts every change that is waiting into one commit.
+//! The single writer: a thread that puts all changes that are waiting into one commit.
 //!
-//! Under load many mails share an fsync; alone, a change is committed at once. Each change runs in
-//! a savepoint of its own, so that one that fails takes nothing with it; a commit that fails (a
-//! full disk) fails every change in it.
+//! Under load many mails share an fsync; a change that comes alone is committed at once. Each
+//! change runs in a savepoint of its own, so that one that fails takes nothing with it. A commit
+//! that fails (a full disk) fails every change in it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,7 +26,7 @@ use super::{CHECKPOINT_BUSY, failure, file::BUSY, identity::Identity};
 const MOST_PER_COMMIT: usize = 256;
 
 type Report = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// It is called without a connection if no transaction could be begun.
+/// A change to run. It is called without a connection if no transaction could be begun.
 type Run = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Report + Send>;
 
 /// A change that waits for its commit.
@@ -35,7 +35,7 @@ struct Job {
     outlives: Outlives,
 }
 
-/// What a change survives once it is reported as done.
+/// What a change survives once it is reported as done, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outlives {
     /// The end of this process, however sudden. A power failure undoes it unless a later commit was
@@ -52,7 +52,8 @@ pub(super) struct Writer {
     _thread: Thread,
 }
 
-/// Joined when it is dropped, which is after the preceding fields: dropping those tells it to end.
+/// A thread that is joined when this is dropped. That happens after the preceding fields of its
+/// owner are dropped, which tells the thread to end.
 struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
@@ -74,14 +75,14 @@ impl Drop for Thread {
 }
 
 impl Writer {
-    /// `file`, if there is one, is the store's file and the connection that moves the log into it
-    /// beside the commits.
+    /// Starts the thread. `file`, if there is one, is the store's file, together with the
+    /// connection that moves the log into it beside the commits.
     pub(super) fn start(connection: Connection, file: Option<(Connection, Identity)>) -> Self {
         let (sender, jobs) = mpsc::channel(1024);
         let (checkpointer, identity) = file.unzip();
         let checkpointer = checkpointer.map(Checkpointer::start);
 
-        // Without a log, `synchronous` stays as it is.
+        // Without a write-ahead log, `synchronous` stays as it is.
         let synchronous = checkpointer.is_some().then_some(Outlives::PowerFailure);
         let commits = Commits {
             checkpointer,
@@ -107,7 +108,7 @@ impl Writer {
         let run = move |connection: Result<&Connection, StoreError>| -> Report {
             let outcome = connection.and_then(|connection| in_savepoint(connection, change));
             Box::new(move |committed: Result<(), StoreError>| {
-                // The caller may be gone: the change is kept anyway.
+                // The caller may be gone, but the change is kept anyway.
                 let _ = report.send(outcome.and_then(|value| committed.map(|()| value)));
             })
         };
@@ -127,8 +128,8 @@ impl Writer {
 
 /// The state of the thread.
 struct Commits {
-    /// Closed before the connection: the last to close the file moves the rest of the log into it
-    /// and removes the log.
+    /// The checkpointer. It is closed before the connection: the last connection to close the file
+    /// moves the rest of the log into it and removes the log.
     checkpointer: Option<Checkpointer>,
     connection: Connection,
     identity: Option<Identity>,
@@ -195,8 +196,9 @@ impl Commits {
         Ok(())
     }
 
-    /// Makes the next commit write the log from its beginning, unless somebody reads it. Only the
-    /// committing thread can do so: between commits in quick succession nobody else finds a gap.
+    /// Makes the next commit write the log from its beginning, unless somebody reads the log. Only
+    /// the committing thread can do so, because between commits in quick succession nobody else
+    /// finds a gap.
     fn restart_log(&self) {
         let wait = |patience| self.connection.busy_timeout(patience);
         let restarted = wait(CHECKPOINT_BUSY)
@@ -207,8 +209,8 @@ impl Commits {
         }
     }
 
-    /// With a write-ahead log, FULL means a flush at each commit, and NORMAL one at checkpoints
-    /// only.
+    /// Begins a transaction with the durability that it needs. With a write-ahead log, `FULL` means
+    /// a flush at each commit, and `NORMAL` one at checkpoints only.
     fn begin(&mut self, outlives: Outlives) -> Result<(), StoreError> {
         self.identity
             .as_ref()
@@ -257,24 +259,25 @@ fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
         .map_err(failure)
 }
 
-/// The pages of the write-ahead log from which a checkpoint is worthwhile, which is SQLite's
-/// default. Run at every commit, its flushes would queue with those of the commits.
+/// The number of pages in the write-ahead log from which a checkpoint is worthwhile, which is
+/// SQLite's default. If a checkpoint ran at every commit, its flushes would queue with those of the
+/// commits.
 const WORTH_MOVING: i64 = 1_000;
 
-/// The pages of the write-ahead log above which it is restarted even if that delays a commit by
-/// some milliseconds: 64 MiB.
+/// The number of pages in the write-ahead log above which it is restarted even if that delays a
+/// commit by some milliseconds: 64 MiB.
 const LONGEST_LOG: i64 = 16_384;
 
-/// The pause between two looks at the log.
+/// The pause between two checks of the log.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Moves the write-ahead log into the database file beside the commits: done inline, it dominates
-/// the tail latency.
+/// A thread that moves the write-ahead log into the database file beside the commits. Done within
+/// the commits, that would dominate the tail latency.
 struct Checkpointer {
-    /// Holds one signal, which means the same as many.
+    /// Signals a commit. The channel holds one signal, which means the same as many.
     committed: SyncSender<()>,
     too_long: Arc<AtomicBool>,
-    /// Dropping it ends the pause.
+    /// Ends the thread's pause when it is dropped.
     _open: Sender<()>,
     _thread: Thread,
 }
@@ -305,7 +308,7 @@ fn checkpoint(
     while signals.recv().is_ok() {
         let (pages, moved) = logged(connection, "NOOP");
         if pages - moved >= WORTH_MOVING && logged(connection, "PASSIVE").0 > LONGEST_LOG {
-            // Moves what was committed in between, so that little is left for the committing
+            // This moves what was committed in between, so that little is left for the committing
             // thread.
             logged(connection, "PASSIVE");
             too_long.store(true, Ordering::Relaxed);
@@ -316,7 +319,7 @@ fn checkpoint(
     }
 }
 
-/// Runs a checkpoint; returns the pages of the log, and how many of them have been moved.
+/// Runs a checkpoint, and returns the pages of the log and how many of them have been moved.
 fn logged(connection: &Connection, mode: &str) -> (i64, i64) {
     connection
         .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
@@ -332,7 +335,8 @@ fn logged(connection: &Connection, mode: &str) -> (i64, i64) {
 mod tests {
     use super::*;
 
-    /// Writes a row, and returns the level it was written under and the number of rows.
+    /// Writes a row, and returns the `synchronous` level that it was written under and the number
+    /// of rows.
     fn insert(connection: &Connection) -> Result<(i64, i64), StoreError> {
         let ask = |question| {
             connection

@@ -1,4 +1,4 @@
-//! What the pipeline asks: mail is taken, and decided.
+//! The store as the pipeline sees it: mail is taken, and decided.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What delivery asks: pages are claimed, and settled.
+//! The store as delivery sees it: pages are claimed, and settled.
 
 use std::time::Duration;
 

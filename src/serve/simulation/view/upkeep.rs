@@ -1,4 +1,4 @@
-//! What keeps the house asks: how it fares, what is old, and whose a mailbox is.
+//! The store as upkeep sees it: its state, its retention, and the holder of the mailbox.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Upkeep for View {
         })
     }
 
-    /// Among replicas a start ends the waits, and no lease.
+    /// Ends the waits of deliveries but no lease, as a start among replicas does.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         let ever = EVER.unsigned_abs();
         self.changes("start", self.shared.sqlite.bring_forward(now, ever))

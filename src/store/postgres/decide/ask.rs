@@ -24,21 +24,21 @@ use crate::{
     },
 };
 
-/// The mail's row stays locked until the effects are written.
+/// Locks the mail's row until the effects are written.
 const PENDING: &str = "
 SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails
 WHERE id = $1 FOR NO KEY UPDATE";
 
-/// The same for a mail that was due. If several processes have checked it, only the first to arrive
-/// here still finds it due.
+/// Locks the row of a mail that was due. If several processes have checked it, only the first to
+/// arrive here still finds it due.
 const DUE: &str = "
 UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
 RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries
                                              WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
-/// The alerts of the mail that had notified somebody when it was decided before it could be
-/// checked.
+/// Selects the alerts of the mail that had notified somebody when the mail was decided before it
+/// could be checked.
 const TOLD_PARTS: &str = "
 SELECT item, incident_id, kind, outcome FROM mail_items
 CROSS JOIN LATERAL (SELECT incident_id, kind FROM incidents WHERE id = incident OFFSET 0) AS its
@@ -47,14 +47,18 @@ WHERE mail = $1 AND outcome NOT IN ('pending', 'quarantined')
        WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident
          LIMIT 1) IS NOT NULL";
 
-/// Until the end of the transaction, nobody else decides whether an unverified trigger exceeds the
-/// limit: two at once would each count as the last of the hour. Only unverified mail takes this
-/// lock, before the turn of its incident.
+/// Takes the turn of unverified triggers. Until the end of the transaction, nobody else decides
+/// whether an unverified trigger exceeds the limit: two at once would each count as the last of the
+/// hour. Only unverified mail takes this lock, before the turn of its incident.
 const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 
-/// One row, with NULLs if the incident is new. `told`: who was or will be notified of this opening
-/// (pending deliveries count), and whose page is held. `ripe`: whether something was held until
-/// now; NULL if nothing is pending. `silences`: the active ones, by the index on their end.
+/// Selects one row with everything that is known about an incident, with NULLs if the incident is
+/// new.
+///
+/// - `told`: who was or will be notified of this episode (pending deliveries count), and whose page
+///   is held.
+/// - `ripe`: whether a delivery's hold ends now; NULL if nothing is pending.
+/// - `silences`: the active ones, by the index on their end.
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
         WHERE app_key = $2 AND metric = $3 AND hour > $4)
@@ -96,7 +100,7 @@ LEFT JOIN LATERAL (SELECT verified, ingress, at FROM applied
                    WHERE incident = incidents.id AND status = $5 AND time BETWEEN $6 AND $12
                    ORDER BY verified DESC LIMIT 1) AS applied ON true";
 
-/// What was found, and stays as it is until the end of the transaction.
+/// What was found. It stays as it is until the end of the transaction.
 pub(super) struct Found {
     pub(super) memory: Memory,
     /// Whether the incident has pending deliveries.
@@ -115,7 +119,8 @@ impl Found {
     }
 }
 
-/// Returns `None` if the mail is already decided, waits, or is no longer due.
+/// Reads what is known, and takes the locks. Returns `None` if the mail is already decided, waits,
+/// or is no longer due.
 pub(super) async fn ask(
     transaction: &Transaction,
     matter: Matter<'_>,
@@ -151,7 +156,8 @@ pub(super) async fn ask(
         return Ok(Some(Found::of_no_incident(told_before)));
     };
 
-    // Deliveries held until now are sent in any case, unless a silence or a mute still holds them.
+    // Deliveries whose hold ends now are sent in any case, unless a silence or a mute still holds
+    // them.
     let ripe = known(&answers).map(|row| at(row, "ripe")).transpose()?;
     if ripe == Some(Some(true)) {
         let incident = (&*subject.incident_id, subject.kind);
@@ -176,8 +182,9 @@ pub(super) async fn ask(
     }))
 }
 
-/// Begins with the mail's row. If the mail is to be decided, it takes the turns of all incidents of
-/// its alerts, in one fixed order. Returns what was sent for them before.
+/// Begins the decision of a mail with several alerts by locking the mail's row. If the mail is to
+/// be decided, it takes the turns of all incidents of its alerts, in one fixed order, and returns
+/// the alerts that have notified somebody before. Otherwise it returns `None`.
 pub(super) async fn begin(
     transaction: &Transaction,
     matter: Matter<'_>,
@@ -223,7 +230,7 @@ pub(super) async fn begin(
     told.collect::<Result<_, _>>().map(Some)
 }
 
-/// The stored verdict of a mail that was due.
+/// Returns the new verdict of a mail that was due, as it is stored.
 fn checked(matter: Matter<'_>) -> Result<String, StoreError> {
     match matter {
         Matter::Due(_, authenticity) => json(authenticity),
@@ -248,8 +255,8 @@ fn take_mail<'a>(
     };
 }
 
-/// Takes the turn of the incident. For a mail with several alerts, it was taken when the mail was
-/// begun.
+/// Takes the turn of the incident. For a mail with several alerts, it was taken when the decision
+/// began.
 fn take_turn<'a>(flight: &mut Flight<'a>, matter: &Matter<'_>, subject: &'a Named<'_>) {
     if matches!(matter, Matter::Part(_)) {
         return;
@@ -260,7 +267,7 @@ fn take_turn<'a>(flight: &mut Flight<'a>, matter: &Matter<'_>, subject: &'a Name
     flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
 }
 
-/// The row of a mail, if it is to be decided now.
+/// Returns the row of a mail, if the mail is to be decided now.
 fn to_be_decided<'a>(
     matter: Matter<'_>,
     mail: Option<&'a Row>,
@@ -272,7 +279,7 @@ fn to_be_decided<'a>(
     })
 }
 
-/// The outcome of a mail that was due, if it has already notified somebody.
+/// Returns the outcome of a mail that was due, if the mail has already notified somebody.
 fn told_before(matter: Matter<'_>, mail: &Row) -> Result<Option<Outcome>, StoreError> {
     match matter {
         Matter::Due(..) if at(mail, "told")? => word_at(mail, "outcome").map(Some),
@@ -286,7 +293,7 @@ struct Times {
     /// The hour from which recurrence is counted.
     since: i64,
     an_hour_ago: i64,
-    /// No check is later than this.
+    /// The latest time at which a mail can be due for a check.
     absurd: i64,
 }
 
@@ -323,7 +330,7 @@ fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times)
     );
 }
 
-/// The row of `RECALL`, which is asked last.
+/// Returns the row of `RECALL`, which is the last statement of the flight.
 fn known(answers: &[Vec<Row>]) -> Option<&Row> {
     answers.last().and_then(|rows| rows.first())
 }
@@ -384,7 +391,7 @@ fn state(row: &Row) -> Result<State, StoreError> {
     })
 }
 
-/// Whoever was or will be notified of this opening, and those whose page is held.
+/// Returns who was or will be notified of this episode, and whose page is held.
 fn told(row: &Row) -> Result<(Vec<Told>, Vec<Told>), StoreError> {
     let found: Vec<(String, String, String, Option<i64>)> =
         optional_json_at(row, "told")?.unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A mail with several alerts: they are decided one after the other, all in one transaction, so
-//! that after a crash the mail is either decided as a whole or not at all.
+//! The decision of a mail with several alerts. They are decided one after the other, all in one
+//! transaction, so that after a crash the mail is either decided as a whole or not at all.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Written like the outcome of a mail with one alert.
+/// Writes the outcome of the mail as a whole, like that of a mail with one alert.
 const SUM_UP: &str = "
 UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, decided_at = $6,
   owed = owed + $7,
@@ -32,9 +32,9 @@ UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, dec
          ELSE $8::bigint END
 WHERE id = $1";
 
-/// Decides a mail's items in order, and summarizes them in the mail's row. If one waits for a page
-/// that a silence held, nothing is written, and its decision is the last. Returns `None` as for a
-/// mail with one alert.
+/// Decides a mail's items in order, and summarises them in the mail's row. If one waits for a page
+/// that a silence held, nothing is written, and its decision is the last. Returns `None` in the
+/// same cases as for a mail with one alert.
 pub(super) async fn follow(
     database: &Arc<Database>,
     (mail, matter): (MailId, Matter<'_>),

@@ -1,4 +1,4 @@
-//! The effects of a decision, written in the round trip of its COMMIT.
+//! The writing of a decision's effects, in the round trip of its COMMIT.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -28,8 +28,9 @@ use crate::{
 };
 
 /// Writes the incident's new state if `$7` says that there is one, the applied status of the mail,
-/// and the opening of an episode; the outcome of the mail is the argument. An incident of which
-/// more was said counts as changed, though its state stays: whoever follows it hears of that.
+/// and the opening of an episode. The argument is the statement that writes the outcome of the
+/// mail. An incident of which more was said counts as changed, though its state stays, so that
+/// those who follow it see the change.
 macro_rules! write_and {
     ($end:literal) => {
         concat!(
@@ -75,7 +76,8 @@ WITH known AS (
         )
     };
 }
-/// A mail that was released while it was being read is decided again with that in mind.
+/// Writes the outcome of a mail. A mail that was released while it was being read is decided again
+/// with that in mind.
 const WRITE: &str = write_and!(
     "UPDATE mails SET outcome = $23::text, reason = $24, labels = $30,
        incident = (SELECT id FROM incident),
@@ -86,16 +88,16 @@ const WRITE: &str = write_and!(
                                            ELSE $28::bigint END
      WHERE id = $29"
 );
-/// For a mail that has already notified somebody: its outcome stays,
+/// Writes the finding about a mail that has already notified somebody: its outcome stays.
 const KEEP: &str = write_and!(
     "UPDATE mails SET reason = coalesce($23, reason), labels = $26,
        profile = coalesce(profile, $21), check_at = $24
      WHERE id = $25"
 );
-/// and its pages move to the incident's current opening, so that its resolve reaches the same
-/// receivers.
+/// Moves the pages of such a mail to the incident's current episode, so that its resolve reaches
+/// the same receivers.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
-/// For one alert of a mail with several,
+/// Writes the outcome of one alert of a mail with several.
 const WRITE_PART: &str = write_and!(
     "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold,
                              marked, profile)
@@ -105,7 +107,7 @@ const WRITE_PART: &str = write_and!(
            labels = excluded.labels,
          decided_at = excluded.decided_at, hold = excluded.hold, marked = excluded.marked"
 );
-/// and for one that has already notified somebody.
+/// Writes the finding about such an alert that has already notified somebody.
 const KEEP_PART: &str = write_and!(
     "UPDATE mail_items SET reason = coalesce($23, reason), labels = $26
      WHERE mail = $24 AND item = $25"
@@ -113,7 +115,7 @@ const KEEP_PART: &str = write_and!(
 const REASSIGN_PART: &str = "
 UPDATE deliveries SET episode = $2
 WHERE mail = $1 AND incident = (SELECT id FROM incidents WHERE incident_id = $3 AND kind = $4)";
-/// For an alarm, which has no mail.
+/// Writes the effects of a decision that has no mail, such as that about an alarm.
 const WRITE_OWN: &str = write_and!("SELECT id FROM incident");
 
 /// What to write, and the data it depends on.
@@ -128,7 +130,7 @@ pub(super) struct Written<'a> {
 /// How the transaction continues.
 pub(super) enum End<'a> {
     Commit(Box<Transaction>),
-    /// More is written in it.
+    /// The transaction stays open, because more is written in it.
     GoOn(&'a Transaction),
 }
 
@@ -141,7 +143,7 @@ impl End<'_> {
     }
 }
 
-/// Writes, and returns the deliveries that are leased with the decision.
+/// Writes the effects of a decision, and returns the deliveries that are leased with it.
 pub(super) async fn write(
     database: &Arc<Database>,
     end: End<'_>,
@@ -203,7 +205,7 @@ pub(super) async fn write(
     }
 }
 
-/// Returns the leases, which were taken if the decision was written after all.
+/// Gives back the leases, which were taken if the decision was written after all.
 fn give_back(database: &Arc<Database>, owed: &Owed<'_>, incident: Option<(&str, &'static str)>) {
     if let Some((incident_id, kind)) = incident
         && let Some(leases) = owed.leases(incident_id, kind)
@@ -212,7 +214,7 @@ fn give_back(database: &Arc<Database>, owed: &Owed<'_>, incident: Option<(&str, 
     }
 }
 
-/// The pages of a mail that was told before move to the incident's current opening.
+/// Moves the pages of a mail that was told before to the incident's current episode.
 fn reassign<'a>(
     flight: &mut Flight<'a>,
     matter: &'a Matter<'_>,
@@ -233,7 +235,8 @@ fn reassign<'a>(
     }
 }
 
-/// The change of an incident as parameters; NULL if the mail is about none, or nothing changes.
+/// The change of an incident, as parameters. They are NULL if the mail is about none, or if nothing
+/// changes.
 struct Change<'a> {
     incident_id: Option<&'a str>,
     kind: Option<&'static str>,
@@ -298,7 +301,7 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// `$1` to `$22`, and then `rest`.
+    /// Returns `$1` to `$22`, followed by `rest`.
     fn parameters<'b>(&'b self, rest: Vec<Parameter<'b>>) -> Vec<Parameter<'b>> {
         let mut parameters: Vec<Parameter<'b>> = vec![
             &self.incident_id,
@@ -330,7 +333,7 @@ impl<'a> Change<'a> {
     }
 }
 
-/// What a silence holds of the incident from now on, as parameters.
+/// The page that a silence holds of the incident from now on, as parameters.
 enum Kept {
     AsItIs,
     Nothing,
@@ -363,7 +366,7 @@ impl Kept {
     }
 }
 
-/// The outcome of the mail as parameters.
+/// The outcome of the mail, as parameters.
 struct Conclusion<'a> {
     outcome: &'static str,
     reason: Option<Cow<'a, str>>,
@@ -393,7 +396,8 @@ impl<'a> Conclusion<'a> {
         })
     }
 
-    /// The outcome of what was decided. That of a mail that was told before stays.
+    /// Adds the statement that writes the outcome of what was decided. The outcome of a mail that
+    /// was told before stays.
     fn add_to<'b>(
         &'b self,
         flight: &mut Flight<'b>,
@@ -411,7 +415,7 @@ impl<'a> Conclusion<'a> {
         flight.add(statement, change.parameters(rest));
     }
 
-    /// The remaining parameters of `WRITE`.
+    /// Returns the remaining parameters of `WRITE`.
     fn parameters<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
         vec![
             &self.outcome,
@@ -425,7 +429,7 @@ impl<'a> Conclusion<'a> {
         ]
     }
 
-    /// The remaining parameters of `WRITE_PART`.
+    /// Returns the remaining parameters of `WRITE_PART`.
     fn of_part<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
         vec![
             &self.outcome,
@@ -438,12 +442,12 @@ impl<'a> Conclusion<'a> {
         ]
     }
 
-    /// The remaining parameters of `KEEP_PART`.
+    /// Returns the remaining parameters of `KEEP_PART`.
     fn kept_of<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
         vec![&self.reason, &part.mail, &part.item, &self.labels]
     }
 
-    /// The remaining parameters of `KEEP`.
+    /// Returns the remaining parameters of `KEEP`.
     fn kept<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
         vec![&self.reason, &self.check_at, mail, &self.labels]
     }

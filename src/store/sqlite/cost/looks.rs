@@ -1,4 +1,4 @@
-//! What the pages and the API ask for most costs the same however much is stored.
+//! Tests that what the pages and the API ask for most costs the same however much is stored.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
     store::{Courses, DeliveryFilter, IncidentFilter, MailFilter, Span, StoreError, kept},
 };
 
-/// What the pages and the API ask for most: at night nobody waits for a list.
+/// Covers what the pages and the API ask for most, because at night nobody waits for a list.
 #[test]
 fn what_a_page_asks_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
     const TOLD: &str = "
@@ -26,7 +26,7 @@ fn what_a_page_asks_costs_the_same_however_much_is_stored() -> Result<(), StoreE
         UPDATE deliveries SET state = 'pending', settled_at = NULL WHERE id IN (4, 5, 6);
         UPDATE incidents SET phase = 'firing' WHERE id <= 3;";
 
-    // More than a stretch looks through, and much more.
+    // The sizes are more than one stretch examines, and much more.
     let bills = [6_000, 20_000].map(|size| {
         let store = Counted::new()?;
         store.history(size).map_err(failure)?;
@@ -55,7 +55,7 @@ fn looks(store: &Counted) -> rusqlite::Result<BTreeMap<String, u64>> {
     Ok(bill.costs)
 }
 
-/// The first page of every list.
+/// Charges the first page of every list.
 fn lists(bill: &mut Bill<'_>) -> rusqlite::Result<()> {
     let store = bill.store;
     let connection = &store.connection;
@@ -99,7 +99,7 @@ fn lists(bill: &mut Bill<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What the first page of the bridge asks beside the lists.
+/// Charges what the bridge's first page asks besides the lists.
 fn glances(bill: &mut Bill<'_>) -> rusqlite::Result<()> {
     let store = bill.store;
     let connection = &store.connection;
@@ -115,7 +115,7 @@ fn glances(bill: &mut Bill<'_>) -> rusqlite::Result<()> {
     glance::pulse(connection)?;
     bill.charge("whether anything has changed");
 
-    // Of all that went, what has changed since the last look.
+    // Of all courses, only those that have changed since the last look are read.
     let newest: i64 = connection
         .prepare_cached("SELECT max(changed_at) FROM incidents")?
         .query_row([], |row| row.get(0))?;

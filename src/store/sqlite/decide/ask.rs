@@ -14,7 +14,7 @@ use crate::{
     store::{HOUR, Heard, Memory, Mutes, RECURRENCE, Subject, Told, hour, kept::micros},
 };
 
-/// The incident's number, if it exists, and what is known about it.
+/// Returns the incident's number, if it exists, and what is known about it.
 pub(super) fn recall(
     connection: &Connection,
     subject: &Subject,
@@ -100,7 +100,8 @@ fn find(connection: &Connection, subject: &Subject) -> rusqlite::Result<Option<F
         .optional()
 }
 
-/// The mail that had the same status and time before, and whether it proves as much as this one.
+/// Returns the mail that had the same status and time before, and whether it proves as much as this
+/// one.
 fn applied(
     connection: &Connection,
     incident: i64,
@@ -126,7 +127,7 @@ fn applied(
         .optional()
 }
 
-/// The number of openings of the subject's series in the last 28 days.
+/// Returns the number of openings of the subject's series in the last 28 days.
 fn recurrence(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<u64> {
     let since = hour(now.saturating_sub(RECURRENCE).unwrap_or(now));
     connection
@@ -141,8 +142,8 @@ fn recurrence(connection: &Connection, subject: &Subject, now: Timestamp) -> rus
         .map(i64::unsigned_abs)
 }
 
-/// The number of unverified triggers of an ingress and a profile that notified somebody in the last
-/// hour.
+/// Returns the number of unverified triggers of an ingress and a profile that notified somebody in
+/// the last hour.
 fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<u64> {
     let an_hour_ago = micros(now.saturating_sub(HOUR).unwrap_or(now));
     connection
@@ -162,8 +163,8 @@ fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         .map(i64::unsigned_abs)
 }
 
-/// Who was or will be notified of this opening (pending deliveries count), and whose page is still
-/// held.
+/// Returns who was or will be notified of this episode (pending deliveries count), and whose page
+/// is still held.
 fn told(
     connection: &Connection,
     incident: i64,

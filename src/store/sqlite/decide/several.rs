@@ -1,5 +1,5 @@
-//! A mail with several alerts: they are decided one after the other, all in one transaction, so
-//! that after a crash the mail is either decided as a whole or not at all.
+//! The decision of a mail with several alerts. They are decided one after the other, all in one
+//! transaction, so that after a crash the mail is either decided as a whole or not at all.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Decides a mail's items in order, and summarizes them in the mail's row. If one waits for a page
+/// Decides a mail's items in order, and summarises them in the mail's row. If one waits for a page
 /// that a silence held, nothing is written, and its decision is the last.
 pub(super) fn decide(
     connection: &Connection,
@@ -53,8 +53,8 @@ pub(super) fn decide(
     Ok(decisions)
 }
 
-/// The alerts of the mail that had notified somebody when it was decided before it could be
-/// checked.
+/// Returns the alerts of the mail that had notified somebody when the mail was decided before it
+/// could be checked.
 fn told(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<ToldPart>> {
     connection
         .prepare_cached(
@@ -101,8 +101,8 @@ fn write(
         .map(|_| ())
 }
 
-/// For an alert that has already notified somebody, the outcome stays, and its pages move to the
-/// incident's current opening.
+/// Writes the finding about an alert that has already notified somebody: its outcome stays, and its
+/// pages move to the incident's current episode.
 fn keep(
     connection: &Connection,
     Part { mail, item, .. }: Part,
@@ -130,7 +130,7 @@ fn keep(
     Ok(())
 }
 
-/// Written like the outcome of a mail with one alert.
+/// Writes the outcome of the mail as a whole, like that of a mail with one alert.
 fn sum_up(
     connection: &Connection,
     mail: MailId,

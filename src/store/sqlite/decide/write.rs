@@ -1,4 +1,4 @@
-//! The effects of a decision, written.
+//! The writing of a decision's effects.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -44,7 +44,7 @@ pub(super) fn conclude(
 }
 
 /// Writes the finding about a mail that has already notified somebody: its outcome stays, and its
-/// pages move to the incident's current opening, so that its resolve reaches the same receivers.
+/// pages move to the incident's current episode, so that its resolve reaches the same receivers.
 pub(super) fn keep(
     connection: &Connection,
     mail: MailId,
@@ -70,7 +70,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Writes the incident's new state and the deliveries; returns the incident's number.
+/// Writes the incident's new state and the deliveries, and returns the incident's number.
 pub(super) fn remember(
     connection: &Connection,
     known: Option<i64>,
@@ -126,7 +126,8 @@ pub(super) fn remember(
     Ok(Some(number))
 }
 
-/// Remembers that the status of a mail was applied: another mail that says it is a repeat.
+/// Remembers that the status of a mail was applied, so that another mail with that status is a
+/// repeat.
 fn apply(
     connection: &Connection,
     incident: i64,
@@ -196,7 +197,7 @@ fn insert(
         ])
 }
 
-/// Records that mail about the incident arrived, though nothing changes.
+/// Records that mail about the incident arrived, even if nothing changes.
 fn hear(connection: &Connection, number: i64, decision: &Decision) -> rusqlite::Result<()> {
     let Some(at) = decision.heard_at else {
         return Ok(());
@@ -207,7 +208,8 @@ fn hear(connection: &Connection, number: i64, decision: &Decision) -> rusqlite::
         .map(|_| ())
 }
 
-/// More was said of the incident, though its state is as it was: whoever follows it hears of that.
+/// Records that more was said of the incident, though its state is as it was, so that those who
+/// follow it see the change.
 fn change(connection: &Connection, number: i64, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE incidents SET changed_at = max(changed_at, ?2) WHERE id = ?1")?
