@@ -77,8 +77,8 @@ use workbench::Workbench;
 
 /// The time allowed for a request's head, counted from the connection or from the last answer.
 const HEAD: Duration = Duration::from_secs(30);
-/// How long a scrape waits for the store. Prometheus itself waits for ten seconds, so a store that
-/// does not answer still shows in the metrics.
+/// How long a scrape waits for the store. It is less than Prometheus's own ten seconds, so that a
+/// store that does not answer shows in the metrics.
 const PROBE: Duration = Duration::from_secs(3);
 /// The interval at which readiness is checked for probes that arrive while the listener is full.
 const BEAT: Duration = Duration::from_secs(5);
@@ -282,9 +282,9 @@ async fn by_its_own_name(
 
 /// Refuses requests that a web page sent.
 ///
-/// Any page that a person visits can make their browser post to loopback. A browser says so
-/// (Origin, Fetch Metadata). An Origin of this listener's own proves nothing, because the page's
-/// owner may let a name of theirs point here. Nobody needs a browser for this.
+/// Any page that a person visits can make their browser post to loopback. A browser gives itself
+/// away by Origin and Fetch Metadata. An Origin of this listener's own proves nothing, because the
+/// owner of a page may let a name of theirs point here. Nobody needs a browser for this.
 async fn by_no_page(request: Request, next: Next) -> Response {
     let said = ["origin", "sec-fetch-site"];
     if said

@@ -2,8 +2,8 @@
 //! own.
 //!
 //! A browser runs everybody's pages. A foreign name may point to this address ("DNS rebinding"),
-//! and foreign scripts may send requests here. The browser says so in Host and Origin, which no
-//! page can change, so both are checked on every route.
+//! and foreign scripts may send requests here. The browser reveals both in Host and Origin, which
+//! no page can change, so both headers are checked on every route.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -72,8 +72,8 @@ impl Hosts {
 
     /// Decides whether the cookies of a request travel over TLS alone.
     ///
-    /// They do if the request names or reaches anything but this machine, and if people arrive by
-    /// `https`. On loopback, a browser accepts such cookies without TLS as well.
+    /// They do if people arrive by `https`, or if the request names or reaches anything but this
+    /// machine. A browser accepts such cookies from its own machine as well.
     pub(super) fn are_secure(&self, here: IpAddr, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(authority);
         let name = host.as_ref().map(|host| normal(host.host()));

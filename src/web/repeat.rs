@@ -29,7 +29,8 @@ pub(super) async fn once(
     request: Request,
     next: Next,
 ) -> Response {
-    // The router itself answers requests that do nothing.
+    // A request that does not act needs no record. If its path or method does not exist, the router
+    // says so.
     let path = request.extensions().get::<MatchedPath>();
     let acts = path.is_some_and(|path| v1::acts(request.method(), path.as_str()));
     if !acts || !request.headers().contains_key(KEY) {

@@ -42,7 +42,7 @@ pub struct Who {
 }
 
 impl Who {
-    /// The channel that is recorded for their actions.
+    /// Returns the channel that is recorded for their actions: `page` or `api`.
     pub fn via(&self) -> &'static str {
         if self.by_browser { "page" } else { "api" }
     }

@@ -33,8 +33,8 @@ pub trait Workbench: Send + Sync {
     /// Returns the receivers that a set of labels reaches.
     fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Reach;
 
-    /// Walks a mail through every stage. Returns an object for each incident in it, as `explain
-    /// --json` prints it.
+    /// Walks a mail through every stage. Returns an object for each incident in it, as
+    /// `explain --json` prints it.
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem>;
 
     /// Drafts a profile from an opening mail and its closing one, and tries it on them.

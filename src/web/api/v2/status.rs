@@ -19,7 +19,7 @@ pub struct Status {
     cluster: Cluster,
     version_info: Version,
     config: Configuration,
-    /// When the bridge was started.
+    /// The time at which the bridge was started.
     uptime: Timestamp,
 }
 

@@ -106,7 +106,8 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
     Ok(together(moments))
 }
 
-/// Merges repeated failures of the same kind into the latest one, which says how often it happened.
+/// Merges repeated attempts that failed in the same way into the latest one, which says how often
+/// that happened.
 fn together(moments: Vec<Moment>) -> Vec<Moment> {
     let mut shown: Vec<Moment> = Vec::new();
     for moment in moments {

@@ -46,7 +46,7 @@ impl Person {
         )
     }
 
-    /// Fills in what the token lacks from the provider's UserInfo answer.
+    /// Fills in what the token lacks from the provider's `UserInfo` answer.
     pub fn completed(
         self,
         claims: &UserInfoClaims<More, CoreGenderClaim>,

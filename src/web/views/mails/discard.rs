@@ -67,7 +67,8 @@ pub async fn discard_all(
 }
 
 impl DiscardFilter {
-    /// Finds the mails that match, and counts those that match but are newer than it allows.
+    /// Finds the mails to discard, and counts those that match but are newer than the filter
+    /// allows.
     async fn find(&self, admin: &Admin, now: Timestamp) -> Result<(Vec<MailId>, u64), Problem> {
         let older = self.checked()?;
         let (mut fit, mut newer, mut after) = (Vec::new(), 0, 0);

@@ -64,11 +64,11 @@ pub struct Series {
 pub struct Told {
     series: usize,
     changed_at: Timestamp,
-    /// The incident's name; not kept for an objective, where it is never asked for.
+    /// The incident's name. It is not kept for an objective, because nothing asks for it there.
     pub name: Option<Box<Name>>,
-    /// When mails said that it was on (`true`) or over (`false`).
+    /// The times at which it was said to be on (`true`) or over (`false`).
     said: Box<[(Timestamp, bool)]>,
-    /// When silences that cover it were active, or will be.
+    /// The times at which silences that cover it were active, or will be.
     silenced: Box<[Span]>,
 }
 
