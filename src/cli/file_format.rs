@@ -111,8 +111,8 @@ impl Format {
 }
 
 /// Decides whether a text begins as JSON, with one value or several. A bracket alone is not enough,
-/// because a mark that a gateway put before a mail (`[EXTERNAL]`) and a line of a log (`[2026-11-28
-/// 04:10:00] …`) begin with one, too.
+/// because a mark that a gateway put before a mail (`[EXTERNAL]`) and a line of a log
+/// (`[2026-11-28 04:10:00] …`) begin with one, too.
 fn is_json(start: &[u8]) -> bool {
     matches!(start, [b'{' | b'[', ..])
         && Deserializer::from_slice(start)

@@ -1,9 +1,9 @@
 //! Mails in an mbox file (RFC 4155): only their positions are kept, so an archive of any size needs
 //! little memory.
 //!
-//! A line that begins with `From ` counts as text until it proves to be an envelope: it follows an
-//! empty line, contains a name and a time, and is followed by a header. Within a valid
-//! Content-Length (mboxcl2), no line is an envelope.
+//! A line that begins with `From ` counts as text until it proves to be an envelope: it contains a
+//! name and a full date, or it follows an empty line and contains a name alone; and a header
+//! follows it. Within a valid Content-Length (mboxcl2), no line is an envelope.
 
 use std::{
     io::{self, BufRead, Read as _},

@@ -20,7 +20,8 @@ pub struct Moment {
     pub text: String,
 }
 
-/// The moment at which the bridge itself, without a mail, found that something began or ended.
+/// Returns the moment at which the bridge itself, without a mail, found that something began or
+/// ended.
 pub fn turned(turn: Turn<'_>) -> Moment {
     Moment {
         at: turn.at,
