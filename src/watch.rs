@@ -38,9 +38,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// suspended. After such a leap nothing counts as overdue yet.
 const LEAP: SignedDuration = SignedDuration::from_mins(1);
 
-/// Watches the bridge itself.
+/// The task that watches the bridge itself.
 pub struct Watch {
-    /// The source of the troubles.
+    /// The store, which is asked for troubles.
     pub upkeep: Arc<dyn Upkeep>,
     /// The store, in which alarms are decided.
     pub intake: Arc<dyn Intake>,

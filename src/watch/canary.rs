@@ -1,6 +1,6 @@
-//! Sends canaries, waits for them, and reports one that is missing.
+//! Sends canaries, waits for them, and reports a missing one.
 //!
-//! Every moment, a look asks the store how far the flights have come. Only the store knows,
+//! Twice a second, a look asks the store how far the flights have come. Only the store knows,
 //! whichever replica sent a canary and whichever received the mail. Of several replicas, one begins
 //! each flight; each reports what it sees, and the store makes one incident of it.
 
@@ -30,7 +30,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How many of the latest flights a look considers.
 const LATEST: u32 = 20;
 
-/// Sends canaries and watches them.
+/// The task that sends canaries and watches them.
 pub struct Aviary {
     pub canaries: Arc<dyn Canaries>,
     pub intake: Arc<dyn Intake>,
@@ -43,7 +43,7 @@ pub struct Aviary {
     pub mailboxes: BTreeMap<String, String>,
     /// Notified when deliveries are created.
     pub owed: Arc<Notify>,
-    /// The state, for the pages and the API.
+    /// The state of the latest canary, for the admin listener.
     pub known: watch::Sender<Standing>,
 }
 

@@ -16,10 +16,11 @@ use crate::{
 /// The most unexpected apps that are reported at a time. An attacker who invents apps must not
 /// flood a pager.
 const MOST_APPS: usize = 5;
-/// How long no unverified trigger must be held before the alarm ends. The next one then pages
-/// again.
+/// How long after the last held trigger the alarm ends. Unverified triggers are counted by the
+/// hour, so after an hour without a held one they page again. The alarm of a full quarantine ends
+/// after the same time.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
-/// How long no mail must be taken away before the alarm ends.
+/// How long after the last mail was taken away the alarm ends.
 const TAKEN_LATELY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A single trouble.
@@ -237,7 +238,8 @@ fn is_scarce(room: Room, told: bool) -> bool {
     room.free < if told { limit / 4 * 5 } else { limit }
 }
 
-/// Names incidents by their ids. An id that looks made up by a mail is not repeated.
+/// Names up to three incidents by their ids. An id of an unusual form is left out, because a mail
+/// may have made it up.
 fn named(incidents: &[String]) -> String {
     let plain = |id: &&String| {
         id.len() <= 64
