@@ -185,7 +185,7 @@ pub struct Measure {
     /// The number of breaches, announced or not.
     pub breaches: u64,
     pub breach_seconds: i64,
-    /// The part of it within announced maintenance.
+    /// The part of the breached time that lies within announced maintenance.
     pub maintenance_seconds: i64,
     pub budget_seconds: f64,
     /// The part of the budget that is spent; 1 is all of it. `None` if there is no budget and some
@@ -197,7 +197,7 @@ pub struct Measure {
     pub recurrence: u64,
     /// The times of the breaches, cut and merged, for drawing.
     pub spans: Vec<Span>,
-    /// The parts of them within announced maintenance.
+    /// The parts of `spans` that lie within announced maintenance.
     pub announced: Vec<Span>,
 }
 

@@ -56,7 +56,7 @@ fn one_breach_spends_its_share() {
 
 #[test]
 fn what_overlaps_counts_once() {
-    // 0–30 and 10–40 are 40 minutes; 50–60 are ten more.
+    // Counted from minute −100, 0–30 and 10–40 make 40 minutes, and 50–60 adds ten.
     let found = measured(&[
         breach(-100, Some(-70), &[]),
         breach(-90, Some(-60), &[]),
