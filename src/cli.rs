@@ -1,7 +1,8 @@
-//! The commands. Each has a file of its own below, which holds its options, its help and its work.
+//! The commands. Each has a file of its own below, with its options, its help and its
+//! implementation.
 //!
-//! Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 the thing asked about is
-//! wrong, 2 wrong usage.
+//! Data goes to stdout, everything else to stderr. The exit status is 0 if the command is done, 1
+//! if its subject is wrong, and 2 for wrong usage.
 
 use std::{
     io::{self, Write as _},
@@ -102,7 +103,7 @@ enum Command {
     Man(man::Manual),
 }
 
-/// The exit status for wrong usage, which is clap's.
+/// The exit status for wrong usage, the same as clap's.
 const WRONG_USAGE: u8 = 2;
 
 impl Cli {
@@ -110,7 +111,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config.as_deref();
         let code = match self.command {
-            // Its pages are printed when they are sent; one that nobody reads would hold the flush.
+            // `serve` prints pages when they are sent, and needs no flush at the end: the flush
+            // would block if nobody reads the output.
             Command::Serve(command) => return command.run(config).await,
             Command::Check(command) => command.run(config),
             Command::Doctor(command) => command.run(config).await,
@@ -137,7 +139,7 @@ impl Cli {
     }
 }
 
-/// The exit status for whether the subject of the command is right.
+/// Returns the exit status for whether the subject of the command is right.
 fn exit(right: bool) -> ExitCode {
     if right {
         ExitCode::SUCCESS
@@ -146,9 +148,9 @@ fn exit(right: bool) -> ExitCode {
     }
 }
 
-/// A throw-away bridge for a configuration.
+/// Builds a throw-away bridge for a configuration.
 fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
-    // They keep a bridge from starting, and nobody from looking into why.
+    // Failing examples keep a bridge from starting, but must not keep anybody from finding out why.
     for problem in examples::problems(&loaded.profiles) {
         let warning = format!("{}: {problem}", loaded.source);
         eprintln!("warning: {}", plain::plain(&warning));
@@ -162,9 +164,9 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
     )
 }
 
-/// Prints to standard error why a command failed; text from a mail moves no cursor.
+/// Prints to standard error why a command failed. Text from a mail cannot move the cursor.
 pub fn complain(error: &anyhow::Error) {
-    // Where nobody can be told, the exit status still says it.
+    // If standard error cannot be written, the exit status still reports the failure.
     let _ = writeln!(
         io::stderr(),
         "error: {}",
@@ -172,7 +174,8 @@ pub fn complain(error: &anyhow::Error) {
     );
 }
 
-/// Whether the error is that nobody reads standard output any more, which is not a failure.
+/// Decides whether the error means that nobody reads standard output any more, which is not a
+/// failure.
 pub fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -196,7 +199,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// The doc comment of a group of options would be the help of each command that has them.
+    /// The doc comment of a group of options would become the help of each command that has them.
     #[test]
     fn every_command_has_a_help_of_its_own() {
         fn walk(command: &clap::Command, seen: &mut BTreeSet<String>) {

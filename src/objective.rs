@@ -1,8 +1,9 @@
-//! Objectives: how long they were breached, and what that leaves of the error budget. Pure.
+//! Objectives: how long they were breached, and how much of the error budget that leaves. Pure.
 //!
-//! A breach lasts from its trigger's time to its resolve's, an open one to the time of the look. It
-//! is cut at the edges of the window, and what overlaps counts once. What falls into announced
-//! maintenance is a breach, and spends nothing: Atlassian does not count it.
+//! A breach lasts from its trigger's time to its resolve's; an open one lasts to the time of
+//! measuring. It is cut at the edges of the window, and time in which breaches overlap counts once.
+//! Time within announced maintenance is a breach that spends nothing, because Atlassian does not
+//! count it.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -37,7 +38,7 @@ fn usual() -> Duration {
 }
 
 impl Settings {
-    /// The problems of the setting; `key` is its path.
+    /// Returns the problems of the setting, whose path is `key`.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         for (place, matcher) in self.matchers.iter().enumerate() {
@@ -78,8 +79,9 @@ impl Settings {
     }
 }
 
-/// The target for an alert with these labels: the objective as a fraction, and the window. The
-/// first matching setting applies, else the alert's own objective, else the one that Atlassian
+/// Returns the target for an alert with these labels: the objective as a fraction, and the window.
+///
+/// The first matching setting applies, else the alert's own objective, else the one that Atlassian
 /// publishes for its SLI.
 pub fn target(settings: &[Settings], labels: &Labels) -> (f64, Duration) {
     let own = || {
@@ -109,7 +111,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The overlap of two periods.
+    /// Returns the overlap of two periods.
     fn within(self, other: Self) -> Option<Self> {
         let common = Self {
             from: self.from.max(other.from),
@@ -126,13 +128,13 @@ pub struct Breach {
     pub from: Timestamp,
     /// The resolve's time; `None` while it is open.
     pub to: Option<Timestamp>,
-    /// When silences that cover it were active.
+    /// The times at which silences that cover it were active.
     pub silenced: Vec<Span>,
 }
 
-/// The breaches in an alert's statuses, in order: `true` means firing.
+/// Returns the breaches in an alert's statuses, in order. `true` means firing.
 pub fn breaches(mut said: Vec<(Timestamp, bool)>, silenced: &[Span]) -> Vec<Breach> {
-    // At the same time, the end comes last, so that there was a breach.
+    // Of statuses at the same time, the resolve comes last, so that there was a breach.
     said.sort_by_key(|(at, on)| (*at, !on));
 
     let mut found: Vec<Breach> = Vec::new();
@@ -177,17 +179,17 @@ impl Ladder {
     }
 }
 
-/// How an objective was met in a window.
+/// The measurement of an objective over a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
     /// The number of breaches, announced or not.
     pub breaches: u64,
     pub breach_seconds: i64,
-    /// The part of it within announced maintenance.
+    /// The part of the breached time that lies within announced maintenance.
     pub maintenance_seconds: i64,
     pub budget_seconds: f64,
     /// The part of the budget that is spent; 1 is all of it. `None` if there is no budget and some
-    /// is spent.
+    /// time was spent.
     pub spent: Option<f64>,
     pub left: Option<f64>,
     pub ladder: Ladder,
@@ -195,7 +197,7 @@ pub struct Measure {
     pub recurrence: u64,
     /// The times of the breaches, cut and merged, for drawing.
     pub spans: Vec<Span>,
-    /// The parts of them within announced maintenance.
+    /// The parts of `spans` that lie within announced maintenance.
     pub announced: Vec<Span>,
 }
 
@@ -280,12 +282,12 @@ fn share(seconds: i64, budget: f64) -> Option<f64> {
     }
 }
 
-/// Without the noise of binary fractions.
+/// Rounds to six decimals, to hide the noise of binary fractions.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-/// The same periods without overlaps, in order.
+/// Merges overlapping periods, and returns them in order.
 fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut joined: Vec<Span> = Vec::new();
@@ -298,7 +300,7 @@ fn union(mut spans: Vec<Span>) -> Vec<Span> {
     joined
 }
 
-/// A period without others.
+/// Returns what is left of a period without others.
 fn without(span: Span, others: &[Span]) -> Vec<Span> {
     let mut left = Vec::new();
     let mut from = span.from;
@@ -322,7 +324,7 @@ fn without(span: Span, others: &[Span]) -> Vec<Span> {
     left
 }
 
-/// Returns those periods of a union that overlap a given one.
+/// Returns the periods of a union that overlap a given one.
 fn those_within(span: Span, union: &[Span]) -> &[Span] {
     let first = union.partition_point(|one| one.to <= span.from);
     let end = union.partition_point(|one| one.from < span.to);

@@ -1,10 +1,10 @@
 //! Planned maintenance: while a silence is active, a trigger that it covers is recorded and told to
 //! nobody.
 //!
-//! The words and rules are Alertmanager's
-//! (<https://prometheus.io/docs/alerting/latest/alertmanager/#silences>), with what stands in the
-//! contract: an end is never silenced, and what was silenced is told when the last silence that
-//! covers it ends, if it is still on. Pure.
+//! The terms and rules are Alertmanager's
+//! (<https://prometheus.io/docs/alerting/latest/alertmanager/#silences>), with two rules of the
+//! bridge's contract: a resolve is never silenced, and a silenced incident that is still open is
+//! told when the last silence that covers it ends. Pure.
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use crate::label::{Labels, Matcher, MatcherError, alert_name};
 
-/// The store's number for a silence; never used twice.
+/// The store's number for a silence, which is never used twice.
 pub type SilenceId = i64;
 
-/// A requested silence, checked.
+/// A request for a silence, which has been checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(crate) matchers: Vec<String>,
@@ -25,7 +25,7 @@ pub struct Plan {
     pub(crate) comment: String,
 }
 
-/// Why a silence cannot be added.
+/// The reason why a silence cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     #[error(
@@ -50,8 +50,8 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Each text may contain several matchers, as in a route. A start in the past becomes now: what
-    /// was announced stays announced.
+    /// Checks the request for a silence. Each text may contain several matchers, as in a route. A
+    /// start in the past becomes now: what was announced stays announced.
     pub fn new(
         texts: &[String],
         (starts_at, ends_at): (Timestamp, Timestamp),
@@ -97,7 +97,7 @@ impl Plan {
         })
     }
 
-    /// The silence that would be added, for a preview of what it covers.
+    /// Returns the silence that would be added, for a preview of what it covers.
     pub fn as_if_added(&self, now: Timestamp) -> Silence {
         Silence {
             id: 0,
@@ -110,7 +110,7 @@ impl Plan {
         }
     }
 
-    /// The labels in its matchers.
+    /// Returns the names of the labels in the matchers.
     pub fn label_names(&self) -> impl Iterator<Item = String> {
         self.matchers
             .iter()
@@ -123,10 +123,10 @@ impl Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silence {
     pub id: SilenceId,
-    /// As text: they are parsed only if somebody would be notified.
+    /// The matchers as text. They are parsed only if somebody would be told.
     pub matchers: Vec<String>,
     pub starts_at: Timestamp,
-    /// When it ends, or was expired.
+    /// The time at which the silence ends, or was expired.
     pub ends_at: Timestamp,
     pub author: String,
     pub comment: String,
@@ -162,12 +162,12 @@ impl Silence {
         }
     }
 
-    /// Whether all its matchers hold.
+    /// Decides whether the silence covers an alert: all its matchers must hold.
     ///
-    /// What is no alert, such as what the bridge tells of itself, it covers only where one of them
-    /// asks for that `kind`: `severity="critical"` is meant for an app's maintenance, and must not
-    /// hide that the bridge gets no mail. A silence that cannot be read covers nothing: better one
-    /// page too many.
+    /// Something that is not an alert, such as the bridge's own alarm, is covered only if a matcher
+    /// asks for its `kind`. A silence of `severity="critical"` is meant for an app's maintenance,
+    /// and must not hide that the bridge gets no mail. A silence that cannot be read covers
+    /// nothing, because one page too many is better than one too few.
     pub fn covers(&self, labels: &Labels) -> bool {
         let kind = labels.get("kind").map_or("", String::as_str);
         let mut covers = matches!(kind, "incident" | "unparsed") && !self.matchers.is_empty();
@@ -176,7 +176,7 @@ impl Silence {
         for text in &self.matchers {
             let asks_for_kind =
                 |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
-            // Alertmanager's tools use this name for an alert, which is not a label here.
+            // Alertmanager's tools use this name for an alert; it is not a label here.
             let holds = |matcher: &Matcher| match matcher.name() {
                 "alertname" => matcher.holds_for(alert_name(labels)),
                 _ => matcher.holds(labels),
@@ -193,12 +193,12 @@ impl Silence {
     }
 }
 
-/// The number of matchers that a thread caches.
+/// The most matchers that a thread caches.
 const REMEMBERED: usize = 64;
 
 thread_local! {
-    /// By their text: compiling a regular expression takes longer than deciding a mail. `None`
-    /// means invalid.
+    /// The compiled matchers by their text, because compiling a regular expression takes longer
+    /// than deciding a mail. `None` means invalid.
     static READ: RefCell<HashMap<String, Option<Matcher>>> = RefCell::default();
 }
 
@@ -214,7 +214,7 @@ fn ask<T>(text: &str, question: impl FnOnce(&Matcher) -> Option<T>) -> Option<T>
     })
 }
 
-/// Of the silences that cover the labels, the last to end.
+/// Returns the last silence to end among those that cover the labels.
 pub fn last_to_cover<'a>(silences: &'a [Silence], labels: &Labels) -> Option<&'a Silence> {
     silences
         .iter()
@@ -223,7 +223,7 @@ pub fn last_to_cover<'a>(silences: &'a [Silence], labels: &Labels) -> Option<&'a
 }
 
 impl fmt::Display for Silence {
-    /// The reason of what it silenced.
+    /// Formats the reason that is given for what it silenced.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -1,9 +1,9 @@
-//! The bridge tells on itself: by pages of `kind="self"`, through the same routes, once per
-//! condition and resolved when it is over.
+//! The bridge watches itself, and reports its troubles by pages with `kind="self"`, through the
+//! same routes: one page per condition, and a resolve when it is over.
 //!
-//! A look every few seconds asks the store and the ingresses what is wrong. What is told stands in
-//! the store as an incident of the bridge's own, so that a restart tells nothing twice and forgets
-//! nothing. So does what follows where no mail comes, by the settings of `profiles:` ([`quiet`]).
+//! A look every few seconds asks the store and the ingresses what is wrong. What is told is kept in
+//! the store as an incident of the bridge's own, so that a restart repeats nothing and forgets
+//! nothing. The same look acts when mail stops coming, by the settings of `profiles:` ([`quiet`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,31 +34,33 @@ mod quiet;
 use complaint::{Complaint, complaints, over, severity};
 
 const EVERY: Duration = Duration::from_secs(5);
-/// No more time passes between two looks, unless the clock was set or the machine was suspended:
-/// then nothing is overdue yet.
+/// The most time that passes between two looks, unless the clock was set or the machine was
+/// suspended. After such a leap nothing counts as overdue yet.
 const LEAP: SignedDuration = SignedDuration::from_mins(1);
 
-/// Watches the bridge itself.
+/// The task that watches the bridge itself.
 pub struct Watch {
-    /// The source of troubles.
+    /// The store, which is asked for troubles.
     pub upkeep: Arc<dyn Upkeep>,
-    /// Where alarms are decided.
+    /// The store, in which alarms are decided.
     pub intake: Arc<dyn Intake>,
     pub in_force: Receiver<Arc<InForce>>,
     pub health: Health,
     /// The configured ingresses.
     pub ingresses: Vec<String>,
-    /// Those that other replicas serve as well. The replicas do not know about a trouble of one
-    /// here, and would end its alarm: readiness reports it instead, and mail goes to them.
+    /// The ingresses that other replicas serve as well. The replicas do not know about a trouble of
+    /// such an ingress here, and would end its alarm. Readiness reports the trouble instead, and
+    /// mail goes to the other replicas.
     pub shared: Vec<String>,
-    /// Those that are mailboxes, which keep mail until it is read.
+    /// The ingresses that are mailboxes, which keep mail until it is read.
     pub mailboxes: Vec<String>,
     pub clock: Clock,
     /// Notified when deliveries are created.
     pub owed: Arc<Notify>,
 }
 
-/// The time since which it has been watched without a gap, and the troubles at the last look.
+/// The time since which the bridge has watched itself without a gap, and the troubles at the last
+/// look.
 #[derive(Debug)]
 struct Vigil {
     since: Timestamp,
@@ -77,7 +79,7 @@ impl Vigil {
 }
 
 impl Watch {
-    /// Looks until `stop`.
+    /// Looks at intervals until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let mut vigil = Vigil::begin(self.clock.now());
         while !stop.is_cancelled() {
@@ -148,7 +150,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Every configured ingress, with its condition.
+    /// Returns every configured ingress with its condition.
     fn standing_of<'a>(
         &'a self,
         health: &'a BTreeMap<String, Condition>,
@@ -159,7 +161,8 @@ impl Watch {
             .collect()
     }
 
-    /// An alarm that is not new is tried again while a silence or a mute keeps it from everybody.
+    /// Announces an alarm or its end. An alarm that is not new is announced again while a silence
+    /// or a mute keeps it from everybody.
     async fn tell(
         &self,
         action: Action,

@@ -1,9 +1,9 @@
-//! The admin listener: health, readiness, metrics, the wish for a reload, and the API.
+//! The admin listener: health, readiness, metrics, reload requests, the API and the pages.
 //!
-//! Every request passes the same gates in the same order: its Host and Origin are this listener's
-//! ([`guard`]), its body is bounded and in time, it is known who sends it ([`sign_in`]), and what
-//! it does it does on purpose ([`access`]). What can be asked stands in [`views`], for the API
-//! ([`api`]) and for pages alike.
+//! Every request passes the same gates in the same order: its Host and Origin must be this
+//! listener's ([`guard`]), its body must be bounded in size and time, its sender must be known
+//! ([`sign_in`]), and what it does must be intended ([`access`]). [`views`] holds every question
+//! that can be asked and every action, for the API ([`api`]) and the pages alike.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -75,15 +75,15 @@ use sign_in::{Bearing, SignIn};
 use views::objectives::History;
 use workbench::Workbench;
 
-/// From the connection, or the last answer, to the end of a request's head.
+/// The time allowed for a request's head, counted from the connection or from the last answer.
 const HEAD: Duration = Duration::from_secs(30);
-/// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does
-/// not answer is to show.
+/// How long a scrape waits for the store. It is less than Prometheus's own ten seconds, so that a
+/// store that does not answer shows in the metrics.
 const PROBE: Duration = Duration::from_secs(3);
-/// How often readiness is looked at for who finds no place.
+/// The interval at which readiness is checked for probes that arrive while the listener is full.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// What the pages are made from.
+/// Everything that the API and the pages need to answer a request.
 pub struct Admin {
     pub store: Arc<dyn Upkeep>,
     pub desk: Arc<dyn Desk>,
@@ -91,37 +91,37 @@ pub struct Admin {
     pub ledger: Arc<dyn Ledger>,
     /// The rules in force.
     pub workbench: Arc<dyn Workbench>,
-    /// Rung when something is owed to a receiver.
+    /// Notified when a delivery to a receiver becomes pending.
     pub owed: Arc<Notify>,
     pub health: Health,
     pub clock: Clock,
     pub started_at: Timestamp,
     pub metrics: PrometheusHandle,
     pub sign_in: SignIn,
-    /// What changes, for whoever watches.
+    /// The feed of changes, for pages and API clients that watch.
     pub live: Live,
-    /// How all incidents went, for whoever measures them.
+    /// The history of all incidents, from which objectives are measured.
     pub history: Arc<Mutex<History>>,
-    /// What it is called by, besides its address.
+    /// The names by which the listener is known, besides its address.
     pub hosts: Hosts,
-    /// The commands that send a first mail and its end, for who has sent none yet.
+    /// The commands that send a first mail and its resolve, shown while no mail has arrived yet.
     pub first_mail: Option<[String; 2]>,
     /// What is known of the bridge's own canaries.
     pub canary: watch::Receiver<Standing>,
-    /// Whoever reads here reloads the configuration.
+    /// The channel to the task that reloads the configuration.
     pub reload: mpsc::Sender<Asked>,
 }
 
-/// Where somebody waits to hear what became of a reload: what is to be said of it, or everything
-/// that is wrong.
+/// Where the requester of a reload waits for its result: the remarks on a configuration that was
+/// taken, or everything that is wrong with it.
 pub type Asked = oneshot::Sender<Result<Remarks, Faults>>;
-/// Of a configuration that was taken: what of it needs a restart, what is better otherwise. A
+/// Remarks on a configuration that was taken: what needs a restart and what could be improved, one
 /// sentence each.
 pub type Remarks = Vec<String>;
-/// Of one that was not, as `check` tells them.
+/// The faults of a configuration that was refused, worded as by `check`.
 pub type Faults = Vec<String>;
 
-/// Serves until `stop`.
+/// Serves requests until `stop` is cancelled.
 pub async fn run(listener: Listener, capacity: Capacity, admin: Admin, stop: CancellationToken) {
     let admin = Arc::new(admin);
     let server = Server {
@@ -145,22 +145,23 @@ pub fn bind(listen: &str) -> Result<Listener, BindError> {
     Listener::bind(listen)
 }
 
-/// The answer of a process that is alive.
+/// The answer of `/-/healthy`, which only shows that the process is alive.
 const HEALTHY: &str = "ok\n";
 
-/// The answers of `/-/ready` to who is not signed in.
+/// The answers of `/-/ready` to a client that is not signed in.
 const READY: &str = "ready\n";
 const NOT_READY: &str = "not ready\n";
 
 struct Server {
     router: TowerToHyperService<Router>,
     admin: Arc<Admin>,
-    /// Whether it was ready at the last beat, for who asks while there is no place.
+    /// Whether the bridge was ready at the last beat, for probes that arrive while the listener is
+    /// full.
     is_ready: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
-/// The address of this machine that a request has reached.
+/// The local address that a request has reached.
 #[derive(Clone, Copy)]
 struct Here(SocketAddr);
 
@@ -176,7 +177,8 @@ impl Reception for Server {
         let plain = [("content-type", "text/plain; charset=utf-8")];
         let reply = |status, text| listener::http::reply(status, &plain, text);
 
-        // A crowd at this door is no reason to restart the process, or to keep mail from it.
+        // Probes are answered even now: a crowded admin listener is no reason to restart the
+        // process, or to keep mail from it.
         if said.starts_with(b"GET /-/healthy ") {
             return reply("200 OK", HEALTHY);
         }
@@ -228,7 +230,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .merge(pages::router(&admin))
         .layer(from_fn_with_state(Arc::clone(&admin), access::signed_in));
 
-    // Probes carry no credential: what they are told is worth none.
+    // Probes carry no credential, so they are told nothing that needs one.
     Router::new()
         .route("/-/healthy", get(async || HEALTHY))
         .route("/-/ready", get(ready))
@@ -264,7 +266,8 @@ async fn by_its_own_name(
         .hosts
         .check(here, request.version(), request.uri(), headers)
         .or_else(|stranger| match stranger {
-            // A tool that passes on what its own page sends. No foreign page knows the token.
+            // A program with the bearer token may pass on the Origin that its own page sends. No
+            // foreign page knows the token.
             Stranger::ForeignOrigin if admin.sign_in.has_token(headers) => Ok(()),
             stranger => Err(stranger),
         }) {
@@ -277,9 +280,11 @@ async fn by_its_own_name(
     }
 }
 
-/// Any page a person looks at can have their browser post to loopback. A browser says so (Origin,
-/// Fetch Metadata), and whether the page is of this origin proves nothing: a name of theirs may
-/// lead here. Nobody needs a browser for this.
+/// Refuses requests that a web page sent.
+///
+/// Any page that a person visits can make their browser post to loopback. A browser gives itself
+/// away by Origin and Fetch Metadata. An Origin of this listener's own proves nothing, because the
+/// owner of a page may let a name of theirs point here. Nobody needs a browser for this.
 async fn by_no_page(request: Request, next: Next) -> Response {
     let said = ["origin", "sec-fetch-site"];
     if said
@@ -293,10 +298,11 @@ async fn by_no_page(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// 200 once another configuration is in force; 500 where it is wrong and the old one stays.
+/// Answers 200 once another configuration is in force, 500 if it is wrong and the old one stays,
+/// and 503 while the bridge stops.
 async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     let (asked, answer) = oneshot::channel();
-    // Where it is not heard the answer is that nobody answers.
+    // If nobody receives the request, `answer` fails below and the reply says so.
     let _ = admin.reload.send(asked).await;
     let lines = |first: &str, rest: &[String]| {
         format!(
@@ -320,8 +326,8 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// What keeps the bridge from doing its work: a store that cannot be written, and every ingress
-/// that has not done its work lately.
+/// Lists what keeps the bridge from doing its work: a store that cannot be written, and every
+/// ingress that has not done its work lately.
 async fn failing(admin: &Admin) -> Vec<String> {
     let mut failing = Vec::new();
     match timeout(PROBE, admin.store.ping()).await {
@@ -349,7 +355,9 @@ async fn failing(admin: &Admin) -> Vec<String> {
     failing
 }
 
-/// Ready while nothing fails. What fails is told to who is signed in.
+/// Answers whether the bridge is ready, which it is while nothing fails.
+///
+/// Only a client that is signed in is told what fails.
 async fn ready(
     State(admin): State<Arc<Admin>>,
     Extension(Secure(secure)): Extension<Secure>,
@@ -382,8 +390,10 @@ async fn ready(
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-/// What is known of the canary, a line; where it is missing the mail path is at fault, and taking
-/// this replica out of service would mend nothing.
+/// Describes the latest canary in one line.
+///
+/// A missing canary does not make this replica unready: the mail path is at fault, and taking the
+/// replica out of service would mend nothing.
 fn canary(standing: &Standing) -> Option<String> {
     let stages = |flight: &Flight| {
         let stages = flight.stages();
@@ -417,7 +427,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     match depth {
         Ok(Ok(depth)) => telemetry::depth(&depth, admin.clock.now()),
         Ok(Err(error)) => telemetry::store_failed("the deliveries could not be counted", &error),
-        // What was known last stands, beside a store that could not be written.
+        // On a timeout the last known depths stay, beside the metric that says the store could not
+        // be written.
         Err(_) => {}
     }
 

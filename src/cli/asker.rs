@@ -2,7 +2,7 @@
 
 use std::env;
 
-/// The user who logged in, if `sudo` says so; otherwise the present user.
+/// Returns the user who logged in, if `sudo` says so; otherwise the present user.
 pub fn user() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
@@ -10,7 +10,7 @@ pub fn user() -> String {
     user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
-/// `user@host`.
+/// Returns `user@host`.
 pub fn user_at_host() -> String {
     format!(
         "{}@{}",

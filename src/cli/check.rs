@@ -41,7 +41,7 @@ impl Check {
     }
 }
 
-/// Checks the configuration: `ok` or its JSON on `out`, and problems in words on stderr.
+/// Checks the configuration: prints `ok` or its JSON on `out`, and problems in words on stderr.
 fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let result = Config::load(path, Files::Needed).map(|mut loaded| {
         let ingress = &loaded.config.ingress;

@@ -1,4 +1,4 @@
-//! What a command works on: the store of the configuration, or a running bridge.
+//! The target of a command: the store of the configuration, or a running bridge.
 
 use std::{
     path::{Path, PathBuf},
@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The named bridge; `None` if the store is meant.
+    /// Returns the named bridge, or `None` if the store is meant.
     pub fn remote(&self) -> anyhow::Result<Option<Remote>> {
         let Some(server) = &self.server else {
             return Ok(None);
@@ -63,7 +63,7 @@ impl Server {
         Remote::new(server, token.map(SecretString::from)).map(Some)
     }
 
-    /// The desk for commands: the bridge, or the store, which records their actions.
+    /// Returns the desk for commands: the bridge, or the store, which records their actions.
     pub async fn desk(&self, config: Option<&Path>) -> anyhow::Result<Arc<dyn Desk>> {
         if let Some(remote) = self.remote()? {
             return Ok(Arc::new(remote));
@@ -73,7 +73,8 @@ impl Server {
     }
 }
 
-/// The store of the configuration, which must exist: only `serve` and `store migrate` create one.
+/// Opens the store of the configuration, which must exist: only `serve` and `store migrate` create
+/// one.
 pub async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
     let loaded = Config::load(config, Files::Unneeded)?;
     let place = store::there(&loaded.config).await?;
@@ -84,7 +85,7 @@ pub async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>>
     Ok(store)
 }
 
-/// Does something and records it as a command's action.
+/// Performs an action and records it as a command's.
 pub async fn recorded<T>(
     store: &dyn Store,
     action: &str,

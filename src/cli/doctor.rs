@@ -65,7 +65,8 @@ pub struct Doctor {
     pub print: Json,
 }
 
-/// A person waits: a check without an answer by then is reported as such.
+/// The time limit for a check, because a person waits. A check without an answer by then is
+/// reported as such.
 const LIMIT: Duration = Duration::from_secs(25);
 
 /// The input of the checks.
@@ -86,7 +87,7 @@ impl Doctor {
     }
 }
 
-/// Every finding, errors first.
+/// Runs all checks. Returns every finding, errors first.
 async fn examine(config: Option<&Path>, clock: Clock) -> anyhow::Result<Vec<Finding>> {
     let (mut findings, loaded) = configuration::check(config);
 
@@ -113,7 +114,7 @@ async fn examine(config: Option<&Path>, clock: Clock) -> anyhow::Result<Vec<Find
     Ok(findings)
 }
 
-/// All possible checks, each with its subject.
+/// Returns all possible checks, each with its subject.
 fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
     let mut checks: Vec<(String, Check<'_>)> = vec![
         ("store.url".into(), store::check(deployment).boxed()),
@@ -141,7 +142,7 @@ fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
     checks
 }
 
-/// Runs them concurrently, each within the limit; returns their findings in the order of the
+/// Runs checks concurrently, each within the limit. Returns their findings in the order of the
 /// checks.
 async fn side_by_side(checks: Vec<(String, Check<'_>)>, limit: Duration) -> Checked {
     let progress = progress(checks.len() as u64);
@@ -177,7 +178,7 @@ fn unanswered(about: String, limit: Duration) -> Checked {
     vec![Finding::wrong("time", about, what, mend)].into()
 }
 
-/// The number of finished checks, on a terminal; nothing in a pipe.
+/// Shows the number of finished checks on a terminal, and nothing in a pipe.
 fn progress(checks: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -190,7 +191,7 @@ fn progress(checks: u64) -> ProgressBar {
     progress
 }
 
-/// Prints them; the status says whether anything is wrong.
+/// Prints findings. The exit status says whether anything is wrong.
 fn report(findings: &[Finding], json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let count = |state| findings.iter().filter(|one| one.state == state).count();
     let wrong = count(State::Wrong);

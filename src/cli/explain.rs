@@ -82,8 +82,8 @@ impl Explain {
     }
 }
 
-/// Explains a mail on `out`; returns whether every alert in it could be read. A mail without a Date
-/// arrived `now`.
+/// Explains a mail on `out`, and returns whether every alert in it could be read. A mail without a
+/// Date counts as arrived `now`.
 async fn explain(
     loaded: &Loaded,
     request: Explain,
@@ -144,7 +144,7 @@ fn line(out: &mut impl Write, stage: &str, text: &str) -> io::Result<()> {
     writeln!(out, "{stage:<13} {}", plain(text))
 }
 
-/// What all alerts of a mail have in common.
+/// Prints what all alerts of a mail have in common.
 fn arrival(
     explained: &Explained,
     size: usize,
@@ -163,7 +163,7 @@ fn arrival(
 
     let profile = explained.profile.as_deref().unwrap_or("none takes it");
     line(out, "profile", profile)?;
-    // Atlassian's own mail shows its JSON below, and needs no profile.
+    // Atlassian's own mail needs no profile, and its JSON is shown below.
     if let Some(sight) = &explained.sight
         && explained.profile.as_deref() != Some(ATLASSIAN_SLI)
     {
@@ -172,7 +172,7 @@ fn arrival(
     line(out, "authenticate", &explained.authenticity.to_string())
 }
 
-/// One alert through the stages that follow.
+/// Prints one alert's way through the stages that follow.
 fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()> {
     if of > 1 {
         writeln!(out)?;
@@ -232,7 +232,7 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-/// A request, in HTTP's notation.
+/// Prints a request in HTTP's notation.
 fn show(request: &Rendered, out: &mut impl Write) -> io::Result<()> {
     let receiver = plain(&request.receiver);
     writeln!(out, "{receiver} · {}", request.integration)?;

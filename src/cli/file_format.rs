@@ -1,5 +1,5 @@
-//! The content of a file, recognised by its beginning: a mail, a mailbox, either of them
-//! compressed, or something else.
+//! The format of a file, recognised by its beginning: a mail, a mailbox, either of them compressed,
+//! or something else.
 
 use std::io::{self, Read};
 
@@ -12,7 +12,7 @@ use super::mbox;
 /// The number of bytes that are examined.
 pub const LONGEST_START: u64 = 512;
 
-/// The content of a file.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One mail, possibly in Apple Mail's wrapping.
@@ -20,12 +20,12 @@ pub enum Format {
     Mbox,
     Gzip,
     Zstandard,
-    /// Not a mail: what it is, and what to do.
+    /// Not a mail: says what it is, and what to do.
     Foreign(&'static str),
 }
 
-/// The beginnings of files that are not mails, and what they are. `HTML` and `JSON` are recognised
-/// below.
+/// The beginnings of files that are not mails, and what those files are. HTML and JSON are
+/// recognised separately, below.
 const FOREIGN: [(&[u8], &str); 16] = [
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
@@ -62,11 +62,11 @@ const FOREIGN: [(&[u8], &str); 16] = [
     (b"<?xml", "an XML document: save the mail itself, as .eml"),
 ];
 
-/// The beginnings, in lower case, of a page that was saved without its mail.
+/// The beginnings, in lower case, of a web page that was saved without its mail.
 const PAGE: [&[u8]; 3] = [b"<!doctype", b"<html", b"<head"];
 
 impl Format {
-    /// Recognised by the first [`LONGEST_START`] bytes.
+    /// Recognises a format by the first [`LONGEST_START`] bytes.
     pub fn of(start: &[u8]) -> Self {
         if mbox::begins(start) {
             return Self::Mbox;
@@ -110,13 +110,14 @@ impl Format {
     }
 }
 
-/// Whether a text begins as JSON does, one value or several. A mark that a gateway put before a
-/// mail (`[EXTERNAL]`) and a line of a log (`[2026-11-28 04:10:00] …`) begin with a bracket, too.
+/// Decides whether a text begins as JSON, with one value or several. A bracket alone is not enough,
+/// because a mark that a gateway put before a mail (`[EXTERNAL]`) and a line of a log
+/// (`[2026-11-28 04:10:00] …`) begin with one, too.
 fn is_json(start: &[u8]) -> bool {
     matches!(start, [b'{' | b'[', ..])
         && Deserializer::from_slice(start)
             .into_iter::<IgnoredAny>()
-            // It may go on behind what is looked at.
+            // The value may continue beyond the bytes that are examined.
             .all(|value| value.map_or_else(|error| error.is_eof(), |IgnoredAny| true))
 }
 
@@ -145,8 +146,8 @@ pub fn unpack(format: Format, packed: impl Read, limit: u64) -> io::Result<Vec<u
     Ok(bytes)
 }
 
-/// The mail in Apple Mail's `.emlx`: a line with its length, the mail, and a property list about
-/// it.
+/// Returns the mail in Apple Mail's `.emlx` format: a line with its length, the mail, and a
+/// property list about it.
 pub fn without_wrapping(bytes: &[u8]) -> &[u8] {
     let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
     let (Some(first), Some(rest)) = (parts.next(), parts.next()) else {
@@ -157,8 +158,8 @@ pub fn without_wrapping(bytes: &[u8]) -> &[u8] {
         .and_then(|line| line.parse::<usize>().ok());
 
     match length {
-        // A length that no property list follows says nothing about the mail's end: what is left of
-        // the file is all of the mail's.
+        // Without a property list after it, the length does not tell where the mail ends, so the
+        // rest of the file is taken as the mail.
         Some(length) => rest
             .split_at_checked(length)
             .filter(|(_, behind)| behind.trim_ascii_start().starts_with(b"<?xml"))

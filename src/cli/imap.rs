@@ -70,8 +70,8 @@ impl Imap {
     }
 }
 
-/// Gets a refresh token. If it is written to its file, it is not printed; otherwise, it is all that
-/// goes to `out`.
+/// Obtains a refresh token. If it is written to its file, it is not printed; otherwise, it is the
+/// only output on `out`.
 async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyhow::Result<()> {
     let (key, settings, oauth2) = find(config, &arguments.name)?;
     let file = oauth2.refresh_token_file.as_deref();
@@ -164,7 +164,7 @@ fn tell(step: Step<'_>) {
     }
 }
 
-/// Asks on a terminal; without one, the answer is no.
+/// Asks for confirmation on a terminal. Without one, the answer is no.
 fn agreed(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);

@@ -131,7 +131,7 @@ async fn resolve(
     Ok(writeln!(out, "incident {} is resolved", plain(id))?)
 }
 
-/// Lists incidents, the last changed first; without `open`, also those that are over.
+/// Lists incidents, the last changed first. Without `open`, it includes those that are over.
 async fn list(
     store: &dyn Desk,
     open: bool,

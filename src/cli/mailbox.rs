@@ -1,5 +1,4 @@
-//! Mails in files: single ones, folders, Maildir and mbox, compressed or not, in the order of their
-//! arrival.
+//! Mails in files: single mails, folders, Maildir and mbox, compressed or not, in order of arrival.
 
 use std::{
     fs::{self, File},
@@ -18,17 +17,17 @@ use super::{
 };
 use crate::message::{Mended, header};
 
-/// Larger files are not read as one mail.
+/// The largest file, in bytes, that is read as one mail.
 const LARGEST_MAIL: u64 = 256 << 20;
-/// Deeper nesting of folders is taken for a loop.
+/// The deepest nesting of folders. Anything deeper is taken for a loop.
 const DEEPEST: usize = 32;
 
-/// The location of a mail.
+/// A mail that was found, and where to read it.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// Its path; in an mbox, with its index: `alerts.mbox#3`.
+    /// The path of the file; in an mbox, with the mail's index: `alerts.mbox#3`.
     pub name: String,
-    /// Its Date; `None` if there is none that can be read.
+    /// The mail's Date; `None` if there is none that can be read.
     pub date: Option<Timestamp>,
     content: Content,
 }
@@ -40,12 +39,12 @@ enum Content {
     Part(PathBuf, Range<u64>),
     /// A compressed file.
     Packed(PathBuf, Format),
-    /// Data that can be read only once.
+    /// The bytes themselves, from a source that can be read only once.
     Held(Bytes),
 }
 
 impl Found {
-    /// Its bytes.
+    /// Reads the mail's bytes.
     pub fn read(&self) -> anyhow::Result<Bytes> {
         let read = match &self.content {
             Content::Held(bytes) => return Ok(bytes.clone()),
@@ -64,7 +63,7 @@ fn unpacked(path: &Path, format: Format) -> std::io::Result<Bytes> {
     file_format::unpack(format, BufReader::new(File::open(path)?), LARGEST_MAIL).map(unwrapped)
 }
 
-/// The mail in a file, which shares the file's bytes.
+/// Returns the mail in a file, sharing the file's bytes.
 fn unwrapped(bytes: Vec<u8>) -> Bytes {
     let bytes = Bytes::from(bytes);
     bytes.slice_ref(file_format::without_wrapping(&bytes))
@@ -79,8 +78,8 @@ fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {
     Ok(part)
 }
 
-/// The mails under the paths, ordered by Date, ties by name; those without a Date come last.
-/// `progress` is called for each.
+/// Finds the mails under the paths, ordered by Date and then by name; those without a Date come
+/// last. Calls `progress` for each.
 pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
@@ -106,7 +105,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
     Ok(found)
 }
 
-/// The index in an mbox is a number: `#10` comes after `#9`.
+/// Splits a name for sorting. The index in an mbox is a number, so `#10` comes after `#9`.
 fn natural(name: &str) -> (&str, usize) {
     name.rsplit_once('#')
         .and_then(|(path, place)| Some((path, place.parse().ok()?)))
@@ -120,7 +119,7 @@ fn walk(
     progress: &mut impl FnMut(),
 ) -> anyhow::Result<()> {
     let about = match fs::metadata(path) {
-        // In a mailbox that is in use, mails move while it is read.
+        // In a mailbox that is in use, mails may move while it is read.
         Err(error) if depth > 0 && error.kind() == ErrorKind::NotFound => {
             eprintln!("note: {} is gone", path.display());
             return Ok(());
@@ -172,7 +171,7 @@ fn walk(
     }
 }
 
-/// The mails of one file; or what it is, if it contains none.
+/// Finds the mails of one file. If it contains none, returns what it is.
 fn file(
     path: &Path,
     about: &fs::Metadata,
@@ -230,7 +229,7 @@ fn file(
     Ok(None)
 }
 
-/// A file that is a mail as it stands.
+/// Returns a file that is a mail as it stands.
 fn whole(path: &Path, name: String, size: u64) -> anyhow::Result<Found> {
     if size > LARGEST_MAIL {
         bail!(
@@ -255,8 +254,8 @@ fn start_of(from: &mut impl Read) -> std::io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// One mail or an mbox, compressed or not, from a source that can be read only once: kept in
-/// memory.
+/// Finds one mail or an mbox, compressed or not, in a source that can be read only once. The mails
+/// are kept in memory.
 fn once(
     name: &str,
     mut from: impl Read,
@@ -268,7 +267,7 @@ fn once(
     hold(name, &bytes, found)
 }
 
-/// The mails in these bytes; or what they are, if they contain none.
+/// Finds the mails in these bytes. If they contain none, returns what they are.
 fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Option<&'static str>> {
     let held = |name: String, mail: Vec<u8>| Found {
         name,
@@ -301,7 +300,8 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
     Ok(None)
 }
 
-/// Dovecot's indexes, and the markers of Maildir++, which are not mails.
+/// Decides whether a file is one of Dovecot's indexes or a marker of Maildir++, which are not
+/// mails.
 fn dovecots_own(name: &str) -> bool {
     ["dovecot.index", "dovecot.list", "dovecot-"]
         .iter()
@@ -310,7 +310,7 @@ fn dovecots_own(name: &str) -> bool {
         || name == "subscriptions"
 }
 
-/// The Date of a mail's header.
+/// Returns the Date in a mail's header.
 pub fn date(raw: &[u8]) -> Option<Timestamp> {
     header::date(Mended::of(raw).header())
 }

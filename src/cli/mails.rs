@@ -144,7 +144,7 @@ impl Mails {
     }
 }
 
-/// Mails, the newest first.
+/// Finds mails, the newest first.
 async fn find(
     config: Option<&Path>,
     server: &Server,
@@ -181,7 +181,8 @@ async fn find(
     }
 }
 
-/// Lists mails. Whoever decides about those in the quarantine sees whose they say they are.
+/// Lists mails. For those in the quarantine, it shows the sender that they claim, because somebody
+/// has to decide about them.
 fn list(
     mails: Vec<ListedMail>,
     outcome: Option<Outcome>,
@@ -237,7 +238,7 @@ fn list(
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
-/// The title of its alert; the mail's subject stands in for it where the list has one.
+/// Returns the title of a mail's alert, or else its Subject if the list has it.
 fn title(mail: &ListedMail) -> String {
     let said = title_of(&mail.row.labels).or(mail.subject.as_deref());
     said.unwrap_or_default().to_owned()
@@ -285,7 +286,7 @@ fn show_bytes(message: &Message, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(out.write_all(&message.raw)?)
 }
 
-/// Writes a line for each thing that is known about a mail.
+/// Writes one line for each fact about a mail.
 fn show_facts(
     row: &MailRow,
     message: &Message,
@@ -335,7 +336,7 @@ fn show_facts(
     show_finding(row, items, out)
 }
 
-/// Writes what a mail was taken for: its profile, incidents and labels.
+/// Writes how a mail was read: its profile, incidents and labels.
 fn show_finding(row: &MailRow, items: &[MailRow], out: &mut impl Write) -> anyhow::Result<()> {
     let mut line = |name: &str, text: &str| line(out, name, text);
 
@@ -380,7 +381,7 @@ fn handed_in(envelope: &Envelope) -> String {
     )
 }
 
-/// The outcome of one alert of a mail with several.
+/// Returns the outcome of one alert of a mail with several.
 fn alert(item: &MailRow) -> (String, String) {
     let number = item.item.unwrap_or_default();
     let incident = item.incident_id.as_deref().unwrap_or("no incident");
@@ -395,7 +396,7 @@ fn unknown(id: MailId) -> String {
     format!("there is no mail {id} in the store: `alertbridge mails list` names them")
 }
 
-/// Releases a mail, which then acts as genuine; `serve` decides it within a second or two, or when
+/// Releases a mail, which then acts as genuine. `serve` decides it within a second or two, or when
 /// it starts.
 async fn release(
     store: &dyn Desk,

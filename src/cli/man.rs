@@ -48,7 +48,7 @@ fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&page)
 }
 
-/// A command, or its subcommands.
+/// Writes the help of a command, or of its subcommands.
 fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     if command.has_subcommands() {
         return command
@@ -65,7 +65,7 @@ fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     writeln!(page, ".fi")
 }
 
-/// A line that roff prints verbatim: without escapes or requests (roff(7)).
+/// Escapes a line so that roff prints it verbatim, without escapes or requests (roff(7)).
 fn literal(line: &str) -> String {
     let line = line
         .replace('\\', "\\e")

@@ -1,9 +1,9 @@
 //! Mails in an mbox file (RFC 4155): only their positions are kept, so an archive of any size needs
 //! little memory.
 //!
-//! A line that begins with `From ` counts as text until it proves to be an envelope: it follows an
-//! empty line, contains a name and a time, and is followed by a header. Within a valid
-//! Content-Length (mboxcl2), no line is an envelope.
+//! A line that begins with `From ` counts as text until it proves to be an envelope: it contains a
+//! name and a full date, or it follows an empty line and contains a name alone; and a header
+//! follows it. Within a valid Content-Length (mboxcl2), no line is an envelope.
 
 use std::{
     io::{self, BufRead, Read as _},
@@ -13,25 +13,25 @@ use std::{
 
 use crate::message::header;
 
-/// Lines are read in pieces of at most this many bytes.
+/// The most bytes of a line that are read at a time.
 const LONGEST_PIECE: u64 = 64 << 10;
-/// The part of a mail's header that is searched for its Date.
+/// The most bytes of a mail's header that are searched for its Date.
 const LONGEST_HEADER: usize = 256 << 10;
-/// What may lie between the end declared by a Content-Length and the next envelope: an empty line
+/// The most bytes between the end declared by a Content-Length and the next envelope: an empty line
 /// or two.
 const GAP: u64 = 4;
 
 /// One mail of the file.
 #[derive(Debug, PartialEq)]
 pub struct Place {
-    /// Its bytes in the file, without the `From ` line.
+    /// The position of the mail in the file, without the `From ` line.
     pub bytes: Range<u64>,
     /// The beginning of its header.
     pub header: Vec<u8>,
 }
 
-/// Whether a file with this beginning is an mbox; `From : a@b` is a mail's own field, with the
-/// white space before its colon that was allowed once.
+/// Decides whether a file with this beginning is an mbox. `From : a@b` is not: it is a field of a
+/// mail, with the white space before the colon that was once allowed.
 pub fn begins(start: &[u8]) -> bool {
     start
         .strip_prefix(b"From ")
@@ -77,24 +77,24 @@ pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<(
     }
 }
 
-/// The mails found so far and not passed on: the last certain one, and those within its declared
-/// length.
+/// The mails that were found but not passed on yet: the last certain one, and those within its
+/// declared length.
 struct Mails<F> {
     found: F,
     begun: Vec<Begun>,
-    /// The end of the first one by its Content-Length.
+    /// The end of the first mail, according to its Content-Length.
     length_end: Option<u64>,
 }
 
 struct Begun {
-    /// Its `From ` line.
+    /// The position of the `From ` line.
     envelope: Range<u64>,
     header: Vec<u8>,
     in_header: bool,
 }
 
 impl<F: FnMut(Place)> Mails<F> {
-    /// A mail begins with this envelope, unless it is within another mail.
+    /// Begins a mail with this envelope. The mail is uncertain while it lies within another one.
     fn begin(&mut self, envelope: Range<u64>) {
         if self.length_end.is_none_or(|end| end <= envelope.start) {
             self.end(envelope.start);
@@ -106,8 +106,8 @@ impl<F: FnMut(Place)> Mails<F> {
         });
     }
 
-    /// The last certain mail ends here: alone, if its length is valid; otherwise, those within it
-    /// are mails as well.
+    /// Ends the last certain mail. If its declared length is valid, it is the only mail; otherwise,
+    /// those within it are mails as well.
     fn end(&mut self, at: u64) {
         let fits = self
             .length_end
@@ -131,7 +131,7 @@ impl<F: FnMut(Place)> Mails<F> {
         }
     }
 
-    /// A line, or a piece of one, that is not an envelope.
+    /// Takes a line, or a piece of one, that is not an envelope.
     fn line(&mut self, piece: &[u8], new_line: bool, end: u64) {
         let first = self.begun.len() == 1;
         let Some(mail) = self.begun.last_mut().filter(|mail| mail.in_header) else {
@@ -175,8 +175,9 @@ fn content_length(header: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// Whether a `From ` line contains a name and, as some writers leave it out, a time. Without an
-/// empty line before it, it must contain the full date.
+/// Decides whether a `From ` line is an envelope. It must contain a name and a full date; after an
+/// empty line, the name alone (an address or `-`) is enough, because some writers leave out the
+/// time.
 fn is_envelope(line: &[u8], after_blank: bool) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else {
         return false;
@@ -193,7 +194,7 @@ fn is_envelope(line: &[u8], after_blank: bool) -> bool {
     (clock && year) || (after_blank && dated.is_empty() && (sender == "-" || sender.contains('@')))
 }
 
-/// `06:00` and `06:00:00`.
+/// Decides whether a word is a time, such as `06:00` or `06:00:00`.
 fn is_clock(word: &str) -> bool {
     let parts: Vec<&str> = word.split(':').collect();
     matches!(parts.len(), 2 | 3)
@@ -202,8 +203,8 @@ fn is_clock(word: &str) -> bool {
             .all(|part| part.len() <= 2 && part.parse::<u8>().is_ok())
 }
 
-/// The mail before it was put into the file: one `>` is removed from each quoted `From ` line
-/// (mboxrd).
+/// Restores a mail to its form before it was put into the file: removes one `>` from each quoted
+/// `From ` line (mboxrd).
 pub fn unquote(quoted: &[u8]) -> Vec<u8> {
     let mut mail = Vec::with_capacity(quoted.len());
     for line in quoted.split_inclusive(|byte| *byte == b'\n') {

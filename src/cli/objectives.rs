@@ -136,12 +136,13 @@ fn rows(found: Vec<Objective>) -> String {
         "LADDER",
     ];
 
-    // How long counts before how often: it is what the budget is measured in.
+    // The duration is shown rather than the number of breaches, because the budget is measured in
+    // it.
     let least = ["APP", "SLI", "FOR", "SPENT", "LADDER"];
     table::list(&heading, rows, &least)
 }
 
-/// A duration for people.
+/// Formats a duration for people, in hours and minutes.
 fn minutes(seconds: i64) -> String {
     match (seconds / 3600, seconds % 3600 / 60) {
         (0, minutes) => format!("{minutes}m"),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::clock::{self, Clock};
 
-/// The position among a command's options: common options come after its own.
+/// The position of common options, after a command's own.
 pub const LAST: usize = 900;
 
 /// The default length of a list.
@@ -19,7 +19,7 @@ pub struct Json {
     pub json: bool,
 }
 
-/// A point in time: `now`, RFC 3339, or a day or local time in UTC.
+/// Parses a point in time: `now`, RFC 3339, or a day or local time in UTC.
 pub fn time(text: &str) -> Result<Timestamp, String> {
     clock::read(text, Clock::system().now())
 }

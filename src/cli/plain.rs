@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::message::hidden::escaped;
 pub use crate::message::hidden::plain;
 
-/// Text of several lines, each made safe.
+/// Makes a text of several lines safe, line by line.
 pub fn lines(text: &str) -> String {
     text.split('\n')
         .map(|line| plain(line.trim_end_matches('\r')))
@@ -13,12 +13,13 @@ pub fn lines(text: &str) -> String {
         .join("\n")
 }
 
-/// A value on one line of JSON with hidden characters escaped, which does not change its meaning.
+/// Formats a value as one line of JSON with hidden characters escaped, which does not change its
+/// meaning.
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(value).map(escaped)
 }
 
-/// Like [`json`], on several lines.
+/// Like [`json`], but on several lines.
 pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(value).map(escaped)
 }

@@ -1,4 +1,4 @@
-//! `alertbridge profiles`: how mail of other senders is read.
+//! `alertbridge profiles`: how the mail of other senders is read.
 
 use std::{
     io::{self, Write},
@@ -112,7 +112,7 @@ impl Commands {
 }
 
 impl List {
-    /// Those of a running bridge, in their order, and how each fares.
+    /// Lists the profiles of a running bridge, in their order, with the condition of each.
     async fn ask(&self, remote: &Remote, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         let profiles: Remotes<Profile> = remote.get("profiles").await?;
         if self.print.json {
@@ -294,7 +294,7 @@ impl Draft {
     }
 }
 
-/// What the draft does not read as it should.
+/// Returns what the draft does not read as it should.
 fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Result<Vec<String>> {
     let profiles = Profiles::compile(&Config::profiles_of(document)?)
         .map_err(|problems| anyhow::anyhow!("the draft cannot be used: {problems:?}"))?;
@@ -303,7 +303,7 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
     Ok(draft::tried(profile, opening, closing).doubts)
 }
 
-/// JSON as YAML for people: empty values are left out.
+/// Formats JSON as YAML for people, without empty values.
 fn yaml(value: &serde_json::Value) -> String {
     let mut out = String::new();
     lines(value, 0, &mut out);
@@ -314,7 +314,7 @@ fn lines(value: &serde_json::Value, depth: usize, out: &mut String) {
     let indent = "  ".repeat(depth);
     match value {
         serde_json::Value::Object(entries) => {
-            // That no change is told is what an empty list there says.
+            // An empty `notify_on_change` is kept, because it says that no change is told.
             let says = |key: &str, value: &serde_json::Value| {
                 !is_nothing(value) || (key == "notify_on_change" && value.is_array())
             };

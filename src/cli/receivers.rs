@@ -68,7 +68,7 @@ impl Receivers {
     }
 }
 
-/// Sends both and prints the results; returns false if one was not delivered.
+/// Sends both pages and prints the results. Returns false if one was not delivered.
 async fn test(
     receivers: Arc<receiver::Receivers>,
     name: &str,

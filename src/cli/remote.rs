@@ -1,5 +1,4 @@
-//! The desk of another machine: the commands' operations on a store, done by a running bridge's
-//! API.
+//! The desk of a running bridge: performs the commands' operations on its store through its API.
 
 use std::{collections::BTreeSet, error::Error, time::Duration};
 
@@ -29,7 +28,7 @@ use crate::{
     },
 };
 
-/// The time limit for an answer: a test page takes 20 s.
+/// The time limit for an answer. A test page alone may take 20 s.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest page of a list.
 const PAGE: u32 = 1000;
@@ -39,7 +38,7 @@ pub struct Remote {
     client: Client,
     base: String,
     token: Option<SecretString>,
-    /// The order of arrival for `stored`; requested once.
+    /// The order of arrival, for `stored`. It is requested once.
     by_arrival: OnceCell<Vec<MailRow>>,
 }
 
@@ -121,7 +120,7 @@ impl Remote {
         read(self.ask(Method::POST, path, Some(body)).await?).await
     }
 
-    /// The beginning of a list, page by page.
+    /// Reads the beginning of a list, page by page.
     async fn list<T: DeserializeOwned + Send>(
         &self,
         path: &str,
@@ -147,7 +146,7 @@ impl Remote {
         }
     }
 
-    /// Mails, the newest first, each with what its header says where somebody is to decide.
+    /// Lists mails, the newest first. Those in the quarantine come with what their headers say.
     pub async fn listed(
         &self,
         outcome: Option<Outcome>,
@@ -191,7 +190,7 @@ impl Remote {
         for id in ids {
             match self.stored_mail(id).await {
                 Ok((_, mail)) => mails.push(mail),
-                // Retention has deleted it in between.
+                // Retention has deleted the mail in the meantime.
                 Err(StoreError::Missing(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -200,7 +199,7 @@ impl Remote {
     }
 }
 
-/// A list's path with its query.
+/// Returns a list's path with its query.
 fn asked(path: &str, filter: &[(&str, &str)], limit: u32, cursor: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(filter)
@@ -219,7 +218,7 @@ fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(format!("the answer cannot be read: {error}"))
 }
 
-/// A segment of a path.
+/// Encodes a segment of a path.
 pub fn encoded(part: &str) -> String {
     utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()
 }
@@ -405,8 +404,7 @@ impl Desk for Remote {
     }
 }
 
-/// The error that ended a walk through several ids, with what was done before it: the API does one
-/// at a time.
+/// Adds to an error what was done before it, because the API takes one id at a time.
 fn midway(error: StoreError, done: &str, ids: &[impl ToString]) -> StoreError {
     if ids.is_empty() {
         return error;

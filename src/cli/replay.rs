@@ -190,7 +190,7 @@ impl Replay {
 }
 
 async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow::Result<ExitCode> {
-    // The text is coloured; this writer removes colours without a terminal.
+    // The text is coloured. This writer removes the colours if the output is not a terminal.
     let unreadable = diff::run(in_force, other, request, &mut anstream::stdout()).await?;
     for (number, source) in [
         (unreadable.before, &in_force.source),
@@ -210,18 +210,18 @@ async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow
 /// The options of a replay.
 struct Request {
     pub paths: Vec<PathBuf>,
-    /// Mails of the store instead of files.
+    /// The mails of the store, to use instead of files.
     pub stored: Option<Stored>,
     pub at: Option<Timestamp>,
     pub trust: bool,
-    /// As if the files had come through this one.
+    /// The ingress through which the files are taken to have come.
     pub ingress: Option<String>,
     pub json: bool,
     pub now: Timestamp,
 }
 
 impl Request {
-    /// `config` says where the store is.
+    /// Creates the request. `config` says where the store is.
     async fn new(options: Replay, config: Option<&Path>) -> anyhow::Result<Self> {
         let Replay {
             paths,
@@ -258,7 +258,7 @@ impl Request {
         })
     }
 
-    /// The trial for the mails by a configuration, with the silences of their store.
+    /// Builds the trial of a configuration, with the silences of the store that holds the mails.
     async fn trial(&self, loaded: &Loaded) -> anyhow::Result<Arc<Trial>> {
         let trial = trial_of(loaded, self.trust)?;
         Ok(Arc::new(match &self.stored {
@@ -267,7 +267,7 @@ impl Request {
         }))
     }
 
-    /// The requested mails, in order of arrival, and a bar for their progress.
+    /// Returns the requested mails in order of arrival, and a progress bar for them.
     fn mails(&self) -> anyhow::Result<(Batches<Specimen>, ProgressBar)> {
         if let Some(stored) = &self.stored {
             return Ok((from_store(stored), self.progress(spinner("mails replayed"))));
@@ -285,7 +285,7 @@ impl Request {
         Ok((source::from_files(found, self), progress))
     }
 
-    /// Shows progress if somebody looks, and if no lines of JSON run through it.
+    /// Shows progress only if somebody watches and no lines of JSON share the terminal.
     fn progress(&self, bar: ProgressBar) -> ProgressBar {
         if io::stderr().is_terminal() && !(self.json && io::stdout().is_terminal()) {
             bar
@@ -295,8 +295,8 @@ impl Request {
     }
 }
 
-/// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state,
-/// for `--send`, and the number of alerts that could not be read.
+/// Replays on `out`, with a line of JSON for each mail or a summary. Returns the trial with its
+/// state, for `--send`, and the number of alerts that could not be read.
 async fn replay(
     loaded: &Loaded,
     request: &Request,
@@ -331,7 +331,7 @@ async fn replay(
 #[derive(Default)]
 struct Tally {
     mails: u64,
-    /// For each alert in them.
+    /// The outcomes of the alerts in the mails.
     outcomes: BTreeMap<Outcome, (u64, BTreeMap<String, u64>)>,
     requests: u64,
 }

@@ -1,4 +1,4 @@
-//! `alertbridge routes`: the tree, and where a set of labels leads.
+//! `alertbridge routes`: shows the route tree, and where a set of labels leads.
 
 use std::{
     collections::BTreeSet,
@@ -91,7 +91,7 @@ pub enum RoutesError {
     /// Wrong usage: exit status 2.
     #[error("`{0}` is not a valid label: write it like `severity=critical`")]
     Label(String),
-    /// The thing asked about is wrong: exit status 1.
+    /// The subject of the command is wrong: exit status 1.
     #[error(
         "the labels reach {}, not {} as expected",
         Names(reached),
@@ -174,7 +174,7 @@ pub fn test(
     }
 }
 
-/// Whether the `reached` receivers are those of a list with commas.
+/// Compares the `reached` receivers with a list separated by commas.
 fn compare(reached: &[&str], expected: &str) -> Result<(), RoutesError> {
     let expected: Vec<_> = expected
         .split(',')
@@ -193,7 +193,7 @@ fn compare(reached: &[&str], expected: &str) -> Result<(), RoutesError> {
     })
 }
 
-/// `label=value`, quoted or not, in a matcher's notation.
+/// Parses `label=value`, quoted or not, in a matcher's notation.
 fn parse_labels(pairs: &[String]) -> Result<Labels, RoutesError> {
     pairs
         .iter()
@@ -248,7 +248,7 @@ fn line(route: &Route) -> String {
     parts.join("  ")
 }
 
-/// A route and those below it, as JSON.
+/// Returns a route and its child routes as JSON.
 pub fn object(route: &Route) -> Value {
     json!({
         "path": route.path,
@@ -307,7 +307,7 @@ impl fmt::Display for Muted<'_> {
     }
 }
 
-/// The known labels, the built-in ones first.
+/// The known labels, listed with the built-in ones first.
 pub(super) struct Known<'a>(pub(super) &'a BTreeSet<&'a str>);
 
 impl fmt::Display for Known<'_> {

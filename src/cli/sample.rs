@@ -1,4 +1,4 @@
-//! `alertbridge sample`: a mail like Atlassian's, to try things with.
+//! `alertbridge sample`: prints a mail like Atlassian's, to try things with.
 
 use std::{
     fmt::Write as _,
@@ -49,11 +49,11 @@ const MAX_LINE: usize = 76;
 
 const BOUNDARY: &str = "----=_Part_alertbridge_sample";
 
-/// A mail (RFC 5322, CRLF) dated `now`: text and quoted-printable HTML as alternatives, a name in
-/// UTF-8, and a `Message-ID` without an `@`, all as Atlassian's mails have them; the JSON is the
-/// published example's.
+/// Composes a mail (RFC 5322, CRLF) dated `now`. Like Atlassian's mails, it has text and
+/// quoted-printable HTML as alternatives, a name in UTF-8, and a `Message-ID` without an `@`. Its
+/// JSON is the published example's.
 ///
-/// Without an id the incident gets a fresh one of Atlassian's kind: 11 characters of base64url.
+/// Without an id, the incident gets a new one of Atlassian's kind: 11 characters of base64url.
 pub fn mail(status: &str, incident_id: Option<&str>, now: Timestamp) -> String {
     let fresh = URL_SAFE_NO_PAD.encode(fastrand::u64(..).to_be_bytes());
     let incident_id = incident_id.unwrap_or(&fresh);
@@ -106,7 +106,7 @@ fn html(status: &str, incident_id: &str, time: &str) -> String {
         "sloValue": 99.0,
     });
 
-    // Within a script element, `</script` and `<!--` have a meaning; JSON allows `<` to be escaped.
+    // Within a script element, `</script` and `<!--` are special. JSON allows `<` to be escaped.
     let incident = incident.to_string().replace('<', "\\u003c");
     let status = status.replace('&', "&amp;").replace('<', "&lt;");
     format!(
@@ -123,7 +123,7 @@ fn html(status: &str, incident_id: &str, time: &str) -> String {
     )
 }
 
-/// RFC 2045, 6.7, with CRLF line ends.
+/// Encodes text as quoted-printable (RFC 2045, 6.7) with CRLF line ends.
 fn quoted_printable(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() * 2);
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! `alertbridge schema`: for editors, and as a reference of an alert's JSON.
+//! `alertbridge schema`: prints a JSON Schema, for editors and as a reference of an alert's JSON.
 
 use std::{
     io::{self, Write as _},

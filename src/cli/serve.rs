@@ -1,4 +1,4 @@
-//! `alertbridge serve`.
+//! `alertbridge serve`: runs the bridge.
 
 use std::{path::Path, process::ExitCode};
 

@@ -128,7 +128,7 @@ async fn list(
     Ok(writeln!(out, "{}", table::list(&heading, rows, &least))?)
 }
 
-/// Ends them now.
+/// Ends silences now.
 async fn expire(
     store: &dyn Desk,
     ids: Vec<SilenceId>,

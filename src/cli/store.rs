@@ -1,4 +1,4 @@
-//! `alertbridge store`: upkeep.
+//! `alertbridge store`: upkeep of the store.
 
 use std::{
     io::{self, IsTerminal as _, Write},
@@ -126,7 +126,7 @@ impl Store {
     }
 }
 
-/// Migrates the store to this version's schema, and creates it if there is none. It refuses a newer
+/// Migrates the store to this version's schema, and creates it if there is none. Refuses a newer
 /// one.
 async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     let at = || format!("store.url: {place}");
@@ -212,7 +212,7 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
     )?)
 }
 
-/// Looks for damage, and for broken promises that the store shows.
+/// Looks for damage, and for broken promises that are visible in the store.
 async fn check(
     config: &Config,
     now: Timestamp,
@@ -268,11 +268,11 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
     Ok(())
 }
 
-/// The store of the configuration, which must exist.
+/// Returns the place of the configured store, which must exist.
 pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     let place = serve::store_place(config)?;
     let is_there = match &place {
-        // Its content may be damaged.
+        // The file is only checked for existence, because its content may be damaged.
         Place::File(path) => path.exists(),
         Place::Database(_) => {
             place
@@ -291,27 +291,27 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     Ok(place)
 }
 
-/// A database's address for PostgreSQL's tools. The password would end up in the shell's history;
-/// PGPASSWORD or ~/.pgpass provides it.
+/// Returns a database's address for PostgreSQL's tools, without the password, which would end up in
+/// the shell's history. PGPASSWORD or ~/.pgpass provides it.
 fn without_password(config: &Config) -> anyhow::Result<String> {
     let mut url = Url::parse(&config.store.url()?).context("store.url is not a valid address")?;
     let _cannot_have_one = url.set_password(None);
     Ok(url.into())
 }
 
-/// Progress on a terminal; nothing in a pipe.
+/// Shows progress on a terminal, and nothing in a pipe.
 fn progress(what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let progress = ProgressBar::new_spinner().with_message(what);
     progress.tick();
-    // A step without a known length is shown to be running.
+    // The tick shows that a step without a known length is running.
     progress.enable_steady_tick(Duration::from_millis(100));
     progress
 }
 
-/// Shows how much is done, of how much.
+/// Shows how much is done, and of how much.
 fn advance(progress: &ProgressBar, of: &str, done: u64, all: u64) {
     if progress.length() != Some(all) {
         let style =

@@ -1,4 +1,4 @@
-//! Tables for people: no frames, so that `grep` and `awk` read them too.
+//! Tables for people. They have no frames, so that `grep` and `awk` can read them too.
 
 use std::io::{self, IsTerminal as _};
 
@@ -7,22 +7,23 @@ use rustix::termios::tcgetwinsize;
 
 use super::plain::plain;
 
-/// What a text is wrapped to where nothing says how wide the reader's window is.
+/// The width for wrapping if the width of the reader's window is unknown.
 const USUAL: u16 = 80;
-/// A narrower one is none that anybody reads a table in.
+/// The narrowest width. Nobody reads a table in a narrower window.
 const NARROWEST: u16 = 60;
-/// A time is this wide, and stays on one line, as does what is shorter.
+/// The width of a time. A column that is no wider stays on one line.
 const WHOLE: u16 = 21;
-/// So does an address of a mail, which most are no wider than.
+/// The width within which most mail addresses fit. A column of addresses that is no wider stays on
+/// one line as well.
 const ADDRESS: u16 = 34;
 
-/// A table with a heading, columns of minimal width, and no trailing blanks.
+/// Formats a table with a heading, columns of minimal width, and no trailing blanks.
 pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     lines(&table(heading, rows))
 }
 
-/// A list, whole in a pipe or a file. In a window that is too narrow for it, it has the columns in
-/// `least` alone, and long values go on below.
+/// Formats a list. In a pipe or a file, it is complete. In a window that is too narrow, it has only
+/// the columns in `least`, and long values continue on the next line.
 pub fn list(
     heading: &[&str],
     rows: impl IntoIterator<Item = Vec<String>>,
@@ -63,7 +64,7 @@ fn fitted(mut table: Table, width: u16, least: &[&str]) -> String {
     lines(&table)
 }
 
-/// The same whose last column goes on below where it is too long for one line: nothing is cut.
+/// Formats a table whose last column continues on the next line if it is too long. Nothing is cut.
 pub fn within(width: u16, heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = table(heading, rows);
     table
@@ -77,7 +78,8 @@ pub fn within(width: u16, heading: &[&str], rows: impl IntoIterator<Item = Vec<S
     lines(&table)
 }
 
-/// A line, whole in a pipe or a file; in a window that is too narrow for it, it goes on below.
+/// Formats a line. In a pipe or a file, it stays one line; in a window that is too narrow, it
+/// continues on the next one.
 pub fn line(name: &str, text: &str) -> String {
     if io::stdout().is_terminal() {
         facts(width(), vec![(name, text.to_owned())])
@@ -86,7 +88,7 @@ pub fn line(name: &str, text: &str) -> String {
     }
 }
 
-/// What is known of one thing: its name, and beside it the text.
+/// Formats facts about one thing: each name, and beside it the text.
 pub fn facts(width: u16, facts: Vec<(&str, String)>) -> String {
     let rows = facts.into_iter();
     within(
@@ -96,7 +98,7 @@ pub fn facts(width: u16, facts: Vec<(&str, String)>) -> String {
     )
 }
 
-/// How wide the reader's window is.
+/// Returns the width of the reader's window.
 pub fn width() -> u16 {
     let window = tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
     let said = || std::env::var("COLUMNS").ok()?.parse().ok();
@@ -128,7 +130,7 @@ fn lines(table: &Table) -> String {
         .join("\n")
 }
 
-/// A number of things, in words.
+/// Formats a number of things, in words.
 pub fn count(number: u64, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,9 +1,9 @@
-//! Worked by hand: the window is 28 days, which is 2,419,200 s; an objective of 99.9 % leaves a
-//! budget of 2,419.2 s.
+//! Examples worked out by hand. The window is 28 days, which is 2,419,200 s; an objective of 99.9 %
+//! leaves a budget of 2,419.2 s.
 
 use super::*;
 
-/// Minutes after noon of 28 March 2026.
+/// Returns a time, in minutes after noon of 28 March 2026.
 fn at(minutes: i64) -> Timestamp {
     let noon: Timestamp = "2026-03-28T12:00:00Z".parse().unwrap();
     noon + SignedDuration::from_mins(minutes)
@@ -56,7 +56,7 @@ fn one_breach_spends_its_share() {
 
 #[test]
 fn what_overlaps_counts_once() {
-    // 0–30 and 10–40 are 40 minutes; 50–60 are ten more.
+    // Counted from minute −100, 0–30 and 10–40 make 40 minutes, and 50–60 adds ten.
     let found = measured(&[
         breach(-100, Some(-70), &[]),
         breach(-90, Some(-60), &[]),
@@ -79,7 +79,8 @@ fn an_open_breach_lasts_until_now_however_long_its_resolve_does_not_come() {
 
 #[test]
 fn the_window_cuts_at_both_edges() {
-    // Ten of twenty minutes lie within, and the next begins when the window ends.
+    // Ten of the first breach's twenty minutes lie within the window, and the next breach begins
+    // when the window ends.
     let found = measured(&[
         breach(-DAYS_28 - 10, Some(-DAYS_28 + 10), &[]),
         breach(0, Some(5), &[]),
@@ -94,7 +95,7 @@ fn the_window_cuts_at_both_edges() {
 
 #[test]
 fn maintenance_is_a_breach_that_spends_nothing() {
-    // Of 30 minutes ten are silenced, by two silences that overlap.
+    // Ten of the 30 minutes are silenced, by two silences that overlap.
     let silences = [span(-95, -88), span(-90, -85)];
     let found = measured(&[breach(-100, Some(-70), &silences)]);
     assert_eq!(
@@ -113,7 +114,8 @@ fn maintenance_is_a_breach_that_spends_nothing() {
 
 #[test]
 fn what_one_alert_s_silence_covers_another_still_spends() {
-    // The first is silenced whole; the second, not silenced, shares ten minutes with it.
+    // The first breach is silenced entirely. The second is not silenced, and shares ten minutes
+    // with it.
     let found = measured(&[
         breach(-100, Some(-70), &[span(-100, -70)]),
         breach(-80, Some(-70), &[]),
@@ -193,7 +195,8 @@ fn what_is_measured_is_set_or_the_alerts_own_or_the_published() {
 }
 
 proptest::proptest! {
-    /// Minute by minute: a breach that a silence covers is announced, unless another counts.
+    /// Checks minute by minute that the announced times are those in which silences cover all
+    /// breaches.
     #[test]
     fn what_is_announced_is_what_breaches_and_does_not_count(
         breaches in proptest::collection::vec(

@@ -1,8 +1,8 @@
-//! The canary is sent, waited for and, where it is missing, told.
+//! Sends canaries, waits for them, and reports a missing one.
 //!
-//! A look every moment asks the store how far the flights have come: it alone knows, whichever
-//! replica sent one and whichever took the mail. Of several replicas one begins each flight; each
-//! tells what it sees, and the store makes of it one incident.
+//! Twice a second, a look asks the store how far the flights have come. Only the store knows,
+//! whichever replica sent a canary and whichever received the mail. Of several replicas, one begins
+//! each flight; each reports what it sees, and the store makes one incident of it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -27,10 +27,10 @@ pub mod post;
 
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// The flights that a look considers.
+/// How many of the latest flights a look considers.
 const LATEST: u32 = 20;
 
-/// Sends canaries and watches them.
+/// The task that sends canaries and watches them.
 pub struct Aviary {
     pub canaries: Arc<dyn Canaries>,
     pub intake: Arc<dyn Intake>,
@@ -43,25 +43,25 @@ pub struct Aviary {
     pub mailboxes: BTreeMap<String, String>,
     /// Notified when deliveries are created.
     pub owed: Arc<Notify>,
-    /// The state, for the pages.
+    /// The state of the latest canary, for the admin listener.
     pub known: watch::Sender<Standing>,
 }
 
-/// What this process knows besides the store.
+/// What this process remembers besides the store.
 #[derive(Default)]
 struct Memory {
-    /// Whether every mailbox was looked at: what comes now is read.
+    /// Whether every mailbox was looked at, so that mail is read from now on.
     is_looked_at: bool,
     /// Whether a missing canary is reported; `None` before that is known.
     told: Option<bool>,
     /// The newest flight in the metrics.
     counted: u64,
-    /// When the heartbeat may be tried again.
+    /// The time from which the heartbeat may be tried again.
     heartbeat_at: Option<Timestamp>,
 }
 
 impl Aviary {
-    /// Looks until `stop`.
+    /// Looks at intervals until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
         while !stop.is_cancelled() {
@@ -95,7 +95,7 @@ impl Aviary {
         {
             let begun_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
             let canary = Canary { number, begun_at };
-            // If it stops in between, the next canary is sent after its start.
+            // If the process stops in between, the next canary is sent after its start.
             let Some(sent) = stop.run_until_cancelled(self.send(canary, settings)).await else {
                 return Ok(());
             };
@@ -115,8 +115,9 @@ impl Aviary {
         Ok(())
     }
 
-    /// Whether every mailbox was looked at once: it is read from then on, and a canary that came
-    /// before would be missing. One that cannot be looked at shows by its canary.
+    /// Decides whether every mailbox was looked at once. A mailbox is read from then on, so a
+    /// canary that came earlier would be missing. A mailbox that cannot be looked at does not
+    /// count, because its canary shows that.
     async fn is_looked_at(&self) -> Result<bool, StoreError> {
         let conditions = self.health.conditions();
         for (name, mailbox) in &self.mailboxes {
@@ -141,7 +142,8 @@ impl Aviary {
         sent.map(|()| self.clock.now())
     }
 
-    /// One has come through: the heartbeat is pinged once, and tried again until that succeeds.
+    /// Handles a canary that came through: pings the heartbeat once, and retries until that
+    /// succeeds.
     async fn came_through(
         &self,
         flight: &Flight,
@@ -197,7 +199,8 @@ impl Aviary {
         Ok(())
     }
 
-    /// Nothing is sent any more, so nothing is missing.
+    /// Resolves the alarm when the canary is no longer configured: nothing is sent any more, so
+    /// nothing is missing.
     async fn off(&self, memory: &mut Memory) -> Result<(), StoreError> {
         if self.is_told(memory).await? {
             let now = self.clock.now();
@@ -208,7 +211,8 @@ impl Aviary {
         Ok(())
     }
 
-    /// Asks the store if this process has not looked yet.
+    /// Returns whether a missing canary is reported. Asks the store if this process does not know
+    /// yet.
     async fn is_told(&self, memory: &mut Memory) -> Result<bool, StoreError> {
         if let Some(told) = memory.told {
             return Ok(told);

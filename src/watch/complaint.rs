@@ -1,4 +1,4 @@
-//! The bridge's own troubles in words, with the fix, and their end. Pure.
+//! The bridge's own troubles in words: each with its fix, and with the text of its end. Pure.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,26 @@ use crate::{
     },
 };
 
-/// The most unexpected apps that are reported at a time: an attacker who invents apps must not
+/// The most unexpected apps that are reported at a time. An attacker who invents apps must not
 /// flood a pager.
 const MOST_APPS: usize = 5;
-/// Unverified triggers are counted by the hour: after an hour without a held one, they page again.
+/// How long after the last held trigger the alarm ends. Unverified triggers are counted by the
+/// hour, so after an hour without a held one they page again. The alarm of a full quarantine ends
+/// after the same time.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
-/// After a day without another, no mail is taken away any more.
+/// How long after the last mail was taken away the alarm ends.
 const TAKEN_LATELY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A single trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) incident_id: String,
-    /// What it is, and how to fix it.
+    /// The description of the trouble, and how to fix it.
     pub(super) text: String,
 }
 
 impl Complaint {
-    /// The label with its subject, for routes.
+    /// Returns the label that names the trouble's subject, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
         let ingress = [SILENT_INGRESS, TAKEN_MAIL]
             .into_iter()
@@ -45,14 +47,14 @@ impl Complaint {
     }
 }
 
-/// A trouble is critical if it may keep a page from somebody.
+/// Returns the severity. A trouble is critical if it may keep a page from somebody.
 pub(super) fn severity(incident_id: &str) -> &'static str {
     let harmless = [HELD_RESOLVES, QUARANTINE_FULL].contains(&incident_id)
         || incident_id.starts_with(UNEXPECTED_APP);
     if harmless { "warning" } else { "critical" }
 }
 
-/// Every present trouble. `since` is when the bridge began to look.
+/// Returns every present trouble. `since` is when the bridge began to look.
 pub(super) fn complaints(
     concerns: &Concerns,
     health: &BTreeMap<String, Condition>,
@@ -102,7 +104,8 @@ fn is_reported(concerns: &Concerns, incident_id: &str) -> bool {
         .any(|alarm| alarm.incident_id == incident_id)
 }
 
-/// The apps whose mail is held: those that are reported, and as many others as there is room for.
+/// Returns the apps whose mail is held: those that are already reported, and as many others as
+/// there is room for.
 fn unexpected_apps(concerns: &Concerns) -> Vec<(String, String)> {
     let reported = concerns
         .alarms
@@ -133,7 +136,7 @@ fn unexpected_apps(concerns: &Concerns) -> Vec<(String, String)> {
     found
 }
 
-/// What the store tells of pages given up, and of mail that is held.
+/// Returns the troubles that the store knows of: pages that were given up, and mail that is held.
 fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> {
     let is_recent = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at) < CALM);
     let mut found = Vec::new();
@@ -192,7 +195,7 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
     found
 }
 
-/// The trouble of an ingress.
+/// Describes the trouble of an ingress, if it has one.
 fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) -> Option<String> {
     let why = condition.failure.as_deref().unwrap_or("it gives no reason");
     if condition.login_refused {
@@ -212,7 +215,7 @@ fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) 
     })
 }
 
-/// Mail that is taken out of a mailbox, so that an alert may be among it.
+/// Describes that mail is taken out of a mailbox before it is read. An alert may be among it.
 fn taken_away(name: &str, condition: &Condition, now: Timestamp) -> Option<String> {
     let (mails, last) = condition.taken_away?;
     let mails = match mails {
@@ -228,14 +231,15 @@ fn taken_away(name: &str, condition: &Condition, now: Timestamp) -> Option<Strin
     })
 }
 
-/// Once reported, the shortage lasts until a quarter more is free, so that it does not flap with
-/// every mail.
+/// Decides whether space is scarce. Once reported, the shortage lasts until a quarter more than the
+/// limit is free, so that it does not flap with every mail.
 fn is_scarce(room: Room, told: bool) -> bool {
     let limit = room.little();
     room.free < if told { limit / 4 * 5 } else { limit }
 }
 
-/// The incidents by id; an id that a mail made up is not repeated.
+/// Names up to three incidents by their ids. An id of an unusual form is left out, because a mail
+/// may have made it up.
 fn named(incidents: &[String]) -> String {
     let plain = |id: &&String| {
         id.len() <= 64
@@ -259,8 +263,8 @@ fn named(incidents: &[String]) -> String {
     }
 }
 
-/// The text for the end of an alarm whose cause is gone; `None` if that is not known yet.
-/// `ingresses` are the configured ones, with their conditions.
+/// Returns the text for the end of an alarm whose cause is gone, or `None` if that is not known
+/// yet. `ingresses` are the configured ones, with their conditions.
 pub(super) fn over(
     incident_id: &str,
     ingresses: &BTreeMap<&str, Option<&Condition>>,
@@ -288,7 +292,7 @@ pub(super) fn over(
         };
     }
 
-    // The canary's own watch reports the end of that.
+    // The watch of the canary reports the end of this alarm.
     if incident_id == canary::INCIDENT {
         return None;
     }

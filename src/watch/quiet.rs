@@ -1,9 +1,9 @@
-//! What follows where nothing more comes: an incident that is heard of no longer ends, and mail
-//! that is expected and does not come is an incident.
+//! What follows when no more mail comes: an incident that is no longer heard of ends, and expected
+//! mail that does not come is an incident.
 //!
-//! What was heard when stands in the store, so that a restart forgets nothing. Of replicas each
-//! looks, and whoever comes first tells it: the store decides about one incident at a time, and the
-//! next finds it told.
+//! The store keeps what was heard and when, so that a restart forgets nothing. Every replica looks,
+//! and the first one to find something announces it: the store decides about one incident at a
+//! time, and the next replica finds it told.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,11 +18,12 @@ use crate::{
     telemetry,
 };
 
-/// The most incidents ended in one look.
+/// The most incidents that are ended in one look.
 const AT_ONCE: u32 = 100;
 
 impl Watch {
-    /// Nothing counts as missing while it may be in a mailbox that was not read yet.
+    /// Looks for incidents that went quiet and for missing mail. Nothing counts as missing while it
+    /// may be in a mailbox that was not read yet.
     pub(super) async fn look_for_quiet(&self, vigil: &Vigil) -> Result<(), StoreError> {
         let now = self.clock.now();
         if self.may_be_behind(vigil, now) {
@@ -34,8 +35,9 @@ impl Watch {
         self.look_for_missing(&rules, now).await
     }
 
-    /// Whether a mailbox has not been read since this began to look: mail that came in between is
-    /// there. One that cannot be read for long is reported separately.
+    /// Decides whether a mailbox has not been read since this watch began, so that mail from before
+    /// may still be in it. A mailbox that cannot be read for long is reported separately, and does
+    /// not count.
     fn may_be_behind(&self, vigil: &Vigil, now: Timestamp) -> bool {
         if now.duration_since(vigil.since) > OVERDUE {
             return false;
@@ -109,8 +111,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Reports that mail is missing, or came again. Returns false if a mute keeps that from
-    /// everybody: it is tried again.
+    /// Reports that mail is missing, or has come again. Returns false if a mute keeps that from
+    /// everybody, so that it is tried again.
     async fn tell_of(
         &self,
         rules: &Arc<Rules>,
@@ -148,18 +150,18 @@ impl Watch {
     }
 }
 
-/// What to do about expected mail.
+/// A step for expected mail.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// Expect it from now on.
+    /// The mail is expected from now on.
     Expect(ExpectedMail),
-    /// It has not come for this long.
+    /// The mail has not come for this long.
     Missing(ExpectedMail, Duration),
     Arrived(ExpectedMail),
     Forget(ExpectedMail),
 }
 
-/// What to do, given the configuration and what is known.
+/// Returns what to do, given the configuration and what is known.
 fn steps(rules: &Rules, known: &[ExpectedMail], now: Timestamp) -> Vec<Step> {
     let mut found = Vec::new();
     let mut configured = BTreeSet::new();

@@ -73,7 +73,7 @@ impl Night {
         self.watch.health.succeeded(ingress, self.now());
     }
 
-    /// Looks every half minute for so long.
+    /// Looks every half minute for this long.
     async fn pass(&mut self, minutes: i64) {
         for _ in 0..minutes * 2 {
             *self.now.lock().unwrap() += SignedDuration::from_secs(30);
@@ -86,12 +86,12 @@ impl Night {
         self.watch.look_for_quiet(&self.vigil).await.unwrap();
     }
 
-    /// Another configuration is in force.
+    /// Puts another configuration in force.
     fn reload(&mut self, configuration: &str) {
         self.watch.in_force = Night::under(configuration).watch.in_force;
     }
 
-    /// A mail of the nightly job comes, and is decided.
+    /// Records a mail of the nightly job, and decides it.
     async fn mail(&self, status: &str) {
         let now = self.now();
         let date = now.strftime("%a, %d %b %Y %T +0000");
@@ -129,13 +129,13 @@ impl Night {
         assert!(decided.unwrap().is_some());
     }
 
-    /// As after a restart: the ingresses have not said anything yet.
+    /// Restarts the watch, so that the ingresses have not reported anything yet.
     fn restart(&mut self) {
         self.watch.health = Health::default();
         self.vigil = Vigil::begin(self.now());
     }
 
-    /// All that was owed, the oldest first: `trigger self:ingress:imap pager`.
+    /// Returns all deliveries, the oldest first, in the form `trigger self:ingress:imap pager`.
     async fn told(&self) -> Vec<String> {
         let mut owed = self.desk.deliveries(None, 100).await.unwrap();
         owed.reverse();
@@ -153,7 +153,7 @@ impl Night {
 }
 
 impl Night {
-    /// What of that was told of one incident.
+    /// Returns the deliveries about one incident.
     async fn told_of(&self, incident: &str) -> Vec<String> {
         let mut told = self.told().await;
         told.retain(|told| told.contains(incident));
@@ -197,7 +197,7 @@ async fn mail_that_somebody_takes_away_is_told_once_and_over_after_a_day_without
     }
     assert_eq!(night.told_of("taken-mail").await, [TOLD]);
 
-    // Another replica reads it now, and knows more than this one.
+    // Another replica reads the mailbox now, and knows more than this one.
     let known = std::mem::take(&mut night.watch.health);
     night.pass(1).await;
     assert_eq!(night.told_of("taken-mail").await, [TOLD]);
@@ -385,7 +385,7 @@ async fn an_incident_that_is_heard_of_no_longer_ends_by_itself() {
     night.works("imap");
     night.mail("BAD").await;
     night.pass(100).await;
-    // The same again, of the same time: it goes on.
+    // The same mail again, with the same time, shows that the incident goes on.
     night.mail("BAD").await;
     night.restart();
     night.works("imap");

@@ -1,5 +1,5 @@
-//! What stands between a request and what it asks for: it is signed in, its body is bounded, and
-//! what it does it does on purpose.
+//! The gates between a request and what it asks for: it must be signed in, its body must be
+//! bounded, and an action must be intended.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
@@ -26,17 +26,17 @@ use super::{
     who::{Known, Who},
 };
 
-/// How long the body of a request may take.
+/// The time allowed for the body of a request.
 const BODY: Duration = Duration::from_secs(30);
-/// A body is no larger than this,
+/// The largest body of a request, in bytes, unless it holds a mail.
 const LARGEST: usize = 1 << 20;
-/// but for mails, which an ingress takes up to this size.
+/// The largest body that holds a mail, in bytes: an ingress takes mails up to this size.
 const LARGEST_MAIL: usize = 10 << 20;
 
-/// What is filled in is kept over a sign-in up to this size, in an address.
+/// The largest form, in bytes, whose fields are kept in an address during a sign-in.
 const LARGEST_QUESTION: usize = 4 << 10;
 
-/// Where a request came from.
+/// The address that a request came from.
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub IpAddr);
 
@@ -44,11 +44,11 @@ pub(super) struct Peer(pub IpAddr);
 #[derive(Clone, Copy)]
 pub(super) struct Secure(pub bool);
 
-/// What a request has done: the next page says so, once.
+/// What a request has done; the next page reports it once.
 #[derive(Clone)]
 pub(super) struct Done(pub Cow<'static, str>);
 
-/// Lets through who is known, and says to everybody else how to sign in.
+/// Lets signed-in requests through, and tells all others how to sign in.
 pub(super) async fn signed_in(
     State(admin): State<Arc<Admin>>,
     Extension(Secure(secure)): Extension<Secure>,
@@ -74,7 +74,7 @@ pub(super) async fn signed_in(
 
     let mut given = Vec::new();
     if request.method() == Method::GET && wants_a_page(&request) {
-        // A page of ours that is read now may act later.
+        // A page that is read now may act later, so its browser needs a secret.
         if who.csrf.is_empty()
             && who.known != Known::Token
             && let Ok(key) = cookie::new_key()
@@ -97,8 +97,10 @@ pub(super) async fn signed_in(
     response
 }
 
-/// A program is told what it lacks; a person is led to the sign-in and back: from what they wanted
-/// to do to the page where they had filled it in.
+/// Answers a request that is not signed in.
+///
+/// A program is told what it lacks. A person is led to the sign-in and back; after an attempted
+/// action, back to the page where they had filled in the form.
 async fn turned_away(admin: &Admin, request: Request, unknown: &Unknown) -> Response {
     if wants_a_page(&request) && matches!(unknown, Unknown::Nobody | Unknown::Wrong(_)) {
         let acts = !request.method().is_safe();
@@ -127,8 +129,8 @@ async fn turned_away(admin: &Admin, request: Request, unknown: &Unknown) -> Resp
     response
 }
 
-/// The question that a form of one of our pages answers, with what was filled in besides: it is
-/// asked at the address that its answer is sent to.
+/// Returns the address that shows a posted form again, with the fields filled in: a form of ours is
+/// shown at the same path to which it is posted.
 async fn question(request: Request) -> Option<String> {
     let kind = request.headers().get(CONTENT_TYPE).cloned();
     let is_form = kind.as_ref().and_then(|kind| kind.to_str().ok());
@@ -141,7 +143,7 @@ async fn question(request: Request) -> Option<String> {
     (!query.is_empty()).then(|| format!("{path}?{query}"))
 }
 
-/// Whether a person reads the answer.
+/// Decides whether a person reads the answer.
 pub(super) fn wants_a_page(request: &Request) -> bool {
     let accepts = request.headers().get(ACCEPT);
     let accepts = accepts.and_then(|accepts| accepts.to_str().ok());
@@ -149,12 +151,14 @@ pub(super) fn wants_a_page(request: &Request) -> bool {
         && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
-/// Any page that a person looks at can have their browser send a request here, with the cookies it
-/// holds for us. Ours can be told by what they alone could read: the token.
+/// Checks that an action is intended.
+///
+/// Any page that a person visits can make their browser send a request here, with the cookies that
+/// it holds for us. Our own pages are told apart by the token, which only they could read.
 async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
     let refused = |why: &str| Err(Problem::new(StatusCode::FORBIDDEN, why));
     match who.known {
-        // No browser adds these by itself.
+        // No browser adds these credentials by itself.
         Known::Token => return Ok(()),
         Known::Loopback if !who.by_browser => return Ok(()),
         Known::Loopback | Known::Session | Known::Proxy => {}
@@ -186,7 +190,7 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A field of a form, whose body is left as it is.
+/// Reads a field of a posted form, and leaves the body in place.
 async fn field(request: &mut Request, name: &str) -> Result<Option<String>, Problem> {
     let kind = request.headers().get(CONTENT_TYPE).cloned();
     let body = std::mem::take(request.body_mut());
@@ -197,7 +201,7 @@ async fn field(request: &mut Request, name: &str) -> Result<Option<String>, Prob
     Ok(posted.fields.get(name).map(ToOwned::to_owned))
 }
 
-/// Reads the body before anything is done: it is neither larger nor slower than it may be.
+/// Reads the whole body first, within its limits of size and time.
 pub(super) async fn bounded(request: Request, next: Next) -> Response {
     let largest = match request.uri().path() {
         "/api/v1/explain" | "/rules/explain" => LARGEST_MAIL,
@@ -211,7 +215,7 @@ pub(super) async fn bounded(request: Request, next: Next) -> Response {
     }
 }
 
-/// A body that is read whole, in time.
+/// Reads a body to its end, within `largest` bytes and the time allowed.
 pub(super) async fn whole(body: Body, largest: usize) -> Result<Bytes, Problem> {
     match timeout(BODY, to_bytes(body, largest)).await {
         Ok(Ok(body)) => Ok(body),
@@ -226,7 +230,8 @@ pub(super) async fn whole(body: Body, largest: usize) -> Result<Bytes, Problem> 
     }
 }
 
-/// What every answer says to a browser: nothing but our own is loaded or run, and nobody frames us.
+/// Adds the headers that restrict browsers: they load and run only our own content, and no other
+/// site may frame it.
 pub(super) async fn hardened(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -244,7 +249,7 @@ pub(super) async fn hardened(request: Request, next: Next) -> Response {
         ("cross-origin-resource-policy", "same-origin"),
         ("cache-control", "no-store"),
     ] {
-        // A page may say something stricter of itself.
+        // A page may set a stricter value itself.
         if !headers.contains_key(name) {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -1,4 +1,4 @@
-//! What stands in a request, or a problem that says what is wrong with it.
+//! Extractors for the parts of a request. Each rejects with a problem that says what is wrong.
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 use crate::settings::nearest;
 
-/// A field that there is none of: what was probably meant, and all that there are.
+/// Creates the problem of an unknown field. It names the field that was probably meant, and all
+/// that exist.
 pub fn unknown(name: &str, known: &[&str]) -> Problem {
     let meant = nearest(name, known.iter().copied());
     let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean `{meant}`?)"));
@@ -22,12 +23,12 @@ pub fn unknown(name: &str, known: &[&str]) -> Problem {
     Problem::bad(format!("there is no `{name}`{meant}; {there}"))
 }
 
-/// A field with a value that it does not take.
+/// Creates the problem of a field whose value is not accepted.
 pub fn unfit(name: &str, takes: &str, value: &str) -> Problem {
     Problem::bad(format!("`{name}` is {takes}, not `{value}`"))
 }
 
-/// `open or resolved`.
+/// Joins words into a phrase such as `open or resolved`.
 pub fn either(words: &[&str]) -> String {
     match words {
         [others @ .., last] if !others.is_empty() => {
@@ -37,7 +38,7 @@ pub fn either(words: &[&str]) -> String {
     }
 }
 
-/// The parts of a path that are no fixed words.
+/// The parameters in a path.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -51,13 +52,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Why nothing is at a path.
+/// Explains why a path leads nowhere.
 fn misplaced(rejection: &PathRejection) -> String {
     let PathRejection::FailedToDeserializePathParams(failure) = rejection else {
         return format!("the path is not valid: {rejection}");
     };
     match failure.kind() {
-        // All that is read from a path and is no text is a number.
+        // Every path parameter that is not a text is a number.
         ErrorKind::ParseError { value, .. }
         | ErrorKind::ParseErrorAtKey { value, .. }
         | ErrorKind::ParseErrorAtIndex { value, .. } => {
@@ -67,7 +68,7 @@ fn misplaced(rejection: &PathRejection) -> String {
     }
 }
 
-/// What follows the question mark.
+/// The query string of a request.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -88,7 +89,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A body of JSON, whatever its type says it is.
+/// A JSON body, regardless of its `Content-Type`.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {

@@ -1,4 +1,4 @@
-//! What stands in an address, and what a form sends.
+//! The fields of an address's query and of a posted form.
 
 use std::{collections::BTreeMap, convert::Infallible, error::Error, fmt, str::FromStr};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::clock;
 
-/// The fields of a form or of an address; what is left empty is not there.
+/// The fields of a form or of a query. An empty field counts as absent.
 #[derive(Debug, Clone, Default)]
 pub struct Fields(BTreeMap<String, String>);
 
@@ -42,7 +42,7 @@ impl Fields {
         self.get(name).unwrap_or_default().to_owned()
     }
 
-    /// A field that is one of several words.
+    /// Reads a field whose value is one of several words.
     pub fn word<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(name) else {
             return Ok(None);
@@ -52,7 +52,7 @@ impl Fields {
             .map_err(|NoWord(words)| unfit(name, &either(words), text))
     }
 
-    /// A field that is a number.
+    /// Reads a field whose value is a number.
     pub fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(name).map(str::trim) else {
             return Ok(None);
@@ -61,8 +61,11 @@ impl Fields {
         number.map_err(|_| unfit(name, "a number", text))
     }
 
-    /// Refuses what is none of these: a filter that is not understood would show everything. Every
-    /// page may be told what was done just before, and its script not to follow what happens.
+    /// Refuses any field that is not among `known`, because a filter that is not understood would
+    /// show everything.
+    ///
+    /// Every page also accepts `done`, which tells it what was just done, and `live`, which tells
+    /// its script not to follow changes.
     pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
         let mut names = self.0.keys().map(String::as_str);
         let of_every_page = ["done", "live"];
@@ -70,7 +73,7 @@ impl Fields {
         stranger.map_or(Ok(()), |name| Err(unknown(name, known)))
     }
 
-    /// A time as people write it.
+    /// Reads a field whose value is a time as people write it.
     pub fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
         let text = self.get(name).map(str::trim);
         text.map(|text| clock::read(text, now))
@@ -78,7 +81,7 @@ impl Fields {
             .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
     }
 
-    /// The same as an address's query, one of them otherwise.
+    /// Returns these fields as a query string, with one of them set to another value.
     pub fn with(&self, name: &str, value: &str) -> String {
         let mut fields = self.0.clone();
         fields.insert(name.to_owned(), value.to_owned());
@@ -89,7 +92,7 @@ impl Fields {
     }
 }
 
-/// A text that is none of several words, and those.
+/// The error of a text that is none of the expected words, and those words.
 #[derive(Debug, Default)]
 struct NoWord(&'static [&'static str]);
 
@@ -111,7 +114,7 @@ impl de::Error for NoWord {
     }
 }
 
-/// A form that was posted, which the gates have found to be one of ours.
+/// A posted form, which the gates have found to come from one of our own pages.
 #[derive(Debug, Default)]
 pub struct Posted {
     pub fields: Fields,
@@ -119,7 +122,8 @@ pub struct Posted {
 }
 
 impl Posted {
-    /// What was chosen as a file, or else pasted into a field.
+    /// Returns the content of the file that was chosen, or else the text that was pasted into a
+    /// field.
     pub fn content(&self, file: &str, field: &str) -> Option<Bytes> {
         let pasted = || {
             self.fields
@@ -143,7 +147,8 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
 }
 
 impl Posted {
-    /// A form as browsers send it, in either way; empty where the body is none.
+    /// Reads a form in either encoding that browsers send. A body of another type yields an empty
+    /// form.
     pub async fn read(kind: Option<&HeaderValue>, body: Bytes) -> Result<Self, Problem> {
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if let Ok(boundary) = multer::parse_boundary(kind) {
@@ -159,7 +164,7 @@ impl Posted {
     }
 }
 
-/// A form with files.
+/// Reads a form with files (`multipart/form-data`).
 async fn multipart(body: Bytes, boundary: String) -> Result<Posted, Problem> {
     let bad = |error: multer::Error| Problem::bad(format!("the form cannot be read: {error}"));
     let stream = futures_util::stream::iter([Ok::<_, Infallible>(body)]);

@@ -1,8 +1,9 @@
-//! Who is answered: a request must name this listener, and a page's must be this listener's own.
+//! Checks that a request names this listener, and that a page that sends one is this listener's
+//! own.
 //!
-//! A browser runs everybody's pages. A name of theirs may lead to this address ("DNS rebinding"),
-//! and their scripts may send requests here; the browser says so in Host and Origin, which no page
-//! can change. So both are checked on every route.
+//! A browser runs everybody's pages. A foreign name may point to this address ("DNS rebinding"),
+//! and foreign scripts may send requests here. The browser reveals both in Host and Origin, which
+//! no page can change, so both headers are checked on every route.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,22 +18,23 @@ use axum::{
 
 use super::{problem::Problem, sign_in::pages::own_path};
 
-/// The names the listener is called by, besides its own address.
+/// The names by which the listener is known, besides its own address.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
     names: Vec<String>,
-    /// Whether people come by `https`, to whatever stands in front.
+    /// Whether `external_url` is `https`, so that people arrive over TLS at whatever stands in
+    /// front.
     is_https: bool,
 }
 
-/// Why a request is not answered.
+/// The reason why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stranger {
-    /// There is no Host that can be read, or more than one.
+    /// The request has no Host, an unreadable one, or more than one.
     NoHost,
-    /// It is for another host.
+    /// The request is for another host.
     Misdirected,
-    /// A page of another origin sent it.
+    /// A page of another origin sent the request.
     ForeignOrigin,
 }
 
@@ -58,7 +60,7 @@ impl Stranger {
 }
 
 impl Hosts {
-    /// By these names, and by that of `external_url`.
+    /// Creates the set from `names` and the host of `external_url`.
     pub fn new(names: &[String], external_url: Option<&str>) -> Self {
         let external = external_url.and_then(|url| url.parse::<Uri>().ok());
         let host = external.as_ref().and_then(Uri::host).map(normal);
@@ -68,9 +70,10 @@ impl Hosts {
         }
     }
 
-    /// Whether the cookies of a request travel over TLS alone: wherever others than this machine
-    /// are asked by, and wherever people come by `https`. A browser takes such cookies from its own
-    /// machine, too.
+    /// Decides whether the cookies of a request travel over TLS alone.
+    ///
+    /// They do if people arrive by `https`, or if the request names or reaches anything but this
+    /// machine. A browser accepts such cookies from its own machine as well.
     pub(super) fn are_secure(&self, here: IpAddr, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(authority);
         let name = host.as_ref().map(|host| normal(host.host()));
@@ -90,7 +93,7 @@ impl Hosts {
         headers: &HeaderMap,
     ) -> Result<(), Stranger> {
         let host = match (only(headers, HOST)?, uri.authority()) {
-            // What stands in the request line counts before the header (RFC 9112, 3.2.2).
+            // The request target takes precedence over the Host header (RFC 9112, 3.2.2).
             (_, Some(named)) => Some(named.clone()),
             (Some(host), None) => Some(authority(host).ok_or(Stranger::NoHost)?),
             (None, None) => None,
@@ -99,7 +102,7 @@ impl Hosts {
         match &host {
             Some(host) if !self.names(here, host.host()) => return Err(Stranger::Misdirected),
             Some(_) => {}
-            // Every browser sends it; health checks of HTTP/1.0 do not.
+            // Every browser sends Host; health checks over HTTP/1.0 do not.
             None if version == Version::HTTP_10 => {}
             None => return Err(Stranger::NoHost),
         }
@@ -110,8 +113,8 @@ impl Hosts {
         }
     }
 
-    /// The page of this listener that a request came from, where its browser says so: its path and
-    /// query.
+    /// Returns the path and query of the page of this listener that a request came from, if its
+    /// browser says so.
     pub(super) fn came_from(&self, request: &Request) -> Option<String> {
         let (uri, headers) = (request.uri(), request.headers());
         let host = uri.authority().cloned();
@@ -123,8 +126,8 @@ impl Hosts {
         (is_own && own_path(path) == path).then(|| path.to_owned())
     }
 
-    /// Whether the listener goes by a name: the address it was reached at, `localhost` where that
-    /// is loopback, or one of those given.
+    /// Decides whether the listener is known by a name: the address that the request has reached,
+    /// `localhost` if that is loopback, or one of the configured names.
     fn names(&self, here: SocketAddr, host: &str) -> bool {
         let host = normal(host);
         let here = here.ip().to_canonical();
@@ -135,8 +138,8 @@ impl Hosts {
         }
     }
 
-    /// Whether a page is this listener's: of the same host and port, or of a name that is given,
-    /// which may be a proxy's.
+    /// Decides whether a page is this listener's own: it has the same host and port, or one of the
+    /// configured names, which may be a proxy's.
     fn is_own(&self, origin: &HeaderValue, host: Option<&Authority>) -> bool {
         let Some(origin) = origin
             .to_str()
@@ -164,13 +167,13 @@ impl Hosts {
     }
 }
 
-/// A name as it is compared: in lower case, without the root's dot and an address's brackets.
+/// Normalises a name for comparison: lower case, without the root's dot and an address's brackets.
 fn normal(name: &str) -> String {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// A header that may be there once.
+/// Returns the value of a header that may occur at most once.
 fn only(
     headers: &HeaderMap,
     name: axum::http::HeaderName,
@@ -182,7 +185,7 @@ fn only(
     }
 }
 
-/// A host and its port, and nobody's name before them.
+/// Parses a host with an optional port, and refuses user information before them.
 fn authority(value: &HeaderValue) -> Option<Authority> {
     let authority: Authority = value.to_str().ok()?.parse().ok()?;
     let port = authority.as_str().strip_prefix(authority.host())?;

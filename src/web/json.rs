@@ -1,4 +1,4 @@
-//! What is answered as JSON: without hidden characters, since it is printed on terminals too.
+//! JSON answers, with hidden characters escaped because they are printed on terminals too.
 
 use axum::{
     http::{StatusCode, header::CONTENT_TYPE},

@@ -1,4 +1,4 @@
-//! Lists of any length, a page at a time.
+//! Lists of any length, served in pages.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::problem::Problem;
 use crate::store::{Span, StoreError, Stretch};
 
-/// The longest page.
+/// The largest number of items on a page.
 const LONGEST: u32 = 1000;
-/// A page, unless another length is asked for.
+/// The number of items on a page, unless another is asked for.
 const USUAL: u32 = 100;
-/// How long a page is looked for: where little fits a filter it comes back short, and goes on.
+/// How long to look for items to fill a page. If few items match a filter, the page ends early and
+/// has a `next`.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A page of a list, the newest first.
@@ -39,7 +40,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// The place in the list called `name`.
+    /// Returns the position of this page in the list called `name`.
     fn span(&self, name: &str) -> Result<Span, Problem> {
         let limit = self.limit.unwrap_or(USUAL);
         if !(1..=LONGEST).contains(&limit) {
@@ -62,7 +63,7 @@ impl Walk {
     }
 }
 
-/// A place in a list as whoever walks it keeps it.
+/// Encodes a position in a list as an opaque cursor.
 fn cursor(name: &str, place: i64) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("{name}:{place}"))
 }
@@ -73,7 +74,7 @@ fn place(name: &str, cursor: &str) -> Option<i64> {
     text.strip_prefix(name)?.strip_prefix(':')?.parse().ok()
 }
 
-/// Reads a page, stretch by stretch, until it is full, the list ends or it has taken long enough.
+/// Reads a page, stretch by stretch, until it is full, the list ends or the time is up.
 pub async fn page<T, S>(
     name: &'static str,
     walk: &Walk,
@@ -107,7 +108,7 @@ where
 }
 
 impl<T> List<T> {
-    /// The same list of something else.
+    /// Returns the same list with each item changed.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> List<U> {
         List {
             items: self.items.into_iter().map(change).collect(),
@@ -132,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_filled_from_stretches_and_says_where_it_goes_on() {
-        // Of the numbers 1 to 100, looked through ten at a time, those that 30 divides.
+        // Of the numbers 1 to 100, scanned ten at a time, those that are divisible by 30.
         let read = async |span: Span| {
             let from = (span.before - 10).max(1);
             let fit: Vec<i64> = (from..span.before.min(101))

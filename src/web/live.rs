@@ -1,5 +1,5 @@
-//! What changed, as it happens: a look at the store every second or two, for all who watch
-//! together.
+//! Reports changes as they happen. All watchers together cost one poll of the store every second or
+//! two.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Browse, Pulse};
 
-/// Between two looks. Replicas share the store, so what another does shows here, too.
+/// The pause between two polls. Replicas share the store, so their changes are seen here too.
 const EVERY: Duration = Duration::from_secs(1);
-/// The same after a change: while changes come without end, every page that somebody looks at is
-/// made anew for each.
+/// The pause after a change. It is longer because every open page is rendered anew for each change,
+/// and changes may come without end.
 const AFTER_A_CHANGE: Duration = Duration::from_secs(2);
-/// Whoever watches keeps a connection; others need theirs.
+/// The limit on watchers. Each keeps a connection open, and other clients need theirs.
 const MOST_WATCHERS: usize = 64;
 
-/// Where whoever watches hears of changes.
+/// The feed through which watchers learn of changes.
 pub struct Live {
     pulse: watch::Sender<Pulse>,
     places: Arc<Semaphore>,
@@ -34,7 +34,7 @@ impl Default for Live {
     }
 }
 
-/// A place among those who watch.
+/// A watcher's place in the feed.
 pub struct Place {
     heard: watch::Receiver<Pulse>,
     stop: CancellationToken,
@@ -42,7 +42,7 @@ pub struct Place {
 }
 
 impl Live {
-    /// Looks at the store while somebody watches, until `stop`.
+    /// Polls the store while anybody watches, until `stop` is cancelled.
     pub async fn run(&self, browse: &dyn Browse, stop: CancellationToken) {
         let mut pause = EVERY;
         while stop
@@ -54,7 +54,7 @@ impl Live {
             if self.pulse.receiver_count() == 0 {
                 continue;
             }
-            // Where it cannot be asked there is nothing new to see.
+            // If the store cannot be asked, there is nothing new to report.
             let Ok(pulse) = browse.pulse().await else {
                 continue;
             };
@@ -71,7 +71,7 @@ impl Live {
         self.stop.cancel();
     }
 
-    /// A place to watch from; none while all are taken.
+    /// Returns a place to watch from, or `None` while all are taken.
     pub fn watch(&self) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         Some(Place {
@@ -83,7 +83,7 @@ impl Live {
 }
 
 impl Place {
-    /// What changes from now on: each time the lists that differ.
+    /// Streams the changes from now on: for each one, the names of the lists that differ.
     pub fn changes(self) -> impl Stream<Item = Vec<&'static str>> + Send {
         let before = *self.heard.borrow();
         stream::unfold((self, before), |(mut place, before)| async move {

@@ -1,7 +1,7 @@
-//! What people see: pages made here, of the same [`views`](super::views) as the API.
+//! The pages for people, rendered here from the same [`views`](super::views) as the API.
 //!
-//! Each is plain HTML that works without a script. `frame` is what is around them, the templates
-//! are in `templates/`; every text they print is made safe in `plain`.
+//! Each page is plain HTML that works without a script. `frame` renders what surrounds every page,
+//! the templates are in `templates/`, and `plain` makes every text that they print safe.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -47,10 +47,10 @@ mod vendor;
 mod when;
 mod words;
 
-/// What a page is answered with, or why it cannot be shown.
+/// The response with a page, or the problem that prevents it.
 type Answer = Result<Response, Problem>;
 
-/// The pages of who is signed in.
+/// Returns the routes of the pages that require a sign-in.
 pub(super) fn router(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
     Router::new()
         .route("/", get(now::page))
@@ -68,12 +68,12 @@ pub(super) fn router(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
         .layer(from_fn_with_state(Arc::clone(admin), in_words))
 }
 
-/// What nobody needs to sign in for.
+/// Returns the routes that require no sign-in.
 pub(super) fn assets() -> Router<Arc<Admin>> {
     asset::router()
 }
 
-/// To a person a problem is told as a page.
+/// Shows a problem to a person as a page.
 pub(super) async fn in_words(
     State(admin): State<Arc<Admin>>,
     request: Request,
@@ -91,8 +91,9 @@ pub(super) async fn in_words(
     frame::problem(&admin, who.as_ref(), &problem, back).await
 }
 
-/// Where somebody came from who meets a problem. A question leads to what it is about: it stands
-/// at the address of its answer.
+/// Returns the page that a person came from when they met a problem.
+///
+/// A form that asks a question has the same address as its answer, so it leads back to its subject.
 fn back(admin: &Admin, request: &Request) -> Option<String> {
     let page = admin.hosts.came_from(request)?;
     let own = request.uri().path();
@@ -104,8 +105,9 @@ fn back(admin: &Admin, request: &Request) -> Option<String> {
     (!back.is_empty() && !back.starts_with("/sign-in")).then_some(back)
 }
 
-/// The list that somebody came from who is asked about one of its rows, as it was filtered: the
-/// question says so itself once it was asked before, else the browser does.
+/// Returns the address of the list, with its filter, from which a person came to a question about
+/// one of its rows. The question's own `back` field says so if the question was asked before;
+/// otherwise the browser does.
 fn list_before(admin: &Admin, request: &Request, list: &str) -> String {
     let asked = Fields::from_query(request.uri().query().unwrap_or_default());
     let page = asked.get("back").map(ToOwned::to_owned);
@@ -113,7 +115,8 @@ fn list_before(admin: &Admin, request: &Request, list: &str) -> String {
     filtered(page.as_deref(), list)
 }
 
-/// An address where it is one of a list's, without what was done there before; else the list.
+/// Returns `page` without its `done` field if it is an address of the list with a query; otherwise
+/// the list itself.
 fn filtered(page: Option<&str>, list: &str) -> String {
     let query = page.and_then(|page| page.strip_prefix(list)?.strip_prefix('?'));
     let query = query.map(|query| Fields::from_query(query).with("done", ""));
@@ -123,7 +126,7 @@ fn filtered(page: Option<&str>, list: &str) -> String {
     }
 }
 
-/// Where somebody is led who has done something: the page says so.
+/// Redirects a person who has done something to a page that says so.
 fn done(path: &str, word: impl Into<Cow<'static, str>>) -> Response {
     let word = word.into();
     let between = if path.contains('?') { '&' } else { '?' };
@@ -131,7 +134,7 @@ fn done(path: &str, word: impl Into<Cow<'static, str>>) -> Response {
     (Extension(Done(word)), to).into_response()
 }
 
-/// An address with a query.
+/// Returns an address with a query.
 fn address(path: &str, query: &[(&str, &str)]) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(query)

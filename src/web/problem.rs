@@ -1,4 +1,4 @@
-//! What a request is told that cannot be done: problem details (RFC 9457).
+//! The answer to a request that cannot be fulfilled: problem details (RFC 9457).
 
 use axum::{
     body::to_bytes,
@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use super::json::Json;
 use crate::{store::StoreError, telemetry};
 
-/// The media type of an answer that tells one.
+/// The media type of problem details.
 const KIND: &str = "application/problem+json";
 
-/// The longest that is told in other words, in bytes.
+/// The longest body, in bytes, from which a problem is read back.
 const LONGEST: usize = 64 << 10;
 
 /// Why a request was not done.
@@ -40,7 +40,7 @@ impl Problem {
         }
     }
 
-    /// The request is not understood.
+    /// Creates the problem of a request that is not understood.
     pub fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
@@ -49,18 +49,18 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// The request is understood, and what it asks for cannot be.
+    /// Creates the problem of a request that is understood but cannot be fulfilled.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
-    /// Whether an answer is one.
+    /// Decides whether a response holds a problem.
     pub fn is_in(response: &Response) -> bool {
         let kind = response.headers().get(CONTENT_TYPE);
         kind.is_some_and(|kind| kind == KIND)
     }
 
-    /// The problem that an answer tells.
+    /// Reads the problem from a response.
     pub async fn from_response(response: Response) -> Self {
         let status = response.status();
         let told = to_bytes(response.into_body(), LONGEST).await;

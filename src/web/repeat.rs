@@ -1,4 +1,4 @@
-//! An action that is asked for twice with the same key is done once (`Idempotency-Key`).
+//! Makes an action happen once, even if it is requested again with the same `Idempotency-Key`.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{
 };
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Said of an answer that was given before.
+/// The header that marks a repeated answer.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LONGEST_KEY: usize = 255;
-/// No answer to an action is larger.
+/// The largest answer to an action, in bytes.
 const LARGEST: usize = 16 << 20;
 
 pub(super) async fn once(
@@ -29,7 +29,8 @@ pub(super) async fn once(
     request: Request,
     next: Next,
 ) -> Response {
-    // Where nothing is done, the router says so.
+    // A request that does not act needs no record. If its path or method does not exist, the router
+    // says so.
     let path = request.extensions().get::<MatchedPath>();
     let acts = path.is_some_and(|path| v1::acts(request.method(), path.as_str()));
     if !acts || !request.headers().contains_key(KEY) {
@@ -78,7 +79,7 @@ async fn answer(
     let (head, body) = response.into_parts();
     let body = to_bytes(body, LARGEST).await.unwrap_or_default();
 
-    // What failed on our side is tried anew.
+    // A server error is not kept, so that a repeated request tries again.
     let answer = (!head.status.is_server_error()).then(|| Answer {
         status: head.status.as_u16(),
         content_type: head

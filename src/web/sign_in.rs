@@ -1,9 +1,9 @@
-//! Signing in: who a request is from, and how people begin and end a session.
+//! Signing in: finds out who sent a request, and begins and ends people's sessions.
 //!
 //! Programs hold the bearer token. People are known by a password (`users_file`), by an identity
-//! provider, or by a proxy in front. On loopback, where none of these is configured, whoever runs
-//! on this machine is an operator. The session stands in the store, so that a restart and another
-//! replica know it; the browser holds its only key.
+//! provider, or by a proxy in front. If none of these is configured, which only loopback allows,
+//! everybody on this machine is an operator. A session is kept in the store, so that it survives a
+//! restart and every replica knows it; the browser holds its only key.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -43,13 +43,13 @@ use oidc::Oidc;
 
 /// How long a session lasts.
 const SESSION: SignedDuration = SignedDuration::from_hours(12);
-/// Passwords that are checked at a time: each takes memory and a core.
+/// How many passwords are checked at a time: each check takes memory and a core.
 const CHECKED_AT_ONCE: usize = 2;
-/// What the password of somebody unknown is checked against, so that it takes as long.
+/// The hash against which the password of an unknown user is checked, so that it takes as long.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IHNpZ25zIGlu\
                       $u0xZ1yKsuYmO0BRGWTUtK0q4lB4sBJJ0jDHrS6JQmUY";
 
-/// Who may ask anything at all.
+/// The ways to sign in, and the state that limits attempts.
 pub struct SignIn {
     /// The bearer token of programs.
     pub token: Option<Secret>,
@@ -62,11 +62,11 @@ pub struct SignIn {
 /// How people sign in (`admin.login`).
 #[derive(Debug)]
 pub enum Login {
-    /// By a password: `users_file`.
+    /// With a password from `users_file`.
     Users(PathBuf),
-    /// By an identity provider.
+    /// With an identity provider.
     Oidc(Box<Oidc>),
-    /// By a proxy that is trusted with it.
+    /// Through a proxy that is trusted to name the user.
     Proxy { header: HeaderName, from: Networks },
 }
 
@@ -80,29 +80,29 @@ impl SignIn {
         }
     }
 
-    /// Whether a request holds the token of programs.
+    /// Decides whether a request bears the token of programs.
     pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
         let token = self.token.as_ref();
         token.is_some_and(|token| bearer::holds(token, headers).unwrap_or(false))
     }
 
-    /// Whether whoever runs on this machine may do everything: nothing else is configured, which
-    /// only loopback allows.
+    /// Decides whether everybody on this machine may do everything: no way to sign in is
+    /// configured, which only loopback allows.
     pub(super) fn is_open(&self) -> bool {
         self.token.is_none() && self.login.is_none()
     }
 }
 
-/// Why nobody can tell who asks.
+/// The reason why the sender of a request is unknown.
 #[derive(Debug)]
 pub enum Unknown {
-    /// The request bears nothing that says who asks.
+    /// The request bears no credential.
     Nobody,
-    /// What it bears is wrong, or is no longer good.
+    /// The credential is wrong, or has expired.
     Wrong(String),
-    /// There were too many wrong attempts; the next may come after so many seconds.
+    /// There were too many wrong attempts; the next may come after this many seconds.
     TooMany(u64),
-    /// It cannot be found out now.
+    /// The sender cannot be determined now.
     Unable(String),
 }
 
@@ -123,15 +123,15 @@ impl Unknown {
     }
 }
 
-/// What a request says of who sent it.
+/// The parts of a request that identify its sender.
 pub struct Bearing<'a> {
     pub headers: &'a HeaderMap,
     pub peer: IpAddr,
-    /// Whether its cookies travel over TLS alone.
+    /// Whether the cookies of the request travel over TLS alone.
     pub secure: bool,
 }
 
-/// Finds out who a request is from.
+/// Determines who sent a request.
 pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unknown> {
     let Bearing {
         headers,
@@ -147,7 +147,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         known,
         peer,
         csrf,
-        // Whoever holds the token is a program, whatever it passes on.
+        // The holder of the token is a program, even if it passes on a browser's headers.
         by_browser: by_browser && known != Known::Token,
         done: None,
     };
@@ -195,7 +195,7 @@ fn by_token(admin: &Admin, headers: &HeaderMap, peer: IpAddr) -> Result<(), Unkn
     let now = admin.clock.now();
     let attempts = &admin.sign_in.attempts;
     match bearer::holds(token, headers) {
-        // Whoever has the token is let in, whatever others at the same address have tried.
+        // The right token is let in, however many wrong attempts others made from the same address.
         Ok(true) => Ok(()),
         Ok(false) => {
             if let Some(seconds) = attempts.pause(By::Address(peer), now) {
@@ -210,7 +210,7 @@ fn by_token(admin: &Admin, headers: &HeaderMap, peer: IpAddr) -> Result<(), Unkn
     }
 }
 
-/// Whom the proxy names: an operator. There may be one such header.
+/// Returns the user that the proxy names, who is an operator. More than one such header is refused.
 fn proxied(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, Unknown> {
     let mut values = headers.get_all(header).iter();
     let name = match (values.next(), values.next()) {
@@ -237,7 +237,7 @@ async fn by_session(admin: &Admin, key: &str) -> Result<Session, Unknown> {
     let found = admin.ledger.session(id.clone(), admin.clock.now()).await;
     let session = found.map_err(|error| unable(&error))?.ok_or_else(over)?;
 
-    // A changed password or role, and another way to sign in, end it.
+    // A session ends when the user's password or role changes, or the way to sign in.
     let still_good = match (&admin.sign_in.login, session.how.as_str()) {
         (Some(Login::Users(path)), "users_file") => {
             let users = users::read(path).map_err(|error| unable(&error))?;
@@ -256,19 +256,22 @@ async fn by_session(admin: &Admin, key: &str) -> Result<Session, Unknown> {
     Err(over())
 }
 
-/// What changes with a user's password and role.
+/// Returns a hash that changes with a user's password and role.
 fn stamp(user: &User) -> String {
     sha256_hex(format!("{}:{}", user.role.as_str(), user.hash).as_bytes())
 }
 
-/// What a browser is known by in which a user has signed in: it ends with the password.
+/// Returns the mark of a browser in which a user has signed in. It is invalid once the password
+/// changes.
 fn mark(user: &User) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, user.hash.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"known"))
 }
 
-/// Begins a session by name and password; the key that the browser is to hold, and what it is known
-/// by from then on. `known` is what it was known by before.
+/// Begins a session by name and password.
+///
+/// `known` is the mark that the browser held before. Returns the session's key, which the browser
+/// is to hold, and the mark by which it is known from then on.
 pub async fn by_password(
     admin: &Admin,
     peer: IpAddr,
@@ -300,7 +303,8 @@ pub async fn by_password(
         return Err(Unknown::TooMany(seconds));
     }
 
-    // Counted before it is known: many at once are not cheaper than one after the other.
+    // The attempt counts as failed before its result is known, so that many attempts at once gain
+    // nothing over attempts in sequence.
     attempts.failed(by, now);
     let right = is_right(admin, password.to_owned(), hash).await?;
     let Some(user) = user.filter(|_| right) else {

@@ -1,4 +1,4 @@
-//! Work that takes a core for a while, so much of it at a time.
+//! Bounds how much CPU-heavy work runs at a time.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tokio::{
     task::{JoinError, spawn_blocking},
 };
 
-/// Whose turn it is. A turn goes along with the work and ends with it: a client that hangs up makes
-/// no room for another.
+/// A bound on concurrent work. A turn moves into the work and ends with it, so a client that hangs
+/// up makes no room for another.
 #[derive(Debug, Clone)]
 pub struct Turns(Arc<Semaphore>);
 
-/// The work came to no end.
+/// The error of work that did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfinished {
     #[error("the bridge is stopping")]
@@ -36,13 +36,13 @@ impl Turns {
         Self(Arc::new(Semaphore::new(at_once)))
     }
 
-    /// A turn, to be handed to the work.
+    /// Waits for a turn, which is to be moved into the work.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Unfinished> {
         let turn = Arc::clone(&self.0).acquire_owned().await;
         turn.map_err(|_| Unfinished::Stopping)
     }
 
-    /// Does what keeps a thread busy.
+    /// Runs blocking work on its own thread, in a turn.
     pub async fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -55,7 +55,7 @@ impl Turns {
         Ok(spawn_blocking(work).await?)
     }
 
-    /// Does what also waits for others.
+    /// Runs asynchronous work in a task of its own, in a turn.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -1,5 +1,5 @@
-//! What people see and steer, whether a page shows it or the API: one function for each thing that
-//! can be asked, and values that serialise.
+//! What people see and do, for the pages and the API alike: one function for each question or
+//! action, and values that serialise.
 
 pub mod audit;
 pub mod conditions;
@@ -15,8 +15,8 @@ pub mod trials;
 use super::{Admin, problem::Problem, who::Who};
 use crate::store::Deed;
 
-/// Does something on behalf of somebody, and records that: nothing is done that the ledger does not
-/// say.
+/// Performs an action on behalf of a user, and records it: nothing is done that is not in the
+/// ledger.
 pub(super) async fn recorded<T>(
     admin: &Admin,
     who: &Who,

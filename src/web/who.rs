@@ -1,4 +1,4 @@
-//! Who asks, and what they may do.
+//! The sender of a request, and what they may do.
 
 use std::net::IpAddr;
 
@@ -11,43 +11,43 @@ use serde::Serialize;
 use super::problem::Problem;
 pub use crate::settings::users::Role;
 
-/// How it is known who asks.
+/// The means by which the sender of a request is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Known {
     /// The request came over loopback, and no sign-in is configured.
     Loopback,
-    /// By the bearer token: a program.
+    /// A bearer token identifies the sender, which is a program.
     Token,
-    /// By a session, which a browser holds.
+    /// A session, which a browser holds, identifies the sender.
     Session,
-    /// By a proxy that is trusted with it.
+    /// A proxy that is trusted to do so names the sender.
     Proxy,
 }
 
-/// Whoever asks.
+/// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Who {
     pub name: String,
     pub role: Role,
     pub known: Known,
-    /// Where the request came from.
+    /// The address that the request came from.
     pub peer: IpAddr,
-    /// What a form or a script of a page has to send along with an action.
+    /// The token that a form or a script of a page must send along with an action.
     pub csrf: String,
     /// Whether a browser sent the request.
     pub by_browser: bool,
-    /// What they have done just before, and no page has told yet.
+    /// What they have just done and no page has reported yet.
     pub done: Option<String>,
 }
 
 impl Who {
-    /// How an action of theirs is recorded to have come.
+    /// Returns the channel that is recorded for their actions: `page` or `api`.
     pub fn via(&self) -> &'static str {
         if self.by_browser { "page" } else { "api" }
     }
 
-    /// Whether they may act.
+    /// Checks that they may act.
     pub fn may_act(&self) -> Result<(), Problem> {
         if self.role == Role::Operator {
             return Ok(());
@@ -74,7 +74,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     }
 }
 
-/// Somebody who may act.
+/// The sender of a request who may act.
 pub struct Operator(pub Who);
 
 impl<S: Send + Sync> FromRequestParts<S> for Operator {

@@ -1,5 +1,5 @@
-//! What the pages and the API are handed by whoever sees the whole configuration: the rules in
-//! force, tried out without storing or sending anything, and what only they can do.
+//! What the pages and the API need from the part that sees the whole configuration: the rules in
+//! force, trials that store and send nothing, and the actions that only it can perform.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,36 +12,37 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use crate::{incident::Statuses, label::Labels, objective};
 
-/// The rules in force.
+/// Access to the rules in force.
 #[async_trait]
 pub trait Workbench: Send + Sync {
-    /// Every configured way in: its name and its kind.
+    /// Lists every configured ingress: its name and its kind.
     fn ingresses(&self) -> Vec<(String, &'static str)>;
 
-    /// Every integration of every receiver, with its circuit.
+    /// Lists every integration of every receiver, with the state of its circuit.
     fn integrations(&self) -> Vec<Integration>;
 
-    /// Every profile in force, in the order in which they are tried.
+    /// Lists every profile in force, in the order in which they are tried.
     fn profiles(&self) -> Vec<String>;
 
-    /// The labels that an alert may have.
+    /// Lists the labels that an alert may have.
     fn label_names(&self) -> Vec<String>;
 
-    /// The route tree, as `routes show --json` prints it.
+    /// Returns the route tree, as `routes show --json` prints it.
     fn routes(&self) -> Value;
 
-    /// Which receivers a set of labels reaches.
+    /// Returns the receivers that a set of labels reaches.
     fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Reach;
 
-    /// Walks a mail through every stage: an object for each incident of it, as `explain --json`
-    /// prints it.
+    /// Walks a mail through every stage. Returns an object for each incident in it, as
+    /// `explain --json` prints it.
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem>;
 
     /// Drafts a profile from an opening mail and its closing one, and tries it on them.
     async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem>;
 
-    /// Which pages another configuration would add, drop, move or change, of the stored mails of a
-    /// time: an object for each mail that differs, as `replay --diff --json` prints it.
+    /// Compares the pages of the stored mails from `since` to `until` under another configuration:
+    /// which it would add, drop, move or change. Returns an object for each mail that differs, as
+    /// `replay --diff --json` prints it.
     async fn diff(
         &self,
         configuration: String,
@@ -49,17 +50,17 @@ pub trait Workbench: Send + Sync {
         until: Option<Timestamp>,
     ) -> Result<Diff, Problem>;
 
-    /// Sends a `[TEST]` trigger and its resolve; what came of each delivery.
+    /// Sends a `[TEST]` trigger and its resolve, and returns the result of each delivery.
     async fn test(&self, receiver: &str) -> Result<Vec<Tested>, Problem>;
 
-    /// How objectives are measured.
+    /// Returns how objectives are measured.
     fn objectives(&self) -> Objectives;
 
-    /// Closes an incident on somebody's word.
+    /// Resolves an incident on the word of `by`.
     async fn resolve(&self, incident_id: &str, by: &str) -> Result<(), Problem>;
 }
 
-/// How objectives are measured.
+/// The settings by which objectives are measured.
 #[derive(Debug, Clone)]
 pub struct Objectives {
     pub settings: Vec<objective::Settings>,
@@ -96,21 +97,22 @@ pub enum Meaning {
     Update,
 }
 
-/// How a mail is to be tried.
+/// The options for trying a mail.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Options {
-    /// When it arrived; its own Date, unless given.
+    /// The time of arrival; if not given, the mail's own Date.
     pub at: Option<Timestamp>,
-    /// The ingress it is taken to have come through.
+    /// The ingress through which the mail is taken to have come.
     pub ingress: Option<String>,
-    /// Whether it is taken for genuine.
+    /// Whether the mail is taken to be genuine.
     pub trust: bool,
-    /// The one profile to read it by.
+    /// The only profile to read the mail by.
     pub profile: Option<String>,
 }
 
 impl Options {
-    /// When a mail is taken to have arrived.
+    /// Returns the time at which a mail is taken to have arrived: the one given, else its Date,
+    /// else `now`.
     pub fn arrival(&self, mail: &[u8], now: Timestamp) -> Timestamp {
         let date = || {
             let header = MessageParser::new()
@@ -127,10 +129,10 @@ impl Options {
 pub struct Integration {
     pub receiver: String,
     pub integration: String,
-    /// When it is asked next, where its circuit is open.
+    /// When the integration is probed next, if its circuit is open.
     pub probe_at: Option<Timestamp>,
-    /// Whether it has another name now, in another receiver: under this one it is still owed what
-    /// it was.
+    /// Whether this is a former name of an integration that is now in another receiver. What was
+    /// owed under this name is still owed under it.
     pub is_former: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Connects and logs in to the mail server of canaries; nothing is sent.
+//! Connects and logs in to the mail server of canaries, and sends nothing.
 
 use super::{
     Deployment,

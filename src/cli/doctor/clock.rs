@@ -1,17 +1,19 @@
-//! This machine's clock against those of the servers that answered.
+//! Compares this machine's clock with those of the servers that answered.
 
 use jiff::SignedDuration;
 
 use super::finding::Finding;
 
-/// A smaller difference comes from the network, and from the whole seconds of a Date.
+/// The largest difference that is normal: it comes from the network, and from the whole seconds of
+/// a `Date` header.
 const NEAR: SignedDuration = SignedDuration::from_secs(10);
-/// From here on, times in pages are plainly wrong, and the proof of a mail may seem too old.
+/// From this difference on, times in pages are plainly wrong, and the proof of a mail may seem too
+/// old.
 const FAR: SignedDuration = SignedDuration::from_mins(1);
 
 const MEND: &str = "synchronize this machine's clock by NTP: `timedatectl set-ntp true`";
 
-/// It uses the median, because a server may be wrong as well.
+/// Reports the median difference, because a server's clock may be wrong as well.
 pub fn findings(mut clocks: Vec<(String, SignedDuration)>) -> Vec<Finding> {
     clocks.sort_by_key(|(_, ahead)| *ahead);
     let Some((whose, ahead)) = clocks.get(clocks.len() / 2) else {

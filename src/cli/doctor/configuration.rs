@@ -1,4 +1,4 @@
-//! The configuration: its errors, its warnings, and who may read its secrets.
+//! Checks the configuration: its errors, its warnings, and who may read its secrets.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{
     settings::Problem,
 };
 
-/// The findings, and the configuration if it is good enough for the other checks.
+/// Returns the findings, and the configuration if it is good enough for the other checks.
 pub fn check(path: Option<&Path>) -> (Vec<Finding>, Option<Loaded>) {
     match Config::load(path, Files::Needed) {
         Ok(loaded) => {
@@ -50,7 +50,7 @@ fn wrong(misconfigured: Misconfigured) -> Finding {
     Finding::wrong("configuration", about, what, mend)
 }
 
-/// Who else may read the secrets.
+/// Reports secrets that other users may read.
 fn secrets(loaded: &Loaded) -> Vec<Finding> {
     let exposed = loaded.exposed_secrets().into_iter();
     exposed
@@ -58,7 +58,7 @@ fn secrets(loaded: &Loaded) -> Vec<Finding> {
         .collect()
 }
 
-/// What `check` warns about, except what is reported as wrong here.
+/// Returns what `check` warns about, except what is reported as wrong here.
 fn warnings(loaded: &Loaded) -> Vec<Finding> {
     let told: Vec<_> = loaded
         .exposed_secrets()

@@ -1,4 +1,4 @@
-//! Ingresses that strangers can reach, and the proof that their mail needs.
+//! Checks ingresses that strangers can reach, and the proof that their mail needs.
 
 use super::{
     Deployment,
@@ -48,7 +48,7 @@ pub fn check(deployment: &Deployment) -> Checked {
     found.into()
 }
 
-/// The ingresses that other machines can reach, in words.
+/// Lists, in words, the ingresses that other machines can reach.
 fn open(config: &Config) -> Vec<String> {
     let ingress = &config.ingress;
     let smtp = ingress.smtp.iter().enumerate();

@@ -1,4 +1,4 @@
-//! What a check found, and how to fix it.
+//! The findings of a check, and how to fix them.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -6,23 +6,23 @@ use serde::Serialize;
 /// A single finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The check, in one word: `mailbox`.
+    /// The check, in one word, such as `mailbox`.
     pub check: &'static str,
     pub state: State,
-    /// Its subject: a key of the configuration, or a name in it.
+    /// The subject: a key of the configuration, or a name in it.
     pub about: String,
     /// The finding, as a sentence without its full stop.
     pub what: String,
-    /// How to fix it; absent if all is well.
+    /// How to fix it; `None` if all is well.
     pub mend: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It prevents mail from arriving, or a page from being sent.
+    /// The finding prevents mail from arriving, or a page from being sent.
     Wrong,
-    /// It works, but could be better.
+    /// The subject works, but could be better.
     Warning,
     Ok,
 }

@@ -1,4 +1,4 @@
-//! The readiness of the bridge that runs here; if none does, whether one could listen.
+//! Checks whether the bridge that runs here is ready or, if none runs, whether one could listen.
 
 use std::{
     io::ErrorKind,
@@ -20,7 +20,7 @@ use crate::{config::Config, settings::Secret};
 
 /// The time limit for the bridge's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most bytes of its answer that are read.
+/// The most bytes of the answer that are read.
 const LONGEST: u64 = 64 << 10;
 
 pub async fn check(deployment: &Deployment) -> Checked {
@@ -47,7 +47,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     findings.into()
 }
 
-/// Each line of the answer of a bridge that is not ready.
+/// Turns each line of the answer of a bridge that is not ready into a finding.
 fn troubles(words: &str) -> Vec<Finding> {
     let trouble = |line: &str| {
         let mend = "fix what it names; the runbook (deploy/RUNBOOK.md) has an entry for each";
@@ -85,7 +85,7 @@ fn not_running(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// Why nothing can listen at an address.
+/// Reports why nothing can listen at an address.
 fn taken(key: String, listen: &str) -> Option<Finding> {
     let address: SocketAddr = listen.parse().ok()?;
     let error = TcpListener::bind(address).err()?;
@@ -104,7 +104,7 @@ fn taken(key: String, listen: &str) -> Option<Finding> {
     ))
 }
 
-/// The status and the text of `/-/ready`; `None` if nobody answers.
+/// Returns the status and the text of `/-/ready`, or `None` if nobody answers.
 async fn ready(config: &Config) -> Option<(u16, String)> {
     let at = here(config.admin.listen.parse().ok()?);
     let token = Secret::optional(
@@ -137,7 +137,7 @@ fn read(answer: &str) -> Option<(u16, String)> {
     Some((status, words.to_owned()))
 }
 
-/// The address at which a listener on every address is reached from this machine.
+/// Returns the address at which a listener on all addresses is reached from this machine.
 fn here(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

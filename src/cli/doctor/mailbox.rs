@@ -1,4 +1,4 @@
-//! Logs in to every mailbox and opens its folder; nothing in it changes.
+//! Logs in to every mailbox and opens its folder, without changing anything in it.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn name(at: Stopped) -> &'static str {
     }
 }
 
-/// Short, because a person waits.
+/// Returns time limits that are short, because a person waits.
 fn timeouts() -> Timeouts {
     let secs = Duration::from_secs;
     Timeouts {

@@ -1,4 +1,4 @@
-//! The identity provider that people sign in by, asked what it says of itself.
+//! Asks the identity provider through which people sign in for its own metadata.
 
 use super::{
     Deployment,
@@ -20,7 +20,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     };
 
     let client = config.provider_client(oidc, &|name| std::env::var(name).ok());
-    // What is wrong with its settings the configuration's own check has told.
+    // Wrong settings are reported by the check of the configuration.
     let Ok(client) = client else {
         return Checked::default();
     };

@@ -1,4 +1,4 @@
-//! Sends every integration a request that notifies nobody, by the transport of its pages.
+//! Sends every integration a request that notifies nobody, over the transport of its pages.
 
 use jiff::{Timestamp, civil};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// After this day Opsgenie accepts no alerts.
+/// The day after which Opsgenie accepts no alerts.
 const OPSGENIE_ENDS: civil::Date = civil::date(2027, 4, 5);
 
 pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
@@ -64,7 +64,7 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
     checked
 }
 
-/// A page's address, the probe for it, and the keys that it holds.
+/// Returns the address of a page, the probe for it, and the keys that it holds.
 fn question(
     target: &Target,
     receiver: &dyn Receiver,

@@ -1,4 +1,4 @@
-//! The name servers that authenticity depends on.
+//! Checks the name servers that authenticity depends on.
 
 use super::{
     Deployment,

@@ -1,4 +1,4 @@
-//! The store: who may read it, its version, whether it can be written, and the free space.
+//! Checks the store: who may read it, its version, whether it can be written, and the free space.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -28,7 +28,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     }
     findings.extend(room(&place));
 
-    // Opening it would fix its permissions, and nothing is to be changed.
+    // Opening the store would fix its permissions, and this command must change nothing.
     if !findings.iter().any(|found| found.check == "permissions") {
         findings.push(opened(&place).await);
     }
@@ -36,7 +36,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     findings.into()
 }
 
-/// Whether everybody may read the mails and pages.
+/// Reports whether everybody may read the mails and pages.
 fn permissions(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.mode() & 0o777;
     (mode & 0o007 != 0).then(|| {

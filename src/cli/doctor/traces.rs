@@ -1,4 +1,4 @@
-//! The collector of traces, sent an export without any.
+//! Sends the collector of traces an empty export.
 
 use super::{
     Deployment,
@@ -12,7 +12,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     let finding = match tried {
         Ok(None) => return Checked::default(),
         Ok(Some(endpoint)) => Finding::ok("traces", ABOUT, format!("{endpoint} takes traces")),
-        // Pages go out all the same.
+        // This is a warning only, because pages are sent even without traces.
         Err(problem) => Finding::warning("traces", problem.key, problem.what, problem.mend),
     };
 

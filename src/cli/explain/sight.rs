@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::line;
 use crate::{pipeline::Sight, profile::Trace};
 
-/// Why no profile took the mail, then everything that a profile can use.
+/// Prints why no profile took the mail, then everything that a profile can use.
 pub fn tell(sight: &Sight, out: &mut impl Write) -> io::Result<()> {
     let Trace {
         pairs,
@@ -39,7 +39,7 @@ pub fn tell(sight: &Sight, out: &mut impl Write) -> io::Result<()> {
     stage("not read", obstacle.clone(), out)
 }
 
-/// One per line, under the stage's name.
+/// Prints one text per line, the first beside the stage's name.
 fn stage(
     name: &str,
     found: impl IntoIterator<Item = String>,

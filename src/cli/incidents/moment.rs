@@ -14,13 +14,14 @@ use crate::{
 /// A line of the timeline.
 pub struct Moment {
     pub at: Timestamp,
-    /// Of things at the same time: what follows from what.
+    /// The order of moments at the same time: causes before effects.
     pub rank: u8,
     pub word: &'static str,
     pub text: String,
 }
 
-/// The moment at which the bridge itself, without a mail, found that something began or ended.
+/// Returns the moment at which the bridge itself, without a mail, found that something began or
+/// ended.
 pub fn turned(turn: Turn<'_>) -> Moment {
     Moment {
         at: turn.at,
@@ -34,7 +35,8 @@ pub fn turned(turn: Turn<'_>) -> Moment {
     }
 }
 
-/// When an event began, and when it ended where that is not an event of its own.
+/// Returns the moment at which an event began, and the one at which it ended, if the end is not an
+/// event of its own.
 pub fn moments(event: &Event) -> Vec<Moment> {
     match event {
         Event::Mail(mail) => vec![arrived(mail)],
@@ -66,7 +68,8 @@ fn arrived(mail: &MailRow) -> Moment {
         mail.ingress,
         with(mail.reason.as_deref())
     );
-    // Its reason says so where that decided; a mail that waits to be decided anew says it here.
+    // If the release decided the outcome, the reason says so. For a mail that waits for its new
+    // decision, it is said here.
     let text = match &mail.released {
         Some(release) if mail.outcome == Outcome::Pending => {
             format!("{decided}; let through by {}", release.by)
@@ -118,7 +121,7 @@ fn ended(delivery: &DeliveryRow) -> Option<Moment> {
 
 fn attempted(what: &str, attempt: &Attempt) -> Moment {
     let (word, detail) = match attempt.result.as_str() {
-        // Beside the plain word, what the receiver calls it is worth telling.
+        // The receiver's name for the page is worth telling if it says more than the plain word.
         "delivered" if attempt.detail == "delivered" => ("told", String::new()),
         "delivered" => ("told", with(Some(&attempt.detail))),
         "accepted" => ("accepted", with(Some(&attempt.detail))),
@@ -135,7 +138,7 @@ fn attempted(what: &str, attempt: &Attempt) -> Moment {
     }
 }
 
-/// A reason behind what it explains.
+/// Formats a reason to follow what it explains.
 fn with(detail: Option<&str>) -> String {
     detail
         .map(|detail| format!(": {detail}"))

@@ -1,4 +1,4 @@
-//! Everything known of one incident, in order.
+//! Everything that is known of one incident, in order.
 
 use std::io::Write;
 
@@ -52,7 +52,7 @@ pub async fn show(
     Ok(writeln!(out, "{}", table::within(width, &heading, rows))?)
 }
 
-/// What it is about and how it stands, a line each; what is not known is left out.
+/// Returns the incident's subject and state, one fact per line. Unknown facts are left out.
 fn facts(incident: &IncidentRow) -> Vec<(&'static str, String)> {
     let label = |name: &str| {
         let value = incident.labels.get(name).map(String::as_str);

@@ -100,7 +100,7 @@ impl Discard {
     }
 }
 
-/// The matching mails in the quarantine.
+/// Finds the mails in the quarantine that match.
 async fn find(store: &dyn Desk, filter: &Discard, now: Timestamp) -> anyhow::Result<Vec<MailId>> {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
@@ -118,7 +118,7 @@ async fn find(store: &dyn Desk, filter: &Discard, now: Timestamp) -> anyhow::Res
     }
 }
 
-/// Asks a person before that many mails are discarded.
+/// Asks for confirmation before that many mails are discarded.
 fn agreed(mails: usize) -> anyhow::Result<bool> {
     eprint!(
         "discard {} from the quarantine for good? [y/N] ",

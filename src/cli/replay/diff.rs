@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns
-/// how many alerts could not be read under the present configuration and under the other.
+/// Compares on `out`, with a line of JSON for each mail that differs, or with words and a summary.
+/// Returns how many alerts could not be read under the present configuration and under the other.
 pub async fn run(
     in_force: &Loaded,
     other: &Loaded,
@@ -38,7 +38,8 @@ pub async fn run(
 
     let (mails, progress) = request.mails()?;
     let mails = if in_force.config.judges_like(&other.config) {
-        // A change in the answers of DNS is not a difference between the configurations.
+        // Both sides share the verdicts, because a change in the answers of DNS is not a difference
+        // between the configurations.
         judged(&trials.before, mails)
     } else {
         if request.stored.is_some() && !request.trust {
@@ -106,7 +107,7 @@ struct Tally {
     mails: u64,
     differing: u64,
     changes: BTreeMap<Kind, u64>,
-    /// Pages by receiver.
+    /// The number of pages, by receiver.
     pages: BTreeMap<String, Sides<u64>>,
     unreadable: Sides<u64>,
 }

@@ -16,8 +16,8 @@ use crate::{
     trial::Trial,
 };
 
-/// The number of deliveries that `--send` would make; those held by a time interval are listed on
-/// stderr.
+/// Returns the number of deliveries that `--send` would make. Those held by a time interval are
+/// reported on stderr.
 pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     let deliveries = trial.store.depth().await?.deliveries;
     let number = |state| deliveries.get(state).copied().unwrap_or_default();
@@ -32,7 +32,7 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     Ok(number("pending"))
 }
 
-/// Asks a person before real pages are sent, unless there are none or that person said `yes`.
+/// Asks for confirmation before real pages are sent, unless there are none or `yes` was given.
 pub fn agreed(owed: u64, yes: bool) -> anyhow::Result<bool> {
     if owed == 0 || yes {
         return Ok(true);
@@ -50,9 +50,11 @@ pub fn agreed(owed: u64, yes: bool) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// `--send`: delivers the pages of the replay, and waits until all of them are settled, or for
-/// Ctrl-C. It reports the results on stderr, and returns false if something was not delivered. With
-/// `json`, standard output is left to the lines of JSON.
+/// Delivers the pages of the replay (`--send`), and waits until all of them are settled, or for
+/// Ctrl-C.
+///
+/// Reports the results on stderr, and returns false if something was not delivered. With `json`,
+/// standard output is left to the lines of JSON.
 pub async fn send(
     trial: &Trial,
     settings: &delivery::Settings,

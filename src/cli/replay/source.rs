@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The mails found, as if they had arrived at their own times.
+/// Returns the mails as if each had arrived at its own time.
 pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specimen> {
     let (at, now) = (request.at, request.now);
     let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());

@@ -1,5 +1,5 @@
-//! The differences between two configurations for a mail, in words. The text has styles, which the
-//! writer drops without a terminal.
+//! Differences between two configurations for a mail, in words. The text has styles, which the
+//! writer drops if the output is not a terminal.
 
 use std::io::{self, Write};
 
@@ -14,11 +14,12 @@ use crate::{
     },
 };
 
-/// In longer text, and in text of several lines, only the lines that differ are shown.
+/// The longest text that is shown whole. Of a longer one, and of one with several lines, only the
+/// lines that differ are shown.
 const SHORT: usize = 60;
-/// The lines of a text that are shown, before and after; the number of the others is printed.
+/// The most lines of a text that are shown, before and after. The number of the others is printed.
 const MOST_LINES: usize = 8;
-/// Below a change.
+/// The indentation below a change.
 const INDENT: &str = "           ";
 
 const ADDED: Style = AnsiColor::Green.on_default();
@@ -26,7 +27,7 @@ const DROPPED: Style = AnsiColor::Red.on_default();
 const OTHERWISE: Style = AnsiColor::Yellow.on_default();
 const NAME: Style = Style::new().bold();
 
-/// The mail, and the differences below it.
+/// Prints the mail, and the differences below it.
 pub fn tell(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
     let Difference {
         mail,
@@ -151,7 +152,7 @@ fn tell_aspect(aspect: Aspect, from: &Page, to: &Page, out: &mut impl Write) -> 
     }
 }
 
-/// The values that differ, each with its path.
+/// Prints the values that differ, each with its path.
 fn tell_values(
     path: &str,
     before: Option<&Value>,
@@ -202,7 +203,7 @@ fn long(text: &str) -> bool {
     text.len() > SHORT || text.contains('\n')
 }
 
-/// The lines between a common beginning and a common end.
+/// Prints the lines between a common beginning and a common end.
 fn tell_lines(before: &str, after: &str, out: &mut impl Write) -> io::Result<()> {
     let (before, after): (Vec<_>, Vec<_>) =
         (before.split('\n').collect(), after.split('\n').collect());

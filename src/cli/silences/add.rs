@@ -1,4 +1,4 @@
-//! `alertbridge silences add`.
+//! `alertbridge silences add`: adds a silence.
 
 use std::{
     collections::BTreeSet,
@@ -122,7 +122,7 @@ impl When {
     }
 }
 
-/// Notes the labels of its matchers that no alert has.
+/// Notes the labels in a silence's matchers that no alert has.
 fn note_unknown(plan: &Plan, known: &BTreeSet<&str>, notes: &mut impl Write) -> io::Result<()> {
     plan.label_names()
         .filter(|name| !known.contains(name.as_str()))
@@ -136,7 +136,7 @@ fn note_unknown(plan: &Plan, known: &BTreeSet<&str>, notes: &mut impl Write) -> 
         })
 }
 
-/// Adds a silence and prints its number, with which a script can expire it; notes for a person go
+/// Adds a silence and prints its number, with which a script can expire it. Notes for a person go
 /// to `notes`.
 async fn add(
     store: &dyn Desk,
@@ -148,7 +148,7 @@ async fn add(
 ) -> anyhow::Result<()> {
     let silence = store.add_silence(plan, now).await?;
     if json {
-        // A bridge elsewhere stamps it by its own clock, which may be ahead of this one.
+        // A remote bridge stamps the silence by its own clock, which may be ahead of this one.
         let now = now.max(silence.created_at);
         return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
     }

@@ -1,4 +1,4 @@
-//! `alertbridge silences preview`.
+//! `alertbridge silences preview`: shows what a silence would keep from paging.
 
 use std::{io::Write, path::Path, process::ExitCode};
 

@@ -1,5 +1,5 @@
-//! The heartbeat: a service outside that is pinged when a canary came through, and notices when no
-//! ping comes.
+//! The heartbeat: an external service that is pinged when a canary came through, and notices when
+//! no ping comes.
 
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use crate::settings::Secret;
 
 /// The time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause before another try.
+/// The pause before a failed ping is tried again.
 pub const AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// A GET of the address. The user `GenieKey` stands for the scheme of Opsgenie and JSM. The address
-/// is a secret: no error contains it.
+/// Pings the heartbeat with a GET of its address.
+///
+/// The user `GenieKey` in the address stands for the scheme of Opsgenie and JSM. The address is a
+/// secret, and no error contains it.
 pub async fn ping(url: &Secret) -> Result<(), String> {
     let text = url.read().map_err(|error| error.to_string())?;
     let (url, genie_key) = parse(text.expose_secret())?;
@@ -42,7 +44,7 @@ pub async fn ping(url: &Secret) -> Result<(), String> {
     }
 }
 
-/// The address, and Opsgenie's key in it.
+/// Parses the address, and takes Opsgenie's key out of it.
 fn parse(text: &str) -> Result<(Url, Option<String>), String> {
     let mut url = Url::parse(text.trim()).map_err(|_| "its address is not valid".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {

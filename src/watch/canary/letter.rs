@@ -1,15 +1,15 @@
-//! The mail itself. Pure.
+//! The canary's mail. Pure.
 
 use jiff::fmt::rfc2822;
 
 use crate::canary::{Canary, HEADER, Key, SUBJECT, SendVia};
 
-/// A canary as it goes to the mail server.
+/// Composes the mail of a canary for the mail server.
 pub fn compose(canary: Canary, key: &Key, via: &SendVia) -> Vec<u8> {
     let token = key.token(canary);
     let (from, to) = (&via.from, &via.to);
     let domain = from.rsplit('@').next().unwrap_or("localhost");
-    // A time since the epoch is within the range of RFC 2822.
+    // Times since the epoch can be written in RFC 2822.
     let date = rfc2822::to_string(&canary.begun_at.to_zoned(jiff::tz::TimeZone::UTC));
     let date = date.unwrap_or_default();
 
@@ -53,7 +53,7 @@ mod tests {
             text.contains("\r\nDate: Sun, 1 Mar 2026 12:00:00 +0000\r\n"),
             "{text}"
         );
-        // RFC 5322, 2.1.1.
+        // The longest line allowed by RFC 5322, 2.1.1.
         assert!(text.lines().all(|line| line.len() <= 998));
     }
 }

@@ -17,7 +17,8 @@ pub fn status(action: Action) -> &'static str {
     }
 }
 
-/// A canary is missing. If it came through late, it stopped at no stage.
+/// Creates the page that a canary is missing. A canary that came through late has stopped at no
+/// stage.
 pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notification {
     let stage = flight.stopped_at();
     let Settings {
@@ -41,7 +42,7 @@ pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notifica
     page(Action::Trigger, text, stage, now)
 }
 
-/// The end of that.
+/// Creates the resolve of that page.
 pub fn over(why: &str, now: Timestamp) -> Notification {
     page(Action::Resolve, why.to_owned(), None, now)
 }

@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const KEY: &str = "canary.send_via";
 
-/// Sends a letter; the error says why it was not sent, without the password.
+/// Sends a canary's mail. The error says why it was not sent, without the password.
 pub async fn send(via: &SendVia, letter: &[u8], patience: Duration) -> Result<(), String> {
     let address = |text: &str| {
         text.parse::<Address>()
@@ -41,7 +41,7 @@ pub async fn send(via: &SendVia, letter: &[u8], patience: Duration) -> Result<()
     in_time(via, patience, sent).await
 }
 
-/// Connects, and logs in if that is configured; sends nothing.
+/// Connects, and logs in if that is configured. Sends nothing.
 pub async fn try_out(via: &SendVia) -> Result<(), String> {
     let tried = async {
         open(via).await?.quit().await;

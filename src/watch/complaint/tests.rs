@@ -11,7 +11,7 @@ fn alarms(names: &[&str]) -> Vec<Alarm> {
         .collect()
 }
 
-/// What is complained of when this is so.
+/// Returns the ids of the troubles for these concerns.
 fn complained(concerns: &Concerns) -> Vec<String> {
     let now = Timestamp::from_second(1_700_000_000).unwrap();
     complaints(concerns, &BTreeMap::new(), now, now)

@@ -1,4 +1,5 @@
-//! The API that pages, commands and other programs use, described by its own code.
+//! The API that pages, commands and other programs use, described by an OpenAPI document made from
+//! its code.
 
 use std::sync::{Arc, LazyLock};
 
@@ -25,10 +26,10 @@ mod objectives;
 mod silences;
 mod trials;
 
-/// The path that all others begin with.
+/// The prefix of every path of the API.
 pub const BASE: &str = "/api/v1";
 
-/// What [`document`] says, made once and not at every start.
+/// The output of [`document`], generated in advance rather than at every start.
 const DOCUMENT: &str = include_str!("../../../schema/openapi.json");
 
 #[derive(OpenApi)]
@@ -77,7 +78,7 @@ struct Document;
 ))]
 struct Paths;
 
-/// The bearer token of `admin.token_file`.
+/// Adds the bearer token of `admin.token_file` to the document.
 struct Token;
 
 impl Modify for Token {
@@ -90,12 +91,12 @@ impl Modify for Token {
     }
 }
 
-/// The document that describes the API, in version 3.1 of its language.
+/// Returns the OpenAPI 3.1 document that describes the API.
 pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi().nest(BASE, Paths::openapi())
 }
 
-/// Whether a method does something at a path of the document.
+/// Decides whether a method acts, rather than reads, at a path of the document.
 pub fn acts(method: &Method, path: &str) -> bool {
     static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(document);
     DOCUMENT
@@ -109,7 +110,7 @@ pub fn acts(method: &Method, path: &str) -> bool {
         })
 }
 
-/// The API's paths, and its document.
+/// Returns the routes of the API and of its document.
 pub fn router() -> Router<Arc<Admin>> {
     let paths = Router::new()
         .route("/incidents", get(incidents::list))
@@ -164,7 +165,7 @@ async fn not_so() -> Problem {
     )
 }
 
-/// An answer, or why there is none.
+/// An answer, or the problem that prevents it.
 type Answer<T> = Result<Json<T>, Problem>;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Alertmanager's API v2, so that amtool, karma and Grafana's data source work against the bridge.
+//! Alertmanager's API v2, so that amtool, karma and Grafana's data source work with the bridge.
 //!
-//! The names and shapes are those of its own document, every required field included. Alerts
-//! come from mail alone: posting one is refused. An error is a JSON string, as Alertmanager's are
-//! ([`in_its_words`]).
+//! The names and shapes are those of Alertmanager's own document, every required field included.
+//! Alerts come from mail alone, so posting one is refused. An error is a JSON string, as in
+//! Alertmanager ([`in_its_words`]).
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ mod filter;
 mod silences;
 mod status;
 
-/// The API's paths.
+/// Returns the routes of the API.
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
         .route("/api/v2/status", get(status::status))
@@ -38,7 +38,7 @@ pub fn router() -> Router<Arc<Admin>> {
         .method_not_allowed_fallback(not_so)
 }
 
-/// Whatever refuses a request of this API says so in a JSON string: its clients read nothing else.
+/// Turns every refusal of this API into a JSON string, because its clients read nothing else.
 pub async fn in_its_words(request: Request, next: Next) -> Response {
     let is_ours = request.uri().path().starts_with("/api/v2/");
     let response = next.run(request).await;
@@ -49,7 +49,7 @@ pub async fn in_its_words(request: Request, next: Next) -> Response {
     let problem = Problem::from_response(response).await;
     let status = match problem.status() {
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
-        // Alertmanager's document has no other word for it.
+        // Alertmanager's document has no other status for these.
         StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => StatusCode::INTERNAL_SERVER_ERROR,
         status => status,
     };

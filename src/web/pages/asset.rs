@@ -1,6 +1,6 @@
-//! The stylesheet, the script and the icon, in the binary.
+//! The stylesheet, the script and the icon, embedded in the binary.
 //!
-//! Their addresses change with what is in them, so that a browser may keep them for ever.
+//! Their addresses change with their content, so that a browser may keep them for ever.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("../assets/style.css");
 const SCRIPT: &str = include_str!("../assets/pages.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
-/// Where they are.
+/// The addresses of the assets.
 #[derive(Debug, Clone, Serialize)]
 pub struct Addresses {
     style: String,
@@ -37,7 +37,8 @@ pub static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| {
     }
 });
 
-/// They need no sign-in, whose page is made with them.
+/// Returns the route of the assets. They require no sign-in, because the sign-in page uses them
+/// too.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/assets/{name}", get(asset))
 }
@@ -59,7 +60,8 @@ async fn asset(Path(name): Path<String>) -> Response {
     let current = [style, script, icon]
         .iter()
         .any(|address| address.ends_with(&*name));
-    // A page of the version before asks by the address before: it gets what there is, for once.
+    // A page of the previous version asks by the previous address. It gets the current asset, which
+    // its browser must not keep.
     let keep = if current {
         "public, max-age=31536000, immutable"
     } else {

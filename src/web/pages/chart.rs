@@ -1,21 +1,21 @@
-//! Drawings: what was measured against its objective, a budget, and when it was breached.
+//! Drawings: a measured value against its objective, an error budget, and the times of breaches.
 //!
-//! They are SVG made here; the stylesheet colours them, in the light and in the dark. What is to be
-//! read stands beside them as text, which does not shrink with a phone.
+//! The SVG is generated here; the stylesheet colours it, in the light and in the dark scheme. Text
+//! is placed beside a drawing, where it does not shrink on a phone.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::web::views::objectives::Period;
 
-/// The drawings' own width and height.
+/// The width and height of a drawing, in its own units.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 100.0;
 
-/// Values over time against their objective.
+/// A chart of values over time against their objective.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Chart {
-    /// The line: each value holds until the next.
+    /// The path of the line: each value holds until the next.
     path: String,
     dots: Vec<Dot>,
     objective: Option<f64>,
@@ -28,7 +28,8 @@ struct Dot {
 }
 
 impl Chart {
-    /// Of values in order of time, the last of which holds until `end`; none where there is none.
+    /// Draws values in order of time, the last of which holds until `end`. Returns `None` if there
+    /// are no values, or if a number is not finite.
     pub fn new(
         values: &[(Timestamp, f64)],
         objective: Option<f64>,
@@ -42,7 +43,7 @@ impl Chart {
 
         let low = numbers().fold(first, f64::min);
         let high = numbers().fold(first, f64::max);
-        // A little room at both sides, and some where all is at one height.
+        // Leaves a little room above and below, even if all values are equal.
         let margin = ((high - low) * 0.12).max(high.abs().max(1.0) * 0.001);
         let (low, high) = (low - margin, high + margin);
         let y = |value: f64| round((high - value) / (high - low) * HEIGHT);
@@ -77,10 +78,10 @@ impl Chart {
     }
 }
 
-/// When an objective was breached in a window.
+/// The times in a window at which an objective was breached.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Strip {
-    /// What was not announced.
+    /// The breaches outside announced maintenance.
     breaches: Vec<Bar>,
     announced: Vec<Bar>,
     weeks: Vec<f64>,
@@ -92,7 +93,7 @@ struct Bar {
     width: f64,
 }
 
-/// The narrowest bar that a phone shows.
+/// The narrowest bar that is visible on a phone.
 const NARROWEST: f64 = 6.0;
 
 impl Strip {
@@ -106,7 +107,8 @@ impl Strip {
         Self {
             breaches: bars(&unannounced(breaches, announced), &x),
             announced: bars(announced, &x),
-            // Counted back from the window's end; a long window has more than can be told apart.
+            // The weeks are counted back from the window's end. In a long window only the last
+            // twelve are drawn, because more could not be told apart.
             weeks: (1..=12)
                 .map(|number| WIDTH - week * f64::from(number))
                 .take_while(|x| *x > 1.0)
@@ -116,8 +118,8 @@ impl Strip {
     }
 }
 
-/// What of the breaches was not announced; both are in order of time, and each announced part lies
-/// in one breach.
+/// Returns the parts of the breaches that were not announced. Both lists are in order of time, and
+/// each announced part lies within one breach.
 fn unannounced(breaches: &[Period], announced: &[Period]) -> Vec<Period> {
     let mut announced = announced.iter().peekable();
     let mut left = Vec::new();
@@ -138,7 +140,7 @@ fn unannounced(breaches: &[Period], announced: &[Period]) -> Vec<Period> {
     left
 }
 
-/// Bars of periods in order of time; what the eye cannot tell apart is one.
+/// Draws bars for periods in order of time. Bars that the eye cannot tell apart are merged.
 fn bars(periods: &[Period], x: &impl Fn(Timestamp) -> f64) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for period in periods {
@@ -157,7 +159,7 @@ fn bars(periods: &[Period], x: &impl Fn(Timestamp) -> f64) -> Vec<Bar> {
     bars
 }
 
-/// What of an error budget is burnt.
+/// The part of an error budget that is burnt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Budget {
     width: f64,
@@ -165,7 +167,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Of the part that is spent; none where there was none to spend.
+    /// Draws the part that is spent. `None` stands for a budget with nothing to spend, and is drawn
+    /// as burnt.
     pub fn new(spent: Option<f64>) -> Self {
         let spent = spent.unwrap_or(1.0);
         Self {
@@ -179,7 +182,8 @@ impl Budget {
     }
 }
 
-/// When a value stops holding: at the incident's end, else now; not before a day has been seen.
+/// Returns when the last value stops holding: at the incident's end, else now, but at least a
+/// minute after `begin`.
 pub fn end(begin: Timestamp, over: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let least = begin
         .saturating_add(SignedDuration::from_mins(1))

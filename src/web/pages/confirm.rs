@@ -1,31 +1,31 @@
-//! Whatever cannot be taken back is asked once.
+//! Confirmation of actions that cannot be undone.
 
 use serde::Serialize;
 
 use super::{Answer, frame::View};
 
-/// A question, and the form that answers it with yes.
+/// A question, and the form that confirms it.
 #[derive(Debug, Default, Serialize)]
 pub struct Question {
     pub title: String,
-    /// What follows from it.
+    /// The consequences.
     pub lines: Vec<String>,
-    /// Why it is asked again.
+    /// The reason why the question is asked again.
     pub error: Option<String>,
-    /// Where the yes is sent.
+    /// The address to which the confirmation is sent.
     pub action: String,
     pub hidden: Vec<Hidden>,
-    /// What may be said besides.
+    /// Optional fields of the form.
     pub asked: Vec<Asked>,
-    /// What the yes says; empty where there is nothing left to ask.
+    /// The label of the button that confirms; empty if there is nothing left to ask.
     pub button: &'static str,
-    /// Whether something is lost by it.
+    /// Whether the action loses something.
     pub danger: bool,
-    /// Where no leads, or what was over before it was asked.
+    /// The page to return to if the answer is no, or if there is nothing left to ask.
     pub back: String,
 }
 
-/// What the form sends along.
+/// A hidden field of the form.
 #[derive(Debug, Serialize)]
 pub struct Hidden {
     name: &'static str,
@@ -47,7 +47,7 @@ pub struct Asked {
     name: &'static str,
     label: &'static str,
     example: &'static str,
-    /// What stands in it.
+    /// The content of the field.
     value: String,
 }
 
@@ -66,7 +66,7 @@ impl Asked {
 }
 
 impl Question {
-    /// In place of a question whose answer is known.
+    /// Creates the page that is shown in place of a question that is already settled.
     pub fn moot(title: String, lines: Vec<String>, back: String) -> Self {
         Self {
             title,
@@ -76,7 +76,7 @@ impl Question {
         }
     }
 
-    /// Asks who may act.
+    /// Shows the question to a person who may act.
     pub async fn ask(self, view: &View<'_>) -> Answer {
         #[derive(Serialize)]
         struct Data {

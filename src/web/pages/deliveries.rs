@@ -1,4 +1,4 @@
-//! Deliveries: what is owed, what arrived, and what was given up.
+//! Deliveries: those that are owed, that arrived, and that were given up.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-/// The list that a question is asked from.
+/// The list from which a question is asked.
 const LIST: &str = "/deliveries";
 
 pub fn router() -> Router<Arc<Admin>> {
@@ -66,7 +66,7 @@ struct Listed {
     further: Further,
 }
 
-/// One of several lists.
+/// A link to one of several lists.
 #[derive(Debug, Serialize)]
 pub struct Tab {
     pub name: &'static str,
@@ -179,7 +179,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     view.page("deliveries.html", Data { list: listed }).await
 }
 
-/// Where it stands in the story of its incident.
+/// Redirects to a delivery's place in the timeline of its incident.
 async fn one(State(admin): State<Arc<Admin>>, Path(id): Path<DeliveryId>) -> Answer {
     let row = deliveries::show(&admin, id).await?;
     Ok(Redirect::to(&place(&row)).into_response())
@@ -189,7 +189,7 @@ fn place(row: &DeliveryRow) -> String {
     format!("{}#delivery-{}", incident_at(&row.incident_id), row.id)
 }
 
-/// Of what a page is, and how it stands with its receiver.
+/// Describes a page: its subject, and its state at its receiver.
 fn told(row: &DeliveryRow) -> String {
     let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
     let by = words::integration(&row.integration);
@@ -203,7 +203,8 @@ fn called(row: &DeliveryRow) -> String {
     title.unwrap_or_else(|| named(&row.incident_id).into_owned())
 }
 
-/// In place of a question about a delivery that has gone on since.
+/// Creates the page that is shown in place of a question about a delivery whose state has changed
+/// since.
 fn moot(row: &DeliveryRow, what: &str) -> Question {
     let (_, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
     let title = format!("Page {} can no longer be {what}", row.id);

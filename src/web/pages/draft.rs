@@ -1,4 +1,4 @@
-//! A profile drafted from a stored mail: what it says, and how it reads its mails.
+//! A profile drafted from a stored mail: the document, and how it reads the mails.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ struct Draft {
     doubts: Vec<String>,
 }
 
-/// What one of its mails was read as.
+/// The result of reading one of the mails with the draft.
 #[derive(Serialize)]
 struct Tried {
     which: &'static str,
@@ -74,7 +74,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         .await
 }
 
-/// The draft alone, for the configuration.
+/// Returns the draft alone, as a file for the configuration.
 async fn file(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
     let missing = || Problem::bad("`mail` names the mail that opens an alert");
@@ -86,7 +86,7 @@ async fn file(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQuery
     Ok((headers, draft.document).into_response())
 }
 
-/// None where no mail is named.
+/// Drafts the profile, or returns `None` if no mail is named.
 async fn made(
     admin: &Admin,
     fields: &Fields,

@@ -1,4 +1,4 @@
-//! What is around every page: the way to the others, whether the bridge works, and who looks on.
+//! The frame of every page: the navigation, whether the bridge works, and who is signed in.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Every page: its name, its address, and whether a phone shows it behind `More`.
+/// Every page: its name, its address, and whether a phone shows it under `More`.
 const PAGES: [(&str, &str, bool); 9] = [
     ("Now", "/", false),
     ("Incidents", "/incidents", false),
@@ -60,17 +60,17 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =
         Ok(environment)
     });
 
-/// Around a page.
+/// The data of the frame.
 #[derive(Serialize)]
 struct Frame<'a> {
     assets: &'static asset::Addresses,
     pages: Vec<Page>,
-    /// The page that stands behind `More`, where it is looked at.
+    /// The name of the current page if it is under `More`.
     more: Option<&'static str>,
     trust: Option<&'a Trust>,
     who: Option<Reader<'a>>,
     can_act: bool,
-    /// What a form sends along: no page of another origin can read it.
+    /// The token that a form sends along. No page of another origin can read it.
     csrf: &'a str,
     now: When,
     notice: Option<Notice>,
@@ -92,7 +92,7 @@ struct Reader<'a> {
     sign_out: bool,
 }
 
-/// What has just been done.
+/// The notice of what has just been done.
 #[derive(Debug, Clone, Serialize)]
 pub struct Notice {
     pub text: Cow<'static, str>,
@@ -104,16 +104,16 @@ impl<T: Into<Cow<'static, str>>> From<T> for Notice {
     }
 }
 
-/// Who looks at a page, and where they are.
+/// A page as seen by a user.
 pub struct View<'a> {
     pub admin: &'a Admin,
     pub who: &'a Who,
-    /// The page's name among those in the frame.
+    /// The page's name in the navigation.
     pub here: &'static str,
     pub notice: Option<Notice>,
 }
 
-/// What a page says of what was done just before.
+/// The notice for each word that names what was just done.
 const NOTICES: [(&str, &str); 10] = [
     (
         "resolved",
@@ -153,9 +153,10 @@ fn notice(done: &str) -> Option<Notice> {
 }
 
 impl<'a> View<'a> {
-    /// Of a page at an address whose query may say what was done just before. It is believed where
-    /// the browser says the same, which it does once: an address can be opened again, or be sent
-    /// to others.
+    /// Creates the view of a page whose query may say what was just done.
+    ///
+    /// The query is believed only if the browser's cookie says the same, which it does once: an
+    /// address can be opened again, or be sent to others.
     pub fn new(admin: &'a Admin, who: &'a Who, here: &'static str, fields: &Fields) -> Self {
         let done = fields.get("done");
         let done = done.filter(|_| done == who.done.as_deref());
@@ -167,13 +168,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A page for somebody who is signed in.
+    /// Renders a page for somebody who is signed in.
     pub async fn page(&self, template: &str, data: impl Serialize) -> Result<Response, Problem> {
         let trust = Trust::of(self.admin).await?;
         Ok(self.with(&trust, template, data))
     }
 
-    /// The same where it is known already whether the bridge works.
+    /// Like `page`, when it is already known whether the bridge works.
     pub fn with(&self, trust: &Trust, template: &str, data: impl Serialize) -> Response {
         let pages = PAGES.map(|(name, href, more)| Page {
             name,
@@ -202,7 +203,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// What is wrong, as a page.
+/// Renders a problem as a page.
 pub async fn problem(
     admin: &Admin,
     who: Option<&Who>,
@@ -213,7 +214,7 @@ pub async fn problem(
     let (heading, detail) = (heading(status), &*problem.detail);
     let data = context! { problem => context! { heading, detail, back } };
 
-    // Where the store is away, nothing more is known.
+    // Without the store, it is not known whether the bridge works.
     let known = match who {
         Some(who) => Trust::of(admin).await.ok().map(|trust| (who, trust)),
         None => None,
@@ -228,7 +229,7 @@ pub async fn problem(
     response
 }
 
-/// What the page of a problem begins with.
+/// Returns the heading for a problem.
 fn heading(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => "There is nothing here",
@@ -241,7 +242,7 @@ fn heading(status: StatusCode) -> &'static str {
     }
 }
 
-/// A page for who is not signed in: without the way to the others.
+/// Renders a page without navigation, for somebody who is not signed in.
 pub fn bare(admin: &Admin, status: StatusCode, template: &str, data: impl Serialize) -> Response {
     let frame = Frame {
         assets: &asset::ADDRESSES,

@@ -1,4 +1,4 @@
-//! The way a mail came: what each host in between wrote when it took it (RFC 5321, 4.4).
+//! The path of a mail: the `Received` field that each host added (RFC 5321, 4.4).
 
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use serde::Serialize;
@@ -6,23 +6,23 @@ use serde::Serialize;
 use super::when::{When, span};
 use crate::message::header;
 
-/// So many are shown: a stranger may write as many as he likes.
+/// The largest number of hops that are shown. A stranger may write any number of them.
 const MOST: usize = 30;
 
-/// The way of a mail, the first host first.
+/// The path of a mail, the first host first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Hops {
     pub summary: String,
     list: Vec<Hop>,
 }
 
-/// One host took it.
+/// A host that received the mail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Hop {
     by: String,
     from: String,
     at: When,
-    /// Since the host before.
+    /// The time since the previous host.
     delay: String,
 }
 
@@ -33,7 +33,8 @@ struct Received {
 }
 
 impl Hops {
-    /// From a mail's header, and when it arrived here; none where nobody wrote anything.
+    /// Reads the path from a mail's header, and adds its arrival here. Returns `None` if no field
+    /// can be read.
     pub fn new(
         raw: &[u8],
         (ingress, arrived_at): (&str, Timestamp),
@@ -50,7 +51,7 @@ impl Hops {
             return None;
         }
 
-        // The newest is written on top.
+        // The newest field is on top.
         let mut way: Vec<_> = written.into_iter().rev().collect();
         way.push(Received {
             by: format!("alertbridge ({ingress})"),
@@ -90,7 +91,7 @@ impl Hops {
     }
 }
 
-/// A delay as it is; hosts whose clocks differ can make it one backwards.
+/// Formats a delay, which is negative if the clocks of two hosts differ.
 fn delay(length: SignedDuration) -> String {
     if length.is_negative() {
         format!("−{} (their clocks differ)", span(-length))
@@ -99,7 +100,7 @@ fn delay(length: SignedDuration) -> String {
     }
 }
 
-/// `from A by B with …; DATE`.
+/// Parses a field of the form `from A by B with …; DATE`.
 fn received(value: &str) -> Option<Received> {
     let (said, date) = value.rsplit_once(';')?;
     let date = date.split('(').next().unwrap_or(date).trim();

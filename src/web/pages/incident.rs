@@ -1,5 +1,5 @@
-//! One incident: what broke, who was told and whether it reached them, whether it is still on, and
-//! how to stop it.
+//! One incident: what broke, who was told and whether it reached them, whether it is still open,
+//! and how to end it.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ use moment::Moment;
 use route::{Route, routes};
 use told::Told;
 
-/// So much of a story is shown, the newest of it.
+/// How many moments of the timeline are shown, the newest ones.
 const MOMENTS: usize = 300;
 
 pub fn router() -> Router<Arc<Admin>> {
@@ -73,15 +73,16 @@ struct Shown {
     href: String,
     severity: Severity,
     open: bool,
-    /// Of a mail that could not be read, which is neither open nor resolved: what it is.
+    /// What the incident is, if it is a mail that could not be read. Such an incident is neither
+    /// open nor resolved.
     unread: Option<&'static str>,
     age: String,
     doubt: Option<&'static str>,
     facts: Vec<Fact>,
     silence_href: String,
-    /// What a person who ends it by hand presses.
+    /// The label of the button that ends it by hand.
     end: Option<&'static str>,
-    /// Whether something did not arrive that can be sent again.
+    /// Whether a page did not arrive that can be sent again.
     again: bool,
     told: Vec<Told>,
     nobody: Option<String>,
@@ -170,7 +171,7 @@ impl Shown {
     }
 }
 
-/// What a mail that could not be read is said to be.
+/// Describes an incident that is a mail that could not be read.
 fn unread(row: &IncidentRow, told: &[Told]) -> Option<&'static str> {
     let unread = if told.is_empty() {
         "a mail that could not be read"

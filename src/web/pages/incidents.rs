@@ -1,4 +1,4 @@
-//! Incidents in lists.
+//! Lists of incidents.
 
 use std::sync::Arc;
 
@@ -35,20 +35,20 @@ use crate::{
     },
 };
 
-/// So many silences are looked at, the first to end first.
+/// How many silences are examined, the first to end first.
 const SILENCES: u32 = 1000;
-/// What the list may be narrowed by.
+/// The fields by which the list can be filtered.
 const FILTERS: [&str; 6] = ["q", "state", "severity", "profile", "receiver", "cursor"];
-/// So much of a summary tells two alerts apart.
+/// How many characters of a summary are shown, which is enough to tell two alerts apart.
 const SUMMARY: usize = 200;
-/// How many a page shows.
+/// How many rows a page shows.
 pub const SHOWN: u32 = 50;
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new().route("/incidents", get(page))
 }
 
-/// An incident on one line, or three.
+/// An incident in a list, on one line or three.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     anchor: String,
@@ -57,7 +57,7 @@ pub struct Row {
     app: Option<String>,
     measured: Option<String>,
     recurrence: Option<String>,
-    /// What tells it from others of the same title, where there are any.
+    /// The summary, which tells it from others of the same title, if there are any.
     summary: Option<String>,
     pub severity: Severity,
     open: bool,
@@ -65,12 +65,12 @@ pub struct Row {
     changed: When,
     age: String,
     told: Vec<ToldLine>,
-    /// Why nobody was told.
+    /// The reason why nobody was told.
     nobody: Option<String>,
     doubt: Option<&'static str>,
 }
 
-/// How it stands with one integration.
+/// The state of the incident's delivery to one integration.
 #[derive(Debug, Clone, Serialize)]
 pub struct ToldLine {
     kind: &'static str,
@@ -79,7 +79,7 @@ pub struct ToldLine {
 }
 
 impl Row {
-    /// Of what was told to nobody, `silences` say why.
+    /// Creates a row. If nobody was told of the incident, `silences` say why.
     fn new(incident: &Incident, silences: &[Silence], now: Timestamp) -> Self {
         let labels = &incident.row.labels;
         let open = incident.state == IncidentState::Open;
@@ -116,7 +116,7 @@ impl ToldLine {
     fn new(told: &Told) -> Self {
         let (kind, words) = words::delivery(told.state, told.action, &told.receiver, told.failures);
         let by = words::integration(&told.integration);
-        // Of what is done, the receipt is for its own page.
+        // The receipt of a delivered page is shown only on the incident's own page.
         let detail = told
             .detail
             .as_deref()
@@ -130,7 +130,7 @@ impl ToldLine {
     }
 }
 
-/// Incidents, each with why nobody was told of it.
+/// Returns the rows of incidents, each with the reason if nobody was told.
 pub async fn rows(admin: &Admin, incidents: &[Incident]) -> Result<Vec<Row>, Problem> {
     let now = admin.clock.now();
     let is_untold = |one: &Incident| one.told.is_empty() && one.state == IncidentState::Open;
@@ -158,7 +158,7 @@ pub async fn rows(admin: &Admin, incidents: &[Incident]) -> Result<Vec<Row>, Pro
     Ok(incidents.iter().map(row).collect())
 }
 
-/// The app, or whoever else it is of.
+/// Returns the app of an incident, or else the profile that reads its mails.
 pub fn whose(labels: &Labels) -> Option<String> {
     match (label(labels, "app_name"), label(labels, "app_key")) {
         (Some(name), Some(key)) => Some(format!("{name} · {key}")),
@@ -167,7 +167,7 @@ pub fn whose(labels: &Labels) -> Option<String> {
     }
 }
 
-/// How an alert is marked that may not be genuine.
+/// Returns the mark of an alert that may not be genuine.
 pub fn doubt(labels: &Labels) -> Option<&'static str> {
     match label(labels, "authenticity")? {
         "none" | "fail" => Some("UNVERIFIED"),
@@ -176,14 +176,14 @@ pub fn doubt(labels: &Labels) -> Option<&'static str> {
     }
 }
 
-/// A choice of a filter.
+/// A choice in a filter.
 #[derive(Debug, Clone, Serialize)]
 pub struct Choice {
     value: String,
     here: bool,
 }
 
-/// The words that a filter can be, the one that is chosen among them.
+/// Returns the choices of a filter, with the chosen one marked.
 pub fn choices(
     fields: &Fields,
     name: &str,
@@ -201,7 +201,7 @@ pub fn choices(
     values.into_iter().map(choice).collect()
 }
 
-/// Where a list goes on, and where it began.
+/// The links to the next part of a list and to its beginning.
 #[derive(Debug, Clone, Serialize)]
 pub struct Further {
     next: Option<String>,
@@ -220,7 +220,7 @@ impl Further {
     }
 }
 
-/// The part of a list that an address asks for.
+/// Returns which part of a list an address asks for.
 pub fn walk(fields: &Fields) -> Walk {
     Walk {
         limit: Some(SHOWN),
@@ -281,7 +281,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     view.page("incidents.html", Data { list: listed }).await
 }
 
-/// Why there is nothing to list.
+/// Explains why the list is empty.
 fn empty(fields: &Fields, profiles: &[String], receivers: &[String]) -> String {
     let nobody = [("profile", profiles), ("receiver", receivers)]
         .into_iter()

@@ -1,4 +1,4 @@
-//! One mail: what became of it and why, the way it came, and the mail itself.
+//! One mail: its outcome and the reason, its path, and the mail itself.
 
 use std::sync::Arc;
 
@@ -41,14 +41,14 @@ use crate::{
     },
 };
 
-/// So much of a text is shown; all of it is in the raw mail.
+/// The most bytes of a text that are shown. The raw mail has all of it.
 const SHOWN: usize = 64 << 10;
 
-/// What the mail's own layout may do: nothing but look like something. Its style stands in it.
+/// The policy for the mail's own HTML, which may only be displayed. Its styles are inline.
 const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; \
                        base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// The list that a question is asked from.
+/// The list from which a question is asked.
 const LIST: &str = "/mails";
 
 pub fn router() -> Router<Arc<Admin>> {
@@ -60,7 +60,7 @@ pub fn router() -> Router<Arc<Admin>> {
         .route("/mails/{id}/discard", get(ask_discard).post(discard))
 }
 
-/// A mail to read.
+/// The content of a mail.
 #[derive(Debug, Serialize)]
 pub struct Body {
     id: MailId,
@@ -72,7 +72,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// Of a stored mail; none where it is gone.
+    /// Reads a stored mail, or returns `None` if it is gone.
     pub async fn of(admin: &Admin, id: MailId) -> Result<Option<Self>, Problem> {
         let found = admin.desk.mail(id).await?;
         Ok(found.map(|(row, stored)| Self::new(&row, &stored)))
@@ -117,7 +117,8 @@ impl Body {
     }
 }
 
-/// Whether a part was written as HTML, and not made of its text.
+/// Decides whether the mail itself has an HTML part, rather than one that the parser made from its
+/// text.
 fn is_html(mail: &mail_parser::Message<'_>) -> bool {
     mail.html_bodies()
         .any(mail_parser::MessagePart::is_text_html)
@@ -150,14 +151,14 @@ struct Shown {
     subject: Option<String>,
     reason: Option<String>,
     facts: Vec<Fact>,
-    /// Each alert of a mail with several.
+    /// The alerts of a mail with several.
     items: Vec<Item>,
     hops: Option<Hops>,
     body: Body,
     labels: Vec<Label>,
 }
 
-/// What became of one alert of a mail with several.
+/// The outcome of one alert of a mail with several.
 #[derive(Serialize)]
 struct Item {
     number: i64,
@@ -258,7 +259,8 @@ async fn stored(admin: &Admin, id: MailId) -> Result<StoredMail, Problem> {
     Ok(found.ok_or_else(missing)?.1)
 }
 
-/// As a file: a browser that showed it would show what a stranger wrote.
+/// Returns the raw mail as a download, because a browser that displayed it would display what a
+/// stranger wrote.
 async fn raw(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> Answer {
     let raw = mails::raw(&admin, id).await?;
     let name = format!("attachment; filename=\"mail-{id}.eml\"");
@@ -273,7 +275,7 @@ async fn raw(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> Answer 
     Ok((headers, raw).into_response())
 }
 
-/// What the sender laid out, in a frame that nothing gets out of.
+/// Returns the sender's HTML, for a sandboxed frame.
 async fn layout(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<MailId>,
@@ -296,7 +298,8 @@ fn reason(row: &MailRow, now: Timestamp) -> Option<String> {
     reason.map(|why| with_clocks(why, row.arrived_at, now))
 }
 
-/// In place of a question about a mail that is not in the quarantine: what became of it.
+/// Creates the page that is shown in place of a question about a mail that is not in the
+/// quarantine. It tells the mail's outcome.
 fn moot(mail: &Mail, now: Timestamp) -> Question {
     let row = &mail.row;
     let title = format!("Mail {} is not in the quarantine", row.id);
@@ -347,7 +350,8 @@ async fn release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailI
     Ok(done(&format!("/mails/{id}"), "released"))
 }
 
-/// The list that a question was asked from, if it was filtered; otherwise the mail's own page.
+/// Returns the list from which a question was asked if it was filtered; otherwise the mail's own
+/// page.
 fn back(list: String, id: MailId) -> String {
     if list == LIST {
         format!("{LIST}/{id}")

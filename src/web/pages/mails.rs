@@ -1,4 +1,4 @@
-//! Mails: everything that came, and what waits in the quarantine.
+//! Mails: everything that arrived, and what waits in the quarantine.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub fn router() -> Router<Arc<Admin>> {
         .route("/mails/discard", get(ask_discard).post(discard))
 }
 
-/// What the list may be asked.
+/// The fields that the list accepts.
 const FIELDS: [&str; 7] = [
     "q", "outcome", "profile", "ingress", "from", "canary", "cursor",
 ];
@@ -63,7 +63,7 @@ struct Listed {
     outcomes: Vec<Choice>,
     profiles: Vec<Choice>,
     ingresses: Vec<Choice>,
-    /// Where all that are listed are discarded, where they are in the quarantine.
+    /// The address at which all listed mails are discarded, if they are in the quarantine.
     discard_href: Option<String>,
     items: Vec<Row>,
     first: Option<First>,
@@ -78,7 +78,7 @@ struct Row {
     outcome: &'static str,
     held: bool,
     title: String,
-    /// Whose it says that it is, and its subject, where somebody is to decide about it.
+    /// The sender that the mail claims and its Subject, if somebody is to decide about it.
     from: Option<String>,
     subject: Option<String>,
     incident: Option<Incident>,
@@ -138,7 +138,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let lately = conditions::lately(&admin).await?;
     let ingresses = conditions::ingresses_by(&admin, &lately);
 
-    // What no label calls anything is called by its subject.
+    // A mail whose labels give it no title is listed with its Subject.
     let nameless = found.items.iter().map(|mail| &mail.row);
     let nameless = nameless.filter(|row| title_of(&row.labels).is_none());
     let nameless = nameless.filter(|row| row.outcome != Outcome::Quarantined);
@@ -190,8 +190,8 @@ fn query_of(fields: &Fields) -> Result<MailQuery, Problem> {
     })
 }
 
-/// Where all mails of a list are discarded: what is discarded by a filter is exactly what is listed
-/// by it.
+/// Returns the address at which all mails of a list are discarded. It exists only for lists with a
+/// filter that discards exactly what it lists.
 fn discard_href(query: &MailQuery, listed: &[ListedMail], seen_at: Timestamp) -> Option<String> {
     let by_filter = query.outcome == Some(Outcome::Quarantined)
         && [&query.profile, &query.from, &query.q]
@@ -218,8 +218,8 @@ async fn ask_discard(
     ask_which(&admin, &who, &fields, None).await
 }
 
-/// Asks which mails are discarded: of those that came through `ingress`, as far as they were seen.
-/// What was written before stands there, with what was wrong with it.
+/// Asks which mails to discard, among those that came through `ingress` and had been seen. If the
+/// question is asked again, the form shows the error and the earlier input.
 async fn ask_which(admin: &Admin, who: &Who, fields: &Fields, error: Option<String>) -> Answer {
     let ingress = fields.get("ingress");
     let through = ingress.map(|name| format!(" that came through {name}"));
@@ -266,7 +266,8 @@ async fn ask_which(admin: &Admin, who: &Who, fields: &Fields, error: Option<Stri
     .await
 }
 
-/// The newest mail in the quarantine: none of what comes after the question is discarded by it.
+/// Returns the newest mail in the quarantine. Mails that arrive after the question are not
+/// discarded.
 async fn newest_held(admin: &Admin) -> Result<MailId, Problem> {
     let query = MailQuery {
         outcome: Some(Outcome::Quarantined),
@@ -280,7 +281,7 @@ async fn newest_held(admin: &Admin) -> Result<MailId, Problem> {
     Ok(newest.items.first().map_or(0, |mail| mail.row.id))
 }
 
-/// By what else the mails to discard may be chosen: the field, what it is, and an example.
+/// The other fields that choose the mails to discard: name, label and example.
 const DISCARD_FIELDS: [(&str, &str, &str); 2] = [
     ("from", "Only from", "ann@example.com or @example.com"),
     ("older", "Only older than", "7d"),

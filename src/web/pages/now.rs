@@ -1,4 +1,4 @@
-//! Now: what is open, who knows of it, and whether the bridge itself can be trusted.
+//! Now: the open incidents, who knows of them, and whether the bridge itself can be trusted.
 
 use std::sync::Arc;
 
@@ -33,9 +33,9 @@ use crate::{
     },
 };
 
-/// So many open incidents are shown; the rest is a list of its own.
+/// How many open incidents are shown. The rest has a list of its own.
 const SHOWN: u32 = 100;
-/// What is counted is counted so far.
+/// The limit up to which mails are counted.
 const COUNTED: u32 = 100;
 const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -53,7 +53,8 @@ struct Now {
     open: Vec<Row>,
     rest: bool,
     piles: Vec<Pile>,
-    /// Whether anything does: that is seen before a long list of what is open.
+    /// Whether anything waits for a person, which is then shown above a long list of open
+    /// incidents.
     waits: bool,
     ingresses: Vec<Health>,
     receivers: Vec<Health>,
@@ -61,7 +62,7 @@ struct Now {
     first: Option<First>,
 }
 
-/// So many wait for a person.
+/// A number of things that wait for a person.
 #[derive(Serialize)]
 struct Pile {
     name: &'static str,
@@ -70,7 +71,7 @@ struct Pile {
     bad: bool,
 }
 
-/// How something fares.
+/// The condition of an ingress, a receiver or a profile.
 #[derive(Serialize)]
 struct Health {
     kind: &'static str,
@@ -83,19 +84,19 @@ struct Health {
     href: String,
 }
 
-/// How to send a first mail.
+/// Instructions for sending a first mail.
 #[derive(Debug, Serialize)]
 pub struct First {
     commands: Vec<String>,
-    /// Whether it has come, and only its end is left to send.
+    /// Whether the first mail has arrived, so that only its resolve is left to send.
     is_open: bool,
 }
 
-/// The incident of the first mail.
+/// The id of the incident that the first mail opens.
 const FIRST: &str = "FIRST";
 
 impl First {
-    /// By the first way in that takes a post.
+    /// Returns both commands, which post to the first ingress that accepts posts.
     pub fn of(admin: &Admin) -> Self {
         Self {
             commands: admin.first_mail.iter().flatten().cloned().collect(),
@@ -103,7 +104,8 @@ impl First {
         }
     }
 
-    /// What is left of it: nothing once there was another incident, or it is over.
+    /// Returns the commands that are still to be run: none once there was another incident, or the
+    /// first one is over.
     async fn left(admin: &Admin, nothing_came: bool) -> Result<Option<Self>, Problem> {
         if nothing_came {
             return Ok(Some(Self::of(admin)));
@@ -201,7 +203,7 @@ fn heading(open: &[Incident], more: bool) -> String {
     }
 }
 
-/// Where all is well, by what it shows.
+/// Describes the evidence that all is well.
 fn facts(
     ingresses: &[Ingress],
     receivers: &[Receiver],
@@ -239,10 +241,12 @@ async fn piles(
         let plus = if found >= u64::from(COUNTED) { "+" } else { "" };
         Ok::<_, Problem>(format!("{found}{plus}"))
     };
-    // Somebody was told of each; what is older than a week is no news.
+    // Somebody was told of each mail that could not be read, so those older than a week are no
+    // news.
     let a_week_ago = admin.clock.now().saturating_sub(A_WEEK);
     let a_week_ago = a_week_ago.unwrap_or(Timestamp::MIN);
-    // What was closed by hand has not come by that.
+    // An incident that was closed by hand does not mean that its missing mail has arrived, so the
+    // profiles are counted.
     let missing = profiles.iter().filter(|one| one.missing).count();
     let reported = open.iter().filter(|one| one.row.kind == Kind::Missing);
     let is_open = reported.count() >= missing;

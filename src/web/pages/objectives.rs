@@ -1,4 +1,4 @@
-//! Objectives: how long each was breached, and what that leaves of its error budget.
+//! Objectives: how long each was breached, and what is left of its error budget.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// So many breaches are told in words; the drawing holds all.
+/// How many breaches are listed in words. The drawing shows all.
 const TOLD: usize = 20;
 
 pub fn router() -> Router<Arc<Admin>> {
@@ -48,14 +48,14 @@ struct Data {
 struct Listed {
     apps: Vec<Choice>,
     slis: Vec<Choice>,
-    /// The end of the window, where one is asked for.
+    /// The end of the window, if one was requested.
     at: String,
     until: When,
     items: Vec<Row>,
-    /// Whether there are others that the filter keeps out.
+    /// Whether there are objectives that the filter may have excluded.
     has_others: bool,
     evidence: String,
-    /// The same window for whoever looks later.
+    /// A link to the same window that stays valid.
     lasting: String,
     senders: Vec<Sender>,
 }
@@ -95,7 +95,7 @@ struct Step {
     here: bool,
 }
 
-/// A time in which it was breached.
+/// A time in which the objective was breached.
 #[derive(Serialize)]
 struct Breach {
     from: When,
@@ -109,7 +109,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let now = admin.clock.now();
     let at = asked.at.unwrap_or(now);
 
-    // All are measured, for the filter offers each.
+    // All objectives are measured, because the filter offers each of them.
     let everything = ObjectiveQuery {
         at: asked.at,
         ..ObjectiveQuery::default()
@@ -155,7 +155,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     view.page("objectives.html", Data { list: listed }).await
 }
 
-/// What a vendor is shown who asks.
+/// Returns the table as evidence for a vendor.
 async fn evidence(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
     let found = objectives::list(&admin, &asked(&fields, admin.clock.now())?).await?;
@@ -193,7 +193,7 @@ impl Row {
         };
         let told = one.spans.iter().rev().take(TOLD);
 
-        // Evidence is of a time: what is downloaded tomorrow says the same.
+        // The link names a fixed time, so that a download tomorrow yields the same evidence.
         let at_text = format!("{at:.0}");
         let query: Vec<_> = [
             ("app", &*one.app_key),
@@ -243,7 +243,7 @@ impl Breach {
     }
 }
 
-/// What a sender told of that is about no objective.
+/// A sender's incidents that are about no objective.
 #[derive(Serialize)]
 struct Sender {
     profile: String,
@@ -308,7 +308,7 @@ fn steps(reached: Ladder) -> [Step; 3] {
     ]
 }
 
-/// `28 days`: a window as it is spoken of.
+/// Describes how many breaches began in a window such as `28 days`.
 fn recurrence(one: &Objective, window: &str) -> String {
     match one.recurrence_28d {
         0 => format!("no breach began in these {window}"),
@@ -326,7 +326,7 @@ fn days(window: SignedDuration) -> String {
     }
 }
 
-/// `twice, for 20 min`.
+/// Describes the breaches: `twice, for 20 min`.
 fn breached(one: &Objective) -> String {
     match one.breaches {
         0 => "never".to_owned(),
@@ -334,7 +334,7 @@ fn breached(one: &Objective) -> String {
     }
 }
 
-/// `49.6% burnt: 20 min of 40 min`.
+/// Describes the budget: `49.6% burnt: 20 min of 40 min`.
 fn budget(one: &Objective) -> String {
     let counted = seconds(one.breach_seconds - one.maintenance_seconds);
     let whole = SignedDuration::try_from_secs_f64(one.budget_seconds).unwrap_or_default();

@@ -1,17 +1,16 @@
-//! A form that is sent twice makes one thing: a button that is pressed again, or a page that is
-//! loaded again.
+//! Makes a form act once, even if its button is pressed again or its page is reloaded.
 
 use crate::{
     store::{Answer, Answered},
     web::{Admin, problem::Problem, sign_in::cookie, who::Who},
 };
 
-/// What a form is known by when it comes again.
+/// Generates the key by which a repeated form is recognised.
 pub fn key() -> String {
     cookie::new_key().unwrap_or_default()
 }
 
-/// Does it the first time, and gives what came of that every time: where its result is.
+/// Runs `work` the first time, and returns the path of its result every time.
 pub async fn only(
     admin: &Admin,
     who: &Who,

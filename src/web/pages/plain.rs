@@ -1,13 +1,13 @@
-//! What others wrote, made safe to show on a page.
+//! Makes text safe to show on a page.
 //!
-//! Every text that a template prints goes through here, whoever wrote it: markup is escaped, and
-//! what shows as nothing or turns the direction of writing is shown as what it is.
+//! Every text that a template prints passes through here, whoever wrote it: markup is escaped, and
+//! characters that are invisible or change the direction of writing are shown as escapes.
 
 use minijinja::{Error, Output, State, Value, escape_formatter};
 
 use crate::message::hidden::is_hidden;
 
-/// How templates print a value; nothing where there is none.
+/// Formats a value for a template. A missing value prints nothing.
 pub fn formatter(
     out: &mut Output<'_>,
     state: &mut State<'_, '_>,
@@ -25,15 +25,16 @@ pub fn formatter(
     }
 }
 
-/// Text of several lines, for `<pre>` and `<textarea>`: a line's end and a tabulator stay.
+/// Formats text of several lines for `<pre>` and `<textarea>`: line ends and tabs stay.
 pub fn lines(text: Option<&str>) -> Value {
     let text = text.unwrap_or_default().replace("\r\n", "\n");
     let told = told(&text, |c| matches!(c, '\n' | '\t'));
     Value::from_safe_string(escaped(&told))
 }
 
-/// What errors and reasons say, as a sentence of a page: it begins with a capital, and ends. What
-/// is no word stays as it is: an address, a domain, a vendor's id.
+/// Turns an error or a reason into a sentence: it begins with a capital letter, and ends with a
+/// full stop. A first word that is not a plain word, such as an address, a domain or a vendor's id,
+/// stays as it is.
 pub fn sentence(text: &str) -> String {
     let word = text.split_whitespace().next().unwrap_or_default();
     let word = word.trim_end_matches(|c: char| c.is_ascii_punctuation());
@@ -55,12 +56,12 @@ pub fn sentence(text: &str) -> String {
     first + chars.as_str() + end
 }
 
-/// Text that is sent back as it is and shown nowhere: a hidden field.
+/// Formats text that is sent back unchanged and not shown: a hidden field.
 pub fn exact(text: &str) -> Value {
     Value::from_safe_string(escaped(text))
 }
 
-/// The text with hidden characters as what they are: `\u{202e}`.
+/// Returns the text with hidden characters escaped: `\u{202e}`.
 fn told(text: &str, stays: impl Fn(char) -> bool) -> String {
     text.chars()
         .fold(String::with_capacity(text.len() + 16), |mut told, c| {

@@ -1,4 +1,4 @@
-//! Profiles: whose mail is read, and a first draft of how another's could be.
+//! Profiles: whose mail is read, and drafts of new ones.
 
 use std::sync::Arc;
 

@@ -69,7 +69,7 @@ struct Rules {
     diff: Option<Diff>,
 }
 
-/// Where labels lead.
+/// A receiver that labels lead to.
 #[derive(Serialize)]
 struct Reached {
     receiver: String,
@@ -147,7 +147,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let query = query.unwrap_or_default();
     let fields = Fields::from_query(&query);
     fields.only(&["labels", "at", "mail", "trust"])?;
-    // Nobody's labels lead somewhere, too: a field that was sent empty asks for that.
+    // An empty set of labels leads somewhere too: a field that was sent empty asks for that.
     let mut asked = url::form_urlencoded::parse(query.as_bytes());
     let is_asked = asked.any(|(name, _)| matches!(&*name, "labels" | "at"));
     let mut rules = Rules::new(&admin);
@@ -172,7 +172,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         .await
 }
 
-/// `name=value` on each line, as matchers are written.
+/// Parses lines of `name=value`, in the notation of matchers.
 fn read(lines: &str) -> Result<Labels, Problem> {
     let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
     lines
@@ -188,7 +188,7 @@ fn read(lines: &str) -> Result<Labels, Problem> {
 }
 
 impl Rules {
-    /// Takes a mail through every stage.
+    /// Walks a mail through every stage.
     async fn take(&mut self, admin: &Admin, raw: Bytes, trust: bool) {
         self.trust = trust;
         self.mail = String::from_utf8_lossy(&raw).into_owned();
@@ -267,7 +267,7 @@ async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> An
     view.page("rules.html", Data { rules }).await
 }
 
-/// Labels of JSON, those that say something.
+/// Returns the labels of a JSON object that are not empty.
 fn labels(item: &Value) -> Vec<Label> {
     super::words::labels(&labels_of(item))
 }

@@ -1,4 +1,4 @@
-//! Signing in.
+//! The sign-in page.
 
 use axum::{http::StatusCode, response::Response};
 use serde::Serialize;
@@ -13,16 +13,17 @@ struct Data<'a> {
     sign_in: Shown<'a>,
 }
 
-/// The form, and what is said above it.
+/// The form, and the text above it.
 #[derive(Default, Serialize)]
 pub struct SignIn<'a> {
-    /// Where somebody wanted to go.
+    /// The path to which the sign-in leads.
     pub next: &'a str,
-    /// Who they say they are.
+    /// The name that was entered.
     pub name: &'a str,
-    /// Why it is shown again.
+    /// The error for which the form is shown again.
     pub error: Option<&'a str>,
-    /// Why it is shown to somebody who has signed in before.
+    /// What is said to somebody who did not come to sign in: their session has ended, or nothing
+    /// was done.
     pub told: Option<&'a str>,
 }
 
@@ -31,7 +32,7 @@ struct Shown<'a> {
     #[serde(flatten)]
     form: &'a SignIn<'a>,
     password: bool,
-    /// Whether nobody has to.
+    /// Whether nobody needs to sign in.
     is_open: bool,
     oidc_href: Option<String>,
     issuer: Option<String>,

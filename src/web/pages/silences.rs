@@ -1,4 +1,4 @@
-//! Silences: what is kept from being told, until when, and what another would keep.
+//! Silences: what is kept from being told, until when, and what a new one would keep.
 
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         state: (state != "all").then(|| state.to_owned()),
     };
     let mut walk = walk(&fields);
-    // There are few that hold, among many that do not.
+    // Few silences have a given state, among many that do not.
     walk.limit = if query.state.is_some() {
         Some(1000)
     } else {

@@ -1,4 +1,4 @@
-//! Whether the bridge itself can be trusted now: what is wrong with it, in a glance.
+//! Whether the bridge itself can be trusted now: its troubles at a glance.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -14,20 +14,20 @@ use crate::{
     web::{Admin, problem::Problem},
 };
 
-/// A page that is owed for longer is late.
+/// A pending page older than this is late.
 const LATE: SignedDuration = SignedDuration::from_mins(2);
 
-/// What one glance says.
+/// The summary of the bridge's state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trust {
     pub good: bool,
-    /// A word or two, on every page.
+    /// A word or two, shown on every page.
     pill: String,
     headline: String,
     troubles: Vec<Trouble>,
 }
 
-/// One thing that is wrong.
+/// A single trouble.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Trouble {
     what: String,
@@ -37,12 +37,12 @@ struct Trouble {
 }
 
 impl Trust {
-    /// By what is known now.
+    /// Determines the state from what is known now.
     pub async fn of(admin: &Admin) -> Result<Self, Problem> {
         Ok(Self::by(admin, &admin.browse.backlogs().await?))
     }
 
-    /// The same by what is owed.
+    /// Determines the state, given the backlogs.
     pub fn by(admin: &Admin, backlogs: &[Backlog]) -> Self {
         let now = admin.clock.now();
         let ways_in = admin.health.conditions();
@@ -113,7 +113,7 @@ fn way_in(name: &str, how: &Condition, now: Timestamp) -> Option<Trouble> {
     })
 }
 
-/// A canary that is missing: where it got lost, an alert would.
+/// Describes a missing canary: an alert would get lost at the same stage.
 fn canary(standing: &Standing, now: Timestamp) -> Option<Trouble> {
     let Standing::Missing(flight) = standing else {
         return None;

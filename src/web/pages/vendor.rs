@@ -1,8 +1,8 @@
-//! Where an alert is found at the vendor that was told of it, as far as its receipt says.
+//! Links to alerts at the vendors that were told of them, as far as their receipts allow.
 
 use url::Url;
 
-/// The vendor's name and the alert's address; none where a receipt leads nowhere.
+/// Returns the vendor's name and the alert's address, or `None` if the receipt identifies no page.
 pub fn link(integration: &str, receipt: &str) -> Option<(&'static str, String)> {
     let kind = integration.split('/').next().unwrap_or(integration);
     let address = |base: &str, parts: &[&str]| {
@@ -19,7 +19,7 @@ pub fn link(integration: &str, receipt: &str) -> Option<(&'static str, String)> 
             );
             Some(("Opsgenie", found?))
         }
-        // Slack leads whoever is signed in to their own workspace.
+        // Slack redirects a signed-in user to their own workspace.
         "slack" => {
             let (channel, at) = receipt.split_once('/')?;
             let at = at.replace('.', "");

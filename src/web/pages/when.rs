@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-/// As far ahead the routes look for the end of a mute.
+/// How far ahead routes look for the end of a mute.
 const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// A time beside now.
+/// A time relative to now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct When {
-    /// RFC 3339, for `<time datetime>`.
+    /// The time in RFC 3339, for `<time datetime>`.
     at: String,
-    /// `12 min ago`, or `in 2 h`.
+    /// The distance from now: `12 min ago`, or `in 2 h`.
     ago: String,
-    /// `03:14 UTC`, with the day where it is another.
+    /// The clock time, `03:14 UTC`, with the date if it is another day.
     clock: String,
 }
 
@@ -36,7 +36,7 @@ impl When {
     }
 }
 
-/// `40 s`, `12 min`, `3 h 5 min`, `4 d 2 h`: two words of it at most.
+/// Formats a duration in at most two units: `40 s`, `12 min`, `3 h 5 min`, `4 d 2 h`.
 pub fn span(length: SignedDuration) -> String {
     let seconds = length.as_secs().max(0);
     let (minute, hour, day) = (60, 3600, 24 * 3600);
@@ -53,8 +53,9 @@ pub fn span(length: SignedDuration) -> String {
     }
 }
 
-/// Says until when a mute holds that began at a time. A mute that never ends has an end all the
-/// same, a year later, because none is looked for beyond that.
+/// Says until when a mute holds that began at `since`.
+///
+/// A mute that never ends is stored with an end a year later, because routes look no further ahead.
 pub fn held_until(until: Timestamp, since: Timestamp, now: Timestamp) -> String {
     if is_endless(until, since) {
         ENDLESS.to_owned()
@@ -63,15 +64,15 @@ pub fn held_until(until: Timestamp, since: Timestamp, now: Timestamp) -> String 
     }
 }
 
-/// Whether a mute is one that never ends. Its mail may have waited a while.
+/// Decides whether a mute never ends. A day is allowed for, since its mail may have waited a while.
 pub fn is_endless(until: Timestamp, since: Timestamp) -> bool {
     until.duration_since(since) >= HORIZON - SignedDuration::from_hours(24)
 }
 
-/// What a mute says that never ends.
+/// What is shown for a mute that never ends.
 const ENDLESS: &str = "as long as its route is muted";
 
-/// A reason that the store has kept since a time, its times as they are elsewhere on a page.
+/// Formats a stored reason, with its times written as elsewhere on a page.
 pub fn with_clocks(text: &str, since: Timestamp, now: Timestamp) -> String {
     let mut words: Vec<Cow<'_, str>> = Vec::new();
     for word in text.split(' ') {
@@ -83,7 +84,7 @@ pub fn with_clocks(text: &str, since: Timestamp, now: Timestamp) -> String {
             continue;
         };
         let (before, after) = (&word[..word.len() - begun.len()], &begun[time.len()..]);
-        // A silence has an end, however late.
+        // A silence always has an end, however late.
         let is_mute = words.ends_with(&["until".into()]) && !text.starts_with("silenced");
         if is_mute && is_endless(at, since) {
             words.pop();
@@ -95,7 +96,7 @@ pub fn with_clocks(text: &str, since: Timestamp, now: Timestamp) -> String {
     words.join(" ")
 }
 
-/// The time of day, and the day where it is not today.
+/// Formats the time of day, with the date if it is not today.
 pub fn clock(at: Timestamp, now: Timestamp) -> String {
     let [at, now] = [at, now].map(|time| time.to_zoned(TimeZone::UTC));
     let form = match () {

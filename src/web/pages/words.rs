@@ -1,4 +1,4 @@
-//! What the pages say of states, in words that go with a shape and a colour.
+//! Words for states on the pages; each goes with a shape and a colour.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub struct Severity {
 }
 
 impl Severity {
-    /// A word of the team's own is drawn as an error, as it is told.
+    /// Chooses the shape. A team's own word is drawn as an error, as receivers are told.
     pub fn new(word: &str) -> Self {
         let kind = match word.trim().to_ascii_lowercase().as_str() {
             "critical" => "critical",
@@ -32,7 +32,7 @@ impl Severity {
     }
 }
 
-/// A line of facts: what it is, and how it is.
+/// A line of facts: a name and a value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Fact {
     pub name: &'static str,
@@ -73,7 +73,7 @@ pub struct Label {
     value: String,
 }
 
-/// The labels that say something.
+/// Returns the labels that are not empty.
 pub fn labels(labels: &Labels) -> Vec<Label> {
     let said = labels.iter().filter(|(_, value)| !value.is_empty());
     said.map(|(name, value)| Label {
@@ -83,13 +83,13 @@ pub fn labels(labels: &Labels) -> Vec<Label> {
     .collect()
 }
 
-/// A label that says something.
+/// Returns a label's value if it is not empty.
 pub fn label<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
     let value = labels.get(name).map(String::as_str);
     value.filter(|value| !value.is_empty())
 }
 
-/// `60% (objective 99%)`, as far as it is known.
+/// Formats the measured value, as far as it is known: `60% (objective 99%)`.
 pub fn measured(labels: &Labels) -> Option<String> {
     let unit = label(labels, "unit").unwrap_or_default();
     let value = |name| label(labels, name).map(|number| quantity(number, unit));
@@ -100,7 +100,7 @@ pub fn measured(labels: &Labels) -> Option<String> {
     }
 }
 
-/// A number with its unit: `60%`, `2.4 seconds`.
+/// Formats a number with its unit: `60%`, `2.4 seconds`.
 pub fn quantity(number: &str, unit: &str) -> String {
     match unit.trim() {
         "" => number.to_owned(),
@@ -111,7 +111,7 @@ pub fn quantity(number: &str, unit: &str) -> String {
     }
 }
 
-/// `the 3rd time within 28 days`.
+/// Formats how often it recurred: `the 3rd time within 28 days`.
 pub fn recurrence(labels: &Labels) -> Option<String> {
     let before: u64 = label(labels, "recurrence_28d")?.parse().ok()?;
     (before > 0).then(|| format!("the {} time within 28 days", ordinal(before + 1)))
@@ -128,12 +128,12 @@ pub fn ordinal(number: u64) -> String {
     format!("{number}{end}")
 }
 
-/// `1 page`, `3 pages`.
+/// Formats a count: `1 page`, `3 pages`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// An integration in words: `opsgenie`, or `opsgenie 2` of several.
+/// Returns an integration in words: `opsgenie`, or `opsgenie 2` if there are several.
 pub fn integration(name: &str) -> String {
     match name.split_once('/') {
         Some((kind, "0")) => kind.to_owned(),
@@ -145,7 +145,7 @@ pub fn integration(name: &str) -> String {
     }
 }
 
-/// How a delivery stands: the shape, and a sentence about its receiver.
+/// Describes the state of a delivery: the shape, and a phrase about its receiver.
 pub fn delivery(
     state: DeliveryState,
     action: Action,
@@ -180,7 +180,7 @@ pub fn times(number: u32) -> String {
     }
 }
 
-/// The shape of an outcome.
+/// Returns the shape of an outcome.
 pub fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Changed => "on",
@@ -195,7 +195,7 @@ pub fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What is known of a mail's sender, in a few words.
+/// Describes in a few words what is known of a mail's sender.
 pub fn proof(authenticity: &Authenticity) -> String {
     let by = authenticity.evidence.map(|evidence| match evidence {
         Evidence::Dkim => "its DKIM signature",
@@ -215,7 +215,7 @@ pub fn proof(authenticity: &Authenticity) -> String {
     }
 }
 
-/// `12 KiB`.
+/// Formats a size: `12 KiB`.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -224,21 +224,21 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// What leads the word for what was discarded by a filter: `discarded-33-2`.
+/// The prefix of the word for what a filter discarded: `discarded-33-2`.
 const DISCARDED: &str = "discarded-";
 
-/// The word for how many were discarded, and how many newer ones were not.
+/// Returns the word for how many mails were discarded, and how many newer ones were not.
 pub fn discarded_all(gone: u64, newer: u64) -> String {
     format!("{DISCARDED}{gone}-{newer}")
 }
 
-/// What such a word says.
+/// Returns the sentence for such a word.
 pub fn discarded(word: &str) -> Option<String> {
     let (gone, later) = word.strip_prefix(DISCARDED)?.split_once('-')?;
     Some(gone_of(gone.parse().ok()?, later.parse().ok()?))
 }
 
-/// `33 mails are discarded; 2 newer ones wait.`
+/// Describes how many were discarded: `33 mails are discarded; 2 newer ones wait.`
 fn gone_of(gone: u64, later: u64) -> String {
     let gone = match gone {
         0 => "Nothing was discarded".to_owned(),

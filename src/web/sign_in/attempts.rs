@@ -1,37 +1,39 @@
-//! Wrong attempts to sign in, which the next one has to wait for: by address and by name.
+//! Counts wrong attempts to sign in, by address and by name, and delays the next attempt.
 //!
-//! An address is kept waiting long, since many names can be tried from it. A name is kept waiting
-//! shortly: somebody else's attempts must not lock its owner out. Behind a proxy all come from one
-//! address; a browser in which somebody has signed in before waits for its own attempts alone.
+//! An address is delayed for long, since many names can be tried from it. A name is delayed for a
+//! short time, because other people's attempts must not lock its owner out. Behind a proxy all
+//! attempts come from one address, so a browser in which somebody has signed in before waits for
+//! its own attempts alone.
 
 use std::{net::IpAddr, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 
-/// Addresses and names that are remembered: however many a guesser has, memory is bounded.
+/// How many addresses, and how many names, are remembered. This bounds the memory however many a
+/// guesser uses.
 const REMEMBERED: u64 = 10_000;
 /// How long an attempt counts.
 const COUNTED: Duration = Duration::from_mins(15);
-/// So many are free.
+/// How many wrong attempts cost no delay.
 const FREE: u32 = 5;
 const LONGEST_FOR_ADDRESS: i64 = 900;
 const LONGEST_FOR_NAME: i64 = 30;
 
-/// The wrong attempts of late.
+/// The recent wrong attempts.
 pub struct Attempts {
     by_address: Cache<IpAddr, Failed>,
     by_name: Cache<String, Failed>,
 }
 
-/// Whom an attempt counts against.
+/// What an attempt counts against.
 #[derive(Debug, Clone, Copy)]
 pub enum By<'a> {
-    /// An address.
+    /// The address.
     Address(IpAddr),
-    /// An address, and the name that is tried from it.
+    /// The address, and the name that is tried from it.
     Name(IpAddr, &'a str),
-    /// A browser that is known.
+    /// A browser that is known by its mark.
     Browser(&'a str),
 }
 
@@ -45,7 +47,7 @@ impl<'a> By<'a> {
     }
 }
 
-/// So many in a row, and when the last one was.
+/// The number of wrong attempts in a row, and the time of the last one.
 #[derive(Debug, Clone, Copy)]
 struct Failed {
     times: u32,
@@ -68,7 +70,7 @@ impl Default for Attempts {
 }
 
 impl Failed {
-    /// How many seconds the next attempt has to wait.
+    /// Returns how many seconds the next attempt has to wait.
     fn pause(self, longest: i64, now: Timestamp) -> i64 {
         let over = self.times.saturating_sub(FREE);
         if over == 0 {
@@ -85,7 +87,7 @@ impl Failed {
 }
 
 impl Attempts {
-    /// In how many seconds the next attempt may come; none where it may come now.
+    /// Returns in how many seconds the next attempt may come, or `None` if it may come now.
     pub fn pause(&self, by: By<'_>, now: Timestamp) -> Option<u64> {
         let (peer, name) = by.counted();
         let by_address = peer.and_then(|peer| self.by_address.get(&network(peer)));
@@ -126,12 +128,12 @@ impl Attempts {
     }
 }
 
-/// A name as it is remembered: a guesser writes them as long as he likes.
+/// Shortens a name for the cache, because a guesser may send names of any length.
 fn shortened(name: &str) -> String {
     name.chars().take(128).collect()
 }
 
-/// A guesser has a whole /64 of IPv6 for himself.
+/// Returns the network that an address counts under. A guesser with IPv6 has a whole /64.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),

@@ -1,7 +1,7 @@
-//! What a browser holds: the key of its session, and a secret that tells our pages from others'.
+//! The cookies of a browser: the key of its session, and a secret that tells our pages from others.
 //!
-//! Where they travel over TLS their names begin with `__Host-`: a browser then takes them from this
-//! host alone, and no neighbour below the same domain can plant one.
+//! Over TLS, their names begin with `__Host-`: a browser then takes them from this host alone, and
+//! no neighbouring host under the same domain can plant one.
 
 use aws_lc_rs::{
     error::Unspecified,
@@ -20,50 +20,51 @@ const DONE: &str = "alertbridge_done";
 /// The length of a key: 32 bytes in base64.
 const LENGTH: usize = 43;
 
-/// A key that nobody can guess.
+/// Generates a random key that nobody can guess.
 pub fn new_key() -> Result<String, Unspecified> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes)?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The key of the session that a request bears.
+/// Returns the key of the session that a request bears.
 pub fn session(headers: &HeaderMap, secure: bool) -> Option<String> {
     key(headers, SESSION, secure)
 }
 
-/// The secret of a browser that has no session.
+/// Returns the secret of a browser that has no session.
 pub fn csrf(headers: &HeaderMap, secure: bool) -> Option<String> {
     key(headers, CSRF, secure)
 }
 
-/// The key of a sign-in that is under way at an identity provider.
+/// Returns the key of a sign-in that is under way at an identity provider.
 pub fn ticket(headers: &HeaderMap, secure: bool) -> Option<String> {
     key(headers, TICKET, secure)
 }
 
-/// What tells a browser in which somebody has signed in before.
+/// Returns the mark of a browser in which somebody has signed in before.
 pub fn known(headers: &HeaderMap, secure: bool) -> Option<String> {
     key(headers, KNOWN, secure)
 }
 
-/// What was done just before, and is not told yet.
+/// Returns the word for what was just done and has not been reported yet.
 pub fn done(headers: &HeaderMap, secure: bool) -> Option<String> {
     held(headers, DONE, secure)
 }
 
-/// A cookie that is a key: none that is shorter or longer is ours.
+/// Returns a cookie that is a key. A value of another length is not ours.
 fn key(headers: &HeaderMap, name: &str, secure: bool) -> Option<String> {
     held(headers, name, secure).filter(|key| key.len() == LENGTH)
 }
 
-/// A cookie's value. The bare name counts where the other cannot be had.
+/// Returns a cookie's value. The name without the prefix counts only where `__Host-` is not
+/// possible.
 fn held(headers: &HeaderMap, name: &str, secure: bool) -> Option<String> {
     let bare = || only(headers, name).filter(|_| !secure);
     only(headers, &named(name, true)).or_else(bare)
 }
 
-/// The value under a name; none where there are two.
+/// Returns the value under a name, or `None` if the name occurs twice.
 fn only(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = headers
         .get_all(COOKIE)
@@ -79,49 +80,53 @@ fn only(headers: &HeaderMap, name: &str) -> Option<String> {
     }
 }
 
-/// What a page sends along with an action: it says that the page could read what we wrote, and
-/// tells nobody the key.
+/// Derives the token that a page sends along with an action. It proves that the page could read
+/// what we wrote, and does not reveal the key.
 pub fn token_of(key: &str) -> String {
     sha256_hex(format!("csrf:{key}").as_bytes())
 }
 
-/// Gives a browser the key of a session.
+/// Returns a `Set-Cookie` value that gives a browser the key of a session.
 pub fn give_session(key: &str, secure: bool) -> HeaderValue {
     set(SESSION, key, secure, "")
 }
 
-/// Takes it back.
+/// Returns a `Set-Cookie` value that removes the key of a session.
 pub fn take_session(secure: bool) -> HeaderValue {
     set(SESSION, "", secure, "; Max-Age=0")
 }
 
-/// Gives a browser without a session a secret.
+/// Returns a `Set-Cookie` value that gives a browser without a session its secret.
 pub fn give_csrf(key: &str, secure: bool) -> HeaderValue {
     set(CSRF, key, secure, "")
 }
 
-/// Gives a browser the key of a sign-in, for as long as one may take. It is held under Lax: the
-/// provider is another site, and leads the browser back here.
+/// Returns a `Set-Cookie` value that gives a browser the key of a sign-in, for as long as a sign-in
+/// may take.
+///
+/// The cookie is `SameSite=Lax`, because the provider is another site and leads the browser back
+/// here.
 pub fn give_ticket(key: &str, secure: bool) -> HeaderValue {
     set(TICKET, key, secure, "; Max-Age=600")
 }
 
-/// Takes it back.
+/// Returns a `Set-Cookie` value that removes the key of a sign-in.
 pub fn take_ticket(secure: bool) -> HeaderValue {
     set(TICKET, "", secure, "; Max-Age=0")
 }
 
-/// Gives a browser what it is known by, for 90 days.
+/// Returns a `Set-Cookie` value that gives a browser its mark, for 90 days.
 pub fn give_known(mark: &str, secure: bool) -> HeaderValue {
     set(KNOWN, mark, secure, "; Max-Age=7776000")
 }
 
-/// Gives a browser the word for what was done, until the next page says so.
+/// Returns a `Set-Cookie` value that gives a browser the word for what was done, until the next
+/// page reports it.
 pub fn give_done(word: &str, secure: bool) -> HeaderValue {
     set(DONE, word, secure, "; Max-Age=60")
 }
 
-/// Takes it back.
+/// Returns a `Set-Cookie` value that removes the word for what was done.
 pub fn take_done(secure: bool) -> HeaderValue {
     set(DONE, "", secure, "; Max-Age=0")
 }
@@ -182,7 +187,7 @@ mod tests {
         for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
             assert!(given.split("; ").any(|part| part == attribute), "{given}");
         }
-        // What a browser asks of the prefix: Secure, this path, and no Domain.
+        // The prefix requires Secure, this path, and no Domain.
         assert!(given.starts_with("__Host-alertbridge_session=key;"));
         assert!(!given.contains("Domain"), "{given}");
 

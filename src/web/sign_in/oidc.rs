@@ -1,9 +1,9 @@
-//! Signing in by an identity provider: OpenID Connect's authorization code flow with PKCE.
+//! Signing in through an identity provider: OpenID Connect's authorization code flow with PKCE.
 //!
-//! The browser is sent to the provider with a [`Ticket`], comes back with it and a code, and the
-//! code is redeemed for a token that says who they are. The token is believed where the provider
-//! has signed it for this bridge, for this sign-in, and now; the session that begins is the same as
-//! by a password. `allowed` says who may.
+//! The browser is sent to the provider with a [`Ticket`] and returns with it and a code; the code
+//! is redeemed for a token that says who the person is. The token is believed if the provider has
+//! signed it for this bridge, for this sign-in, and it is valid now. The session that begins is the
+//! same as with a password. `allowed` says who may sign in.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ use provider::{Known, Ours, Provider, Tokens};
 pub use refusal::Refusal;
 use ticket::Ticket;
 
-/// Where browsers come back to, below `global.external_url`.
+/// The path to which browsers return, below `global.external_url`.
 pub const CALLBACK: &str = "/sign-in/oidc/callback";
 
 /// The identity provider of `admin.login.oidc`.
@@ -53,7 +53,7 @@ pub struct Oidc {
     known: Known,
 }
 
-/// What a browser brings back from the provider (RFC 6749, 4.1.2; RFC 9207).
+/// The parameters with which a browser returns from the provider (RFC 6749, 4.1.2; RFC 9207).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Brought {
@@ -63,20 +63,21 @@ pub(in crate::web) struct Brought {
     iss: Option<String>,
 }
 
-/// Somebody whom the provider knows and `allowed` names.
+/// A person whom the provider knows and `allowed` names.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub name: String,
     pub role: Role,
 }
 
-/// The address that the provider sends browsers back to, which it has to know beforehand.
+/// Returns the address to which the provider sends browsers back; it must be registered there.
 pub fn redirect_uri(external_url: &str) -> String {
     format!("{}{CALLBACK}", external_url.trim_end_matches('/'))
 }
 
 impl Oidc {
-    /// Asks nothing yet. The secret's file is read at every sign-in.
+    /// Creates the client. The provider is not asked yet, and the file of the secret is read at
+    /// every sign-in.
     pub fn new(
         settings: Settings,
         secret: Secret,
@@ -92,14 +93,15 @@ impl Oidc {
         })
     }
 
-    /// What people know the provider by.
+    /// Returns the host of the provider, by which people know it.
     pub fn host(&self) -> String {
         let url = Url::parse(&self.settings.issuer).ok();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
         host.to_owned()
     }
 
-    /// Where a browser that holds `key` is sent; it is led to the path `next` in the end.
+    /// Returns the provider's address for a browser that holds `key`. The sign-in ends at the path
+    /// `next`.
     pub(super) async fn begin(&self, key: &str, next: &str, clock: &Clock) -> Result<Url, Refusal> {
         let provider = self.provider(clock).await?;
         let salt = cookie::new_key().map_err(|_| no_randomness())?;
@@ -120,7 +122,7 @@ impl Oidc {
         Ok(request.url().0)
     }
 
-    /// Who has come back, by a browser that holds `key`.
+    /// Determines who has returned, in a browser that holds `key`.
     pub(super) async fn finish(
         &self,
         key: Option<&str>,
@@ -176,7 +178,7 @@ impl Oidc {
         Ok((admitted, ticket))
     }
 
-    /// What changes with who may sign in, and ends the sessions.
+    /// Returns a hash that changes with the rules on who may sign in; sessions end when it changes.
     pub(super) fn stamp(&self) -> String {
         let Settings {
             issuer,
@@ -209,7 +211,7 @@ impl Oidc {
         provider.client(id, secret, self.redirect.clone())
     }
 
-    /// Redeems a code.
+    /// Redeems a code for tokens.
     async fn exchange(
         &self,
         ours: &Ours,
@@ -226,19 +228,20 @@ impl Oidc {
             .await
             .map_err(|error| match error {
                 RequestTokenError::ServerResponse(refused) => match refused.error() {
-                    // The code is another's, was redeemed before, or is too old.
+                    // The code is another client's, has been redeemed before, or is too old.
                     CoreErrorResponseType::InvalidGrant => Refusal::Spent,
                     other => Refusal::Unexchanged(code_of(other.as_ref())),
                 },
                 RequestTokenError::Request(unanswered) => self.unreachable(unanswered.to_string()),
-                // The library's text may hold what it could not read, which may be a token.
+                // The library's text may quote what it could not parse, which may be a token.
                 RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
                     Refusal::Untrue("its answer is not OpenID Connect's".to_owned())
                 }
             })
     }
 
-    /// With what the token does not say of a person, where it decides and the provider may know.
+    /// Adds the claims that the token lacks, if they decide the role and the provider may know
+    /// them.
     async fn complete(
         &self,
         ours: &Ours,
@@ -265,7 +268,7 @@ impl Oidc {
     }
 }
 
-/// Takes a ticket that was not taken before, by any replica.
+/// Consumes a ticket, and refuses one that any replica has consumed before.
 async fn once(ticket: &Ticket, ledger: &dyn Ledger, now: Timestamp) -> Result<(), Refusal> {
     let unable = |error: &dyn std::fmt::Display| Unknown::Unable(error.to_string());
     let key = format!("oidc {}", ticket.id());
@@ -274,7 +277,7 @@ async fn once(ticket: &Ticket, ledger: &dyn Ledger, now: Timestamp) -> Result<()
         return Err(Refusal::Stale);
     }
 
-    // Kept longer than the ticket is good.
+    // Kept for longer than the ticket is valid.
     let answer = Answer {
         status: 303,
         content_type: String::new(),
@@ -284,7 +287,8 @@ async fn once(ticket: &Ticket, ledger: &dyn Ledger, now: Timestamp) -> Result<()
     kept.map_err(|error| unable(&error).into())
 }
 
-/// An error's code, where it is one (RFC 6749, 4.1.2.1): anything else is not repeated.
+/// Returns an error's code if it has the form of one (RFC 6749, 4.1.2.1). Anything else is not
+/// repeated.
 fn code_of(error: &str) -> String {
     let is_code = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
     if (1..=64).contains(&error.len()) && error.chars().all(is_code) {

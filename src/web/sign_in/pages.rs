@@ -21,16 +21,16 @@ use crate::web::{
     pages::sign_in::SignIn,
 };
 
-/// Where somebody wanted to go.
+/// Where the person wanted to go.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct Back {
     pub(super) next: String,
-    /// Whether it was something to do that led here, and not something to look at.
+    /// Non-empty if an attempted action, rather than a page, led to the sign-in.
     acted: String,
 }
 
-/// What a person writes into the form.
+/// The fields of the sign-in form.
 #[derive(Debug, Deserialize)]
 pub(in crate::web) struct Credentials {
     name: String,
@@ -39,7 +39,8 @@ pub(in crate::web) struct Credentials {
     next: String,
 }
 
-/// A path on this listener; nobody is led elsewhere by a link that begins here.
+/// Returns `next` if it is a path on this listener, else `/`, so that no link leads from here to
+/// another site.
 pub(in crate::web) fn own_path(next: &str) -> &str {
     let own = next.starts_with('/')
         && !next.starts_with("//")
@@ -61,12 +62,12 @@ pub(in crate::web) async fn form(
         peer,
         secure,
     };
-    // Whoever held a session did not come to sign in.
+    // A browser that still holds a session's key was led here because the session has ended.
     let held = cookie::session(&headers, secure).is_some();
     let ended = held && matches!(identify(&admin, &bearing).await, Err(Unknown::Wrong(_)));
     let told = match (ended, acted.is_empty()) {
         (false, true) => None,
-        // The browser has dropped the session's cookie with its end.
+        // The browser dropped the session's cookie when the session ended.
         (false, false) => Some("Nothing was done. Sign in to go on."),
         (true, true) => Some("Your session has ended. Sign in to go on."),
         (true, false) => Some("Your session has ended; nothing was done. Sign in to go on."),

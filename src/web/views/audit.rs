@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Lists what was done, the newest first.
+/// Lists the recorded actions, the newest first.
 pub async fn list(admin: &Admin, walk: &Walk) -> Result<List<DeedRow>, Problem> {
     page("audit", walk, |span| admin.ledger.browse_deeds(span)).await
 }

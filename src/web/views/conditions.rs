@@ -1,4 +1,4 @@
-//! How the bridge fares: each way in, each receiver, each profile.
+//! The condition of the bridge: of each ingress, each receiver and each profile.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{
     web::{Admin, list::List, problem::Problem, who::Who, workbench::Tested},
 };
 
-/// As many of the newest mails and deliveries say what came last.
+/// How many of the newest mails and deliveries are searched for the latest activity.
 const LATELY: u32 = 500;
 
 /// A way in.
@@ -66,7 +66,7 @@ pub struct Integration {
 }
 
 impl Integration {
-    /// One that the configuration does not have any more, by what is owed to it.
+    /// Describes an integration that is no longer in the configuration, by what is owed to it.
     fn gone(name: String, backlog: Backlog, last_success: Option<Timestamp>) -> Self {
         Self {
             integration: name,
@@ -100,12 +100,12 @@ pub struct Profile {
     pub missing: bool,
 }
 
-/// How every way in fares.
+/// Lists the condition of every ingress.
 pub async fn ingresses(admin: &Admin) -> Result<List<Ingress>, Problem> {
     Ok(ingresses_by(admin, &lately(admin).await?))
 }
 
-/// The same by what came lately.
+/// Lists the condition of every ingress, given the recent mail.
 pub fn ingresses_by(admin: &Admin, lately: &[Lately]) -> List<Ingress> {
     let now = admin.clock.now();
     let conditions = admin.health.conditions();
@@ -133,17 +133,17 @@ pub fn ingresses_by(admin: &Admin, lately: &[Lately]) -> List<Ingress> {
     }
 }
 
-/// What came lately, for what came last by each way in and to each profile.
+/// Reads the recent mail, from which the latest mail of each ingress and each profile is taken.
 pub async fn lately(admin: &Admin) -> Result<Vec<Lately>, Problem> {
     Ok(admin.browse.lately(LATELY).await?)
 }
 
-/// How every receiver fares.
+/// Lists the condition of every receiver.
 pub async fn receivers(admin: &Admin) -> Result<List<Receiver>, Problem> {
     receivers_by(admin, admin.browse.backlogs().await?).await
 }
 
-/// The same by what they are owed.
+/// Lists the condition of every receiver, given their backlogs.
 pub async fn receivers_by(
     admin: &Admin,
     backlogs: Vec<Backlog>,
@@ -201,12 +201,12 @@ pub async fn receivers_by(
     })
 }
 
-/// How every profile fares.
+/// Lists the condition of every profile.
 pub async fn profiles(admin: &Admin) -> Result<List<Profile>, Problem> {
     profiles_by(admin, &lately(admin).await?).await
 }
 
-/// The same by what came lately.
+/// Lists the condition of every profile, given the recent mail.
 pub async fn profiles_by(admin: &Admin, lately: &[Lately]) -> Result<List<Profile>, Problem> {
     let missing = admin.browse.missing_mail().await?;
     let items = admin.workbench.profiles().into_iter().map(|name| {

@@ -1,4 +1,4 @@
-//! Deliveries: what receivers are owed, what they have, and what was given up.
+//! Deliveries: those that receivers are owed, have received, or that were given up.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -47,7 +47,7 @@ pub async fn list(
     .await
 }
 
-/// One of them.
+/// Returns one delivery.
 pub async fn show(admin: &Admin, id: DeliveryId) -> Result<DeliveryRow, Problem> {
     let span = Span {
         before: id.saturating_add(1),
@@ -59,7 +59,7 @@ pub async fn show(admin: &Admin, id: DeliveryId) -> Result<DeliveryRow, Problem>
     found.ok_or_else(|| Problem::not_found(format!("there is no delivery {id}")))
 }
 
-/// Sends a dead one again.
+/// Retries a dead delivery.
 pub async fn retry(admin: &Admin, who: &Who, id: DeliveryId) -> Result<Acted, Problem> {
     super::recorded(admin, who, "deliveries.retry", id.to_string(), async {
         Ok(admin.desk.retry(Some(vec![id]), admin.clock.now()).await?)
@@ -70,7 +70,7 @@ pub async fn retry(admin: &Admin, who: &Who, id: DeliveryId) -> Result<Acted, Pr
     Ok(Acted { id, state })
 }
 
-/// Gives one up for good.
+/// Gives up a delivery for good.
 pub async fn discard(admin: &Admin, who: &Who, id: DeliveryId) -> Result<Acted, Problem> {
     super::recorded(admin, who, "deliveries.discard", id.to_string(), async {
         Ok(admin.desk.discard(id, admin.clock.now()).await?)

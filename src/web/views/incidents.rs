@@ -1,4 +1,4 @@
-//! Incidents: which there are, the whole story of one, and closing one by hand.
+//! Incidents: the list of them, the whole story of one, and closing one by hand.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub struct IncidentQuery {
     pub q: Option<String>,
 }
 
-/// How the reason begins of what a person has closed.
+/// The beginning of the reason that is stored when a person closes an incident.
 const BY_HAND: &str = "resolved by hand by ";
 
 /// Whether an incident is on.
@@ -114,7 +114,7 @@ impl Incident {
     }
 }
 
-/// Lists incidents, the last to be heard of first.
+/// Lists incidents, the most recently heard of first.
 pub async fn list(
     admin: &Admin,
     query: &IncidentQuery,
@@ -138,7 +138,7 @@ pub async fn list(
     Ok(found.map(|(number, row)| Incident::new(row, told.remove(&number).unwrap_or_default())))
 }
 
-/// What each integration heard last, by the incidents' numbers.
+/// Groups what each integration heard last by the incidents' numbers.
 fn by_incident(rows: Vec<ToldRow>) -> BTreeMap<i64, Vec<Told>> {
     let mut told: BTreeMap<i64, Vec<Told>> = BTreeMap::new();
     for row in rows {
@@ -163,7 +163,7 @@ fn by_incident(rows: Vec<ToldRow>) -> BTreeMap<i64, Vec<Told>> {
     told
 }
 
-/// Everything that is known of one.
+/// Returns everything that is known of one incident.
 pub async fn show(admin: &Admin, id: &str) -> Result<Story, Problem> {
     let found = admin.desk.timeline(id).await?;
     let (row, timeline) =
@@ -190,7 +190,7 @@ pub async fn show(admin: &Admin, id: &str) -> Result<Story, Problem> {
     })
 }
 
-/// How an incident stood from a time on, since the bridge said so: no mail did.
+/// A change in an incident's state that the bridge itself made, without a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn<'a> {
     pub at: Timestamp,
@@ -198,8 +198,9 @@ pub struct Turn<'a> {
     pub reason: &'a str,
 }
 
-/// What the bridge itself found, by the pages that it owed for it: the first of several that say
-/// the same. What was done by hand is recorded as a deed.
+/// Returns the changes that the bridge itself made, taken from the pages that it owed for them. Of
+/// several that say the same, the first counts. What a person did is left out, since it is recorded
+/// as a deed.
 pub fn turns(timeline: &[Event]) -> Vec<Turn<'_>> {
     let (mut turns, mut last) = (Vec::new(), None);
     for event in timeline {
@@ -223,7 +224,8 @@ pub fn turns(timeline: &[Event]) -> Vec<Turn<'_>> {
     turns
 }
 
-/// Closes one by hand: whoever was told of its trigger is told that it is over, and who said so.
+/// Closes an incident by hand. The receivers that were told of its trigger are told that it is
+/// over, and who said so.
 pub async fn resolve(admin: &Admin, who: &Who, id: &str) -> Result<Story, Problem> {
     super::recorded(admin, who, "incidents.resolve", id, async {
         admin.workbench.resolve(id, &who.name).await?;

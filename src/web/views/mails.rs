@@ -1,4 +1,4 @@
-//! Mails: what came, what became of it, and the quarantine.
+//! Mails: those that arrived, their outcomes, and the quarantine.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub struct ListedMail {
 }
 
 impl ListedMail {
-    /// Whether its From is so, as far as the list has it.
+    /// Decides whether the mail is from `wanted`, as far as the list knows its From.
     fn is_from(&self, wanted: &str) -> bool {
         let from = self.from.iter().flatten();
         from.map(String::as_str)
@@ -115,7 +115,7 @@ pub async fn list(
     .await
 }
 
-/// What fits of a stretch of the list.
+/// Reads a stretch of the list, and keeps the mails that match.
 pub async fn stretch(
     browse: &dyn Browse,
     filter: MailFilter,
@@ -131,7 +131,7 @@ pub async fn stretch(
     })
 }
 
-/// Mails as they are listed.
+/// Adds to each quarantined mail what the list shows of its header.
 pub async fn listed(
     browse: &dyn Browse,
     rows: Vec<MailRow>,
@@ -150,7 +150,7 @@ pub async fn listed(
     Ok(list.collect())
 }
 
-/// How many mails with an outcome have arrived since, among as many of the newest as `most`.
+/// Counts the mails with an outcome that have arrived since a time, among the newest `most`.
 pub async fn count(
     admin: &Admin,
     outcome: Outcome,
@@ -160,7 +160,7 @@ pub async fn count(
     Ok(admin.browse.count_mails(outcome, since, most).await?)
 }
 
-/// How many mails with an outcome are no newer than `up_to`.
+/// Counts the mails with an outcome that are no newer than `up_to`.
 pub async fn count_up_to(
     admin: &Admin,
     outcome: Outcome,
@@ -187,7 +187,7 @@ pub async fn count_up_to(
     }
 }
 
-/// One mail with its header.
+/// Returns one mail with its header.
 pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
     let (row, stored) = found(admin, id).await?;
     let head = Head::of(&stored.message.raw);
@@ -203,7 +203,7 @@ pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
     })
 }
 
-/// What stands in the header of several.
+/// Returns the headers of several mails.
 pub async fn heads(admin: &Admin, ids: Vec<MailId>) -> Result<BTreeMap<MailId, Head>, Problem> {
     Ok(heads_of(&*admin.browse, ids).await?)
 }
@@ -220,12 +220,12 @@ async fn heads_of(
     Ok(heads.collect())
 }
 
-/// The bytes as they came.
+/// Returns the bytes of a mail as they came.
 pub async fn raw(admin: &Admin, id: MailId) -> Result<Bytes, Problem> {
     Ok(found(admin, id).await?.1.message.raw)
 }
 
-/// The same of a mail that is kept whole.
+/// Returns the bytes of a mail, and refuses one of which only the header is kept.
 pub async fn whole(admin: &Admin, id: MailId) -> Result<Bytes, Problem> {
     let message = found(admin, id).await?.1.message;
     if message.cut_from.is_some() {
@@ -241,7 +241,7 @@ async fn found(admin: &Admin, id: MailId) -> Result<(MailRow, StoredMail), Probl
     found.ok_or_else(|| Problem::not_found(format!("there is no mail {id}")))
 }
 
-/// Lets a mail in the quarantine be decided as genuine.
+/// Releases a mail from the quarantine, to be decided as genuine.
 pub async fn release(admin: &Admin, who: &Who, id: MailId) -> Result<Mail, Problem> {
     let release = Release {
         by: who.name.clone(),
@@ -254,7 +254,7 @@ pub async fn release(admin: &Admin, who: &Who, id: MailId) -> Result<Mail, Probl
     show(admin, id).await
 }
 
-/// Takes a mail out of the quarantine for good.
+/// Discards a mail from the quarantine for good.
 pub async fn discard(admin: &Admin, who: &Who, id: MailId) -> Result<Mail, Problem> {
     super::recorded(admin, who, "mails.discard", id.to_string(), async {
         Ok(admin.desk.discard_mail(id, admin.clock.now()).await?)

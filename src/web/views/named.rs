@@ -1,5 +1,4 @@
-//! What incidents are called that no mail has named: the bridge's own, and those that cannot be
-//! read.
+//! Titles for incidents that no mail has named: the bridge's own, and those that cannot be read.
 
 use std::borrow::Cow;
 
@@ -13,11 +12,11 @@ use crate::{
     },
 };
 
-/// So much of a hash tells two of them apart.
+/// How many characters of a hash are shown, which is enough to tell two apart.
 const SHORT: usize = 8;
 
-/// An incident's title, else its metric, else its id in words; the subject of an alert that could
-/// not be read is marked as such.
+/// Returns an incident's title, else its metric, else its id in words. The title of an alert that
+/// could not be read, which is the mail's Subject, is marked as such.
 pub fn title(labels: &Labels, id: &str) -> String {
     match title_of(labels) {
         Some(title) if labels.get("kind").is_some_and(|kind| kind == "unparsed") => {
@@ -28,7 +27,7 @@ pub fn title(labels: &Labels, id: &str) -> String {
     }
 }
 
-/// An id in words, where it is one that the bridge has made.
+/// Puts an id in words, if the bridge has made it.
 pub fn named(id: &str) -> Cow<'_, str> {
     if let Some(hash) = id.strip_prefix("unparsed-").filter(|hash| is_hash(hash)) {
         let short = hash.get(..SHORT).unwrap_or(hash);
@@ -54,7 +53,8 @@ pub fn named(id: &str) -> Cow<'_, str> {
     }
 }
 
-/// That no alert has a label, and which was probably meant.
+/// Returns a warning that no alert has the label `name`, with the label that was probably meant, or
+/// `None` if the label is `known`.
 pub fn no_label(name: &str, known: &[String]) -> Option<String> {
     if known.iter().any(|one| one == name) {
         return None;

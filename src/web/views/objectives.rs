@@ -1,4 +1,4 @@
-//! Objectives: what of each error budget is spent.
+//! Objectives: how much of each error budget is spent.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use history::Of;
 pub use sender::{Recurring, Sender};
 pub use table::{csv, file};
 
-/// What is kept reaches so far beyond the windows that end now: a look back at this night's is as
-/// quick.
+/// How far the cached history reaches beyond the windows that end now, so that looking back at a
+/// window that ended last night is as quick.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Which objectives, and when.
@@ -79,14 +79,14 @@ pub struct Period {
     pub to: Timestamp,
 }
 
-/// All that alerts were about.
+/// Everything that is measured: by objective and by sender.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured {
     pub objectives: Vec<Objective>,
     pub senders: Vec<Sender>,
 }
 
-/// What is asked to measure.
+/// The sources for a measurement.
 pub struct Measuring<'a> {
     pub browse: &'a dyn Browse,
     pub desk: &'a dyn Desk,
@@ -102,7 +102,8 @@ pub async fn list(admin: &Admin, query: &ObjectiveQuery) -> Result<List<Objectiv
     })
 }
 
-/// Measures what was about no objective: how often and how long each sender's incidents were on.
+/// Measures the incidents that were about no objective: how often and how long each sender's were
+/// on.
 pub async fn senders(admin: &Admin, query: &ObjectiveQuery) -> Result<List<Sender>, Problem> {
     Ok(List {
         items: measured(admin, query).await?.senders,
@@ -110,7 +111,7 @@ pub async fn senders(admin: &Admin, query: &ObjectiveQuery) -> Result<List<Sende
     })
 }
 
-/// Measures all that alerts were about.
+/// Measures everything that alerts were about.
 pub async fn measured(admin: &Admin, query: &ObjectiveQuery) -> Result<Measured, Problem> {
     let measuring = Measuring {
         browse: &*admin.browse,
@@ -122,7 +123,7 @@ pub async fn measured(admin: &Admin, query: &ObjectiveQuery) -> Result<Measured,
 }
 
 impl Measuring<'_> {
-    /// Brings what is kept up to date, and measures by it.
+    /// Brings the cached history up to date, and measures from it.
     pub async fn measure(
         self,
         kept: &Arc<Mutex<History>>,
@@ -130,7 +131,7 @@ impl Measuring<'_> {
     ) -> Result<Measured, StoreError> {
         let at = query.at.unwrap_or(self.now);
         let a_while_ago = back(self.now, KEPT_FOR);
-        // What was long ago is read for this once.
+        // A time too long ago is read into a history of its own, which is not kept.
         let history = if at < a_while_ago {
             Arc::default()
         } else {
@@ -150,7 +151,7 @@ impl Measuring<'_> {
             )
             .await?;
 
-        // Of many incidents it takes a while, in which others are served.
+        // With many incidents this takes a while, during which other requests are served.
         let (rules, query) = (self.rules, query.clone());
         let measured = spawn_blocking(move || Measured::of(&history, &rules, &query, at));
         measured.await.map_err(|_| StoreError::Panicked)

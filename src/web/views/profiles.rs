@@ -1,4 +1,4 @@
-//! Profiles: a first one from stored mails.
+//! Profiles: a first draft from stored mails.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ pub struct DraftFrom {
     pub closing: Option<MailId>,
 }
 
-/// Drafts a profile, and tries it on its mails; stores nothing.
+/// Drafts a profile, and tries it on its mails. Stores nothing.
 pub async fn draft(admin: &Admin, from: DraftFrom) -> Result<Draft, Problem> {
     let opening = mails::whole(admin, from.opening).await?;
     let closing = match from.closing {

@@ -1,4 +1,4 @@
-//! Silences: planned maintenance, and what it would keep from being told.
+//! Silences: planned maintenance, and a preview of what it would keep from being told.
 
 use std::time::{Duration, Instant};
 
@@ -168,11 +168,11 @@ pub struct CoveredTrigger {
 
 /// How far back a preview looks.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(28 * 24);
-/// As many rows of each kind a preview shows.
+/// How many rows of each kind a preview shows.
 const SHOWN: usize = 1000;
-/// How long a preview looks for each kind, unless it is to look through all.
+/// How long a preview searches for each kind, unless it is to search everything.
 pub const PATIENCE: Duration = Duration::from_millis(40);
-/// How long it looks through all: no longer than anybody waits.
+/// How long a preview that is to search everything may take, which is no longer than anybody waits.
 pub const ALL: Duration = Duration::from_secs(10);
 
 /// Lists silences, the newest first.
@@ -202,7 +202,7 @@ pub async fn list(
     Ok(found)
 }
 
-/// One silence.
+/// Returns one silence.
 pub async fn show(admin: &Admin, id: SilenceId) -> Result<Silence, Problem> {
     let found = admin.browse.silence(id).await?;
     let found = found.ok_or_else(|| Problem::not_found(format!("there is no silence {id}")))?;
@@ -229,7 +229,7 @@ impl NewSilence {
     }
 }
 
-/// Adds one.
+/// Adds a silence.
 pub async fn add(admin: &Admin, who: &Who, new: &NewSilence) -> Result<Silence, Problem> {
     let now = admin.clock.now();
     let plan = new.plan(who, now)?;
@@ -241,7 +241,7 @@ pub async fn add(admin: &Admin, who: &Who, new: &NewSilence) -> Result<Silence, 
     Ok(Silence::new(silence, now))
 }
 
-/// Ends one now.
+/// Ends a silence now.
 pub async fn expire(admin: &Admin, who: &Who, id: SilenceId) -> Result<Silence, Problem> {
     super::recorded(admin, who, "silences.expire", id.to_string(), async {
         Ok(admin
@@ -253,7 +253,8 @@ pub async fn expire(admin: &Admin, who: &Who, id: SilenceId) -> Result<Silence, 
     show(admin, id).await
 }
 
-/// What a silence would keep from being told, and would have kept, as far as is found in a while.
+/// Previews what a silence would keep from being told, and would have kept, as far as can be found
+/// within `patience`.
 pub async fn preview(
     admin: &Admin,
     who: &Who,
@@ -275,7 +276,7 @@ pub async fn preview(
     preview_of(&*admin.browse, (&plan, &known), now, patience).await
 }
 
-/// As [`preview`], over a store, where alerts have the labels that are `known`.
+/// As [`preview`], over a store. `known` lists the labels that alerts have.
 pub async fn preview_of(
     browse: &dyn Browse,
     (plan, known): (&Plan, &[String]),
@@ -301,7 +302,7 @@ pub async fn preview_of(
     Ok(preview)
 }
 
-/// Adds the open incidents that a silence covers, as far as they are found in a while.
+/// Adds the open incidents that a silence covers, as far as they are found within `patience`.
 async fn look_at_incidents(
     browse: &dyn Browse,
     silence: &Kept,
@@ -338,7 +339,8 @@ async fn look_at_incidents(
     }
 }
 
-/// Adds the triggers since then that a silence covers, as far as they are found in a while.
+/// Adds the triggers since `preview.since` that a silence covers, as far as they are found within
+/// `patience`.
 async fn look_at_triggers(
     browse: &dyn Browse,
     silence: &Kept,

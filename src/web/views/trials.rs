@@ -1,4 +1,4 @@
-//! What is tried without storing or sending anything.
+//! Trials, which store and send nothing.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub struct DiffQuery {
     pub until: Option<Timestamp>,
 }
 
-/// Walks a mail through every stage: an object for each alert in it.
+/// Walks a mail through every stage. Returns an object for each alert in it.
 pub async fn explain(admin: &Admin, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem> {
     if mail.is_empty() {
         return Err(Problem::unprocessable(
@@ -68,13 +68,13 @@ pub async fn explain(admin: &Admin, mail: Bytes, options: Options) -> Result<Vec
     admin.workbench.explain(mail, options).await
 }
 
-/// Which receivers a set of labels reaches.
+/// Returns the receivers that a set of labels reaches.
 pub fn reach(admin: &Admin, labels: BTreeMap<String, String>, at: Option<Timestamp>) -> Reach {
     let labels = labels.into_iter().map(|(name, value)| (name.into(), value));
     admin.workbench.reach(&labels.collect(), at)
 }
 
-/// Which pages another configuration would add, drop, move or change.
+/// Returns which pages another configuration would add, drop, move or change.
 pub async fn diff(
     admin: &Admin,
     configuration: String,

@@ -1,5 +1,5 @@
-//! What may follow the question mark, as the document says it: whatever else does is refused. A
-//! filter that is not understood would answer with everything.
+//! Checks query parameters against the API's document. Unknown ones are refused, because a filter
+//! that is not understood would answer with everything.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -18,7 +18,7 @@ use crate::web::{
     problem::Problem,
 };
 
-/// What the operations of each path take, by their methods in lower case.
+/// The query parameters of each operation, by its path and its method in lower case.
 static OPERATIONS: LazyLock<BTreeMap<(String, String), Vec<Parameter>>> = LazyLock::new(|| {
     let document: Value = serde_json::from_str(DOCUMENT).unwrap_or_default();
     let paths = document["paths"].as_object().into_iter().flatten();
@@ -104,7 +104,7 @@ impl Parameter {
     }
 }
 
-/// Lets through what asks for what there is.
+/// Lets a request through if all its query parameters are described.
 pub async fn as_described(
     path: MatchedPath,
     request: Request,

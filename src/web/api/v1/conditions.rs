@@ -1,4 +1,4 @@
-//! How the bridge fares, and who did what: `ingresses`, `receivers`, `profiles`, `audit`.
+//! The condition of the bridge, and who did what: `ingresses`, `receivers`, `profiles`, `audit`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `deliveries` of the API.
+//! The API's `deliveries`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `events` of the API: what changed, as it happens.
+//! The API's `events`: changes as they happen.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::web::{Admin, problem::Problem};
 
-/// So often a line is sent though nothing changes: it shows that both ends are there.
+/// The interval at which a line is sent although nothing changes, to show that both ends are there.
 const ALIVE: Duration = Duration::from_secs(15);
 
 /// What changed, as it happens

@@ -1,4 +1,4 @@
-//! `incidents` of the API.
+//! The API's `incidents`.
 
 use std::sync::Arc;
 

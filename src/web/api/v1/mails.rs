@@ -1,4 +1,4 @@
-//! `mails` of the API.
+//! The API's `mails`.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub async fn raw(
     Path(id): Path<MailId>,
 ) -> Result<Response, Problem> {
     let raw = mails::raw(&admin, id).await?;
-    // It is never shown as a page of this listener.
+    // A mail is always a download, and never shown as a page of this listener.
     let headers = [
         (CONTENT_TYPE, "message/rfc822".to_owned()),
         (

@@ -1,4 +1,4 @@
-//! `objectives` of the API.
+//! The API's `objectives`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `silences` of the API.
+//! The API's `silences`.
 
 use std::sync::Arc;
 

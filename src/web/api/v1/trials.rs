@@ -1,5 +1,4 @@
-//! What is tried without storing or sending anything: `explain`, `profiles/draft`, `routes/test`,
-//! `replay/diff`.
+//! Trials, which store and send nothing: `explain`, `profiles/draft`, `routes/test`, `replay/diff`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -59,7 +58,8 @@ pub async fn explain(
     let items = trials::explain(&admin, mail, options).await?;
     let first = items.first().and_then(Value::as_object).cloned();
     let mut first = first.unwrap_or_default();
-    // What a profile's `each` found stands in the alert itself.
+    // The first alert's own `items`, which a profile's `each` found, would clash with the list of
+    // alerts; that alert's entry in the list still has them.
     first.shift_remove("items");
     Ok(Json(Explanation { first, items }))
 }

@@ -1,4 +1,4 @@
-//! `alerts` and `alerts/groups`: what is open.
+//! `alerts` and `alerts/groups`: the open incidents.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,9 +26,9 @@ use crate::{
     },
 };
 
-/// As many alerts are shown.
+/// The largest number of alerts that are shown.
 const MOST: usize = 10_000;
-/// What is open now is taken to be for so long.
+/// How long an open alert is assumed to stay open, which sets its `endsAt`.
 const OPEN_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Debug, Clone, Serialize)]
@@ -64,8 +64,10 @@ pub struct Group {
     route_labels: Labels,
 }
 
-/// An alert, and all that a filter is held against: what changes from mail to mail is no label of
-/// the alert, since whoever silences an alert does so by its labels.
+/// An alert, and all labels that a filter is matched against.
+///
+/// What changes from mail to mail is not a label of the alert itself, because people silence an
+/// alert by its labels.
 struct Open {
     alert: Alert,
     labels: Labels,
@@ -76,7 +78,7 @@ pub async fn list(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec
     Ok(Json(alerts.map(|open| open.alert).collect()))
 }
 
-/// By receiver and name of the alert.
+/// Lists open alerts, grouped by receiver and alert name.
 pub async fn groups(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec<Group>> {
     let mut groups: BTreeMap<(Receiver, String), Vec<Alert>> = BTreeMap::new();
     let now = admin.clock.now();
@@ -148,7 +150,7 @@ impl Open {
 }
 
 impl Alert {
-    /// Where mute intervals keep it from a receiver now.
+    /// Marks the alert as muted if mute intervals keep it from a receiver now.
     fn muted_by(mut self, intervals: Vec<String>) -> Self {
         if !intervals.is_empty() {
             self.status.state = "suppressed";

@@ -1,4 +1,4 @@
-//! `filter`, `receiver` and the switches of a query.
+//! The query parameters `filter`, `receiver` and the switches.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
@@ -7,7 +7,7 @@ use crate::{
     web::problem::Problem,
 };
 
-/// What a query asks for.
+/// The filter that a query asks for.
 pub struct Filter {
     matchers: Vec<Matcher>,
     receiver: Option<Matcher>,
@@ -16,18 +16,18 @@ pub struct Filter {
     pub inhibited: bool,
     pub unprocessed: bool,
     pub muted: bool,
-    /// Of silences.
+    /// Applies to silences.
     pub pending: bool,
     pub expired: bool,
 }
 
 impl Filter {
-    /// Whether all matchers hold.
+    /// Decides whether all matchers hold.
     pub fn fits(&self, labels: &Labels) -> bool {
         self.matchers.iter().all(|matcher| matcher.holds(labels))
     }
 
-    /// Whether a receiver is asked for.
+    /// Decides whether a receiver is asked for.
     pub fn wants(&self, receiver: &str) -> bool {
         self.receiver
             .as_ref()

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Expired ones are shown as far back as this many.
+/// The largest number of expired silences that are shown.
 const MOST_EXPIRED: u32 = 1000;
 
 #[derive(Serialize)]
@@ -75,12 +75,12 @@ pub struct Posted {
     silence_id: String,
 }
 
-/// An id in the form that Alertmanager's document asks for: a UUID that holds the number.
+/// Returns an id in the form that Alertmanager's document requires: a UUID that holds the number.
 pub(super) fn public_id(id: SilenceId) -> String {
     format!("00000000-0000-4000-8000-{:012x}", id & 0xffff_ffff_ffff)
 }
 
-/// The number, from a UUID of ours or as the bridge's own commands write it.
+/// Reads the number from a UUID of ours, or from an id as the bridge's own commands write it.
 fn number(id: &str) -> Result<SilenceId, Problem> {
     let own = id.strip_prefix("00000000-0000-4000-8000-");
     let number = match own.filter(|digits| digits.len() == 12) {
@@ -90,7 +90,7 @@ fn number(id: &str) -> Result<SilenceId, Problem> {
     number.ok_or_else(|| Problem::not_found(format!("there is no silence {id}")))
 }
 
-/// Those that are active first, then those yet to begin, then those that are over.
+/// Lists silences: first the active ones, then the pending ones, then the expired ones.
 pub async fn list(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec<Gettable>> {
     let now = admin.clock.now();
     let mut found = admin.desk.silences(false, now, u32::MAX).await?;
@@ -129,7 +129,8 @@ pub async fn expire(
     Ok(())
 }
 
-/// What a silence matches never changes: one that is edited is ended, and another begins.
+/// Adds a silence. Editing one ends it and begins another, because what a silence matches never
+/// changes.
 pub async fn add(
     State(admin): State<Arc<Admin>>,
     Allowed(who): Allowed,
@@ -182,7 +183,7 @@ fn gettable(silence: Silence) -> Gettable {
     }
 }
 
-/// What a filter is held against: the matchers as if they were labels.
+/// Returns the matchers as if they were labels, for a filter to be matched against.
 fn labels(matchers: &[Condition]) -> Labels {
     let pairs = matchers.iter();
     pairs
@@ -191,8 +192,8 @@ fn labels(matchers: &[Condition]) -> Labels {
 }
 
 impl Condition {
-    /// A comparison of numbers, which Alertmanager does not know, shows as an equal text:
-    /// `sli_gap=">=20"`.
+    /// Reads a matcher. A comparison of numbers, which Alertmanager does not know, is shown as an
+    /// equality: `sli_gap=">=20"`.
     fn new(text: &str) -> Self {
         let Ok(matcher) = Matcher::parse(text) else {
             return Self {
@@ -217,8 +218,8 @@ impl Condition {
         }
     }
 
-    /// The matcher as the bridge writes it. A comparison that is shown as an equal text becomes one
-    /// again, because whoever edits a silence sends back what was shown.
+    /// Returns the matcher as the bridge writes it. A comparison that was shown as an equality
+    /// becomes one again, because a client that edits a silence sends back what was shown.
     fn text(&self) -> Result<String, Problem> {
         if self.name.is_empty() {
             return Err(Problem::bad("a matcher has no name"));

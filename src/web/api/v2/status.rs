@@ -19,11 +19,11 @@ pub struct Status {
     cluster: Cluster,
     version_info: Version,
     config: Configuration,
-    /// When the bridge was started.
+    /// The time at which the bridge was started.
     uptime: Timestamp,
 }
 
-/// Replicas share a store, and no gossip.
+/// The state of the cluster. Replicas share a store and do not gossip.
 #[derive(Serialize)]
 struct Cluster {
     status: &'static str,
@@ -42,8 +42,8 @@ struct Version {
     version: &'static str,
 }
 
-/// The route tree and the receivers' names, in Alertmanager's words. Nothing of how a receiver is
-/// reached.
+/// The route tree and the receivers' names, in Alertmanager's format. It reveals nothing about how
+/// a receiver is reached.
 #[derive(Serialize)]
 struct Configuration {
     original: String,
@@ -78,7 +78,8 @@ pub async fn status(State(admin): State<Arc<Admin>>) -> Json<Status> {
     })
 }
 
-/// A route as Alertmanager writes it, whose tools would otherwise take none of it.
+/// Returns a route as Alertmanager writes it, because its tools would otherwise reject the whole
+/// configuration.
 fn route(route: &Value) -> Value {
     let matchers = route["matchers"].as_array().into_iter().flatten();
     let known = matchers.filter_map(|matcher| matcher.as_str().map(known));
@@ -92,8 +93,8 @@ fn route(route: &Value) -> Value {
     })
 }
 
-/// A matcher that Alertmanager knows. Of a comparison of numbers that is what all its numbers have
-/// in common: there is a value.
+/// Returns a matcher that Alertmanager knows. A comparison of numbers becomes the test that there
+/// is a value, which all its matches have in common.
 fn known(text: &str) -> String {
     let Ok(matcher) = Matcher::parse(text) else {
         return text.to_owned();
@@ -109,7 +110,7 @@ fn known(text: &str) -> String {
     known.map_or_else(|_| text.to_owned(), |known| known.to_string())
 }
 
-/// Before 1.22, Go knows one notation alone for the name of a group.
+/// Rewrites the names of groups, because Go before 1.22 knows only the notation `(?P<name>`.
 fn named_as_in_go(regex: &str) -> String {
     let mut parts = regex.split("(?<");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -130,7 +131,7 @@ pub async fn receivers(State(admin): State<Arc<Admin>>) -> Answer<Vec<Receiver>>
     Ok(Json(receivers.collect()))
 }
 
-/// Every receiver that has integrations, or that a route leads to.
+/// Returns every receiver that has integrations, or that a route leads to.
 fn names(admin: &Admin) -> BTreeSet<String> {
     fn collect(route: &Value, names: &mut BTreeSet<String>) {
         names.extend(route["receiver"].as_str().map(ToOwned::to_owned));

@@ -1,4 +1,4 @@
-//! What can be done about an incident: closing it by hand, and sending again what did not arrive.
+//! Actions on an incident: resolving it by hand, and resending pages that did not arrive.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -83,7 +83,7 @@ pub async fn ask_resolve(
     .await
 }
 
-/// What is said instead where there is nothing to resolve.
+/// Creates the page that is shown in place of the question if there is nothing to resolve by hand.
 fn moot(row: &IncidentRow, title: &str, back: String) -> Question {
     let (title, why) = if row.kind == Kind::Own && row.phase == Phase::Firing {
         (

@@ -1,4 +1,4 @@
-//! What was measured, drawn beside the objective.
+//! The chart of measured values against the objective.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub struct Drawing {
     to: When,
 }
 
-/// What was measured, by the mails that were applied.
+/// Draws what was measured, from the mails that were applied.
 pub fn drawing(
     mails: &[&MailRow],
     its: &Labels,

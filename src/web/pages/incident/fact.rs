@@ -1,4 +1,4 @@
-//! What is known of an incident, in a few lines.
+//! The main facts about an incident, one per line.
 
 use jiff::Timestamp;
 
@@ -49,7 +49,7 @@ pub fn facts(incident: &Incident, now: Timestamp) -> Vec<Fact> {
     facts
 }
 
-/// Whether an address that a mail gave is one of the web, and no code.
+/// Decides whether an address from a mail is a web address, rather than code such as `javascript:`.
 fn is_web(url: &str) -> bool {
     url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }

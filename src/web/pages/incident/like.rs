@@ -1,4 +1,4 @@
-//! What looks like an incident, as matchers.
+//! Matchers for incidents that look like a given one.
 
 use crate::{
     label::{Labels, NAMES, STAGE},
@@ -6,9 +6,11 @@ use crate::{
     web::pages::words::label,
 };
 
-/// Matchers for what looks like it: the same app and metric; else the same incident, by the key
-/// that its sender has for it. Where a key is one episode's alone, its title and its sender's own
-/// labels are the same the next time.
+/// Returns matchers for similar incidents.
+///
+/// They match the same app and metric if the incident has them. Otherwise they match the same
+/// incident, by the key that its sender has for it; if that key is new for each episode, they match
+/// its title and its sender's own labels, which are the same the next time.
 pub fn looks_like(its: &Labels) -> String {
     let by = |names: &[&str]| {
         let pairs = names
@@ -33,13 +35,13 @@ pub fn looks_like(its: &Labels) -> String {
     lines.join("\n")
 }
 
-/// Whether a label is one that a profile gives, and says what is wrong rather than how badly.
+/// Decides whether a label comes from a profile, and says what is wrong rather than how badly.
 fn is_own(name: &str) -> bool {
     !NAMES.contains(&name) && !["summary", STAGE].contains(&name)
 }
 
-/// Whether its key is a number that the sender counts its alerts by, or random, such as
-/// `zabbix:48151` and `forge-alert:7f3c2a91-5d0e`.
+/// Decides whether the incident's key belongs to a single episode: a number by which the sender
+/// counts its alerts, or a random id, such as `zabbix:48151` and `forge-alert:7f3c2a91-5d0e`.
 fn is_one_episodes(its: &Labels) -> bool {
     let id = label(its, "incident_id").unwrap_or_default();
     let profile = label(its, "profile").unwrap_or_default();
@@ -60,8 +62,8 @@ fn is_one_episodes(its: &Labels) -> bool {
     is_number || is_random
 }
 
-/// A matcher of this value. What is not seen in it cannot be written into a field, and any
-/// character stands for it.
+/// Returns a matcher for a value. Hidden characters cannot be typed into a field, so the matcher
+/// allows any character in their place.
 fn matcher(name: &str, value: &str) -> String {
     if !value.contains(is_hidden) {
         return format!("{name}={}", quoted(value));
@@ -77,13 +79,13 @@ fn matcher(name: &str, value: &str) -> String {
     format!("{name}=~{}", quoted(&pattern))
 }
 
-/// As a matcher's value is written.
+/// Quotes a matcher's value.
 fn quoted(value: &str) -> String {
     let value = value.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", value.replace('\n', "\\n"))
 }
 
-/// Its labels, a line each.
+/// Returns the labels, one per line.
 pub fn as_lines(its: &Labels) -> String {
     let said = its.iter().filter(|(_, value)| !value.is_empty());
     said.map(|(name, value)| format!("{name}={}", quoted(value)))

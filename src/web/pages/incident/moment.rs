@@ -1,4 +1,4 @@
-//! The story of an incident, the newest moment first.
+//! The timeline of an incident, the newest moment first.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,15 +21,15 @@ use crate::{
     },
 };
 
-/// The way of so many mails is shown, the newest of them: each is read for it.
+/// How many mails are shown with their path, the newest ones. Each has to be read for that.
 const READ: usize = 20;
 
-/// Something that happened.
+/// An event in the timeline.
 #[derive(Debug, Serialize)]
 pub struct Moment {
     #[serde(skip)]
     order: (Timestamp, u8),
-    /// Of an attempt: its delivery and what came of it.
+    /// The delivery and the result, if the event is an attempt.
     #[serde(skip)]
     same: Option<(DeliveryId, String)>,
     #[serde(skip)]
@@ -62,7 +62,7 @@ impl Link {
     }
 }
 
-/// Everything that happened.
+/// Returns all moments of the timeline.
 pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<Moment>, Problem> {
     let mut moments = Vec::new();
     let mut read = 0;
@@ -106,7 +106,8 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
     Ok(together(moments))
 }
 
-/// What failed again and again in the same way is one moment, the latest, which says how often.
+/// Merges repeated attempts that failed in the same way into the latest one, which says how often
+/// that happened.
 fn together(moments: Vec<Moment>) -> Vec<Moment> {
     let mut shown: Vec<Moment> = Vec::new();
     for moment in moments {
@@ -171,7 +172,7 @@ fn arrived(mail: &MailRow, now: Timestamp) -> Moment {
     }
 }
 
-/// What the mail changed.
+/// Describes what the mail changed.
 fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     let severity = words::label(&mail.labels, "severity").unwrap_or_default();
     let status = words::label(&mail.labels, "status").unwrap_or_default();
@@ -203,7 +204,8 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     })
 }
 
-/// The moment at which the bridge itself, without a mail, found that something began or ended.
+/// Describes the moment at which the bridge itself, without a mail, found that something began or
+/// ended.
 fn turned(turn: Turn<'_>, now: Timestamp) -> Moment {
     let (kind, what) = match turn.action {
         Action::Trigger => ("bad", "Opened"),

@@ -1,4 +1,4 @@
-//! The routes that an incident's labels lead along, and why.
+//! The routes that match an incident's labels, and why.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,18 +13,18 @@ use crate::{
     },
 };
 
-/// A route that its labels lead along.
+/// A route that matches the labels.
 #[derive(Serialize)]
 pub struct Route {
     receiver: String,
     path: String,
     matchers: Vec<String>,
-    /// Whether it is taken since no other route is.
+    /// Whether it is the root, which is taken because no other route matches.
     is_root: bool,
     mute: Option<String>,
 }
 
-/// Which routes its labels lead along now, and why.
+/// Returns the routes that match the labels now, and why.
 pub fn routes(admin: &Admin, its: &Labels, now: Timestamp) -> Vec<Route> {
     let tree = admin.workbench.routes();
     let Reach {
@@ -57,7 +57,7 @@ pub fn routes(admin: &Admin, its: &Labels, now: Timestamp) -> Vec<Route> {
         .collect()
 }
 
-/// Everything that had to hold on the way to a route.
+/// Collects all matchers on the way to a route.
 fn matchers(tree: &Value, path: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut ahead = vec![tree];

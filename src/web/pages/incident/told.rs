@@ -1,4 +1,4 @@
-//! Who was told of an incident, and whether it reached them.
+//! Who was told of an incident, and whether the page reached them.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -37,7 +37,8 @@ impl Told {
         let by = words::integration(&told.integration);
         let delivered = told.state == DeliveryState::Delivered;
         let when = row.and_then(|row| {
-            // Of what is tried for the first time, the next time is only the claim's end.
+            // For a delivery that is tried for the first time, the next time is only the end of the
+            // claim.
             let is_put_off = row.state == DeliveryState::Held || row.failures > 0;
             if delivered {
                 row.settled_at
@@ -47,7 +48,7 @@ impl Told {
             }
         });
 
-        // The alert is what the trigger made, whatever was told of it since.
+        // The link leads to the alert that the trigger created, whatever was told of it since.
         let its_lane = |row: &&DeliveryRow| {
             row.receiver == told.receiver
                 && row.integration == told.integration

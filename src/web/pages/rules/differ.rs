@@ -1,4 +1,4 @@
-//! What other rules would have done to the same mails.
+//! What other rules would have done with the same mails.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::web::{
     workbench,
 };
 
-/// How the pages differ.
+/// The differences in pages.
 #[derive(Debug, Default, Serialize)]
 pub struct Diff {
     heading: String,
@@ -17,7 +17,7 @@ pub struct Diff {
     rest: Option<&'static str>,
 }
 
-/// A mail of which others are told, or otherwise.
+/// A mail of which other receivers are told, or are told differently.
 #[derive(Debug, Serialize)]
 struct Change {
     title: String,
@@ -62,7 +62,7 @@ impl Diff {
     }
 }
 
-/// What is wrong, each with its mend, which stands indented below it.
+/// Splits an error text into faults, each joined with its fix, which is indented on the line below.
 fn faults(why: &str) -> Vec<String> {
     let mut faults: Vec<String> = Vec::new();
     for line in why.lines() {
@@ -78,7 +78,7 @@ fn faults(why: &str) -> Vec<String> {
 }
 
 impl Change {
-    /// As `replay --diff --json` prints it.
+    /// Reads a difference as `replay --diff --json` prints it.
     fn new(difference: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mail = text(&difference["mail"]);
@@ -103,7 +103,7 @@ impl Change {
 }
 
 impl Line {
-    /// A page that differs.
+    /// Describes a page that differs.
     fn new(change: &Value) -> Self {
         let page = match change["action"].as_str() {
             Some("resolve") => "page of the end",

@@ -1,4 +1,4 @@
-//! What every stage concludes of a mail.
+//! The result of every stage for a mail.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,12 +12,13 @@ use crate::web::pages::{
 #[derive(Debug, Serialize)]
 pub struct Explained {
     heading: String,
-    /// When it is taken to have arrived: one as old would expire if it came now.
+    /// The time at which the mail is taken to have arrived. An old mail would expire if it arrived
+    /// now.
     at: When,
     items: Vec<Item>,
 }
 
-/// One incident of it.
+/// One incident in the mail.
 #[derive(Debug, Serialize)]
 struct Item {
     heading: String,
@@ -36,7 +37,7 @@ struct Page {
 }
 
 impl Explained {
-    /// Of the objects that `explain --json` prints.
+    /// Creates the explanation from the objects that `explain --json` prints.
     pub fn new(items: &[Value], at: When) -> Self {
         let told = items
             .iter()

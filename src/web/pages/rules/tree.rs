@@ -1,25 +1,26 @@
-//! The route tree, drawn.
+//! The route tree as shown on the page.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// A route, and those below it.
+/// A route with its child routes.
 #[derive(Debug, Serialize)]
 pub struct Node {
     receiver: String,
     path: String,
     matchers: Vec<String>,
     is_root: bool,
-    /// Whether the routes beside it are tried as well.
+    /// Whether the sibling routes that follow are tried as well.
     goes_on: bool,
     mute: Option<String>,
-    /// Whether what is asked about ends here.
+    /// Whether the labels asked about reach this route.
     taken: bool,
     routes: Vec<Node>,
 }
 
 impl Node {
-    /// As `routes show --json` has it; `taken` are the paths of those that are reached.
+    /// Builds the node from the output of `routes show --json`. `taken` holds the paths of the
+    /// routes that are reached.
     pub fn of(route: &Value, taken: &[&String]) -> Self {
         let texts = |key: &str| {
             let list = route[key].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! A silence ended before its time.
+//! Ending a silence early.
 
 use std::sync::Arc;
 

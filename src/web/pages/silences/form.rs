@@ -1,4 +1,4 @@
-//! What stands in the form of a silence to be.
+//! The form for a new silence.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What stands in the form.
+/// The content of the form.
 #[derive(Debug, Default, Serialize)]
 pub struct Form {
     pub matchers: String,
@@ -23,10 +23,10 @@ pub struct Form {
     start: String,
     comment: String,
     key: String,
-    /// Whether all of the 28 days are looked through, however long that takes.
+    /// Whether all of the 28 days are searched, however long that takes.
     #[serde(skip)]
     pub all: bool,
-    /// What the yes to a preview sends: exactly what was previewed.
+    /// The hidden fields that confirm a preview: exactly what was previewed.
     sent: Vec<Hidden>,
     sentence: String,
     pub error: Option<String>,
@@ -65,13 +65,14 @@ impl Form {
         ]
     }
 
-    /// What is sent again makes nothing new; what was changed in between does.
+    /// Returns a key for the content of the form. Sending it again creates nothing new, unless it
+    /// was changed in between.
     pub fn mark(&self) -> String {
         let all = self.pairs().map(|(_, value)| value).join("\0");
         sha256_hex(all.as_bytes())
     }
 
-    /// The silence that is asked for.
+    /// Returns the requested silence.
     pub fn silence(&self, now: Timestamp) -> Result<NewSilence, Problem> {
         let wrong = |what: &str, error: &dyn std::fmt::Display| {
             Problem::unprocessable(format!("{what}: {error}"))

@@ -1,4 +1,4 @@
-//! What a silence would keep from people.
+//! What a silence would keep from being told.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -16,17 +16,17 @@ use crate::{
     },
 };
 
-/// So many triggers of a preview are listed.
+/// How many triggers of a preview are listed.
 const LISTED: usize = 30;
 
-/// What a silence would keep from people.
+/// The incidents and triggers that a silence would keep from being told.
 #[derive(Serialize)]
 pub struct Keeps {
     open: Vec<Kept>,
     triggers: Vec<Kept>,
     count: String,
     rest: Option<String>,
-    /// From when on was looked through, where that is not all.
+    /// The time from which triggers were searched, if that is not the whole window.
     since: Option<When>,
     all_href: String,
     remarks: Vec<String>,
@@ -63,7 +63,7 @@ impl Kept {
 
 impl Keeps {
     pub fn new(preview: &Preview, form: &Form, now: Timestamp) -> Self {
-        // The preview began a moment after the page.
+        // The preview began a moment after the page, so a minute is allowed.
         let is_cut = now.duration_since(preview.since) < WINDOW - SignedDuration::from_mins(1);
         let all: Vec<_> = form.pairs().into_iter().chain([("all", "yes")]).collect();
         let when = |at| When::new(at, now);

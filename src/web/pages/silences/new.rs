@@ -1,4 +1,4 @@
-//! A silence to be: what it would keep is shown before it is made.
+//! A new silence. What it would keep is shown before it is added.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub async fn new(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): Raw
     who.may_act()?;
     let fields = Fields::from_query(&query.unwrap_or_default());
     let form = Form::of(&fields);
-    // What looks like an incident is shown at once.
+    // A form that comes with matchers, such as those for a similar incident, is previewed at once.
     let shown = if form.matchers.is_empty() {
         Ok(None)
     } else {
@@ -63,7 +63,7 @@ pub async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> 
 }
 
 impl Form {
-    /// Shows the form, with what it would keep or what is wrong with it.
+    /// Shows the form, with a preview or an error.
     async fn show(
         mut self,
         admin: &Admin,

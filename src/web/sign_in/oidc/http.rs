@@ -1,19 +1,19 @@
-//! How the provider is asked: bounded in size, by a client that is bounded in time, follows nothing
-//! and names no secret in an error.
+//! The HTTP client for the provider. It bounds the size of answers; the underlying client bounds
+//! the time, follows no redirect and names no secret in an error.
 
 use futures_util::future::BoxFuture;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 
 use crate::settings::cause::innermost;
 
-/// More of an answer is not read: documents and tokens have a few KiB.
+/// The longest answer that is read, in bytes. Documents and tokens have a few KiB.
 const LONGEST_ANSWER: usize = 256 << 10;
 
-/// The client by which the provider is asked.
+/// The client that asks the provider.
 #[derive(Debug, Clone)]
 pub struct Http(pub reqwest::Client);
 
-/// Why there was no answer to read.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
     #[error("{0}")]
@@ -25,7 +25,7 @@ pub enum Unanswered {
 }
 
 impl From<reqwest::Error> for Unanswered {
-    /// Its deepest cause: its own text names the whole address.
+    /// Uses the innermost cause, because the error's own text contains the whole address.
     fn from(error: reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::Unreachable("no answer in time".to_owned());

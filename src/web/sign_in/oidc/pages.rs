@@ -1,4 +1,4 @@
-//! `/sign-in/oidc`, where a browser is sent to the identity provider, and where it comes back.
+//! `/sign-in/oidc`, which sends a browser to the identity provider, and the path of its return.
 
 use std::sync::Arc;
 
@@ -41,8 +41,10 @@ fn nobody_by_it() -> Response {
         .into_response()
 }
 
-/// Sends a browser to the provider. One that has begun before goes on with its key: a second tab
-/// ends no sign-in of the first.
+/// Sends a browser to the provider.
+///
+/// A browser that has begun a sign-in before keeps its key, so that a second tab does not end the
+/// sign-in of the first.
 pub(in crate::web) async fn begin(
     State(admin): State<Arc<Admin>>,
     Extension(Secure(secure)): Extension<Secure>,
@@ -71,7 +73,7 @@ pub(in crate::web) async fn begin(
     }
 }
 
-/// Takes back a browser that comes from the provider, and begins its session.
+/// Receives a browser that returns from the provider, and begins its session.
 pub(in crate::web) async fn callback(
     State(admin): State<Arc<Admin>>,
     Extension(Secure(secure)): Extension<Secure>,
@@ -98,7 +100,7 @@ pub(in crate::web) async fn callback(
             away(own_path(ticket.next()), cookies)
         }
         Err(refusal) => {
-            // What makes this bridge ask the provider may not be had for nothing.
+            // A forged answer that makes this bridge ask the provider counts as a wrong attempt.
             if refusal.had_the_provider_asked() {
                 admin.sign_in.attempts.failed(By::Address(peer), now);
             }
@@ -122,7 +124,7 @@ async fn finish(
     Ok((key, admitted.name, ticket))
 }
 
-/// The address that led here holds a code: nobody is told it.
+/// Redirects without a Referer, because the address that led here holds a code.
 fn away<const N: usize>(to: &str, cookies: [HeaderValue; N]) -> Response {
     let to = HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"));
     let mut response = (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();

@@ -1,4 +1,4 @@
-//! Who somebody is by what the provider says of them, and what they may do.
+//! The identity of a person by the provider's claims, and what they may do.
 
 use openidconnect::{
     AdditionalClaims, IdTokenClaims, SubjectIdentifier, UserInfoClaims, core::CoreGenderClaim,
@@ -12,7 +12,7 @@ use crate::settings::{
     users::Role,
 };
 
-/// The claims that OpenID Connect does not name, such as groups.
+/// The claims that OpenID Connect does not define, such as groups.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct More {
     #[serde(flatten)]
@@ -21,17 +21,17 @@ pub struct More {
 
 impl AdditionalClaims for More {}
 
-/// Somebody whom the provider has signed in.
+/// A person whom the provider has signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     pub subject: String,
-    /// The address that the provider says it has verified.
+    /// The mail address, if the provider says that it is verified.
     email: Option<String>,
-    /// Whether it names an address that it does not say so of.
+    /// Whether the provider names an address without saying that it is verified.
     is_unverified: bool,
-    /// None: the provider says nothing of groups.
+    /// The person's groups; `None` if the provider says nothing about groups.
     groups: Option<Vec<String>>,
-    /// Whether it says that they are in more groups than its token holds.
+    /// Whether the provider says that the person is in more groups than its token holds.
     has_too_many_groups: bool,
 }
 
@@ -46,7 +46,7 @@ impl Person {
         )
     }
 
-    /// What the token does not say and the provider says when it is asked.
+    /// Fills in what the token lacks from the provider's `UserInfo` answer.
     pub fn completed(
         self,
         claims: &UserInfoClaims<More, CoreGenderClaim>,
@@ -76,8 +76,8 @@ impl Person {
         groups_claim: &str,
     ) -> Self {
         let is_verified = verified == Some(true);
-        // Claims that stand elsewhere (OpenID Connect Core, 5.6.2): Entra writes more than 200
-        // groups there, where none of its own services is asked here.
+        // Claims that are kept elsewhere (OpenID Connect Core, 5.6.2). Entra moves more than 200
+        // groups to one of its own services, which is not asked here.
         let elsewhere = more.claims.get("_claim_names");
         let elsewhere = elsewhere.and_then(|names| names.get(groups_claim));
         Self {
@@ -89,7 +89,8 @@ impl Person {
         }
     }
 
-    /// Whether the provider may know more of them than it has said, and that decides.
+    /// Decides whether a claim is missing that an entry of `allowed` needs and the provider may
+    /// know.
     pub fn lacks(&self, settings: &Oidc) -> bool {
         let by_email = |one: &Allowed| one.email.is_some() || one.email_domain.is_some();
         let by_group = |one: &Allowed| one.group.is_some();
@@ -97,7 +98,7 @@ impl Person {
             || self.groups.is_none() && settings.allowed.iter().any(by_group)
     }
 
-    /// What they may do: the most that any entry gives them.
+    /// Returns the person's role: the highest that any entry gives them.
     pub fn role(&self, allowed: &[Allowed]) -> Option<Role> {
         let named = allowed.iter().filter(|one| self.is_named(one));
         named.map(|one| one.role).max()
@@ -119,12 +120,12 @@ impl Person {
                 self.groups.iter().flatten().any(|group| group == named)
             }
             (None, None, None, Some(named)) => self.subject == *named,
-            // The configuration is refused.
+            // Such a configuration is refused earlier.
             _ => false,
         }
     }
 
-    /// What the provider would have to say of them for more entries to count.
+    /// Explains which claim is missing that might have let more entries match.
     pub fn left_unsaid(&self) -> &'static str {
         if self.email.is_none() && self.is_unverified {
             ". The provider does not say that their mail address is verified"
@@ -136,13 +137,13 @@ impl Person {
         }
     }
 
-    /// What they are called in the audit and on the pages.
+    /// The person's name in the audit and on the pages.
     pub fn name(&self) -> &str {
         self.email.as_deref().unwrap_or(&self.subject)
     }
 }
 
-/// The texts of a list, or the one text that stands in its place.
+/// Returns the strings of a list, or the single string in its place.
 fn listed(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn claims_are_read_as_providers_write_them() {
-        // Auth0 writes the time as a text, Cognito whether an address is verified.
+        // Auth0 writes `updated_at` as a string; Cognito writes `email_verified` as one.
         let token = json!({
             "iss": "https://login.example.com", "sub": "42", "aud": ["alertbridge"],
             "iat": 1_800_000_000, "exp": 1_800_000_600, "updated_at": "2026-11-21T06:15:44.012Z",

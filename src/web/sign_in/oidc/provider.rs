@@ -1,7 +1,7 @@
-//! What is known of the provider: where it is asked, and by which keys it signs.
+//! What is known of the provider: its endpoints, and the keys with which it signs.
 //!
-//! It is asked when somebody signs in, never at the start: a provider that is down keeps nobody
-//! from being paged.
+//! The provider is asked when somebody signs in, never at startup, so that a provider that is down
+//! keeps nobody from being paged.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -29,15 +29,16 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// How long what the provider says of itself is not asked again.
+/// How long the provider's discovery document is used before it is fetched again.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
-/// How long a provider that did not answer is left alone: many who wait do not wait in turn.
+/// How long a provider that did not answer is not asked again, so that many waiting people do not
+/// each wait for their own timeout in turn.
 const LEFT_ALONE: SignedDuration = SignedDuration::from_secs(3);
 
-/// What a provider announces beside what OpenID Connect names.
+/// Metadata that a provider announces besides what OpenID Connect defines.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Announced {
-    /// Whether its answers name it (RFC 9207).
+    /// Whether the provider's answers name their issuer (RFC 9207).
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -67,10 +68,10 @@ type Fields = IdTokenFields<
     CoreJwsSigningAlgorithm,
 >;
 
-/// What the provider gives for a code.
+/// The provider's answer to a code.
 pub type Tokens = StandardTokenResponse<Fields, CoreTokenType>;
 
-/// This bridge as the provider knows it.
+/// This bridge as a client of the provider.
 pub type Ours = Client<
     More,
     CoreAuthDisplay,
@@ -91,7 +92,7 @@ pub type Ours = Client<
     EndpointMaybeSet,
 >;
 
-/// A provider, as it said of itself.
+/// A provider, as described by its own metadata.
 #[derive(Debug, Clone)]
 pub struct Provider {
     metadata: Metadata,
@@ -99,7 +100,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Asks it (OpenID Connect Discovery, 4): its document, and its keys.
+    /// Fetches the provider's discovery document and its keys (OpenID Connect Discovery, 4).
     pub async fn discover(issuer: &str, http: &Http, now: Timestamp) -> Result<Self, String> {
         let issuer = IssuerUrl::new(issuer.to_owned()).map_err(|error| error.to_string())?;
         let metadata = Metadata::discover_async(issuer, http)
@@ -119,7 +120,7 @@ impl Provider {
         })
     }
 
-    /// The same with the keys of now.
+    /// Returns the same provider with its current keys.
     async fn with_keys_of_now(&self, http: &Http) -> Result<Self, String> {
         let keys = JsonWebKeySet::fetch_async(self.metadata.jwks_uri(), http).await;
         let keys = keys.map_err(|error| words(&error))?;
@@ -129,7 +130,7 @@ impl Provider {
         })
     }
 
-    /// This bridge, known by `id`, to which browsers come back at `redirect`.
+    /// Returns this bridge as the client `id`, to which browsers return at `redirect`.
     pub fn client(&self, id: &str, secret: Option<&str>, redirect: RedirectUrl) -> Ours {
         let secret = secret.map(|secret| ClientSecret::new(secret.to_owned()));
         let id = ClientId::new(id.to_owned());
@@ -138,7 +139,8 @@ impl Provider {
             .set_redirect_uri(redirect)
     }
 
-    /// How the secret is sent: as every provider takes it, but for one that says otherwise.
+    /// Chooses how the secret is sent: by HTTP Basic, which every provider takes unless it
+    /// announces otherwise.
     fn auth_type(&self) -> AuthType {
         let methods = self.metadata.token_endpoint_auth_methods_supported();
         let takes = |method| methods.is_none_or(|methods| methods.contains(&method));
@@ -149,8 +151,8 @@ impl Provider {
         }
     }
 
-    /// By what a token may be signed: with a key that the provider alone has. A client's secret is
-    /// such a key to nobody, and `none` is no signature.
+    /// Returns the signature algorithms accepted for a token: those with a key that the provider
+    /// alone holds. A client's secret is not such a key, and `none` is no signature.
     pub fn signatures(&self) -> HashSet<CoreJwsSigningAlgorithm> {
         let announced = self
             .metadata
@@ -162,8 +164,8 @@ impl Provider {
             .collect()
     }
 
-    /// Whether an answer is this provider's, by who it says it is from: it must say so where the
-    /// provider announces that, and may not name another (RFC 9207, 2.4).
+    /// Decides whether an answer comes from this provider, by the issuer that it names. An issuer
+    /// is required if the provider announces it, and must not be another one (RFC 9207, 2.4).
     pub fn is_from(&self, iss: Option<&str>) -> bool {
         let announced = self.metadata.additional_metadata();
         match iss {
@@ -177,8 +179,8 @@ impl Provider {
     }
 }
 
-/// What a provider that is reached over TLS would have asked without: whoever stands in between
-/// could read the secret, or sign by keys of their own.
+/// Returns the name of an endpoint without TLS, if the provider itself is reached over TLS. Anybody
+/// in between could read the secret, or sign with keys of their own.
 fn in_the_clear(metadata: &Metadata) -> Option<&'static str> {
     let asked = [
         (
@@ -203,7 +205,8 @@ fn in_the_clear(metadata: &Metadata) -> Option<&'static str> {
     clear.map(|(name, _)| *name)
 }
 
-/// Why a provider says nothing of itself that can be used. Its own text may be anything.
+/// Explains why the provider's metadata cannot be used. The provider's own text is left out, since
+/// it may contain anything.
 fn words(error: &DiscoveryError<Unanswered>) -> String {
     match error {
         DiscoveryError::Request(unanswered) => unanswered.to_string(),
@@ -217,7 +220,7 @@ fn words(error: &DiscoveryError<Unanswered>) -> String {
     }
 }
 
-/// What is known of the provider, and asked where it is not.
+/// The cached metadata of the provider.
 #[derive(Debug, Default)]
 pub struct Known(Mutex<State>);
 
@@ -228,7 +231,8 @@ struct State {
 }
 
 impl Known {
-    /// The provider: what it said within the hour, or says now, or said before.
+    /// Returns the provider: from the cache if it is less than an hour old, else as it answers now,
+    /// else as it answered before.
     pub async fn get(
         &self,
         issuer: &str,
@@ -243,7 +247,7 @@ impl Known {
             return Ok(Arc::clone(provider));
         }
 
-        // What was known before goes on while the provider does not answer.
+        // The previous metadata stays in use while the provider does not answer.
         let before = state.provider.clone();
         let failed = state.failed.as_ref();
         if let Some((_, why)) = failed.filter(|(at, _)| now.duration_since(*at) < LEFT_ALONE) {
@@ -266,7 +270,7 @@ impl Known {
         }
     }
 
-    /// The same provider with the keys of now: it signs with one that was not among them.
+    /// Fetches the current keys of a provider that has signed with an unknown one.
     pub async fn renew(&self, provider: &Provider, http: &Http) -> Result<Arc<Provider>, String> {
         let renewed = Arc::new(provider.with_keys_of_now(http).await?);
         self.0.lock().await.provider = Some(Arc::clone(&renewed));
@@ -280,7 +284,7 @@ mod tests {
 
     use super::*;
 
-    /// What is told of a provider whose document has `url` at `name`.
+    /// Returns the finding for a provider whose document has `url` at `name`.
     fn told(issuer: &str, name: &str, url: &str) -> Option<&'static str> {
         let mut document = json!({
             "issuer": issuer,

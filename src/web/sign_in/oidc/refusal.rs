@@ -1,4 +1,4 @@
-//! Why nobody is signed in by the identity provider, in words for whoever tried.
+//! The reasons why the identity provider signs nobody in, worded for the person who tried.
 
 use axum::http::StatusCode;
 
@@ -6,16 +6,16 @@ use crate::web::sign_in::Unknown;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// It began elsewhere, too long ago, or is over: a replay, or a forgery.
+    /// The sign-in began elsewhere or too long ago, or is over: a replay, or a forgery.
     #[error(
         "this sign-in did not begin in this browser, took longer than 10 minutes or is over \
          already: sign in again, at the address of `global.external_url`"
     )]
     Stale,
-    /// The provider does not know the code: it was redeemed before, or is too old.
+    /// The provider does not know the code: it has been redeemed before, or is too old.
     #[error("the identity provider does not know this sign-in any more: sign in again")]
     Spent,
-    /// The answer is another provider's.
+    /// The answer comes from another provider.
     #[error("the answer does not come from the identity provider that was asked: sign in again")]
     Foreign,
     #[error(
@@ -23,10 +23,10 @@ pub enum Refusal {
          paged all the same"
     )]
     Unreachable { host: String, why: String },
-    /// It says no to the person.
+    /// The provider refuses the person.
     #[error("the identity provider refuses the sign-in: {0}")]
     Denied(String),
-    /// It says no to this bridge.
+    /// The provider refuses this bridge.
     #[error(
         "the identity provider refuses this bridge: {0}. See whether `client_id` and \
          `client_secret_file` are what it gave out"
@@ -43,7 +43,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether a forged answer ends like this, after it had the provider asked.
+    /// Decides whether a forged answer can end like this after it made the bridge ask the provider.
     pub fn had_the_provider_asked(&self) -> bool {
         matches!(self, Self::Spent | Self::Unexchanged(_) | Self::Untrue(_))
     }

@@ -1,9 +1,9 @@
-//! What binds a sign-in to the browser that began it.
+//! The ticket, which binds a sign-in to the browser that began it.
 //!
-//! The browser holds one key. All that goes through the provider is made of that key: what comes
-//! back by the browser (`state`), what the provider's token repeats (`nonce`), and what proves that
-//! whoever redeems the code asked for it (the verifier of PKCE). So nothing is kept here, and any
-//! replica finishes what another began.
+//! The browser holds one key. Everything that passes through the provider is derived from that key:
+//! what returns with the browser (`state`), what the provider's token repeats (`nonce`), and what
+//! proves that the client that redeems the code has asked for it (the PKCE verifier). So nothing is
+//! kept here, and any replica can finish what another began.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -11,9 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::delivery::sha256_hex;
 
-/// How long a person may take at the provider.
+/// How long a sign-in at the provider may take.
 pub const GOOD_FOR: SignedDuration = SignedDuration::from_mins(10);
-/// A longer path to come back to is forgotten: providers bound the length of an address.
+/// The longest path, in bytes, to return to. A longer one is dropped, because providers bound the
+/// length of an address.
 const LONGEST_PATH: usize = 512;
 
 /// A sign-in under way.
@@ -25,8 +26,8 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// For the browser that holds `key`, which is led to the path `next` in the end. `salt` tells
-    /// two sign-ins of one browser apart.
+    /// Creates a ticket for the browser that holds `key`; the sign-in ends at the path `next`.
+    /// `salt` tells two sign-ins of one browser apart.
     pub fn new(key: &str, salt: &str, next: &str, now: Timestamp) -> Self {
         let next = if next.len() > LONGEST_PATH { "/" } else { next };
         let path = BASE64_URL_SAFE_NO_PAD.encode(next);
@@ -38,8 +39,8 @@ impl Ticket {
         }
     }
 
-    /// What a browser that holds `key` brings back; none where it began in another browser, or too
-    /// long ago.
+    /// Reads the ticket that a browser with `key` brings back. Returns `None` if the sign-in began
+    /// in another browser, or too long ago.
     pub fn read(key: &str, state: &str, now: Timestamp) -> Option<Self> {
         let (body, mac) = state.rsplit_once('.')?;
         let mac = BASE64_URL_SAFE_NO_PAD.decode(mac).ok()?;
@@ -72,18 +73,18 @@ impl Ticket {
         derived(&self.key, "verifier", &self.state)
     }
 
-    /// What the sign-in is remembered by once it is over.
+    /// Returns the id under which a finished sign-in is remembered.
     pub fn id(&self) -> String {
         sha256_hex(self.state.as_bytes())
     }
 
-    /// Where the browser is led in the end.
+    /// Returns the path at which the sign-in ends.
     pub fn next(&self) -> &str {
         &self.next
     }
 }
 
-/// 43 characters of base64, which PKCE asks for at least.
+/// Derives 43 characters of base64, the least that PKCE requires.
 fn derived(key: &str, what: &str, of: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&hmac_key(key), &text(what, of)))
 }

@@ -1,4 +1,4 @@
-//! Whether a token is good, and who it is of.
+//! Verifies an ID token, and reads the person from it.
 
 use jiff::{SignedDuration, Timestamp};
 use openidconnect::{
@@ -16,7 +16,7 @@ use super::{
 /// How far the provider's clock may differ from this machine's.
 const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
 
-/// Who a token is of, where it is good (OpenID Connect Core, 3.1.3.7).
+/// Returns the person that a token names, if it is valid (OpenID Connect Core, 3.1.3.7).
 pub fn believe(
     ours: &Ours,
     provider: &Provider,
@@ -33,7 +33,8 @@ pub fn believe(
         .id_token_verifier()
         .set_allowed_algs(provider.signatures())
         .set_time_fn(move || early)
-        // Of several audiences the authorized party says whose the token is: see below.
+        // If there are several audiences, the authorized party says whose token it is: see
+        // `check_party`.
         .set_other_audience_verifier_fn(|_| true)
         .set_issue_time_verifier_fn(move |at| {
             if at <= late {
@@ -69,7 +70,7 @@ pub fn believe(
     Ok(Person::of_token(claims, groups_claim))
 }
 
-/// Whether a token was issued to this application.
+/// Checks that a token was issued to this application.
 fn check_party(
     claims: &IdTokenClaims<More, CoreGenderClaim>,
     ours: &Ours,
@@ -89,7 +90,7 @@ fn other(why: &str) -> ClaimsVerificationError {
     ClaimsVerificationError::Other(why.to_owned())
 }
 
-/// Whether a key that is not known yet may have signed.
+/// Decides whether the token may be signed with a key that is not known yet.
 pub fn may_have_rotated(error: &ClaimsVerificationError) -> bool {
     matches!(
         error,
@@ -112,7 +113,7 @@ pub fn untrue(error: &ClaimsVerificationError) -> Refusal {
     Refusal::Untrue(why)
 }
 
-/// A time as the library has it.
+/// Converts a time to the library's type.
 fn instant(now: Timestamp, later: SignedDuration) -> chrono::DateTime<chrono::Utc> {
     let at = now.saturating_add(later).unwrap_or(now);
     chrono::DateTime::from_timestamp(at.as_second(), 0).unwrap_or_default()

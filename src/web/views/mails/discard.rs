@@ -1,4 +1,4 @@
-//! Mails leave the quarantine for good, many at once.
+//! Discards many mails from the quarantine at once.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::{
     web::{Admin, problem::Problem, views::recorded, who::Who},
 };
 
-/// Mails looked at, or discarded, at a time.
+/// How many mails are examined, or discarded, at a time.
 const STEP: u32 = 500;
 
 /// Which mails to take out of the quarantine: those that fit all that is given.
@@ -44,7 +44,7 @@ pub struct Discarded {
     pub newer: u64,
 }
 
-/// Takes all that fit out of the quarantine: those that are in it now.
+/// Discards all mails that match and are in the quarantine now.
 pub async fn discard_all(
     admin: &Admin,
     who: &Who,
@@ -67,7 +67,8 @@ pub async fn discard_all(
 }
 
 impl DiscardFilter {
-    /// The mails that fit, and how many more came after the newest that may go.
+    /// Finds the mails to discard, and counts those that match but are newer than the filter
+    /// allows.
     async fn find(&self, admin: &Admin, now: Timestamp) -> Result<(Vec<MailId>, u64), Problem> {
         let older = self.checked()?;
         let (mut fit, mut newer, mut after) = (Vec::new(), 0, 0);
@@ -87,7 +88,7 @@ impl DiscardFilter {
         }
     }
 
-    /// Which mails these are, as the record says it.
+    /// Describes the chosen mails for the record.
     fn said(&self) -> String {
         let said = [
             self.ingress.as_ref().map(|name| format!("through {name}")),
@@ -102,8 +103,8 @@ impl DiscardFilter {
         format!(": {}", said.join(", "))
     }
 
-    /// Something must be said: an empty filter is a slip, and takes everything. `up_to` and
-    /// `seen_at` alone say only when somebody looked.
+    /// Checks the filter. An empty filter is refused, since it is most likely a slip and would take
+    /// everything. `up_to` and `seen_at` do not count: alone they only say when somebody looked.
     fn checked(&self) -> Result<Option<Duration>, Problem> {
         if self.outcome.is_none()
             && self.ingress.is_none()

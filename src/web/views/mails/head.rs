@@ -1,11 +1,11 @@
-//! What stands in a mail's header, and whether it is from somebody.
+//! The header of a mail, and whether the mail is from a given sender.
 
 use mail_parser::MessageParser;
 
-/// What stands in a mail's header.
+/// The fields of a mail's header that the pages and the API show.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Head {
-    /// The addresses of its From.
+    /// The addresses in From.
     pub from: Vec<String>,
     pub subject: Option<String>,
     pub date: Option<String>,
@@ -31,7 +31,8 @@ impl Head {
     }
 }
 
-/// Whether an address in a mail's From is the one wanted, or of the domain wanted, in any case.
+/// Decides whether an address in a mail's From is the one wanted, or is of the domain wanted,
+/// ignoring case.
 pub fn is_from(raw: &[u8], wanted: &str) -> bool {
     let Some(header) = MessageParser::new()
         .with_minimal_headers()

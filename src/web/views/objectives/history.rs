@@ -1,5 +1,5 @@
-//! How every incident went: in a few bytes each, and brought up to date by what has changed since,
-//! since reading all of them anew takes seconds where there are many.
+//! The history of every incident, in a few bytes each. It is updated with what has changed since
+//! the last look, because reading all incidents anew takes seconds if there are many.
 
 use std::collections::HashMap;
 
@@ -13,28 +13,29 @@ use crate::{
     store::{Browse, Course, Courses, Desk, StoreError},
 };
 
-/// So many incidents are read at a time.
+/// How many incidents are read at a time.
 const CHUNK: u32 = 2_000;
 /// A decision made before the last look may have been committed after it, so every look reads the
 /// changes of this span again.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
-/// The clocks of replicas differ by far less than this, which after a flood takes a second to read:
-/// it is read again once a minute.
+/// The most by which the clocks of replicas may differ; in practice they differ by far less. After
+/// a flood it takes a second to read the changes of such a span, so it is read again only once a
+/// minute.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 const LOOKED_BACK: SignedDuration = SignedDuration::from_mins(1);
-/// So often what is too old is let go.
+/// How often outdated incidents are dropped.
 const SWEEP: SignedDuration = SignedDuration::from_hours(1);
 
-/// How all incidents went since a time.
+/// The history of all incidents since a time.
 #[derive(Debug, Default)]
 pub struct History {
     since: Timestamp,
-    /// Up to when it was read; none before the first look is done.
+    /// The time up to which it was read; `None` before the first look is done.
     read_to: Option<Timestamp>,
-    /// When it was last read for what replicas whose clocks are behind have changed.
+    /// When it was last read for changes by replicas whose clocks are behind.
     looked_back_at: Timestamp,
     swept_at: Timestamp,
-    /// What is kept of an incident depends on both.
+    /// The statuses and silences on which the stored history depends.
     statuses: Statuses,
     silences: Vec<Silence>,
     series: Vec<Series>,
@@ -42,36 +43,36 @@ pub struct History {
     incidents: HashMap<i64, Told>,
 }
 
-/// What incidents are measured together by.
+/// The key by which incidents are measured together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Of {
     Objective { app_key: String, sli: String },
     Sender { profile: String },
 }
 
-/// What is measured together.
+/// The incidents that are measured together.
 #[derive(Debug)]
 pub struct Series {
     pub of: Of,
-    /// Of the newest incident among them.
+    /// The labels of the newest incident in the series.
     pub labels: Labels,
     newest: i64,
 }
 
-/// How one incident went.
+/// The history of one incident.
 #[derive(Debug)]
 pub struct Told {
     series: usize,
     changed_at: Timestamp,
-    /// What it is called; nobody asks of an objective's.
+    /// The incident's name. It is not kept for an objective, because nothing asks for it there.
     pub name: Option<Box<Name>>,
-    /// When it was said to be on, or over.
+    /// The times at which it was said to be on (`true`) or over (`false`).
     said: Box<[(Timestamp, bool)]>,
-    /// When silences that cover it were active, or will be.
+    /// The times at which silences that cover it were active, or will be.
     silenced: Box<[Span]>,
 }
 
-/// What an incident is called.
+/// The id and the title of an incident.
 #[derive(Debug)]
 pub struct Name {
     pub id: String,
@@ -79,7 +80,7 @@ pub struct Name {
 }
 
 impl Told {
-    /// When it was on, as far as was known then.
+    /// Returns the times when the incident was on, as far as was known at `at`.
     pub fn breaches(&self, at: Timestamp) -> Vec<Breach> {
         let said = self.said.iter().filter(|(time, _)| *time <= at);
         breaches(said.copied().collect(), &self.silenced)
@@ -92,7 +93,7 @@ impl Told {
 }
 
 impl History {
-    /// What is measured together, and the incidents of each.
+    /// Returns each series with its incidents.
     pub fn by_series(&self) -> Vec<(&Series, Vec<&Told>)> {
         let mut found: Vec<_> = self.series.iter().map(|one| (one, Vec::new())).collect();
         for told in self.incidents.values() {
@@ -105,8 +106,8 @@ impl History {
         found
     }
 
-    /// Reads what has changed since the last look; all of it, where what is kept does not reach
-    /// back as far, or depends on what is not so any more.
+    /// Reads what has changed since the last look. Reads everything if the stored history does not
+    /// reach back far enough, or depends on statuses or silences that have changed.
     pub async fn follow(
         &mut self,
         browse: &dyn Browse,
@@ -165,7 +166,7 @@ impl History {
         Ok(())
     }
 
-    /// Reads chunk by chunk; when the last of them changed.
+    /// Reads all chunks, and returns when the last incident in them changed.
     async fn read(
         &mut self,
         browse: &dyn Browse,
@@ -242,8 +243,8 @@ impl History {
         let mut said: Vec<_> = said.map(|(time, status)| (*time, is_on(status))).collect();
         said.extend(&course.heard);
 
-        // It may end without a mail, by its age or by a person; where nobody was to be told of
-        // that, its last change is the nearest there is.
+        // An incident may end without a mail, by its age or by a person. If nobody was to be told
+        // of that, its last change is the best known time.
         let last = course.heard.iter().max_by_key(|(time, on)| (*time, !on));
         if course.phase == Phase::Resolved && last.is_some_and(|(_, on)| *on) {
             said.push((course.ended_at.unwrap_or(course.changed_at), false));
@@ -252,7 +253,7 @@ impl History {
         said.into_boxed_slice()
     }
 
-    /// When silences that cover an alert were, or will be, active.
+    /// Returns the times at which silences that cover an alert were active, or will be.
     fn silenced(&self, labels: &Labels) -> Box<[Span]> {
         let covering = self.silences.iter().filter(|one| one.covers(labels));
         let span = |silence: &Silence| Span {
@@ -274,7 +275,7 @@ impl History {
 }
 
 impl Courses {
-    /// The chunk after the one that ends so.
+    /// Returns the query for the chunk after `last`.
     fn after(self, last: &Course) -> Self {
         match self {
             Self::Changed { .. } => Self::Changed {

@@ -1,4 +1,4 @@
-//! How often and how long the incidents of a sender were on that are about no objective.
+//! Measures how often and how long a sender's incidents were on that are about no objective.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use super::history::Told;
 use crate::{objective::measure, settings::Duration};
 
-/// As that of objectives.
+/// The measured window, as long as that of objectives.
 const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
-/// So many are named.
+/// How many incidents are listed by name.
 const NAMED: usize = 10;
 
 /// What a sender's mails told of in 28 days, by the profile that reads them.
@@ -39,7 +39,7 @@ pub struct Recurring {
 }
 
 impl Sender {
-    /// None of a sender of which nothing was on in the window.
+    /// Measures a sender, or returns `None` if none of its incidents were on in the window.
     pub(super) fn of(profile: &str, incidents: &[&Told], at: Timestamp) -> Option<Self> {
         let mut its: Vec<_> = incidents
             .iter()
@@ -73,7 +73,7 @@ impl Sender {
     }
 }
 
-/// How one went within the window.
+/// The course of one incident within the window.
 struct Course {
     times: u64,
     length: SignedDuration,
@@ -133,15 +133,15 @@ mod tests {
     #[test]
     fn a_sender_is_measured_by_how_often_and_how_long_its_incidents_were_on() {
         let mut history = History::default();
-        // Twice, for 10 and for 20 minutes; the latter ended without a mail, at minute 100.
+        // On twice, for 10 and for 20 minutes; the second time ended without a mail, at minute 100.
         history.take(&row(
             1,
             Phase::Resolved,
             &[(10, true), (20, false), (80, true)],
         ));
-        // Once, with a repeat, and still on.
+        // On once, with a repeat, and still on.
         history.take(&row(2, Phase::Firing, &[(90, true), (95, true)]));
-        // As the store has it now: what was read before counts once.
+        // The same incident as the store has it now: what was read before counts once.
         history.take(&row(2, Phase::Firing, &[(90, true), (95, true)]));
 
         let rules = Rules {

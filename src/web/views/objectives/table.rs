@@ -1,4 +1,4 @@
-//! Objectives as a table that spreadsheets read: the evidence for whoever asks.
+//! Objectives as a CSV table for spreadsheets, to serve as evidence.
 
 use axum::{
     http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
@@ -8,7 +8,7 @@ use axum::{
 use super::Objective;
 use crate::message::hidden::plain;
 
-/// The table as a file to keep.
+/// Answers with the table as a file to download.
 pub fn file(objectives: &[Objective]) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/csv; charset=utf-8"),
@@ -20,7 +20,7 @@ pub fn file(objectives: &[Objective]) -> Response {
     (headers, csv(objectives)).into_response()
 }
 
-/// A table that spreadsheets read (RFC 4180).
+/// Returns the objectives as CSV (RFC 4180).
 pub fn csv(objectives: &[Objective]) -> String {
     let mut csv = String::from(
         "app_key,sli,slo,breaches,breach_seconds,maintenance_seconds,budget_seconds,spent,left,\
@@ -47,7 +47,7 @@ pub fn csv(objectives: &[Objective]) -> String {
     csv
 }
 
-/// A text as a cell. What a mail wrote is no formula, and nothing that a terminal obeys.
+/// Quotes a text as a cell. Text from a mail must not act as a formula, nor control a terminal.
 fn cell(text: &str) -> String {
     let text = &*plain(text);
     let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
