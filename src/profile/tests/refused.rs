@@ -1,4 +1,4 @@
-//! Profiles that no mail could make work.
+//! Tests profiles that could work with no mail and are refused.
 
 use super::*;
 
