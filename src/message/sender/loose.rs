@@ -107,7 +107,7 @@ pub fn names(text: &[u8], configured: &[String]) -> bool {
             .any(|address| holds(text, &address.to_ascii_lowercase()))
     };
     let said = String::from_utf8_lossy(text);
-    // Programs may remove the white space in an address, or end a word at it.
+    // Programs may drop white space within an address, or take it for the end of a word.
     has(&said.to_ascii_lowercase())
         || has(&plain(&said))
         || decoded(text).is_some_and(|text| has(&plain(&text)))
