@@ -138,7 +138,7 @@ impl Authenticator {
 
     /// Judges a mail by its stored bytes.
     ///
-    /// This takes at most ten seconds, beside the wait for places that
+    /// Examining the evidence takes at most ten seconds, beside the wait for places that
     /// `Questions` bounds by itself.
     pub async fn judge(&self, message: &Message) -> Authenticity {
         #[cfg(test)]

@@ -43,8 +43,6 @@ pub struct Included {
 
 /// Merges the content of the files that the prepared `tree` includes into it.
 ///
-/// # Errors
-///
 /// A file that cannot be read or parsed is an error.
 pub fn merge(
     tree: &mut Node,

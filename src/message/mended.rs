@@ -311,7 +311,7 @@ mod tests {
     fn a_mark_of_utf_16_before_another_mail_is_passed_over() {
         for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
             for between in ["", "\r\n", "\n"] {
-                // The mail has an even and an odd number of bytes, as UTF-16 has and has not.
+                // A number of bytes that UTF-16 may have, and one more.
                 for long in ["", "x"] {
                     let mail = format!("{PLAIN}{long}");
                     let raw = [&mark[..], between.as_bytes(), mail.as_bytes()].concat();

@@ -126,8 +126,8 @@ impl Quota {
 impl Pipeline {
     /// Enforces the quotas while too much is kept of what strangers send.
     ///
-    /// Mail from senders that no configuration names is cut to its header, and whoever sends
-    /// unproven mail is acknowledged later.
+    /// Mail that is certainly no alert is cut to its header unless its sender is proven, and
+    /// whoever sends unproven mail is acknowledged later.
     pub(super) async fn within_quota(
         &self,
         mails: Vec<(Message, Authenticity)>,

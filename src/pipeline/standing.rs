@@ -161,8 +161,8 @@ impl Policy {
         Standing::Doubtful { doubt, check_at }
     }
 
-    /// Returns how an unverified trigger that would notify is held, if `told` of its ingress, at or
-    /// above the limit, have notified in the last hour.
+    /// Returns why an unverified trigger that would notify is held, if `told` of its ingress have
+    /// notified in the last hour; `None` while that is below the limit.
     ///
     /// A trigger that could not be checked is checked again at `check_at`.
     pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Held> {
