@@ -174,7 +174,7 @@ impl Pipeline {
 
     /// Makes the second commit: stores what follows from a mail that was read.
     ///
-    /// A page of its incident that a silence held until now is told first.
+    /// If a silence that held a page of its incident has ended, that page is told first.
     async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         if let Some(canary) = self.canary(&mail.message) {
             return self.conclude_canary(canary, &mail).await;
@@ -187,9 +187,10 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Decides the mail, unless a silence held a page of its incident until now.
+    /// Decides the mail, unless a silence that held a page of its incident has ended.
     ///
-    /// In that case the mail stays undecided and the incident is returned.
+    /// In that case the mail stays undecided and the incident is returned, so that the page can be
+    /// told first.
     async fn conclude_unless_silenced(
         &self,
         reading: &Arc<Reading>,

@@ -198,8 +198,8 @@ impl Pipeline {
 }
 
 impl Rules {
-    /// Reads a mail like [`Rules::read`]. If a parser panics, the mail becomes an alert that could not
-    /// be read, and somebody is notified.
+    /// Reads a mail like [`Rules::read`]. If a parser panics, the mail becomes an alert that could
+    /// not be read, and somebody is notified.
     pub fn read_catching_panics(&self, mail: &StoredMail) -> Reading {
         catch_unwind(AssertUnwindSafe(|| self.read(mail))).unwrap_or_else(|_| {
             Reading::unreadable(

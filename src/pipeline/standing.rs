@@ -34,7 +34,7 @@ pub struct Policy {
 /// What a mail may do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
-    /// It acts as genuine mail.
+    /// It does what genuine mail does.
     Genuine,
     /// It notifies, marked, and changes nothing that is verified.
     Doubtful {
@@ -161,8 +161,8 @@ impl Policy {
         Standing::Doubtful { doubt, check_at }
     }
 
-    /// Returns why an unverified trigger that would notify is held, if `told` of its ingress have
-    /// notified in the last hour; `None` while that is below the limit.
+    /// Returns why an unverified trigger that would notify is held, if `told` triggers of its
+    /// ingress have notified in the last hour; `None` while that is below the limit.
     ///
     /// A trigger that could not be checked is checked again at `check_at`.
     pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Held> {
