@@ -18,13 +18,13 @@
 //!   not: it rebuilds the MIME structure. The signature must then cover the Content-Type, as
 //!   nothing is left of the body to tell how it was to be read.
 //!
-//! The position alone cannot tell the host's field from a sender's. Hosts write theirs
-//! *below* the Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by
-//! mx.google.com`, then Authentication-Results), and a field that the sender wrote lands
-//! there too. This is no risk with a host that writes the field on every mail, and so is
-//! always first, or that removes those in its name (RFC 8601, 5); name no other host. If such
-//! a host fails once, the last two conditions still require of the forger a fresh signature
-//! of the domain, which he can only get on an alert of that domain's own.
+//! The position alone cannot tell the host's field from a sender's. Hosts write theirs *below* the
+//! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`,
+//! then Authentication-Results), and a field that the sender wrote lands there too. This is no risk
+//! with a host that writes the field on every mail, and so is always first, or that removes those
+//! in its name (RFC 8601, 5); name no other host. If such a host fails once, the last two
+//! conditions still require of the forger a fresh signature of the domain, which he can only get on
+//! an alert of that domain's own.
 
 use std::net::IpAddr;
 

@@ -88,7 +88,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
     let both = "Content-Type: text/html\r\n";
     let packed = base64(&PLAIN_HTML.repeat(9));
     for (fields, body) in [
-        // The type is not the body's.
+        // The type differs from the body's.
         ("Content-Type: text/html\r\n".to_owned(), MULTIPART),
         (
             "Content-Type: text/html\r\n".into(),
@@ -105,7 +105,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
         ("Content-Type: message/rfc822\r\n".into(), MULTIPART),
         ("Content-Type: application/octet-stream\r\n".into(), "hello"),
         ("Content-Type: ???\r\n".into(), MULTIPART),
-        // The boundary is another.
+        // The boundary differs.
         (
             "Content-Type: multipart/mixed; boundary=b2\r\n".into(),
             MULTIPART,
@@ -165,7 +165,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
             "Content-Type: multipart/mixed; boundary=x\r\n".into(),
             "--b1\r\n\r\n--x\r\n\r\ny\r\n--x--\r\n\r\n--b1--",
         ),
-        // The transfer encoding is another.
+        // The transfer encoding differs.
         (both.into(), HTML),
         (format!("{both}Content-Transfer-Encoding: base64\r\n"), HTML),
         (
@@ -186,7 +186,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
                 .into(),
             MULTIPART,
         ),
-        // The charset is another.
+        // The charset differs.
         (
             "Content-Type: text/html; charset=shift_jis\r\n".into(),
             "<p>Grüße</p>",
