@@ -1,5 +1,5 @@
-//! Queries DNS for keys, caches the answers for as long as DNS said, and notices whether DNS answers
-//! at all.
+//! Queries DNS for keys, caches the answers for as long as DNS said, and notices whether DNS
+//! answers at all.
 //!
 //! A sender chooses the names that are queried, so he can choose failures as well. A name that
 //! nobody answers for gains him nothing while the domain that it should speak for can be reached. A

@@ -29,7 +29,7 @@ pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     }
 }
 
-/// Moves all keys of a node to one place, so that their problems are reported for the line that
+/// Gives all keys of a node the same place, so that their problems are reported for the line that
 /// names the base.
 pub fn stand(node: &mut Node, at: Mark) {
     node.at = at;

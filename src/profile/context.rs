@@ -238,7 +238,7 @@ fn one(pairs: &Arc<Labels>, choices: &Arc<Choices>, of_item: bool) -> Value {
 #[derive(Debug, Clone)]
 struct Common {
     values: HashMap<&'static str, Value>,
-    /// The lengths of the text and of all attachments together, in bytes.
+    /// The length of the text, and that of all attachments together, in bytes.
     text: usize,
     attached: usize,
     /// The amount of text that may still be given, in bytes.
