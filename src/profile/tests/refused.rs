@@ -1,4 +1,4 @@
-//! Tests profiles that could work with no mail and are refused.
+//! Tests that profiles that could work with no mail are refused.
 
 use super::*;
 
