@@ -1,15 +1,15 @@
-//! 2. Is it really its sender's? Home of mail-auth and of DNS.
+//! Stage 2: decides whether a mail is really its sender's. Home of mail-auth and of DNS.
 //!
-//! Anybody can write a From, so a mail from a configured sender is asked for evidence, in this
-//! order: its own DKIM signature ([`dkim`]), what the mailbox's host recorded when it arrived
-//! ([`arrival`]), a chain of forwarders' seals ([`arc`]). Any one suffices that
-//! `alerts.authenticity.require` names, and a mail that is older than `freshness` proves nothing:
-//! whoever once received a genuine one could send it again.
+//! Anybody can write a From, so a mail from a configured sender must show evidence. It is looked
+//! for in this order: the mail's own DKIM signature ([`dkim`]), what the mailbox's host recorded
+//! when the mail arrived ([`arrival`]), and a chain of forwarders' seals ([`arc`]). Any one that
+//! `alerts.authenticity.require` names suffices. A mail that is older than `freshness` proves
+//! nothing: whoever once received a genuine one could send it again.
 //!
 //! Mail that a profile takes is judged by that profile's settings. Mail of other senders is never
-//! judged, as it is no alert. All is bounded: the header, the number
-//! of signatures, the questions asked at once, and the time, which DNS may take all of. Trouble is
-//! no excuse that a sender can make: see [`dns`].
+//! judged, as it is no alert. Everything is bounded: the header, the number of signatures, the
+//! concurrent DNS queries, and the time, all of which DNS may take. A sender cannot use DNS trouble
+//! of his own making as an excuse: see [`dns`].
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -49,7 +49,7 @@ use spf::Spf;
 
 /// Judges the authenticity of mail.
 pub struct Authenticator {
-    /// `alerts.from`.
+    /// The senders of alerts: `alerts.from`.
     senders: Vec<String>,
     alerts: Criteria,
     /// The criteria for other senders' mail, of which `whose` selects one by the mail's header.
@@ -58,21 +58,25 @@ pub struct Authenticator {
     /// The host whose Authentication-Results are trusted, by ingress.
     hosts: BTreeMap<String, Option<Host>>,
     spf: Spf,
-    /// The judgement that a test puts in its place.
+    /// A judgement that a test substitutes.
     #[cfg(test)]
     in_place: Option<InPlace>,
 }
 
-/// A judgement of a test's own.
+/// A judgement that a test supplies.
 #[cfg(test)]
 type InPlace = Box<dyn Fn(&Message) -> Authenticity + Send + Sync>;
 
-/// Selects the criteria for a mail: from its header to their index in the list, and what is read of
-/// that header.
+/// Selects the criteria for a mail.
+///
+/// Given the header, it returns the index of the criteria in the list and the parts of the mail
+/// that are read.
 pub type Whose = Box<dyn Fn(&[u8]) -> Option<(usize, Vec<Read>)> + Send + Sync>;
 
 impl Authenticator {
-    /// `senders` are those of `alerts.from`; `trusted` are all ingresses by name, with their
+    /// Builds the authenticator of alerts.
+    ///
+    /// `senders` are those of `alerts.from`; `trusted` lists all ingresses by name, with their
     /// `trusted_authserv_id`; `max_age` is the default of `freshness`.
     pub fn new<'a>(
         settings: &Settings,
@@ -96,7 +100,7 @@ impl Authenticator {
         })
     }
 
-    /// Judges as a test says, and asks nobody.
+    /// Builds an authenticator that judges as the test says and queries nobody.
     #[cfg(test)]
     pub(crate) fn in_place(
         judge: impl Fn(&Message) -> Authenticity + Send + Sync + 'static,
@@ -112,8 +116,11 @@ impl Authenticator {
         }
     }
 
-    /// The same for other mail as well: `whose` selects the settings that judge a mail; each has
-    /// its key and the domain that must vouch, which is `None` for that of the From.
+    /// Adds the criteria for other mail.
+    ///
+    /// `whose` selects the criteria that judge a mail. Each of `others` has the key of its
+    /// settings, the settings, and the domain that must vouch for the mail; `None` means the domain
+    /// of the From.
     pub fn with_others(
         mut self,
         others: Vec<(String, Settings, Option<String>)>,
@@ -129,7 +136,10 @@ impl Authenticator {
         Ok(Self { whose, ..self })
     }
 
-    /// Judges a mail by its stored bytes, within ten seconds.
+    /// Judges a mail by its stored bytes.
+    ///
+    /// Examining the evidence takes at most ten seconds, beside the wait for places that
+    /// `Questions` bounds by itself.
     pub async fn judge(&self, message: &Message) -> Authenticity {
         #[cfg(test)]
         if let Some(judge) = &self.in_place {
@@ -186,8 +196,8 @@ impl Authenticator {
         }
     }
 
-    /// Whether a name server answers for the sender's domain now; `None` if no mail is judged by
-    /// DNS.
+    /// Returns whether a name server answers for the sender's domain now; `None` if no mail is
+    /// judged by DNS.
     pub async fn is_answered(&self) -> Option<bool> {
         let asks = [Evidence::Dkim, Evidence::Arc];
         if !self
@@ -206,8 +216,10 @@ impl Authenticator {
         )
     }
 
-    /// The hosts whose Authentication-Results are trusted for mail that came this way. Mail without
-    /// an ingress, such as a file that is tried, may have come any way.
+    /// Returns the hosts whose Authentication-Results are trusted for mail that came by this
+    /// ingress.
+    ///
+    /// Mail without a known ingress, such as a file that is tried, may have come by any of them.
     fn hosts(&self, ingress: &str) -> Vec<&Host> {
         match self.hosts.get(ingress) {
             Some(host) => host.iter().collect(),
@@ -216,8 +228,8 @@ impl Authenticator {
     }
 }
 
-/// A header with the line ends of its signature: files often contain bare line feeds (RFC 6376,
-/// 5.3).
+/// Returns a header with the line ends over which it was signed: files often contain bare line
+/// feeds (RFC 6376, 5.3).
 fn with_crlf(header: &[u8]) -> Cow<'_, [u8]> {
     let bare = |at: usize| at == 0 || header[at - 1] != b'\r';
     if !memchr::memchr_iter(b'\n', header).any(bare) {

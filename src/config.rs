@@ -1,10 +1,10 @@
-//! Composes each module's own settings: one file in, the settings of every stage out, or everything
-//! that is wrong with it.
+//! The configuration: composes each module's own settings. One file goes in; the settings of every
+//! stage come out, or everything that is wrong with it.
 //!
-//! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined with
-//! the files that it includes ([`mod@include`]), read into the settings ([`shape`]) and checked
-//! ([`check`], [`lint`]). Files named in it are found from its own folder; a relative
-//! `store.url`, which names what the program makes, from the working directory.
+//! The file is parsed into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined
+//! with the files that it includes ([`mod@include`]), read into the settings ([`shape`]) and
+//! checked ([`check`], [`lint`]). Files that it names are relative to its own folder. A relative
+//! `store.url`, which names a file that the program creates, is relative to the working directory.
 
 use std::{
     env, mem,
@@ -65,7 +65,7 @@ use found::Found;
 pub use global::Global;
 pub use store::{IgnoredMail, Quarantine, Store};
 
-/// Used where no configuration file is named and none is in the working directory.
+/// The file that is used if no configuration file is named, if it exists in the working directory.
 pub const DEFAULT_FILE: &str = "alertbridge.yaml";
 const EMBEDDED: &str = include_str!("config/embedded.yaml");
 
@@ -73,7 +73,7 @@ const EMBEDDED: &str = include_str!("config/embedded.yaml");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     File(PathBuf),
-    /// The defaults that are built in: there was no file.
+    /// The built-in defaults, because there was no file.
     Embedded,
 }
 
@@ -82,7 +82,7 @@ impl Source {
         matches!(self, Self::Embedded)
     }
 
-    /// Where the files named in it are found from.
+    /// Returns the folder to which files named in the configuration are relative.
     pub fn folder(&self) -> &Path {
         match self {
             Self::File(path) => path.parent().unwrap_or(Path::new("")),
@@ -100,24 +100,24 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// A configuration without a known fault.
+/// A configuration without a known problem.
 pub struct Loaded {
     pub config: Config,
-    /// The stages it describes, ready to run.
+    /// The stages that it describes, ready to run.
     pub rules: Arc<Rules>,
-    /// How other senders' mail is read.
+    /// The profiles, which read other senders' mail.
     pub profiles: Arc<Profiles>,
     pub source: Source,
-    /// What works, and is better otherwise.
+    /// The warnings: settings that work, but would be better changed.
     pub warnings: Vec<String>,
-    /// How many files it includes.
+    /// The number of files that it includes.
     pub included: usize,
-    /// As it is written: names what differs from another.
+    /// The tree as it is written, used to name what differs from another configuration.
     tree: yaml::Node,
 }
 
 impl Loaded {
-    /// The problem of a name given to `--ingress` that no ingress has.
+    /// Returns the problem with a name given to `--ingress` that no ingress has.
     pub fn misnamed_ingress(&self, name: Option<&str>) -> Option<Problem> {
         let name = name?;
         let ingress = &self.config.ingress;
@@ -135,7 +135,8 @@ impl Loaded {
         (!known.contains(&name)).then(|| Problem::new("--ingress", what, mend))
     }
 
-    /// The same where one profile alone reads mail, and says how its authenticity is judged.
+    /// Returns the configuration and its rules with only one profile reading mail, which also
+    /// determines how authenticity is judged.
     pub fn alone(&self, profile: &str) -> Result<(Config, Rules), Vec<Problem>> {
         let given = values::given(&self.tree, &|name| env::var(name).ok());
         let rules = compile::rules(&self.config, &self.profiles, given)?.alone(profile);
@@ -147,7 +148,7 @@ impl Loaded {
         Ok((config, rules))
     }
 
-    /// The same with the integrations under the names that were given.
+    /// Gives the integrations the names that are passed.
     pub fn under(mut self, names: &[Named]) -> anyhow::Result<Self> {
         let rules = Arc::get_mut(&mut self.rules);
         let receivers = rules.and_then(|rules| Arc::get_mut(&mut rules.receivers));
@@ -158,34 +159,35 @@ impl Loaded {
         Ok(self)
     }
 
-    /// The same with its integrations under the names that they have in another configuration, so
-    /// that those of one destination are called the same wherever their entries stand.
+    /// Gives the integrations the names that they have in another configuration, so that those with
+    /// the same destination have the same name wherever their entries stand.
     pub fn named_like(self, other: &Self) -> anyhow::Result<Self> {
-        // Both are looked at within this program alone: any secret does.
+        // Both are compared within this program alone, so any secret works.
         let secret = b"compare";
         let known = other.rules.receivers.names(secret);
         let names = naming::name(known, &self.rules.receivers.entries(secret));
         self.under(&names)
     }
 
-    /// The secrets' files that others than this program's user may read.
+    /// Returns the files of secrets that others than this program's user may read.
     pub fn exposed_secrets(&self) -> Vec<Problem> {
         exposed::files(&self.tree)
     }
 }
 
-/// Whether the files that hold secrets are looked at.
+/// Whether the files that hold secrets are examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
-    /// They must be readable and hold something: to serve, and to check.
+    /// They must be readable and not empty: to serve, and to check.
     Needed,
-    /// Nothing is sent: a laptop may try a configuration whose secrets are elsewhere.
+    /// Nothing is sent: somebody may try a configuration on a laptop while its secrets are
+    /// elsewhere.
     Unneeded,
 }
 
 impl Config {
-    /// Reads, checks and compiles the file, `alertbridge.yaml` of the working directory where none
-    /// is named, or else the defaults that are built in.
+    /// Reads, checks and compiles the file. If none is named, this is `alertbridge.yaml` in the
+    /// working directory, or else the built-in defaults.
     pub fn load(path: Option<&Path>, files: Files) -> Result<Loaded, ConfigErrors> {
         let source = match path {
             Some(path) => Source::File(path.to_owned()),
@@ -201,7 +203,7 @@ impl Config {
         Self::parse(source, &text, files, &|name| env::var(name).ok())
     }
 
-    /// As [`Config::load`], of a text and an environment that are given.
+    /// Does the same as [`Config::load`] for a given text and environment.
     pub fn parse(
         source: Source,
         text: &str,
@@ -266,7 +268,7 @@ impl Config {
         }
     }
 
-    /// The settings and what is made of them, as far as they can be read.
+    /// Returns the settings and what is compiled from them, as far as they can be read.
     fn compile(
         tree: &yaml::Node,
         files: Files,
@@ -292,7 +294,8 @@ impl Config {
         Some((config, rules, profiles))
     }
 
-    /// Whether the files of secrets can be read, and connections can be made of what they hold.
+    /// Checks whether the files of secrets can be read, and whether their content allows a
+    /// connection.
     fn try_receivers(
         &self,
         receivers: &receiver::Receivers,
@@ -306,7 +309,7 @@ impl Config {
         }
     }
 
-    /// The profiles of a text that holds nothing else, not yet compiled.
+    /// Parses the profiles of a text that contains nothing else. They are not compiled yet.
     pub fn profiles_of(text: &str) -> Result<Vec<profile::Settings>, ConfigErrors> {
         let tree =
             yaml::parse(text).map_err(|error| ConfigErrors::syntax(&Source::Embedded, error))?;
@@ -318,7 +321,7 @@ impl Config {
             })
     }
 
-    /// What is wrong with the files of certificates and their keys.
+    /// Returns what is wrong with the files of certificates and their keys.
     fn certificates(&self) -> Vec<Problem> {
         let servers = self.ingress.smtp.iter().enumerate();
         servers
@@ -326,12 +329,12 @@ impl Config {
             .collect()
     }
 
-    /// What is wrong with the settings, whatever stage it concerns.
+    /// Returns what is wrong with the settings, whatever stage it concerns.
     fn problems(&self) -> Vec<Problem> {
         check::problems(self)
     }
 
-    /// The JSON Schema of the file, for editors.
+    /// Returns the JSON Schema of the file, for editors.
     pub fn json_schema() -> serde_json::Value {
         let mut schema = schemars::schema_for!(Self);
         schema.insert("title".into(), "alertbridge.yaml".into());
@@ -339,7 +342,8 @@ impl Config {
     }
 }
 
-/// What works, and is better otherwise: told at start and by `check`, and no reason to refuse.
+/// Returns warnings about settings that work, but would be better changed. They are shown at the
+/// start and by `check`, and are no reason to refuse the file.
 fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
     if config.alerts.authenticity.require.is_empty() {
@@ -351,7 +355,7 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
         );
     }
 
-    // A file that cannot be read is a problem of its own.
+    // A URL file that cannot be read is reported as a problem elsewhere.
     let place = config
         .store
         .url()
@@ -395,7 +399,7 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
     found
 }
 
-/// Whether a key path is `key` or leads below it.
+/// Returns whether a key path is `key` or leads below it.
 fn within(path: &str, key: &str) -> bool {
     !key.is_empty()
         && path

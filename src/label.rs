@@ -1,4 +1,4 @@
-//! Labels: the view of an alert that routes, severity rules and templates have, and the matchers
+//! Labels, the view of an alert that routes, severity rules and templates have, and the matchers
 //! that test them.
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -48,7 +48,7 @@ pub const NAMES: [&str; 21] = [
     "url",
 ];
 
-/// Those whose values are numbers.
+/// The built-in labels whose values are numbers.
 pub const NUMBERS: [&str; 5] = [
     "sli_value",
     "slo_value",
@@ -57,8 +57,9 @@ pub const NUMBERS: [&str; 5] = [
     "recurrence_28d",
 ];
 
-/// Those that the mails of one incident may give different values. The others make an alert's
-/// identity where a receiver knows an alert by its labels.
+/// The built-in labels that may differ between the mails of one incident.
+///
+/// The others make up an alert's identity at a receiver that knows an alert by its labels.
 pub const CHANGING: [&str; 12] = [
     "unit",
     "status",
@@ -80,13 +81,14 @@ pub const STAGE: &str = "stage";
 /// The labels that a mail itself gives its alert.
 #[derive(Debug, Clone, Copy)]
 pub enum Said<'a> {
-    /// The mail states these labels of its incident.
+    /// The labels that the mail states for its incident.
     Incident(&'a Labels),
-    /// The incident could not be read: these labels say what the mail is called.
+    /// The labels that describe the mail, because the incident could not be read.
     Unread(&'a Labels),
 }
 
-/// The labels of a mail's alert; if the alert could not be read, those that are known anyway.
+/// Returns the labels of a mail's alert; if the alert could not be read, those that are known
+/// anyway.
 ///
 /// `recurrence_28d` counts the earlier openings of its series within 28 days; `None` means unknown.
 pub fn labels_of(
@@ -128,20 +130,20 @@ pub fn labels_of(
     labels
 }
 
-/// The name of an alert for display: its title, else its metric, else its id.
+/// Returns the name of an alert for display: its title, otherwise its metric, otherwise its id.
 pub fn alert_name(labels: &Labels) -> &str {
     let id = || labels.get("incident_id").map_or("", String::as_str);
     title_of(labels).unwrap_or_else(id)
 }
 
-/// The same where its sender calls it anything.
+/// Returns the title of an alert, otherwise its metric; `None` if its sender states neither.
 pub fn title_of(labels: &Labels) -> Option<&str> {
     let said = ["title", "metric"].iter();
     let mut said = said.filter_map(|name| labels.get(*name));
     said.find(|value| !value.is_empty()).map(String::as_str)
 }
 
-/// The same with every one of [`NAMES`]; those that were not set are empty.
+/// Adds every missing one of [`NAMES`] with an empty value.
 pub fn complete(mut labels: Labels) -> Labels {
     for name in NAMES {
         labels.entry(Cow::Borrowed(name)).or_default();

@@ -21,36 +21,37 @@ pub use outcome::Outcome;
 /// The store's number for a mail, which increases in order of arrival.
 pub type MailId = i64;
 
-/// One mail as an ingress hands it over.
+/// A mail as an ingress hands it over.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// The name of the ingress it came through.
+    /// The name of the ingress through which it came.
     pub ingress: String,
-    /// When it reached the team's mail system: INTERNALDATE for IMAP, otherwise the present time.
+    /// The time at which it reached the team's mail system: INTERNALDATE for IMAP, otherwise the
+    /// present time.
     pub arrived_at: Timestamp,
     /// The bytes: the whole mail, or only its header if [`Message::cut_from`] is set.
     pub raw: Bytes,
-    /// The original size in bytes of a mail over the size limit, of which only the header was
+    /// The original size, in bytes, of a mail over the size limit, of which only the header was
     /// taken; or the size of a whole mail of which only the header is to be stored.
     pub cut_from: Option<u64>,
-    /// Why the mail server did not return the mail, of which [`Message::raw`] is then at most the
-    /// header.
+    /// Why the mail server did not return the mail. [`Message::raw`] is then at most the header.
     pub withheld: Option<String>,
     /// What the SMTP client declared, if there was one.
     pub envelope: Option<Envelope>,
 }
 
-/// The most bytes of a header that are kept alone: a stranger writes it as long as he likes.
+/// The maximum length, in bytes, of a header that is kept alone: a stranger may write it as long as
+/// he likes.
 const LONGEST_HEADER: usize = 16 << 10;
 
-/// What is kept of a mail that is cut: its header, up to a limit.
+/// Returns what is kept of a mail that is cut: its header, up to a limit.
 pub fn head(raw: &[u8]) -> &[u8] {
     let (header, _) = header::split(raw);
     &header[..header.len().min(LONGEST_HEADER)]
 }
 
 impl Message {
-    /// The same with its header alone.
+    /// Reduces the mail to its header.
     #[must_use]
     pub fn cut(self) -> Self {
         let cut_from = self.cut_from.or(Some(self.raw.len() as u64));
@@ -61,7 +62,7 @@ impl Message {
         }
     }
 
-    /// The same, read whole and kept by its header and the hash of all of it.
+    /// Marks a mail that was read whole to be stored as its header and the hash of all of it.
     #[must_use]
     pub fn to_be_cut(self) -> Self {
         Self {
@@ -89,26 +90,27 @@ pub struct Envelope {
     pub rcpt_to: Vec<String>,
 }
 
-/// How far an IMAP folder has been read (RFC 9051, 2.3.1.1): stored in the same commit as the mails
-/// it covers.
+/// How far an IMAP folder has been read (RFC 9051, 2.3.1.1). It is stored in the same commit as the
+/// mails that it covers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bookmark {
-    /// The mailbox: host, port, user name and folder. Renaming the ingress keeps the position;
-    /// changing the account resets it.
+    /// The mailbox: host, port, user name and folder.
+    ///
+    /// Renaming the ingress keeps the position; changing the account resets it.
     pub mailbox: String,
-    /// UIDs mean nothing under another UIDVALIDITY.
+    /// The UIDVALIDITY of the folder. UIDs mean nothing under another one.
     pub uid_validity: u32,
     /// Every UID up to this one is stored, or wanted.
     pub last_uid: u32,
-    /// When stored: the newly wanted mails. When read: all wanted mails.
+    /// The wanted mails: when stored, the newly wanted ones; when read, all of them.
     pub wanted: Vec<Wanted>,
     /// UIDs that are no longer wanted.
     pub given: Vec<u32>,
-    /// The folder was restored to an earlier state: `last_uid` may be lower than before, and no
-    /// earlier mail is wanted any more.
+    /// Whether the folder was restored to an earlier state: `last_uid` may then be lower than
+    /// before, and no earlier mail is wanted any more.
     pub rewound: bool,
-    /// Mail that arrived before this was left out when the mailbox was first read, and stays so.
-    /// The first that is stored counts.
+    /// The time before which mail was left out when the mailbox was first read, and stays left out.
+    /// The first value that is stored counts.
     pub starts_at: Option<Timestamp>,
 }
 
@@ -117,12 +119,12 @@ pub struct Bookmark {
 pub struct Wanted {
     pub uid: u32,
     pub since: Timestamp,
-    /// Whether it was announced.
+    /// Whether somebody was told of it.
     pub told: bool,
 }
 
 impl Bookmark {
-    /// Everything up to `last_uid` is stored, and nothing is wanted.
+    /// Returns a position at which everything up to `last_uid` is stored and nothing is wanted.
     pub fn at(mailbox: &str, uid_validity: u32, last_uid: u32) -> Self {
         let mailbox = mailbox.to_owned();
         Self {

@@ -1,12 +1,14 @@
-//! The straight line: a mail is accepted (stored), concluded about (decided), and, where it could
-//! not be checked or a person let it through, reconsidered.
+//! The pipeline that takes a mail from acceptance to decision.
 //!
-//! The sender is acknowledged after [`Pipeline::accept`]. Deciding follows at once; whatever is cut
-//! short in between is picked up from the store, which alone remembers what is undecided.
+//! A mail is accepted (stored), then concluded (decided). It is reconsidered if it could not be
+//! checked or if a person released it from the quarantine.
 //!
-//! Beside the line stand what holds mail between its two commits ([`in_hand`]) and what brings each
-//! mail to its turn: [`run`] for new mail, [`again`] for mail that is due to be looked at again,
-//! [`mod@unsilence`] for what silences held. What follows from a mail is pure: [`Rules`].
+//! The sender is acknowledged after [`Pipeline::accept`]. The decision follows at once. Whatever is
+//! interrupted in between is picked up from the store, which alone remembers what is undecided.
+//!
+//! Supporting modules hold mail between its two commits ([`in_hand`]) and schedule each mail:
+//! [`run`] for new mail, [`again`] for mail that is due to be checked again, [`mod@unsilence`] for
+//! pages that silences held. The logic that derives a decision from a mail is pure: [`Rules`].
 
 use std::sync::Arc;
 
@@ -76,8 +78,9 @@ pub use sli::SliReader;
 use slots::Slots;
 pub use treatment::{Expect, Treatment};
 
-/// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by
-/// a reload.
+/// The part of the configuration that governs mail: how it is judged, read and decided.
+///
+/// A reload replaces it as a whole.
 pub struct InForce {
     pub authenticator: Authenticator,
     pub rules: Arc<Rules>,
@@ -93,11 +96,11 @@ pub struct Pipeline {
     ahead: Ahead,
     deliverer: Arc<Deliverer>,
     canaries: Option<Canaries>,
-    /// What is left of the quotas for what strangers send.
+    /// The remaining quotas for mail that strangers send.
     pub quota: Arc<Quota>,
 }
 
-/// Accept.
+/// Accepts mail: judges it, stores it and hands it over to be decided.
 #[async_trait]
 impl Inbox for Pipeline {
     async fn accept(
@@ -130,9 +133,11 @@ impl Inbox for Pipeline {
 }
 
 impl Pipeline {
-    /// Authenticity is judged here and stored with the mail: keys rotate, and a replay must not ask
-    /// DNS again. All at once, so that a batch takes no longer than its slowest mail, which is
-    /// bounded.
+    /// Judges the authenticity of each mail.
+    ///
+    /// The verdict is stored with the mail, because keys rotate and a replay must not ask DNS
+    /// again. All mails are judged concurrently, so that a batch takes no longer than its slowest
+    /// mail, which is bounded.
     async fn judge(&self, mails: Vec<Message>) -> Vec<(Message, Authenticity)> {
         let in_force = self.in_force();
         let judged = join_all(mails.iter().map(|mail| in_force.authenticator.judge(mail))).await;
@@ -140,7 +145,7 @@ impl Pipeline {
         mails.into_iter().zip(judged).collect()
     }
 
-    /// First commit.
+    /// Makes the first commit: stores the mails and their verdicts.
     async fn record(
         &self,
         mails: Vec<(Message, Authenticity)>,
@@ -167,8 +172,9 @@ impl Pipeline {
         Ok(ids.into_iter().zip(mails).map(stored).collect())
     }
 
-    /// Second commit: what follows from a mail that was read. A page that a silence held until now
-    /// is told before.
+    /// Makes the second commit: stores what follows from a mail that was read.
+    ///
+    /// If a silence that held a page of its incident has ended, that page is told first.
     async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         if let Some(canary) = self.canary(&mail.message) {
             return self.conclude_canary(canary, &mail).await;
@@ -181,8 +187,10 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Leaves the mail undecided where a silence held a page of its incident until now, and returns
-    /// that incident.
+    /// Decides the mail, unless a silence that held a page of its incident has ended.
+    ///
+    /// In that case the mail stays undecided and the incident is returned, so that the page can be
+    /// told first.
     async fn conclude_unless_silenced(
         &self,
         reading: &Arc<Reading>,
@@ -214,7 +222,7 @@ impl Pipeline {
         Ok(None)
     }
 
-    /// The same for a mail that was due to be looked at again.
+    /// Makes the second commit for a mail that was due to be checked again.
     async fn reconsider(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         let case = self.case(Arc::new(taken(reading, &mail)), Arc::new(mail));
 
@@ -224,7 +232,8 @@ impl Pipeline {
         };
 
         if let Some(silenced) = case.silenced(&decisions) {
-            // It is undecided, or due still, and comes after.
+            // The mail stays undecided, or due, and is decided after the page that the silence
+            // held.
             return self.unsilence(&silenced).await;
         }
 
@@ -238,8 +247,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// By the rules of now, not of when it was read: what it owes is to be owed to receivers that
-    /// are there.
+    /// Builds the case from the rules in force now, not from those in force when the mail was read,
+    /// so that its deliveries are owed to receivers that exist.
     fn case(&self, reading: Arc<Reading>, mail: Arc<StoredMail>) -> Case {
         Case {
             now: self.clock.now(),
@@ -249,7 +258,10 @@ impl Pipeline {
         }
     }
 
-    /// Read once for each thing that is judged, read or decided: all of it goes by the same.
+    /// Returns the configuration in force.
+    ///
+    /// It is read once for each thing that is judged, read or decided, so that the whole of it
+    /// follows the same configuration.
     fn in_force(&self) -> Arc<InForce> {
         Arc::clone(&self.in_force.borrow())
     }
@@ -273,7 +285,8 @@ impl Pipeline {
     }
 }
 
-/// What is decided of a mail.
+/// Returns the part of a reading that is decided: all of it, unless the mail is unproven and was
+/// not released.
 fn taken(reading: Reading, mail: &StoredMail) -> Reading {
     if mail.released.is_some() || !mail.authenticity.is_unproven() {
         return reading;

@@ -1,17 +1,19 @@
-//! Which mail is whose, and how it is read: compiled from YAML.
+//! Profiles: which mail belongs to which sender, and how it is read. They are compiled from YAML.
 //!
 //! A profile takes mail by its header alone ([`Profiles::taking`]), so that a mail's authenticity
-//! can be judged by its own profile's rules when it arrives. What the mail holds is then read into
-//! the alerts it tells of ([`Profile::read`]), one for each item, or into what is wrong with it.
+//! can be judged by its own profile's rules when it arrives. The content of the mail is then read
+//! into the alerts that it reports ([`Profile::read`]), one for each item, or into what is wrong
+//! with it.
 //!
 //! ```text
 //! header ─▶ matching ─▶ the profile
 //! mail ─▶ extract::Contents ─▶ context ─▶ fields ─▶ status ─▶ Found
 //! ```
 //!
-//! Everything is bounded: expressions are linear in the text, templates have fuel and an end, and a
-//! mail has at most [`MAX_ITEMS`] items. Starters ([`starters`]) are files of the same grammar,
-//! laid under a profile that names one before its settings are read (`config::starter`).
+//! Everything is bounded: expressions take time linear in the text, templates have limited fuel and
+//! output, and a mail has at most [`MAX_ITEMS`] items. Starters ([`starters`]) are files of the
+//! same grammar. A starter is laid under a profile that names it before the profile's settings are
+//! read (`config::starter`).
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -45,20 +47,20 @@ pub use settings::{Expect, Match, Overlay, OverlayUnverified, Settings};
 pub use status::Meaning;
 pub use trace::{Miss, Trace};
 
-/// How many incidents one mail may tell of.
+/// The maximum number of incidents that one mail may report.
 pub const MAX_ITEMS: usize = 500;
 
 /// All profiles of a configuration, in order.
 #[derive(Debug, Default)]
 pub struct Profiles(Vec<Arc<Profile>>);
 
-/// One sender's mail, and what it means.
+/// The mail of one sender, and how it is read.
 #[derive(Debug)]
 pub struct Profile {
     pub name: Arc<str>,
     matching: matching::Matching,
     recipe: reading::Recipe,
-    /// `severity`: the first rule that matches, else the field.
+    /// The rules of `severity`: the first rule that matches decides, otherwise the field.
     pub severities: Severities,
     settings: Settings,
 }
@@ -69,41 +71,41 @@ pub enum Found {
     Alert(Box<Alert>),
     /// An alert that cannot be read, under a key made from its payload, so that copies page once.
     Unparsed {
-        /// Names the field and its expression.
+        /// Why it cannot be read: names the field and its expression.
         reason: String,
         key: String,
         json: Value,
     },
-    /// It is no alert, by the profile's own word.
+    /// An item that is no alert, as the profile itself says.
     Ignored {
         reason: String,
     },
 }
 
-/// An alert as a mail tells it.
+/// An alert as a mail reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
-    /// What trigger and resolve share.
+    /// The key, which trigger and resolve share.
     pub key: String,
-    /// As the mail says it.
+    /// The status as the mail states it.
     pub status: String,
     pub meaning: Meaning,
-    /// None: the mail's Date.
+    /// The time of the alert; `None` means the mail's Date.
     pub time: Option<Timestamp>,
-    /// `status`, `title`, `url`, `summary`, `severity` where the field gives one, and the profile's
-    /// own fields.
+    /// The labels: `status`, `title`, `url`, `summary`, `severity` if the field gives one, and the
+    /// profile's own fields.
     pub labels: Labels,
-    /// What templates get as `incident`: fields, pairs, and the item's JSON where it is JSON.
+    /// What templates get as `incident`: fields, pairs, and the item's JSON if it is JSON.
     pub json: Value,
 }
 
 impl Profiles {
-    /// Compiles what `profiles:` holds, or says all that is wrong with it.
+    /// Compiles `profiles:`, or returns everything that is wrong with it.
     pub fn compile(settings: &[Settings]) -> Result<Self, Vec<Problem>> {
         Self::of(compile::profiles(settings, false))
     }
 
-    /// The same of profiles that may give the labels of Atlassian's own mail.
+    /// Compiles profiles that may give the labels of Atlassian's own mail.
     pub fn built_in(settings: &[Settings]) -> Result<Self, Vec<Problem>> {
         Self::of(compile::profiles(settings, true))
     }
@@ -112,13 +114,15 @@ impl Profiles {
         compiled.map(|profiles| Self(profiles.into_iter().map(Arc::new).collect()))
     }
 
-    /// Which of them takes a mail, by its header (of [`crate::message::Mended`]).
+    /// Returns which profile takes a mail, given its header (from [`crate::message::Mended`]).
     pub fn taking(&self, header: &[u8]) -> Taking<'_> {
         matching::taking(&self.0, header)
     }
 
-    /// The place of the one that takes a mail for certain, and what of the header makes it this
-    /// one's, and that alert. `routed` are the labels that routes go by.
+    /// Returns the index of the profile that certainly takes a mail, and the parts of the mail that
+    /// decide so and that its alert is made of.
+    ///
+    /// `routed` are the labels that routes use.
     pub fn reads(&self, header: &[u8], routed: &BTreeSet<String>) -> Option<(usize, Vec<Read>)> {
         let Taking::Taken(taker) = self.taking(header) else {
             return None;
@@ -129,12 +133,12 @@ impl Profiles {
         Some((place, reads.into_iter().collect()))
     }
 
-    /// Why each of them does not take a mail.
+    /// Returns why each profile does not take a mail.
     pub fn misses(&self, header: &[u8]) -> Vec<Miss> {
         matching::misses(&self.0, header)
     }
 
-    /// Every label that an alert may have: the bridge's own, and those of the profiles.
+    /// Returns every label that an alert may have: the bridge's own, and those of the profiles.
     pub fn labels(&self) -> BTreeSet<&str> {
         let summary = (!self.is_empty()).then_some("summary");
         let own = self.own_labels().into_iter();
@@ -149,7 +153,7 @@ impl Profiles {
         self.0.iter().find(|profile| *profile.name == *name)
     }
 
-    /// One of them.
+    /// Returns only the profile with this name, if there is one.
     #[must_use]
     pub fn only(&self, name: &str) -> Self {
         Self(self.get(name).cloned().into_iter().collect())
@@ -159,7 +163,7 @@ impl Profiles {
         self.0.is_empty()
     }
 
-    /// The labels that profiles alone give.
+    /// Returns the labels that only profiles give.
     pub fn own_labels(&self) -> BTreeSet<&str> {
         let own = self.0.iter().flat_map(|profile| profile.own_labels());
         own.filter(|label| !label::NAMES.contains(label)).collect()
@@ -167,25 +171,29 @@ impl Profiles {
 }
 
 impl Profile {
-    /// Reads a mail that the profile takes: what it tells of, in its order, and at least one thing.
+    /// Reads a mail that the profile takes into what it reports, in the mail's order: at least one
+    /// thing.
+    ///
     /// Never fails, and takes time linear in the mail's size.
     pub fn read(&self, raw: &[u8]) -> Vec<Found> {
         reading::read(&self.name, &self.recipe, raw)
     }
 
-    /// Everything that was found in a mail, for whoever writes the profile.
+    /// Returns everything that was found in a mail, for the author of the profile.
     pub fn trace(&self, raw: &[u8]) -> Trace {
         reading::trace(&self.recipe, raw)
     }
 
-    /// An alert that is told though the header's sender is in doubt.
+    /// Returns the finding for an alert that is told although the header's sender is in doubt.
     pub fn doubtful(&self, raw: &[u8], reason: &str) -> Found {
         reading::doubtful(&self.name, &self.recipe, raw, reason)
     }
 
-    /// What of the mail its match, key, status, time, severity and labels are made of. A title, a
-    /// summary and an address decorate, unless the severity or a route goes by them, or a change of
-    /// them is told.
+    /// Returns the parts of the mail that its match, key, status, time, severity and labels are
+    /// made of.
+    ///
+    /// A title, a summary and an address only decorate, unless the severity or a route depends on
+    /// them, or a change of them is told.
     fn reads(&self, routed: &BTreeSet<String>) -> impl Iterator<Item = Read> {
         let decides = |name: &str| {
             !matches!(name, "title" | "summary" | "url")
@@ -196,7 +204,8 @@ impl Profile {
         self.matching.looks_at().chain(self.recipe.reads(decides))
     }
 
-    /// How mail must prove that it is the sender's. `from_domain` is the domain of its From.
+    /// Returns how mail must prove that it is the sender's. `from_domain` is the domain of its
+    /// From.
     pub fn authenticity(
         &self,
         alerts: &authenticate::Settings,
@@ -205,7 +214,7 @@ impl Profile {
         self.settings.authenticity.over(alerts, from_domain)
     }
 
-    /// The senders of `match.from`; empty where any may send.
+    /// Returns the senders of `match.from`; empty if any may send.
     pub fn from(&self) -> &[String] {
         &self.settings.r#match.from
     }
@@ -222,7 +231,7 @@ impl Profile {
         self.settings.expect.as_ref()
     }
 
-    /// The labels that this profile alone gives.
+    /// Returns the labels that only this profile gives.
     pub fn own_labels(&self) -> impl Iterator<Item = &str> {
         self.recipe.own_labels()
     }

@@ -1,4 +1,5 @@
-//! 5. Labels → receivers: Alertmanager's tree, to the same receivers (`dispatch/route.go`).
+//! Stage 5: finds the receivers for an alert's labels by Alertmanager's tree, which reaches the
+//! same receivers as there (`dispatch/route.go`).
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ pub struct Routes {
 /// A node of the tree, with what it inherits.
 #[derive(Debug)]
 pub struct Route {
-    /// Its place in the configuration: `route.routes[1]`.
+    /// Its key path in the configuration: `route.routes[1]`.
     pub path: String,
     pub receiver: String,
     pub matchers: Vec<Matcher>,
@@ -66,11 +67,11 @@ pub struct Route {
     pub routes: Vec<Route>,
 }
 
-/// A receiver a set of labels reaches.
+/// A receiver that a set of labels reaches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reached {
     pub receiver: String,
-    /// The path of the route that named it: `route.routes[1]`.
+    /// The path of the route that names the receiver: `route.routes[1]`.
     pub path: String,
     pub mute: Option<Mute>,
 }
@@ -78,11 +79,11 @@ pub struct Reached {
 /// Why a receiver is not notified now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mute {
-    /// The responsible time intervals: the active muting ones, or the active intervals if none of
-    /// them is active.
+    /// The responsible time intervals: the active muting ones, or, if the route is outside its
+    /// active intervals, all of those.
     pub intervals: Vec<String>,
-    /// `on_mute: hold`: sent at this time, if the incident is still open then, or after 366 days if
-    /// the mute lasts longer. `None` is `on_mute: drop`.
+    /// With `on_mute: hold`, the time at which the page is sent if the incident is still open then,
+    /// or 366 days from now if the mute lasts longer. `None` means `on_mute: drop`.
     pub until: Option<Timestamp>,
 }
 
@@ -96,13 +97,13 @@ impl Routes {
         compile::compile(route, intervals, receivers).map(|root| Self { root })
     }
 
-    /// The root of the tree.
+    /// Returns the root of the tree.
     pub fn root(&self) -> &Route {
         &self.root
     }
 
-    /// Where the labels lead, in the tree's order, each receiver once. With `at`, time intervals
-    /// apply.
+    /// Returns the receivers that the labels reach, in the tree's order, each once. With `at`, time
+    /// intervals apply.
     ///
     /// If several routes name a receiver, the one that notifies it soonest decides: now, later,
     /// never.
@@ -112,8 +113,11 @@ impl Routes {
         })
     }
 
-    /// The same where `is_held` names receivers who are owed the page already: `on_mute: drop` is
-    /// of what comes while the mute is on, and what was held stays so until its end.
+    /// Returns the receivers that the labels reach at a time, where `is_held` names receivers that
+    /// are owed the page already.
+    ///
+    /// `on_mute: drop` only applies to what arrives while the mute is on. What was held already
+    /// stays held until the mute ends.
     pub fn reach_held(
         &self,
         labels: &Labels,
@@ -130,8 +134,8 @@ impl Routes {
         })
     }
 
-    /// From when a receiver is told what is held for it: `at` itself where a route that leads there
-    /// is not muted then. None where no route leads there.
+    /// Returns the time from which a receiver is told what is held for it: `at` itself if a route
+    /// that leads there is not muted then; `None` if no route leads there.
     pub fn told_from(&self, receiver: &str, labels: &Labels, at: Timestamp) -> Option<Timestamp> {
         let routes = self.matching(labels).into_iter();
         routes
@@ -164,7 +168,7 @@ impl Routes {
         reached
     }
 
-    /// The routes the labels end in, in the tree's order.
+    /// Returns the routes in which the labels end, in the tree's order.
     fn matching(&self, labels: &Labels) -> Vec<&Route> {
         let mut all = Vec::new();
         self.root.collect(labels, &mut all);
@@ -173,8 +177,10 @@ impl Routes {
 }
 
 impl Route {
-    /// Depth first: the matching children replace their parent, and the first of them ends the
-    /// search among its siblings unless it has `continue`. Returns whether this route matches.
+    /// Collects the matching routes, depth first, and returns whether this route matches.
+    ///
+    /// The matching children replace their parent, and the first of them ends the search among its
+    /// siblings unless it has `continue`.
     fn collect<'a>(&'a self, labels: &Labels, all: &mut Vec<&'a Route>) -> bool {
         if !self.matchers.iter().all(|matcher| matcher.holds(labels)) {
             return false;
@@ -195,7 +201,7 @@ impl Route {
     }
 }
 
-/// Whether a mute like `a` notifies sooner than one like `b`.
+/// Returns whether a mute like `a` notifies sooner than one like `b`.
 fn sooner(a: Option<&Mute>, b: Option<&Mute>) -> bool {
     match (a, b) {
         (_, None) => false,

@@ -1,7 +1,9 @@
-//! One function per observable event: a log line with fields and units, a metric, and where a
-//! collector is configured a span. Logged once, where handled.
+//! The observable events of the bridge, a function for each.
 //!
-//! The metrics' names are part of the contract with users.
+//! Each event is a log line with fields and units, a metric and, if a collector is configured, a
+//! span. It is logged once, where it is handled.
+//!
+//! The names of the metrics are part of the contract with users.
 
 use jiff::Timestamp;
 

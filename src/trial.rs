@@ -1,8 +1,8 @@
-//! Mails walked through every stage over a state that is thrown away: what `explain` and `replay`
-//! share, as commands and on the admin listener.
+//! Trials: mails go through every stage over a state that is thrown away. `explain` and `replay`
+//! share this code, as commands and on the admin listener.
 //!
-//! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the
-//! command.
+//! A trial has the same rules, store and receivers as `serve`, but nothing is sent and nothing
+//! outlives the command.
 
 use std::sync::Arc;
 
@@ -27,38 +27,39 @@ pub mod walk;
 
 pub use told::{Explained, Page, Told};
 
-/// A throw-away bridge.
+/// A bridge that is thrown away.
 pub struct Trial {
     pub rules: Arc<Rules>,
     pub store: Arc<dyn Store>,
     authenticator: Authenticator,
     external_url: Option<String>,
-    /// `--trust`: mails count as genuine.
+    /// Whether mails count as genuine (`--trust`).
     trust: bool,
-    /// Each counts for the mails that are tried at its time. The throw-away store has none of its
-    /// own.
+    /// The silences. Each applies to the mails that are tried at its time. The store of the trial
+    /// has none of its own.
     silences: Vec<Silence>,
 }
 
 /// A mail to try.
 #[derive(Clone)]
 pub struct Specimen {
-    /// Its path, or its number in the store.
+    /// The path of its file, or its number in the store.
     pub name: String,
-    /// What pages call it: its number in the store, or its place among the files.
+    /// The number by which pages refer to it: its number in the store, or its place among the
+    /// files.
     pub number: MailId,
     pub message: Message,
-    /// A stored mail keeps the verdict of its arrival; others are judged now.
+    /// The verdict of a stored mail's arrival, which it keeps; other mails are judged now.
     pub authenticity: Option<Authenticity>,
-    /// Who let a stored mail out of the quarantine.
+    /// The release of a stored mail from the quarantine.
     pub released: Option<Release>,
-    /// When a stored mail's body was dropped to free space.
+    /// The time at which a stored mail's body was dropped to free space.
     pub cut_at: Option<Timestamp>,
-    /// The time it is tried at.
+    /// The time at which the mail is tried.
     pub now: Timestamp,
 }
 
-/// What a mail says, whatever was before it.
+/// What a mail says, whatever came before it.
 pub struct Read {
     name: String,
     number: MailId,
@@ -67,12 +68,12 @@ pub struct Read {
     now: Timestamp,
 }
 
-/// What follows from one thing that was found in it, after the mails before it.
+/// The decision about one thing that was found in a mail, given the mails before it.
 pub struct Decided {
     name: String,
     authenticity: Authenticity,
     reading: Arc<Reading>,
-    /// Its place among what was found.
+    /// The index of this thing among the findings.
     place: usize,
     decision: Decision,
     now: Timestamp,
@@ -96,13 +97,13 @@ impl Trial {
         })
     }
 
-    /// The same with what was, is and will be silenced.
+    /// Adds past, present and future silences.
     #[must_use]
     pub fn with_silences(self, silences: Vec<Silence>) -> Self {
         Self { silences, ..self }
     }
 
-    /// Takes one mail through: what becomes of each alert in it.
+    /// Takes one mail through all stages and returns what becomes of each alert in it.
     pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Vec<Explained>> {
         let raw = specimen.message.raw.clone();
         let decided = self.decide(self.read(vec![specimen]).await?).await?;
@@ -121,7 +122,8 @@ impl Trial {
         Ok(explained)
     }
 
-    /// Judges the mails' authenticity, which reading them does too where it is not done.
+    /// Judges the mails' authenticity. [`Trial::read`] does so as well for mails that have no
+    /// verdict yet.
     pub async fn judge(&self, specimens: Vec<Specimen>) -> Vec<Specimen> {
         let judged = specimens.into_iter().map(async |specimen| {
             let authenticity = Some(self.authenticity(&specimen).await);
@@ -137,12 +139,12 @@ impl Trial {
         match &specimen.authenticity {
             _ if self.trust => trusted(),
             Some(judged) => judged.clone(),
-            // Boxed: its state is large, and most mails never need it.
+            // This future is boxed because its state is large and most mails never need it.
             None => Box::pin(self.authenticator.judge(&specimen.message)).await,
         }
     }
 
-    /// The stages that need no other mail: several batches may be read at once.
+    /// Runs the stages that need no other mail. Several batches may be read at once.
     pub async fn read(&self, specimens: Vec<Specimen>) -> anyhow::Result<Vec<Read>> {
         let judged = specimens.into_iter().map(async |specimen| {
             let authenticity = self.authenticity(&specimen).await;
@@ -151,7 +153,7 @@ impl Trial {
 
         let judged = join_all(judged).await;
 
-        // The state needs a row for the mail, not its bytes.
+        // The state needs a row for the mail, but not its bytes.
         let stub = |(Specimen { message, .. }, authenticity): &(Specimen, Authenticity)| {
             (
                 Message {
@@ -208,8 +210,8 @@ impl Trial {
             .context("reading mail failed")
     }
 
-    /// The stages that go by the mails before: one batch after the other. Those of a batch share a
-    /// commit.
+    /// Runs the stages that depend on the mails before, so batches must follow each other. The
+    /// mails of a batch share a commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
         let may_have_ended = read.iter().any(|one| self.ending(one).is_some());
         if self.silences.is_empty() && !may_have_ended {
@@ -218,7 +220,8 @@ impl Trial {
 
         let mut decided = Vec::with_capacity(read.len());
         for one in read {
-            // Between two mails a silence may have ended, and what nothing more was heard of.
+            // Between two mails, a silence or an incident that received no more mail may have
+            // ended.
             self.unsilence(one.now).await?;
             self.end_quiet(&one).await?;
             decided.extend(self.decide_batch(vec![one]).await?);
@@ -227,13 +230,14 @@ impl Trial {
         Ok(decided)
     }
 
-    /// How the alerts of a mail's profile are treated, where they end by themselves.
+    /// Returns the treatment of the alerts of a mail's profile, if its incidents end by themselves.
     fn ending(&self, read: &Read) -> Option<&Treatment> {
         let profile = read.reading.profile.as_deref()?;
         self.rules.ending().find(|one| *one.profile == *profile)
     }
 
-    /// What its profile takes to be over by the time of a mail (`resolve_after`) is over.
+    /// Ends the incidents that a mail's profile takes to be over by the time of the mail
+    /// (`resolve_after`).
     async fn end_quiet(&self, read: &Read) -> anyhow::Result<()> {
         let Some(treatment) = self.ending(read) else {
             return Ok(());
@@ -250,7 +254,7 @@ impl Trial {
         Ok(())
     }
 
-    /// What silences held until now is told.
+    /// Tells what silences held until now.
     async fn unsilence(&self, now: Timestamp) -> anyhow::Result<()> {
         for incident in self.store.unsilenced(now, u32::MAX).await? {
             let rules = Arc::clone(&self.rules);
@@ -259,7 +263,7 @@ impl Trial {
         Ok(())
     }
 
-    /// A conclusion that knows of the silences that are active at a time.
+    /// Returns a wrapper that tells a conclusion which silences are active at a time.
     fn silenced(&self, now: Timestamp) -> impl Fn(Decide) -> Decide + use<> {
         let silences = self.active(now);
         move |conclude| {
@@ -301,8 +305,8 @@ impl Trial {
                 let decisions = decisions.context("the throw-away state lost a mail")?;
 
                 let decided = |(place, mut decision): (usize, Decision)| {
-                    // The throw-away state numbers them as batches come in, which is no two times
-                    // alike.
+                    // The state numbers mails in the order in which batches arrive, which varies
+                    // from run to run.
                     decision
                         .deliveries
                         .iter_mut()

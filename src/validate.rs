@@ -1,7 +1,7 @@
-//! 4. JSON → Atlassian's alert, or what is wrong with it. Home of jsonschema.
+//! Stage 4: turns JSON into Atlassian's alert, or into what is wrong with it. Home of jsonschema.
 //!
-//! Two judges in a row: the schema, which `alerts.schema_file` may replace without a rebuild, and
-//! the mapping to [`SliAlert`], which holds whatever the schema lets pass.
+//! Two checks follow each other: the schema, which `alerts.schema_file` may replace without a
+//! rebuild, and the mapping to [`SliAlert`], which holds whatever the schema accepts.
 
 use std::{
     fs::File,
@@ -22,7 +22,7 @@ pub use alert::SliAlert;
 /// The built-in schema, inferred from the single published example, as it says itself.
 pub const BUILT_IN: &str = include_str!("../schema/incident-data.schema.json");
 
-/// The largest schema file read, in bytes.
+/// The maximum size of a schema file, in bytes.
 const MAX_SCHEMA: u64 = 1 << 20;
 
 /// A compiled `incident-data` schema.
@@ -32,7 +32,7 @@ pub struct Validator {
     known: known::Properties,
 }
 
-/// The JSON does not fit the schema.
+/// The error that JSON does not fit the schema.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Violation {
@@ -74,7 +74,7 @@ pub enum SchemaError {
 }
 
 impl Validator {
-    /// The built-in schema. A test compiles it.
+    /// Compiles the built-in schema. A test ensures that this succeeds.
     pub fn built_in() -> Result<Self, SchemaError> {
         Self::compile(
             BUILT_IN.as_bytes(),
@@ -82,8 +82,8 @@ impl Validator {
         )
     }
 
-    /// The schema of `alerts.schema_file`. Nothing else is read: a `$ref` out of the file is an
-    /// error.
+    /// Compiles the schema of `alerts.schema_file`. Nothing else is read: a `$ref` out of the file
+    /// is an error.
     pub fn from_file(path: &Path) -> Result<Self, SchemaError> {
         let unreadable = |source| SchemaError::Unreadable {
             path: path.to_owned(),
@@ -115,7 +115,7 @@ impl Validator {
         let schema = jsonschema::options()
             .offline()
             .should_validate_formats(true)
-            // Without backtracking: a pattern costs time linear in the text.
+            // This engine does not backtrack, so a pattern costs time linear in the text.
             .with_pattern_options(PatternOptions::regex())
             .build(&json)
             .map_err(|error| SchemaError::NotASchema {
@@ -129,7 +129,7 @@ impl Validator {
         })
     }
 
-    /// Whether JSON satisfies the schema; the error lists the JSON pointers of what does not.
+    /// Checks that JSON satisfies the schema. The error lists the JSON pointers of what does not.
     pub fn fits(&self, json: &Value) -> Result<(), String> {
         if self.schema.is_valid(json) {
             Ok(())

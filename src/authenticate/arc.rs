@@ -1,9 +1,10 @@
-//! A chain of forwarders' seals (RFC 8617): each says what it saw when the mail reached it.
+//! Chains of forwarders' seals (RFC 8617), each of which says what its forwarder saw when the mail
+//! reached it.
 //!
-//! Anybody can add to a chain and say what he likes. So it counts only where it validates, a
+//! Anybody can add to a chain and claim anything. So a chain counts only if it validates, if a
 //! forwarder that is named (`trusted_arc_sealers`) sealed the very instance whose
-//! ARC-Authentication-Results say dkim=pass for the domain, and every later instance is a named
-//! one's too: none else touched the mail since.
+//! ARC-Authentication-Results say dkim=pass for the domain, and if every later instance is a named
+//! forwarder's too, so that nobody else touched the mail since.
 
 use mail_auth::{
     DkimResult,
@@ -27,8 +28,9 @@ use super::{
 };
 use crate::message::header::Field;
 
-/// The longest chain that is examined; RFC 8617 allows 50, and each seal costs a look-up and a
-/// verification.
+/// The longest chain that is examined.
+///
+/// RFC 8617 allows 50, but each seal costs a look-up and a verification.
 const INSTANCES: usize = 10;
 
 struct Chain<'a> {
@@ -37,7 +39,7 @@ struct Chain<'a> {
     results: Vec<Header<'a, Instance>>,
 }
 
-/// Looks for a seal that counts.
+/// Looks for a seal that proves the mail.
 pub async fn examine(
     mail: &Mail<'_>,
     sealers: &[String],
@@ -92,7 +94,7 @@ pub async fn examine(
 }
 
 impl<'a> Chain<'a> {
-    /// Parses the chain: `None` if the mail has none; the error says why it cannot be parsed.
+    /// Parses the chain; `None` if the mail has none. The error says why it cannot be parsed.
     fn of(mail: &Mail<'a>) -> Result<Option<Self>, String> {
         let read = |error: mail_auth::Error| format!("the chain cannot be read: {error}");
         let mut chain = Self {
@@ -130,7 +132,7 @@ impl<'a> Chain<'a> {
         self.seals.is_empty() && self.signatures.is_empty() && self.results.is_empty()
     }
 
-    /// Whether each instance, in order, has its three fields.
+    /// Returns whether each instance, in order, has its three fields.
     fn is_whole(&self) -> bool {
         let instances = 1..=u32::try_from(self.seals.len()).unwrap_or(u32::MAX);
         let seals = self.seals.iter().map(|seal| seal.header.i);
@@ -140,7 +142,7 @@ impl<'a> Chain<'a> {
         seals.eq(instances.clone()) && signatures.eq(instances.clone()) && results.eq(instances)
     }
 
-    /// What is wrong with the tags of a seal or a signature.
+    /// Returns what is wrong with the tags of a seal or a signature.
     fn odd_tag(&self) -> Option<String> {
         let seals = self.seals.iter().map(|seal| seal.value);
         let signatures = self.signatures.iter().map(|signature| signature.value);
@@ -155,14 +157,14 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// The domain of the last seal.
+    /// Returns the domain of the last seal.
     fn last_sealer(&self) -> String {
         let last = self.seals.last();
         last.map_or("nobody", |seal| seal.header.d.as_str())
             .to_owned()
     }
 
-    /// The place from which on all seals are by forwarders that are named.
+    /// Returns the index from which on all seals are by forwarders that are named.
     fn first_named(&self, sealers: &[String]) -> usize {
         self.seals
             .iter()
@@ -170,7 +172,7 @@ impl<'a> Chain<'a> {
             .map_or(0, |place| place + 1)
     }
 
-    /// The DNS name and the domain of each seal's key, and finally of the last signature's.
+    /// Returns the DNS name and the domain of each seal's key, and finally of the last signature's.
     fn names(&self) -> impl Iterator<Item = (String, &str)> {
         let seals = self
             .seals
@@ -187,8 +189,10 @@ impl<'a> Chain<'a> {
             .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
     }
 
-    /// The keys that the chain needs. DNS failures only count at the named domains, which are asked
-    /// first: a stranger chose the others.
+    /// Looks up the keys that the chain needs.
+    ///
+    /// DNS failures only count at the named domains, which are queried first: a stranger chose the
+    /// others.
     async fn keys(&self, first_named: usize, questions: &Questions<'_>) -> Result<Keys, NoKey> {
         let mut keys = Keys::new();
 
@@ -218,8 +222,8 @@ impl<'a> Chain<'a> {
         Ok(keys)
     }
 
-    /// The latest instance from `first` on that says dkim=pass for the domain, and its selector if
-    /// there is one.
+    /// Returns the index of the latest instance from `first` on that says dkim=pass for the domain,
+    /// and the signature's selector if the mail carries that signature.
     fn witness(
         &self,
         first: usize,
@@ -246,7 +250,7 @@ impl<'a> Chain<'a> {
         Err(why)
     }
 
-    /// Why the chain would prove nothing even if it validated.
+    /// Returns why the chain would prove nothing even if it validated.
     fn fault(
         &self,
         mail: &Mail<'_>,
@@ -302,7 +306,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// How a chain that validates proves the mail.
+    /// Describes how a chain that validates proves the mail.
     fn account(&self, mail: &Mail<'_>, witness: usize) -> String {
         let by = &self.seals[witness].header;
         format!(
@@ -318,8 +322,8 @@ impl<'a> Chain<'a> {
     async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns, keys: Keys) -> DkimResult {
         let mut to_verify = mail.to_verify();
         for signature in &mut self.signatures {
-            // The time is checked above, by the clock of the mail; and the whole body counts,
-            // whatever `l=` says.
+            // The time was checked before, against the clock of the mail's arrival. The whole body
+            // counts, whatever `l=` says.
             signature.header.x = 0;
             signature.header.l = 0;
         }
@@ -346,11 +350,13 @@ fn is_named(domain: &str, sealers: &[String]) -> bool {
         .any(|sealer| sealer.eq_ignore_ascii_case(domain))
 }
 
-/// What one of these signatures leaves open. A forwarder signs the mail as it receives it, so
-/// whatever it leaves open may have been altered before the next forwarder signed (RFC 8617, 5.2).
+/// Returns what one of these signatures leaves open.
+///
+/// A forwarder signs the mail as it receives it, so whatever it leaves open may have been altered
+/// before the next forwarder signed (RFC 8617, 5.2).
 fn gap(mail: &Mail<'_>, signatures: &[Header<'_, MessageSignature>], last: u32) -> Option<String> {
     signatures.iter().find_map(|one| {
-        // A list behind it may have written that one.
+        // A mailing list behind an earlier forwarder may have written the List-Id.
         let known: &[&str] = if one.header.i == last {
             &[]
         } else {
@@ -364,7 +370,7 @@ fn gap(mail: &Mail<'_>, signatures: &[Header<'_, MessageSignature>], last: u32) 
     })
 }
 
-/// A field with white space before its colon is not a forwarder's.
+/// Parses the fields of a name. A field with white space before its colon is not a forwarder's.
 fn fields<'a, T>(
     mail: &Mail<'a>,
     name: &'static [u8],

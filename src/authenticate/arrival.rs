@@ -1,30 +1,30 @@
 //! Authentication-Results (RFC 8601): what the mailbox's host recorded when the mail arrived there.
 //!
-//! It is the evidence that is left where the host changes what is signed: Gmail rewrites a
-//! Message-ID without `@`, Exchange makes the MIME anew for IMAP. And it is a line that anybody can
-//! write. So it counts only
+//! This is the evidence that is left where the host changes what is signed: Gmail rewrites a
+//! Message-ID without `@`, and Exchange rebuilds the MIME structure for IMAP. But anybody can write
+//! such a field. So it counts only
 //!
 //! - if the ingress names the host (`trusted_authserv_id`), and the **first**
 //!   Authentication-Results is that host's;
-//! - above every Received that is not that host's, so that it was not written before the mail got
-//!   there;
-//! - if it is written as hosts write it: with white space before its colon, or a byte order mark
-//!   before its name, it is a sender's, and one that hosts do not know for what it is;
+//! - if it stands above every Received that is not that host's, so that it was not written before
+//!   the mail got there;
+//! - if it is written as hosts write it. With white space before its colon, or a byte order mark
+//!   before its name, it is a sender's field, and one that hosts do not recognise;
 //! - if the mail carries the very signature that is said to have passed (`header.d`, `header.i`,
 //!   `header.s` and the beginning of `b=`), and that signature would count here: see
-//!   [`Signature::fault`]. Anybody can put others beside it that what is said fits as well, so all
-//!   that may be meant must count;
-//! - if the body is the one that was signed (`bh=`), where the host keeps it. Exchange does not: it
-//!   makes the MIME anew. There the signature must cover the Content-Type, as nothing is left of
-//!   the body to tell how it was to be read.
+//!   [`Signature::fault`]. Anybody can add other signatures that fit the result as well, so every
+//!   signature that may be meant must count;
+//! - if the body is the one that was signed (`bh=`), where the host keeps the body. Exchange does
+//!   not: it rebuilds the MIME structure. The signature must then cover the Content-Type, as
+//!   nothing is left of the body to tell how it was to be read.
 //!
-//! The place alone cannot tell the host's line from a sender's. Hosts write theirs *below* the
+//! The position alone cannot tell the host's field from a sender's. Hosts write theirs *below* the
 //! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`,
-//! then Authentication-Results), and that is where a line lands that the sender wrote. A host that
-//! writes one on every mail, and so is always first, or that removes those in its name (RFC 8601,
-//! 5), leaves no room for that; name no other. Against a host that fails once, the last condition
-//! asks the forger for a signature of the domain that is fresh, and an alert of its own is all he
-//! can get one on.
+//! then Authentication-Results), and a field that the sender wrote lands there too. This is no risk
+//! with a host that writes the field on every mail, and so is always first, or that removes those
+//! in its name (RFC 8601, 5); name no other host. If such a host fails once, the last two
+//! conditions still require of the forger a fresh signature of the domain, which he can only get on
+//! an alert of that domain's own.
 
 use std::net::IpAddr;
 
@@ -38,7 +38,7 @@ use super::{
 };
 use crate::message::header::Field;
 
-/// The name for Microsoft 365, which has many hosts that write no authserv-id.
+/// The name that stands for Microsoft 365, which has many hosts that write no authserv-id.
 const EXCHANGE: &str = "exchange";
 
 /// The domains of Microsoft 365's hosts: those of the worldwide service, and those of the
@@ -68,7 +68,7 @@ impl Host {
         }
     }
 
-    /// Whether an Authentication-Results claims to be this host's.
+    /// Returns whether an Authentication-Results field claims to be this host's.
     fn wrote(&self, results: &Results) -> bool {
         match (self, &results.host) {
             (Self::Named(name), Some(host)) => host.eq_ignore_ascii_case(name),
@@ -77,7 +77,7 @@ impl Host {
         }
     }
 
-    /// What happens to the body on its way through it.
+    /// Returns what happens to the body on its way through this host.
     fn body(&self) -> Body {
         match self {
             Self::Named(_) => Body::Kept,
@@ -85,8 +85,8 @@ impl Host {
         }
     }
 
-    /// Whether a Received is one that it adds: it accepted the mail, or passed it on internally
-    /// (Gmail: by an address, from nobody).
+    /// Returns whether the host added this Received field: it accepted the mail, or passed it on
+    /// internally (Gmail: by an address, from nobody).
     fn took(&self, received: &Received) -> bool {
         let Some(by) = &received.by else { return false };
         match self {
@@ -102,12 +102,13 @@ pub enum Body {
     Kept,
     /// The host rebuilt the MIME structure, or added to it.
     Remade,
-    /// The same, by a forwarder, whose seal covers what it wrote itself.
+    /// A forwarder rebuilt the MIME structure, or added to it. Its seal covers what it wrote
+    /// itself.
     Forwarded,
 }
 
 impl Body {
-    /// The fields that are the host's own, and no sender's.
+    /// Returns the fields that the host writes itself, and no sender.
     fn own_fields(self) -> &'static [&'static str] {
         match self {
             Self::Kept | Self::Remade => &[],
@@ -182,7 +183,8 @@ fn is_results(field: &Field<'_>) -> bool {
     field.is(b"Authentication-Results")
 }
 
-/// Reads an Authentication-Results. The error says why it says nothing, and goes on a sentence.
+/// Parses an Authentication-Results field. The error says why the field says nothing, as the end of
+/// a sentence.
 fn read(field: &Field<'_>, mail: &Mail<'_>) -> Result<Results, &'static str> {
     if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
         return Err("has something before its name or its colon, as no host writes it");
@@ -190,7 +192,7 @@ fn read(field: &Field<'_>, mail: &Mail<'_>) -> Result<Results, &'static str> {
     results::read(field.value).ok_or("cannot be read")
 }
 
-/// The Received among these fields. One that is written oddly names nobody.
+/// Returns the Received fields among these. One that is oddly written names nobody.
 fn received(fields: &[Field<'_>]) -> impl Iterator<Item = Received> {
     let fields = fields.iter().filter(|field| field.is(b"Received"));
     fields.map(|field| {
@@ -204,9 +206,10 @@ fn received(fields: &[Field<'_>]) -> impl Iterator<Item = Received> {
     })
 }
 
-/// Returns the host's first word on the domain's signature in the fields that follow its first one.
-/// They count as long as all are the host's and stand above every Received, and if the host took
-/// the mail last. Exchange writes one field only.
+/// Returns the host's first result for a signature of the domain in the fields after its first one.
+///
+/// These fields count as long as all are the host's and stand above every Received, and if the host
+/// was the last to receive the mail. Exchange writes one field only.
 fn further(mail: &Mail<'_>, host: &Host, first: usize) -> Option<Results> {
     let taken = mail.fields.iter().position(|field| field.is(b"Received"))?;
     let is_its_own = received(&mail.fields[taken..])
@@ -237,8 +240,11 @@ fn of_domain<'r>(results: &'r Results, domain: &str) -> impl Iterator<Item = &'r
     })
 }
 
-/// The mail's signature that is said to have passed; `None` if it carries no such signature. Of
-/// those that a pass can mean, each must count: one that proves nothing may be the one that passed.
+/// Returns the mail's signature that is said to have passed; `None` if the mail carries no such
+/// signature.
+///
+/// Every signature that a pass can mean must count: one that proves nothing may be the one that
+/// passed.
 pub fn passed<'m, 'a>(
     results: &Results,
     mail: &'m Mail<'a>,
@@ -299,13 +305,13 @@ pub fn passed<'m, 'a>(
     }
 }
 
-/// Whether two results can be about one signature: they do not quote two.
+/// Returns whether two results can be about one signature: they do not quote different ones.
 fn may_be_the_same(one: &MethodResult, other: &MethodResult) -> bool {
     let quoted = one.property("header.b").zip(other.property("header.b"));
     quoted.is_none_or(|(one, other)| one == other)
 }
 
-/// Why a signature that was verified elsewhere does not prove the present body.
+/// Returns why a signature that was verified elsewhere does not prove the present body.
 fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<String> {
     if signature.fits_body(mail) {
         return mail.body_fault().map(str::to_owned);
@@ -324,7 +330,7 @@ fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<
     }
 }
 
-/// Whether a result can be about this signature: nothing that it quotes differs.
+/// Returns whether a result can be about this signature: nothing that it quotes differs.
 fn is_meant(result: &MethodResult, signature: &Signature<'_>) -> bool {
     let tags = &signature.tags;
     let agrees = |name: &str, fits: &dyn Fn(&str) -> bool| result.property(name).is_none_or(fits);

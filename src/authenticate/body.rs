@@ -1,8 +1,8 @@
 //! The body as a signature with `c=…/relaxed` hashes it (RFC 6376, 3.4.4).
 //!
-//! mail-auth's own leaves out empty lines at the end of a body, and not those of white space alone,
-//! which are empty once that is ignored. It compares `bh=` with the hash that it is given, which is
-//! made of this one.
+//! mail-auth's own canonicalization drops empty lines at the end of a body, but not lines of white
+//! space alone, which are empty once that white space is ignored. mail-auth compares `bh=` with the
+//! hash that it is given, which is computed here.
 
 use mail_auth::common::headers::{Writable, Writer};
 use memchr::memchr2;
@@ -25,7 +25,8 @@ impl Writable for Relaxed<'_> {
                     is_spaced = true;
                     1
                 }
-                // It belongs to a line's end; one that stands alone is refused (`body_fault`).
+                // A carriage return belongs to a line's end; one that stands alone is refused
+                // (`body_fault`).
                 b'\r' => 1,
                 _ => {
                     let length = word(rest);
@@ -49,7 +50,7 @@ impl Writable for Relaxed<'_> {
     }
 }
 
-/// How far it is to the next white space or the line's end.
+/// Returns the distance to the next white space or the line's end.
 fn word(text: &[u8]) -> usize {
     let line = memchr2(b'\r', b'\n', text).unwrap_or(text.len());
     memchr2(b' ', b'\t', &text[..line]).unwrap_or(line)
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn white_space_is_one_space_within_a_line_and_nothing_at_its_end() {
         for (body, canonical) in [
-            // RFC 6376, 3.4.5.
+            // The example of RFC 6376, 3.4.5.
             (" C \r\nD \t E\r\n\r\n\r\n", " C\r\nD E\r\n"),
             ("", ""),
             ("\r\n", ""),

@@ -1,4 +1,4 @@
-//! A signature and its mail: what it covers, and what it leaves open to forgers.
+//! What a signature covers of its mail, and what it leaves open to forgers.
 
 use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
 
@@ -11,8 +11,8 @@ use super::{
     signature::{Signature, key_name},
 };
 
-/// Fields that decide how the rest is read. If a signature covers one, a second one beside it is
-/// forged.
+/// The fields that decide how the rest is read. If a signature covers one of them, a second one
+/// beside it is forged.
 const DECIDING: [&str; 6] = [
     "From",
     "Date",
@@ -23,8 +23,10 @@ const DECIDING: [&str; 6] = [
 ];
 
 impl Signature<'_> {
-    /// Why it would prove nothing even if it verified. Another host may have verified it less
-    /// strictly. The fields of `known` need not be signed.
+    /// Returns why the signature would prove nothing even if it verified. Another host may have
+    /// verified it less strictly.
+    ///
+    /// The fields of `known` need not be signed.
     pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness, known: &[&str]) -> Option<String> {
         let tags = &self.tags;
         let arrived = mail.message.arrived_at;
@@ -79,15 +81,17 @@ impl Signature<'_> {
         })
     }
 
-    /// Whether it was made for this body (`bh=`): the whole of it, whatever `l=` says.
+    /// Returns whether the signature was made for this body (`bh=`): the whole of it, whatever `l=`
+    /// says.
     pub fn fits_body(&self, mail: &Mail<'_>) -> bool {
         mail.body_hash(self.tags.cb, HashAlgorithm::from(self.tags.a)) == self.tags.bh.as_slice()
     }
 }
 
 impl Mail<'_> {
-    /// Says what the list of signed fields (`h=`) leaves open to forgers. Of what a profile reads,
-    /// the fields of `known` are vouched for otherwise.
+    /// Returns what the list of signed fields (`h=`) leaves open to forgers.
+    ///
+    /// Of the fields that a profile reads, those of `known` are vouched for otherwise.
     pub fn uncovered(&self, signed: &[String], known: &[&str]) -> Option<String> {
         let covered = |name: &str| times(signed, name.as_bytes());
 
@@ -97,7 +101,7 @@ impl Mail<'_> {
 
         for name in DECIDING {
             let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
-            // Verifiers skip it, and mail programs may not.
+            // Verifiers skip such a field, and mail programs may not.
             if there().any(|field| !field.is_plainly(name.as_bytes())) {
                 return Some(format!(
                     "a {name} of the mail has white space before its colon"

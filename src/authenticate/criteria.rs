@@ -1,4 +1,4 @@
-//! What one kind of mail must prove, and how a mail is weighed by it.
+//! The criteria that one kind of mail must meet, and the judgement of a mail by them.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -10,8 +10,10 @@ use super::{
 };
 use crate::message::{Authenticity, Evidence, Verdict, sender};
 
-/// The time limit for judging a mail, beside its wait for [`Questions`]. What is not known by then
-/// is [`Verdict::TempError`] if the domain is unreachable.
+/// The time limit for judging a mail, beside its wait for [`Questions`].
+///
+/// If the mail is not proven by then, the verdict is [`Verdict::TempError`] if the domain is
+/// unreachable.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// The rules for one kind of mail.
@@ -35,16 +37,17 @@ pub(super) enum Finding {
         selector: Option<String>,
         how: String,
     },
-    /// It is present, and refuted.
+    /// The evidence is present, and refuted.
     Refuted(String),
-    /// There is none, or none that counts.
+    /// There is no evidence, or none that counts.
     Absent(String),
     /// DNS does not answer for a configured domain.
     Trouble(String),
 }
 
 impl Criteria {
-    /// Criteria with the same name servers share a cache with those `known`.
+    /// Builds the criteria of these settings. They share a cache with those of `known` that have
+    /// the same name servers.
     pub(super) fn new(
         settings: &Settings,
         domain: Option<String>,
@@ -77,13 +80,13 @@ impl Criteria {
         })
     }
 
-    /// The verdict while nothing is required.
+    /// Returns the verdict while nothing is required.
     pub(super) fn off(&self) -> Authenticity {
         let why = format!("authenticity is not checked: {}.require is empty", self.key);
         Authenticity::unproven(Verdict::Off, why)
     }
 
-    /// The domain that must vouch for a mail. The error says why there is none.
+    /// Returns the domain that must vouch for a mail. The error says why there is none.
     pub(super) fn domain_of(&self, header: &[u8]) -> Result<Cow<'_, str>, String> {
         if let Some(domain) = &self.domain {
             return Ok(Cow::Borrowed(domain));
@@ -123,7 +126,8 @@ impl Criteria {
             "what proves the mail could not be looked up within {} s",
             BOUND.as_secs()
         );
-        // A mail that names enough unreachable domains takes this long.
+        // A mail that names enough unreachable domains takes this long, so the sender's domain
+        // itself decides.
         let verdict = if self.dns.reaches(mail.domain).await {
             Verdict::Fail
         } else {
@@ -170,7 +174,7 @@ impl Criteria {
             };
         }
 
-        // Whatever DNS says, it is too old to prove anything.
+        // Whatever DNS says, the mail is too old to prove anything.
         if let Some(stale) = self
             .staleness(mail)
             .filter(|_| verdict == Verdict::TempError)
@@ -182,16 +186,17 @@ impl Criteria {
         Authenticity::unproven(verdict, said.join(". "))
     }
 
-    /// Why the Date says that the mail is not fresh. Of one that cannot be read, a signature's own
-    /// time takes the place.
+    /// Returns why, by its Date, the mail is not fresh. If the Date cannot be read, a signature's
+    /// own time takes its place.
     fn staleness(&self, mail: &Mail<'_>) -> Option<String> {
-        /// The zones are at most so far east of Greenwich.
+        /// The largest offset of a zone east of Greenwich.
         const EASTERNMOST: SignedDuration = SignedDuration::from_hours(14);
 
         let arrived = mail.message.arrived_at;
         let date = match mail.date {
             None if mail.is_timed() => return None,
-            // The hour that it says may be up to so much later than the mail was written.
+            // In an unknown zone, the stated hour may be up to this much later than the mail was
+            // written.
             Some(date) if mail.zone_is_unknown => Some(date.min(arrived.max(date - EASTERNMOST))),
             date => date,
         };
@@ -199,7 +204,8 @@ impl Criteria {
         self.freshness.of_date(date, arrived)
     }
 
-    /// Evidence proves a mail once: a copy that is sent again later is not fresh.
+    /// Returns the verdict on a mail that evidence proves. It proves a mail once: a copy that is
+    /// sent again later is not fresh.
     fn proven(
         &self,
         mail: &Mail<'_>,

@@ -1,7 +1,7 @@
 //! The mail's own DKIM signature (RFC 6376), verified over the stored bytes.
 //!
-//! mail-auth does the cryptography. What it accepts, and must not prove anything here, is refused
-//! before: see [`Signature::fault`] and [`super::key`].
+//! mail-auth does the cryptography. What it accepts, but must not prove anything here, is refused
+//! beforehand: see [`Signature::fault`] and [`super::key`].
 
 use mail_auth::{
     DkimResult, Error,
@@ -34,7 +34,7 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
     let mut trouble = None;
     let mut asked_on = false;
     for signature in &mail.signatures {
-        // The key of a signature that does not match anyway is not queried.
+        // The key of a signature that proves nothing anyway is not queried.
         if let Some(flaw) = flaw(signature, mail, freshness) {
             refuted.push(flaw);
             continue;
@@ -42,7 +42,8 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
 
         let of = signature.name();
         let name = key_name(&signature.tags);
-        // Its key may be on other name servers, by a CNAME; but each silence takes its time.
+        // The key of a further signature may be on other name servers, by a CNAME. But each query
+        // that stays unanswered takes its time, so only one more is made.
         if trouble.is_some() && !questions.dns.knows(&name, mail.domain) {
             if asked_on {
                 continue;
@@ -80,7 +81,7 @@ pub async fn examine(mail: &Mail<'_>, questions: &Questions<'_>, freshness: &Fre
     }
 }
 
-/// What is known of a mail without a signature of the domain that can be read.
+/// Returns the finding for a mail without a readable signature of the domain.
 fn none_of_domain(mail: &Mail<'_>) -> Finding {
     let domain = mail.domain;
     match (mail.signed, mail.unreadable) {
@@ -95,7 +96,7 @@ fn none_of_domain(mail: &Mail<'_>) -> Finding {
     }
 }
 
-/// Why a signature would prove nothing even if it verified.
+/// Returns why a signature would prove nothing even if it verified.
 fn flaw(signature: &Signature<'_>, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
     let of = signature.name();
     if let Some(fault) = signature.fault(mail, freshness, &[]) {
@@ -106,8 +107,8 @@ fn flaw(signature: &Signature<'_>, mail: &Mail<'_>, freshness: &Freshness) -> Op
 
 async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Keys) -> DkimResult {
     let tags = &signature.tags;
-    // Body length and expiry were checked before, and must not be checked again by another clock.
-    // Reports to the signer are of no use here, so no address for them is queried.
+    // Body length and expiry were checked before, and must not be checked again against another
+    // clock. Reports to the signer are of no use here, so no address for them is queried.
     let lean = mail_auth::dkim::Signature {
         l: 0,
         x: 0,
@@ -135,7 +136,7 @@ fn altered(signature: &Signature<'_>) -> &'static str {
     }
 }
 
-/// Why a signature does not verify, as part of a sentence.
+/// Returns why a signature does not verify, as part of a sentence.
 fn why(result: &DkimResult, signature: &Signature<'_>) -> String {
     match result {
         DkimResult::Neutral(error) | DkimResult::Fail(error) | DkimResult::PermError(error) => {

@@ -1,12 +1,12 @@
-//! Asking DNS: the keys, what it answered, kept for as long as it said, and whether it answers at
-//! all.
+//! Queries DNS for keys, caches the answers for as long as DNS said, and notices whether DNS
+//! answers at all.
 //!
-//! A sender chooses the names that are asked for, so he chooses the trouble as well: a name that
-//! nobody answers for earns him nothing while the domain it is to speak for can be reached. Trouble
-//! counts where that domain is silent too, or where a key has been found at the very name before.
+//! A sender chooses the names that are queried, so he can choose failures as well. A name that
+//! nobody answers for gains him nothing while the domain that it should speak for can be reached. A
+//! failure counts only if that domain is silent too, or if a key was found at the very name before.
 //!
-//! Questions that strangers make up wait for a place (see [`super::places`]). Those for a key
-//! that has been found before never do.
+//! Queries that strangers cause wait for a place (see [`super::places`]). Those for a key that was
+//! found before never do.
 
 use std::{
     borrow::Borrow,
@@ -40,14 +40,14 @@ use tokio::{
 
 use super::{key, places::Places, settings::address};
 
-/// How long a name server has to answer before it is asked again.
+/// How long a name server has to answer before it is queried again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The time limit for a look-up, however many servers there are to try: three of them fit into the
+/// The time limit for a look-up, however many servers there are to try. Three look-ups fit into the
 /// time limit for a mail.
 const LOOK_UP: Duration = Duration::from_secs(3);
 
-/// The number of cached names: a bridge needs a handful, and strangers must not make it keep more.
+/// The number of cached names. A bridge needs a handful, and strangers must not make it keep more.
 const KEPT: u64 = 1024;
 
 /// The shortest and the longest time for which a key is cached, whatever its record says.
@@ -56,11 +56,13 @@ const KEY_KEPT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_h
 /// How long the absence of a key is cached.
 const NONE_KEPT: Duration = Duration::from_mins(1);
 
-/// How long a name whose look-up failed is not queried again (RFC 2308, 7): while DNS is down, a
-/// flood of mail waits for it once, not every time.
+/// How long a name whose look-up failed is not queried again (RFC 2308, 7).
+///
+/// While DNS is down, a flood of mail thus waits for it once, not every time.
 const FAILURE_KEPT: Duration = Duration::from_secs(5);
 
-/// How long it is cached whether a domain answers: less than a failing look-up takes.
+/// How long the result of whether a domain answers is cached. It is shorter than a failing look-up
+/// takes.
 const REACH_KEPT: Duration = Duration::from_secs(2);
 
 /// How long it is remembered where a key was found.
@@ -69,18 +71,19 @@ const FOUND_KEPT: Duration = Duration::from_hours(7 * 24);
 /// The number of concurrent queries for the keys of one ingress' mail at the configured domains.
 const NEW: usize = 64;
 
-/// The same for any other name that a stranger chose.
+/// The number of concurrent queries for keys at any other name, which a stranger chose.
 const STRANGERS: usize = 16;
 
-/// The number of concurrent queries for SPF, whose names strangers choose: it proves nothing.
+/// The number of concurrent queries for SPF. It is small because strangers choose the names, and
+/// SPF proves nothing.
 const SPF: usize = 8;
 
-/// There is no name server to ask.
+/// The error that there is no name server to query.
 #[derive(Debug, thiserror::Error)]
 #[error("the system's name servers are not known ({0}): name some in alerts.authenticity.dns")]
 pub struct NoResolver(String);
 
-/// Why there is no key. The text continues "is by" and "it has".
+/// The reason why there is no key. Its text continues "is by" and "it has".
 #[derive(Debug, Clone)]
 pub enum NoKey {
     /// No usable key exists.
@@ -95,20 +98,20 @@ pub type Keys = HashMap<Box<str>, Arc<DomainKey>>;
 pub struct Dns {
     authenticator: MessageAuthenticator,
     answers: Cache<Question, Arc<OnceCell<Answer>>>,
-    /// The names that had a key.
+    /// The names at which a key was found.
     found: Cache<Box<str>, ()>,
-    /// The latest of them, by domain.
+    /// The name at which a key was last found, by domain.
     last_found: Cache<Box<str>, Box<str>>,
-    /// Whether a domain answers.
+    /// Whether a domain answers, by domain.
     reached: Cache<Box<str>, Arc<OnceCell<bool>>>,
-    /// Questions for unknown keys at the configured domains take a place here.
+    /// The places for queries for unknown keys at the configured domains.
     pub(super) places: Places,
-    /// Questions for keys at any other name take a place here.
+    /// The places for queries for keys at any other name.
     pub(super) strangers: Places,
     spf: Semaphore,
 }
 
-/// The configured domain, or none for a stranger's name, and the name of the key.
+/// The configured domain (empty for a stranger's name) and the name of the key.
 type Question = (Box<str>, Box<str>);
 
 struct Answer {
@@ -116,15 +119,15 @@ struct Answer {
     until: Instant,
 }
 
-/// The answer of DNS.
+/// The result of a query.
 enum Heard {
-    /// TXT records, if any.
+    /// The TXT records, if any, and the time until which they may be cached.
     Records(Vec<Vec<u8>>, Option<Instant>),
     Silence(String),
 }
 
 impl Dns {
-    /// Queries these servers, or the system's if there are none.
+    /// Creates a resolver for these servers, or for the system's if there are none.
     pub fn new(servers: &[String]) -> Result<Self, NoResolver> {
         let servers: Vec<SocketAddr> = servers
             .iter()
@@ -143,7 +146,7 @@ impl Dns {
         Self::with(config, options)
     }
 
-    /// Queries nobody.
+    /// Creates a resolver that has no servers to query.
     pub fn none() -> Result<Self, NoResolver> {
         Self::with(
             ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
@@ -155,7 +158,7 @@ impl Dns {
         options.timeout = PATIENCE;
         options.attempts = 1;
 
-        // The cache is kept here: only the server can tell whether it answers now.
+        // Answers are cached by this module: only the server can tell whether it answers now.
         options.cache_size = 0;
 
         let authenticator = MessageAuthenticator::new(config, options)
@@ -182,13 +185,13 @@ impl Dns {
         })
     }
 
-    /// The key at a name that must speak for `domain`, which is configured.
+    /// Returns the key at a name that must speak for `domain`, which is configured.
     pub async fn key(&self, name: &str, domain: &str) -> Result<Arc<DomainKey>, NoKey> {
         self.kept(domain, name, self.ask_for_key(name, domain))
             .await
     }
 
-    /// The key at a name that a stranger chose: any failure is the stranger's problem.
+    /// Returns the key at a name that a stranger chose. Any failure is the stranger's problem.
     pub async fn strangers_key(&self, name: &str) -> Result<Arc<DomainKey>, NoKey> {
         let asked = async {
             match self.ask(name).await {
@@ -201,7 +204,9 @@ impl Dns {
         self.kept("", name, asked).await
     }
 
-    /// Whether a question needs no place: the answer is cached, or a key was found there before.
+    /// Returns whether a query needs no place: the answer is cached, or a key was found there
+    /// before.
+    ///
     /// `domain` is empty for a stranger's name.
     pub fn knows(&self, name: &str, domain: &str) -> bool {
         let found_before = !domain.is_empty() && self.found.contains_key(name);
@@ -215,7 +220,8 @@ impl Dns {
                 })
     }
 
-    /// Concurrent queries for the same name share one look-up.
+    /// Returns the cached answer, or queries for it. Concurrent queries for the same name share one
+    /// look-up.
     async fn kept(
         &self,
         domain: &str,
@@ -241,7 +247,8 @@ impl Dns {
         let found_before = self.found.contains_key(name);
         let mut heard = self.ask(name).await;
 
-        // An answer may be lost, and this mail may be genuine.
+        // The answer may have been lost, and this mail may be genuine, so the query is repeated
+        // once.
         if !found_before && matches!(heard, Heard::Silence(_)) && self.reaches(domain).await {
             heard = self.ask(name).await;
             if let Heard::Silence(why) = heard {
@@ -266,7 +273,8 @@ impl Dns {
         }
     }
 
-    /// Whether DNS answers for a domain now: for it, or for the key that was last found there.
+    /// Returns whether DNS answers for a domain now: for the domain itself, or for the key that was
+    /// last found there.
     pub async fn reaches(&self, domain: &str) -> bool {
         let cell = self.reached.get_with(domain.into(), Arc::default);
         let asked = async {
@@ -286,7 +294,7 @@ impl Dns {
     }
 
     async fn ask(&self, name: &str) -> Heard {
-        // Names are checked before; one that cannot be queried has no records.
+        // Names are checked before this; one that cannot be queried has no records.
         let Ok(name) = Name::from_ascii(format!("{name}.")) else {
             return Heard::Records(Vec::new(), None);
         };
@@ -314,7 +322,7 @@ impl Dns {
         Heard::Records(records.collect(), Some(lookup.valid_until()))
     }
 
-    /// The result of the message's one signature.
+    /// Returns the result of the message's only signature.
     pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>, keys: Keys) -> DkimResult {
         let keys = Given(keys);
         let results = self
@@ -326,7 +334,7 @@ impl Dns {
             .map_or(DkimResult::None, |output| output.result().clone())
     }
 
-    /// The result of the message's chain.
+    /// Returns the result of the message's chain.
     pub async fn verify_arc(&self, message: &AuthenticatedMessage<'_>, keys: Keys) -> DkimResult {
         let keys = Given(keys);
         self.authenticator
@@ -336,7 +344,7 @@ impl Dns {
             .clone()
     }
 
-    /// The SPF result: a stranger chooses the names.
+    /// Returns the SPF result, with few concurrent queries: a stranger chooses the names.
     pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
         let _place = self.spf.acquire().await.ok();
         self.authenticator
@@ -392,12 +400,13 @@ fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
         .collect()
 }
 
-/// Whether an answer says that there is no such record, rather than that the server could not tell.
+/// Returns whether an answer says that there is no such record, rather than that the server could
+/// not tell.
 fn means_nothing_there(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::NXDomain | ResponseCode::NoError)
 }
 
-/// Keys that have already been looked up: mail-auth must not query any.
+/// Keys that were already looked up, so that mail-auth queries none.
 struct Given(Keys);
 
 impl ResolverCache<Box<str>, Txt> for Given {

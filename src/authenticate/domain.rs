@@ -1,8 +1,10 @@
-//! Whether a domain may speak for another: relaxed alignment (RFC 7489, 3.1.1) of DNS names.
+//! Relaxed alignment (RFC 7489, 3.1.1) of DNS names: whether a domain may speak for another.
 
-/// Whether `signer` speaks for `domain`: it is the same, a sub-domain of it, or a parent. A parent
-/// only counts if it can be registered, by Mozilla's public suffix list (RFC 7489, 3.2): otherwise
-/// a key for `com` would speak for all of it.
+/// Returns whether `signer` may speak for `domain`: it is the same, a sub-domain of it, or a
+/// parent.
+///
+/// A parent only counts if it can be registered, by Mozilla's public suffix list (RFC 7489, 3.2):
+/// otherwise a key for `com` would speak for all of it.
 ///
 /// This is narrower than DMARC, which lets `other.atlassian.com` speak for `am.atlassian.com` as
 /// well.
@@ -13,7 +15,7 @@ pub fn aligned(signer: &str, domain: &str) -> bool {
             || (is_below(domain, signer) && is_registrable(signer)))
 }
 
-/// Whether `name` is a sub-domain of `above`.
+/// Returns whether `name` is a sub-domain of `above`.
 pub fn is_below(name: &str, above: &str) -> bool {
     name.len()
         .checked_sub(above.len())
@@ -23,13 +25,15 @@ pub fn is_below(name: &str, above: &str) -> bool {
         })
 }
 
-/// Whether the name is below a public suffix, and so belongs to somebody.
+/// Returns whether the name is below a public suffix, and so belongs to somebody.
 pub fn is_registrable(name: &str) -> bool {
     is_name(name) && psl::domain_str(&name.to_ascii_lowercase()).is_some()
 }
 
-/// Whether DNS can be queried for it (RFC 1035, 2.3.1 and 2.3.4; underscores are common): a name
-/// that cannot be queried must not look like a failure of DNS.
+/// Returns whether DNS can be queried for the name (RFC 1035, 2.3.1 and 2.3.4; underscores are
+/// common).
+///
+/// A name that cannot be queried must not look like a failure of DNS.
 pub fn is_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -101,7 +105,7 @@ mod tests {
         ] {
             assert!(!is_name(odd), "{odd:?}");
         }
-        // Names that IDNA refuses are asked for as they are.
+        // Names that IDNA refuses are queried as they are.
         for plain in ["xn--zzzz.com", "ab--cd.com", "_x.com", "1.com"] {
             assert!(is_name(plain), "{plain}");
         }

@@ -1,4 +1,5 @@
-//! Whether a mail is recent: a genuine one that was kept and sent again later proves nothing.
+//! Decides whether a mail is recent: a genuine one that was kept and sent again later proves
+//! nothing.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,9 +8,9 @@ use crate::settings::Duration;
 /// How far another clock may be ahead of this one.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
-/// `alerts.authenticity.freshness`.
+/// The limit of `alerts.authenticity.freshness`.
 pub struct Freshness {
-    /// Zero: no limit.
+    /// The maximum age. Zero means no limit.
     limit: Duration,
 }
 
@@ -22,8 +23,8 @@ impl Freshness {
         self.limit.is_zero()
     }
 
-    /// What is wrong with the time that a part of a mail (`what`) declares, if the mail arrived at
-    /// `arrived`.
+    /// Returns what is wrong with the time that a part of a mail (`what`) declares, if the mail
+    /// arrived at `arrived`.
     pub fn of(&self, what: &str, at: Timestamp, arrived: Timestamp) -> Option<String> {
         let age = arrived.duration_since(at);
         if age < -AHEAD {
@@ -41,7 +42,7 @@ impl Freshness {
         }
     }
 
-    /// Like [`Freshness::of`], for seconds since 1970, as signatures declare them.
+    /// Does the same as [`Freshness::of`] for seconds since 1970, as signatures declare them.
     pub fn of_seconds(&self, what: &str, seconds: u64, arrived: Timestamp) -> Option<String> {
         match i64::try_from(seconds)
             .ok()
@@ -52,7 +53,7 @@ impl Freshness {
         }
     }
 
-    /// What is wrong with the Date of a mail.
+    /// Returns what is wrong with the Date of a mail.
     pub fn of_date(&self, date: Option<Timestamp>, arrived: Timestamp) -> Option<String> {
         match date {
             Some(date) => self.of("its Date", date, arrived),

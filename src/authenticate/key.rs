@@ -1,4 +1,4 @@
-//! The record of a key (RFC 6376, 3.6.1): whether what it verifies is proven.
+//! The DNS record of a key (RFC 6376, 3.6.1), and whether what the key verifies is proven.
 //!
 //! mail-auth parses the key, and leaves the record's restrictions on its use to the caller.
 
@@ -9,8 +9,8 @@ use super::tags::Tags;
 /// The shortest RSA key that counts (RFC 8301), in bits.
 const SHORTEST: usize = 1024;
 
-/// The key of the first record that contains one. The error describes the kind of key, as part of a
-/// sentence.
+/// Returns the key of the first record that contains one. The error describes the kind of key, as
+/// part of a sentence.
 pub fn read(records: &[Vec<u8>]) -> Result<DomainKey, String> {
     let mut unfit = None;
     for record in records {
@@ -73,7 +73,7 @@ fn key(record: &[u8]) -> Result<DomainKey, String> {
 mod tests {
     use super::*;
 
-    /// Of RFC 8463, A.2.
+    /// The key of RFC 8463, A.2.
     const ED25519: &str = "p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
     fn says(tags: &str) -> Option<String> {

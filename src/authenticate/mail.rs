@@ -1,5 +1,5 @@
-//! A mail as every kind of evidence needs it: its fields, parsed once, and the signatures that
-//! could speak for the domain.
+//! A mail in the form that every kind of evidence needs: its fields, parsed once, and the
+//! signatures that could speak for the domain.
 
 use std::sync::OnceLock;
 
@@ -13,38 +13,38 @@ use crate::message::{
     header::{self, Field},
 };
 
-/// The most signatures that are examined: real mail has two or three. Each one costs a look-up and
-/// a verification.
+/// The maximum number of signatures that are examined. Real mail has two or three, and each one
+/// costs a look-up and a verification.
 const SIGNATURES: usize = 8;
 
 pub struct Mail<'a> {
     pub message: &'a Message,
-    /// Top to bottom.
+    /// The fields, from top to bottom.
     pub fields: Vec<Field<'a>>,
     pub date: Option<Timestamp>,
-    /// Whether the zone of the date has a name that is not known, and counts as UTC.
+    /// Whether the zone of the date has an unknown name, and so counts as UTC.
     pub zone_is_unknown: bool,
     /// The first few signatures whose `d=` is aligned with the domain.
     pub signatures: Vec<Signature<'a>>,
-    /// Whether the mail has more of them, or unreadable ones.
+    /// Whether the mail has more such signatures, or unreadable ones.
     pub more_signatures: bool,
     /// The number of signatures of any domain, or of none.
     pub signed: usize,
-    /// The number of unreadable ones.
+    /// The number of unreadable signatures.
     pub unreadable: usize,
     pub body: &'a [u8],
-    /// Hashes of the whole body, computed once for each of the four methods: see
+    /// The hashes of the whole body, computed once for each of the four methods: see
     /// [`Mail::body_hash`].
     hashes: [OnceLock<Vec<u8>>; 4],
     /// The domain that must vouch for the mail.
     pub domain: &'a str,
-    /// The fields of the header that its profile reads.
+    /// The parts of the mail that its profile reads.
     pub reads: Vec<Read>,
 }
 
 impl<'a> Mail<'a> {
-    /// The caller has checked `header` with [`crate::message::sender::check`], and its lines end
-    /// with CRLF.
+    /// Parses a mail. The caller has checked `header` with [`crate::message::sender::check`], and
+    /// its lines end with CRLF.
     pub fn new(
         message: &'a Message,
         header: &'a [u8],
@@ -87,13 +87,13 @@ impl<'a> Mail<'a> {
         }
     }
 
-    /// The fields of a name, top to bottom.
+    /// Returns the fields with this name, from top to bottom.
     pub fn named(&self, name: &'static [u8]) -> impl Iterator<Item = Field<'a>> {
         self.fields.iter().filter(|field| field.is(name)).copied()
     }
 
-    /// Whether a field begins a line of the header as it arrived: that is what hosts see, before
-    /// any repair.
+    /// Returns whether a field begins a line of the header as it arrived, which is what hosts see,
+    /// before any repair.
     pub fn came_so(&self, field: &Field<'_>) -> bool {
         let first_line = field
             .value
@@ -114,17 +114,17 @@ impl<'a> Mail<'a> {
             .any(|line| line == written)
     }
 
-    /// The value of a field, if there is one.
+    /// Returns the value of the first field with this name, if there is one.
     pub fn value(&self, name: &'static [u8]) -> Option<&'a [u8]> {
         self.named(name).next().map(|field| field.value)
     }
 
-    /// Whether a signature says when it was made.
+    /// Returns whether a signature says when it was made.
     pub fn is_timed(&self) -> bool {
         self.signatures.iter().any(|signature| signature.tags.t > 0)
     }
 
-    /// Why its body cannot be the signed one, whatever the signature says.
+    /// Returns why the body cannot be the signed one, whatever the signature says.
     pub fn body_fault(&self) -> Option<&'static str> {
         if self.message.cut_from.is_some() {
             return Some("only its header was fetched, as it is over the size limit");
@@ -134,14 +134,15 @@ impl<'a> Mail<'a> {
             return Some("the mail server did not return its body");
         }
 
-        // They are left out of what is hashed, so one could be inserted anywhere.
+        // Bare carriage returns are left out of what is hashed, so one could be inserted anywhere.
         let bare = |at: usize| self.body.get(at + 1) != Some(&b'\n');
         memchr_iter(b'\r', self.body)
             .any(bare)
             .then_some("its body holds a carriage return without a line feed")
     }
 
-    /// The message for mail-auth, without signatures and seals, which it gets one by one.
+    /// Returns the message for mail-auth, without signatures and seals, which it is given one by
+    /// one.
     pub fn to_verify(&self) -> AuthenticatedMessage<'a> {
         let headers = self
             .fields
@@ -155,8 +156,8 @@ impl<'a> Mail<'a> {
         }
     }
 
-    /// The hash of the whole body by a signature's method. However many signatures there are, a
-    /// large body is hashed only a few times.
+    /// Returns the hash of the whole body by a signature's method. However many signatures there
+    /// are, a large body is hashed only a few times.
     pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> &[u8] {
         let place = match (ways, algorithm) {
             (Canonicalization::Relaxed, HashAlgorithm::Sha256) => 0,
@@ -174,11 +175,11 @@ impl<'a> Mail<'a> {
         })
     }
 
-    /// What mail-auth compares such a signature with.
+    /// Returns the hash that mail-auth compares such a signature with.
     pub fn body_hashes(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> BodyHash {
         (ways, algorithm, 0, self.body_hash(ways, algorithm).to_vec())
     }
 }
 
-/// In mail-auth's form: the method, the number of bytes (0: all), and the hash.
+/// A body hash in mail-auth's form: the method, the number of bytes (0: all), and the hash.
 type BodyHash = (Canonicalization, HashAlgorithm, u64, Vec<u8>);

@@ -1,5 +1,5 @@
-//! Places for questions to DNS: each door has its own, and each client at it a part of them, so
-//! that neither can use up another's.
+//! Places for DNS queries. Each ingress has its own, and each client of it a share of them, so that
+//! neither can use up another's.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{message::Message, settings::network::Network};
 
-/// The share of a door's places that one client may hold: one in this many.
+/// The divisor that gives the share of an ingress's places that one client may hold.
 const PART: usize = 4;
 
-/// The number of doors and of clients that are known.
+/// The number of ingresses and of clients that are remembered.
 const KEPT: u64 = 1024;
 
-/// The places of each door, and of each client at it.
+/// The places of each ingress, and of each client of it.
 pub struct Places {
     each: usize,
     doors: Cache<String, Arc<Semaphore>>,
     clients: Cache<(String, Network), Arc<Semaphore>>,
 }
 
-/// A place, until it is dropped.
+/// A place, held until it is dropped.
 pub struct Place {
     _client: Option<OwnedSemaphorePermit>,
     _door: Option<OwnedSemaphorePermit>,
 }
 
 impl Places {
-    /// With so many concurrent questions for the mail of each ingress.
+    /// Creates places for `each` concurrent queries for the mail of each ingress.
     pub fn new(each: usize) -> Self {
         Self {
             each,
@@ -37,7 +37,8 @@ impl Places {
         }
     }
 
-    /// The client's own place comes first: who has none left does not stand in others' way.
+    /// Takes a place. The client's own place comes first, so that a client that has none left does
+    /// not block others.
     pub async fn take(&self, message: &Message) -> Place {
         let door = message.ingress.clone();
         let peer = message.envelope.as_ref().and_then(|envelope| envelope.peer);

@@ -1,9 +1,9 @@
-//! The questions of one mail to DNS.
+//! The DNS queries of one mail.
 //!
-//! A sender chooses the names that are asked for, and may choose names that nobody answers for. So
-//! each question for a key that is not known takes a place of the door and of the client that the
-//! mail came by (see [`super::places`]). Waiting for one is not of the time that a mail has, and is
-//! bounded by itself.
+//! A sender chooses the names that are queried, and may choose names that nobody answers for. So
+//! each query for a key that is not known takes a place of the ingress and of the client by which
+//! the mail came (see [`super::places`]). Waiting for a place does not count towards the time limit
+//! of a mail, and is bounded by itself.
 
 use std::{
     pin::pin,
@@ -23,14 +23,15 @@ use crate::message::Message;
 /// How long a mail waits for places in all.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The questions of one mail, asked one after the other.
+/// The DNS queries of one mail, made one after the other.
 pub struct Questions<'a> {
     pub dns: &'a Dns,
     message: &'a Message,
     waits: Mutex<Waits>,
 }
 
-/// How long a mail has waited for places, and since when it waits for one.
+/// How long a mail has waited for places in total, and since when it has been waiting for the
+/// current one.
 #[derive(Default)]
 struct Waits {
     before: Duration,
@@ -46,20 +47,20 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// The key at a name that must speak for `domain`, which is configured.
+    /// Returns the key at a name that must speak for `domain`, which is configured.
     pub async fn key(&self, name: &str, domain: &str) -> Result<Arc<DomainKey>, NoKey> {
         let _place = self.place(name, domain).await?;
         self.dns.key(name, domain).await
     }
 
-    /// The key at a name that a stranger chose.
+    /// Returns the key at a name that a stranger chose.
     pub async fn strangers_key(&self, name: &str) -> Result<Arc<DomainKey>, NoKey> {
         let _place = self.place(name, "").await?;
         self.dns.strangers_key(name).await
     }
 
-    /// Returns the result of the work, or `None` where it takes longer than `bound`. The time that
-    /// it waits for places does not count.
+    /// Returns the result of the work, or `None` if it takes longer than `bound`. The time spent
+    /// waiting for places does not count.
     pub async fn within<T>(&self, bound: Duration, work: impl Future<Output = T>) -> Option<T> {
         let begun = Instant::now();
         let mut work = pin!(work);
@@ -71,7 +72,8 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// None where the answer is known. `domain` is empty for a stranger's name.
+    /// Takes a place for a query; `None` if the answer is known. `domain` is empty for a stranger's
+    /// name.
     async fn place(&self, name: &str, domain: &str) -> Result<Option<Place>, NoKey> {
         if self.dns.knows(name, domain) {
             return Ok(None);
@@ -91,7 +93,7 @@ impl<'a> Questions<'a> {
             since: None,
         };
 
-        // Other mail may have asked meanwhile.
+        // Other mail may have looked up the key meanwhile.
         if place.is_some() || self.dns.knows(name, domain) {
             return Ok(place);
         }

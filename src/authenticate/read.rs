@@ -1,22 +1,25 @@
-//! The parts of a mail that a profile reads: whoever could write one could make another alert of
-//! the mail. They make up its match, key, status, time and severity, the labels that routes go by,
-//! and the changes that are told.
+//! The parts of a mail that a profile reads: whoever could write one could turn the mail into
+//! another alert.
+//!
+//! They determine its match, key, status, time and severity, the labels that routes use, and the
+//! changes that are told.
 
 use crate::message::header::Field;
 
-/// One thing that is read.
+/// One part that is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Read {
-    /// A field, with `-` or `_` in its name: matchers write the one for the other.
+    /// A field, with `-` or `_` in its name: matchers write one for the other.
     Field(String),
-    /// Fields whose names a template makes, in this field of the profile.
+    /// Fields whose names a template produces, in this field of the profile.
     Made(String),
     /// The body, which unsigned fields must not give another reading: see [`super::reading`].
     Body,
 }
 
 impl Read {
-    /// What a list of signed fields leaves open of it; `known` is vouched for otherwise.
+    /// Returns what a list of signed fields leaves open of this part. The fields of `known` are
+    /// vouched for otherwise.
     pub(super) fn uncovered(
         &self,
         fields: &[Field<'_>],
@@ -63,7 +66,7 @@ impl Read {
     }
 }
 
-/// How often a list of signed fields names one.
+/// Returns how often a list of signed fields names a field.
 pub(super) fn times(signed: &[String], name: &[u8]) -> usize {
     signed
         .iter()

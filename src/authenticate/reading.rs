@@ -1,22 +1,23 @@
-//! Whether the body that is signed leaves one reading only.
+//! Decides whether a signed body can be read in one way only.
 //!
-//! Content-Type and Content-Transfer-Encoding say how a body is read. Where a signature does not
-//! cover them, anybody who holds a genuine mail can write others above the same body, and have
-//! another part of it taken for the alert: what an app's name says in the text, say. What a
-//! sender's signatures cover is not ours to choose. So the body itself must show what it is, and
-//! the fields must say the same:
+//! Content-Type and Content-Transfer-Encoding say how a body is read. If a signature does not cover
+//! them, anybody who holds a genuine mail can write others above the same body and have another
+//! part of it taken for the alert: what an app's name says in the text, for example. The bridge
+//! cannot choose what a sender's signatures cover. So the body itself must show what it is, and the
+//! fields must agree:
 //!
 //! - a multipart's first line that begins with `--` is its boundary, and its last line closes it;
 //! - HTML begins with a tag and ends with one, in ASCII or UTF-8;
-//! - quoted-printable and base64 are what holds nothing else, and nothing else is what could be one
-//!   of them.
+//! - a body in quoted-printable or base64 holds nothing that is not of that encoding, and a body in
+//!   no encoding holds nothing that could be of one.
 //!
-//! A profile reads more of a body than Atlassian's element, so for it there is more to forge:
+//! A profile reads more of a body than Atlassian's element, so for a profile there is more to
+//! forge:
 //!
-//! - a name makes an attachment of what is text;
+//! - a name turns text into an attachment;
 //! - text is ASCII or UTF-8, and no line of it could be joined with the next (`format=flowed`).
 //!
-//! Programs differ in what they make of a field that is oddly written, so such a one is refused.
+//! Programs differ in how they read a field that is oddly written, so such a field is refused.
 
 use std::borrow::Cow;
 
@@ -24,13 +25,14 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{mail::Mail, read::Read};
 
-/// The shortest base64 that plain text is not mistaken for.
+/// The length of base64, in characters, from which plain text is not mistaken for it.
 const SOME_BASE64: usize = 64;
 
 const TYPE: &str = "it does not cover the Content-Type";
 const ENCODING: &str = "it does not cover the Content-Transfer-Encoding";
 
-/// What may be read in another way than it was written; `is_signed` knows the signed fields.
+/// Returns what could be read in another way than it was written; `is_signed` tells which fields
+/// are signed.
 pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String> {
     let is_read_by_profile = mail.reads.contains(&Read::Body);
     let disposition = mail.value(b"Content-Disposition");
@@ -71,7 +73,7 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
 
 fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
     let encoding = Encoding::of(mail);
-    // No program reads an encoding that is oddly written on a multipart.
+    // No program applies an oddly written encoding to a multipart.
     if is_multipart {
         let packs = matches!(encoding, Some(Encoding::QuotedPrintable | Encoding::Base64));
         return packs.then_some("a multipart has none");
@@ -97,7 +99,7 @@ fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
         .then_some("the body could be of another")
 }
 
-/// The multiparts whose parts are read alike.
+/// The multipart types whose parts are read alike.
 const ALIKE: [&str; 3] = [
     "multipart/alternative",
     "multipart/mixed",
@@ -132,7 +134,8 @@ fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     }
 }
 
-/// Says which unsigned parameter of a part that is no multipart could give it another reading.
+/// Returns the reason if an unsigned parameter could give the body another reading. A multipart has
+/// no such parameter.
 fn parameter_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
     if content.is("multipart/") {
         return None;
@@ -164,14 +167,14 @@ fn parameter_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
 /// A Content-Type or a Content-Disposition in the plain grammar that all programs read alike.
 #[derive(Default)]
 struct Content {
-    /// In lower case; empty if there is no field.
+    /// The type in lower case; empty if there is no field.
     kind: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Content {
-    /// `None` if it is written in any other way: with comments, escapes, continuations, or a
-    /// repeated parameter.
+    /// Parses a value; `None` if it is written in any other way: with comments, escapes,
+    /// continuations, or a repeated parameter.
     fn read(value: &[u8]) -> Option<Self> {
         let value = str::from_utf8(value).ok()?;
         let mut parts = value.split(';').map(str::trim);
@@ -220,7 +223,8 @@ impl Content {
     }
 }
 
-/// RFC 2045, 5.1, and also `=`, which many leave unquoted in a boundary.
+/// Returns whether the text is a token of RFC 2045, 5.1, extended by `=`, which many leave unquoted
+/// in a boundary.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -243,7 +247,7 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that the mail names; `None` if it is unknown, or oddly written.
+    /// Returns the encoding that the mail names; `None` if it is unknown or oddly written.
     fn of(mail: &Mail<'_>) -> Option<Self> {
         let Some(value) = mail.value(b"Content-Transfer-Encoding") else {
             return Some(Self::None);
@@ -256,7 +260,7 @@ impl Encoding {
         }
     }
 
-    /// `None` if part of the body is not in this encoding.
+    /// Decodes a body; `None` if part of it is not in this encoding.
     fn decode(self, body: &[u8]) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::None => Some(body.into()),
@@ -273,7 +277,7 @@ impl Encoding {
     }
 }
 
-/// RFC 2045, 6.7: every `=` is an escape, or the end of a line.
+/// Decodes quoted-printable (RFC 2045, 6.7): every `=` is an escape, or the end of a line.
 fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
     let hex = |byte: u8| {
         char::from(byte)
@@ -311,7 +315,7 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// The boundary of a body that is evidently a multipart.
+/// Returns the boundary of a body that is evidently a multipart.
 fn boundary(body: &[u8]) -> Option<&[u8]> {
     let dashed = |line: &&[u8]| line.starts_with(b"--") && line.trim_ascii_end().len() > 2;
     let first = body
@@ -344,10 +348,10 @@ fn could_be_html(body: &[u8]) -> bool {
         .any(|encoding| encoding.decode(body).is_some_and(|text| is_html(&text)))
 }
 
-/// Whether a text is in this charset and could be in no other: ASCII, which is the same in all, or
-/// UTF-8.
+/// Returns whether a text is in this charset and could be in no other: it is ASCII, which is the
+/// same in all, or UTF-8.
 fn is_evident(charset: &str, text: &[u8]) -> bool {
-    // Charsets in which ASCII is ASCII. The stateful and the two-byte ones hide markup in it.
+    // The charsets in which ASCII is ASCII. Stateful and two-byte charsets can hide markup in it.
     const PLAIN: [&str; 4] = ["us-ascii", "ascii", "iso-8859-", "windows-125"];
     let charset = charset.to_ascii_lowercase();
     let utf_8 = matches!(charset.as_str(), "utf-8" | "utf8");
@@ -357,8 +361,8 @@ fn is_evident(charset: &str, text: &[u8]) -> bool {
     utf_8 && str::from_utf8(text).is_ok()
 }
 
-/// Whether a Content-Disposition says nothing that is not so without it. For profiles a name makes
-/// an attachment.
+/// Returns whether a Content-Disposition says nothing that would not hold without it. For profiles,
+/// a name makes the part an attachment.
 fn is_inline(value: &[u8], is_read_by_profile: bool) -> bool {
     Content::read(value).is_some_and(|disposition| {
         disposition.kind == "inline" && (disposition.parameters.is_empty() || !is_read_by_profile)

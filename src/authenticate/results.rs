@@ -1,23 +1,24 @@
-//! Reading Authentication-Results (RFC 8601, 2.2) and what ARC copies of it (RFC 8617, 4.1.1).
+//! Parses Authentication-Results (RFC 8601, 2.2) and what ARC copies of them (RFC 8617, 4.1.1).
 //!
-//! Tolerant in syntax, as hosts are: comments, folding, quoted strings, versions, and Microsoft's
-//! way without an authserv-id. Closed on doubt: a result that is not written as one says nothing,
-//! and quotes or brackets that do not match make the whole field say nothing, because what stands
-//! in it may be a stranger's words (RFC 8601, 7.1).
+//! The parser is tolerant of syntax, as hosts are: of comments, folding, quoted strings, versions,
+//! and Microsoft's form without an authserv-id. It is strict in doubt: a result that is not written
+//! as one says nothing, and unbalanced quotes or brackets make the whole field say nothing, because
+//! what it contains may be a stranger's words (RFC 8601, 7.1).
 
-/// The most results of one field; real ones have four or five.
+/// The maximum number of results of one field; real fields have four or five.
 const RESULTS: usize = 100;
 
-/// One field, read.
+/// One parsed field.
 #[derive(Debug, PartialEq)]
 pub struct Results {
-    /// Who wrote it; Microsoft 365 does not say.
+    /// The host that wrote the field; Microsoft 365 does not say.
     pub host: Option<String>,
     pub all: Vec<MethodResult>,
 }
 
-/// What one method came to: `dkim=pass header.d=example.com`. Its words are in lower case, its
-/// values as written.
+/// The result of one method: `dkim=pass header.d=example.com`.
+///
+/// Names are in lower case, values as written.
 #[derive(Debug, PartialEq)]
 pub struct MethodResult {
     pub method: String,
@@ -26,7 +27,7 @@ pub struct MethodResult {
 }
 
 impl MethodResult {
-    /// The value of `header.d` and the like; `None` if it is given twice.
+    /// Returns the value of a property such as `header.d`; `None` if it is given twice.
     pub fn property(&self, name: &str) -> Option<&str> {
         let mut values = self
             .properties
@@ -36,8 +37,8 @@ impl MethodResult {
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// The domain of the signature: `header.d`, or the domain of `header.i`; `None` if the two
-    /// disagree.
+    /// Returns the domain of the signature: `header.d`, or the domain of `header.i`; `None` if the
+    /// two disagree.
     pub fn signer(&self) -> Option<&str> {
         let identity = self
             .property("header.i")
@@ -117,8 +118,8 @@ enum Token {
     Equals,
 }
 
-/// The parts between semicolons, as words and equals signs; `None` if quotes or brackets do not
-/// match.
+/// Returns the parts between semicolons, as words and equals signs; `None` if quotes or brackets
+/// are not balanced.
 fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
     let mut parts = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -149,7 +150,7 @@ fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
     Some(parts)
 }
 
-/// The rest of a quoted string.
+/// Reads the rest of a quoted string.
 fn quoted(chars: &mut impl Iterator<Item = char>) -> Option<String> {
     let mut text = String::new();
     loop {
@@ -176,7 +177,7 @@ fn comment(chars: &mut impl Iterator<Item = char>) -> Option<()> {
     Some(())
 }
 
-/// A Received (RFC 5321, 4.4): who accepted the mail, and whether it says from whom.
+/// A Received field (RFC 5321, 4.4): who accepted the mail, and whether it says from whom.
 #[derive(Debug, PartialEq)]
 pub struct Received {
     pub by: Option<String>,
@@ -202,7 +203,7 @@ impl Received {
 
         let has_from = is(0, "from");
 
-        // The client chose the word after `from`.
+        // The client chose the word after `from`, so it is skipped.
         let by = (if has_from { 2 } else { 0 }..words.len()).find(|at| is(*at, "by"));
         let by = by
             .and_then(|at| words.get(at + 1))

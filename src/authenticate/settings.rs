@@ -1,4 +1,4 @@
-//! `alerts.authenticity` of the configuration.
+//! The section `alerts.authenticity` of the configuration.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -55,7 +55,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if !is_registrable(&self.domain) {
@@ -97,7 +97,7 @@ impl Settings {
     }
 }
 
-/// A name server of `dns`.
+/// Parses a name server of `dns`. The default port is 53.
 pub(super) fn address(server: &str) -> Option<SocketAddr> {
     let port_53 = || {
         server

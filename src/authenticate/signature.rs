@@ -1,4 +1,4 @@
-//! One DKIM-Signature (RFC 6376, 3.5) that could speak for the domain.
+//! A DKIM-Signature (RFC 6376, 3.5) that could speak for the domain.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mail_auth::dkim;
@@ -17,6 +17,8 @@ pub struct Signature<'a> {
     pub(super) odd: Option<String>,
 }
 
+/// A signature that cannot be read.
+///
 /// It cannot be verified here, and another host may be less strict: in `b=`, say, which covers
 /// everything but itself.
 pub struct Unreadable {
@@ -25,7 +27,7 @@ pub struct Unreadable {
 }
 
 impl<'a> Signature<'a> {
-    /// `None` if it is of another domain; the error is an unreadable one.
+    /// Parses a signature; `None` if it is of another domain. The error is an unreadable signature.
     pub fn parse(field: Field<'a>, domain: &str) -> Result<Option<Self>, Unreadable> {
         let tags = dkim::Signature::parse(field.value).map_err(|_| Unreadable {
             is_ours: claimed(field.value).any(|claimed| is_of(&claimed, domain)),
@@ -42,7 +44,7 @@ impl<'a> Signature<'a> {
         }))
     }
 
-    /// The signer, as part of a sentence.
+    /// Names the signature by its signer, as part of a sentence.
     pub fn name(&self) -> String {
         format!(
             "the signature of {} (selector {})",
@@ -50,12 +52,13 @@ impl<'a> Signature<'a> {
         )
     }
 
-    /// Whether it declares how much of the body it covers (`l=`), so that others may add to it.
+    /// Returns whether the signature declares how much of the body it covers (`l=`), so that others
+    /// may add to it.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
 
-    /// Whether it covers the field, or its absence.
+    /// Returns whether the signature covers the field, or its absence.
     pub fn covers(&self, field: &str) -> bool {
         self.tags
             .h
@@ -63,12 +66,12 @@ impl<'a> Signature<'a> {
             .any(|covered| covered.eq_ignore_ascii_case(field))
     }
 
-    /// `b=`, as Authentication-Results quotes it.
+    /// Returns `b=`, as Authentication-Results quotes it.
     pub fn base64(&self) -> String {
         BASE64_STANDARD.encode(&self.tags.b)
     }
 
-    /// The domain of `i=`, which is `d=` where it is not given.
+    /// Returns the domain of `i=`, or `d=` if `i=` is not given.
     pub fn identity_domain(&self) -> &str {
         self.tags
             .i
@@ -77,14 +80,16 @@ impl<'a> Signature<'a> {
     }
 }
 
-/// Whether a signer is of the domain. A malformed name that claims to be of it is not another
-/// domain's: it is refuted.
+/// Returns whether a signer is of the domain.
+///
+/// A malformed name that claims to be of the domain does not count as another domain's, so that it
+/// is refuted.
 fn is_of(signer: &str, domain: &str) -> bool {
     let signer = signer.trim_matches('.');
     aligned(signer, domain) || is_below(signer, domain)
 }
 
-/// Every `d=` of a list of tags, however it is written.
+/// Returns every `d=` of a list of tags, however it is written.
 fn claimed(list: &[u8]) -> impl Iterator<Item = String> {
     list.split(|byte| *byte == b';').filter_map(|tag| {
         let mut solid = tag.to_vec();
@@ -95,12 +100,12 @@ fn claimed(list: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// The name of its key in DNS.
+/// Returns the DNS name of a signature's key.
 pub fn key_name(tags: &dkim::Signature) -> String {
     format!("{}._domainkey.{}", tags.s, tags.d)
 }
 
-/// What mail-auth takes for granted, or for zero.
+/// Checks what mail-auth takes for granted, or for zero.
 fn check(list: &Tags<'_>) -> Result<(), String> {
     if list.value("v") != Some(b"1") {
         return Err("its version is not 1 (v=)".to_owned());

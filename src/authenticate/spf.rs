@@ -1,5 +1,7 @@
-//! The SPF result of the SMTP client (RFC 7208): recorded with the mail, and never evidence. It is
-//! about the envelope, which no reader sees, and a forwarder cannot satisfy it.
+//! The SPF result of the SMTP client (RFC 7208), which is recorded with the mail and is never
+//! evidence.
+//!
+//! SPF is about the envelope, which no reader sees, and a forwarder cannot satisfy it.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -10,10 +12,11 @@ use tokio::time::timeout;
 use super::dns::Dns;
 use crate::message::Envelope;
 
-/// The time limit: a stranger's name servers must not delay the mail.
+/// The time limit for SPF: a stranger's name servers must not delay the mail.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a result is cached, and how many are: a mail server sends more than one mail.
+/// How long a result is cached, and how many are. Caching pays because a mail server sends more
+/// than one mail.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 const KEPT: u64 = 1024;
 
@@ -32,10 +35,10 @@ impl Spf {
         )
     }
 
-    /// The result in one word (RFC 7208, 2.6); `None` if the client's address is not known.
+    /// Returns the result in one word (RFC 7208, 2.6); `None` if the client's address is not known.
     pub async fn of(&self, envelope: &Envelope, dns: &Dns) -> Option<&'static str> {
         let peer = envelope.peer?.to_canonical();
-        // The null sender is the client's own (RFC 7208, 2.4).
+        // With a null sender, the client's own name takes its place (RFC 7208, 2.4).
         let sender = if envelope.mail_from.is_empty() {
             &envelope.helo
         } else {

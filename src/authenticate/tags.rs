@@ -1,14 +1,13 @@
-//! Lists of tags (RFC 6376, 3.2), as strictly as signers write them: mail-auth accepts more than
-//! that.
+//! Lists of tags (RFC 6376, 3.2), parsed as strictly as signers write them. mail-auth accepts more.
 
-/// `name=value; …`, in the order written. Surrounding white space is removed.
+/// A tag list, `name=value; …`, in the order written. Surrounding white space is removed.
 pub struct Tags<'a>(Vec<(&'a [u8], &'a [u8])>);
 
 impl<'a> Tags<'a> {
-    /// The error says what is wrong. A repeated name makes the whole list invalid.
+    /// Parses a list. A repeated name makes the whole list invalid. The error says what is wrong.
     pub fn read(list: &'a [u8]) -> Result<Self, String> {
         let mut found = Self(Vec::new());
-        // Records that end in `;;` are about, and nothing stands behind it that could be mistaken.
+        // Records that end in `;;` exist, and nothing follows that could be misread.
         let end = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b';';
         let list = &list[..list.iter().rposition(end).map_or(0, |last| last + 1)];
         if list.is_empty() {
@@ -42,7 +41,7 @@ impl<'a> Tags<'a> {
         Ok(found)
     }
 
-    /// The value of a tag, whose name is case-insensitive as in mail-auth.
+    /// Returns the value of a tag, whose name is case-insensitive as in mail-auth.
     pub fn value(&self, name: &str) -> Option<&'a [u8]> {
         self.0
             .iter()
@@ -50,12 +49,13 @@ impl<'a> Tags<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The first name.
+    /// Returns the first name.
     pub fn first(&self) -> Option<&'a [u8]> {
         self.0.first().map(|(name, _)| *name)
     }
 
-    /// Whether a list in a value (`a:b`) contains one of these; `None` if the tag is missing.
+    /// Returns whether a list in a value (`a:b`) contains one of these; `None` if the tag is
+    /// missing.
     pub fn lists(&self, name: &str, any_of: &[&str]) -> Option<bool> {
         let value = self.value(name)?;
         let is_one = |item: &[u8]| {

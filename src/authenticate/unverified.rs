@@ -1,5 +1,5 @@
-//! `alerts.authenticity.unverified` of the configuration: the treatment of mail without proof of
-//! its sender.
+//! The section `alerts.authenticity.unverified` of the configuration: the treatment of mail without
+//! proof of its sender.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

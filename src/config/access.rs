@@ -1,4 +1,4 @@
-//! How serde reads lists, maps and enums of the tree.
+//! Access for serde to the lists, maps and enums of the tree.
 
 use serde::de::{
     self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
@@ -36,7 +36,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     }
 }
 
-/// The keys of a map; for a struct, `known` are its own.
+/// The keys of a map. For a struct, `known` are its own keys.
 pub struct Fields<'a> {
     pub reader: Reader<'a>,
     pub entries: std::slice::Iter<'a, Entry>,
@@ -85,7 +85,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     }
 }
 
-/// A word of an enum, or one with a value: `after: {move: Processed}`.
+/// A word of an enum, alone or with a value: `after: {move: Processed}`.
 pub struct Choice<'a> {
     pub name: &'a str,
     pub value: Option<Reader<'a>>,

@@ -1,4 +1,5 @@
-//! `admin` of the configuration: the listener of the interface, the metrics and the health checks.
+//! The section `admin` of the configuration: the listener of the web interface, the metrics and the
+//! health checks.
 
 use std::path::PathBuf;
 
@@ -58,7 +59,7 @@ impl Default for Admin {
 }
 
 impl Admin {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found: Vec<_> = host::listen(&format!("{key}.listen"), &self.listen)
             .into_iter()

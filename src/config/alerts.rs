@@ -1,4 +1,4 @@
-//! `alerts` of the configuration.
+//! The section `alerts` of the configuration.
 
 use std::path::PathBuf;
 
@@ -54,7 +54,7 @@ impl Default for Alerts {
 }
 
 impl Alerts {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.from.is_empty() {
@@ -66,7 +66,7 @@ impl Alerts {
         }
 
         for (index, from) in self.from.iter().enumerate() {
-            // A star is a letter of addresses, and here it stands for nothing.
+            // A star is a legal character of addresses, and it is no wildcard here.
             if !is_address(from) || from.contains('*') {
                 found.push(Problem::new(
                     format!("{key}.from[{index}]"),

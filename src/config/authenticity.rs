@@ -1,4 +1,4 @@
-//! The part of the configuration that decides about authenticity.
+//! The part of the configuration that determines how authenticity is judged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Config {
-    /// The stage that judges authenticity: a profile's mail by the profile's own settings.
+    /// Builds the stage that judges authenticity. A profile's mail is judged by the profile's own
+    /// settings.
     pub fn authenticator(&self, profiles: &Arc<Profiles>) -> Result<Authenticator, NoResolver> {
         let trusted = self
             .ingress
@@ -46,8 +47,8 @@ impl Config {
         profiles.iter().enumerate().map(one).collect()
     }
 
-    /// Whether the other configuration's [`Config::authenticator`] gives the same verdicts, because
-    /// it is built from the same settings.
+    /// Returns whether the other configuration's [`Config::authenticator`] gives the same verdicts,
+    /// because it is built from the same settings.
     pub fn judges_like(&self, other: &Self) -> bool {
         let made_of = |config: &Self| {
             let freshness = Some(
@@ -79,12 +80,13 @@ impl Config {
     }
 }
 
-/// The profile that takes a mail, by its header, and what it reads of that.
+/// Returns the function that finds the profile that takes a mail, by its header, and the parts of
+/// the mail that it reads.
 fn whose(profiles: Arc<Profiles>, routed: BTreeSet<String>) -> Whose {
     Box::new(move |header| profiles.reads(header, &routed))
 }
 
-/// The labels that routes go by.
+/// Returns the labels that routes use.
 fn routed(route: &route::Settings) -> BTreeSet<String> {
     let own = route
         .matchers
@@ -94,7 +96,7 @@ fn routed(route: &route::Settings) -> BTreeSet<String> {
     own.chain(route.routes.iter().flat_map(routed)).collect()
 }
 
-/// The profiles, as far as a verdict can depend on them.
+/// Returns the profiles' settings, as far as a verdict can depend on them.
 fn of_profiles(config: &Config) -> Vec<profile::Settings> {
     let of_one = |profile: &profile::Settings| {
         let mut profile = profile.clone();

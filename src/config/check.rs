@@ -1,4 +1,4 @@
-//! Problems that concern two sections: listeners that collide, and files that are missing.
+//! Problems that concern two sections, such as listeners that collide, and files that are missing.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::{
     store::place::Place,
 };
 
-/// Every problem of the settings: of each section, and of two together.
+/// Returns every problem of the settings, of single sections and of two together.
 pub fn problems(config: &Config) -> Vec<Problem> {
     let mut found = config.global.check("global");
     found.extend(config.store.check("store"));
@@ -40,7 +40,8 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     found
 }
 
-/// An identity provider sends browsers back to the address that people know.
+/// Returns a problem if the identity provider cannot send browsers back because the address that
+/// people use is not known.
 fn way_back(config: &Config) -> Option<Problem> {
     let by_provider = config
         .admin
@@ -58,7 +59,7 @@ fn way_back(config: &Config) -> Option<Problem> {
     })
 }
 
-/// Mail that the bridge sends must not be an alert if it comes back.
+/// Reports addresses of the bridge's own mail that would make it an alert if it came back.
 fn own_mail(config: &Config, found: &mut Vec<Problem>) {
     let is_sender = |from: &str| {
         let read = |sender: &String| sender.eq_ignore_ascii_case(from);
@@ -79,7 +80,7 @@ fn own_mail(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// No two listeners may use the same address.
+/// Reports listeners that use the same address.
 fn listeners(config: &Config, found: &mut Vec<Problem>) {
     let (admin, ingress) = (&config.admin, &config.ingress);
     let mut listeners = vec![("admin.listen".to_owned(), &admin.listen)];
@@ -117,7 +118,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
         && (ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified())
 }
 
-/// The files named in the tree that cannot be read, or are empty.
+/// Returns the problems of files named in the tree that cannot be read, or are empty.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let problem = |(key, path): (String, String)| {
         if key == "store.url_file" {

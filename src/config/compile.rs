@@ -1,5 +1,6 @@
-//! From settings to stages that are ready to run: each stage compiles its own settings, and all
-//! problems are reported at once.
+//! Compiles settings into stages that are ready to run.
+//!
+//! Each stage compiles its own settings, and all problems are reported at once.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::{
 
 use super::{Config, OnMissingPayload};
 
-/// `given` are the values from the environment, with their places.
+/// Compiles the rules. `given` are the values from the environment, with their key paths.
 pub(super) fn rules(
     config: &Config,
     profiles: &Arc<Profiles>,
@@ -98,7 +99,7 @@ fn receivers(
     })
 }
 
-/// The treatment of Atlassian's alerts.
+/// Returns the treatment of Atlassian's alerts.
 fn built_in(config: &Config, severities: Severities) -> Treatment {
     let alerts = &config.alerts;
     Treatment {
@@ -115,7 +116,7 @@ fn built_in(config: &Config, severities: Severities) -> Treatment {
     }
 }
 
-/// The treatment of alerts of one of `profiles:`.
+/// Returns the treatment of the alerts of a profile in `profiles:`.
 fn declared(config: &Config, profile: &Profile) -> Treatment {
     let authenticity = profile.authenticity(&config.alerts.authenticity, "");
     let expect = profile.expect().map(|expect| Expect {
@@ -137,8 +138,8 @@ fn declared(config: &Config, profile: &Profile) -> Treatment {
     }
 }
 
-/// How long a resolve that cannot be checked waits: as long as a mail counts as fresh, or a day if
-/// there is no limit.
+/// Returns how long a resolve that cannot be checked waits: as long as a mail counts as fresh, or a
+/// day if there is no limit.
 fn patience(config: &Config, freshness: Option<Duration>) -> Duration {
     let freshness = freshness.unwrap_or(config.global.max_age);
 

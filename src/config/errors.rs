@@ -1,5 +1,7 @@
 //! The problems of a configuration, in a compiler's form: file, line, column, key, problem, and the
-//! fix below. They never quote the file, which may contain secrets.
+//! fix below.
+//!
+//! They never quote the file, which may contain secrets.
 
 use std::{fmt, fs, io::Read as _, path::Path};
 
@@ -15,9 +17,9 @@ use crate::settings::Problem;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Misconfigured {
     pub file: String,
-    /// Counted from 1; 0 if the file could not be read at all.
+    /// The line, from 1; 0 if the file could not be read at all.
     pub line: usize,
-    /// Counted from 1, in characters.
+    /// The column, from 1, in characters.
     pub column: usize,
     /// The path of the key; empty for the file as a whole.
     pub key: String,
@@ -53,12 +55,12 @@ impl fmt::Display for Misconfigured {
     }
 }
 
-/// Everything that is wrong.
+/// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
-    /// In the files' order.
+    /// The problems, in the files' order.
     pub problems: Vec<Misconfigured>,
-    /// Settings that work but are unwise, as far as they are known.
+    /// The warnings about settings that work but are unwise, as far as they are known.
     pub warnings: Vec<String>,
 }
 
@@ -75,7 +77,8 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
-    /// `sources` are the files of the tree, in the order of [`Mark::file`].
+    /// Builds the errors from what was found. `sources` are the files of the tree, in the order of
+    /// [`Mark::file`].
     pub(super) fn new(
         sources: &[Source],
         tree: &Node,
@@ -125,7 +128,8 @@ fn one(source: &Source, at: Mark, Problem { key, what, mend }: Problem) -> Misco
     }
 }
 
-/// A warning with its file and line behind it, if the key that it begins with is written somewhere.
+/// Appends the file and the line to a warning, if the key with which it begins is written
+/// somewhere.
 pub(super) fn placed(warning: String, sources: &[Source], tree: &Node) -> String {
     let key = warning.split([':', ' ']).next().unwrap_or_default();
     let at = tree.locate(key);
@@ -136,7 +140,7 @@ pub(super) fn placed(warning: String, sources: &[Source], tree: &Node) -> String
     format!("{warning} ({source}:{})", at.line)
 }
 
-/// Reads the file, up to slightly more than its maximal length.
+/// Reads the file, up to slightly more than its maximum length.
 pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
     let fail = |what: String, mend: &str| {
         let source = Source::File(path.to_owned());

@@ -1,5 +1,5 @@
-//! What others can reach, and need not, and what nobody has filled in: reported at the start and by
-//! `check`.
+//! Reports what others can reach without need, and placeholders that nobody has filled in. `check`
+//! and the start show these problems.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,10 +14,10 @@ use secrecy::ExposeSecret as _;
 
 use crate::settings::{Problem, Secret, placeholder::is_placeholder};
 
-/// Keys ending in `_file` whose files anybody may read.
+/// The keys ending in `_file` whose files anybody may read.
 const PUBLIC: [&str; 3] = ["ca_file", "cert_file", "schema_file"];
 
-/// The ingresses through which a genuine alert of another app can come.
+/// Names the ingresses through which a genuine alert of another app can come.
 pub fn to_other_apps(config: &Config) -> Option<String> {
     if !config.alerts.app_keys.is_empty() {
         return None;
@@ -61,9 +61,11 @@ fn is_loopback(place: &str) -> bool {
     })
 }
 
-/// The secrets' files that users other than this program's may read. A group may read one that is
-/// another user's, since the program needs that itself, and one that root gave to a group: root
-/// asks on behalf of the service, whose group it is.
+/// Returns the problems of files of secrets that users other than this program's may read.
+///
+/// A group may read a file that belongs to another user, since the program itself needs that
+/// access. It may also read a file that root gave to a group: root then acts on behalf of the
+/// service, whose group it is.
 pub fn files(tree: &Node) -> Vec<Problem> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {
@@ -81,7 +83,7 @@ pub fn files(tree: &Node) -> Vec<Problem> {
             Problem::new(
                 &key,
                 format!("others can read or change the secret in {path} (its mode is {mode:04o})"),
-                // The program must own what nobody else may read.
+                // The program must own a file that nobody else may read.
                 match metadata.uid() {
                     0 if own == 0 => {
                         format!("`chmod 600 {path}`, and let the user that runs alertbridge own it")
@@ -99,8 +101,9 @@ pub fn files(tree: &Node) -> Vec<Problem> {
         .collect()
 }
 
-/// Keys whose values are secrets, each beside one of a file that ends in `_file`; addresses too,
-/// whose path may be one.
+/// The keys whose values are secrets, each of which has a variant that ends in `_file`.
+///
+/// Addresses are included, since their path may be a secret.
 const SECRETS: [&str; 16] = [
     "api_key",
     "api_url",
@@ -120,12 +123,11 @@ const SECRETS: [&str; 16] = [
     "webhook_url",
 ];
 
-/// The secrets that still hold what an example had in their place, in the configuration or in a
-/// file.
+/// Returns the secrets that still hold an example's placeholder, in the configuration or in a file.
 pub fn placeholders(tree: &Node) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Value::Map(entries) = &tree.value {
-        // Fields of profiles may have the names of secrets.
+        // The fields of profiles may have the same names as secrets.
         for entry in entries.iter().filter(|entry| entry.key != "profiles") {
             unfilled_values(&entry.value, &entry.key, &entry.key, &mut found);
         }
@@ -134,7 +136,7 @@ pub fn placeholders(tree: &Node) -> Vec<Problem> {
     found
 }
 
-/// `key` is the last name of `path`.
+/// Collects the placeholders below a node; `key` is the last name of `path`.
 fn unfilled_values(node: &Node, path: &str, key: &str, found: &mut Vec<Problem>) {
     match &node.value {
         Value::Scalar(scalar) if SECRETS.contains(&key) && is_placeholder(&scalar.text) => {
@@ -221,7 +223,7 @@ mod tests {
         assert!(found[0].contains("`token_file`"), "{found:?}");
     }
 
-    /// What may be read from a file is a secret.
+    /// Every key with a `_file` variant is a secret.
     #[test]
     fn every_key_of_a_secret_is_known() {
         fn walk(schema: &Json, known: &mut BTreeSet<String>) {

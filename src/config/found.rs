@@ -1,10 +1,10 @@
-//! What is wrong with a configuration, told once: what one step found wrong with a key, the next
-//! need not find again.
+//! Collects the problems of a configuration and reports each once: a problem with a key that one
+//! step found is not reported again by the next.
 
 use super::{within, yaml::Mark};
 use crate::settings::Problem;
 
-/// Problems, with their places where those are not their keys'.
+/// The problems, each with its place if its key path does not lead there.
 pub(super) struct Found(pub(super) Vec<(Option<Mark>, Problem)>);
 
 impl Found {
@@ -13,15 +13,15 @@ impl Found {
             .extend(problems.into_iter().map(|problem| (None, problem)));
     }
 
-    /// Those of keys of which nothing is told yet.
+    /// Adds the problems of keys that have none yet.
     pub(super) fn news(&mut self, problems: Vec<Problem>) {
         let told: Vec<String> = self
             .0
             .iter()
             .map(|(_, problem)| problem.key.clone())
             .collect();
-        // What is missing is not told of either where the base that `use` names, which may have
-        // it, was not found.
+        // A missing key is not reported either if the base that `use` names was not found, since
+        // the base may have it.
         let lacks_its_base = |key: &str| {
             let mut bases = told.iter().filter_map(|told| told.strip_suffix(".use"));
             bases.any(|of| within(key, of))
@@ -31,12 +31,13 @@ impl Found {
         }));
     }
 
-    /// What was made, unless there are problems, of which the news is told.
+    /// Returns what was made. If there are problems instead, adds those of keys that have none yet.
     pub(super) fn made<T>(&mut self, made: Result<T, Vec<Problem>>) -> Option<T> {
         made.map_err(|problems| self.news(problems)).ok()
     }
 
-    /// Those of keys of which nothing is told, nor of what they are in or what is in them.
+    /// Adds the problems of keys that have none yet, and neither have the keys around or below
+    /// them.
     pub(super) fn apart(&mut self, problems: impl IntoIterator<Item = Problem>) {
         for problem in problems {
             let is_told = self.0.iter().any(|(_, told)| {

@@ -1,4 +1,4 @@
-//! `global` of the configuration.
+//! The section `global` of the configuration.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ impl Default for Global {
 }
 
 impl Global {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");

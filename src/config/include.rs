@@ -1,9 +1,9 @@
-//! `include:`: a configuration in several files, merged into one tree before the settings are read
-//! from it.
+//! The setting `include:`: a configuration in several files, which are merged into one tree before
+//! the settings are read from it.
 //!
-//! Lists are joined, the configuration's own items first and then file by file in the order of
-//! their names; maps are merged key by key. A key that two files give is a problem that names both
-//! places: no file overrides another.
+//! Lists are joined: the configuration's own items come first, and the others follow file by file
+//! in the order of their names. Maps are merged key by key. A key that two files give is a problem
+//! that names both places, since no file overrides another.
 
 use std::{
     collections::BTreeSet,
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::settings::Problem;
 
-/// The most files that are read: a pattern that matches more was not meant that way.
+/// The maximum number of files that are read. A pattern that matches more was not meant that way.
 const MAX_FILES: usize = 1000;
 
-/// As in a shell: `*` matches neither `/` nor the hidden files that editors leave behind.
+/// The matching of a shell: `*` matches neither `/` nor the hidden files that editors leave behind.
 const AS_SHELLS_DO: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -35,14 +35,15 @@ type Found = Vec<(Option<Mark>, Problem)>;
 
 /// The result of reading the included files.
 pub struct Included {
-    /// Every file of the configuration, in the order of [`Mark::file`]: the first is the
+    /// Every file of the configuration, in the order of [`Mark::file`]. The first is the
     /// configuration itself.
     pub sources: Vec<Source>,
     pub warnings: Vec<String>,
 }
 
-/// Merges the content of the files that the prepared `tree` includes into it. A file that cannot be
-/// read or parsed is an error.
+/// Merges the content of the files that the prepared `tree` includes into it.
+///
+/// A file that cannot be read or parsed is an error.
 pub fn merge(
     tree: &mut Node,
     source: &Source,
@@ -80,8 +81,8 @@ pub fn merge(
     Ok(included)
 }
 
-/// The patterns of `include`, each with its key. One that is not text is reported where the
-/// settings are read.
+/// Returns the patterns of `include`, each with its key. A pattern that is not text is reported
+/// when the settings are read.
 fn patterns(tree: &Node) -> Vec<(String, String)> {
     let Value::Map(entries) = &tree.value else {
         return Vec::new();
@@ -106,7 +107,7 @@ fn patterns(tree: &Node) -> Vec<(String, String)> {
     texts.collect()
 }
 
-/// The files that the patterns match, each once, and never the configuration itself.
+/// Returns the files that the patterns match, each once, and never the configuration itself.
 fn matching(
     patterns: &[(String, String)],
     source: &Source,
@@ -163,7 +164,7 @@ fn matching(
     paths
 }
 
-/// The identity of a file, whatever the path to it.
+/// Returns the identity of a file, whatever the path to it.
 fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -223,7 +224,7 @@ impl Join<'_> {
         );
     }
 
-    /// `key_at` is the place of the key that contains `more`.
+    /// Joins `more` into a node. `key_at` is the place of the key that contains `more`.
     fn node(&mut self, into: &mut Node, more: Node, path: &str, key_at: Mark) {
         if more.is_nothing() {
             return;

@@ -1,6 +1,7 @@
-//! Settings without effect: labels that no alert has, and receivers, routes and time intervals that
-//! nothing leads to. Each is allowed, and most likely a mistake; `check`, the start and a reload
-//! warn about it.
+//! Warnings about settings without effect: labels that no alert has, and receivers, routes and time
+//! intervals that nothing leads to.
+//!
+//! Each is allowed, and most likely a mistake. `check`, the start and a reload warn about it.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::{
     settings::nearest,
 };
 
-/// Every such warning, as a sentence.
+/// Returns every such warning, as a sentence.
 pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
     let known = profiles.labels().into_iter().map(ToOwned::to_owned);
@@ -38,9 +39,10 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     found
 }
 
-/// A profile without a sender takes mail from anybody, whose own domain then vouches for it.
+/// Warns about profiles without a sender: they take mail from anybody, whose own domain then
+/// vouches for it.
 fn senders(config: &Config, found: &mut Vec<String>) {
-    // What it begins with may name one, where there is such a starter.
+    // The starter that a profile uses may name a sender; an unknown starter is reported elsewhere.
     let is_known = |starter: &String| starters::named(starter).is_some();
     let nameless = config.profiles.iter().enumerate().filter(|(_, profile)| {
         profile.r#match.from.is_empty() && profile.r#use.as_ref().is_none_or(is_known)
@@ -54,10 +56,10 @@ fn senders(config: &Config, found: &mut Vec<String>) {
     }
 }
 
-/// An expression without a named group gives templates nothing.
+/// Warns about expressions without a named group, which give templates nothing.
 fn groups(config: &Config, found: &mut Vec<String>) {
     for (index, profile) in config.profiles.iter().enumerate() {
-        // Without the text that its incidents match it is a mistake of another kind.
+        // A section without `each.text` is a mistake of another kind.
         let each = profile.each.as_ref().filter(|each| each.text.is_some());
         let section = each.and_then(|each| each.section.as_ref());
         let expressions = [
@@ -78,7 +80,7 @@ fn groups(config: &Config, found: &mut Vec<String>) {
     }
 }
 
-/// A profile that asks for no evidence takes every mail at its word.
+/// Warns about profiles that require no evidence: they accept every mail as genuine.
 fn unchecked(config: &Config, found: &mut Vec<String>) {
     for (index, profile) in config.profiles.iter().enumerate() {
         let required = &profile.authenticity.require;
@@ -107,7 +109,7 @@ fn severities(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>
     }
 }
 
-/// Of a label that no alert has no change is ever told.
+/// Warns about `notify_on_change` for labels that no alert has: no change of them is ever told.
 fn changes(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
     let of_alerts = ("alerts".to_owned(), &config.alerts.notify_on_change);
     let of_profiles = config.profiles.iter().enumerate();
@@ -120,7 +122,7 @@ fn changes(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
     }
 }
 
-/// An objective for a label that no alert has measures nothing.
+/// Warns about objectives for labels that no alert has: they measure nothing.
 fn objectives(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
     for (index, objective) in config.objectives.iter().enumerate() {
         let key = format!("objectives[{index}].matchers");
@@ -128,7 +130,7 @@ fn objectives(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>
     }
 }
 
-/// A matcher of such a label sees it as empty, whatever the mail.
+/// Warns about matchers of labels that no alert has: the label is empty, whatever the mail.
 fn labels(key: &str, matchers: &[String], known: &BTreeSet<String>, found: &mut Vec<String>) {
     for (index, text) in matchers.iter().enumerate() {
         let parsed = Matcher::parse_list(text).unwrap_or_default();
@@ -154,7 +156,7 @@ fn unknown<'a>(
     }
 }
 
-/// What the route tree leads to.
+/// The receivers and time intervals that the route tree leads to.
 #[derive(Default)]
 struct Reached {
     /// The labels that an alert may have.
@@ -164,8 +166,8 @@ struct Reached {
 }
 
 impl Reached {
-    /// `written` is the route as it is written, and `above` are the matchers of the routes that
-    /// lead to this one.
+    /// Visits a route. `written` is the route as it is written, and `above` are the matchers of the
+    /// routes that lead to it.
     fn route<'r>(
         &mut self,
         route: &'r Route,
@@ -220,7 +222,7 @@ impl Reached {
     }
 }
 
-/// Whether a route takes every alert that these matchers leave.
+/// Returns whether a route takes every alert that these matchers let through.
 fn takes_all_of(route: &Route, matchers: &[&Matcher]) -> bool {
     let same = |one: &Matcher, other: &Matcher| {
         (one.name(), one.operator(), one.value()) == (other.name(), other.operator(), other.value())
@@ -233,7 +235,7 @@ fn takes_all_of(route: &Route, matchers: &[&Matcher]) -> bool {
         .all(|own| is_any(own) || matchers.iter().any(|other| same(own, other)))
 }
 
-/// Two matchers of which one alone can hold.
+/// Returns two matchers that cannot both hold.
 fn contradiction<'m>(matchers: &[&'m Matcher]) -> Option<(&'m Matcher, &'m Matcher)> {
     let named = |name: &str| {
         let equal = matchers
@@ -247,7 +249,8 @@ fn contradiction<'m>(matchers: &[&'m Matcher]) -> Option<(&'m Matcher, &'m Match
     matchers.iter().find_map(|matcher| named(matcher.name()))
 }
 
-/// A fallback reaches its receiver wherever the receiver that it replaces is reached.
+/// Warns about receivers that nothing reaches. A fallback is reached wherever the receiver that it
+/// replaces is.
 fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
     let fallbacks = || {
         let with_fallback = config.receivers.iter();

@@ -1,17 +1,17 @@
-//! Text that looks like a template but is not one: it is reported, because it would reach people
-//! verbatim, or nobody at all.
+//! Reports text that looks like a template but is not one, because it would reach people verbatim,
+//! or nobody at all.
 //!
-//! One rule for all settings but profiles, whose fields are templates, and secrets, which may be
-//! any text: a place that is not a template's must not contain one.
+//! One rule covers all settings except profiles, whose fields are templates, and secrets, which may
+//! be any text: a setting that is not a template must not contain one.
 
 use std::collections::BTreeSet;
 
 use super::yaml::{Node, Value};
 use crate::{receiver::template::looks_like_template, settings::Problem};
 
-/// The settings in which a template has a place of its own.
+/// The sections in which templates have places of their own.
 const ELSEWHERE: [&str; 3] = ["profiles", "templates", "include"];
-/// What may be any text.
+/// The keys whose values may be any text.
 const SECRETS: [&str; 6] = [
     "password",
     "token",
@@ -21,7 +21,8 @@ const SECRETS: [&str; 6] = [
     "secret",
 ];
 
-/// The texts that look like a template and are not in one of `templates`, the places of templates.
+/// Returns the texts that look like a template and are not in one of `templates`, the key paths of
+/// templates.
 pub fn problems(tree: &Node, templates: &BTreeSet<String>) -> Vec<Problem> {
     let mut found = Vec::new();
     let Value::Map(entries) = &tree.value else {
@@ -73,7 +74,7 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
     }
 }
 
-/// The options of the same integration that may be templates.
+/// Names the options of the same integration that may be templates.
 fn mend(path: &str, templates: &BTreeSet<String>) -> String {
     if !path.starts_with("receivers") {
         return "write the text itself; `${NAME}` is the environment's variable NAME".to_owned();

@@ -1,5 +1,7 @@
-//! Why a value does not fit its setting, in words for its author. It never quotes a value, except a
-//! misspelt word of a choice and what a type's own error contains.
+//! Describes why a value does not fit its setting, in words for the author of the configuration.
+//!
+//! It never quotes a value, except a misspelt word of a choice and what a type's own error
+//! contains.
 
 use std::fmt;
 
@@ -11,7 +13,7 @@ use crate::settings::Problem;
 /// A value that does not fit.
 #[derive(Debug)]
 pub struct Misfit {
-    /// The key, once it is known.
+    /// The path of the key, once it is known.
     pub key: Option<String>,
     pub what: String,
     pub mend: String,
@@ -40,7 +42,7 @@ impl fmt::Display for Misfit {
 impl std::error::Error for Misfit {}
 
 impl de::Error for Misfit {
-    /// A type's own error: `what: how to write it`.
+    /// Takes a type's own error, which has the form `what: how to write it`.
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
         match message.split_once(": ") {

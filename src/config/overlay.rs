@@ -2,10 +2,11 @@
 
 use super::yaml::{Mark, Node, Value};
 
-/// Whether the written key (the second) replaces another key (the third) of the map at the first.
+/// Decides whether, in the map at the first key, the written key (the second) replaces another (the
+/// third).
 pub type Excludes = fn(&str, &str, &str) -> bool;
 
-/// Lays what is written at a key over what is there. Maps merge key by key; lists and texts
+/// Lays what is written at a key over the base. Maps are merged key by key; lists and texts
 /// replace.
 pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     let (Value::Map(own), Value::Map(base)) = (&mut own.value, base.value) else {
@@ -15,7 +16,7 @@ pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     for entry in base {
         let is_map = matches!(entry.value.value, Value::Map(_));
         match own.iter().position(|known| known.key == entry.key) {
-            // A section whose keys are all commented out. An explicit null is kept.
+            // All keys of the section are commented out. An explicit null is kept.
             Some(place) if own[place].value.is_nothing() && is_map => {
                 own[place].value = entry.value;
             }
@@ -28,7 +29,8 @@ pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     }
 }
 
-/// Problems with these keys are reported for the line that names them.
+/// Gives all keys of a node the same place, so that their problems are reported for the line that
+/// names the base.
 pub fn stand(node: &mut Node, at: Mark) {
     node.at = at;
     match &mut node.value {

@@ -1,5 +1,7 @@
-//! `use:` of a webhook: what is written is laid over the named preset before the settings are read.
-//! Maps merge key by key; lists and texts replace those of the preset.
+//! The setting `use:` of a webhook: what is written is laid over the named preset before the
+//! settings are read.
+//!
+//! Maps are merged key by key; lists and texts replace those of the preset.
 
 use super::{
     overlay::{below, lay_over, stand},
@@ -55,8 +57,8 @@ fn over_its_preset(webhook: &mut Node, key: &str) -> Option<Problem> {
     }
 }
 
-/// Lets the end of an alert follow an address that is written over the preset's: a proxy that is
-/// told of an alert is told of its end.
+/// Derives the address for the end of an alert from an address that is written over the preset's: a
+/// proxy that is told of an alert is also told of its end.
 fn follow(webhook: &mut Node, preset: &mut Node) {
     let Some(Value::Scalar(own)) = below(webhook, "url").map(|node| node.value.clone()) else {
         return;
@@ -84,7 +86,7 @@ fn follow(webhook: &mut Node, preset: &mut Node) {
     };
 }
 
-/// Whether the alternative is given: the file of a secret, or its text.
+/// Returns whether one key is the alternative of the other: the file of a secret, or its text.
 fn stands_in_for(_: &str, own: &str, base: &str) -> bool {
     let is_file_of = |file: &str, text: &str| file.strip_suffix("_file") == Some(text);
     is_file_of(own, base) || is_file_of(base, own)

@@ -1,8 +1,9 @@
-//! Unknown keys: the nearest known one, or why a key that has a meaning elsewhere is refused.
+//! Explains unknown keys: names the nearest known key, or says why a key that has a meaning
+//! elsewhere is refused.
 
 use crate::settings::{Problem, nearest};
 
-/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page differently
+/// The keys of Alertmanager whose meaning is not implemented. Ignoring them would page differently
 /// from what the file says.
 const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (
@@ -78,10 +79,10 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
 ];
 
-/// The problem of a key that its struct does not know.
+/// Returns the problem of a key that its struct does not know.
 pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
-    // The key may be the struct's own (`mute_time_intervals` of the file, once a list of
-    // definitions).
+    // The key may also be known to the struct itself (`mute_time_intervals` of the file was once a
+    // list of definitions).
     if let Some((_, what, mend)) = ELSEWHERE.iter().find(|(keys, ..)| keys.contains(&key)) {
         return Problem::new(path, format!("`{key}` is refused: {what}"), *mend);
     }
@@ -93,7 +94,7 @@ pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
     )
 }
 
-/// Names as part of a sentence.
+/// Lists names as part of a sentence.
 pub fn listed(names: &[&str]) -> String {
     names
         .iter()
@@ -102,7 +103,7 @@ pub fn listed(names: &[&str]) -> String {
         .join(", ")
 }
 
-/// Names the nearest of the words, if one is near.
+/// Asks for the nearest of the words, if one is near.
 pub fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
     let near = nearest(word, known.iter().copied())?;
     Some(format!("did you mean `{near}`?"))

@@ -1,5 +1,5 @@
-//! What a running bridge cannot change: its store, its listeners, its ingresses, its log format,
-//! and where its traces go.
+//! The settings that a running bridge cannot change: its store, its listeners, its ingresses, its
+//! log format, and the destination of its traces.
 
 use super::{
     Config, Loaded, within,
@@ -7,8 +7,9 @@ use super::{
 };
 
 impl Loaded {
-    /// The keys that differ from those at the start, and take effect at the next start. If the
-    /// settings are equal, however they are written, nothing differs.
+    /// Returns the keys that differ from those at the start and take effect at the next start.
+    ///
+    /// If the settings are equal, however they are written, nothing differs.
     pub fn needs_restart(&self, started: &Self) -> Vec<String> {
         let mut keys = Vec::new();
         differing(Some(&self.tree), Some(&started.tree), "", &mut keys);
@@ -26,7 +27,7 @@ impl Loaded {
     }
 }
 
-/// The parts whose settings differ.
+/// Returns the parts of the configuration whose settings differ.
 fn parts(now: &Config, started: &Config) -> Vec<String> {
     let (ways_in, before) = (&now.ingress, &started.ingress);
     let parts = [
@@ -59,7 +60,7 @@ fn items<T: PartialEq>(list: &str, now: &[T], started: &[T]) -> impl Iterator<It
         .map(move |index| format!("{list}[{index}]"))
 }
 
-/// The paths of values that are in only one of the two trees, or differ.
+/// Collects the paths of values that are in only one of the two trees, or differ.
 fn differing(now: Option<&Node>, before: Option<&Node>, path: &str, found: &mut Vec<String>) {
     match (now.map(|node| &node.value), before.map(|node| &node.value)) {
         (None, None) => {}
@@ -101,7 +102,8 @@ mod tests {
             .unwrap_or_else(|errors| panic!("{errors}"))
     }
 
-    /// What is said of `now`, where the bridge was started with `started`.
+    /// Returns the keys that need a restart if the bridge was started with `started` and is
+    /// reloaded with `now`.
     fn said(started: &str, now: &str) -> Vec<String> {
         load(now).needs_restart(&load(started))
     }

@@ -1,7 +1,7 @@
-//! The tree → the settings' structs, by their own `Deserialize`: a value that does not fit is a
-//! problem with its key path.
+//! Reads the tree into the settings' structs by their own `Deserialize`. A value that does not fit
+//! is a problem with its key path.
 //!
-//! Types are those of the struct, so `no` is text where text is wanted and a mistake where a
+//! Types are those of the struct, so `no` is text where text is expected, and a mistake where a
 //! boolean is. Values with an expanded `${NAME}` are shown as they are written, never expanded.
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::settings::Problem;
 
-/// The problems in a file after which the rest is not examined.
+/// The number of problems in a file after which the rest is not examined.
 const MAX_PROBLEMS: usize = 50;
 
 /// Reads the settings, or reports everything in the tree that does not fit them.
@@ -24,7 +24,8 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     let mut tree = tree.clone();
     let mut problems: Vec<Problem> = Vec::new();
 
-    // Serde stops at the first value that does not fit: it is removed, and the rest read again.
+    // Serde stops at the first value that does not fit, so that value is removed and the rest read
+    // again.
     loop {
         let unknown = RefCell::new(Vec::new());
         let result = T::deserialize(Reader {
@@ -58,17 +59,18 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     }
 }
 
-/// One value that is being read into the settings.
+/// A value that is being read into the settings.
 #[derive(Clone)]
 pub struct Reader<'a> {
     pub node: &'a Node,
     pub path: String,
-    /// Keys that no struct knows: noted and skipped, so that all of them are reported at once.
+    /// The problems of keys that no struct knows. They are noted and skipped, so that all of them
+    /// are reported at once.
     pub unknown: &'a RefCell<Vec<Problem>>,
 }
 
 impl<'a> Reader<'a> {
-    /// The value below, with its own path.
+    /// Returns the reader of a value below this one, with its own path.
     pub fn child(&self, node: &'a Node, segment: &str) -> Self {
         let dot = if self.path.is_empty() || segment.starts_with('[') {
             ""
@@ -103,7 +105,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a value. Errors from its type's own parser have this place, too.
+    /// Reads a value. Errors from its type's own parser get this place, too.
     pub fn give<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Misfit> {
         let result = seed.deserialize(self.clone());
         self.place(result)
@@ -153,7 +155,7 @@ impl<'a> Reader<'a> {
     ) -> Result<V::Value, Misfit> {
         let entries = match &self.node.value {
             Value::Map(entries) => entries.as_slice(),
-            // A section whose keys are all commented out.
+            // All keys of the section are commented out.
             Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::List(_) => {
                 return self.place(Err(de::Error::invalid_type(
@@ -299,7 +301,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         self.place(visitor.visit_enum(choice))
     }
 
-    /// For any value: YAML's core schema defines the meaning of a plain word.
+    /// Reads a value of any type: YAML's core schema defines the meaning of a plain word.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.value {
             Value::Map(_) => self.map(None, visitor),

@@ -1,5 +1,5 @@
-//! What `admin.login` finds outside of the configuration: the file of users, and the way to the
-//! identity provider.
+//! The parts of `admin.login` that lie outside of the configuration: the file of users, and the
+//! connection to the identity provider.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::{
     },
 };
 
-/// How long one answer of the identity provider is waited for: a person waits, too.
+/// The time limit for one answer of the identity provider. It is short because a person waits, too.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Config {
-    /// The client by which the identity provider is asked.
+    /// Builds the client for queries to the identity provider.
     pub fn provider_client(
         &self,
         oidc: &Oidc,
@@ -27,8 +27,8 @@ impl Config {
         client_of("admin.login.oidc", PATIENCE, proxy, ca_file, environment)
     }
 
-    /// What is wrong with what `admin.login` names. A file that cannot be read at all is told with
-    /// the others.
+    /// Returns what is wrong with the files and addresses that `admin.login` names. A file that
+    /// cannot be read at all is reported with the other missing files.
     pub(super) fn sign_in_problems(&self, environment: Environment<'_>) -> Vec<Problem> {
         let Some(login) = &self.admin.login else {
             return Vec::new();

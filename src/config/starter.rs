@@ -1,6 +1,8 @@
-//! `use:` of a profile: what is written is laid over the named starter before the settings are
-//! read. Maps merge key by key; lists and texts replace those of the starter; its tests are not
-//! inherited.
+//! The setting `use:` of a profile: what is written is laid over the named starter before the
+//! settings are read.
+//!
+//! Maps are merged key by key; lists and texts replace those of the starter. The starter's tests
+//! are not inherited.
 
 use super::{
     overlay::{below, lay_over, stand},
@@ -66,7 +68,7 @@ fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
     }
 }
 
-/// The names of the fields of a profile.
+/// Returns the names of a profile's fields.
 fn names(profile: &mut Node) -> Vec<String> {
     match below(profile, "fields").map(|node| &node.value) {
         Some(Value::Map(fields)) => fields.iter().map(|field| field.key.clone()).collect(),
@@ -74,14 +76,14 @@ fn names(profile: &mut Node) -> Vec<String> {
     }
 }
 
-/// A field of the starter that is written empty is dropped.
+/// Drops the fields of the starter that are written empty.
 fn without_dropped(profile: &mut Node, fields: &[String]) {
     if let Some(Value::Map(own)) = below(profile, "fields").map(|node| &mut node.value) {
         own.retain(|field| !(field.value.is_nothing() && fields.contains(&field.key)));
     }
 }
 
-/// Whether one way to write something replaces another.
+/// Returns whether one way to write something replaces another.
 fn excludes(key: &str, own: &str, base: &str) -> bool {
     let ways: &[&str] = match key {
         "json" => &["element", "attachment", "text"],

@@ -1,4 +1,4 @@
-//! `store` of the configuration.
+//! The section `store` of the configuration.
 
 use std::path::PathBuf;
 
@@ -72,7 +72,7 @@ impl Default for Quarantine {
 }
 
 impl Store {
-    /// The problems of the settings; `key` is their path.
+    /// Returns the problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let url = match (&self.url, &self.url_file) {
@@ -92,7 +92,7 @@ impl Store {
         url.into_iter().chain(retention).chain(keep).collect()
     }
 
-    /// The URL, read from its file if one is named.
+    /// Returns the URL, read from its file if one is named.
     pub fn url(&self) -> Result<String, SecretError> {
         match (&self.url, &self.url_file) {
             (Some(url), _) => Ok(url.to_string()),

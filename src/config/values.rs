@@ -1,6 +1,6 @@
-//! The preparation of the tree before the settings are read from it: repeated keys are reported,
-//! merge keys (`<<`) merged, `${NAME}` expanded in values, and file names made relative to the
-//! configuration's folder.
+//! Prepares the tree before the settings are read from it: repeated keys are reported, merge keys
+//! (`<<`) merged, `${NAME}` expanded in values, and file names made relative to the configuration's
+//! folder.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::settings::Problem;
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Prepares the tree. A problem has a place if its key path does not lead there.
+/// Prepares the tree. Each problem comes with its place if its key path does not lead there.
 pub fn prepare(
     tree: &mut Node,
     environment: Environment<'_>,
@@ -30,7 +30,7 @@ pub fn prepare(
 enum Role {
     File,
     Other,
-    /// Below `details` and `headers`, whose keys are the user's own.
+    /// A value below `details` or `headers`, whose keys are the user's own.
     Details,
 }
 
@@ -135,7 +135,7 @@ impl Pass<'_> {
     }
 }
 
-/// Whether a path is `profiles[i].tests[j]`.
+/// Returns whether a path is `profiles[i].tests[j]`.
 fn is_test_of_profile(path: &str) -> bool {
     path.starts_with("profiles[") && path.contains("].tests[")
 }
@@ -148,8 +148,8 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// The text with every `${NAME}` expanded and every `$${` replaced by `${`; `None` if there is
-/// nothing to do.
+/// Returns the text with every `${NAME}` expanded and every `$${` replaced by `${`; `None` if there
+/// is nothing to do.
 fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Problem> {
     if !text.contains("${") {
         return Ok(None);
@@ -194,8 +194,8 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
     Ok(Some(out))
 }
 
-/// The values from the environment below `receivers`, each with its key path: they may all be
-/// credentials.
+/// Returns the values from the environment below `receivers`, each with its key path. They may all
+/// be credentials.
 pub fn given(tree: &Node, environment: Environment<'_>) -> Vec<(String, String)> {
     fn walk(
         node: &Node,
@@ -242,7 +242,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Every file that the tree names by a key ending in `_file`, with its key path.
+/// Returns every file that the tree names by a key ending in `_file`, with its key path.
 pub fn files(tree: &Node) -> Vec<(String, String)> {
     fn walk(node: &Node, path: &str, found: &mut Vec<(String, String)>) {
         match &node.value {

@@ -1,7 +1,7 @@
 //! YAML as a tree in which every key and value knows its line and column. Home of granit-parser.
 //!
-//! Bounded against hostile files: at most [`MAX_BYTES`], [`MAX_NODES`] after aliases, [`MAX_DEPTH`]
-//! levels.
+//! The tree is bounded against hostile files: at most [`MAX_BYTES`], [`MAX_NODES`] after aliases,
+//! and [`MAX_DEPTH`] levels.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ mod node;
 
 pub use node::{Entry, Mark, Node, Scalar, Value};
 
-/// The longest file read.
+/// The maximum length of a file, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
 const MAX_NODES: usize = 100_000;
-/// Two for each of the 64 levels that routes may have, and some.
+/// The maximum depth: two levels for each of the 64 that routes may have, and some more.
 const MAX_DEPTH: usize = 160;
 
 impl From<Span> for Mark {
@@ -27,7 +27,7 @@ impl From<Span> for Mark {
     }
 }
 
-/// Why a text is no tree. Never quotes the text, which may hold a secret.
+/// Why a text is not a valid file. Never quotes the text, which may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
     pub at: Mark,
@@ -53,7 +53,7 @@ impl SyntaxError {
     }
 }
 
-/// Reads the one document of a file.
+/// Parses the single document of a file.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let start = Mark {
         file: 0,
@@ -88,7 +88,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     Ok(builder.root.unwrap_or_else(|| Node::nothing(start)))
 }
 
-/// What most likely is meant by a text that is no YAML.
+/// Suggests a fix for a text that is not YAML.
 fn mend(info: &str) -> &'static str {
     if info.contains("escape character") {
         "between double quotes a backslash begins an escape: write expressions between single \
@@ -100,12 +100,12 @@ fn mend(info: &str) -> &'static str {
     }
 }
 
-/// A collection being read, its anchor (0: none) and, in a map, the key in hand.
+/// A collection that is being read, its anchor (0: none) and, in a map, the current key.
 type Open = (Node, usize, Option<(String, Mark)>);
 
 #[derive(Default)]
 struct Builder {
-    /// The collections that are open, the innermost last.
+    /// The open collections, the innermost last.
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     root: Option<Node>,
@@ -175,8 +175,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs: it is the key or value in hand, an item, or the
-    /// whole.
+    /// Puts a finished node where it belongs: it is the current key or its value, an item, or the
+    /// whole document.
     fn place(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
         let at = node.at;
         let refuse = |what, mend| Err(SyntaxError::new(at, what, mend));

@@ -1,14 +1,15 @@
 //! Alertmanager's classic matcher grammar (`pkg/labels/parse.go`): a plain name, an operator, and
-//! everything up to the comma or the end as the value, quoted or not. Tolerant where people write
-//! by hand: a brace may stand alone, a backslash that escapes nothing is itself, white space around
-//! a token is dropped.
+//! everything up to the comma or the end as the value, quoted or not.
+//!
+//! It is tolerant where people write by hand: a brace may stand alone, a backslash that escapes
+//! nothing is itself, and white space around a token is dropped.
 
 use super::matcher::{Matcher, Operator};
 
-/// White space as the classic grammar's `\s` has it.
+/// The white space that `\s` matches in the classic grammar.
 const SPACE: [char; 5] = ['\t', '\n', '\u{c}', '\r', ' '];
 
-/// The matchers of a list; `None` if it does not follow this grammar.
+/// Parses the matchers of a list; `None` if it does not follow this grammar.
 pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
     let text = text.strip_prefix('{').unwrap_or(text);
     let text = text.strip_suffix('}').unwrap_or(text);
@@ -24,13 +25,13 @@ pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
             '"' if !escaped => quoted = !quoted,
             _ => {}
         }
-        // A comma leaves the escape as it is; Alertmanager's scanner does.
+        // A comma does not end an escape; Alertmanager's scanner behaves in the same way.
         if c != ',' {
             escaped = c == '\\' && !escaped;
         }
     }
 
-    // A trailing comma is forgiven.
+    // A trailing comma is allowed.
     match text[start..].trim() {
         "" => {}
         last => matchers.push(matcher(last)?),
@@ -39,7 +40,7 @@ pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
     Some(matchers)
 }
 
-/// One matcher; `None` if it does not follow this grammar.
+/// Parses one matcher; `None` if it does not follow this grammar.
 pub(super) fn matcher(text: &str) -> Option<Matcher> {
     let text = text.trim_matches(SPACE);
     let end = text.find(|c| !is_name_char(c)).unwrap_or(text.len());
@@ -56,7 +57,7 @@ pub(super) fn matcher(text: &str) -> Option<Matcher> {
     Matcher::new(name, operator, unescape(value)?).ok()
 }
 
-/// `[a-zA-Z_:][a-zA-Z0-9_:]*`
+/// Returns whether a text is a plain name: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| !c.is_ascii_digit()) && text.chars().all(is_name_char)
 }
@@ -65,8 +66,10 @@ fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
-/// The value without its quotes: `\"`, `\\` and `\n` are escapes, in an unquoted value too. An
-/// unescaped quote anywhere except at both ends does not follow this grammar.
+/// Returns the value without its quotes; `None` if an unescaped quote is anywhere except at both
+/// ends, which does not follow this grammar.
+///
+/// `\"`, `\\` and `\n` are escapes, in an unquoted value too.
 fn unescape(raw: &str) -> Option<String> {
     let (body, mut open) = raw
         .strip_prefix('"')

@@ -1,10 +1,9 @@
-//! How a matcher is written.
+//! The notation of a matcher.
 //!
-//! Its text is Alertmanager's, in both of its grammars and with its precedence: what the
-//! [classic] one accepts means what it says there, the rest is read by the
-//! [UTF-8](super::utf8) one. On top of that `>`, `>=`, `<` and `<=` compare numbers; Alertmanager
-//! would read `sli_gap>=20` as a label called `sli_gap>`, which nobody has, so an unquoted name
-//! ends before `<` and `>` here.
+//! Its text is Alertmanager's, in both of its grammars and with its precedence: what the [classic]
+//! one accepts means what it means there, and the rest is read by the [UTF-8](super::utf8) one. In
+//! addition, `>`, `>=`, `<` and `<=` compare numbers. Alertmanager would read `sli_gap>=20` as a
+//! label called `sli_gap>`, which nobody has, so here an unquoted name ends before `<` and `>`.
 
 use std::fmt;
 
@@ -43,7 +42,7 @@ impl Matcher {
 }
 
 impl fmt::Display for Matcher {
-    /// The text parses back to the same matcher.
+    /// Writes a text that parses back to the same matcher.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if classic::is_name(self.name()) {
             f.write_str(self.name())?;

@@ -1,4 +1,4 @@
-//! A matcher: a label's name, an operator and a value. The grammar defines its notation.
+//! A matcher: a label's name, an operator and a value. Its notation is defined by the grammar.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use regex::Regex;
 use super::{Labels, re2};
 use crate::settings::Problem;
 
-/// One condition on one label. A label that is not set reads as empty.
+/// A condition on one label. A label that is not set reads as empty.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     name: String,
@@ -23,14 +23,14 @@ pub enum Operator {
     /// The whole value must match the regular expression.
     Matches,
     NotMatches,
-    /// For numbers: a label that is not a finite number never matches, whatever the operator.
+    /// Compares numbers: a label that is not a finite number never matches, whatever the operator.
     Greater,
     GreaterOrEqual,
     Less,
     LessOrEqual,
 }
 
-/// What is precomputed from operator and value.
+/// The test that is precomputed from operator and value.
 #[derive(Debug, Clone)]
 enum Test {
     Text,
@@ -52,7 +52,7 @@ pub enum MatcherError {
 }
 
 impl Matcher {
-    /// A matcher from its parts.
+    /// Builds a matcher from its parts.
     pub fn new(name: &str, operator: Operator, value: String) -> Result<Self, MatcherError> {
         let test = match operator {
             Operator::Equal | Operator::NotEqual => Test::Text,
@@ -91,17 +91,17 @@ impl Matcher {
         &self.value
     }
 
-    /// Whether the value is compared as a number.
+    /// Returns whether the value is compared as a number.
     pub(super) fn is_numeric(&self) -> bool {
         matches!(self.test, Test::Number(_))
     }
 
-    /// Whether it matches the labels.
+    /// Returns whether the matcher holds for these labels.
     pub fn holds(&self, labels: &Labels) -> bool {
         self.holds_for(labels.get(self.name.as_str()).map_or("", String::as_str))
     }
 
-    /// Whether it matches a label's value.
+    /// Returns whether the matcher holds for a label's value.
     pub fn holds_for(&self, actual: &str) -> bool {
         match &self.test {
             Test::Text => (actual == self.value) == (self.operator == Operator::Equal),
@@ -117,7 +117,7 @@ impl Matcher {
 }
 
 /// Compiles the list at `key` of the configuration, each string of which may contain several
-/// matchers; adds the problems.
+/// matchers. Adds the problems that it finds.
 pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) -> Vec<Matcher> {
     let mut matchers = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
@@ -135,13 +135,14 @@ pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) 
     matchers
 }
 
-/// A finite decimal number; Rust's parser also accepts `inf` and `nan`, which nobody measures.
+/// Parses a finite decimal number. Rust's parser also accepts `inf` and `nan`, which nobody
+/// measures.
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 impl Operator {
-    /// The operator at the start of `text`; the longest one wins.
+    /// Returns the operator at the start of `text`; the longest one wins.
     pub(super) fn leading(text: &str) -> Option<Self> {
         Self::ALL
             .into_iter()

@@ -1,9 +1,9 @@
-//! Alertmanager's regular expressions are RE2's as Go has them; this reads them into the `regex`
-//! crate's dialect.
+//! Translates Alertmanager's regular expressions, which are Go's RE2, into the `regex` crate's
+//! dialect.
 //!
-//! Both are linear in time and nearly one language. Where the same text means something else, or is
-//! refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in
-//! a class are plain characters, and a `{` that opens no repetition is one too. See
+//! Both take linear time and are nearly one language. Where the same text means something else, or
+//! is refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~`
+//! in a class are plain characters, and so is a `{` that opens no repetition. See
 //! <https://pkg.go.dev/regexp/syntax>.
 
 use std::{iter::Peekable, str::Chars};
@@ -12,7 +12,8 @@ use regex::{Regex, RegexBuilder};
 
 use crate::settings::expression::reason;
 
-/// The size limit of a compiled expression in bytes: some thousand characters of ordinary patterns.
+/// The size limit of a compiled expression, in bytes. It allows some thousand characters of
+/// ordinary patterns.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// Compiles `pattern` to match a whole value, as Alertmanager anchors it. The error is a sentence.
@@ -39,7 +40,7 @@ fn translate(pattern: &str) -> String {
     out
 }
 
-/// What follows a backslash.
+/// Translates what follows a backslash.
 fn escape(out: &mut String, rest: &mut Peekable<Chars<'_>>, in_class: bool) {
     let Some(c) = rest.next() else {
         out.push('\\');
@@ -61,7 +62,7 @@ fn escape(out: &mut String, rest: &mut Peekable<Chars<'_>>, in_class: bool) {
         _ => {
             out.push('\\');
             out.push(c);
-            // `\x{e9}`, `\p{Greek}`: the brace belongs to the escape.
+            // In `\x{e9}` and `\p{Greek}`, the brace belongs to the escape.
             if matches!(c, 'x' | 'p' | 'P') && rest.peek() == Some(&'{') {
                 while let Some(c) = rest.next_if(|c| *c != '}') {
                     out.push(c);
@@ -71,7 +72,7 @@ fn escape(out: &mut String, rest: &mut Peekable<Chars<'_>>, in_class: bool) {
     }
 }
 
-/// `\Q…\E`; without its end it quotes the rest.
+/// Translates `\Q…\E`; without its end it quotes the rest.
 fn quoted(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     while let Some(c) = rest.next() {
         if c == '\\' && rest.peek() == Some(&'E') {
@@ -82,7 +83,7 @@ fn quoted(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// `[…]`, after its bracket.
+/// Translates a class, `[…]`, after its opening bracket.
 fn class(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     out.push('[');
     if rest.next_if_eq(&'^').is_some() {
@@ -101,7 +102,7 @@ fn class(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
             ']' => out.push_str(r"\]"),
             '\\' => escape(out, rest, true),
             '[' if rest.peek() == Some(&':') => named(out, rest),
-            // A dash first or as the end of a range is itself.
+            // A dash that is first, or the end of a range, is itself.
             '-' if first || range => out.push_str(r"\-"),
             '[' | '&' | '~' => {
                 out.push('\\');
@@ -114,7 +115,7 @@ fn class(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// `[:alpha:]` within a class, after its first bracket.
+/// Translates `[:alpha:]` within a class, after its first bracket.
 fn named(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     let ahead: String = rest.clone().take_while(|c| *c != ']').collect();
     if ahead.len() > 2 && ahead.ends_with(':') {
@@ -127,7 +128,7 @@ fn named(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// Whether what follows a `{` is `3}`, `3,}` or `3,5}`.
+/// Returns whether what follows a `{` is `3}`, `3,}` or `3,5}`.
 fn opens_repetition(rest: &Peekable<Chars<'_>>) -> bool {
     let inside: String = rest.clone().take(16).take_while(|c| *c != '}').collect();
     let closed = rest.clone().take(16).any(|c| c == '}');

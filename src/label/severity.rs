@@ -1,4 +1,4 @@
-//! `alerts.severity`: the label `severity`, derived from all others.
+//! The rules of `alerts.severity`: they derive the label `severity` from all others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,12 @@ pub struct SeverityRule {
     pub severity: String,
 }
 
-/// The rules, compiled.
+/// The compiled rules.
 #[derive(Debug, Clone, Default)]
 pub struct Severities(Vec<(Vec<Matcher>, String)>);
 
-/// The rank of a severity, to tell whether it rose. A team's own word counts as an error.
+/// Returns the rank of a severity, to tell whether it rose. An unknown word of a team's own ranks
+/// between `warning` and `critical`, as an error.
 pub fn rank(word: &str) -> u8 {
     match word.trim().to_ascii_lowercase().as_str() {
         "critical" => 4,
@@ -28,11 +29,11 @@ pub fn rank(word: &str) -> u8 {
     }
 }
 
-/// The severity if no rule matches.
+/// The severity if no rule matches and the mail states none.
 const FALLBACK: &str = "warning";
 
 impl Severities {
-    /// Whether a rule goes by this label.
+    /// Returns whether a rule depends on this label.
     pub fn look_at(&self, label: &str) -> bool {
         let matchers = self.0.iter().flat_map(|(matchers, _)| matchers);
         matchers.into_iter().any(|matcher| matcher.name() == label)
@@ -43,7 +44,7 @@ impl Severities {
         Self::compile_at("alerts.severity", rules, false)
     }
 
-    /// The same for rules at another key of the configuration. If the mail states its severity
+    /// Compiles rules at another key of the configuration. If the mail states its severity
     /// (`is_said`), the rules may match it.
     pub fn compile_at(
         at: &str,
@@ -81,8 +82,8 @@ impl Severities {
         }
     }
 
-    /// The severity of an alert with these labels. If no rule matches, it is what the mail states,
-    /// or else `warning`.
+    /// Returns the severity of an alert with these labels. If no rule matches, it is what the mail
+    /// states, or else `warning`.
     pub fn of<'a>(&'a self, labels: &'a Labels) -> &'a str {
         let holds = |matchers: &[Matcher]| matchers.iter().all(|matcher| matcher.holds(labels));
         let ruled = self.0.iter().find(|(matchers, _)| holds(matchers));

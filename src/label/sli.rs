@@ -1,7 +1,9 @@
-//! Which of the four SLIs a metric is about.
+//! Decides which of the four SLIs a metric is about.
 
-/// A part of the normalized metric name → its SLI; the first match wins. The subject of the
-/// measurement comes before its method: a "webhook availability" is about webhooks.
+/// Parts of the normalized metric name, each with its SLI; the first match wins.
+///
+/// The subject of the measurement comes before its method: a "webhook availability" is about
+/// webhooks.
 const SIGNS: [(&str, &str); 8] = [
     ("webhook", "webhook_delivery"),
     ("install", "installation_callback"),
@@ -13,7 +15,7 @@ const SIGNS: [(&str, &str); 8] = [
     ("healthcheck", "app_availability"),
 ];
 
-/// The label `sli` for a metric's name; `unknown` if no part matches.
+/// Returns the label `sli` for a metric's name; `unknown` if no part matches.
 ///
 /// Atlassian has renamed metrics before, and only one name is published ("Jira Installation
 /// Callback Success Rate"), so case, spaces and punctuation are ignored: `webhookDeliveryRate`,

@@ -1,10 +1,11 @@
-//! Alertmanager's UTF-8 matcher grammar (`matcher/parse`): names and values are quoted as Go quotes
-//! strings, or are bare words of any characters but white space and ``{}!=~,\"'` ``; braces come in
-//! pairs.
+//! Alertmanager's UTF-8 matcher grammar (`matcher/parse`).
+//!
+//! Names and values are quoted as Go quotes strings, or are bare words of any characters except
+//! white space and ``{}!=~,\"'` ``. Braces come in pairs.
 
 use super::matcher::{Matcher, MatcherError, Operator};
 
-/// The matchers of a list, which may be empty.
+/// Parses the matchers of a list, which may be empty.
 pub(super) fn matchers(text: &str) -> Result<Vec<Matcher>, MatcherError> {
     let mut cursor = Cursor { text, at: 0 };
     let mut matchers = Vec::new();
@@ -59,7 +60,7 @@ impl<'a> Cursor<'a> {
         &self.text[self.at..]
     }
 
-    /// The next character that is not white space; white space is skipped.
+    /// Skips white space and returns the next character.
     fn peek(&mut self) -> Option<char> {
         self.at = self.text.len() - self.rest().trim_start().len();
         self.rest().chars().next()
@@ -71,7 +72,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// A quoted or bare word; a bare one ends where `ends` says.
+    /// Reads a quoted or bare word; a bare one ends where `ends` says.
     fn word(
         &mut self,
         expected: &'static str,
@@ -89,7 +90,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string in double quotes, with Go's escapes.
+    /// Reads a string in double quotes, with Go's escapes.
     fn quoted(&mut self) -> Result<String, MatcherError> {
         let body = &self.rest()[1..];
         let mut escaped = false;
@@ -116,7 +117,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What Go's `strconv.Unquote` makes of the inside of double quotes.
+/// Decodes the inside of double quotes as Go's `strconv.Unquote` does.
 fn unquote(body: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(body.len());
     let mut rest = body;

@@ -1,4 +1,4 @@
-//! What is known of a mail's sender: the verdict, and the evidence for it.
+//! What is known about a mail's sender: the verdict, and the evidence for it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word used in JSON, labels and metrics.
+    /// Returns the word used in JSON, labels and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -77,7 +77,7 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// The word used in JSON and metrics.
+    /// Returns the word used in JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dkim => "dkim",
@@ -88,12 +88,12 @@ impl Evidence {
 }
 
 impl Authenticity {
-    /// Whether anybody may have sent the mail, though the check is on.
+    /// Returns whether anybody may have sent the mail, although the check is on.
     pub fn is_unproven(&self) -> bool {
         !matches!(self.verdict, Verdict::Pass | Verdict::Off)
     }
 
-    /// A verdict without evidence, and its reason.
+    /// Returns a verdict without evidence, and its reason.
     pub fn unproven(verdict: Verdict, detail: impl Into<String>) -> Self {
         Self {
             verdict,
@@ -105,7 +105,7 @@ impl Authenticity {
         }
     }
 
-    /// The verdict while `alerts.authenticity.require` is empty.
+    /// Returns the verdict while `alerts.authenticity.require` is empty.
     pub fn off() -> Self {
         Self::unproven(
             Verdict::Off,

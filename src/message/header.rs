@@ -1,13 +1,13 @@
-//! The raw header block, read before any parser: what a lenient parser would repair is seen as it
-//! is.
+//! The raw header block, read before any parser sees it, so that what a lenient parser would repair
+//! is seen as it is.
 
 use jiff::{Timestamp, fmt::rfc2822};
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
-/// The largest header block of an alert, in bytes. Long ARC chains reach 30 KiB.
+/// The maximum length of an alert's header block, in bytes. Long ARC chains reach 30 KiB.
 const MAX_HEADER: usize = 256 << 10;
 
-/// The most header fields of an alert.
+/// The maximum number of header fields of an alert.
 const MAX_FIELDS: usize = 1_000;
 
 /// The fields that decide who sent a mail and how it is read.
@@ -22,26 +22,27 @@ const DECIDING: [&[u8]; 5] = [
 /// One header field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field<'a> {
-    /// As written, without the colon; obsolete white space before the colon (RFC 5322, 4.5) is
-    /// kept.
+    /// The name as written, without the colon. Obsolete white space before the colon (RFC 5322,
+    /// 4.5) is kept.
     pub name: &'a [u8],
-    /// Including folded lines and their line ends.
+    /// The value, including folded lines and their line ends.
     pub value: &'a [u8],
 }
 
 impl Field<'_> {
-    /// Whether it has this name, in any case and with any white space before the colon.
+    /// Returns whether the field has this name, in any case and with any white space before the
+    /// colon.
     pub fn is(&self, name: &[u8]) -> bool {
         self.name.trim_ascii_end().eq_ignore_ascii_case(name)
     }
 
-    /// Whether it has this name, directly followed by the colon.
+    /// Returns whether the field has this name, directly followed by the colon.
     pub fn is_plainly(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 }
 
-/// Fields that a mail's sender writes, each once, and no server on the way.
+/// The fields that a mail's sender writes, each once, and no server on the way.
 pub(super) const OF_MAILS: [&[u8]; 7] = [
     b"From",
     b"To",
@@ -52,7 +53,7 @@ pub(super) const OF_MAILS: [&[u8]; 7] = [
     b"Content-Type",
 ];
 
-/// How many lines of a gateway's banner may stand in a header.
+/// The maximum number of lines of a gateway's banner in a header.
 const MAX_BANNER: usize = 16;
 
 /// Splits an entity into its header block and its body at the first empty line; if there is none,
@@ -61,8 +62,8 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     split_unless(entity, |_, _| false)
 }
 
-/// Splits a mail: like [`split`], but a line of HTML that a gateway put into the header ends it no
-/// more than any other line that is no field.
+/// Splits a mail like [`split`], except that a line of HTML that a gateway put into the header no
+/// more ends the header than any other line that is not a field.
 pub fn split_mail(mail: &[u8]) -> (&[u8], &[u8]) {
     split_unless(mail, goes_on)
 }
@@ -90,8 +91,8 @@ fn split_unless(entity: &[u8], goes_on: fn(&[u8], &[u8]) -> bool) -> (&[u8], &[u
     (entity, &[])
 }
 
-/// Whether the header goes on behind HTML: the next lines, before an empty one, have a field that a
-/// mail has once, and that this header did not have yet.
+/// Returns whether the header continues after HTML: the next lines, before an empty one, have a
+/// field that a mail has once and that this header did not have yet.
 fn goes_on(header: &[u8], rest: &[u8]) -> bool {
     let is_new = |line: &[u8]| {
         fields(line).flatten().any(|field| {
@@ -105,14 +106,14 @@ fn goes_on(header: &[u8], rest: &[u8]) -> bool {
         .any(is_new)
 }
 
-/// Whether a line begins with a tag or a declaration of HTML; `<id@host>` is the rest of a field
-/// that was folded wrongly.
+/// Returns whether a line begins with a tag or a declaration of HTML. `<id@host>` is the rest of a
+/// field that was folded wrongly.
 fn is_markup(line: &[u8]) -> bool {
     matches!(line, [b'<', b'!' | b'a'..=b'z' | b'A'..=b'Z', ..])
         && memchr3(b'>', b'@', b'\n', line).is_some_and(|at| line[at] != b'@')
 }
 
-/// Whether a line is `--` and a boundary that the header before it names.
+/// Returns whether a line is `--` followed by a boundary that the header before it names.
 fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
     let line = line[..memchr(b'\n', line).unwrap_or(line.len())].trim_ascii_end();
     let boundary = line
@@ -124,8 +125,9 @@ fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
     })
 }
 
-/// Splits a part of a multipart: like [`split`], or before the first line that is not a field. A
-/// byte order mark, or a line that a gateway put before the part's own fields, is passed over.
+/// Splits a part of a multipart like [`split`], or before the first line that is not a field.
+///
+/// A byte order mark, or a line that a gateway put before the part's own fields, is skipped.
 pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
     let part = from_its_fields(part);
     let (header, body) = split(part);
@@ -152,7 +154,7 @@ fn from_its_fields(part: &[u8]) -> &[u8] {
     if is_junk && is_field { rest } else { part }
 }
 
-/// The fields of a header block in order; lines outside any field are `Err`.
+/// Returns the fields of a header block in order; lines outside any field are `Err`.
 pub fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
     let mut rest = header;
     std::iter::from_fn(move || {
@@ -178,7 +180,7 @@ pub fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
     })
 }
 
-/// The value of the first field of a name.
+/// Returns the value of the first field with this name.
 pub fn first<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     fields(header)
         .flatten()
@@ -186,7 +188,7 @@ pub fn first<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         .map(|field| field.value)
 }
 
-/// The value of a field that occurs exactly once.
+/// Returns the value of a field that occurs exactly once.
 pub fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut values = fields(header)
         .flatten()
@@ -195,8 +197,9 @@ pub fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The mail's Date (RFC 5322, 3.3), whose weekday may be wrong, as some mailers' is; `None` if it
-/// is missing, unreadable or repeated.
+/// Returns the mail's Date (RFC 5322, 3.3); `None` if it is missing, unreadable or repeated.
+///
+/// The weekday may be wrong, as some mailers' is.
 pub fn date(header: &[u8]) -> Option<Timestamp> {
     let value = only(header, b"Date")?;
     rfc2822::DateTimeParser::new()
@@ -205,8 +208,8 @@ pub fn date(header: &[u8]) -> Option<Timestamp> {
         .ok()
 }
 
-/// Whether the zone of the Date is a name other than those that RFC 5322, 4.3 gives an offset: such
-/// a one is read as UTC, and says nothing.
+/// Returns whether the zone of the Date is a name other than those to which RFC 5322, 4.3 assigns
+/// an offset. Such a zone is read as UTC, and says nothing.
 pub fn has_unknown_zone(header: &[u8]) -> bool {
     const KNOWN: [&[u8]; 11] = [
         b"UT", b"GMT", b"UTC", b"EST", b"EDT", b"CST", b"CDT", b"MST", b"MDT", b"PST", b"PDT",
@@ -225,7 +228,8 @@ pub fn has_unknown_zone(header: &[u8]) -> bool {
     })
 }
 
-/// What makes different programs read a header block differently. The error names the deviation.
+/// Checks that different programs read a header block in the same way. The error names the
+/// deviation.
 pub fn check(header: &[u8]) -> Result<(), String> {
     if header.len() > MAX_HEADER {
         return Err(format!(
@@ -249,12 +253,13 @@ pub fn check(header: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the carriage return at `at` ends no line.
+/// Returns whether the carriage return at `at` ends no line.
 fn is_bare(header: &[u8], at: usize) -> bool {
     header.get(at + 1) != Some(&b'\n')
 }
 
-/// Whether it matters that some programs end a line at a bare carriage return, and others do not.
+/// Returns whether it matters that some programs end a line at a bare carriage return, and others
+/// do not.
 fn reads_in_two_ways(header: &[u8]) -> bool {
     let mut cut = Vec::with_capacity(header.len() + 16);
     for (at, byte) in header.iter().enumerate() {
@@ -266,7 +271,7 @@ fn reads_in_two_ways(header: &[u8]) -> bool {
     split(&cut).0.len() < cut.len() || deciding(header) != deciding(&cut)
 }
 
-/// The fields that decide who sent a mail and how it is read.
+/// Returns the fields that decide who sent a mail and how it is read.
 fn deciding(header: &[u8]) -> Vec<(Vec<u8>, &[u8])> {
     let decides = |field: &Field<'_>| DECIDING.iter().any(|name| field.is(name));
     fields(header)
@@ -276,7 +281,7 @@ fn deciding(header: &[u8]) -> Vec<(Vec<u8>, &[u8])> {
         .collect()
 }
 
-/// RFC 5322, 2.2: printable ASCII without the colon.
+/// Returns whether a field's name is valid (RFC 5322, 2.2): printable ASCII without the colon.
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }

@@ -1,13 +1,15 @@
-//! Characters that a mail may contain and that must not be shown raw: they move a terminal's
-//! cursor, change the direction of writing, or are invisible. One rule for commands, logs, pages
-//! and all JSON that leaves.
+//! Characters that a mail may contain but that must not be shown raw: they move a terminal's
+//! cursor, change the direction of writing, or are invisible.
+//!
+//! One rule applies to commands, logs, pages and all JSON that leaves the program.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Whether a character is invisible, or changes how its neighbours are shown: controls (C0 with
-/// ANSI's escape, C1), line and paragraph separators, and what Unicode calls default ignorable
-/// (`Default_Ignorable_Code_Point`: directional marks, zero-width characters, the byte order mark,
-/// fillers, variation selectors, tags) or interlinear annotation.
+/// Returns whether a character is invisible, or changes how its neighbours are shown.
+///
+/// These are controls (C0 with ANSI's escape, C1), line and paragraph separators, and what Unicode
+/// calls default ignorable (`Default_Ignorable_Code_Point`: directional marks, zero-width
+/// characters, the byte order mark, fillers, variation selectors, tags) or interlinear annotation.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -18,7 +20,7 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// The text without hidden characters, each shown as an escape (`\u{1b}`, `\n`): a mail must not
+/// Returns the text with each hidden character shown as an escape (`\u{1b}`, `\n`): a mail must not
 /// move the cursor, forge a line of output or show what is not there.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
@@ -36,12 +38,13 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(tell).collect())
 }
 
-/// JSON whose texts contain hidden characters only as escapes such as `\u202e`: to a reader it is
-/// the same value, and a terminal that it is printed on obeys nothing. Outside texts, JSON has none
-/// but line feeds.
+/// Escapes the hidden characters in the texts of JSON, as in `\u202e`.
+///
+/// To a reader, the value stays the same, and a terminal on which it is printed obeys nothing.
+/// Outside texts, JSON has no hidden characters except line feeds.
 pub fn escaped(json: String) -> String {
     let is_raw = |c: char| c != '\n' && is_hidden(c);
-    // What is below is hidden in no text: serde_json has escaped it.
+    // Hidden characters below this limit are in no text, because serde_json has escaped them.
     let is_plain = json.bytes().all(|byte| byte < 0x7F);
     if is_plain || !json.contains(is_raw) {
         return json;
@@ -67,7 +70,7 @@ mod tests {
 
     use super::{escaped, is_hidden};
 
-    /// Every hidden character, alone, in a name and between others.
+    /// Tests every hidden character, alone, in a name and between others.
     #[test]
     fn json_is_the_same_value_and_holds_no_hidden_character_raw() {
         let hidden: Vec<char> = ('\0'..=char::MAX).filter(|c| is_hidden(*c)).collect();

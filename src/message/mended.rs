@@ -2,7 +2,7 @@
 //! skipped.
 //!
 //! Authenticity is judged over the same bytes from which the alert is read, so that nothing is read
-//! that was not judged. An ordinary mail is borrowed as it is; only an odd one is copied, once.
+//! that was not judged. An ordinary mail is borrowed as it is; only an odd one is copied.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
 use super::header::{OF_MAILS, fields, first, split_mail};
 
-/// UTF-8's byte order mark, and the result of taking one for Latin-1 and encoding it again.
+/// UTF-8's byte order mark, and the result of decoding one as Latin-1 and encoding it again.
 const BYTE_ORDER_MARKS: [&[u8]; 2] = ["\u{feff}".as_bytes(), "\u{ef}\u{bb}\u{bf}".as_bytes()];
 
-/// The largest block of a server's fields above a mail, in bytes.
+/// The maximum size of a block of a server's fields above a mail, in bytes.
 const MAX_ABOVE: usize = 64 << 10;
 
-/// How many banners before the header are skipped.
+/// The maximum number of banners before the header that are skipped.
 const MAX_BANNERS: usize = 3;
 
 /// A mail's header block and body.
@@ -29,13 +29,13 @@ pub struct Mended<'a> {
 }
 
 impl<'a> Mended<'a> {
-    /// It takes time linear in the mail's size, and copies only an odd mail.
+    /// Mends a mail. This takes time linear in the mail's size, and copies only an odd mail.
     pub fn of(raw: &'a [u8]) -> Self {
         let bytes = match utf_16(raw) {
             Some(text) if is_mail(text.as_bytes()) || !is_mail(&raw[2..]) => {
                 Cow::Owned(mend(text.as_bytes()).into_owned())
             }
-            // The mark alone was put before a mail that is not in UTF-16.
+            // Only the mark was put before a mail that is not in UTF-16.
             Some(_) => mend(&raw[2..]),
             None => mend(raw),
         };
@@ -49,23 +49,23 @@ impl<'a> Mended<'a> {
         }
     }
 
-    /// The whole mail.
+    /// Returns the whole mail.
     pub fn whole(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The header block, from its first field on.
+    /// Returns the header block, from its first field on.
     pub fn header(&self) -> &[u8] {
         &self.bytes[..self.header_end]
     }
 
-    /// What follows the header.
+    /// Returns what follows the header.
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.body_start..]
     }
 }
 
-/// A file that an editor or a shell saved in UTF-16, which begins with a byte order mark.
+/// Decodes a file that an editor or a shell saved in UTF-16, which begins with a byte order mark.
 fn utf_16(raw: &[u8]) -> Option<Cow<'_, str>> {
     let encoding: &'static Encoding = match raw {
         [0xff, 0xfe, ..] => UTF_16LE,
@@ -76,7 +76,7 @@ fn utf_16(raw: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
-    // Lines that end in a carriage return alone, as on old Macintoshes.
+    // The lines end in a carriage return alone, as on old Macintoshes.
     if memchr(b'\n', raw).is_none() && memchr(b'\r', raw).is_some() {
         let lines: Vec<u8> = raw
             .iter()
@@ -85,7 +85,7 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Owned(begin(&lines).to_vec());
     }
 
-    // Lines that end in the two characters of a line end in the other order.
+    // The lines end in the two characters of a line end in reverse order.
     if ends_lines_in_lf_cr(raw) {
         return Cow::Owned(mend(&without_returns(raw)).into_owned());
     }
@@ -124,15 +124,15 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(mended)
 }
 
-/// Whether a line of the header other than the first begins with a byte order mark: a server has
-/// added fields above it.
+/// Returns whether a line of the header other than the first begins with a byte order mark, because
+/// a server has added fields above it.
 fn has_marked_line(header: &[u8]) -> bool {
     memchr2_iter(0xef, 0xc3, header).any(|at| {
         at > 0 && header[at - 1] == b'\n' && without_mark(&header[at..]).len() < header.len() - at
     })
 }
 
-/// Whether the first line ends in LF CR, and more than half of the others do.
+/// Returns whether the first line ends in LF CR, and so do more than half of all lines.
 fn ends_lines_in_lf_cr(raw: &[u8]) -> bool {
     let begins_so = memchr(b'\n', raw).is_some_and(|at| {
         raw.get(at + 1) == Some(&b'\r')
@@ -152,8 +152,10 @@ fn without_returns(raw: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The mail whose fields were cut from those that a server wrote above them by an empty line: they
-/// are one header, in which the server's own stay the topmost.
+/// Joins a mail's fields with those that a server wrote above them, if an empty line separates the
+/// two.
+///
+/// They are one header, in which the server's own fields stay the topmost.
 fn joined(mail: &[u8]) -> Option<Vec<u8>> {
     let (above, rest) = split_mail(mail);
     let is_of_server = OF_MAILS.iter().all(|name| first(above, name).is_none());
@@ -170,7 +172,8 @@ fn is_mail(bytes: &[u8]) -> bool {
     begins_with_a_field(begin(bytes))
 }
 
-/// The mail from its first field on, without byte order marks, empty lines and a gateway's banner.
+/// Returns the mail from its first field on, without byte order marks, empty lines and a gateway's
+/// banner.
 fn begin(raw: &[u8]) -> &[u8] {
     let mut mail = without_empty_lines(raw);
     for _ in 0..MAX_BANNERS {
@@ -195,7 +198,7 @@ fn begins_with_a_field(mail: &[u8]) -> bool {
 fn without_empty_lines(mut mail: &[u8]) -> &[u8] {
     loop {
         mail = without_mark(mail);
-        // A file that was damaged, or that was written in blocks, begins with them.
+        // A file that was damaged, or that was written in blocks, may begin with NULs.
         while let Some(rest) = mail.strip_prefix(b"\0") {
             mail = without_mark(rest);
         }
@@ -308,7 +311,7 @@ mod tests {
     fn a_mark_of_utf_16_before_another_mail_is_passed_over() {
         for mark in [[0xff, 0xfe], [0xfe, 0xff]] {
             for between in ["", "\r\n", "\n"] {
-                // As many bytes as UTF-16 has, and one more.
+                // A number of bytes that UTF-16 may have, and one more.
                 for long in ["", "x"] {
                     let mail = format!("{PLAIN}{long}");
                     let raw = [&mark[..], between.as_bytes(), mail.as_bytes()].concat();
@@ -333,7 +336,7 @@ mod tests {
                 assert_eq!(mended(raw.as_bytes()), expected, "{raw:?}");
             }
         }
-        // A mail that has no From is not the one that it quotes.
+        // A mail without a From is not the mail that it quotes.
         for raw in [
             "Subject: Fwd\r\nReceived: x\r\n\r\nFrom: a@b\r\n\r\nbody",
             "Received: x\r\n\r\nHello\r\nFrom: a@b\r\n\r\nbody",

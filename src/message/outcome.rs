@@ -1,4 +1,4 @@
-//! What became of a mail, in one word.
+//! The outcome of a mail, in one word.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All of them, from the one that most deserves a person's look to the least.
+    /// All outcomes, from the one that most deserves a person's attention to the least.
     pub const NOTABLE: [Self; 13] = [
         Self::Pending,
         Self::Quarantined,
@@ -67,7 +67,7 @@ impl Outcome {
         Self::Ignored,
     ];
 
-    /// Whether people are notified of an incident that is on.
+    /// Returns whether people are notified of an incident that is on.
     pub fn notifies(self) -> bool {
         match self {
             Self::Opened | Self::Reopened | Self::Updated | Self::Changed | Self::Unparsed => true,
@@ -82,7 +82,7 @@ impl Outcome {
         }
     }
 
-    /// The word used in JSON, metrics and the store.
+    /// Returns the word used in JSON, metrics and the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",

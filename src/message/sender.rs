@@ -1,4 +1,4 @@
-//! Whether a mail is from a configured sender.
+//! Decides whether a mail is from a configured sender.
 //!
 //! Most mail is read by a grammar so small that no two programs can read it differently:
 //!
@@ -7,14 +7,14 @@
 //! phrase  = *( atom / quoted-string )        ; an encoded-word is an atom
 //! ```
 //!
-//! What mailers and gateways write beside that (comments, groups, names with commas, brackets or
-//! the address itself in them) is read by [`loose`]: where every address that a program could find
-//! is the sender's, the mail is the sender's; where the sender is one reading among others, it is
-//! [`Sender::Doubtful`], which proves nothing and is told.
+//! What mailers and gateways write besides that (comments, groups, names with commas, brackets or
+//! the address itself in them) is read by [`loose`]. If every address that a program could find is
+//! the sender's, the mail is the sender's. If the sender is only one reading among others, the mail
+//! is [`Sender::Doubtful`]: it proves nothing, and is told.
 //!
-//! Addresses are compared without regard to case, and the display name never matters. What is
-//! configured as `@example.com` stands for every address of that domain alone. That the
-//! header says so proves nothing yet: whether it is true is the matter of authenticity.
+//! Addresses are compared without regard to case, and the display name never matters. A sender that
+//! is configured as `@example.com` stands for every address of that domain alone. That the header
+//! names the sender proves nothing yet: whether it is true is decided by authentication.
 
 use super::header::{Field, check as check_header, fields, first};
 
@@ -31,12 +31,12 @@ pub enum Sender {
     Other(String),
     /// A configured sender, but not in every reading. The sentence says what is odd.
     Doubtful(String),
-    /// Nobody can be determined. The sentence says why.
+    /// No sender can be determined. The sentence says why.
     Unknown(String),
 }
 
-/// Judges a raw header block for authenticity. The error says why the mail is not certainly from
-/// the sender.
+/// Checks a raw header block before authentication. The error says why the mail is not certainly
+/// from a configured sender.
 pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     match read(header, configured) {
         Sender::Configured => Ok(()),
@@ -44,8 +44,8 @@ pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     }
 }
 
-/// The domain of the single address in a raw header block's From, in lower case; `None` if programs
-/// would disagree about it.
+/// Returns the domain of the single address in a raw header block's From, in lower case; `None` if
+/// programs would disagree about it.
 pub fn domain(header: &[u8]) -> Option<String> {
     check_header(header).ok()?;
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
@@ -89,9 +89,10 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
     }
 }
 
-/// Whether a line that could be a From names the sender, in a header that has no other.
+/// Returns whether a line that could be a From names the sender, in a header that has no other
+/// From.
 pub fn is_hinted_at(header: &[u8], configured: &[String]) -> bool {
-    /// How much of a header is looked at, in bytes.
+    /// The length of the header that is examined, in bytes.
     const MAX_LOOKED_AT: usize = 64 << 10;
 
     if first(header, b"From").is_some() {
@@ -114,7 +115,7 @@ pub fn is_hinted_at(header: &[u8], configured: &[String]) -> bool {
         .any(|value| names(value, configured))
 }
 
-/// Whether a From of the sender follows a bare carriage return.
+/// Returns whether a From of the sender follows a bare carriage return.
 fn in_a_bare_line(header: &[u8], configured: &[String]) -> bool {
     header
         .split(|byte| matches!(byte, b'\r' | b'\n'))
@@ -125,7 +126,8 @@ fn in_a_bare_line(header: &[u8], configured: &[String]) -> bool {
         })
 }
 
-/// Several From headers that differ: programs take the first, the last or none.
+/// Determines the sender from several From headers that differ: programs use the first, the last or
+/// none.
 fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) -> Sender {
     let odd = "the mail has more than one From header".to_owned();
     let all: Vec<Sender> = std::iter::once(first)
@@ -148,7 +150,7 @@ fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) ->
     }
 }
 
-/// Whether two values differ in nothing but white space.
+/// Returns whether two values differ in nothing but white space.
 fn same(one: &[u8], other: &[u8]) -> bool {
     let solid = |value: &[u8]| -> Vec<u8> {
         value
@@ -160,7 +162,7 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     one == other || solid(one) == solid(other)
 }
 
-/// Reads one From.
+/// Determines the sender from one From.
 fn of(value: &[u8], configured: &[String]) -> Sender {
     let unfolded: Vec<u8> = value
         .iter()
@@ -170,7 +172,7 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
 
     match address(&unfolded) {
         Ok(address) if is_configured(address, configured) => Sender::Configured,
-        // What is encoded or enclosed is another address to one program, and the sender's to
+        // An encoded or enclosed address is another one to one program, and the sender's to
         // another.
         Ok(address) if names(address, configured) => {
             Sender::Doubtful("its From is odd: its address is encoded or enclosed".to_owned())
@@ -186,7 +188,8 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
     }
 }
 
-/// The sender at an address that is none of the configured ones, and perhaps none at all.
+/// Returns the sender at an address that is not configured. It may not be a complete address at
+/// all.
 fn another(address: &[u8], why: String) -> Sender {
     if is_whole(address) {
         Sender::Other(why)
@@ -195,8 +198,8 @@ fn another(address: &[u8], why: String) -> Sender {
     }
 }
 
-/// Whether mail can be from such an address: nothing is missing between its dots and around its
-/// `@`.
+/// Returns whether mail can come from such an address: nothing is missing between its dots and
+/// around its `@`.
 fn is_whole(address: &[u8]) -> bool {
     let address = address.strip_suffix(b".").unwrap_or(address);
     let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"-_".contains(byte);
@@ -210,7 +213,7 @@ fn is_whole(address: &[u8]) -> bool {
 }
 
 fn is_configured(address: &[u8], configured: &[String]) -> bool {
-    // A domain that ends in a dot is the same one, spelled out (RFC 1034, 3.1).
+    // A domain that ends in a dot is the same one, written as a complete name (RFC 1034, 3.1).
     let address = address.strip_suffix(b".").unwrap_or(address);
     let domain = memchr::memrchr(b'@', address).map_or(&[][..], |at| &address[at..]);
     configured.iter().any(|known| {
@@ -220,7 +223,7 @@ fn is_configured(address: &[u8], configured: &[String]) -> bool {
     })
 }
 
-/// The single address of an unfolded From.
+/// Returns the single address of an unfolded From.
 fn address(value: &[u8]) -> Result<&[u8], &'static str> {
     let value = trim(value);
     let (address, phrase) = match value.strip_suffix(b">") {
@@ -253,7 +256,7 @@ fn address(value: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// `phrase <address>`, split at the one `<` outside quotes.
+/// Splits `phrase <address>` at the only `<` outside quotes.
 fn angle(value: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let mut quoted = false;
     let mut bytes = value.iter().enumerate();
@@ -270,7 +273,8 @@ fn angle(value: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     Err("its angle brackets do not match")
 }
 
-/// A display name that can hide nothing: atoms, dots and quoted strings, in UTF-8.
+/// Checks that a display name can hide nothing: it has only atoms, dots and quoted strings, in
+/// UTF-8.
 fn phrase_is_plain(phrase: &[u8]) -> Result<(), &'static str> {
     let text = std::str::from_utf8(phrase).map_err(|_| "its display name is not UTF-8")?;
     let mut quoted = false;
@@ -307,7 +311,7 @@ fn trim(value: &[u8]) -> &[u8] {
     value
 }
 
-/// At most 100 characters of an address, as part of a sentence.
+/// Returns at most 100 characters of an address, as part of a sentence.
 fn printable(address: &[u8]) -> String {
     String::from_utf8_lossy(address).chars().take(100).collect()
 }

@@ -1,8 +1,9 @@
 //! Mail that is checked again: its authenticity could not be checked, or a person released it from
 //! the quarantine.
 //!
-//! This runs beside the straight line, so that an unreachable name server delays nobody else's
-//! mail. Due mail is in the store; a check that a crash interrupts is repeated at the next start.
+//! This runs beside the main path of new mail, so that an unreachable name server delays nobody
+//! else's mail. Due mail is in the store, so a check that a crash interrupts is repeated at the
+//! next start.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +16,8 @@ use crate::{
     telemetry,
 };
 
-/// The mails checked together: a check waits for a name server, not for this machine.
+/// The number of mails that are checked together. It can be large because a check waits for a name
+/// server, not for this machine.
 const AT_ONCE: u32 = 32;
 /// How often the store is queried: `alertbridge mails release` runs in another process.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -62,6 +64,7 @@ impl Pipeline {
     }
 
     /// Decides the mails that a person released from the quarantine, before later mail is decided.
+    ///
     /// A mail that cannot be decided now blocks nothing: it stays due.
     pub(super) async fn look_at_let_out(&self, mails: Vec<StoredMail>) {
         if let Err(error) = self.look_at_all(mails).await {
@@ -72,8 +75,9 @@ impl Pipeline {
         }
     }
 
-    /// Of mails about one incident, the first recorded goes first: a resolve must not overtake its
-    /// trigger here either.
+    /// Reads the mails and decides them in the order in which they were recorded.
+    ///
+    /// A resolve must not overtake the trigger of its incident here either.
     async fn look_at_all(&self, mut mails: Vec<StoredMail>) -> Result<(), StoreError> {
         mails.sort_by_key(|mail| mail.id);
         for mail in &mut mails {

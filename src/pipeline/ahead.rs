@@ -1,9 +1,9 @@
-//! What other replicas have yet to decide of the same incidents.
+//! Mails about the same incidents that other replicas have yet to decide.
 //!
-//! A mail that another replica acknowledged before this one's was sent is in the store, and has the
-//! lower number. If it is undecided still, that replica may be about to decide it, asleep or dead:
-//! whoever is first decides it, here before this replica's own mail. Nobody has to wait for the
-//! other's hold to end, and the other finds it decided.
+//! A mail that another replica acknowledged before this replica's mail was sent is in the store and
+//! has the lower number. If it is still undecided, that replica may be about to decide it, asleep
+//! or dead. Whichever replica gets there first decides it, here before its own mail. Nobody has to
+//! wait for the other's hold to end, and the other finds the mail decided.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,7 +14,7 @@ use std::{
 use super::{Pipeline, Reading, order::Read};
 use crate::{message::MailId, store::StoreError};
 
-/// The incidents of the others' undecided mails, as hashes, so that each mail is read once.
+/// The incidents of the other replicas' undecided mails, as hashes, so that each mail is read once.
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<BTreeMap<MailId, Vec<u64>>>);
 
@@ -23,8 +23,9 @@ impl Ahead {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The others' mails that are, or may be, about these incidents. Mails that are no longer among
-    /// the others' are forgotten.
+    /// Returns the other replicas' mails that are, or may be, about these incidents.
+    ///
+    /// Mails that are no longer among `others` are forgotten.
     fn worth_reading(&self, others: &[MailId], incidents: &HashSet<u64>) -> Vec<MailId> {
         let mut known = self.known();
         let last = others.last().copied().unwrap_or_default();
@@ -43,7 +44,8 @@ fn incidents_of(reading: &Reading) -> Vec<u64> {
 }
 
 impl Pipeline {
-    /// The mails, and those of the others that must be decided before them, all in order.
+    /// Returns the mails, and those of other replicas that must be decided before them, all in
+    /// order.
     ///
     /// One of the latter may also be about another incident, whose earlier mails then come before
     /// it.

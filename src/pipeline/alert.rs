@@ -12,12 +12,12 @@ use crate::{
 
 /// The alert in a mail.
 pub(super) struct Alert<'a> {
-    /// `None` if it could not be read.
+    /// The incident; `None` if it could not be read.
     pub(super) incident: Option<&'a Incident>,
     /// The incident's id, or the key made for an alert that has none.
     pub(super) id: &'a str,
     pub(super) json: &'a Value,
-    /// Why it could not be read.
+    /// Why the alert could not be read.
     pub(super) reason: Option<&'a str>,
 }
 
@@ -47,7 +47,8 @@ impl<'a> Alert<'a> {
         )
     }
 
-    /// An alert that cannot be read needs a person.
+    /// Returns the signal of the alert. An alert that cannot be read is a trigger, since it needs a
+    /// person.
     pub(super) fn signal(&self) -> Signal {
         self.incident
             .map_or(Signal::Trigger, |incident| incident.signal)
@@ -73,7 +74,7 @@ pub(super) fn page(
         labels,
         incident: alert.json.clone(),
         arrived_at: mail.message.arrived_at,
-        // What could not be read names no time of its own.
+        // An alert that could not be read names no time of its own.
         time: alert.incident.and(seen.time),
         reason: alert
             .reason

@@ -1,15 +1,15 @@
-//! Work that takes a while, on a thread where it keeps nobody waiting.
+//! Slow work, run on a thread where it keeps nobody waiting.
 
 use tokio::task::JoinError;
 
 #[cfg(test)]
 thread_local! {
-    /// Whether it is done at once: a simulation has one thread, so that the same day is the same
-    /// again.
+    /// Whether the work is done at once, on the caller's thread. A simulation has one thread, so
+    /// that the same day can be repeated exactly.
     pub(crate) static AT_ONCE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// What the work comes to. The error is that it panicked.
+/// Runs the work and returns its result. The error means that it panicked.
 pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {

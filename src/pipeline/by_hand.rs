@@ -1,4 +1,4 @@
-//! Resolving an incident by hand: no mail says that it is over, but a person does.
+//! Resolves an incident by hand: no mail says that it is over, but a person does.
 
 use std::sync::Arc;
 
@@ -14,8 +14,10 @@ use crate::{
     store::{Decision, IncidentRow, Intake, Item, Memory, StoreError, Subject},
 };
 
-/// Resolves an open incident on a person's word. Everybody notified of its trigger is notified that
-/// it is over, and by whom. An earlier trigger does not reopen it.
+/// Resolves an open incident on a person's word.
+///
+/// Everybody who was notified of its trigger is notified that it is over, and by whom. An earlier
+/// trigger does not reopen it.
 pub async fn resolve_by_hand(
     store: &dyn Intake,
     rules: Arc<Rules>,
@@ -33,7 +35,7 @@ pub async fn resolve_by_hand(
         status: RESOLVED_BY_HAND.to_owned(),
         time: Some(now),
         profile: profile.map_or(ATLASSIAN_SLI, String::as_str).into(),
-        // Nothing is opened that would be counted.
+        // A resolve opens nothing that would be counted.
         series: Series::default(),
         ingress: String::new(),
         verified: true,

@@ -1,5 +1,7 @@
-//! The bridge's own canaries: recognised by their signature, before anything is made of their
-//! content, and decided by their own rules. Neither an alert nor a page comes of one.
+//! The bridge's own canaries.
+//!
+//! They are recognised by their signature, before their content is interpreted, and decided by
+//! their own rules. A canary yields neither an alert nor a page.
 
 use std::sync::Arc;
 
@@ -22,14 +24,14 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(300);
 const STATUS: &str = "CANARY";
 
-/// Recognises canaries, and records their progress.
+/// Recognises canaries and records their progress.
 pub(super) struct Canaries {
     key: Key,
     store: Arc<dyn store::Canaries>,
 }
 
 impl Pipeline {
-    /// The same with recognition of the bridge's own canaries.
+    /// Adds the recognition of the bridge's own canaries.
     #[must_use]
     pub fn with_canaries(self, key: Key, store: Arc<dyn store::Canaries>) -> Self {
         Self {
@@ -42,20 +44,21 @@ impl Pipeline {
         self.canaries.as_ref()?.key.recognise(&mail.raw)
     }
 
-    /// Records the canaries among stored mails; false for one that does not count.
+    /// Records the arrival of the canaries among stored mails.
     pub(super) async fn canaries_arrived(&self, mails: &[StoredMail], times: [Timestamp; 2]) {
         for mail in mails {
             let Some(canary) = self.canary(&mail.message) else {
                 continue;
             };
-            // It is recorded again when it is decided.
+            // A failure is harmless: the arrival is recorded again when the canary is decided.
             if let Err(error) = self.arrived(canary, mail, times).await {
                 telemetry::store_failed("the arrival of a canary could not be recorded", &error);
             }
         }
     }
 
-    /// Whether it counts: it is not too old, and no other mail brought it before.
+    /// Records the arrival of a canary; returns whether it counts: it is not too old, and no other
+    /// mail brought it before.
     async fn arrived(
         &self,
         canary: Canary,
@@ -76,7 +79,8 @@ impl Pipeline {
             .await
     }
 
-    /// The second commit of a canary: it is delivered to nobody, along the path of every page.
+    /// Makes the second commit of a canary: it is delivered to nobody, along the path of every
+    /// page.
     pub(super) async fn conclude_canary(
         &self,
         canary: Canary,

@@ -1,5 +1,7 @@
-//! A mail at its second commit: what it is about, what follows from it, and the commit that writes
-//! that. What is tried (`explain`, `replay`) goes through here as what happens does.
+//! A mail at its second commit: its subject, the decision that follows from it, and the commit that
+//! writes that decision.
+//!
+//! Trial runs (`explain`, `replay`) use the same code as real mail.
 
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use crate::store::{
     Decide, Decision, IncidentRow, Intake, Item, Kind, StoreError, StoredMail, Subject, Unsilenced,
 };
 
-/// A mail that was read, the rules it is decided by, and the time at which it is.
+/// A mail that was read, the rules by which it is decided, and the time of the decision.
 pub struct Case {
     pub rules: Arc<Rules>,
     pub reading: Arc<Reading>,
@@ -19,9 +21,10 @@ pub struct Case {
 }
 
 impl Case {
-    /// Decides everything that was found in the mail, in one commit. `around` is given each
-    /// conclusion and may do something before and after it. None where the mail is decided already,
-    /// or waits.
+    /// Decides everything that was found in the mail, in one commit.
+    ///
+    /// `around` wraps each conclusion and may act before and after it. Returns `None` if the mail
+    /// is already decided, or waits.
     pub async fn decide(
         &self,
         store: &dyn Intake,
@@ -31,7 +34,7 @@ impl Case {
         store.decide_all(self.mail.id, items, self.now).await
     }
 
-    /// The same for a mail that is due to be looked at again.
+    /// Decides everything again that was found in a mail that is due to be checked again.
     pub(super) async fn reconsider(
         &self,
         store: &dyn Intake,
@@ -44,8 +47,8 @@ impl Case {
             .await
     }
 
-    /// What the store must know of each thing that was found, and what is concluded from what the
-    /// store knows.
+    /// Returns an item for each thing that was found: its subject, and the conclusion to draw from
+    /// what the store knows.
     fn items(&self, around: impl Fn(Decide) -> Decide) -> Vec<Item> {
         let item = |place: usize| {
             let (rules, reading) = (Arc::clone(&self.rules), Arc::clone(&self.reading));
@@ -69,7 +72,7 @@ impl Case {
             .subject(&self.reading, finding, &self.mail, self.now)
     }
 
-    /// The incident of which a silence held something that must be told first; none where the mail
+    /// Returns the incident whose page, held by a silence, must be told first; `None` if the mail
     /// is decided.
     pub(super) fn silenced(&self, decisions: &[Decision]) -> Option<Unsilenced> {
         let place = decisions.iter().position(Decision::waits_for_silenced)?;
@@ -77,7 +80,8 @@ impl Case {
     }
 }
 
-/// Tells what a silence held of an incident, at its end; `around` as in [`Case::decide`].
+/// Tells the page of an incident that a silence held until its end; `around` is as in
+/// [`Case::decide`].
 pub async fn unsilence(
     store: &dyn Intake,
     rules: Arc<Rules>,
@@ -91,7 +95,7 @@ pub async fn unsilence(
     store.announce(item, now).await
 }
 
-/// Ends an incident of a profile of which nothing more was heard.
+/// Ends an incident of a profile that received no more mail.
 pub async fn end_quiet(
     store: &dyn Intake,
     rules: Arc<Rules>,
@@ -109,8 +113,10 @@ pub async fn end_quiet(
     store.announce(item, now).await
 }
 
-/// Decides a mail. Where that panics the mail becomes an alert that could not be read: somebody is
-/// told, and no other waits.
+/// Decides a mail and catches a panic.
+///
+/// If the decision panics, the mail becomes an alert that could not be read, so that somebody is
+/// told and no other mail waits.
 pub(super) async fn decide_catching_panics<F>(
     reading: Reading,
     mail: StoredMail,

@@ -18,10 +18,14 @@ use crate::{
 };
 
 impl Rules {
-    /// A change updates the alert of every notified receiver that supports it, and is a new page
-    /// for the others if the severity rose. A rise also goes, by the present routes, to receivers
-    /// that were not notified yet, as does one that ends what a silence kept from them. It replaces
-    /// what a mute holds, which stays owed to its receiver wherever the routes lead now.
+    /// Decides whom to tell of a change.
+    ///
+    /// - The alert of each notified receiver is updated, if the receiver supports that. The others
+    ///   get a new page if the severity rose.
+    /// - If the severity rose, or if the change ends what a silence kept from them, receivers that
+    ///   the present routes reach and that were not notified yet are told as well.
+    /// - The change replaces a page that a mute holds, which stays owed to its receiver wherever
+    ///   the routes lead now.
     pub(super) fn tell_of_change(
         &self,
         state: State,
@@ -47,7 +51,7 @@ impl Rules {
             ..page.clone()
         };
 
-        // An unproven change notifies people, and changes nothing that is proven.
+        // An unproven change notifies people, but changes nothing that is proven.
         let bound = is_bound(&page, memory);
         let rose = update.rose();
         if bound && !rose {
@@ -74,15 +78,17 @@ impl Rules {
             ..changed(difference, anew, deliveries)
         };
 
-        // What is held is proven, and stays as it is.
+        // A page that is held for a proven incident stays as it is.
         if bound {
             return decision;
         }
         self.still_owing(Outcome::Changed, decision, &page, memory, now)
     }
 
-    /// What a silence keeps back of a change. Where it holds the page of this opening, the change
-    /// takes its place, and is a page too.
+    /// Returns the decision about a change that a silence holds.
+    ///
+    /// If the silence already holds the page of this opening, the change takes its place and is a
+    /// page too.
     fn change_kept_back(
         &self,
         (reason, held): (String, Silenced),
@@ -104,8 +110,10 @@ impl Rules {
         self.kept_back((reason, held), state, page, memory)
     }
 
-    /// The decision with the page for everybody whose earlier one is held, and whom nothing else
-    /// tells: at the end of the mute, of the incident as it is now.
+    /// Adds to the decision a page for every receiver whose earlier page is held and whom nothing
+    /// else tells.
+    ///
+    /// That page is sent at the end of the mute and describes the incident as it is now.
     pub(super) fn still_owing(
         &self,
         outcome: Outcome,
@@ -158,8 +166,8 @@ impl Rules {
         now.any(|known| known == target)
     }
 
-    /// The change, for the receivers that were notified; one that is `bound` updates none of their
-    /// alerts.
+    /// Returns the deliveries of the change to the receivers that were notified. A change that is
+    /// `bound` updates none of their alerts.
     fn to_those_told(
         &self,
         update: &Notification,
@@ -199,8 +207,10 @@ impl Rules {
         deliveries
     }
 
-    /// An incident that is again as announced has no change to announce when its silence ends. A
-    /// page that the silence holds is owed all the same.
+    /// Returns what happens to a held change when the incident is again as it was announced.
+    ///
+    /// There is then no change to announce when the silence ends. A page that the silence holds is
+    /// owed all the same.
     pub(super) fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
         let newest = memory
             .known
@@ -225,12 +235,12 @@ impl Rules {
     }
 }
 
-/// Whether a silence holds the page of this opening, and not only a change.
+/// Returns whether a silence holds the page of this opening, and not only a change.
 fn owes_page(memory: &Memory) -> bool {
     memory.silenced.as_ref().is_some_and(Silenced::is_page)
 }
 
-/// The decision to tell a change, for what would be told `anew` of the incident.
+/// Builds the decision that tells a change from the one that would tell the incident `anew`.
 fn changed(difference: Option<String>, anew: Decision, deliveries: Vec<NewDelivery>) -> Decision {
     Decision {
         reason: match difference {
@@ -249,7 +259,7 @@ fn changed(difference: Option<String>, anew: Decision, deliveries: Vec<NewDelive
     }
 }
 
-/// The receivers of those deliveries that no mute holds.
+/// Returns the receivers of those deliveries that no mute holds.
 fn told_at_once(deliveries: &[NewDelivery]) -> Vec<String> {
     let mut receivers: Vec<String> = Vec::new();
     for delivery in deliveries {

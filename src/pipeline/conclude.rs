@@ -1,4 +1,4 @@
-//! From a mail that was read to its decision, given what is known. Pure.
+//! Decides a mail that was read, given what is known. Pure.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Rules {
-    /// What the store must know to remember the alert by; `None` if the mail is not an alert.
+    /// Returns what the store must know to remember the alert; `None` if the mail is not an alert.
     pub fn subject(
         &self,
         reading: &Reading,
@@ -50,7 +50,7 @@ impl Rules {
         })
     }
 
-    /// The decision about one thing found in a mail, given what is known.
+    /// Decides about one thing found in a mail, given what is known.
     pub fn conclude(
         &self,
         reading: &Reading,
@@ -143,8 +143,10 @@ impl Rules {
         explained(decision, &alert, mail, memory)
     }
 
-    /// What follows from a sighting. One that the state does not keep, because it proves less than
-    /// what is known, leaves the state and what a silence holds as they are.
+    /// Returns what follows from an observation.
+    ///
+    /// An observation that the state does not keep, because it proves less than what is known,
+    /// changes neither the state nor what a silence holds.
     fn followed(
         &self,
         transition: Transition,
@@ -166,7 +168,7 @@ impl Rules {
         }
     }
 
-    /// The decision about an alarm of the bridge.
+    /// Decides about an alarm of the bridge itself.
     pub fn announce(
         &self,
         page: Notification,
@@ -181,12 +183,13 @@ impl Rules {
                 Signal::Trigger
             },
             status: status.to_owned(),
-            // The present condition is newer than everything before, whatever the clock does.
+            // Without a time, the present condition counts as newer than everything before it,
+            // whatever the clock does.
             time: None,
             by_date: false,
             verified: true,
             fresh: true,
-            // It is announced once, whatever changes in it.
+            // An alarm is announced once, whatever changes in it.
             values: Values::new(),
         };
 
@@ -196,7 +199,8 @@ impl Rules {
         }
     }
 
-    /// The labels of an alert; for mail that is not one, where it came from.
+    /// Returns the labels of an alert, or, for mail that is not an alert, those that say where it
+    /// came from.
     fn labels(
         &self,
         reading: &Reading,
@@ -211,7 +215,7 @@ impl Rules {
         };
 
         let authenticity = match mail.released {
-            // A person vouches for it: it is routed like genuine mail.
+            // A person vouches for the mail, so it is routed like genuine mail.
             Some(_) => &Authenticity {
                 verdict: Verdict::Pass,
                 ..mail.authenticity.clone()
@@ -219,7 +223,7 @@ impl Rules {
             None => &mail.authenticity,
         };
 
-        // The opening that this mail is about is not one of those before it.
+        // The opening that this mail is about does not count among the earlier ones.
         let signal = incident.map_or(Signal::Trigger, |incident| incident.signal);
         let its_own = memory.known.state.as_ref().is_some_and(|state| {
             state.verified && (state.phase == Phase::Firing || signal == Signal::Resolve)
@@ -251,7 +255,7 @@ impl Rules {
     }
 }
 
-/// The decision about mail without an alert.
+/// Decides about a mail without an alert.
 fn no_alert(finding: &Finding, reading: &Reading) -> Decision {
     let (outcome, reason) = match finding {
         Finding::Ignored { reason } => (Outcome::Ignored, reason.as_str()),
@@ -261,9 +265,11 @@ fn no_alert(finding: &Finding, reading: &Reading) -> Decision {
     Decision::nothing(outcome, reason, called(reading))
 }
 
-/// The key under which a mail is remembered as applied, besides its time. A Date has whole seconds,
-/// and a sender may send the same status twice in one: what tells its mails apart is added to the
-/// status, and copies of one mail share it.
+/// Returns the key under which a mail is remembered as applied, besides its time.
+///
+/// A Date has whole seconds, and a sender may send the same status twice within one. The status is
+/// therefore extended by a hash of the Message-ID, which tells such mails apart and which copies of
+/// one mail share.
 fn applied_as(alert: &Alert<'_>, reading: &Reading) -> String {
     let status = alert.status();
     let by_date = alert.incident.is_some_and(|incident| incident.by_date);
@@ -273,8 +279,10 @@ fn applied_as(alert: &Alert<'_>, reading: &Reading) -> String {
     }
 }
 
-/// The time that an alert is of. One that could not be read is of its mail's Date, which copies of
-/// the mail share; no clock of a sender makes it later than it arrived.
+/// Returns the time of an alert.
+///
+/// An alert that could not be read has the time of its mail's Date, which copies of the mail share.
+/// A sender's clock that is ahead does not make it later than its arrival.
 fn time(alert: &Alert<'_>, reading: &Reading, mail: &StoredMail, now: Timestamp) -> Timestamp {
     let arrived_at = mail.message.arrived_at.min(now);
     match alert.incident {
@@ -293,7 +301,7 @@ fn standing(
     treatment.policy.standing(mail, alert.signal(), app, now)
 }
 
-/// The title of a mail without a readable alert: its subject.
+/// Returns the title of a mail without a readable alert: its subject line.
 fn called(reading: &Reading) -> Labels {
     let subject = reading.subject_line.as_deref().unwrap_or_default();
     let subject = subject.trim();
@@ -301,7 +309,7 @@ fn called(reading: &Reading) -> Labels {
     title.into_iter().collect()
 }
 
-/// A resolve that could not be checked.
+/// Decides that a resolve that could not be checked waits until it can be.
 fn waiting(check_at: Timestamp, mail: &StoredMail, labels: Labels) -> Decision {
     let why = mail.authenticity.detail.as_deref().unwrap_or("DNS trouble");
     let reason = format!("a resolve that could not be checked waits until it can be: {why}");
@@ -319,7 +327,8 @@ fn held_back(held: Held, labels: Labels) -> Decision {
     }
 }
 
-/// Unproven mail notifies a limited number of times an hour.
+/// Marks a decision about unproven mail, or holds the mail if the hourly limit of such
+/// notifications is reached.
 fn marked(decision: Decision, treatment: &Treatment, memory: &Memory) -> Decision {
     let is_held_by_silence = matches!(decision.silencing, Silencing::Held(_));
     if !decision.tells() && !is_held_by_silence {
@@ -336,7 +345,7 @@ fn marked(decision: Decision, treatment: &Treatment, memory: &Memory) -> Decisio
     }
 }
 
-/// The decision with all that a person should know of how it came about.
+/// Adds to the decision everything that a person should know about how it came about.
 fn explained(
     mut decision: Decision,
     alert: &Alert<'_>,
@@ -348,7 +357,8 @@ fn explained(
             let elsewhere = |first: &&Heard| first.ingress != mail.message.ingress;
             decision.late = memory.first_heard.as_ref().filter(elsewhere).cloned();
         }
-        // What was told is what the next like it is compared with: a repeat puts nothing off.
+        // The next alert of this kind is compared with what was told, so a repeat does not extend
+        // the interval.
         (Outcome::Duplicate, None) => decision.applied = false,
         _ => {}
     }
@@ -372,8 +382,9 @@ fn explained(
     }
 }
 
-/// Nobody is notified twice: for a mail that was announced before it could be checked, only the
-/// resulting state is new.
+/// Reduces the decision about a mail that was announced before it could be checked.
+///
+/// Nobody is notified twice: only the resulting state is new.
 fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Decision {
     Decision {
         outcome,
@@ -390,7 +401,7 @@ fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Deci
     }
 }
 
-/// New pages were sent before; updates in place have waited for the proof.
+/// Keeps only the updates in place, which have waited for the proof; new pages were sent before.
 fn updates(deliveries: Vec<NewDelivery>) -> Vec<NewDelivery> {
     deliveries
         .into_iter()

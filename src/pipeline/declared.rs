@@ -1,4 +1,4 @@
-//! Mail of other senders, by `profiles:`. Pure.
+//! Other senders' mail, read by `profiles:`. Pure.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::{
     profile::{Alert, Found, Meaning, Profile},
 };
 
-/// What a profile finds in a mail, with the time for a mail that has none.
+/// Returns what a profile finds in a mail. `sent_at` is the time of an alert that has none of its
+/// own.
 pub(super) fn findings(profile: &Arc<Profile>, raw: &[u8], sent_at: Timestamp) -> Vec<Finding> {
     profile
         .read(raw)
@@ -19,7 +20,7 @@ pub(super) fn findings(profile: &Arc<Profile>, raw: &[u8], sent_at: Timestamp) -
         .collect()
 }
 
-/// One thing that a profile found.
+/// Converts one thing that a profile found into a finding.
 pub(super) fn finding(profile: &Arc<Profile>, found: Found, sent_at: Timestamp) -> Finding {
     match found {
         Found::Alert(alert) => Finding::Incident {

@@ -8,10 +8,10 @@ use crate::{delivery::sha256_hex, incident::Incident};
 pub enum Finding {
     Incident {
         incident: Box<Incident>,
-        /// JSON pointers the schema does not know.
+        /// JSON pointers to members that the schema does not know.
         unknown: Vec<String>,
     },
-    /// An alert that cannot be read, under a key made from its payload; with the JSON where it is
+    /// An alert that cannot be read, under a key made from its payload, with its JSON if it is
     /// JSON.
     Unreadable {
         key: String,
@@ -27,7 +27,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// What in it the schema does not know.
+    /// Returns the JSON pointers to what the schema does not know.
     pub fn drift(&self) -> &[String] {
         match self {
             Self::Incident { unknown, .. } => unknown,
@@ -36,7 +36,7 @@ impl Finding {
     }
 }
 
-/// The key of an alert that has no id of its own.
+/// Returns the key of an alert that has no id of its own.
 pub(super) fn unparsed_key(payload: &[u8]) -> String {
     format!("unparsed-{}", &sha256_hex(payload)[..32])
 }

@@ -1,4 +1,4 @@
-//! From a transition to everything that is written and everybody who is notified. Pure.
+//! Turns a transition into everything that is written and everybody who is notified. Pure.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Rules {
-    /// Everything that is written when a mail, or the bridge itself, has changed an incident.
+    /// Returns everything that is written when a mail, or the bridge itself, has changed an
+    /// incident.
     pub(super) fn follow(
         &self,
         transition: Transition,
@@ -23,7 +24,7 @@ impl Rules {
         let page = as_bad_as_it_was(page, memory);
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
-            // The opening before was never announced: to people this is the first.
+            // The previous opening was never announced, so to people this is the first.
             Transition::Reopened(state) if !memory.is_told() => {
                 self.tell(Outcome::Opened, state, page, memory, now)
             }
@@ -71,7 +72,7 @@ impl Rules {
         }
     }
 
-    /// The decision when the last silence that covers an incident ends.
+    /// Decides what happens to an incident when the last silence that covers it ends.
     pub fn unsilence(&self, memory: &Memory, now: Timestamp) -> Decision {
         let as_it_is =
             |labels| Decision::nothing(Outcome::Duplicate, "no silence holds it", labels);
@@ -130,8 +131,10 @@ impl Rules {
     }
 }
 
-/// An end is as severe as what it ends, whatever is measured now that all is well again. One that
-/// comes before its trigger has nothing but its own labels.
+/// Gives a resolve the severity of the incident that it ends, whatever is measured now that all is
+/// well again.
+///
+/// A resolve that comes before its trigger has only its own labels.
 fn as_bad_as_it_was(mut page: Notification, memory: &Memory) -> Notification {
     if let (Action::Resolve, Some(severity)) = (page.action, memory.labels.get(SEVERITY)) {
         page.labels.insert(SEVERITY.into(), severity.clone());

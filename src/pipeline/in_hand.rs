@@ -1,9 +1,9 @@
-//! Mail in hand: recorded here and not decided yet, in the order of recording.
+//! Mail in hand: recorded by this process and not decided yet, in the order of recording.
 //!
 //! Many recordings share a commit, and their waiters are woken in no particular order. A mail's
-//! number says which came first, so a mail is read, and its sender acknowledged, only when no
-//! concurrent recording can still appear with a lower number. Mail in hand is in the store as well:
-//! nothing depends on it.
+//! number says which came first. A mail is therefore read, and its sender acknowledged, only when
+//! no concurrent recording can still appear with a lower number. Mail in hand is in the store as
+//! well, so nothing depends on this copy.
 
 use std::{
     collections::BTreeMap,
@@ -18,38 +18,44 @@ use tokio::{
 
 use crate::{message::MailId, store::StoredMail};
 
-/// The most mails held in memory between their two commits, and their most bytes; further ones are
-/// read back from the store.
+/// The limits, in mails and in bytes, on what is held in memory between the two commits.
+///
+/// Further mails are read back from the store.
 const MOST_MAILS: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
 /// The number of undecided mails above which acknowledgements are delayed, so that senders do not
-/// outrun the bridge; and the longest delay.
+/// outrun the bridge, and the longest such delay.
 const BACKPRESSURE_AT: usize = 32;
 const MAX_ACK_DELAY: Duration = Duration::from_millis(250);
-/// How long a recording is waited for. After that, only mails in flight at the same time can change
-/// places; a commit takes some milliseconds, unless the store hangs.
+/// The longest time to wait for a recording.
+///
+/// After that, only mails in flight at the same time can change places. A commit takes some
+/// milliseconds, unless the store hangs.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct InHand {
     state: Mutex<State>,
-    /// Notified when something may have become ready to be read.
+    /// Notified when mail may have become ready to be read.
     ready: Notify,
-    /// Notified when there is too much: the store has undecided mail that is not in hand.
+    /// Notified when there was too much to hold: the store has undecided mail that is not in hand.
     pub(super) behind: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// Undecided mails, and their sizes.
+    /// The undecided mails and their sizes in bytes.
     undecided: BTreeMap<MailId, usize>,
     bytes: usize,
-    /// Unread mails. A mail is ready once no recording with its number or a lower one is in
-    /// progress.
+    /// The unread mails, each with the number of the last recording begun when it was taken in
+    /// hand.
+    ///
+    /// A mail is ready once no recording with that number or a lower one is in progress.
     unread: BTreeMap<MailId, (StoredMail, u64)>,
-    /// Senders that are not acknowledged yet, by the last of their mails; ready as the mails are.
+    /// The senders that are not acknowledged yet, keyed by the last of their mails. They become
+    /// ready as mails do.
     unacknowledged: BTreeMap<MailId, (oneshot::Sender<()>, u64)>,
-    /// When each recording in progress was begun, by its number.
+    /// The time at which each recording in progress began, by its number.
     recordings: BTreeMap<u64, Instant>,
     last_recording: u64,
 }
@@ -61,7 +67,7 @@ pub(super) struct Recording<'a> {
 }
 
 impl InHand {
-    /// A recording begins: mail recorded concurrently waits for its end.
+    /// Begins a recording. Mail that is recorded concurrently waits for its end.
     pub(super) fn begin(&self) -> Recording<'_> {
         let mut state = self.lock();
         state.last_recording += 1;
@@ -73,7 +79,7 @@ impl InHand {
         }
     }
 
-    /// The next mails to be read, up to a number, once there are any.
+    /// Waits until mail is ready to be read and returns up to `most` mails.
     pub(super) async fn next(&self, most: usize) -> Vec<StoredMail> {
         loop {
             let ready = self.ready.notified();
@@ -92,14 +98,14 @@ impl InHand {
         }
     }
 
-    /// What is ready now, at the end.
+    /// Returns up to `most` of the remaining mails at shutdown, without waiting for recordings.
     pub(super) fn rest(&self, most: usize) -> Vec<StoredMail> {
         let mut state = self.lock();
         state.recordings.clear();
         state.read(most)
     }
 
-    /// Mails are being decided, or are known to be: they are no longer in hand.
+    /// Removes mails from this set because they are being decided, or are known to be decided.
     pub(super) fn leave(&self, mails: impl Iterator<Item = MailId>) {
         let mut state = self.lock();
         for mail in mails {
@@ -111,7 +117,7 @@ impl InHand {
         state.acknowledge();
     }
 
-    /// The lowest number in hand; above all numbers if there is none.
+    /// Returns the lowest number in hand; `MailId::MAX` if there is none.
     pub(super) fn oldest(&self) -> MailId {
         self.lock()
             .undecided
@@ -125,12 +131,12 @@ impl InHand {
         self.lock().undecided.contains_key(&mail)
     }
 
-    /// The number of the last recording that was begun.
+    /// Returns the number of the last recording that was begun.
     pub(super) fn begun(&self) -> u64 {
         self.lock().last_recording
     }
 
-    /// Whether this recording and all earlier ones have ended.
+    /// Returns whether this recording and all earlier ones have ended.
     pub(super) fn have_ended(&self, recording: u64) -> bool {
         let state = self.lock();
         let first = state.recordings.keys().next();
@@ -143,9 +149,11 @@ impl InHand {
 }
 
 impl Recording<'_> {
-    /// Takes in hand what was recorded, as far as there is room. Returns when it is the sender's
-    /// turn to be acknowledged: after those whose mails were recorded before, and a little later
-    /// while mail comes faster than it is decided.
+    /// Takes the recorded mails in hand, as far as there is room, and waits for the sender's turn
+    /// to be acknowledged.
+    ///
+    /// That turn comes after the senders whose mails were recorded earlier, and a little later
+    /// while mail arrives faster than it is decided.
     pub(super) async fn take(self, mails: Vec<StoredMail>) {
         let Some(last) = mails.last().map(|mail| mail.id) else {
             return;
@@ -162,7 +170,7 @@ impl Recording<'_> {
             self.in_hand.behind.notify_one();
         }
 
-        // Others may go on.
+        // Ending this recording lets the others proceed.
         drop(self);
 
         let _ = timeout(MAX_ACK_DELAY, its_turn).await;
@@ -180,7 +188,7 @@ impl Drop for Recording<'_> {
 }
 
 impl State {
-    /// False where there is too much already.
+    /// Adds a mail; returns `false` if there are too many mails or bytes already.
     fn take(&mut self, mail: StoredMail, after: u64) -> bool {
         let size = mail.message.raw.len();
         if self.bytes + size > MOST_BYTES || self.unread.len() >= MOST_MAILS {
@@ -192,7 +200,7 @@ impl State {
         true
     }
 
-    /// Takes the first mails that are ready: with a mail, all before it are.
+    /// Takes the first mails that are ready. When a mail is ready, all mails before it are.
     fn read(&mut self, most: usize) -> Vec<StoredMail> {
         let under_way = self.under_way();
         let last = self
@@ -231,13 +239,13 @@ impl State {
         while let Some(first) = self.unacknowledged.first_entry()
             && last.is_some_and(|last| *first.key() <= last)
         {
-            // The sender may have gone.
+            // The sender may have disconnected.
             let _ = first.remove().0.send(());
         }
     }
 
-    /// The first recording under way that is worth waiting for; above all numbers where there is
-    /// none.
+    /// Returns the first recording in progress that is still worth waiting for; `u64::MAX` if there
+    /// is none.
     fn under_way(&self) -> u64 {
         let now = Instant::now();
         let mut recordings = self.recordings.iter();
@@ -246,7 +254,7 @@ impl State {
             .map_or(u64::MAX, |(number, _)| *number)
     }
 
-    /// When mail that waits for a recording is ready all the same.
+    /// Returns how long mail that waits for a recording has to wait at most.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
         let mut left = self
@@ -299,7 +307,7 @@ mod tests {
         let mut next = Box::pin(in_hand.next(10));
         assert!(poll!(&mut second).is_pending(), "its sender waits as well");
         assert!(poll!(&mut next).is_pending());
-        // Begun later, it may end up behind.
+        // This recording began later, so its mail may be numbered after the others.
         let third = in_hand.begin();
         first.take(vec![mail(1, 1)]).await;
         assert_eq!(numbers(&next.await), [1, 2]);

@@ -1,4 +1,5 @@
-//! Whether a page that was held until now is told now, and to whom, by the routes in force.
+//! Decides whether a page that was held until now is told now, and to whom, by the routes in force.
+//! Pure.
 
 use std::sync::Arc;
 
@@ -12,17 +13,19 @@ use crate::{
 };
 
 impl Rules {
-    /// The mutes and the routes of now, for what is held.
+    /// Returns the mutes and the routes in force now, for pages that are held.
     pub fn mutes(self: &Arc<Self>) -> Mutes {
         let (rules, routes) = (Arc::clone(self), Arc::clone(self));
         Mutes::new(move |held, now| rules.held_until(held, now))
             .leading(move |held, now| routes.in_its_place(held, now))
     }
 
-    /// A page that is held stays so while a mute is on, whatever the mute was that held it first:
-    /// another may have begun under a silence, or come with another configuration. One whose
-    /// receiver no route leads to any more keeps its time. One whose integration the configuration
-    /// does not have is due at once: as a dead letter somebody hears of it.
+    /// Returns the time until which a page stays held; `None` if it is due at once.
+    ///
+    /// A page stays held while any mute is on, whichever mute held it first: another may have begun
+    /// under a silence, or come with another configuration. A page whose receiver no route reaches
+    /// any more keeps its time. A page whose integration is no longer configured is due at once,
+    /// because as a dead letter somebody hears of it.
     fn held_until(&self, held: &Held, now: Timestamp) -> Option<Timestamp> {
         if !self.receivers.integrations.contains_key(&held.target) {
             return None;
@@ -36,8 +39,10 @@ impl Rules {
         Some(told_from.unwrap_or(held.until).min(at_last?))
     }
 
-    /// A page that is new to its receiver goes where the routes lead now, if that is elsewhere.
-    /// Their mutes hold it on; no `on_mute` drops what was held.
+    /// Returns the deliveries that replace a held page that is new to its receiver, if the routes
+    /// lead elsewhere now.
+    ///
+    /// Their mutes hold it further, but no `on_mute` drops what was held.
     fn in_its_place(&self, held: &Held, now: Timestamp) -> Vec<NewDelivery> {
         let page = &held.page;
         let Target { receiver, .. } = self.receivers.now(&held.target);

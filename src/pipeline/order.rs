@@ -1,5 +1,7 @@
-//! Many concurrent decisions, begun in the order of their mails. Those about one incident follow
-//! each other, and a mail about several incidents follows all earlier ones about any of them.
+//! Runs many concurrent decisions, begun in the order of their mails.
+//!
+//! Decisions about one incident follow each other, and a mail about several incidents follows all
+//! earlier ones about any of them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,15 +11,17 @@ use tokio::task::unconstrained;
 use super::Reading;
 use crate::store::StoredMail;
 
-/// A mail, and its reading.
+/// A mail and its reading.
 pub(super) type Mail = (Reading, StoredMail);
 
 /// Mails that were read.
 pub(super) type Read = Vec<Mail>;
 
 /// Decides mails that are in order: those about one incident one after the other, all others
-/// concurrently. If one could not be decided, no later one about the same incident is: it would
-/// overtake it.
+/// concurrently.
+///
+/// If a mail could not be decided, no later one about the same incident is decided either, because
+/// it would overtake the first.
 pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
     mails: Read,
     decide: impl Fn((Reading, StoredMail)) -> F,
@@ -35,8 +39,8 @@ pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
         .collect()
 }
 
-/// The mails grouped by common incidents, each group in order; a mail about none is a group by
-/// itself.
+/// Groups the mails by common incidents, each group in order. A mail about no incident is a group
+/// by itself.
 fn incidents(mails: Read) -> Vec<Read> {
     let mut groups: Vec<Vec<(usize, Mail)>> = Vec::with_capacity(mails.len());
     let mut places: HashMap<String, usize> = HashMap::new();
@@ -77,12 +81,12 @@ fn incidents(mails: Read) -> Vec<Read> {
         .collect()
 }
 
-/// Waits for all. Each future hands its change to the store when it is first polled, which happens
-/// in the given order.
+/// Waits for all futures. Each future hands its change to the store when it is first polled, which
+/// happens in the given order.
 ///
-/// Tokio lets a task do a limited amount of work at a time (128 operations), then keeps the rest
-/// waiting and wakes it from the last to the first: among more than about sixty mails, one would
-/// overtake another about the same incident.
+/// Tokio lets a task do a limited amount of work at a time (128 operations), then suspends the
+/// remaining futures and wakes them from the last to the first. Among more than about sixty mails,
+/// one would therefore overtake another about the same incident.
 pub async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     unconstrained(join_all(futures)).await
 }

@@ -1,5 +1,5 @@
-//! What follows where nothing more comes: an open incident is taken to be over, and mail that is
-//! expected is missing. Pure.
+//! Decides what follows when no more mail comes: an open incident is assumed to be over, and
+//! expected mail is missing. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,18 +17,20 @@ use crate::{
     store::{Arrival, Decision, IncidentRow, Kind, Memory, StoredMail, Subject},
 };
 
-/// What the status of an incident is whose sender fell silent.
+/// The status of an incident whose sender fell silent.
 const QUIET: &str = "QUIET";
 
 impl Treatment {
-    /// When an open incident was last heard of that is taken to be over now; none where none is.
+    /// Returns the time at or before which an open incident was last heard of if it counts as over
+    /// now; `None` if the profile's incidents do not end by themselves.
     pub fn quiet_since(&self, now: Timestamp) -> Option<Timestamp> {
         let after = self.resolve_after?;
         now.checked_sub(after.as_signed()).ok()
     }
 
-    /// Whether a mail says that its incident goes on, where that puts off its end. One that is
-    /// older than what is known does not, nor one that is less proven.
+    /// Returns whether a mail confirms that its incident goes on, which postpones its end.
+    ///
+    /// A mail that is older than what is known, or less proven, does not.
     pub(super) fn hears_on(
         &self,
         decision: &Decision,
@@ -47,8 +49,9 @@ impl Treatment {
         self.resolve_after.is_some() && (repeats || decision.state.as_ref().is_some_and(is_firing))
     }
 
-    /// That the mail came which the profile expects. As with a resolve, nothing that is not proven
-    /// ends an incident.
+    /// Returns the arrival of the mail that the profile expects.
+    ///
+    /// As with a resolve, nothing unproven ends an incident.
     pub(super) fn arrival(
         &self,
         mail: &StoredMail,
@@ -66,13 +69,13 @@ impl Treatment {
 }
 
 impl Rules {
-    /// The profiles whose incidents end by themselves.
+    /// Returns the profiles whose incidents end by themselves.
     pub fn ending(&self) -> impl Iterator<Item = &Treatment> {
         self.all_treatments()
             .filter(|treatment| treatment.resolve_after.is_some())
     }
 
-    /// The profiles that expect mail.
+    /// Returns the profiles that expect mail.
     pub fn expecting(&self) -> impl Iterator<Item = (&Treatment, &Expect)> {
         self.all_treatments()
             .filter_map(|treatment| Some((treatment, treatment.expect.as_ref()?)))
@@ -83,7 +86,7 @@ impl Rules {
         std::iter::once(first).chain(others)
     }
 
-    /// What follows from an open incident of which nothing more was heard; `incident` is it as it
+    /// Decides about an open incident that received no more mail. `incident` is the incident as it
     /// was found.
     pub fn end_quiet(
         &self,
@@ -132,7 +135,8 @@ impl Rules {
         }
     }
 
-    /// The page that mail is missing, or came again, and what the store must know of it.
+    /// Returns the page that says that mail is missing, or arrives again, and its subject for the
+    /// store.
     pub fn missing(
         &self,
         profile: &str,
@@ -194,7 +198,7 @@ impl Rules {
     }
 }
 
-/// What an incident of a profile is called.
+/// Returns the id of an incident of a profile.
 pub(super) fn incident_id(profile: &str, key: &str) -> String {
     if profile == ATLASSIAN_SLI {
         key.to_owned()

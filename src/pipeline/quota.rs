@@ -1,5 +1,7 @@
-//! What is kept for a while only outruns no quota: the store is counted now and then, and between
-//! two counts what was kept is counted here.
+//! Quotas for mail that is kept for a limited time only.
+//!
+//! The store is counted now and then. Between two counts, what was kept is counted here, so that
+//! nothing exceeds its quota.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering::Relaxed},
@@ -18,15 +20,18 @@ use crate::{
     telemetry,
 };
 
-/// How long mail that is not proven waits for room, before it is taken all the same: it may be an
-/// alert.
+/// The longest time that unproven mail waits for room. After that it is taken all the same, since
+/// it may be an alert.
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Between two looks at the store a quarter more may come, and this at least: then it is the oldest
-/// that is cut, and not the newest.
+/// The minimum slack in bytes.
+///
+/// Between two counts of the store, a quarter of the quota may arrive in addition, and at least
+/// this much, so that the oldest mail is cut and not the newest.
 const LEAST_SLACK: u64 = 4 << 20;
 
-/// The bytes that may still be kept whole of mail that is kept for a while only.
+/// The bytes that may still be stored whole, for each kind of mail that is kept for a limited time
+/// only.
 #[derive(Debug)]
 pub struct Quota {
     ignored: AtomicI64,
@@ -38,7 +43,7 @@ pub struct Quota {
 }
 
 impl Default for Quota {
-    /// Nothing is counted yet.
+    /// Returns a quota without limits, because nothing has been counted yet.
     fn default() -> Self {
         Self {
             ignored: AtomicI64::new(i64::MAX),
@@ -52,7 +57,7 @@ impl Default for Quota {
 }
 
 impl Quota {
-    /// The store was counted, and cut where it held too much.
+    /// Records that the store was counted, and cut where it held too much.
     pub fn count(&self, spare: Spare, allowed: u64, kept: u64) {
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let slack = if allowed == 0 {
@@ -65,7 +70,7 @@ impl Quota {
         self.counted.notify_waiters();
     }
 
-    /// Until there is too much of a kind.
+    /// Waits until there is too much of any kind.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
@@ -83,8 +88,9 @@ impl Quota {
         self.left(spare).load(Relaxed) < 0
     }
 
-    /// A mail was decided, and is kept as what it is now known to be. Proven mail never waits for
-    /// room, so the room is made at once.
+    /// Counts a decided mail against the quota of its present kind.
+    ///
+    /// Proven mail never waits for room, so room is requested at once.
     pub(super) fn keep(&self, mail: &StoredMail, decisions: &[Decision]) {
         if mail.message.cut_from.is_some() {
             return;
@@ -101,7 +107,7 @@ impl Quota {
         }
     }
 
-    /// Waits until there is room for mail that is not proven, and not for long.
+    /// Waits until there is room for unproven mail, for at most `patience`.
     async fn room(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         loop {
@@ -118,8 +124,10 @@ impl Quota {
 }
 
 impl Pipeline {
-    /// While too much is kept of what strangers send, mail that is no sender's is taken by its
-    /// header alone, and whoever sends what is not proven is acknowledged later.
+    /// Enforces the quotas while too much is kept of what strangers send.
+    ///
+    /// Mail that is certainly no alert is cut to its header unless its sender is proven, and
+    /// whoever sends unproven mail is acknowledged later.
     pub(super) async fn within_quota(
         &self,
         mails: Vec<(Message, Authenticity)>,
@@ -214,7 +222,7 @@ mod tests {
         keep(Verdict::Off, Outcome::Ignored);
         assert_eq!(used_up(), (true, true));
 
-        // It may be an alert, and does not wait for ever.
+        // The mail may be an alert and does not wait for ever.
         quota.room(Duration::ZERO).await;
         let count = async {
             quota.wanted().await;

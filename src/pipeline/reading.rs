@@ -18,15 +18,15 @@ use crate::{
     store::StoredMail,
 };
 
-/// How many incidents a mail may tell of that is not proven.
+/// The maximum number of incidents that unproven mail may report.
 const MOST_OF_ANYBODY: usize = 50;
 
 /// The result of the reading stages for one mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// The profile that took it, if any.
+    /// The profile that took the mail, if any.
     pub profile: Option<Arc<str>>,
-    /// What was found, in the mail's order: never empty, and more than one only if a mail reports
+    /// What was found, in the mail's order. Never empty, and more than one only if the mail reports
     /// several incidents.
     pub findings: Vec<Finding>,
     /// The mail's Date.
@@ -38,7 +38,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// An alert that could not even be examined; copies of it page once.
+    /// Returns the reading of an alert that could not even be examined. Copies of it page once.
     pub fn unreadable(message: &Message, reason: &str) -> Self {
         let key = unparsed_key(&message.raw);
         Self {
@@ -54,8 +54,10 @@ impl Reading {
         }
     }
 
-    /// What is taken of a mail that anybody may have sent: each thing that it tells of is kept for
-    /// as long as the mail is. The rest is read once the mail is proven, or released.
+    /// Limits the reading of a mail that anybody may have sent, since each finding is kept for as
+    /// long as the mail is.
+    ///
+    /// The rest is read once the mail is proven or released.
     pub(super) fn of_anybody(self, message: &Message) -> Self {
         if self.findings.len() <= MOST_OF_ANYBODY {
             return self;
@@ -74,7 +76,8 @@ impl Reading {
         Self { findings, ..self }
     }
 
-    /// The incidents it is about, for which the order of mails matters.
+    /// Returns the ids of the incidents that the mail is about, for which the order of mails
+    /// matters.
     pub(super) fn incident_ids(&self) -> impl Iterator<Item = &str> {
         self.findings.iter().filter_map(|finding| match finding {
             Finding::Incident { incident, .. } => Some(incident.incident_id.as_str()),
@@ -84,8 +87,9 @@ impl Reading {
 }
 
 impl Rules {
-    /// Extracts and validates. Mail that Atlassian's own settings do not take is tried by
-    /// `profiles:`.
+    /// Extracts and validates the alerts of a mail.
+    ///
+    /// Mail that Atlassian's own settings do not take is tried by the profiles of `profiles:`.
     pub fn read(&self, mail: &StoredMail) -> Reading {
         let message = &mail.message;
         let extraction = self.sli.extractor.extract(&message.raw);
@@ -113,7 +117,8 @@ impl Rules {
         }
     }
 
-    /// A mail that is not Atlassian's, by the profile of its sender; `None` if no profile takes it.
+    /// Reads a mail that is not Atlassian's by the profile of its sender; `None` if no profile
+    /// takes it.
     fn read_declared(&self, stored: &StoredMail, extraction: &Extraction) -> Option<Reading> {
         if self.profiles.is_empty() {
             return None;
@@ -162,7 +167,7 @@ impl Rules {
         })
     }
 
-    /// An id of Atlassian's that looks like another profile's is written in full.
+    /// Writes an id of Atlassian's in full if it looks like another profile's.
     fn distinct(&self, mut finding: Finding) -> Finding {
         if let Finding::Incident { incident, .. } = &mut finding
             && let Some((first, _)) = incident.incident_id.split_once(':')
@@ -175,7 +180,7 @@ impl Rules {
         finding
     }
 
-    /// Whether a mail is proven not to be an alert: a readable header names another sender.
+    /// Returns whether a mail is proven not to be an alert: a readable header names another sender.
     pub fn is_another_senders(&self, raw: &[u8]) -> bool {
         SliReader::is_anothers(&self.sli.extractor.extract(raw)) && {
             let mail = Mended::of(raw);
@@ -187,7 +192,9 @@ impl Rules {
     }
 }
 
-/// A mail that its server did not return may be an alert, unless its header names another sender.
+/// Returns the finding for a mail that its server did not return: it may be an alert, unless its
+/// header names another sender.
+///
 /// The reason identifies the mail, so that each one is announced.
 fn withheld(message: &Message, reason: &str) -> Finding {
     let evidence = [message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat();
@@ -198,7 +205,7 @@ fn withheld(message: &Message, reason: &str) -> Finding {
     }
 }
 
-/// A mail of which only the header is there. What it said cannot be told any more.
+/// Returns the finding for a mail of which only the header is left. Its content is unknown.
 fn without_body(size: u64, cut_at: Option<Timestamp>) -> Finding {
     let reason = match cut_at {
         Some(at) => format!(

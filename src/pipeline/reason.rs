@@ -1,11 +1,11 @@
-//! The words of reasons: why a mail got its outcome, for people. Pure.
+//! The wording of reasons, which tell people why a mail got its outcome. Pure.
 
 use crate::{
     message::{Release, Verdict},
     store::StoredMail,
 };
 
-/// Two joined reasons.
+/// Joins two reasons.
 pub(super) fn and(first: &str, second: Option<&str>) -> String {
     second.map_or_else(|| first.to_owned(), |second| format!("{first}; {second}"))
 }

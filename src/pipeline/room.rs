@@ -1,4 +1,4 @@
-//! While the disk is nearly full, the rest is reserved for alerts.
+//! Reserves the remaining disk space for alerts while the disk is nearly full.
 
 use std::sync::Arc;
 
@@ -6,8 +6,10 @@ use super::Pipeline;
 use crate::{ingress::Refused, message::Message, store::Room};
 
 impl Pipeline {
-    /// While the disk is nearly full, mail from other senders is refused. In a mailbox, where
-    /// nobody would notice and later mail must not wait, it is taken with its header alone.
+    /// Refuses mail from other senders while the disk is nearly full.
+    ///
+    /// Mail from a mailbox, where nobody would notice a refusal and later mail must not wait, is
+    /// taken with its header alone.
     pub(super) fn with_room_for_alerts(
         &self,
         mails: Vec<Message>,

@@ -10,22 +10,22 @@ use crate::{
     settings::Duration,
 };
 
-/// The stages, ready to run.
+/// The stages, compiled and ready to run.
 pub struct Rules {
     /// Reads Atlassian's own mail.
     pub sli: SliReader,
-    /// Read other senders' mail.
+    /// Reads other senders' mail.
     pub profiles: Arc<Profiles>,
-    /// The treatment of each profile's alerts; first that of Atlassian's own mail.
+    /// The treatment of each profile's alerts, that of Atlassian's own mail first.
     pub treatments: (Treatment, Vec<Treatment>),
     pub routes: Routes,
     pub receivers: Arc<Receivers>,
-    /// Zero: no limit.
+    /// The age above which mail pages nobody. Zero means no limit.
     pub max_age: Duration,
 }
 
 impl Rules {
-    /// The same where one profile alone reads mail.
+    /// Returns these rules with only one profile reading mail.
     #[must_use]
     pub fn alone(mut self, profile: &str) -> Self {
         self.profiles = Arc::new(self.profiles.only(profile));
@@ -35,7 +35,7 @@ impl Rules {
         self
     }
 
-    /// The profiles' names, in the order in which they are tried.
+    /// Returns the profiles' names, in the order in which they are tried.
     pub fn profiles(&self) -> impl Iterator<Item = &str> {
         let (first, others) = &self.treatments;
         std::iter::once(first)
@@ -43,8 +43,10 @@ impl Rules {
             .map(|one| &*one.profile)
     }
 
-    /// The treatment of a profile's alerts. Without a profile, for one that is no longer
-    /// configured, and for the bridge's own alarms, it is that of `alerts:`.
+    /// Returns the treatment of a profile's alerts.
+    ///
+    /// Without a profile, for a profile that is no longer configured, and for the bridge's own
+    /// alarms, it is that of `alerts:`.
     pub(super) fn treatment(&self, profile: Option<&str>) -> &Treatment {
         let (first, others) = &self.treatments;
         let named = |profile: &str| others.iter().find(|other| *other.profile == *profile);
@@ -55,7 +57,7 @@ impl Rules {
             .unwrap_or(first)
     }
 
-    /// The same by an alert's labels.
+    /// Returns the treatment of an alert by its labels.
     pub(super) fn treatment_of(&self, labels: &Labels) -> &Treatment {
         self.treatment(labels.get("profile").map(String::as_str))
     }

@@ -1,5 +1,5 @@
-//! Brings new mail to its turn: it is read in batches and decided in order; undecided mail that is
-//! not in hand is read back from the store.
+//! Schedules new mail: mail is read in batches and decided in order, and undecided mail that is not
+//! in hand is read back from the store.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,19 +24,20 @@ use crate::{
     telemetry,
 };
 
-/// The mails read together. It bounds how long the first waits for the last.
+/// The number of mails read together. It bounds how long the first waits for the last.
 const BATCH: usize = 64;
-/// The batches read ahead; they are decided together.
+/// The number of batches that are read ahead; they are decided together.
 const READ_AHEAD: usize = 4;
-/// The mails read back from the store at a time; the store bounds their bytes.
+/// The number of mails read back from the store at a time; the store bounds their bytes.
 const CATCH_UP: u32 = 256;
-/// How often the store is queried for undecided mail without an announcement: that of a replica
+/// How often the store is queried for undecided mail that was not announced here: that of a replica
 /// that died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl Pipeline {
-    /// Decides mail until `stop`; the rest is decided at the next start. The next mails are read
-    /// while the last are decided.
+    /// Decides mail until `stop`; the rest is decided at the next start.
+    ///
+    /// The next mails are read while the last are decided.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (read, to_decide) = mpsc::channel(READ_AHEAD);
         tokio::join!(
@@ -45,7 +46,7 @@ impl Pipeline {
         );
     }
 
-    /// Reads the mail in hand, in order, until `stop` and to its end.
+    /// Reads the mail in hand, in order, until `stop`, and then what is left of it.
     async fn read_in_hand(&self, read: mpsc::Sender<Read>, stop: &CancellationToken) {
         loop {
             let batch = match stop.run_until_cancelled(self.in_hand.next(BATCH)).await {
@@ -74,7 +75,7 @@ impl Pipeline {
             let caught_up = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                // Mail in hand is in the store as well, and is read from there in its turn.
+                // Mail in hand is in the store as well and is read from there in its turn.
                 () = self.in_hand.behind.notified() => self.catch_up(MailId::MAX, stop).await,
                 // A steady stream of mail must not delay older mail that is not in hand.
                 _ = look.tick() => self.catch_up(self.in_hand.oldest(), stop).await,
@@ -91,13 +92,13 @@ impl Pipeline {
                     () = tokio::time::sleep(Duration::from_secs(1)) => {}
                     () = stop.cancelled() => {}
                 }
-                // From the oldest on: mail in hand must not overtake what failed.
+                // Start again from the oldest: mail in hand must not overtake mail that failed.
                 self.in_hand.behind.notify_one();
             }
         }
 
-        // Mail in hand is decided now rather than at the next start, unless it would overtake what
-        // failed, or is left to the store.
+        // Decide the mail in hand now rather than at the next start, unless it would overtake mail
+        // that failed or was left to the store.
         if self.in_hand.behind.notified().now_or_never().is_some() {
             return;
         }
@@ -112,8 +113,9 @@ impl Pipeline {
 
     /// Decides undecided mail in the store, oldest first, up to but not including `before`.
     ///
-    /// While mail is recorded here, one may appear with a lower number than those already decided.
-    /// It may be acknowledged before a following one is sent, so the store is queried again first.
+    /// While mail is being recorded here, a mail may appear with a lower number than those already
+    /// decided. Its sender may be acknowledged before a later one is sent, so the store is queried
+    /// again first.
     pub(super) async fn catch_up(
         &self,
         before: MailId,
@@ -124,8 +126,8 @@ impl Pipeline {
             let all_turned_up = seen.filter(|(_, begun)| self.in_hand.have_ended(*begun));
             let mut batch = self.store.undecided(after, CATCH_UP).await?;
             let begun = self.in_hand.begun();
-            // The query makes them this replica's: those after `before` that are not in hand either
-            // come next.
+            // The query claims these mails for this replica. Those from `before` on that are not in
+            // hand either must be decided next.
             if batch
                 .iter()
                 .any(|mail| mail.id >= before && !self.in_hand.holds(mail.id))
@@ -148,8 +150,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Reads mails, together with other replicas' undecided mails about the same incidents. Mails
-    /// that a person released before they came act before them.
+    /// Reads mails, together with other replicas' undecided mails about the same incidents.
+    ///
+    /// Mails that a person released before these arrived are decided first.
     async fn read(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let last = batch.iter().map(|mail| mail.id).max().unwrap_or_default();
         let (read, ahead, let_out) = tokio::try_join!(
@@ -165,7 +168,8 @@ impl Pipeline {
         self.with_those_ahead(read, ahead).await
     }
 
-    /// On a thread of its own: a parser at work on hostile mail must not delay the sockets.
+    /// Reads mails on a thread of its own: a parser at work on hostile mail must not delay the
+    /// sockets.
     pub(super) async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let (in_force, clock) = (self.in_force(), self.clock.clone());
         let read_one = move |mail: StoredMail| {
@@ -182,7 +186,7 @@ impl Pipeline {
             .map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
     }
 
-    /// Decides mails that are in order; those about different incidents share a commit.
+    /// Decides mails that are in order. Mails about different incidents share a commit.
     async fn decide(&self, batch: Read) -> Result<(), StoreError> {
         crash::point("deciding");
         self.in_hand.leave(batch.iter().map(|(_, mail)| mail.id));
@@ -194,8 +198,8 @@ impl Pipeline {
 }
 
 impl Rules {
-    /// Like [`Rules::read`]; if a parser panics, the mail becomes an alert that could not be read,
-    /// and somebody is notified.
+    /// Reads a mail like [`Rules::read`]. If a parser panics, the mail becomes an alert that could
+    /// not be read, and somebody is notified.
     pub fn read_catching_panics(&self, mail: &StoredMail) -> Reading {
         catch_unwind(AssertUnwindSafe(|| self.read(mail))).unwrap_or_else(|_| {
             Reading::unreadable(

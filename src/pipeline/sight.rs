@@ -17,8 +17,10 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// The view of the profile that took the mail; without its groups and JSON if none did, or if
-    /// Atlassian's own settings did.
+    /// Returns what the profile that took the mail sees in it.
+    ///
+    /// The groups and the JSON are missing if no profile took it, or if Atlassian's own settings
+    /// did.
     pub fn of(profiles: &Profiles, taker: Option<&str>, raw: &[u8]) -> Self {
         let profile = taker.and_then(|name| profiles.get(name));
         Self {

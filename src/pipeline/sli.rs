@@ -1,4 +1,4 @@
-//! Atlassian's own mail, by the settings of `alerts:`. Pure.
+//! Reads Atlassian's own mail, by the settings of `alerts:`. Pure.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ pub struct SliReader {
     pub extractor: Extractor,
     pub validator: Validator,
     pub statuses: Statuses,
-    /// Whether mail of the sender without the element notifies somebody.
+    /// Whether mail of the sender that lacks the JSON element notifies somebody.
     pub notify_missing_payload: bool,
 }
 
 impl SliReader {
-    /// The finding from a mail's extraction; `raw` is the mail.
+    /// Turns the extraction of a mail into a finding; `raw` is the mail.
     pub(super) fn finding(&self, extraction: Extracted, raw: &[u8]) -> Finding {
         match extraction {
             Extracted::Json(json) => self.validated(json, raw),
@@ -53,7 +53,8 @@ impl SliReader {
             },
             Err(violation) => {
                 let mut evidence = violation.json.to_string().into_bytes();
-                // What names no incident may be the same in every mail.
+                // An alert that names no incident may be the same in every mail, so the mail's
+                // identity is added.
                 if violation.json["incidentId"]
                     .as_str()
                     .is_none_or(str::is_empty)
@@ -86,7 +87,7 @@ impl SliReader {
         }
     }
 
-    /// Whether the header proves that a mail is another sender's.
+    /// Returns whether the header proves that a mail is another sender's.
     pub(super) fn is_anothers(extraction: &Extraction) -> bool {
         matches!(
             extraction.found,

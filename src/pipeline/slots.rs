@@ -1,5 +1,5 @@
-//! Slots for deliveries that can be sent at once, reserved while a mail is decided, within the
-//! store's transaction.
+//! Slots for deliveries that can be sent at once. They are reserved while a mail is decided, within
+//! the store's transaction.
 
 use std::sync::{Arc, mpsc};
 
@@ -8,11 +8,11 @@ use crate::{
     store::{Decide, Memory},
 };
 
-/// The reserved slots, for each conclusion in turn.
+/// The reserved slots of each conclusion, in order.
 pub(super) struct Slots(mpsc::Receiver<Vec<Slot>>);
 
 impl Slots {
-    /// Wraps a conclusion so that it also reserves slots, which can then be taken here.
+    /// Returns the slots and a wrapper that makes a conclusion reserve them as well.
     pub(super) fn reserved(deliverer: &Arc<Deliverer>) -> (Self, impl Fn(Decide) -> Decide) {
         let deliverer = Arc::clone(deliverer);
         let (take, slots) = mpsc::channel();
@@ -20,7 +20,7 @@ impl Slots {
             let (deliverer, take) = (Arc::clone(&deliverer), take.clone());
             Box::new(move |memory: &Memory| {
                 let mut decision = conclude(memory);
-                // If the caller is gone, the slots are returned.
+                // If the receiver is gone, the slots are returned.
                 let _ = take.send(deliverer.reserve(&mut decision.deliveries));
                 decision
             })
@@ -29,7 +29,7 @@ impl Slots {
         (Self(slots), reserve)
     }
 
-    /// The slots of the next conclusion.
+    /// Returns the slots of the next conclusion.
     pub(super) fn next(&self) -> Vec<Slot> {
         self.0.try_recv().unwrap_or_default()
     }

@@ -15,17 +15,17 @@ use crate::{
     store::StoredMail,
 };
 
-/// The pause before the first repeated check; it doubles each time.
+/// The pause before the first repeated check. It doubles each time.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
-/// The most bytes of an app's key that are stored with a held mail.
+/// The longest prefix of an app's key, in bytes, that is stored with a held mail.
 const LONGEST_APP: usize = 200;
 
-/// The settings that decide it.
+/// The settings that decide what a mail may do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub unverified: Settings,
-    /// The expected apps; if empty, any.
+    /// The app keys that are expected; if empty, any.
     pub app_keys: Vec<String>,
     /// How long a resolve that cannot be checked waits (`alerts.authenticity.freshness`).
     pub patience: settings::Duration,
@@ -34,30 +34,30 @@ pub struct Policy {
 /// What a mail may do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
-    /// What genuine mail does.
+    /// It does what genuine mail does.
     Genuine,
-    /// Notify, marked; it changes nothing that is verified.
+    /// It notifies, marked, and changes nothing that is verified.
     Doubtful {
         doubt: Doubt,
         check_at: Option<Timestamp>,
     },
-    /// Nothing yet: it is checked again.
+    /// It does nothing yet and is checked again.
     Waits { check_at: Timestamp },
-    /// Nothing, unless a person releases it.
+    /// It does nothing unless a person releases it.
     Held(Held),
 }
 
 /// Why a mail is held back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
-    /// What its alarm says; `None` if it is held without one.
+    /// What the alarm about it says; `None` if it is held without an alarm.
     pub hold: Option<Hold>,
     pub reason: String,
     pub check_at: Option<Timestamp>,
 }
 
 impl Standing {
-    /// When the mail is checked again.
+    /// Returns the time at which the mail is checked again.
     pub fn check_at(&self) -> Option<Timestamp> {
         match self {
             Self::Genuine => None,
@@ -68,8 +68,8 @@ impl Standing {
 }
 
 impl Policy {
-    /// What a mail with this meaning about this app may do; `app` is `None` for an alert that could
-    /// not be read.
+    /// Returns what a mail with this signal about this app may do. `app` is `None` for an alert
+    /// that could not be read.
     pub fn standing(
         &self,
         mail: &StoredMail,
@@ -104,7 +104,7 @@ impl Policy {
         }
     }
 
-    /// Whether mail with this verdict and meaning does what genuine mail does.
+    /// Returns whether mail with this verdict and signal acts as genuine mail.
     fn trusts(&self, verdict: Verdict, signal: Signal) -> bool {
         let accepted = match signal {
             Signal::Trigger | Signal::Update | Signal::Unknown => {
@@ -161,8 +161,10 @@ impl Policy {
         Standing::Doubtful { doubt, check_at }
     }
 
-    /// The treatment of an unverified trigger that would notify, if `told` of its ingress have
-    /// notified in the last hour. One that could not be checked is checked again at `check_at`.
+    /// Returns why an unverified trigger that would notify is held, if `told` triggers of its
+    /// ingress have notified in the last hour; `None` while that is below the limit.
+    ///
+    /// A trigger that could not be checked is checked again at `check_at`.
     pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Held> {
         let most = self.unverified.max_per_hour;
         (told >= u64::from(most)).then(|| Held {
@@ -179,8 +181,10 @@ impl Policy {
         !self.app_keys.is_empty() && !self.app_keys.iter().any(|expected| expected == app)
     }
 
-    /// The time of the next check of a mail that was checked this often; `None` once patience is
-    /// over. The time in which the bridge did not run does not count.
+    /// Returns the time of the next check of a mail that was checked `checks` times; `None` once
+    /// `patience` is used up.
+    ///
+    /// Time in which the bridge did not run does not count.
     fn next_check(&self, checks: u32, now: Timestamp) -> Option<Timestamp> {
         let waited: SignedDuration = (0..checks).map(pause).sum();
         let left = self.patience.as_signed() - waited;
@@ -192,7 +196,7 @@ impl Policy {
     }
 }
 
-/// Mail about an app that nobody expects is held, however well it is proven.
+/// Holds mail about an app that nobody expects, however well the mail is proven.
 fn unexpected(app: &str, trusted: bool, check_at: Option<Timestamp>) -> Held {
     let app = &app[..app.floor_char_boundary(LONGEST_APP)];
     let (hold, what) = if trusted {

@@ -1,4 +1,5 @@
-//! Who is told: of a trigger whoever the routes reach, of a resolve whoever was told of it. Pure.
+//! Decides who is told: of a trigger, everybody whom the routes reach; of a resolve, everybody who
+//! was told of the trigger. Pure.
 
 use jiff::Timestamp;
 
@@ -14,8 +15,10 @@ use crate::{
 };
 
 impl Rules {
-    /// A trigger goes where the routes lead now, unless a silence covers it. What is held of an
-    /// earlier page outlives the silence; whoever is told, or will be, has this page in its place.
+    /// Tells a trigger to everybody whom the routes reach now, unless a silence covers it.
+    ///
+    /// A page that a mute holds from earlier outlives the silence. Its receiver, who is told or
+    /// will be, gets this page in its place.
     pub(super) fn tell(
         &self,
         outcome: Outcome,
@@ -42,7 +45,9 @@ impl Rules {
         }
     }
 
-    /// What a silence keeps back: once, and a mail that says the same again is a repeat.
+    /// Returns the decision about a page that a silence holds.
+    ///
+    /// The page is kept back once: a mail that says the same again is a repeat.
     pub(super) fn kept_back(
         &self,
         (reason, held): (String, Silenced),
@@ -73,7 +78,7 @@ impl Rules {
         }
     }
 
-    /// The page for everybody whom the routes reach now.
+    /// Builds the decision that tells the page to everybody whom the routes reach now.
     pub(super) fn tell_by_routes(
         &self,
         outcome: Outcome,
@@ -121,7 +126,8 @@ impl Rules {
         }
     }
 
-    /// Where the routes lead now. Of what a silence or a mute held nothing is dropped.
+    /// Returns the receivers that the routes reach now. A page that a silence or a mute held is
+    /// never dropped.
     pub(super) fn reach(&self, labels: &Labels, memory: &Memory, now: Timestamp) -> Vec<Reached> {
         let was_silenced = memory.silenced.is_some();
         let is_held = |receiver: &str| {
@@ -132,7 +138,7 @@ impl Rules {
         self.routes.reach_held(labels, now, is_held)
     }
 
-    /// A resolve goes to whoever was told of the trigger, by the record.
+    /// Tells a resolve to everybody who, by the record, was told of the trigger.
     pub(super) fn tell_it_is_over(
         &self,
         state: State,
@@ -172,7 +178,7 @@ impl Rules {
     }
 }
 
-/// What a mute does to the page for a receiver: without an end it drops it.
+/// Describes what a mute does to the page for a receiver: a mute without an end drops it.
 fn said_of_mute(receiver: &str, mute: &Mute) -> String {
     let intervals = mute.intervals.join(", ");
     match mute.until {
@@ -181,19 +187,20 @@ fn said_of_mute(receiver: &str, mute: &Mute) -> String {
     }
 }
 
-/// Whether somebody was told of this opening of the incident, or is owed that.
+/// Returns whether somebody was told of this opening of the incident, or is owed the page.
 fn is_known(state: &State, memory: &Memory) -> bool {
     let before = memory.known.state.as_ref();
     before.is_some_and(|before| before.episode == state.episode) && memory.is_told()
 }
 
-/// Whether a page is not proven, and the incident is: it changes nothing that is proven.
+/// Returns whether an unproven page concerns a proven incident, so that it may change nothing of
+/// it.
 pub(super) fn is_bound(page: &Notification, memory: &Memory) -> bool {
     let before = memory.known.state.as_ref();
     page.doubt.is_some() && before.is_some_and(|state| state.verified)
 }
 
-/// By what a page is silenced, and what is held of it; none where no silence covers it.
+/// Returns why the page is silenced and what is held of it; `None` if no silence covers it.
 pub(super) fn silenced(page: &Notification, memory: &Memory) -> Option<(String, Silenced)> {
     let last = last_to_cover(&memory.silences, &page.labels)?;
     let covering = memory

@@ -29,7 +29,7 @@ mod renamed;
 mod silenced;
 mod unread;
 
-/// Who sleeps when is written in its stead: [`sleeping`].
+/// The configuration of the tests. `SLEEP` stands for the times of the mute: see [`sleeping`].
 const CONFIGURATION: &str = "
 alerts: { app_keys: [com.example.known], authenticity: { require: [] } }
 ingress: { webhook: [{ name: hook }] }
@@ -50,7 +50,8 @@ receivers:
     'http://127.0.0.1:9/pager' }]
 ";
 
-/// Receivers without any of these deliveries: they wait for the test to claim them.
+/// A configuration without the receivers of these deliveries, so that they wait for the test to
+/// claim them.
 const ELSEWHERE: &str = "
 ingress: { webhook: [{ name: hook }] }
 route: { receiver: none }
@@ -69,17 +70,17 @@ struct Page {
     mail: MailId,
 }
 
-/// One bridge in its night.
+/// A bridge during a simulated night.
 struct Night {
     pipeline: Pipeline,
     store: Arc<dyn Store>,
     now: Arc<Mutex<Timestamp>>,
-    /// The mails' own times: each is newer than the last.
+    /// The number of mails so far. It determines their own times: each is newer than the last.
     mails: i64,
     in_force: watch::Sender<Arc<InForce>>,
 }
 
-/// The configuration in which `night` and `off` sleep in these minutes after midnight.
+/// Returns the configuration in which `night` and `off` sleep in these minutes after midnight.
 fn sleeping(minutes: &[(i64, i64)]) -> String {
     let clock = |minute: i64| format!("{:02}:{:02}", minute / 60, minute % 60);
     let times: Vec<_> = minutes
@@ -145,7 +146,7 @@ impl Night {
         }
     }
 
-    /// Another configuration comes into force.
+    /// Puts another configuration into force.
     async fn reload(&self, configuration: &str) {
         self.in_force.send_replace(in_force(configuration));
         self.store.look_at_held(self.now()).await.unwrap();
@@ -159,7 +160,7 @@ impl Night {
         *self.now.lock().unwrap() += SignedDuration::from_mins(minutes);
     }
 
-    /// A mail about an incident, newer than all before.
+    /// Returns a mail about an incident, newer than all before it.
     fn mail(&mut self, incident: &str, status: &str, severity: &str, app: &str) -> Vec<u8> {
         self.mails += 1;
         let time = midnight() + SignedDuration::from_secs(self.mails);
@@ -181,7 +182,7 @@ impl Night {
         .into_bytes()
     }
 
-    /// A mail arrives and is decided.
+    /// Accepts a mail and decides it.
     async fn take(&self, raw: Vec<u8>) -> MailId {
         let message = Message {
             ingress: "hook".into(),
@@ -197,7 +198,7 @@ impl Night {
         ids[0]
     }
 
-    /// What runs every second beside the straight line.
+    /// Does once what the bridge does every second beside the main path of new mail.
     async fn sweep(&self) {
         let mutes = self.pipeline.in_force().rules.mutes();
         self.store.release_held(mutes, self.now()).await.unwrap();
@@ -216,7 +217,7 @@ impl Night {
         expired.await.unwrap();
     }
 
-    /// Delivers everything that is due.
+    /// Delivers everything that is due and returns the pages.
     async fn delivered(&self) -> Vec<Page> {
         let mut pages = Vec::new();
         loop {

@@ -11,8 +11,10 @@ use crate::{
 };
 
 impl Rules {
-    /// Like [`Rules::announce`], with a trigger that goes to one receiver, by default the root's. A
-    /// silence holds it like any other; a resolve goes to those notified.
+    /// Decides about an alarm like [`Rules::announce`], but its trigger goes to one receiver, by
+    /// default that of the root route.
+    ///
+    /// A silence holds it like any other. A resolve goes to those who were notified.
     pub fn announce_to(
         &self,
         receiver: Option<&str>,

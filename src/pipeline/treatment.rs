@@ -9,7 +9,7 @@ use crate::{
     settings::Duration,
 };
 
-/// The label that is always remembered as announced: it shows whether a change is a rise.
+/// The label that is always remembered as announced: it shows whether the severity rose.
 pub(super) const SEVERITY: &str = "severity";
 
 /// How the alerts of one profile are treated.
@@ -30,19 +30,20 @@ pub struct Treatment {
 /// Mail that must come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expect {
-    /// The longest time between two mails.
+    /// The longest time allowed between two mails.
     pub within: Duration,
-    /// The key of the incident that reports its absence.
+    /// The key of the incident that reports the absence of mail.
     pub key: String,
 }
 
 impl Treatment {
-    /// The labels whose change is announced, and the severity, which shows whether it rose.
+    /// Returns the labels whose change is announced, and the severity, which shows whether a change
+    /// is a rise.
     pub(super) fn values(&self, labels: &Labels) -> Values {
         self.chosen(labels, &[SEVERITY])
     }
 
-    /// The same without labels whose change is not announced.
+    /// Returns only the labels whose change is announced.
     pub(super) fn changeable(&self, labels: &Labels) -> Values {
         self.chosen(labels, &[])
     }
@@ -61,7 +62,7 @@ impl Treatment {
             .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
     }
 
-    /// The differences from what was announced, in words: `the load was 87 and is 91`.
+    /// Describes the differences from what was announced: `the load was 87 and is 91`.
     pub(super) fn difference(&self, labels: &Labels, state: &State) -> Option<String> {
         let differing = self.values(labels).into_iter().filter_map(|(name, is)| {
             let was = state.told.get(&name).filter(|was| **was != is)?;

@@ -1,7 +1,7 @@
-//! The pages that silences held, at their end.
+//! Sends the pages that silences held, when the silences end.
 //!
-//! This runs beside the straight line: held pages are in the store, so that a crash loses none, and
-//! of several replicas one sends each.
+//! This runs beside the main path of new mail. Held pages are in the store, so that a crash loses
+//! none, and of several replicas only one sends each page.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     telemetry,
 };
 
-/// The incidents handled before the store is queried again.
+/// The number of incidents handled before the store is queried again.
 const AT_ONCE: u32 = 64;
 /// How often the store is queried: `alertbridge silences expire` runs in another process.
 const PAUSE: Duration = Duration::from_secs(1);

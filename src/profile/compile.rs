@@ -1,4 +1,5 @@
-//! Settings → profiles that are ready to read mail, or all that is wrong with them.
+//! Compiles settings into profiles that are ready to read mail, or returns everything that is wrong
+//! with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,13 +24,14 @@ use crate::{
     },
 };
 
-/// The longest name, in characters.
+/// The maximum length of a profile's name, in characters.
 const LONGEST_NAME: usize = 60;
 
-/// What an item of a text has beside the groups of its expression.
+/// The names that an item of a text has besides the groups of its expression.
 const OF_ITEMS: [&str; 2] = ["pairs", "section"];
 
-/// `built_in` may be called as the bridge's own profile is, and give its labels.
+/// Compiles the profiles. Those that are `built_in` may have the name of the bridge's own profile
+/// and give its labels.
 pub(super) fn profiles(all: &[Settings], built_in: bool) -> Result<Vec<Profile>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut compiled = Vec::with_capacity(all.len());
@@ -106,7 +108,7 @@ fn profile(
     })
 }
 
-/// How the mail is read, as far as the settings say it without a problem.
+/// Compiles how the mail is read, as far as the settings have no problem.
 fn recipe(
     key: &str,
     settings: &Settings,
@@ -253,7 +255,7 @@ fn each_in_json(key: &str, pointer: &str, has_json: bool, problems: &mut Vec<Pro
     }
 }
 
-/// What `item.` may be followed by; `None` where that is whatever its JSON has.
+/// Returns the names that may follow `item.`; `None` if that is whatever its JSON has.
 fn item_names(each: &Each) -> Option<BTreeSet<String>> {
     let Each::Text { item, .. } = each else {
         return None;
@@ -263,7 +265,7 @@ fn item_names(each: &Each) -> Option<BTreeSet<String>> {
     Some(all)
 }
 
-/// What `item.section.` may be followed by.
+/// Returns the names that may follow `item.section.`.
 fn section_names(each: &Each) -> BTreeSet<String> {
     match each {
         Each::Text {
@@ -274,7 +276,8 @@ fn section_names(each: &Each) -> BTreeSet<String> {
     }
 }
 
-/// No mail is there that could say what its absence is called.
+/// Returns the problem with the key of the incident that reports missing mail. No mail exists from
+/// which a template could be filled.
 fn misnamed_absence(key: &str, named: &str) -> Option<Problem> {
     let what = if named.trim().is_empty() {
         "the incident of a mail that did not come has no key".to_owned()
@@ -292,7 +295,7 @@ fn misnamed_absence(key: &str, named: &str) -> Option<Problem> {
     ))
 }
 
-/// What is wrong with the settings that say how the alerts are treated.
+/// Returns what is wrong with the settings that say how the alerts are treated.
 fn terms(key: &str, settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
     let alerts = authenticate::Settings::default();

@@ -1,4 +1,4 @@
-//! What a profile's templates may speak of.
+//! The names that a profile's templates may use.
 
 use std::{
     cell::RefCell,
@@ -30,7 +30,7 @@ mod labels;
 use labels::{All, Choices, One};
 pub(super) use labels::{Asked, Labels};
 
-/// The names, for who misspells one.
+/// The names, for the message to somebody who misspells one.
 pub(super) const NAMES: [&str; 13] = [
     "from",
     "to",
@@ -47,20 +47,20 @@ pub(super) const NAMES: [&str; 13] = [
     "item",
 ];
 
-/// The longest value of a header field, in characters.
+/// The maximum length of a header field's value, in characters.
 const LONGEST_FIELD: usize = 2_000;
 
-/// How much text the fields of one mail's items are given in all, in bytes: a filter may read all
-/// that it is given, for every item again.
+/// The amount of text, in bytes, that the fields of one mail's items are given in all. A filter may
+/// read all that it is given, again for every item.
 const MOST_TEXT: usize = 4 << 20;
 
 /// The named groups of an expression that took part in a match.
 pub(super) type Groups = IndexMap<String, String>;
 
-/// What a field was made into, or why it could not be.
+/// The text of a field, or why it could not be made.
 pub(super) type Made = Result<Option<String>, String>;
 
-/// What is the same for every item of a mail.
+/// The values that are the same for every item of a mail.
 pub(super) struct Context {
     common: Arc<Common>,
     pairs: Arc<Labels>,
@@ -68,7 +68,7 @@ pub(super) struct Context {
     made: RefCell<HashMap<String, Made>>,
 }
 
-/// What templates may speak of for one item.
+/// The values that templates may use for one item.
 pub(super) struct Scope<'a> {
     context: &'a Context,
     is_item: bool,
@@ -77,7 +77,7 @@ pub(super) struct Scope<'a> {
 
 /// One item.
 pub(super) enum Item {
-    /// The mail is the only one.
+    /// The mail is its only item.
     Mail,
     Text {
         groups: Groups,
@@ -88,7 +88,8 @@ pub(super) enum Item {
 }
 
 impl Context {
-    /// `read` is the Subject as the profile reads it; `header.subject` is as it is written.
+    /// Builds the context of a mail. `read` is the Subject as the profile reads it;
+    /// `header.subject` is as it is written.
     pub fn of(
         (header, read): (&[u8], &str),
         contents: &Contents,
@@ -135,8 +136,10 @@ impl Context {
         }
     }
 
-    /// The same mail, read by other values of labels that may mean several: see [`Choices`]. All
-    /// the ways to read it share what text may still be given.
+    /// Returns the context of the same mail, read with other values of labels that may mean
+    /// several: see [`Choices`].
+    ///
+    /// All readings of a mail share the allowance of text that may still be given.
     pub fn read_by(&self, places: Vec<usize>) -> Self {
         let choices = Arc::new(Choices::of(places));
         let mut common = (*self.common).clone();
@@ -150,7 +153,7 @@ impl Context {
         }
     }
 
-    /// The same mail as if no text had been given of it.
+    /// Returns the context of the same mail with the full allowance of text.
     pub fn anew(&self) -> Self {
         let mut anew = self.read_by(Vec::new());
         if let Some(common) = Arc::get_mut(&mut anew.common) {
@@ -160,17 +163,18 @@ impl Context {
         anew
     }
 
-    /// Whether fields were kept from reading a text, since it was read too often.
+    /// Returns whether a field was refused a text, since the fields had read too much of it
+    /// already.
     pub fn is_spent(&self) -> bool {
         self.common.is_spent.load(Ordering::Relaxed)
     }
 
-    /// The labels that were looked up and may mean another value, in that order.
+    /// Returns the labels that were looked up and may have another value, in that order.
     pub fn asked(&self) -> Vec<Asked> {
         self.choices.asked()
     }
 
-    /// With one item.
+    /// Returns the scope of one item.
     pub fn with(&self, item: &Item) -> Scope<'_> {
         let item = match item {
             Item::Mail => None,
@@ -207,7 +211,7 @@ impl Scope<'_> {
         self.value.clone()
     }
 
-    /// A field that is the same for every item of the mail: made once.
+    /// Returns a field that is the same for every item of the mail, which is made only once.
     pub fn once(&self, name: &str, work: impl FnOnce() -> Made) -> Made {
         if !self.is_item {
             return work();
@@ -234,17 +238,17 @@ fn one(pairs: &Arc<Labels>, choices: &Arc<Choices>, of_item: bool) -> Value {
 #[derive(Debug, Clone)]
 struct Common {
     values: HashMap<&'static str, Value>,
-    /// How long the text is, in bytes, and those of all attachments.
+    /// The length of the text, and that of all attachments together, in bytes.
     text: usize,
     attached: usize,
-    /// How much text may still be given.
+    /// The amount of text that may still be given, in bytes.
     left: Arc<AtomicUsize>,
-    /// Whether more was wanted.
+    /// Whether more text was wanted.
     is_spent: Arc<AtomicBool>,
 }
 
 impl Common {
-    /// Takes what a name costs from what is left.
+    /// Deducts the cost of a name from the remaining allowance.
     fn pay(&self, name: &str) -> Result<(), Error> {
         let cost = match name {
             "text" => self.text,
@@ -288,12 +292,12 @@ impl Object for Names {
     }
 }
 
-/// A Subject as it is read: decoded, on one line.
+/// Decodes a Subject, on one line.
 pub(super) fn subject(value: &[u8]) -> String {
     decoded(value, LONGEST_FIELD)
 }
 
-/// The named groups that took part in a match; what is known already stays.
+/// Adds the named groups that took part in a match. A group that is known already stays as it is.
 pub(super) fn add_groups(groups: &mut Groups, regex: &Regex, captures: Option<&Captures<'_>>) {
     let Some(captures) = captures else { return };
     for name in regex.capture_names().flatten() {
@@ -321,7 +325,7 @@ fn attachment(attachment: &Attachment) -> Value {
     ])
 }
 
-/// The header's fields by name, in any case; decoded when they are asked for.
+/// The header's fields by name, in any case. They are decoded when they are looked up.
 struct Header(Vec<u8>);
 
 impl fmt::Debug for Header {
@@ -346,7 +350,7 @@ impl Object for Header {
     }
 }
 
-/// Where links lead, by their words in any case.
+/// The addresses that links lead to, by the words of the link in any case.
 #[derive(Debug)]
 struct Links(Vec<(String, String)>);
 

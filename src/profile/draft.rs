@@ -1,5 +1,5 @@
-//! A first profile from an opening mail and its closing one: what identifies the alert is equal in
-//! both, and what says its status differs.
+//! Drafts a first profile from an opening mail and its closing one: what identifies the alert is
+//! equal in both, and what states its status differs.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use status::{Around, status};
 
 pub use read::{Read, Tried, tried};
 
-/// A `profiles:` document for an opening mail and, where there is one, its closing one.
+/// Writes a `profiles:` document for an opening mail and, if there is one, its closing mail.
 pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
     let mut on = sight(opening);
     let over = closing.map(sight);
@@ -75,14 +75,14 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
     out
 }
 
-/// What expressions begin with that speak of JSON.
+/// The prefix of expressions that look up JSON.
 const JSON: &str = "json.";
 
 fn is_of_json(expression: &str) -> bool {
     expression.starts_with(JSON)
 }
 
-/// A name out of the sender's domain.
+/// Derives a name from the sender's domain.
 fn name(from: Option<&str>) -> String {
     let domain = from
         .and_then(|from| from.rsplit_once('@'))
@@ -100,8 +100,8 @@ fn name(from: Option<&str>) -> String {
     }
 }
 
-/// What both mails share: an id, or the parts that make one, or what stands around the status in
-/// the Subject.
+/// Returns a key of what both mails share: an id, or the parts that make one, or what surrounds the
+/// status in the Subject.
 fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
     let shared = |expression: &str, value: &Value| {
         over.is_none_or(|over| {
@@ -110,7 +110,7 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
                 .is_some_and(|other| other.text == value.text)
         })
     };
-    // A field of the header that is called an id may be the mail's own, unless two mails share it.
+    // A header field named as an id may be the mail's own id, unless two mails share it.
     let is_known = |(expression, _): &(&String, &Value)| {
         over.is_some() || !expression.starts_with("header[") || !expression.ends_with("-id']")
     };
@@ -147,15 +147,15 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
     }
 }
 
-/// Whether a text is a number or a name with one, as those of tickets are.
+/// Returns whether a text is a number, or a name with one, like those of tickets.
 fn is_number(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit()) && !text.contains(char::is_whitespace)
 }
 
-/// How many pairs of unknown meaning make a key.
+/// The number of pairs of unknown meaning that make a key.
 const UNKNOWN_PARTS: usize = 2;
 
-/// The first pairs that are the same in both mails, where the Subject is not.
+/// Returns a key of the first pairs that are the same in both mails, if the Subjects differ.
 fn what_stays(on: &Sight, over: Option<&Sight>) -> Option<String> {
     let over = over.filter(|over| over.subject != on.subject)?;
     let mut same: Vec<_> = on
@@ -177,7 +177,7 @@ fn what_stays(on: &Sight, over: Option<&Sight>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// The time, where it names its zone in both mails.
+/// Returns the template of the time, if it names its zone in both mails.
 fn time(on: &Sight, over: Option<&Sight>) -> Option<String> {
     let (expression, value) = labelled(on, &words::TIME)?;
     let reads = |text: &str| text.parse::<Timestamp>().is_ok();
@@ -202,7 +202,7 @@ fn severity(on: &Sight) -> Option<String> {
     Some(format!("{{{{ {severity} | default('') | lower }}}}"))
 }
 
-/// A text between the quotes of YAML that escape nothing.
+/// Returns a text in the quotes of YAML that have no escapes.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,4 +1,4 @@
-//! `tests` of a profile: mails, and what must be read in them.
+//! The `tests` of a profile: mails, and what must be read in them.
 
 use std::{fs, io, path::Path};
 
@@ -18,18 +18,18 @@ use crate::{
 /// The largest mail that a test may name, in bytes.
 const MAX_MAIL: u64 = 10 << 20;
 
-/// What came of one test.
+/// The result of one test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
     pub profile: String,
-    /// From 1, in the order of the profile's `tests`.
+    /// The number of the test, from 1, in the order of the profile's `tests`.
     pub test: usize,
     pub mail: String,
-    /// What is wrong; empty where the mail is read as it must be.
+    /// What is wrong; empty if the mail is read as it must be.
     pub wrong: Vec<Wrong>,
 }
 
-/// One thing that is read otherwise than it must be.
+/// One thing that is not read as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Wrong {
     /// The key of the test: `mail`, `outcome`, `item`, `fields.key`.
@@ -50,7 +50,7 @@ pub fn run(profile: &Profile) -> Vec<Tried> {
         .collect()
 }
 
-/// What fails among the tests of all profiles, as problems of the configuration.
+/// Returns the failures among the tests of all profiles, as problems of the configuration.
 pub fn problems(profiles: &Profiles) -> Vec<Problem> {
     let mut found = Vec::new();
     for (place, profile) in profiles.iter().enumerate() {
@@ -100,7 +100,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// Whether a mail is read as a test says.
+/// Checks whether a mail is read as a test says.
 fn judge(profile: &Profile, test: &Test, raw: &[u8]) -> Outcome {
     let mail = Mended::of(raw);
     let found = match profile.matching.miss(mail.header()) {
@@ -162,7 +162,7 @@ fn outcome(expected: Option<Expected>, found: &Found) -> Option<Wrong> {
 
     let holds = match expected {
         None => actual != Expected::Unparsed,
-        // With nothing open, an update is ignored.
+        // An update is ignored while nothing is open.
         Some(Expected::Ignored) if actual == Expected::Updated => true,
         Some(expected) => expected == actual,
     };

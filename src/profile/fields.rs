@@ -1,4 +1,4 @@
-//! The fields: templates that make text of what was found.
+//! The fields: templates that turn what was found into text.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -12,41 +12,42 @@ use crate::{
     template::{self, Bounded, described, filters},
 };
 
-/// Instructions one field may take.
+/// The number of instructions that one field may take.
 const FUEL: u64 = 50_000;
 
-/// The longest field, in bytes: what is longer is cut.
+/// The maximum length of a field, in bytes. Longer ones are cut.
 const LONGEST: usize = 4 << 10;
 
-/// The longest key, in bytes: a longer one is refused, since two could begin alike.
+/// The maximum length of a key, in bytes. A longer key is refused, since two keys could begin
+/// alike.
 pub(super) const LONGEST_KEY: usize = 1_000;
 
-/// Fields that are known by name.
+/// The fields with a predefined meaning.
 pub(super) const KNOWN: [&str; 7] = [
     "key", "status", "time", "title", "severity", "url", "summary",
 ];
 
-/// Where a name stands in a template that no mail can give a value.
+/// The names that a template may use. Any other is one that no mail can give a value.
 pub(super) struct Speakable {
     pub groups: BTreeSet<String>,
-    /// None where an item has whatever its JSON has.
+    /// The names after `item.`; `None` if an item has whatever its JSON has.
     pub item: Option<BTreeSet<String>>,
-    /// The groups of a heading.
+    /// The named groups of a heading.
     pub section: BTreeSet<String>,
     pub json: bool,
     pub each: bool,
-    /// The bridge's own labels may be given.
+    /// Whether the fields may give the bridge's own labels.
     pub built_in: bool,
 }
 
-/// The templates, compiled.
+/// The compiled templates.
 pub(super) struct Fields {
     environment: Environment<'static>,
-    /// The same, to which what is undefined is empty.
+    /// The same templates, in an environment where undefined values are empty.
     lenient: Environment<'static>,
-    /// Those that are another for each item.
+    /// The names of the fields that differ for each item.
     of_items: BTreeSet<String>,
-    /// In order, as they are written.
+    /// The templates as they are written, in order.
     sources: IndexMap<String, String>,
 }
 
@@ -64,7 +65,7 @@ impl Fields {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut environment = template::environment(FUEL);
-        // What JSON calls null says nothing: two alerts without an id must not share a key.
+        // A null in JSON renders as nothing: two alerts without an id must not share a key.
         environment.set_formatter(|out, _, value| match value.as_str() {
             Some(text) => Ok(out.write_str(text)?),
             None if value.is_none() => Ok(()),
@@ -116,7 +117,7 @@ impl Fields {
         fields
     }
 
-    /// The names beside those that are known.
+    /// Returns the names of the fields without a predefined meaning.
     pub fn own(&self) -> impl Iterator<Item = &str> {
         self.sources
             .keys()
@@ -124,13 +125,13 @@ impl Fields {
             .filter(|name| !KNOWN.contains(name))
     }
 
-    /// All names.
+    /// Returns all names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sources.keys().map(String::as_str)
     }
 
-    /// Whether a field may be empty, as far as its template alone says: where it is not there, or
-    /// makes nothing of nothing.
+    /// Returns whether a field may be empty, judged by its template alone: it is missing, or
+    /// renders to nothing without values.
     pub fn may_be_empty(&self, name: &str) -> bool {
         let Ok(template) = self.lenient.get_template(name) else {
             return true;
@@ -138,8 +139,10 @@ impl Fields {
         template.render(()).is_ok_and(|made| made.trim().is_empty())
     }
 
-    /// The text of a field, on one line but for `summary`; none where the profile has no such
-    /// field. The error names field and expression.
+    /// Returns the text of a field, on one line except for `summary`; `None` if the profile has no
+    /// such field.
+    ///
+    /// The error names the field and its expression.
     pub fn render(&self, name: &str, scope: &Scope<'_>) -> Made {
         let Some(source) = self.sources.get(name) else {
             return Ok(None);
@@ -167,8 +170,10 @@ impl Fields {
         }))
     }
 
-    /// What the fields make of a mail, as far as each can be made: it tells apart what cannot be
-    /// read, by all that the profile looks at. The time does not, since it is another in a repeat.
+    /// Returns what the fields make of a mail, as far as each can be made.
+    ///
+    /// This distinguishes mails that cannot be read by everything that the profile looks up. The
+    /// time is excluded, since it differs in a repeat.
     pub fn traces(&self, scope: &Scope<'_>) -> String {
         let mut traces = String::new();
         for name in self.sources.keys().filter(|name| *name != "time") {
@@ -179,7 +184,8 @@ impl Fields {
         traces
     }
 
-    /// Whether a field speaks of something, by the first two names of what it looks up.
+    /// Returns whether a field refers to something, judged by the first two names of each path that
+    /// it looks up.
     pub fn speaks_of(&self, name: &str, of: impl Fn(&str, Option<&str>) -> bool) -> bool {
         self.lenient.get_template(name).is_ok_and(|template| {
             template.undeclared_variables(true).iter().any(|path| {
@@ -194,7 +200,8 @@ impl Fields {
     }
 }
 
-/// What a template makes, and whether it makes it to the end, or as much as is kept.
+/// Renders a template. Returns the text, and whether the template finished or filled the space that
+/// is kept.
 fn rendered(
     environment: &Environment<'static>,
     name: &str,
@@ -211,7 +218,8 @@ fn rendered(
     }
 }
 
-/// Line ends and tabs are spaces where there is one line; other control characters are left out.
+/// Turns line ends and tabs into spaces if the text is to have one line, and drops other control
+/// characters.
 fn without_controls(text: &str, lines: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -225,7 +233,7 @@ fn without_controls(text: &str, lines: bool) -> String {
     out
 }
 
-/// A name that a field cannot have.
+/// Returns the problem with a name that a field cannot have.
 fn misnamed(key: &str, name: &str) -> Option<Problem> {
     if KNOWN.contains(&name) {
         return None;
@@ -252,10 +260,10 @@ fn misnamed(key: &str, name: &str) -> Option<Problem> {
     })
 }
 
-/// What is wrong with a template whatever the mail: a name that nothing gives, or a filter that
-/// there is not.
+/// Returns what is wrong with a template whatever the mail: a name that nothing gives a value, or a
+/// filter that does not exist.
 ///
-/// Whatever is undefined reads as empty here: what fails all the same fails for every mail.
+/// Undefined values are empty here, so a template that fails all the same fails for every mail.
 fn mistaken(
     key: &str,
     name: &str,
@@ -298,7 +306,7 @@ fn mistaken(
 }
 
 impl Speakable {
-    /// What to write instead of a name that nothing gives a value.
+    /// Returns what to write instead of a name that nothing gives a value.
     fn mend(&self, path: &str) -> Option<&'static str> {
         let mut names = path.split('.');
         let (first, second) = (names.next().unwrap_or_default(), names.next());
@@ -315,7 +323,7 @@ impl Speakable {
                 "a template may use from, to, subject, date, header, text, pairs, pairs_all, \
                  links, re, json, attachments and item",
             ),
-            // What is called is named as what is looked up: `re.get('host')`.
+            // A method call is written like a look-up: `re.get('host')`.
             ("item", Some(method)) if self.each && filters::OF_MAPS.contains(&method) => None,
             ("re", Some(method)) if filters::OF_MAPS.contains(&method) => None,
             ("re", Some(group)) if !self.groups.contains(group) => {

@@ -1,4 +1,4 @@
-//! The items of a mail: one where a profile has no `each`.
+//! The items of a mail: a single one if a profile has no `each`.
 
 use std::sync::Arc;
 
@@ -11,26 +11,27 @@ use super::{
 };
 use crate::extract::{Contents, pairs::Pairs};
 
-/// How many headings of sections are looked at.
+/// The maximum number of section headings that are read.
 const MAX_SECTIONS: usize = 1_000;
 
-/// How far ahead a match is looked for, in bytes: further where it is another in twice as much.
+/// How far ahead a match is looked for, in bytes. The distance is doubled until the match stays the
+/// same.
 const AHEAD: usize = 8 << 10;
 
-/// Where a mail tells of several incidents.
+/// How the incidents of a mail that reports several are found.
 #[derive(Debug)]
 pub(super) enum Each {
     Text { item: Regex, section: Option<Regex> },
     Json { pointer: String },
 }
 
-/// One item, with the text that it is.
+/// One item, with its text.
 pub(super) struct Piece<'a> {
     pub item: Item,
     pub text: &'a str,
 }
 
-/// The heading of a section, and how many items it has.
+/// The heading of a section, and how many items were found in it.
 struct Heading {
     at: usize,
     groups: Groups,
@@ -40,14 +41,14 @@ struct Heading {
 /// The items of a mail.
 pub(super) struct Pieces<'a> {
     pub all: Vec<Piece<'a>>,
-    /// Why there may be more.
+    /// Why there may be more items.
     pub rest: Option<String>,
-    /// Why a heading may be none, or not everything an item that looks like one.
+    /// Why a heading may be none, or why something that looks like an item may be none.
     pub odd: Option<String>,
 }
 
 impl Piece<'_> {
-    /// What the item says, and the heading before it.
+    /// Returns what the item says, and the heading before it.
     pub fn said(&self) -> String {
         match &self.item {
             Item::Mail => String::new(),
@@ -62,12 +63,12 @@ impl Piece<'_> {
 
 /// Why a mail has no item.
 pub(super) enum NoItem {
-    /// An empty array: nothing is wrong.
+    /// The array is empty, and nothing is wrong.
     Empty(String),
     Missing(String),
 }
 
-/// The items of a mail; its JSON, or why that cannot be read.
+/// Returns the items of a mail. `json` is its JSON, or why that cannot be read.
 pub(super) fn pieces<'a>(
     each: Option<&Each>,
     contents: &'a Contents,
@@ -128,8 +129,9 @@ fn too_many() -> String {
     format!("the mail tells of more than {MAX_ITEMS} incidents")
 }
 
-/// Each match is an item; the heading before it is its section. Behind the last heading that is
-/// looked at, it is not known whose an item is.
+/// Returns an item for each match, with the heading before it as its section.
+///
+/// After the last heading that is read, the section of an item is unknown.
 fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'a> {
     let mut headings: Vec<Heading> = section
         .into_iter()
@@ -185,14 +187,16 @@ fn in_text<'a>(text: &'a str, item: &Regex, section: Option<&Regex>) -> Pieces<'
             },
         });
     }
-    // The items of the section that is read last are not counted to their end.
+    // The items of the last section that was read were not counted to their end.
     let counted = headings.len() - usize::from(rest.is_some()).min(headings.len());
     let odd = headings[..counted].iter().find_map(miscounted);
     Pieces { all, rest, odd }
 }
 
-/// What is wrong where a heading says how many items it has, in a group named `count`: words of an
-/// alert that look like a heading, or like an item, are none.
+/// Returns what is wrong if a heading states another number of items, in a group named `count`,
+/// than were found.
+///
+/// Words of an alert that look like a heading, or like an item, are thus noticed.
 fn miscounted(heading: &Heading) -> Option<String> {
     let said = heading.groups.get("count")?;
     let is_right = said.parse() == Ok(heading.items);
@@ -205,7 +209,7 @@ fn miscounted(heading: &Heading) -> Option<String> {
     })
 }
 
-/// The matches of an expression, each looked for where the one before ends.
+/// Returns the matches of an expression, each searched from the end of the one before.
 fn matches<'a>(regex: &Regex, text: &'a str) -> impl Iterator<Item = Captures<'a>> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -219,15 +223,16 @@ fn matches<'a>(regex: &Regex, text: &'a str) -> impl Iterator<Item = Captures<'a
     })
 }
 
-/// The next match, however far it is. Where one is found, whether there is a longer one is asked of
-/// the text nearby alone: each of many that are short could have the rest of the text looked
-/// through.
+/// Returns the next match, however far away it is.
+///
+/// When one is found, only the text nearby is searched for a longer one. Otherwise each of many
+/// short matches could cause the rest of the text to be searched.
 fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<'a>> {
     let mut ahead = AHEAD;
     let mut shorter = None;
     while from <= text.len() {
         let end = text.floor_char_boundary(from + ahead);
-        // To find it is quick; to find its groups is not, so that is done once.
+        // Finding a match is fast and finding its groups is not, so the groups are found only once.
         let span = regex.find_at(&text[..end], from).map(|found| found.range());
         if end == text.len() || (span.is_some() && span == shorter) {
             return span.and_then(|_| regex.captures_at(&text[..end], from));
@@ -238,7 +243,7 @@ fn next_match<'a>(regex: &Regex, text: &'a str, from: usize) -> Option<Captures<
     None
 }
 
-/// Says that not all was looked at, where it was not.
+/// Adds to a reason that not everything was read, if that is so.
 pub(super) fn with_rest(reason: String, rest: Option<&str>) -> String {
     match rest {
         Some(rest) => format!("{reason}; {}", unread(rest)),

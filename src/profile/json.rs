@@ -1,4 +1,4 @@
-//! The JSON that a mail holds, by where the profile says that it lies.
+//! The JSON in a mail, at the place that the profile names.
 
 use std::{borrow::Cow, path::Path};
 
@@ -12,14 +12,14 @@ use crate::{
     validate::Validator,
 };
 
-/// Names of files are called so by systems to which case is nothing.
+/// File names are matched in any case, because some systems ignore it.
 const ANY_CASE: MatchOptions = MatchOptions {
     case_sensitive: false,
     require_literal_separator: false,
     require_literal_leading_dot: false,
 };
 
-/// `json`, compiled.
+/// The compiled `json`.
 #[derive(Debug)]
 pub(super) struct Source {
     place: Place,
@@ -88,9 +88,10 @@ impl Source {
         })
     }
 
-    /// The JSON; none where the mail has none there. The error says why it cannot be read.
+    /// Returns the JSON; `None` if the mail has none at that place. The error says why it cannot be
+    /// read.
     pub fn read(&self, contents: &Contents) -> Result<Option<Value>, String> {
-        // Each with whether it was cut.
+        // Each text comes with whether it was cut.
         let texts: Vec<(Cow<'_, str>, bool)> = match &self.place {
             Place::Element(selector, _) => contents
                 .elements(selector)?
@@ -135,8 +136,8 @@ impl Source {
     }
 }
 
-/// The text before the line that parts a footer from it (RFC 3676, 4.3), which no JSON holds:
-/// behind it, SNS says how to unsubscribe.
+/// Returns the text before the line that separates a footer (RFC 3676, 4.3), which no JSON
+/// contains. After it, SNS says how to unsubscribe.
 fn before_footer(text: &str) -> &str {
     let lines = text.split_inclusive('\n');
     let length: usize = lines

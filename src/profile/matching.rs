@@ -1,4 +1,4 @@
-//! Whose mail it is, by the header alone.
+//! Decides to which profile a mail belongs, by the header alone.
 
 use std::sync::Arc;
 
@@ -20,23 +20,25 @@ use crate::{
     settings::{Problem, host::is_address},
 };
 
-/// The longest value of the header that is matched, in characters.
+/// The maximum length of a header value that is matched, in characters.
 const LONGEST_VALUE: usize = 2_000;
 
-/// What the profiles say of a mail's header.
+/// What the profiles say about a mail's header.
 #[derive(Debug)]
 pub enum Taking<'a> {
-    /// The profile takes it.
+    /// The profile takes the mail.
     Taken(&'a Arc<Profile>),
-    /// Programs would not agree whether it is from the profile's sender: it is told as unparsed.
+    /// Programs would not agree whether the mail is from the profile's sender. It is told as
+    /// unparsed.
     Doubtful(&'a Arc<Profile>, String),
-    /// It is from the profile's sender, and is none of the mail that the profile takes: ignored.
+    /// The mail is from the profile's sender, but is not mail that the profile takes. It is
+    /// ignored.
     Unmatched(&'a Arc<Profile>, String),
-    /// It is of no profile's sender.
+    /// The mail is of no profile's sender.
     Nobodys,
 }
 
-/// `match`, compiled.
+/// The compiled `match`.
 #[derive(Debug)]
 pub(super) struct Matching {
     from: Vec<String>,
@@ -44,14 +46,16 @@ pub(super) struct Matching {
     subjects: Subjects,
 }
 
-/// Which Subject a profile wants.
+/// The matchers of a profile that apply to the Subject.
 #[derive(Debug, Clone)]
 pub(super) struct Subjects(Vec<Matcher>);
 
 impl Subjects {
-    /// The Subject as the profile reads it: without tags of gateways, and without as much more of
-    /// what stands in brackets in front of it as it takes for all matchers to hold that want
-    /// something of it, and for `then`. Where they never do, it is only the tags that are left out.
+    /// Returns the Subject as the profile reads it.
+    ///
+    /// Tags of gateways are left out, and as much more of the bracketed prefixes as is needed for
+    /// all matchers of the Subject to hold, and for `then` to hold. If they never do, only the tags
+    /// are left out.
     pub fn read<'a>(&self, written: &'a str, then: impl Fn(&str) -> bool) -> &'a str {
         let is_wanted = |subject: &&str| {
             let holds = |matcher: &Matcher| holds(matcher, written, subject);
@@ -63,19 +67,21 @@ impl Subjects {
     }
 }
 
-/// Whether a matcher that wants something of the Subject holds for what it is read as. `.+` before
-/// the rest must not take a tag and a reply for a Subject, unless a tag is wanted.
+/// Returns whether a matcher of the Subject holds for the Subject as it is read.
+///
+/// A `.+` before the rest must not take a tag and a reply prefix for a Subject, unless the matcher
+/// wants a tag.
 fn holds(matcher: &Matcher, written: &str, read: &str) -> bool {
     matcher.holds_for(read) || (is_wanted_by(&matcher.to_string()) && matcher.holds_for(written))
 }
 
-/// What one profile says.
+/// What one profile says about a mail.
 enum Answer {
     Takes,
     Doubtful(String),
-    /// The matchers do not hold.
+    /// The sender fits, and the matchers do not hold.
     Unmatched(String),
-    /// Another sender; or any may send, and the matchers do not hold.
+    /// The mail is from another sender, or any may send and the matchers do not hold.
     Another(String),
 }
 
@@ -83,7 +89,7 @@ impl Matching {
     pub fn compile(key: &str, settings: &Match, problems: &mut Vec<Problem>) -> Self {
         for (index, from) in settings.from.iter().enumerate() {
             let bare = from.strip_prefix('@').map(|domain| format!("x@{domain}"));
-            // A star is no wild card here, and in no sender's address.
+            // A star is no wildcard here, and no sender's address contains one.
             if !is_address(bare.as_deref().unwrap_or(from)) || from.contains('*') {
                 problems.push(Problem::new(
                     format!("{key}.from[{index}]"),
@@ -98,7 +104,7 @@ impl Matching {
         for matcher in &matchers {
             let name = matcher.name();
             let is_field = name.strip_prefix("header_").is_some_and(|field| {
-                // A dash is written `_`, so that a name with one is never found.
+                // A dash is written `_`, so a name with a dash would never be found.
                 !field.is_empty() && !field.contains('-')
             });
             if !is_field && !matches!(name, "subject" | "to" | "list_id") {
@@ -141,7 +147,8 @@ impl Matching {
         };
 
         match sender {
-            // What cannot be read and names the sender is told, whatever the matchers see of it.
+            // Mail that cannot be read but names the sender is told, whatever the matchers see of
+            // it.
             Sender::Unknown(why) if sender::is_hinted_at(header, &self.from) => {
                 Answer::Doubtful(of_match(&why))
             }
@@ -162,7 +169,7 @@ impl Matching {
         }
     }
 
-    /// The fields of the header that the matchers look at.
+    /// Returns the fields of the header that the matchers look at.
     pub fn looks_at(&self) -> impl Iterator<Item = Read> {
         self.matchers.iter().map(|matcher| {
             Read::Field(match matcher.name() {
@@ -174,7 +181,7 @@ impl Matching {
         })
     }
 
-    /// Why the profile does not take a mail for certain; none where it does.
+    /// Returns why the profile does not certainly take a mail; `None` if it does.
     pub fn miss(&self, header: &[u8]) -> Option<String> {
         match self.judge(header) {
             Answer::Takes => None,
@@ -182,12 +189,14 @@ impl Matching {
         }
     }
 
-    /// What the matcher that does not hold looks at, and why it does not, if one does not.
+    /// Returns the name that the first failing matcher looks at, and why it does not hold; `None`
+    /// if all hold.
     fn unfulfilled(&self, header: &[u8]) -> Option<(&str, String)> {
         self.matchers.iter().find_map(|matcher| {
             let name = matcher.name();
             let value = value(header, name);
-            // What else the field may be taken for: the id of a list, a Subject without its tags.
+            // A field may be matched in another form as well: the id of a list, or a Subject
+            // without its tags.
             let other = match name {
                 "list_id" => id(&value),
                 "subject" => Some(self.subjects.read(&value, |_| true)),
@@ -209,19 +218,19 @@ impl Matching {
     }
 }
 
-/// Whether a header ends before the fields that every mail has: what a matcher would see of the
-/// Subject is not known.
+/// Returns whether a header ends before the fields that every mail has, so that the Subject is not
+/// known.
 fn is_broken_off(header: &[u8]) -> bool {
     first(header, b"Subject").is_none() && first(header, b"Date").is_none()
 }
 
-/// The id of a List-Id (RFC 2919), which stands in brackets behind what the list is called.
+/// Returns the id of a List-Id (RFC 2919), which stands in brackets after the list's description.
 fn id(list: &str) -> Option<&str> {
     let (_, id) = list.rsplit_once('<')?;
     id.split_once('>').map(|(id, _)| id.trim())
 }
 
-/// What a matcher sees of the header; empty where there is no such field.
+/// Returns the value of the header that a matcher sees; empty if there is no such field.
 fn value(header: &[u8], name: &str) -> String {
     let field = match name {
         "subject" | "to" => first(header, name.as_bytes()),
@@ -250,8 +259,8 @@ fn of_match(why: &str) -> String {
     why.replace("alerts.from", "`match.from`")
 }
 
-/// The first profile that certainly takes a mail; else the first that perhaps does; else the first
-/// whose sender it is from.
+/// Returns the first profile that certainly takes a mail, otherwise the first that perhaps does,
+/// otherwise the first whose sender it is from.
 pub(super) fn taking<'a>(profiles: &'a [Arc<Profile>], header: &[u8]) -> Taking<'a> {
     let mut taking = Taking::Nobodys;
     for profile in profiles {
@@ -270,21 +279,21 @@ pub(super) fn taking<'a>(profiles: &'a [Arc<Profile>], header: &[u8]) -> Taking<
     taking
 }
 
-/// What these look at of a mail that is from their sender and that they do not take: without it
-/// they might have.
+/// Returns what those profiles look at in a mail that they only refuse because of their matchers:
+/// with other values they might have taken it.
 pub(super) fn looked_at(profiles: &[Arc<Profile>], header: &[u8]) -> impl Iterator<Item = Read> {
     profiles
         .iter()
         .filter(|profile| match profile.matching.judge(header) {
             Answer::Unmatched(_) => true,
-            // Only the matchers keep it from taking the mail.
+            // Only the matchers keep the profile from taking the mail.
             Answer::Another(_) => profile.matching.from.is_empty(),
             Answer::Takes | Answer::Doubtful(_) => false,
         })
         .flat_map(|profile| profile.matching.looks_at())
 }
 
-/// Why each of them does not take a mail.
+/// Returns why each profile does not take a mail.
 pub(super) fn misses(profiles: &[Arc<Profile>], header: &[u8]) -> Vec<Miss> {
     profiles
         .iter()

@@ -1,4 +1,4 @@
-//! Mail → what it tells of, by a profile's recipe. Pure.
+//! Reads a mail into what it reports, by a profile's recipe. Pure.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub(super) fn doubtful(profile: &str, recipe: &Recipe, raw: &[u8], reason: &str)
     Reading::of(profile, recipe, raw).unparsed_mail(&reason, Value::Null)
 }
 
-/// One mail, as one profile reads it.
+/// One mail as it is read by one profile.
 struct Reading<'a> {
     profile: &'a str,
     recipe: &'a Recipe,
@@ -57,7 +57,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What each item tells of, and behind them the rest that is not read.
+    /// Returns what each item reports, followed by an unparsed finding for the rest if not all of
+    /// the mail is read.
     fn found(&self) -> Vec<Found> {
         if let Some(reason) = self.damage() {
             return vec![self.unparsed_mail(&reason, Value::Null)];
@@ -84,15 +85,16 @@ impl<'a> Reading<'a> {
         found
     }
 
-    /// Why nothing of the mail is read, where transport damaged what keys or statuses are made of.
+    /// Returns why nothing of the mail is read, if transport damaged what keys or statuses are made
+    /// of.
     fn damage(&self) -> Option<String> {
         let damage = self.sheet.contents.damage.as_ref()?;
         (!is_certain(self.recipe, &self.sheet, &self.mail))
             .then(|| format!("{damage}, and what is left may be another incident's key or status"))
     }
 
-    /// What a mail without an item tells of. A status that is of no interest is ignored, whatever
-    /// else is missing.
+    /// Returns what a mail without an item reports. A mail whose status is ignored is ignored,
+    /// whatever else is missing.
     fn without_item(&self, reason: &str) -> Found {
         match ignored(self.recipe, &self.sheet.context.with(&Item::Mail)) {
             Some(reason) => Found::Ignored { reason },
@@ -110,7 +112,8 @@ impl<'a> Reading<'a> {
             )
     }
 
-    /// What one item tells of. `alike` counts the items that cannot be read, by what they say.
+    /// Returns what one item reports. `alike` counts the items that cannot be read, by what they
+    /// say.
     fn item(
         &self,
         piece: &Piece<'_>,
@@ -133,7 +136,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// The reason why an item cannot be read, with what the mail lacks.
+    /// Extends the reason why an item cannot be read by what the mail lacks.
     fn with_missing(&self, item: &Item, reason: String) -> String {
         let sheet = &self.sheet;
         let reason = match (&self.recipe.json, &sheet.json, &sheet.obstacle) {
@@ -163,16 +166,17 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The key of a mail that cannot be read: copies of the mail share it.
+    /// Returns the key of a mail that cannot be read. Copies of the mail share it.
     fn key_of_mail(&self) -> String {
         let scope = self.sheet.context.with(&Item::Mail);
         let mail = &self.mail;
         self.key_of(&scope, left_of(mail.whole(), mail.header(), mail.body()))
     }
 
-    /// The key of an item that cannot be read. Items that say the same are told apart by their
-    /// count alone: the place among all of them would make one that no digest can read another
-    /// incident with each.
+    /// Returns the key of an item that cannot be read.
+    ///
+    /// Items that say the same are told apart by their count alone. With the position among all
+    /// items instead, an item that cannot be read would be another incident in every digest.
     fn key_of_item(
         &self,
         piece: &Piece<'_>,
@@ -185,9 +189,11 @@ impl<'a> Reading<'a> {
         self.key_of(scope, format!("{count}\0{said}").as_bytes())
     }
 
-    /// A key of what a mail says: its Subject, what the fields make of it, since they may look at
-    /// any field of the header, and the text that cannot be read. What else a header holds differs
-    /// between copies of one mail. Two profiles' mails never share a key.
+    /// Returns a key made from what a mail says: its Subject, the text that cannot be read, and
+    /// what the fields make of the mail, since they may look up any field of the header.
+    ///
+    /// The rest of a header differs between copies of one mail. Mails of two profiles never share a
+    /// key.
     fn key_of(&self, scope: &Scope<'_>, evidence: &[u8]) -> String {
         let traces = self.recipe.fields.traces(scope);
         let parts = [

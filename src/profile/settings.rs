@@ -1,4 +1,4 @@
-//! One entry of `profiles:`.
+//! The settings of one entry of `profiles:`.
 
 use std::path::PathBuf;
 
@@ -219,7 +219,7 @@ pub struct OverlayUnverified {
 }
 
 impl Overlay {
-    /// The whole, over what `alerts.authenticity` says.
+    /// Returns the complete settings: these over `alerts.authenticity`.
     pub fn over(
         &self,
         alerts: &authenticate::Settings,

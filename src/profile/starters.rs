@@ -1,9 +1,11 @@
-//! Profiles for well-known senders, off until a configuration names one by `use`. Each is a file of
-//! the configuration's own grammar under `schema/profiles/`, with its mails beside it.
+//! Profiles for well-known senders. Each is off until a configuration names it by `use`.
+//!
+//! A starter is a file of the configuration's own grammar under `schema/profiles/`, with its mails
+//! beside it.
 
 macro_rules! starters {
     ($($name:literal,)*) => {
-        /// Name and file of each.
+        /// The name and the text of each starter.
         pub const STARTERS: [(&str, &str); [$($name),*].len()] = [
             $(($name, include_str!(concat!("../../schema/profiles/", $name, ".yaml"))),)*
         ];
@@ -27,11 +29,13 @@ starters! {
     "smartd",
 }
 
-/// Atlassian's own mail, whose settings are `alerts:`. It is read by code, since it is what the
-/// bridge reads most of; this says the same, and a test holds both equal.
+/// The profile of Atlassian's own mail, whose settings are `alerts:`.
+///
+/// That mail is read by code, since it is most of what the bridge reads. This file describes the
+/// same reading, and a test ensures that both agree.
 pub const ATLASSIAN_SLI: &str = include_str!("../../schema/profiles/atlassian-sli.yaml");
 
-/// The file of a starter.
+/// Returns the text of a starter.
 pub fn named(name: &str) -> Option<&'static str> {
     STARTERS
         .iter()
@@ -39,7 +43,7 @@ pub fn named(name: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
-/// What the comment at a starter's head says, in one line.
+/// Returns the comment at a starter's head, in one line.
 pub fn about(text: &str) -> String {
     let lines = text.lines().map_while(|line| line.strip_prefix("# "));
     lines.collect::<Vec<_>>().join(" ")

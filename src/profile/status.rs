@@ -1,4 +1,4 @@
-//! What a status means.
+//! The meaning of a status.
 
 use regex::{Regex, RegexBuilder};
 use serde::Serialize;
@@ -6,16 +6,16 @@ use serde::Serialize;
 use super::settings::{Otherwise, Statuses as Settings};
 use crate::settings::{Problem, expression::reason};
 
-/// Bytes a compiled expression may take.
+/// The maximum size of a compiled expression, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 
-/// What an alert's status does to its incident.
+/// The effect of an alert's status on its incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Meaning {
     Trigger,
     Resolve,
-    /// Told as `updated` while the incident is open, and ignored else.
+    /// Told as `updated` while the incident is open, and ignored otherwise.
     Update,
 }
 
@@ -24,11 +24,11 @@ pub enum Meaning {
 pub(super) enum Verdict {
     Alert(Meaning),
     Ignored,
-    /// It is in no list, and `otherwise` says so.
+    /// The status is in no list, and `otherwise` says that it is unparsed.
     Unparsed,
 }
 
-/// The lists, compiled.
+/// The compiled lists.
 #[derive(Debug, Default)]
 pub(super) struct Statuses {
     trigger: Vec<Regex>,
@@ -65,7 +65,7 @@ impl Statuses {
         }
     }
 
-    /// The first list that matches says it.
+    /// Returns the verdict of the first list that matches.
     pub fn verdict(&self, status: &str) -> Verdict {
         let among = |list: &[Regex]| list.iter().any(|regex| regex.is_match(status));
 
@@ -88,7 +88,7 @@ impl Statuses {
 }
 
 fn anchored(text: &str) -> Result<Regex, String> {
-    // Alone first: what is no expression must not become one between the anchors.
+    // Check the expression alone first: an invalid one must not become valid between the anchors.
     expression(text)?;
     RegexBuilder::new(&format!(r"\A(?:{text})\z"))
         .case_insensitive(true)

@@ -1,4 +1,4 @@
-//! Profiles against mails, each a few lines.
+//! Tests of profiles against mails of a few lines each.
 
 use super::*;
 use crate::config::{Config, Files, Source};
@@ -10,7 +10,7 @@ mod refused;
 mod seen;
 mod unparsed;
 
-/// A configuration with these profiles, as a file would hold them.
+/// Compiles these profiles as part of a configuration file.
 pub(super) fn compiled(profiles: &str) -> Result<Arc<Profiles>, String> {
     let text = format!(
         "route: {{ receiver: a }}\nreceivers: [{{ name: a, stdout_configs: [{{}}] }}]\n{profiles}"
@@ -44,7 +44,7 @@ fn reason(found: &[Found]) -> &str {
     }
 }
 
-/// Reads a mail of which one thing cannot be read, for its key.
+/// Returns the keys of what cannot be read in a mail.
 fn unparsed_keys(profile: &Profile, mail: &[u8]) -> Vec<String> {
     let key = |found| match found {
         Found::Unparsed { key, .. } => Some(key),
@@ -110,7 +110,7 @@ fn what_a_mail_lacks_is_named_with_its_expression() {
         "{said:?}"
     );
 
-    // Copies share a key, and other mails have other ones.
+    // Copies share a key, and other mails have other keys.
     let key = |mail: &str| match &profile.read(mail.as_bytes())[0] {
         Found::Unparsed { key, .. } => key.clone(),
         other => panic!("{other:?}"),
@@ -314,7 +314,7 @@ fn a_subject_that_is_cut_within_a_character_is_read() {
         "  match: { from: [a@b.c], matchers: ['subject=~\"【障害】.*\"'] }\n  \
          fields: { key: '{{ subject }}', status: on }\n",
     );
-    // What a mailer makes of it that folds at a number of bytes.
+    // A mailer that folds at a number of bytes produces this.
     let mail = "From: a@b.c\nSubject: =?UTF-8?B?44CQ6Zqc5a4=?=\n =?UTF-8?B?s+OAkSB3ZWIx?=\n\nx";
     let found = profile.read(mail.as_bytes());
     assert_eq!(alert(&found[0]).key, "【障害】 web1");
@@ -381,7 +381,7 @@ fn json_may_have_a_footer() {
         "  match: { from: [a@b.c] }\n  json: { text: true }\n  \
          fields: { key: '{{ json.AlarmName }}', status: '{{ json.NewStateValue }}' }\n",
     );
-    // Amazon SNS, as its documentation shows a message without a template.
+    // A message of Amazon SNS without a template, as its documentation shows it.
     let footer = "If you wish to stop receiving notifications from this topic, please click or \
                   visit the link below to unsubscribe:\n\
                   https://sns.us-east-1.amazonaws.com/unsubscribe.html?SubscriptionArn=arn\n\n\

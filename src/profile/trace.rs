@@ -1,4 +1,4 @@
-//! What was found in a mail, for whoever writes a profile.
+//! Everything that was found in a mail, for the author of a profile.
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::{
     message::Mended,
 };
 
-/// How much of the text is shown, in characters.
+/// The length of the text that is shown, in characters.
 const SHOWN_TEXT: usize = 4_000;
 
 /// Why a profile does not take a mail.
@@ -19,16 +19,16 @@ pub struct Miss {
     pub reason: String,
 }
 
-/// Everything that a profile's templates may speak of.
+/// Everything that a profile's templates may use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trace {
-    /// Label and value of each, in the mail's order.
+    /// The label and the value of each pair, in the mail's order.
     pub pairs: Pairs,
     /// The named groups of `regex` that matched.
     pub groups: IndexMap<String, String>,
-    /// The JSON found; null where there is none.
+    /// The JSON that was found; null if there is none.
     pub json: Value,
-    /// What is wrong with the JSON, or kept a part from being read.
+    /// What is wrong with the JSON, or what kept a part of the mail from being read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<String>,
     /// What `each` found: the groups, or the JSON, of every item.
@@ -39,7 +39,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// What is found in a mail without a profile: no groups, JSON or items.
+    /// Returns what is found in a mail without a profile: no groups, JSON or items.
     pub fn of(raw: &[u8]) -> Self {
         let mail = Mended::of(raw);
         Self::of_contents(Contents::of(mail.header(), mail.body()))

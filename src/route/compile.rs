@@ -1,12 +1,13 @@
-//! From the settings to the tree: names are resolved, inherited values filled in, and all problems
-//! reported at once.
+//! Compiles the settings into the tree: names are resolved, inherited values filled in, and all
+//! problems reported at once.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{OnMute, Route, Settings, interval};
 use crate::{label::matcher, settings::Problem};
 
-/// The deepest nesting of routes; [`super::Routes::reach`] walks them recursively.
+/// The deepest nesting of routes, which is limited because [`super::Routes::reach`] walks them
+/// recursively.
 const MAX_DEPTH: usize = 64;
 
 struct Compiler<'a> {
@@ -69,7 +70,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `inherited`: the parent's receiver and its `on_mute`.
+    /// Compiles a route. `inherited` are the parent's receiver and its `on_mute`.
     fn route(
         &mut self,
         settings: &Settings,
@@ -159,7 +160,7 @@ impl Compiler<'_> {
     }
 }
 
-/// A name that does not exist, with the first few that do.
+/// Returns the problem of a name that does not exist, with the first few that do.
 fn unknown<'a>(
     key: &str,
     what: &str,

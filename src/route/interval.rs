@@ -44,14 +44,15 @@ pub struct Times {
     pub end_time: String,
 }
 
-/// The intervals of one name: active while any of them is.
+/// The intervals of one name. It is active while any of them is.
 #[derive(Debug)]
 pub struct Intervals {
     pub name: String,
     intervals: Vec<Compiled>,
 }
 
-/// Ranges include both ends, except `times`, which are minutes of the day without the last.
+/// A compiled interval. Ranges include both ends, except `times`, which are minutes of the day
+/// without the last.
 #[derive(Debug)]
 struct Compiled {
     times: Vec<(i16, i16)>,
@@ -62,7 +63,7 @@ struct Compiled {
     zone: TimeZone,
 }
 
-/// Compiles `time_intervals`, by name; adds their problems.
+/// Compiles `time_intervals`, by name. Adds the problems that it finds.
 pub(super) fn compile(
     settings: &[Settings],
     problems: &mut Vec<Problem>,
@@ -145,7 +146,7 @@ impl Interval {
     }
 }
 
-/// Go's names: empty is UTC, `Local` the machine's zone.
+/// Returns the zone by Go's names: an empty name is UTC, and `Local` is the machine's zone.
 fn zone(name: &str) -> Result<TimeZone, Problem> {
     match name {
         "" => Ok(TimeZone::UTC),
@@ -163,12 +164,12 @@ fn zone(name: &str) -> Result<TimeZone, Problem> {
 }
 
 impl Intervals {
-    /// Whether it is active.
+    /// Returns whether the intervals are active at a time.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.intervals.iter().any(|interval| interval.contains(at))
     }
 
-    /// The next time at which that may change; never later than the actual change.
+    /// Returns the next time at which that may change. It is never later than the actual change.
     pub(super) fn next_change(&self, at: Timestamp) -> Timestamp {
         self.intervals
             .iter()
@@ -209,7 +210,7 @@ impl Compiled {
     }
 
     fn covers_day_of_month(&self, day: i16, length: i16) -> bool {
-        // -1 is the last day; a range ends with its month.
+        // The value -1 is the last day, and a range ends with its month.
         let from_start = |day: i16| if day < 0 { length + day + 1 } else { day };
         self.days_of_month.is_empty()
             || self
@@ -218,8 +219,10 @@ impl Compiled {
                 .any(|(first, last)| (from_start(*first)..=from_start(*last)).contains(&day))
     }
 
-    /// Local clocks run evenly between two changes of the zone's offset, so the next change is the
-    /// next boundary on the local clock or the change of the offset, whichever comes first.
+    /// Returns the next time at which the interval may begin or end.
+    ///
+    /// Local clocks run evenly between two changes of the zone's offset, so this is the next
+    /// boundary on the local clock or the change of the offset, whichever comes first.
     fn next_change(&self, at: Timestamp) -> Timestamp {
         let local = self.zone.to_datetime(at);
         let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());

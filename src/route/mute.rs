@@ -1,4 +1,4 @@
-//! Whether a route is muted at a time, and when that ends.
+//! Decides whether a route is muted at a time, and when that ends.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Mute, OnMute, Route, interval::Intervals};
 
-/// How far ahead the end of a mute is searched; after that, a held page is sent anyway.
+/// How far ahead the end of a mute is searched. After that time, a held page is sent anyway.
 pub const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// Muted while any muting interval is active, or while the route has active intervals and none of
-/// them is active.
+/// Returns the mute of a route: it is muted while any muting interval is active, or while it has
+/// active intervals and none of them is active.
 pub(super) fn mute(route: &Route, at: Timestamp, on_mute: OnMute) -> Option<Mute> {
     let names = |intervals: &mut dyn Iterator<Item = &Arc<Intervals>>| {
         intervals
@@ -30,7 +30,8 @@ pub(super) fn mute(route: &Route, at: Timestamp, on_mute: OnMute) -> Option<Mute
     })
 }
 
-/// When the route tells what is held: `at` itself where it is not muted then.
+/// Returns the time from which the route tells what is held: `at` itself if the route is not muted
+/// then.
 pub(super) fn told_from(route: &Route, at: Timestamp) -> Timestamp {
     if muted(route, at) { end(route, at) } else { at }
 }
@@ -43,8 +44,8 @@ fn outside(active: &[Arc<Intervals>], at: Timestamp) -> bool {
     !active.is_empty() && !active.iter().any(|interval| interval.contains(at))
 }
 
-/// The first time after `at` at which the route is not muted. Steps from one possible change to the
-/// next.
+/// Returns the first time after `at` at which the route is not muted. Steps from one possible
+/// change to the next.
 fn end(route: &Route, at: Timestamp) -> Timestamp {
     let horizon = at.checked_add(HORIZON).unwrap_or(Timestamp::MAX);
     let mut time = at;

@@ -1,12 +1,14 @@
-//! What the bridge tells of itself.
+//! Events that concern the bridge as a whole.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use jiff::Timestamp;
 use metrics::gauge;
 
-/// What the bridge tells of itself now. Whatever of `before` is not among it is over, though
-/// another replica told so.
+/// Sets the alarm gauges to the bridge's present alarms.
+///
+/// An alarm of `before` that is not among those of `now` is over, even if another replica reported
+/// that.
 pub fn alarms(before: &BTreeSet<String>, now: &BTreeSet<String>) {
     let over = before.difference(now).map(|alarm| (alarm, 0.0));
     for (alarm, value) in over.chain(now.iter().map(|alarm| (alarm, 1.0))) {
@@ -14,7 +16,7 @@ pub fn alarms(before: &BTreeSet<String>, now: &BTreeSet<String>) {
     }
 }
 
-/// What the bridge tells of itself has begun or is over.
+/// Records that an alarm of the bridge began, or is over.
 pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) {
     gauge!("alertbridge_alarm", "alarm" => incident_id.to_owned()).set(if firing {
         1.0
@@ -30,17 +32,18 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
     }
 }
 
-/// The machine's clock went back: what would wait for the old time is brought forward.
+/// Records that the machine's clock went back. Deliveries that would wait for the old time are
+/// brought forward.
 pub fn clock_set_back(from: Timestamp, to: Timestamp) {
     tracing::warn!(%from, %to, "the clock was set back: pending deliveries are brought forward");
 }
 
-/// Somebody who came back from the identity provider was not signed in.
+/// Records that somebody who came back from the identity provider was not signed in.
 pub fn sign_in_refused(peer: IpAddr, reason: &str) {
     tracing::warn!(%peer, reason, "a sign-in by the identity provider was refused");
 }
 
-/// A page for people could not be made.
+/// Records that a page of the web interface could not be rendered.
 pub fn page_failed(page: &str, error: &str) {
     tracing::error!(page, error, "a page could not be rendered");
 }

@@ -1,11 +1,11 @@
-//! The bridge's own canaries.
+//! Events of the bridge's own canaries.
 
 use metrics::gauge;
 
 use super::seconds;
 use crate::canary::Flight;
 
-/// One came through.
+/// Records that a canary came through.
 pub fn canary_came_through(flight: &Flight) {
     let mut before = flight.begun_at;
     for (stage, at) in flight.stages() {
@@ -26,12 +26,12 @@ pub fn canary_came_through(flight: &Flight) {
     }
 }
 
-/// No mail server took one.
+/// Records that no mail server accepted a canary.
 pub fn canary_not_sent(number: u64, why: &str) {
     tracing::warn!(canary = number, why, "the canary could not be sent");
 }
 
-/// The heartbeat could not be told; it is tried again.
+/// Records that the heartbeat could not be pinged. It is tried again.
 pub fn heartbeat_failed(why: &str) {
     tracing::warn!(
         why,

@@ -1,18 +1,18 @@
-//! A configuration was taken or refused.
+//! Events of configurations that were accepted or refused.
 
 use jiff::Timestamp;
 use metrics::gauge;
 
 use super::seconds;
 
-/// A configuration was taken: at the start, or by a reload.
+/// Records that a configuration was accepted, at the start or by a reload.
 pub fn config_taken(now: Timestamp) {
     gauge!("alertbridge_config_last_reload_successful").set(1.0);
     gauge!("alertbridge_config_last_reload_success_timestamp_seconds").set(seconds(now));
 }
 
-/// A running bridge took another configuration; the remarks name what of it needs a restart, or is
-/// better otherwise.
+/// Records that a running bridge accepted another configuration. The remarks name what needs a
+/// restart, or would be better changed.
 pub fn config_reloaded(now: Timestamp, remarks: &[String]) {
     config_taken(now);
     tracing::info!("the configuration was reloaded");
@@ -21,7 +21,7 @@ pub fn config_reloaded(now: Timestamp, remarks: &[String]) {
     }
 }
 
-/// A configuration was not taken, and why: the old one stays in force.
+/// Records that a configuration was refused, and why. The old one stays in force.
 pub fn config_refused(faults: &[String]) {
     gauge!("alertbridge_config_last_reload_successful").set(0.0);
     tracing::error!("the configuration was not reloaded: the old one remains in force");

@@ -1,4 +1,4 @@
-//! What becomes of a page, and how its receiver fares.
+//! Events of a page's delivery, and the health of its receiver.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     store::{Attempt, Claim, Escalated, Next, Settlement},
 };
 
-/// Logs how an attempt ended, with the fields that every such line has.
+/// Logs the result of an attempt, with the fields that every such line has.
 macro_rules! log_attempt {
     ($level:ident, $claim:expr, $($more:tt)*) => {{
         let Claim { id, target, notification, .. } = $claim;
@@ -26,7 +26,7 @@ macro_rules! log_attempt {
     }};
 }
 
-/// An attempt was made and is recorded.
+/// Records that an attempt was made and is stored.
 pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
     let Some(attempt) = &settlement.attempt else {
         return;
@@ -73,7 +73,7 @@ fn count_failure(target: &Target, attempt: &Attempt) {
     .increment(1);
 }
 
-/// How long a mail took to be a page. What the bridge tells of itself came by no mail.
+/// Records how long a mail took to become a page. Alarms of the bridge itself come from no mail.
 fn record_wait(page: &Notification, delivered_at: Timestamp) {
     if page.action == Action::Trigger && page.mail.is_some() {
         let waited = Duration::try_from(delivered_at.duration_since(page.arrived_at));
@@ -81,7 +81,7 @@ fn record_wait(page: &Notification, delivered_at: Timestamp) {
     }
 }
 
-/// Somebody else had the delivery by the time its attempt ended.
+/// Records that another process had the delivery by the time its attempt ended.
 pub fn lease_lost(claim: &Claim) {
     tracing::warn!(
         mail = claim.notification.mail,
@@ -93,7 +93,7 @@ pub fn lease_lost(claim: &Claim) {
     );
 }
 
-/// A trigger has waited too long for its receiver: the fallback is told too.
+/// Records that a trigger has waited too long for its receiver, so that the fallback is told too.
 pub fn escalated(late: &Escalated) {
     let (target, page) = (&late.target, &late.notification);
     tracing::warn!(
@@ -106,7 +106,7 @@ pub fn escalated(late: &Escalated) {
     );
 }
 
-/// An integration does not answer: it is asked by one attempt at a time from now on.
+/// Records that an integration does not answer. From now on, it gets one probe at a time.
 pub fn circuit_opened(target: &Target, failures: u32) {
     circuit(target).set(1.0);
     let Target {
@@ -122,8 +122,8 @@ pub fn circuit_opened(target: &Target, failures: u32) {
     );
 }
 
-/// What stands could not be told again to a receiver that forgets: it is tried again, and this is
-/// said once.
+/// Records that the open alerts could not be repeated to a receiver that forgets them. This is
+/// tried again, and logged only once.
 pub fn not_resent(target: &Target, why: &str) {
     let Target {
         receiver,
@@ -137,7 +137,7 @@ pub fn not_resent(target: &Target, why: &str) {
     );
 }
 
-/// It could be told again.
+/// Records that the open alerts could be repeated again.
 pub fn resent(target: &Target) {
     let Target {
         receiver,
@@ -150,7 +150,7 @@ pub fn resent(target: &Target) {
     );
 }
 
-/// It answers again: what waited for it goes out.
+/// Records that an integration answers again, so that the deliveries that waited for it are sent.
 pub fn circuit_closed(target: &Target) {
     circuit(target).set(0.0);
     let Target {
@@ -165,7 +165,8 @@ pub fn circuit_closed(target: &Target) {
     );
 }
 
-/// The configuration has it no more: whether it answers concerns nobody.
+/// Records that the configuration no longer has an integration, so that its circuit is of no
+/// interest.
 pub fn circuit_gone(target: &Target) {
     circuit(target).set(0.0);
 }

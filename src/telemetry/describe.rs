@@ -1,5 +1,5 @@
-//! What each metric is, for whoever scrapes them: its meaning, a histogram's buckets, and the
-//! counters that stand at 0 from the start.
+//! Descriptions of the metrics: the meaning of each, a histogram's buckets, and the counters that
+//! start at 0.
 
 use jiff::Timestamp;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
@@ -116,7 +116,7 @@ const GAUGES: [(&str, &str); 10] = [
     ),
 ];
 
-/// With the upper bounds of their buckets.
+/// The histograms, each with the upper bounds of its buckets.
 const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
     (
         "alertbridge_mail_late_seconds",
@@ -134,7 +134,7 @@ const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
     ),
 ];
 
-/// The metrics, which are counted from here on.
+/// Installs the recorder of the metrics, which are counted from then on.
 pub fn recorder(now: Timestamp) -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
     for (histogram, _, buckets) in HISTOGRAMS {
@@ -147,7 +147,7 @@ pub fn recorder(now: Timestamp) -> Result<PrometheusHandle, BuildError> {
     Ok(recorder)
 }
 
-/// Names, units and meanings, for `/metrics`.
+/// Registers the names, units and meanings, for `/metrics`.
 fn describe() {
     for (counter, meaning) in COUNTERS {
         describe_counter!(counter, meaning);
@@ -160,8 +160,8 @@ fn describe() {
     }
 }
 
-/// The counters of each receiver stand at 0 before anything is counted: the first of a kind is an
-/// increase, too.
+/// Sets the counters of each receiver to 0 before anything is counted, so that the first event of a
+/// kind is an increase, too.
 pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
     for target in targets {
         let (receiver, integration) = (target.receiver.as_str(), target.kind());

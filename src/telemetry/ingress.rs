@@ -1,4 +1,4 @@
-//! A way in works, fails or refuses.
+//! Events of an ingress: it works, fails or refuses.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,13 +8,13 @@ use metrics::{counter, gauge, histogram};
 use super::seconds;
 use crate::{message::MailId, store::Heard};
 
-/// An ingress did its work.
+/// Records that an ingress did its work.
 pub fn ingress_succeeded(ingress: &str, now: Timestamp) {
     gauge!("alertbridge_ingress_last_success_timestamp_seconds", "ingress" => ingress.to_owned())
         .set(seconds(now));
 }
 
-/// An ingress failed and goes on trying.
+/// Records that an ingress failed. It keeps trying.
 pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
     tracing::warn!(
         ingress,
@@ -24,8 +24,8 @@ pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
     );
 }
 
-/// An ingress takes no mail from a connection, or no more: it is of no client of ours, one too
-/// many, or ill-behaved.
+/// Records that an ingress accepts no mail, or no more, from a connection: it is from an unexpected
+/// client, exceeds a limit, or misbehaves.
 pub fn connection_refused(ingress: &str, peer: IpAddr, reason: &'static str) {
     counter!("alertbridge_connections_refused_total", "ingress" => ingress.to_owned(),
              "reason" => reason)
@@ -33,8 +33,8 @@ pub fn connection_refused(ingress: &str, peer: IpAddr, reason: &'static str) {
     tracing::info!(ingress, %peer, reason, "connection refused");
 }
 
-/// An ingress did not take a mail. Its sender has been told, and comes again where waiting mends
-/// it.
+/// Records that an ingress did not accept a mail. Its sender has been told, and tries again if
+/// waiting may help.
 pub fn mail_refused(
     ingress: &str,
     peer: Option<IpAddr>,
@@ -48,8 +48,8 @@ pub fn mail_refused(
     tracing::info!(ingress, peer, reason, %detail, "mail refused");
 }
 
-/// The same alert had come through another ingress before: what this one would have cost, had it
-/// been the only one.
+/// Records that the same alert came through another ingress before, with the delay that this
+/// ingress alone would have caused.
 pub fn mail_late(mail: MailId, ingress: &str, first: &Heard, now: Timestamp) {
     let late = Duration::try_from(now.duration_since(first.at)).unwrap_or_default();
     histogram!("alertbridge_mail_late_seconds", "ingress" => ingress.to_owned()).record(late);

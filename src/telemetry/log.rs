@@ -1,5 +1,5 @@
-//! How the log is written: its format, and what it never shows. Whether it can be written is
-//! nobody's concern but its own.
+//! The format of the log, and what it never shows. If it cannot be written, nothing else is
+//! affected.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -31,12 +31,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// The log of a running bridge. When it is dropped, the last lines are written.
+/// The log of a running bridge. Dropping it writes the last lines.
 pub struct Log(Lines);
 
 impl Log {
-    /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise; so does
-    /// what is said of a panic.
+    /// Sends log lines to standard error, `info` and above unless `RUST_LOG` says otherwise. Panics
+    /// are logged there as well.
     pub fn to_stderr(format: LogFormat) -> io::Result<Self> {
         let terminal = io::stderr().is_terminal();
         let lines = Lines::to(Plain(io::stderr()))?;
@@ -45,11 +45,11 @@ impl Log {
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter())
             .with_writer(move || to.clone())
-            // They would be told on standard error.
+            // Internal errors would be written to standard error directly.
             .log_internal_errors(false)
             .with_target(false);
 
-        // A second subscriber would be a second program in this process: there is none.
+        // The call fails only if there is a subscriber already, and this process sets no other.
         let _ = match format {
             LogFormat::Text => subscriber.with_ansi(terminal).try_init(),
             LogFormat::Auto if terminal => subscriber.with_ansi(true).try_init(),
@@ -65,9 +65,10 @@ impl Log {
         Ok(Self(lines))
     }
 
-    /// Says something to whoever started the program, in their words rather than as a log line.
+    /// Says something to the person who started the program, in plain text rather than as a log
+    /// line.
     pub fn say(&self, text: &str) {
-        // It does not fail.
+        // Writing to the queue does not fail.
         let _ = self.0.clone().write_all(text.as_bytes());
     }
 }
@@ -78,8 +79,10 @@ impl Drop for Log {
     }
 }
 
-/// What these trace is for their authors, and holds passwords, mails and the addresses of proxies:
-/// they stay silent whatever `RUST_LOG` says.
+/// Returns the filter of log lines.
+///
+/// Some crates trace for their authors' use and log passwords, mails and the addresses of proxies.
+/// They stay silent whatever `RUST_LOG` says.
 fn filter() -> EnvFilter {
     let silent = [
         "async_imap=off",
@@ -98,7 +101,7 @@ fn filter() -> EnvFilter {
         .fold(filter, EnvFilter::add_directive)
 }
 
-/// Rust's own words go straight to standard error, and wait for it.
+/// Logs a panic. Rust's own message would go straight to standard error, and wait for it.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let is_captured = backtrace.status() == BacktraceStatus::Captured;
@@ -110,9 +113,10 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Where the log goes, without the hidden characters that a mail may have brought into it: each is
-/// escaped as JSON has it. ASCII's own are escaped before, where they are not the colours of the
-/// log itself.
+/// The destination of the log, which escapes hidden characters that a mail may have brought into
+/// it, as in JSON.
+///
+/// ASCII control characters are escaped earlier, unless they are the colours of the log itself.
 struct Plain<W>(W);
 
 impl<W: Write> Write for Plain<W> {

@@ -1,4 +1,4 @@
-//! What becomes of a mail.
+//! Events of a mail.
 
 use jiff::Timestamp;
 use metrics::counter;
@@ -9,9 +9,11 @@ use crate::{
     store::{Decision, StoredMail, most_notable},
 };
 
-/// Mails were judged by where they are from, and stored: their senders may be acknowledged. That
-/// one is nobody's concern, or forged, is told with its outcome. `times`: when they arrived, were
-/// judged and stored.
+/// Records that mails were judged for authenticity and stored, so that their senders may be
+/// acknowledged.
+///
+/// That a mail is no alert, or forged, is logged with its outcome. `times` are those of arrival, of
+/// the judgement and of storing.
 pub fn mails_accepted(mails: &[StoredMail], times: [Timestamp; 3]) {
     trace::accepted(mails, times);
 
@@ -44,8 +46,8 @@ pub fn mails_accepted(mails: &[StoredMail], times: [Timestamp; 3]) {
     }
 }
 
-/// A mail was looked at again: its authenticity could be checked, or a person let it out of the
-/// quarantine.
+/// Records that a mail was checked again: its authenticity could be checked, or a person released
+/// it from the quarantine.
 pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision], times: [Timestamp; 2]) {
     let (ingress, authenticity) = (&mail.message.ingress, &mail.authenticity);
     let (verdict, detail) = (
@@ -61,7 +63,7 @@ pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision], times: [T
         "mail looked at again"
     );
 
-    // Told before it could be checked: its outcome is counted.
+    // The mail was told before it could be checked, so its outcome is counted already.
     let is_known = |decision: &Decision| decision.outcome.notifies() && !decision.tells();
 
     if !decisions.iter().all(is_known) {
@@ -69,9 +71,11 @@ pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision], times: [T
     }
 }
 
-/// A mail has its outcome; or waits, where its authenticity cannot be checked. A mail is counted
-/// once, however many incidents it tells of. `times`: when deciding it began, and when that was
-/// committed.
+/// Records that a mail has its outcome, or that it waits because its authenticity cannot be
+/// checked.
+///
+/// A mail is counted once, however many incidents it reports. `times` are the start of the decision
+/// and its commit.
 pub fn mail_decided(mail: &StoredMail, decisions: &[Decision], times: [Timestamp; 2]) {
     let ingress = &mail.message.ingress;
     let outcome = most_notable(decisions);
@@ -120,7 +124,7 @@ fn log_decision(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &D
     }
 }
 
-/// What was read holds more than the schema knows, if anything.
+/// Records members of an alert's JSON that the schema does not know, if there are any.
 pub fn drifted(mail: MailId, members: &[String]) {
     if !members.is_empty() {
         counter!("alertbridge_schema_drift_total").increment(1);
@@ -132,7 +136,8 @@ pub fn drifted(mail: MailId, members: &[String]) {
     }
 }
 
-/// The last silence that covered an incident has ended, or another holds it on.
+/// Records that the last silence that covered an incident ended, or that another one holds it
+/// further.
 pub fn unsilenced(incident: &str, decision: &Decision) {
     let (reason, receivers) = (
         decision.reason.as_deref().unwrap_or_default(),
@@ -151,7 +156,7 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
     }
 }
 
-/// An incident ended because nothing more was heard of it.
+/// Records that an incident ended because no more mail came for it.
 pub fn ended_quiet(incident: &str, decision: &Decision) {
     if decision.outcome == Outcome::Resolved {
         let receivers = decision.receivers.join(",");
@@ -163,7 +168,7 @@ pub fn ended_quiet(incident: &str, decision: &Decision) {
     }
 }
 
-/// Mail that is expected did not come, or came again.
+/// Records that expected mail is missing, or came again.
 pub fn expected_mail(incident: &str, is_missing: bool, decision: &Decision) {
     let receivers = decision.receivers.join(",");
     if is_missing {

@@ -1,19 +1,20 @@
-//! What a mailbox does beside giving mail.
+//! Events of a mailbox besides the arrival of mail.
 
 use metrics::counter;
 
-/// This process reads a mailbox from now on.
+/// Records that this process reads a mailbox from now on.
 pub fn mailbox_taken(ingress: &str) {
     tracing::info!(ingress, "the mailbox is read here");
 }
 
-/// Another replica reads a mailbox now, or none can tell this one that it still may.
+/// Records that another replica reads a mailbox now, or that this one can no longer confirm that it
+/// may.
 pub fn mailbox_lost(ingress: &str) {
     tracing::warn!(ingress, "the mailbox is left to another replica");
 }
 
-/// A mailbox numbers its mails anew: it is read again, back to `global.max_age` and to where it was
-/// begun.
+/// Records that a mailbox numbers its mails anew. It is read again, back to `global.max_age` and to
+/// where reading began.
 pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     tracing::warn!(
         ingress,
@@ -23,7 +24,8 @@ pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     );
 }
 
-/// A folder stands as it stood earlier: mail is to get UIDs that others had.
+/// Records that a folder was restored to an earlier state, so that new mail will get UIDs that
+/// other mail had.
 pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {
     tracing::warn!(
         ingress,
@@ -33,7 +35,7 @@ pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {
     );
 }
 
-/// A folder announces more mails than it shows, whichever connection asks.
+/// Records that a folder announces more mails than it shows, whichever connection asks.
 pub fn mail_never_shown(ingress: &str, mails: u32) {
     tracing::warn!(
         ingress,
@@ -43,7 +45,8 @@ pub fn mail_never_shown(ingress: &str, mails: u32) {
     );
 }
 
-/// An access token expired, and with it the session: another is begun with a new one.
+/// Records that an access token expired, and with it the session. Another session begins with a new
+/// token.
 pub fn session_ended_with_its_token(ingress: &str) {
     tracing::info!(
         ingress,
@@ -51,7 +54,7 @@ pub fn session_ended_with_its_token(ingress: &str) {
     );
 }
 
-/// The provider replaced a refresh token, and the new one is in memory alone.
+/// Records that the provider replaced a refresh token and that the new one is only kept in memory.
 pub fn refresh_token_not_kept(ingress: &str, reason: &str) {
     tracing::warn!(
         ingress,
@@ -60,7 +63,8 @@ pub fn refresh_token_not_kept(ingress: &str, reason: &str) {
     );
 }
 
-/// A mail is stored, but its server refused to mark, delete or move it: it stays in its folder.
+/// Records that a mail is stored but its server refused to mark, delete or move it, so that it
+/// stays in its folder.
 pub fn mail_left_in_folder(ingress: &str, mails: usize, reason: &str) {
     tracing::warn!(
         ingress,
@@ -70,8 +74,8 @@ pub fn mail_left_in_folder(ingress: &str, mails: usize, reason: &str) {
     );
 }
 
-/// A server failed to give a mail, time and again: somebody is told, and it is looked for at every
-/// rescan.
+/// Records that a server repeatedly failed to return a mail. Somebody is told, and the mail is
+/// requested again at every rescan.
 pub fn mail_withheld(ingress: &str, uid: u32, reason: &str) {
     counter!("alertbridge_mails_withheld_total", "ingress" => ingress.to_owned()).increment(1);
     tracing::warn!(
@@ -82,7 +86,7 @@ pub fn mail_withheld(ingress: &str, uid: u32, reason: &str) {
     );
 }
 
-/// A mail was gone before it could be read.
+/// Records that a mail was gone before it could be read.
 pub fn mail_taken_away(ingress: &str, uid: u32) {
     counter!("alertbridge_mails_taken_away_total", "ingress" => ingress.to_owned()).increment(1);
     tracing::warn!(
@@ -93,7 +97,7 @@ pub fn mail_taken_away(ingress: &str, uid: u32) {
     );
 }
 
-/// A mail that somebody was told of still ends the connection.
+/// Records that a mail that was reported as withheld still ends the connection.
 pub fn mail_withheld_still(ingress: &str, reason: &str) {
     tracing::info!(
         ingress,
@@ -102,7 +106,7 @@ pub fn mail_withheld_still(ingress: &str, reason: &str) {
     );
 }
 
-/// A mail that was told as withheld came.
+/// Records that a mail that was reported as withheld arrived.
 pub fn mail_given_after_all(ingress: &str, uid: u32) {
     tracing::info!(
         ingress,

@@ -1,22 +1,23 @@
-//! How the store fares.
+//! Events of the store.
 
 use jiff::Timestamp;
 use metrics::{counter, gauge};
 
 use crate::store::{Depth, Spare, StoreError};
 
-/// The store could not do what was asked.
+/// Records that the store could not do what was asked.
 pub fn store_failed(what: &str, error: &StoreError) {
     counter!("alertbridge_store_failures_total").increment(1);
     tracing::error!(%error, "{what}");
 }
 
-/// Whether the store takes mail, asked at each scrape: readiness says why it does not.
+/// Records whether the store accepts mail, which is tested at each scrape. Readiness says why it
+/// does not.
 pub fn store_probed(writable: bool) {
     gauge!("alertbridge_store_writable").set(if writable { 1.0 } else { 0.0 });
 }
 
-/// What is owed, asked at each scrape.
+/// Records what is owed, which is queried at each scrape.
 pub fn depth(depth: &Depth, now: Timestamp) {
     for (state, count) in &depth.deliveries {
         #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
@@ -28,12 +29,12 @@ pub fn depth(depth: &Depth, now: Timestamp) {
     gauge!("alertbridge_delivery_oldest_pending_seconds").set(oldest);
 }
 
-/// Of a mail only the header is kept from the start.
+/// Records that of a mail only the header was kept from the start.
 pub fn mail_cut(spare: Spare) {
     counter!("alertbridge_mails_cut_total", "kind" => spare.as_str()).increment(1);
 }
 
-/// A step of cutting what is too much.
+/// Records a step that cut mails because too much was kept.
 pub fn mails_cut(spare: Spare, mails: u64) {
     if mails > 0 {
         let kind = spare.as_str();
@@ -42,7 +43,7 @@ pub fn mails_cut(spare: Spare, mails: u64) {
     }
 }
 
-/// A step of deleting what is past its retention.
+/// Records a step that deleted what is past its retention.
 pub fn pruned(deleted: usize) {
     if deleted > 0 {
         counter!("alertbridge_store_pruned_total").increment(deleted as u64);

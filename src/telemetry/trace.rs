@@ -1,12 +1,12 @@
 //! Traces by OTLP: one for each mail, from its arrival to the receipt of each of its pages.
 //!
 //! A span is recorded when it has ended, from what the pipeline and delivery know of it anyway.
-//! Nothing is kept open between the commits: a mail's trace and its first span are called by names
-//! that follow from the store and the mail ([`names`]), so that whichever process delivers, after
-//! whatever crash, goes on with the same trace. Where no collector is configured no span is made.
+//! Nothing is kept open between the commits: the ids of a mail's trace and of its first span are
+//! derived from the store and the mail ([`names`]). Whichever process delivers, after whatever
+//! crash, therefore continues the same trace. If no collector is configured, no span is made.
 //!
-//! Spans tell numbers, names of the configuration and words of the bridge's own: nothing of a
-//! mail's content, and no address but a receiver's host.
+//! Spans contain numbers, names from the configuration and the bridge's own words: nothing of a
+//! mail's content, and no address except a receiver's host.
 
 use std::{borrow::Cow, sync::OnceLock, time::SystemTime};
 
@@ -29,20 +29,22 @@ mod settings;
 pub use self::{attempt::Attempted, export::Exporter, mail::*, settings::Settings};
 use names::{Names, Place};
 
-/// Spans that wait to be exported. More are dropped, and counted: nothing waits for a collector.
+/// The number of spans that wait to be exported. More are dropped, and counted: nothing waits for a
+/// collector.
 const MOST_WAITING: usize = 8192;
 
-/// Set once, where a collector is configured.
+/// The tracer, set once if a collector is configured.
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 
-/// What records spans.
+/// The recorder of spans.
 struct Tracer {
     names: Names,
     queue: Sender<SpanData>,
     scope: InstrumentationScope,
 }
 
-/// Records spans from now on, for what is returned to export. `secret` is the store's own.
+/// Records spans from now on. Returns the exporter, which has to be run. `secret` is the store's
+/// own.
 pub fn trace_to(exporter: export::Built, secret: &[u8]) -> Exporter {
     let (queue, waiting) = mpsc::channel(MOST_WAITING);
     let tracer = Tracer {
@@ -53,14 +55,14 @@ pub fn trace_to(exporter: export::Built, secret: &[u8]) -> Exporter {
             .build(),
     };
 
-    // A process has one bridge.
+    // A process runs one bridge, so the tracer is not set yet.
     let _ = TRACER.set(tracer);
     Exporter::new(exporter, waiting)
 }
 
 /// A span that has ended.
 struct Span {
-    /// Which of its trace's spans it is: [`Tracer::id`], or the trace's first.
+    /// The id of the span within its trace: [`Tracer::id`], or that of the trace's first span.
     id: SpanId,
     parent: Option<SpanId>,
     name: Cow<'static, str>,
@@ -68,14 +70,14 @@ struct Span {
     begun: Timestamp,
     ended: Timestamp,
     attributes: Vec<KeyValue>,
-    /// The reason in one word, where it failed.
+    /// The reason in one word, if it failed.
     failure: Option<&'static str>,
-    /// Another's span that led to this one.
+    /// The span of another system that led to this one.
     caller: Option<SpanContext>,
 }
 
 impl Span {
-    /// One inside the program, below the first of its trace.
+    /// Builds a span inside the program, below the first span of its trace.
     fn inner(
         id: SpanId,
         place: &Place,
@@ -98,12 +100,12 @@ impl Span {
 }
 
 impl Tracer {
-    /// The one there is; none while nothing is traced.
+    /// Returns the tracer; `None` if nothing is traced.
     fn get() -> Option<&'static Self> {
         TRACER.get()
     }
 
-    /// Hands a span to the exporter, or drops it where too many wait.
+    /// Hands a span to the exporter, or drops it if too many wait.
     fn record(&self, trace: TraceId, span: Span) {
         let mut links = SpanLinks::default();
         links
@@ -117,7 +119,7 @@ impl Tracer {
             span_kind: span.kind,
             name: span.name,
             start_time: SystemTime::from(span.begun),
-            // A clock that is set back meanwhile makes no span that ends before it begins.
+            // If the clock is set back meanwhile, the span still does not end before it begins.
             end_time: SystemTime::from(span.ended.max(span.begun)),
             attributes: span.attributes,
             dropped_attributes_count: 0,

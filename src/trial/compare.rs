@@ -1,4 +1,4 @@
-//! The results of two configurations for the same mail, compared page by page. Pure.
+//! Compares the results of two configurations for the same mail, page by page. Pure.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::{
     trial::{Page, Told},
 };
 
-/// The differences for a mail: the object of `replay --diff --json`.
+/// The differences for a mail, which are the object of `replay --diff --json`.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Difference {
     pub mail: String,
@@ -20,14 +20,14 @@ pub struct Difference {
     pub reason: Sides<Option<String>>,
     /// Empty if only the outcome differs.
     pub changes: Vec<Change>,
-    /// For people: the time at which it was tried, and its Subject.
+    /// The time at which the mail was tried. Like the Subject, it is for people.
     #[serde(skip)]
     pub at: Timestamp,
     #[serde(skip)]
     pub subject_line: Option<String>,
 }
 
-/// Under the present configuration, and under the other.
+/// The values under the present configuration, and under the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Sides<T> {
     pub before: T,
@@ -39,13 +39,13 @@ pub struct Sides<T> {
 pub struct Change {
     #[serde(rename = "change")]
     pub kind: Kind,
-    /// Whether the page is that of the trigger or of the resolve.
+    /// The action of the page: that of the trigger or of the resolve.
     pub action: Action,
-    /// How a changed page differs; otherwise empty.
+    /// How a changed page differs; empty for other changes.
     pub differs: Vec<Aspect>,
-    /// Null if the page is added.
+    /// The page under the present configuration; null if the page is added.
     pub before: Option<Page>,
-    /// Null if the page is dropped.
+    /// The page under the other configuration; null if the page is dropped.
     pub after: Option<Page>,
 }
 
@@ -81,15 +81,16 @@ pub enum Aspect {
     Url,
     Headers,
     Body,
-    /// The key, or the address that is one: they are never shown.
+    /// The key, or the address that contains it. They are never shown.
     Secrets,
-    /// The time until which a mute holds it.
+    /// The time until which a mute holds the page.
     HeldUntil,
 }
 
-/// The differences between two results for a mail; `None` if the same pages are sent for the same
-/// outcome. `same_secrets` says whether an integration before and one after have the same
-/// credentials.
+/// Returns the differences between two results for a mail; `None` if the same pages are sent for
+/// the same outcome.
+///
+/// `same_secrets` says whether an integration before and one after have the same credentials.
 pub fn compare(
     before: Told,
     after: Told,
@@ -115,7 +116,7 @@ pub fn compare(
     })
 }
 
-/// Pairs the pages, the most similar first; the rest are dropped or added.
+/// Pairs the pages, the most similar first. The rest are dropped or added.
 fn changes(
     before: Vec<Page>,
     after: Vec<Page>,
@@ -170,7 +171,7 @@ fn changes(
     changes
 }
 
-/// The pages without a counterpart.
+/// Returns the changes for pages without a counterpart.
 fn alone(before: Vec<Page>, after: Vec<Page>) -> impl Iterator<Item = Change> {
     let dropped = |page: Page| (Kind::Dropped, page.action, Some(page), None);
     let added = |page: Page| (Kind::Added, page.action, None, Some(page));

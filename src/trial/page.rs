@@ -1,5 +1,5 @@
-//! A page that tests a receiver: a real trigger marked `[TEST]` and its resolve, over a state that
-//! is discarded.
+//! The test of a receiver by a page: a real trigger marked `[TEST]` and its resolve, over a state
+//! that is discarded.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     store::{Decision, DeliveryRow, Intake, Kind, NewDelivery, Store, Subject, sqlite::Sqlite},
 };
 
-/// A person waits: what takes longer is a failure here.
+/// The time limit in seconds. A person waits, so anything slower counts as a failure here.
 pub const PATIENCE: u64 = 20;
 
-/// Sends both to a receiver, which has integrations, and returns the results. `failing` is called
-/// with the first failure of each.
+/// Sends both pages to a receiver, which has integrations, and returns the results. `failing` is
+/// called with the first failure of each delivery.
 pub async fn test(
     receivers: Arc<receiver::Receivers>,
     name: &str,
@@ -86,7 +86,7 @@ async fn settled(
             .filter(|delivery| delivery.state == DeliveryState::Pending);
 
         for delivery in pending.clone().filter(|delivery| delivery.failures > 0) {
-            // Only the first failure is reported: the next are the same.
+            // Only the first failure is reported, because the following ones are the same.
             if told.insert(delivery.id) {
                 failing(delivery);
             }
@@ -136,7 +136,7 @@ fn notification(action: Action, incident_id: &str, now: Timestamp) -> Notificati
     }
 }
 
-/// Creates the page's deliveries by way of a decision, like every page's.
+/// Creates the page's deliveries by a decision, like those of every page.
 async fn owe(
     store: &dyn Intake,
     receivers: &receiver::Receivers,

@@ -2,7 +2,7 @@
 
 use crate::{message::Outcome, trial::Told};
 
-/// The results of a mail's alerts, mail by mail.
+/// Groups the results of alerts by mail.
 pub fn by_mail(told: Vec<Told>) -> Vec<Vec<Told>> {
     let mut mails: Vec<Vec<Told>> = Vec::new();
     for alert in told {
@@ -14,8 +14,9 @@ pub fn by_mail(told: Vec<Told>) -> Vec<Vec<Told>> {
     mails
 }
 
-/// Pairs the alerts of one mail: first those about the same incident, then the rest in order. An
-/// alert that only one configuration finds is paired with an empty result.
+/// Pairs the alerts of one mail: first those about the same incident, then the rest in order.
+///
+/// An alert that only one configuration finds is paired with an empty result.
 pub fn pairs(before: Vec<Told>, after: Vec<Told>) -> Vec<(Told, Told)> {
     let mut left = after;
     let (mut pairs, mut apart) = (Vec::new(), Vec::new());

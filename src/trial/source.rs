@@ -14,8 +14,8 @@ use crate::{
     store::{Desk, StoreError, StoredMail},
 };
 
-/// The mails that pass through a stage together, which needs one hop to another thread for all;
-/// fewer if they exceed [`READ_BACK`](crate::store::READ_BACK) bytes.
+/// The number of mails that pass through a stage together, so that one hop to another thread serves
+/// all of them. There are fewer if they exceed [`READ_BACK`](crate::store::READ_BACK) bytes.
 pub const BATCH: u32 = 64;
 
 /// Stored mails, and the time at which they are tried.
@@ -23,11 +23,11 @@ pub struct Stored {
     pub store: Arc<dyn Desk>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    /// Instead of each mail's arrival.
+    /// The time at which all mails are tried, instead of the arrival of each.
     pub at: Option<Timestamp>,
 }
 
-/// The mails of the store, by arrival.
+/// Returns the mails of the store, by arrival.
 pub fn from_store(stored: &Stored) -> Batches<Specimen> {
     let (store, since, until, at) = (
         Arc::clone(&stored.store),
@@ -55,7 +55,8 @@ pub fn from_store(stored: &Stored) -> Batches<Specimen> {
     }))
 }
 
-/// All silences of a store, including the ended ones: its mails came while they were active.
+/// Returns all silences of a store, including the ended ones, because its mails came while those
+/// were active.
 pub async fn silences(store: &dyn Desk, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
     let mut silences = store.silences(true, now, u32::MAX).await?;
     silences.extend(store.silences(false, now, u32::MAX).await?);

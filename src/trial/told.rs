@@ -17,7 +17,7 @@ use crate::{
     store::NewDelivery,
 };
 
-/// The outcome of an alert: the object of `--json`.
+/// The outcome of an alert, which is the object of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Explained {
     pub mail: String,
@@ -33,10 +33,11 @@ pub struct Explained {
     pub labels: Labels,
     pub receivers: Vec<String>,
     pub requests: Vec<Rendered>,
-    /// About the mail as a whole: present with its first alert, if one mail is explained.
+    /// What is known about the mail as a whole. It is present with the mail's first alert, if one
+    /// mail is explained.
     #[serde(flatten)]
     pub sight: Option<Sight>,
-    /// The receivers whose page is held, and until when; for the walk in words.
+    /// The receivers whose page is held, and until when. This is for the description in words.
     #[serde(skip)]
     pub held: BTreeMap<String, Timestamp>,
     #[serde(skip)]
@@ -44,7 +45,7 @@ pub struct Explained {
 }
 
 impl Explained {
-    /// What was found in the mail, and led to this outcome.
+    /// Returns the finding in the mail that led to this outcome.
     pub fn finding(&self) -> &Finding {
         &self.reading.findings[self.item - 1]
     }
@@ -58,7 +59,8 @@ pub struct Told {
     /// The time at which it was tried.
     pub at: Timestamp,
     pub subject_line: Option<String>,
-    /// The incident's id, or the key made for an alert that has none; `None` if it is not an alert.
+    /// The incident's id, or the key made for an alert that has none; `None` if the mail is not an
+    /// alert.
     pub incident_id: Option<String>,
     pub outcome: Outcome,
     pub reason: Option<String>,
@@ -74,7 +76,7 @@ pub struct Page {
     pub target: Target,
     #[serde(flatten)]
     pub request: Rendered,
-    /// Held by a mute until then.
+    /// The time until which a mute holds the page.
     pub held_until: Option<Timestamp>,
 }
 
@@ -90,7 +92,7 @@ pub struct Rendered {
 }
 
 impl Trial {
-    /// The result to show, with the requests that would be made.
+    /// Returns the result to show, with the requests that would be made.
     pub fn explain(&self, decided: Decided) -> Explained {
         let Decided {
             name,
@@ -114,7 +116,7 @@ impl Trial {
         let (incident, labels) = match &reading.findings[place] {
             Finding::Incident { incident, .. } => (incident.json.clone(), decision.labels),
             Finding::Unreadable { json, .. } => (json.clone(), decision.labels),
-            // What it is listed by is no alert's.
+            // The labels by which such a mail is listed are not those of an alert.
             Finding::Quarantined { .. } | Finding::Ignored { .. } => (Value::Null, Labels::new()),
         };
 
@@ -137,7 +139,7 @@ impl Trial {
         }
     }
 
-    /// The part that is compared with another configuration's.
+    /// Returns the part that is compared with another configuration's.
     pub fn tell(&self, decided: Decided) -> Told {
         let Decided {
             name,
@@ -180,8 +182,8 @@ impl Trial {
         }
     }
 
-    /// The credentials of an integration; those in files by the path below `folder`, the
-    /// configuration's own.
+    /// Returns the credentials of an integration. Those in files are identified by the path below
+    /// `folder`, which is the configuration's own.
     pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
         let integration = self.rules.receivers.integrations.get(target);
         let seen_from = |credential: &Credential| match &credential.secret {
@@ -196,7 +198,8 @@ impl Trial {
             .unwrap_or_default()
     }
 
-    /// Every request that a successful delivery makes: one, or two if a receiver needs two steps.
+    /// Returns every request that a successful delivery makes: one, or two if a receiver needs two
+    /// steps.
     fn all_rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Vec<Rendered> {
         let action = delivery.notification.action;
         let receiver = self.rules.receivers.integrations.get(&delivery.target);
@@ -215,7 +218,7 @@ impl Trial {
             alias: &delivery.alias,
             notification: &delivery.notification,
             step,
-            // A stand-in for the receipt of its trigger, which was not sent.
+            // This stands in for the receipt of the trigger, which was not sent.
             receipt: receiver.example_receipt(delivery.notification.action),
             now,
             external_url: self.external_url.as_deref(),

@@ -1,4 +1,4 @@
-//! The stages run concurrently: each works on other mails than the next, and waits if that one is
+//! Runs the stages concurrently: each works on other mails than the next, and waits if that one is
 //! behind. Memory is therefore bounded, however many mails there are.
 
 use std::{pin::pin, sync::Arc};
@@ -12,14 +12,14 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::trial::{Decided, Specimen, Trial};
 
-/// The batches in a stage at a time, and the finished ones before the next stage.
+/// The number of batches in a stage at a time, and of finished ones before the next stage.
 const AHEAD: usize = 2;
 
 /// A stream of mails, in batches.
 pub type Batches<T> = BoxStream<'static, anyhow::Result<Vec<T>>>;
 
-/// Mails are read, and finally passed to `tell`, concurrently; in between they are decided in
-/// order.
+/// Reads mails and finally passes them to `tell`, both concurrently. In between, they are decided
+/// in order.
 pub fn walk<T: Send + 'static>(
     trial: &Arc<Trial>,
     batches: Batches<Specimen>,
@@ -61,8 +61,8 @@ pub fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specime
     ahead(batches.map_ok(judge).try_buffered(AHEAD))
 }
 
-/// The same batches for two concurrent walks; the faster one waits for the other. The first one
-/// gets a failure.
+/// Returns the same batches for two concurrent walks, the faster of which waits for the other. Only
+/// the first one gets a failure.
 pub fn twice<T: Clone + Send + Sync + 'static>(
     mut batches: Batches<T>,
 ) -> (Batches<T>, Batches<T>) {
@@ -109,7 +109,7 @@ pub fn ahead<T: Send + 'static>(
     received(taken, Some(running))
 }
 
-/// The output of a stage, and whether it reached its end: a stage that panicked has not.
+/// Returns the output of a stage, and an error if the stage panicked before it reached its end.
 fn received<T: Send + 'static>(
     taken: mpsc::Receiver<anyhow::Result<T>>,
     running: Option<JoinHandle<()>>,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::label::{Labels, sli};
 
-/// One alert mail's JSON, checked.
+/// The checked JSON of one alert mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SliAlert {
     /// `appKey`: the Marketplace app.
@@ -18,7 +18,7 @@ pub struct SliAlert {
     pub incident_id: String,
     /// `incidentStatus`, verbatim.
     pub status: String,
-    /// `time`: when the detector saw it.
+    /// `time`: when the detector observed it.
     pub time: Timestamp,
     /// `metricName`.
     pub metric: String,
@@ -35,7 +35,7 @@ pub struct SliAlert {
 }
 
 impl SliAlert {
-    /// Its labels; what the mail does not say is empty.
+    /// Returns its labels; what the mail does not say is empty.
     pub fn labels(&self) -> Labels {
         let gap = self
             .slo_value
@@ -65,14 +65,14 @@ impl SliAlert {
     }
 }
 
-/// The shortest text that reads back as the number: `60`, `99.9`.
+/// Returns the shortest text that parses back to the number: `60`, `99.9`.
 fn number(value: Option<f64>) -> String {
     // Adding zero turns -0 into 0.
     value.map_or_else(String::new, |value| (value + 0.0).to_string())
 }
 
-/// How far the measured value is below the objective, without the noise of binary fractions: 99.9
-/// − 99.85 is 0.05.
+/// Returns how far the measured value is below the objective, without the noise of binary
+/// fractions: 99.9 − 99.85 is 0.05.
 fn gap(objective: f64, measured: f64) -> f64 {
     const PLACES: f64 = 1e9;
     let gap = objective - measured;

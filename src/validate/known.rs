@@ -1,4 +1,5 @@
-//! The properties that a schema knows, in order to report others: drift shows before it hurts.
+//! The properties that a schema knows, so that others can be reported: drift shows before it causes
+//! harm.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::reason::cut;
 
-/// How many additions are reported.
+/// The maximum number of additions that are reported.
 const MAX_ADDITIONS: usize = 20;
 
 /// The depth to which a schema's nested `properties` are followed.
@@ -17,8 +18,10 @@ const MAX_DEPTH: usize = 8;
 pub(super) struct Properties(HashMap<String, Self>);
 
 impl Properties {
-    /// Reads the `properties` of a schema. What it says by other means (`$ref`, `allOf`) is not
-    /// followed: where no `properties` stand, nothing is reported.
+    /// Reads the `properties` of a schema.
+    ///
+    /// What it says by other means (`$ref`, `allOf`) is not followed: where there are no
+    /// `properties`, nothing is reported.
     pub fn of(schema: &Value) -> Self {
         Self::nested(schema, MAX_DEPTH)
     }
@@ -38,8 +41,8 @@ impl Properties {
         )
     }
 
-    /// JSON pointers (RFC 6901) to what an alert contains beyond these, at most 20 of at most 200
-    /// characters.
+    /// Returns JSON pointers (RFC 6901) to what an alert contains beyond these properties, at most
+    /// 20 of at most 200 characters.
     pub fn additions(&self, json: &Value) -> Vec<String> {
         let mut additions = Vec::new();
         if let Value::Object(object) = json {
@@ -68,7 +71,7 @@ impl Properties {
     }
 }
 
-/// RFC 6901, 3: `~` and `/` in a key are escaped.
+/// Extends a JSON pointer by a key, in which `~` and `/` are escaped (RFC 6901, 3).
 fn pointer(parent: &str, key: &str) -> String {
     format!("{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
 }

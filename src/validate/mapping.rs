@@ -1,12 +1,13 @@
-//! JSON → [`SliAlert`], whatever schema it has passed: the built-in one, a team's own, or `true`.
+//! Maps JSON to [`SliAlert`], whatever schema it has passed: the built-in one, a team's own, or
+//! `true`.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{SliAlert, Violation};
 
-/// Reads the fields. A required one that is missing or of another type is a violation, whatever the
-/// schema says.
+/// Reads the fields. A required field that is missing or of another type is a violation, whatever
+/// the schema says.
 pub(super) fn alert(json: Value) -> Result<SliAlert, Violation> {
     match fields(&json) {
         Ok(alert) => Ok(SliAlert { json, ..alert }),
@@ -36,7 +37,7 @@ fn fields(json: &Value) -> Result<SliAlert, Wrong> {
     })
 }
 
-/// An optional or null string.
+/// Reads an optional or null string.
 fn text(json: &Value, pointer: &'static str) -> Result<Option<String>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
@@ -53,7 +54,7 @@ fn required(json: &Value, pointer: &'static str) -> Result<String, Wrong> {
     }
 }
 
-/// An optional or null number.
+/// Reads an optional or null number.
 fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
@@ -65,7 +66,7 @@ fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
     }
 }
 
-/// An RFC 3339 time with its offset.
+/// Reads an RFC 3339 time with its offset.
 fn time(json: &Value, pointer: &'static str) -> Result<Timestamp, Wrong> {
     required(json, pointer)?.parse().map_err(|_| {
         (

@@ -1,15 +1,15 @@
-//! What is wrong with an alert's JSON, in one line for people.
+//! Describes what is wrong with an alert's JSON, in one line for people.
 
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 
-/// How many violations are listed.
+/// The maximum number of violations that are listed.
 const MAX_VIOLATIONS: usize = 5;
 
-/// How long a pointer or a description may get, in characters.
+/// The maximum length of a pointer or a description, in characters.
 const MAX_LENGTH: usize = 200;
 
-/// The JSON pointers of the violations, each with what is wrong there. Values are left out: they
-/// may be long.
+/// Returns the JSON pointers of the violations, each with what is wrong there. Values are left out,
+/// because they may be long.
 pub(super) fn of<'a>(errors: impl Iterator<Item = ValidationError<'a>>) -> String {
     let mut errors = errors.map(|error| one(&error));
     let mut reason: Vec<String> = errors.by_ref().take(MAX_VIOLATIONS).collect();
@@ -31,7 +31,7 @@ fn one(error: &ValidationError) -> String {
     }
 }
 
-/// The beginning of a text, with a mark if it is longer.
+/// Returns the beginning of a text, with a mark if it is longer.
 pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),

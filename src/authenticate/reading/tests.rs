@@ -88,7 +88,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
     let both = "Content-Type: text/html\r\n";
     let packed = base64(&PLAIN_HTML.repeat(9));
     for (fields, body) in [
-        // Another type than the body's.
+        // The type differs from the body's.
         ("Content-Type: text/html\r\n".to_owned(), MULTIPART),
         (
             "Content-Type: text/html\r\n".into(),
@@ -105,7 +105,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
         ("Content-Type: message/rfc822\r\n".into(), MULTIPART),
         ("Content-Type: application/octet-stream\r\n".into(), "hello"),
         ("Content-Type: ???\r\n".into(), MULTIPART),
-        // Another boundary.
+        // The boundary differs.
         (
             "Content-Type: multipart/mixed; boundary=b2\r\n".into(),
             MULTIPART,
@@ -131,7 +131,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
             "Content-Type: multipart/mixed; boundary=x\r\n".into(),
             "<html>\r\n--x\r\n\r\ny\r\n--x--\r\n</html>",
         ),
-        // Written so that programs differ.
+        // The field is written so that programs differ in reading it.
         (
             "Content-Type: multipart/mixed; boundary=b1; boundary=x\r\n".into(),
             MULTIPART,
@@ -165,7 +165,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
             "Content-Type: multipart/mixed; boundary=x\r\n".into(),
             "--b1\r\n\r\n--x\r\n\r\ny\r\n--x--\r\n\r\n--b1--",
         ),
-        // Another transfer encoding.
+        // The transfer encoding differs.
         (both.into(), HTML),
         (format!("{both}Content-Transfer-Encoding: base64\r\n"), HTML),
         (
@@ -186,7 +186,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
                 .into(),
             MULTIPART,
         ),
-        // Another charset.
+        // The charset differs.
         (
             "Content-Type: text/html; charset=shift_jis\r\n".into(),
             "<p>Grüße</p>",
@@ -203,7 +203,7 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
             "Content-Type: text/html; charset=iso-2022-jp\r\n".into(),
             "<p>a</p>",
         ),
-        // No part of the mail any more.
+        // The mail becomes an attachment.
         (
             "Content-Type: multipart/mixed; boundary=b1\r\nContent-Disposition: attachment\r\n"
                 .into(),
@@ -234,7 +234,7 @@ fn what_is_signed_is_the_senders_own_affair() {
     ] {
         assert_eq!(of(fields, body, &all), None, "{fields}");
     }
-    // What has no type is read as HTML where it looks like some.
+    // A body without a type is read as HTML if it looks like HTML.
     assert!(of("", HTML, &["Content-Type"]).is_some());
     // A multipart has no encoding, so most signatures cover none.
     assert_eq!(

@@ -1,7 +1,7 @@
 use crate::config::{Config, Files, Source};
 
-/// The warnings about a route tree below a root that goes to `a`, with receivers `a` to `d`;
-/// `d` is the fallback of `c`.
+/// Returns the warnings about a route tree below a root that goes to `a`, with receivers `a` to
+/// `d`. `d` is the fallback of `c`.
 fn warnings(routes: &str, more: &str) -> Vec<String> {
     let text = format!(
         "route: {{ receiver: a, routes: [{routes}] }}\nreceivers:\n- {{ name: a }}\n- {{ name: \

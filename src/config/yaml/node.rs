@@ -1,9 +1,9 @@
-//! A value in a file, with its place: found by the path of its key, and cut out by it.
+//! A value in a file with its place. It can be found, and cut out, by the path of its key.
 
-/// A place in a file; line and column are counted from 1.
+/// A place in a file. Line and column are counted from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// Which of the files: 0 is the configuration itself, the others are those that it includes.
+    /// The index of the file: 0 is the configuration itself, the others are those that it includes.
     pub file: usize,
     pub line: usize,
     pub column: usize,
@@ -25,14 +25,15 @@ pub enum Value {
 #[derive(Clone)]
 pub struct Scalar {
     pub text: String,
-    /// Without quotes: only then may it mean a number, true, false or nothing.
+    /// Whether the text is written without quotes: only then may it mean a number, true, false or
+    /// nothing.
     pub plain: bool,
-    /// As written, where `${NAME}` was expanded in it: what error messages show.
+    /// The text as written, if `${NAME}` was expanded in it. Error messages show this text.
     pub written: Option<String>,
 }
 
 impl Scalar {
-    /// Whether nothing is given: the null of YAML's core schema.
+    /// Returns whether nothing is given: the null of YAML's core schema.
     pub fn is_nothing(&self) -> bool {
         self.plain
             && self.written.is_none()
@@ -59,12 +60,13 @@ impl Node {
         }
     }
 
-    /// Whether nothing is given.
+    /// Returns whether nothing is given.
     pub fn is_nothing(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.is_nothing())
     }
 
-    /// How much an alias to it adds to the tree: nodes, and 64 bytes of text for one more.
+    /// Returns how much an alias to this node adds to the tree: its nodes, where every 64 bytes of
+    /// text count as one more.
     pub(super) fn weight(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(scalar) => scalar.text.len() / 64,
@@ -88,7 +90,7 @@ impl Node {
         }
     }
 
-    /// Says of every key and value which file it stands in.
+    /// Records for every key and value in which file it stands.
     pub fn stamp(&mut self, file: usize) {
         self.at.file = file;
         match &mut self.value {
@@ -103,8 +105,8 @@ impl Node {
         }
     }
 
-    /// Where the key path (`route.routes[0].receiver`) stands; where it is not written, the nearest
-    /// ancestor that is.
+    /// Returns the place of a key path (`route.routes[0].receiver`), or, if it is not written, of
+    /// the nearest ancestor that is.
     pub fn locate(&self, path: &str) -> Mark {
         self.find(path.trim_start_matches('.'), self.at)
     }
@@ -133,8 +135,11 @@ impl Node {
         }
     }
 
-    /// Takes the node at a path out of its list or map, so that the rest can be looked at without
-    /// it. In a list nothing is left in its place, lest the paths of its siblings change.
+    /// Removes the node at a path from its map, so that the rest can be examined without it.
+    /// Returns whether something was removed.
+    ///
+    /// An item of a list is not removed by itself, because the paths of its siblings would change:
+    /// the whole list is removed.
     pub fn cut(&mut self, path: &str) -> bool {
         match &mut self.value {
             Value::List(items) => {
@@ -162,7 +167,7 @@ impl Node {
                         entries.remove(index);
                         true
                     }
-                    // What cannot be cut from within goes as a whole.
+                    // A value that cannot be cut from within is removed as a whole.
                     Some((index, rest)) => {
                         if !entries[index].value.cut(rest.trim_start_matches('.')) {
                             entries.remove(index);

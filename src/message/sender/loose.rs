@@ -1,4 +1,4 @@
-//! A From outside the small grammar, read as widely as programs differ.
+//! Reads a From outside the small grammar in all the ways in which programs read it.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use mail_parser::parsers::MessageStream;
 
 use super::{Sender, another, is_configured, printable};
 
-/// Characters that programs without zero-width characters drop from an address.
+/// Characters that programs without support for zero-width characters drop from an address.
 const INVISIBLE: [char; 7] = [
     '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}', '\u{feff}',
 ];
@@ -21,15 +21,15 @@ const ESCAPES: [(&str, &str); 6] = [
     ("&gt;", ">"),
 ];
 
-/// The longest From that is read, in bytes.
+/// The maximum length of a From that is read, in bytes.
 const MAX_FROM: usize = 64 << 10;
 
-/// The sender according to an unfolded From; `odd` is its deviation from the small grammar.
+/// Determines the sender from an unfolded From; `odd` is its deviation from the small grammar.
 pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
     let value = &value[..value.len().min(MAX_FROM)];
     let odd = format!("its From is odd: {odd}");
 
-    // Some programs end a text at a NUL, and others drop it.
+    // Some programs end a text at a NUL, and others drop the NUL.
     if let Some(nul) = memchr::memchr(0, value) {
         let whole: Vec<u8> = value.iter().copied().filter(|byte| *byte != 0).collect();
         let readings = [
@@ -92,13 +92,13 @@ fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
     )
 }
 
-/// Whether there is more than one pair of brackets.
+/// Returns whether there is more than one pair of brackets.
 fn has_brackets_before(visible: &[u8], last: &[u8]) -> bool {
     let before = visible.len().saturating_sub(last.len() + 2);
     memchr::memchr2(b'<', b'>', &visible[..before]).is_some()
 }
 
-/// Whether a text contains a configured sender: encoded, escaped, spaced or disguised.
+/// Returns whether a text contains a configured sender: encoded, escaped, spaced or disguised.
 pub fn names(text: &[u8], configured: &[String]) -> bool {
     let text = &text[..text.len().min(MAX_FROM)];
     let has = |text: &str| {
@@ -107,13 +107,13 @@ pub fn names(text: &[u8], configured: &[String]) -> bool {
             .any(|address| holds(text, &address.to_ascii_lowercase()))
     };
     let said = String::from_utf8_lossy(text);
-    // White space may be left out of an address, or stand before one.
+    // Programs may drop white space within an address, or take it for the end of a word.
     has(&said.to_ascii_lowercase())
         || has(&plain(&said))
         || decoded(text).is_some_and(|text| has(&plain(&text)))
 }
 
-/// Lower case, without white space, invisible characters and escapes.
+/// Returns the text in lower case, without white space, invisible characters and escapes.
 fn plain(text: &str) -> String {
     let mut plain: String = text
         .chars()
@@ -130,7 +130,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// The text with its encoded words (RFC 2047) decoded, wherever they are.
+/// Returns the text with its encoded words (RFC 2047) decoded, wherever they are.
 fn decoded(text: &[u8]) -> Option<String> {
     memchr::memmem::find(text, b"=?")?;
     let line = [text, b"\n"].concat();
@@ -142,9 +142,9 @@ fn decoded(text: &[u8]) -> Option<String> {
     )
 }
 
-/// Whether a text contains an address that is not part of a longer one.
+/// Returns whether a text contains an address that is not part of a longer one.
 fn holds(text: &str, address: &str) -> bool {
-    /// What is written around an address, though it could be in one.
+    /// Characters that are written around an address, although they could be part of one.
     const AROUND: &str = "='_{}`|/*~^";
 
     text.match_indices(address).any(|(at, _)| {
@@ -165,9 +165,10 @@ fn holds(text: &str, address: &str) -> bool {
     })
 }
 
-/// The value without what is certainly a name: quoted strings other than a quoted local part,
-/// comments, and encoded words before brackets. `None` if a quoted string or a comment does not
-/// end.
+/// Returns the value without what is certainly a name: quoted strings other than a quoted local
+/// part, comments, and encoded words before brackets.
+///
+/// Returns `None` if a quoted string or a comment does not end.
 fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     let mut visible = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -202,7 +203,7 @@ fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     Some(visible)
 }
 
-/// The text after an encoded word (RFC 2047, 2), of which the `=` has been read.
+/// Returns the text after an encoded word (RFC 2047, 2), of which the `=` has been read.
 fn encoded_word(text: &[u8]) -> Option<&[u8]> {
     let word = &text[..text
         .iter()
@@ -212,7 +213,7 @@ fn encoded_word(text: &[u8]) -> Option<&[u8]> {
     let inner = word.strip_prefix(b"?")?;
     let end = memchr::memmem::find(inner, b"?=")?;
 
-    // `?Q?=` begins a text with an escape.
+    // The `?=` may be that of `?Q?=`, where the encoded text begins with an escape.
     let end = if memchr::memchr_iter(b'?', &inner[..end]).count() < 2 {
         end + 2 + memchr::memmem::find(&inner[end + 2..], b"?=")?
     } else {
@@ -222,7 +223,7 @@ fn encoded_word(text: &[u8]) -> Option<&[u8]> {
     Some(&text[1 + end + 2..])
 }
 
-/// The content of a quoted string, and the text after it.
+/// Returns the content of a quoted string, and the text after it.
 fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut said = Vec::new();
     let mut bytes = text.iter().enumerate();
@@ -238,7 +239,7 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     None
 }
 
-/// The text after a comment, which may contain others.
+/// Returns the text after a comment, which may contain others.
 fn comment(text: &[u8]) -> Option<&[u8]> {
     let mut depth = 1;
     let mut bytes = text.iter().enumerate();
@@ -258,8 +259,10 @@ fn comment(text: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Everything with an `@` in it, in order: the atoms on both sides, without the white space between
-/// them. In a name before brackets, a single `@` is a word.
+/// Returns everything with an `@` in it, in order: the atoms on both sides, without the white space
+/// between them.
+///
+/// In a name before brackets, an `@` that stands alone is a word.
 fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
     let last_bracket = memchr::memrchr(b'<', text);
     let by_itself = |at: usize| {
@@ -297,7 +300,8 @@ fn in_address(byte: u8) -> bool {
     byte == b'.' || in_atom(byte)
 }
 
-/// RFC 5322, 3.2.3, and what is not ASCII (RFC 6532).
+/// Returns whether a byte may be in an atom (RFC 5322, 3.2.3), including what is not ASCII (RFC
+/// 6532).
 fn in_atom(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }

@@ -43,7 +43,7 @@ fn policy(trigger: ForTrigger, resolve: ForResolve) -> Policy {
     }
 }
 
-/// What a mail with that verdict may do, in one word.
+/// Describes in one word what a mail with that verdict may do.
 fn word(policy: &Policy, verdict: Verdict, signal: Signal, app: &str) -> &'static str {
     match policy.standing(&mail(verdict), signal, Some(app), NOW) {
         Standing::Genuine => "acts",

@@ -1,4 +1,4 @@
-//! A mail of which only the header is left says why that is so.
+//! Tests that a mail of which only the header is left says why.
 
 use super::*;
 use crate::store::{Excess, Spare};

@@ -1,5 +1,5 @@
-//! The end of an incident is as severe as what it ends, and lists call it what broke, although its
-//! mail says that all is well.
+//! Tests that the end of an incident is as severe as the incident, and that lists name what broke,
+//! although the mail that ends it says that all is well.
 
 use std::{fs, path::Path};
 
@@ -29,27 +29,27 @@ route: { receiver: chat }
 receivers: [{ name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }]
 ";
 
-/// One of a starter's own mails.
+/// Reads one of a starter's own mails.
 fn of_starter(name: &str) -> Vec<u8> {
     let starters = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/profiles");
     fs::read(starters.join(name)).unwrap()
 }
 
-/// A mail with several alerts, at a second after midnight.
+/// Returns a mail with several alerts, sent at a second after midnight.
 fn many(second: i64, items: &[&str]) -> Vec<u8> {
     let items: Vec<_> = items.iter().map(|item| format!("- {item}")).collect();
     from("am@example.com", "list", second, &items.join("\r\n"))
 }
 
 impl Night {
-    /// How an incident is listed: its phase, severity and title.
+    /// Returns how an incident is listed: its phase, severity and title.
     async fn listed(&self, incident: &str) -> (Phase, String, String) {
         let (row, _) = self.store.timeline(incident).await.unwrap().unwrap();
         let label = |name| row.labels.get(name).cloned().unwrap_or_default();
         (row.phase, label("severity"), label("title"))
     }
 
-    /// The pages about it, by what was told and how bad that is said to be.
+    /// Delivers what is due and returns the action and the severity of each page.
     async fn severities(&self) -> Vec<(Action, String)> {
         let told = self.delivered().await.into_iter();
         told.map(|page| (page.action, page.severity)).collect()
@@ -154,7 +154,7 @@ async fn every_episode_ends_as_it_was_and_none_as_the_one_before() {
             told(Action::Trigger, "critical"),
             told(Action::Resolve, "critical"),
             told(Action::Trigger, "warning"),
-            // Compared with what was told since it opened again.
+            // The severity is compared with what was told since the incident was reopened.
             told(Action::Change, "critical"),
             told(Action::Resolve, "warning"),
         ]
@@ -193,7 +193,7 @@ async fn an_alert_that_could_not_be_read_is_told_once_and_is_not_open() {
     assert_eq!(phase, Phase::Resolved);
     assert!(night.store.incidents(false, 10).await.unwrap().is_empty());
 
-    // A copy is told to nobody.
+    // A copy of a mail is told to nobody.
     night.take(many(0, &[])).await;
     assert!(night.severities().await.is_empty());
 }

@@ -1,5 +1,5 @@
-//! Mails of a sender whose clock is ahead: they count as of their arrival, so that those of a clock
-//! that is right again are news.
+//! Tests mail from senders whose clock is ahead: it counts as of its arrival, so that mail sent
+//! once the clock is right again is news.
 
 use super::*;
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
 
 const DAYS: i64 = 2 * 24 * 60;
 
-/// A profile whose times are the mails' Dates, and Atlassian's mails, which say theirs themselves.
+/// A configuration with a profile whose times are the mails' Dates, and with Atlassian's mail,
+/// which states its own times.
 const CONFIGURATION: &str = "
 global: { max_age: 0s }
 alerts: { app_keys: [com.example.known], authenticity: { require: [] } }
@@ -26,7 +27,7 @@ route: { receiver: chat }
 receivers: [{ name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }]
 ";
 
-/// A mail of a clock that is so many minutes ahead.
+/// Returns a mail of a sender whose clock is `ahead` minutes ahead.
 fn mail(night: &Night, by_date: bool, status: &str, ahead: i64) -> Vec<u8> {
     let said = night.now() + SignedDuration::from_mins(ahead);
     let date = said.strftime("%a, %d %b %Y %H:%M:%S +0000");
@@ -46,7 +47,7 @@ fn mail(night: &Night, by_date: bool, status: &str, ahead: i64) -> Vec<u8> {
     .into_bytes()
 }
 
-/// It arrives a minute after what came before.
+/// Delivers a mail a minute after the previous one and returns its outcome.
 async fn taken(night: &Night, raw: Vec<u8>) -> Outcome {
     night.pass(1);
     let id = night.take(raw).await;
@@ -112,7 +113,7 @@ async fn what_comes_a_moment_before_the_time_that_was_said_is_news_too() {
     }
 }
 
-/// The clock here may be behind instead: then every mail is of the future.
+/// If the clock of this machine is behind instead, every mail is from the future.
 #[tokio::test]
 async fn a_clock_that_was_set_back_here_keeps_no_mail_from_being_news() {
     for by_date in [true, false] {
@@ -130,7 +131,7 @@ async fn a_clock_that_was_set_back_here_keeps_no_mail_from_being_news() {
     }
 }
 
-/// What an earlier version made of a mail of the future.
+/// An earlier version recorded the time of a mail from the future as it was stated.
 #[tokio::test]
 async fn an_incident_that_a_mail_of_the_future_has_left_is_heard_again() {
     let now = midnight();

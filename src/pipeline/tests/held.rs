@@ -1,9 +1,10 @@
-//! A page that a mute holds is owed to its receiver, however the incident changes meanwhile.
+//! Tests that a page that a mute holds stays owed to its receiver, however the incident changes
+//! meanwhile.
 
 use super::*;
 
-/// Warnings are for `night`, which sleeps in these minutes, and what is critical for `pager`; where
-/// everybody is told, `chat` is too.
+/// Returns a configuration that routes warnings to `night`, which sleeps in these minutes, and
+/// critical alerts to `pager`. With `everybody`, `chat` is told as well.
 pub(super) fn configuration(everybody: bool, sleep: &[(i64, i64)]) -> String {
     let routes = if everybody {
         "{ receiver: chat, continue: true }, "
@@ -23,7 +24,7 @@ pub(super) fn configuration(everybody: bool, sleep: &[(i64, i64)]) -> String {
     format!("{before}{route}receivers:{receivers}")
 }
 
-/// Every history of two to four severities that begins with a warning.
+/// Returns every sequence of two to four severities that begins with a warning.
 fn histories() -> impl Iterator<Item = Vec<&'static str>> {
     (2..=4_u32).flat_map(|length| {
         (0..2_usize.pow(length - 1)).map(move |bits| {

@@ -1,11 +1,11 @@
-//! A page that a mute holds, and routes that lead elsewhere since: it goes by those.
+//! Tests a page that a mute holds while the routes change: it follows the new routes.
 
 use super::*;
 
 const APP: &str = "com.example.known";
 
-/// Every alert goes to these receivers; `night` and `off` sleep for the first hour where they are
-/// `muted`.
+/// Returns a configuration that routes every alert to these receivers. If `muted`, `night` and
+/// `off` sleep for the first hour.
 fn leading(receivers: &[&str], muted: bool) -> String {
     let mute = if muted {
         ", mute_time_intervals: [sleep], on_mute: drop"
@@ -29,7 +29,7 @@ fn leading(receivers: &[&str], muted: bool) -> String {
     format!("{before}{route}receivers:{receivers}")
 }
 
-/// A night in which `night` is held a page, and whoever else is on call was told.
+/// Returns a night in which a page for `night` is held, and everybody else on call was told.
 async fn held(receivers: &[&str]) -> Night {
     let held = leading(receivers, true).replace(", on_mute: drop", "");
     let mut night = Night::under(&held);
@@ -41,7 +41,7 @@ async fn held(receivers: &[&str]) -> Night {
     night
 }
 
-/// Who is told by now.
+/// Returns the pages that have been told by now.
 async fn told(night: &Night) -> Vec<Page> {
     night.sweep().await;
     night.delivered().await
@@ -51,7 +51,7 @@ fn names(pages: &[Page]) -> Vec<String> {
     pages.iter().map(|page| page.receiver.clone()).collect()
 }
 
-/// Who is told of the end.
+/// Ends the incident and returns the receivers that are told of it.
 async fn ended(night: &mut Night) -> Vec<String> {
     let mail = night.mail("a", "OK", "critical", APP);
     night.take(mail).await;

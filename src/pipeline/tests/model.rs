@@ -1,4 +1,4 @@
-//! What somebody who knows the promise, and not the program, expects of a night.
+//! A model of a night: what somebody who knows the promise, but not the program, expects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Page;
 use crate::delivery::Action;
 
-/// Minutes after midnight in which `night` and `off` sleep, in one configuration and another.
+/// The minutes after midnight in which `night` and `off` sleep, in each of two configurations.
 pub(super) const SLEEP: [[(i64, i64); 3]; 2] = [
     [(20, 40), (70, 90), (120, 160)],
     [(10, 25), (55, 75), (90, 130)],
@@ -19,15 +19,15 @@ pub(super) struct Silence {
     pub until: Timestamp,
 }
 
-/// An incident as its mails say it is, and who was told what of it since it opened.
+/// An incident as its mails describe it, and what each receiver was told since it opened.
 #[derive(Default, Clone)]
 struct Incident {
     open: bool,
     severity: &'static str,
     told: BTreeMap<String, String>,
-    /// What comes while `off` sleeps is not for them.
+    /// Whether mail came while `off` slept, so that it is not meant for that receiver.
     dropped: bool,
-    /// Who was to be told at some moment.
+    /// The receivers that were to be told at some moment.
     owed: BTreeSet<&'static str>,
 }
 
@@ -35,7 +35,7 @@ struct Incident {
 pub(super) struct Model {
     incidents: BTreeMap<&'static str, Incident>,
     pub silences: Vec<Silence>,
-    /// Which configuration is in force.
+    /// The index of the configuration in force.
     pub configuration: usize,
     seen: BTreeSet<String>,
 }
@@ -62,7 +62,7 @@ impl Model {
                 .any(|(from, until)| (*from..*until).contains(&minute))
     }
 
-    /// A new mail, which is newer than all before.
+    /// Records a new mail, which is newer than all before it.
     pub(super) fn mail(
         &mut self,
         id: &'static str,
@@ -104,7 +104,8 @@ impl Model {
             .any(|silence| silence.from <= now && now < silence.until)
     }
 
-    /// Notes whom nothing keeps from being told by now: they are, whatever comes next.
+    /// Records the receivers that nothing keeps from being told by now: they must be told, whatever
+    /// comes next.
     pub(super) fn owe(&mut self, now: Timestamp) {
         let free: Vec<_> = self
             .incidents
@@ -118,7 +119,7 @@ impl Model {
         }
     }
 
-    /// Takes note of what was told, and objects.
+    /// Records what was told, and objects if it should not have been.
     pub(super) fn heard(&mut self, pages: &[Page], now: Timestamp) -> Result<(), String> {
         for page in pages {
             let Page {
@@ -132,7 +133,7 @@ impl Model {
                 return Err(format!("the same page twice: {page:?}"));
             }
             let resolves = *action == Action::Resolve;
-            // To change what somebody has is no page.
+            // Changing an alert that somebody already has is not a page.
             let changes = receiver == "pager" && *action == Action::Change;
             if !resolves && self.is_silenced(id, severity, now) {
                 return Err(format!("told while silenced: {page:?}"));
@@ -141,7 +142,7 @@ impl Model {
                 return Err(format!("told while muted: {page:?}"));
             }
             let incident = self.incidents.get_mut(id.as_str()).unwrap();
-            // All is well again, and the end is as severe as what it ends.
+            // All is well again, and the end is as severe as the incident that it ends.
             if resolves && severity != incident.severity {
                 let was = incident.severity;
                 return Err(format!("it was {was} while it was open: {page:?}"));
@@ -165,7 +166,8 @@ impl Model {
         Ok(())
     }
 
-    /// When all that could be done by now is done. `told` is what was heard at this moment.
+    /// Checks the state when everything that could be done by now is done. `told` is what was heard
+    /// at this moment.
     pub(super) fn at_rest(&mut self, told: &[Page], now: Timestamp) -> Result<(), String> {
         for (id, incident) in &mut self.incidents {
             for owed in std::mem::take(&mut incident.owed) {
@@ -188,7 +190,7 @@ impl Model {
             for receiver in incident.on_call() {
                 let heard = incident.told.get(receiver).map(String::as_str);
                 let knows = match heard {
-                    // A change that comes while they sleep is dropped.
+                    // A change that comes while `off` sleeps is dropped.
                     Some(_) if receiver == "off" => true,
                     Some("critical") => receiver != "pager" || incident.severity == "critical",
                     Some(_) => incident.severity != "critical",

@@ -1,5 +1,7 @@
-//! Nights at random: incidents that open, worsen, end and open again, under silences and mutes that
-//! come and go. However it is mixed, everybody hears what a model of the promise says.
+//! Tests random nights: incidents open, worsen, end and reopen, under silences and mutes that come
+//! and go.
+//!
+//! However these are mixed, everybody hears what a model of the promise says.
 
 use proptest::{prelude::*, test_runner::Config as Cases};
 
@@ -13,20 +15,20 @@ const MATCHERS: [&str; 3] = ["incident_id=a", "severity=critical", "kind=inciden
 
 #[derive(Debug, Clone)]
 enum Event {
-    /// A trigger of a severity, or a resolve.
+    /// A trigger with a severity, or a resolve, of an incident.
     Mail(usize, Option<&'static str>),
     /// A copy of an earlier mail of the incident, counted from the newest.
     Copy(usize, usize),
-    /// Covers what, begins in so many minutes and lasts so many.
+    /// A silence: the matcher, the minutes until it begins and the minutes that it lasts.
     Silence(usize, i64, i64),
-    /// Ends one before its time.
+    /// Ends a silence before its time.
     Expire(usize),
-    /// The other configuration comes into force, in which others sleep.
+    /// Puts the other configuration into force, with other times of sleep.
     Reload,
     Wait,
 }
 
-/// What happens, after how many minutes, and whether it comes before the sweep of that minute.
+/// An event, the minutes before it, and whether it comes before the sweep of its minute.
 type Step = (Event, i64, bool);
 
 fn step() -> impl Strategy<Value = Step> {
@@ -49,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// Lives through it; what the model objects to.
+/// Runs the steps; the error is the model's objection.
 async fn live(steps: Vec<Step>) -> Result<(), String> {
     let (mut night, mut model) = (Night::begin(), Model::default());
     let mut sent: [Vec<Vec<u8>>; 2] = Default::default();
@@ -58,7 +60,7 @@ async fn live(steps: Vec<Step>) -> Result<(), String> {
         let is_mail = matches!(event, Event::Mail(..) | Event::Copy(..));
         for minute in (0..minutes).rev() {
             night.pass(1);
-            // What is owed by now is told, though a mail comes before anybody has looked.
+            // What is owed by now must be told, even if a mail arrives before the sweep.
             model.owe(night.now());
             if minute > 0 || !comes_first || !is_mail {
                 look(&night, &mut model, Vec::new()).await?;
@@ -113,7 +115,8 @@ async fn live(steps: Vec<Step>) -> Result<(), String> {
     Ok(())
 }
 
-/// The look of every second, and what is heard then, after what was told just before.
+/// Does the sweep of every second and checks what is heard, together with what was told just
+/// before.
 async fn look(night: &Night, model: &mut Model, mut told: Vec<Page>) -> Result<(), String> {
     night.sweep().await;
     let more = night.delivered().await;

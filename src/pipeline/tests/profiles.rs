@@ -1,4 +1,4 @@
-//! Other senders' mail, from arrival to page: what `profiles:` say decides it like Atlassian's own.
+//! Tests other senders' mail from arrival to page: `profiles:` decide it like Atlassian's own.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ receivers:
     'http://127.0.0.1:9/pager' }]
 ";
 
-/// A mail of a sender at a second after midnight.
+/// Returns a mail of a sender at a second after midnight.
 pub(super) fn from(sender: &str, subject: &str, second: i64, body: &str) -> Vec<u8> {
     let date = (midnight() + SignedDuration::from_secs(second)).strftime("%a, %d %b %Y %T +0000");
     let id = crate::delivery::sha256_hex(format!("{sender}{subject}{second}{body}").as_bytes());
@@ -107,7 +107,7 @@ async fn an_incident_of_a_profile_goes_the_way_of_any_other() {
         (disk(31, "ACKNOWLEDGED", "critical"), Outcome::Ignored),
         (disk(40, "BAD", "warning"), Outcome::Reopened),
         (disk(40, "OK", "warning"), Outcome::Resolved),
-        // Another mail of that second, which came later.
+        // Another mail of the same second, which arrived later.
         (
             from(
                 "root@db1.example.com",
@@ -117,7 +117,7 @@ async fn an_incident_of_a_profile_goes_the_way_of_any_other() {
             ),
             Outcome::Reopened,
         ),
-        // A copy of one that was applied.
+        // A copy of a mail that was applied.
         (disk(40, "OK", "warning"), Outcome::Duplicate),
         (
             from(
@@ -223,7 +223,7 @@ async fn what_is_not_proven_counts_by_the_alert_and_is_let_out_as_a_whole() {
     let told = night.told().await;
     assert_eq!(told.len(), 3, "{told:?}");
 
-    // The limits of one profile are not those of another.
+    // The limits of one profile do not apply to another.
     assert_eq!(night.outcome(disk(1, "BAD", "x")).await, Outcome::Opened);
     night.told().await;
 

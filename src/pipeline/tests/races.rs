@@ -1,11 +1,11 @@
-//! A mail that comes between the moment from which something is owed and the look that would have
-//! told it.
+//! Tests a mail that arrives after a page became owed but before the sweep that would have told it.
 
 use super::*;
 
 const KNOWN: &str = "com.example.known";
 
-/// Receiver and action of each; `off` is the nights' alone.
+/// Returns the receiver and the action of each page, except those for `off`, which only the tests
+/// of random nights use.
 fn said(pages: &[Page]) -> Vec<String> {
     let said = |page: &Page| format!("{} {}", page.receiver, page.action.as_str());
     let pages = pages.iter().filter(|page| page.receiver != "off");

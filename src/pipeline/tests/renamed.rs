@@ -1,8 +1,10 @@
-//! Receivers are renamed while their incidents go on: nobody is told anything else for it.
+//! Tests that renaming receivers while their incidents are open changes nothing of what anybody is
+//! told.
 
 use super::*;
 
-/// Warnings are for `night`, which sleeps for the first hour, and what is critical for `pager`.
+/// Returns a configuration that routes warnings to `night`, which sleeps for the first hour, and
+/// critical alerts to `pager`.
 fn configuration() -> String {
     let route = "route:
   receiver: pager
@@ -17,10 +19,10 @@ fn configuration() -> String {
     format!("{before}{route}receivers:{receivers}")
 }
 
-/// The names before and after.
+/// The names before and after the renaming.
 const NAMES: [(&str, &str); 3] = [("chat", "gossip"), ("night", "nacht"), ("pager", "beeper")];
 
-/// Every history of two to four mails that begins with an alert.
+/// Returns every sequence of two to four mails that begins with an alert.
 fn histories() -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
     const MAILS: [(&str, &str); 3] = [
         ("ANOMALOUS", "warning"),
@@ -36,7 +38,7 @@ fn histories() -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
     })
 }
 
-/// The configuration takes effect as `serve` lets it, with its receivers under their names.
+/// Puts a configuration into force as `serve` does, with the stored names of its receivers.
 async fn reload(night: &Night, configuration: &str) {
     let loaded = loaded(configuration);
     let entries = loaded.rules.receivers.entries(b"secret");
@@ -50,8 +52,8 @@ async fn reload(night: &Night, configuration: &str) {
     night.store.look_at_held(night.now()).await.unwrap();
 }
 
-/// What is told after each mail of a history and at the end of the mute, by the receivers' first
-/// names. They are renamed after so many mails.
+/// Returns what is told after each mail of a history and at the end of the mute, by the receivers'
+/// original names. They are renamed after `renamed_after` mails.
 async fn told(history: &[(&str, &str)], renamed_after: Option<usize>) -> Vec<Vec<Page>> {
     let mut night = Night::under(&configuration());
     reload(&night, &configuration()).await;

@@ -1,35 +1,36 @@
-//! A silence delays, and loses nothing: whatever is held of an incident when a mail about it is
-//! silenced, by whichever silence, and whoever the mail is for, each is told once, in time, and of
-//! the incident as it is.
+//! Tests that a silence delays pages and loses none.
+//!
+//! Whatever is held of an incident when a mail about it is silenced, by whichever silence, and
+//! whoever the mail is for, each receiver is told once, in time, and of the incident as it then is.
 
 use super::{held::configuration, *};
 use crate::message::Outcome;
 
 const APP: &str = "com.example.known";
-/// When the second mail comes, in minutes after the first.
+/// The time of the second mail, in minutes after the first.
 const SECOND: i64 = 10;
-/// When the mute, and the silence that begins before it, end.
+/// The ends of the mute and of the silence that begins before it.
 const MUTED: i64 = 60;
 const SILENCED: i64 = 40;
 
-/// What is known when the second mail comes: of its first, a warning for `night`.
+/// What became of the first mail, a warning for `night`, by the time of the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
     Told,
-    /// A mute holds it.
+    /// A mute holds its page.
     Muted,
-    /// A silence of warnings held it from the start.
+    /// A silence of warnings has held its page from the start.
     Silenced,
-    /// A mute held it, which ended under a silence of the incident.
+    /// A mute held its page, and ended under a silence of the incident.
     MutedThenSilenced,
 }
 
-/// The second mail: its status, and its severity, by which it is for `night` or for `pager`.
+/// The status and the severity of the second mail. The severity routes it to `night` or `pager`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Second {
     Again,
     Worse,
-    /// An unknown status, which is told anew.
+    /// An unknown status, which is told again.
     Drift,
     WorseDrift,
     Resolve,
@@ -39,7 +40,8 @@ enum Second {
 struct Cell {
     first: First,
     second: Second,
-    /// What a silence covers that begins before the second mail, and when it ends.
+    /// The matcher of a silence that begins before the second mail, and the minute at which it
+    /// ends.
     another: Option<(&'static str, i64)>,
 }
 
@@ -59,7 +61,7 @@ impl Cell {
     fn all() -> impl Iterator<Item = Self> {
         use {First::*, Second::*};
 
-        // It ends before all others, with one of them, or after all.
+        // The silence ends before all others, together with one of them, or after all.
         let ends = [30, SILENCED, 50, MUTED, 90];
         let others = ends.into_iter().flat_map(|end| {
             let covers = ["incident_id=a", "severity=warning", "severity=critical"];
@@ -80,7 +82,7 @@ impl Cell {
         })
     }
 
-    /// When the last silence ends that covers a page of this severity at `from`.
+    /// Returns the end of the last silence that covers a page of this severity at `from`.
     fn free(self, severity: &str, from: i64) -> i64 {
         let earlier = match self.first {
             First::Silenced => Some(("severity=warning", SILENCED)),
@@ -95,8 +97,8 @@ impl Cell {
         ends.map(|(_, end)| end).fold(from, i64::max)
     }
 
-    /// When what held the first mail's page from the start ends, and when that page is told where
-    /// no other replaces it; none where nobody is owed it any more.
+    /// Returns the end of what held the first mail's page from the start, and the time at which
+    /// that page is told if no other replaces it; `None` if nobody is owed it any more.
     fn first_told(self) -> Option<(i64, i64)> {
         let held_until = match self.first {
             First::Told => return Some((0, 0)),
@@ -112,7 +114,7 @@ impl Cell {
             format!("{minute:>3} {who} {what} {severity}")
         };
         let (_, severity) = self.second.says();
-        // Until then silences keep the second mail from everybody. A resolve they do not.
+        // Until then, silences keep the second mail from everybody, unless it is a resolve.
         let at = match self.second {
             Second::Resolve => SECOND,
             _ => self.free(severity, SECOND),
@@ -133,7 +135,7 @@ impl Cell {
                     _ => {}
                 }
             }
-            // The second is told in the place of the first.
+            // The second mail's page is told in place of the first's.
             (Some((held_until, _)), _) => {
                 told.push(says(at.max(held_until), "night", "trigger", severity));
             }
@@ -149,7 +151,7 @@ impl Cell {
         told
     }
 
-    /// Lives through it until all mutes and silences are over.
+    /// Runs the scenario until all mutes and silences are over, and returns what was told.
     async fn live(self) -> Vec<String> {
         let sleep = match self.first {
             First::Muted => (0, MUTED),
@@ -188,7 +190,7 @@ impl Cell {
                 }
                 _ => {}
             }
-            // What one look makes due the next one tells.
+            // What one sweep makes due is told by the next.
             for _ in 0..2 {
                 night.sweep().await;
                 for page in night.delivered().await {
@@ -222,8 +224,9 @@ async fn whatever_is_held_each_is_told_once_and_of_the_incident_as_it_is() {
     );
 }
 
-/// Whoever has one signed mail can send it again and again under a silence: what it says is kept
-/// back once, so that its copies are kept whole only for a while.
+/// Whoever has one signed mail can send it again and again under a silence.
+///
+/// Its content is kept back once, so that its copies are stored whole for a limited time only.
 #[tokio::test]
 async fn the_copies_of_a_mail_that_a_silence_keeps_back_are_repeats() {
     for told_before in [false, true] {

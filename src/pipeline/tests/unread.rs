@@ -1,5 +1,5 @@
-//! Alerts that cannot be read: a storm of one pages once, a copy of a mail never again, and the
-//! next outage in the same words does.
+//! Tests alerts that cannot be read: a storm of the same alert pages once, a copy of a mail never
+//! pages again, and the next outage in the same words does.
 
 use super::{
     profiles::{PROFILES, from},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{message::Outcome, store::MailRow};
 
-/// A mail of a profile that cannot read it, sent when it arrives.
+/// Returns a mail that its profile cannot read, sent at a minute after midnight.
 fn unreadable(minute: i64) -> Vec<u8> {
     from("am@example.com", "list", minute * 60, "All is lost.")
 }
@@ -27,16 +27,16 @@ async fn an_alert_that_cannot_be_read_is_told_again_hours_later_and_a_copy_of_it
         (0, 0, Outcome::Unparsed),
         (1, 1, Outcome::Duplicate),
         (230, 230, Outcome::Duplicate),
-        // Repeats put nothing off: it is told while it goes on, too.
+        // Repeats postpone nothing: the alert is told again while it goes on.
         (240, 240, Outcome::Unparsed),
         (241, 241, Outcome::Duplicate),
-        // A copy of a mail is of its own Date, whenever it comes.
+        // A copy of a mail has that mail's Date, whenever it arrives.
         (0, 700, Outcome::Duplicate),
         (1, 700, Outcome::Duplicate),
         (240, 700, Outcome::Duplicate),
         (7 * 24 * 60, 7 * 24 * 60, Outcome::Unparsed),
         (240, 7 * 24 * 60 + 1, Outcome::Duplicate),
-        // A clock that is ahead is no later than the mail's arrival.
+        // A Date from a clock that is ahead counts as the mail's arrival.
         (9 * 24 * 60, 7 * 24 * 60 + 2, Outcome::Duplicate),
         (7 * 24 * 60 + 300, 7 * 24 * 60 + 300, Outcome::Unparsed),
     ] {

@@ -1,4 +1,4 @@
-//! What `pairs` and `pairs_all` give for a label.
+//! The values that `pairs` and `pairs_all` give for a label.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use minijinja::{
 
 use crate::extract::pairs::{Pairs, looked_up};
 
-/// The pairs of a mail or an item, for all the ways to read it.
+/// The pairs of a mail or an item, shared by all ways to read it.
 #[derive(Debug, Default)]
 pub(in crate::profile) struct Labels {
     pairs: Pairs,
-    /// What the labels may mean that were looked up, by what they are compared by.
+    /// The meanings of the labels that were looked up, by the form in which labels are compared.
     known: Mutex<HashMap<String, Meanings>>,
 }
 
-/// What a label may mean.
+/// The values that a label may mean, and whether more were cut off.
 #[derive(Debug, Clone)]
 struct Meanings {
     values: Arc<[String]>,
@@ -36,7 +36,7 @@ impl Labels {
         }
     }
 
-    /// To compare values is dear, and done once.
+    /// Returns the meanings of a label. Comparing values is expensive, so it is done once.
     fn meanings(&self, label: &str) -> Meanings {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let meanings = || Meanings {
@@ -58,23 +58,24 @@ impl Deref for Labels {
     }
 }
 
-/// A label that was looked up and may mean another value.
+/// A label that was looked up and may have another value.
 #[derive(Debug, Clone)]
 pub(in crate::profile) struct Asked {
-    /// As it was looked up first.
+    /// The label as it was first looked up.
     pub label: String,
-    /// The values that it may mean, the one that it was given, and its place among them.
+    /// The values that the label may mean, and the index of the one that it was given.
     pub values: Arc<[String]>,
     pub given: usize,
-    /// Whether it has others beyond the pairs that are kept.
+    /// Whether the label has other values beyond the pairs that are kept.
     pub is_cut: bool,
-    /// Whether it was looked up in an item's pairs.
+    /// Whether the label was looked up in an item's pairs.
     pub of_item: bool,
 }
 
-/// Which of its values each label is given that may mean several, in the order in which they are
-/// looked up. What a template looks up next depends on nothing but the values before, so that the
-/// places given so far are one way to read a mail.
+/// The choice of a value for each ambiguous label, in the order in which labels are looked up.
+///
+/// What a template looks up next depends only on the values before, so the choices made so far
+/// determine one way to read a mail.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
     places: Vec<usize>,
@@ -82,7 +83,7 @@ pub(super) struct Choices {
 }
 
 impl Choices {
-    /// Those places, and the first value of whatever is looked up behind them.
+    /// Makes these choices, and takes the first value of any label that is looked up after them.
     pub fn of(places: Vec<usize>) -> Self {
         Self {
             places,
@@ -95,7 +96,7 @@ impl Choices {
         asked.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The value that a label is given, the same each time that it is looked up.
+    /// Returns the value that a label is given, the same each time that it is looked up.
     fn value(&self, labels: &Labels, label: &str, of_item: bool) -> Option<String> {
         let Meanings { values, is_cut } = labels.meanings(label);
         if values.len() < 2 && !is_cut {

@@ -1,13 +1,14 @@
-//! What a draft makes of the mails that it was made from.
+//! How a draft reads the mails that it was made from.
 
 use crate::profile::{Found, Meaning, Profile};
 
-/// How a draft reads its mails, and what of that is not as it should be.
+/// How a draft reads its mails, and what is not as it should be.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tried {
-    /// What each mail was read as, the opening one first; none where it cannot be read.
+    /// The alert that was read in each mail, the opening one first; `None` if the mail cannot be
+    /// read.
     pub read: Vec<Option<Read>>,
-    /// What needs a hand: none where the draft reads its mails as it should.
+    /// What needs manual work; empty if the draft reads its mails as it should.
     pub doubts: Vec<String>,
 }
 
@@ -17,12 +18,12 @@ pub struct Read {
     pub key: String,
     pub status: String,
     pub meaning: Meaning,
-    /// What the text of a page would begin with.
+    /// The beginning of the text of a page.
     pub title: Option<String>,
     pub severity: Option<String>,
 }
 
-/// Reads the mails by a draft.
+/// Reads the mails with a draft.
 pub fn tried(profile: &Profile, opening: &[u8], closing: Option<&[u8]>) -> Tried {
     let mut tried = Tried::default();
     tried.take(profile, opening, "opening", Meaning::Trigger);

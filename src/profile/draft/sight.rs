@@ -1,4 +1,4 @@
-//! What a draft goes by: the sender of a mail, its Subject, and every value that it names.
+//! What a draft is made from: the sender of a mail, its Subject, and every value that it names.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use crate::{
     profile::context::subject,
 };
 
-/// What a draft goes by, of one mail.
+/// The parts of one mail that a draft is made from.
 pub(super) struct Sight {
     pub(super) from: Option<String>,
     pub(super) subject: String,
-    /// Where its JSON lies, as a profile says it.
+    /// Where the mail's JSON is, in the words of a profile.
     pub(super) json: Option<&'static str>,
-    /// Every value that an expression gives, by the expression.
+    /// Every value that an expression gives, by that expression.
     pub(super) values: BTreeMap<String, Value>,
 }
 
 /// A value of a pair, of a field of the header or of JSON.
 #[derive(Clone)]
 pub(super) struct Value {
-    /// What it is called, in lower case.
+    /// The name of the value, in lower case.
     pub(super) label: String,
     pub(super) text: String,
-    /// Its place in the mail.
+    /// The position of the value in the mail.
     pub(super) place: usize,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn sight(raw: &[u8]) -> Sight {
     }
 }
 
-/// An object of JSON, and where it lies.
+/// Returns a JSON object of the mail, and where it is.
 fn json(contents: &Contents) -> Option<(&'static str, Json)> {
     let object = |text: &str| parse_json(text).ok().filter(Json::is_object);
     let is_named = |name: &str| name.to_ascii_lowercase().ends_with(".json");
@@ -110,7 +110,7 @@ fn json(contents: &Contents) -> Option<(&'static str, Json)> {
             elements.unwrap_or_default(),
         ),
     ] {
-        // Where there are two, no profile could tell which is meant.
+        // If there are two, no profile could tell which is meant.
         if let [text] = texts.as_slice()
             && let Some(json) = object(text)
         {
@@ -120,13 +120,13 @@ fn json(contents: &Contents) -> Option<(&'static str, Json)> {
     None
 }
 
-/// What a page's JSON stands in.
+/// The element of a page that contains JSON.
 const ELEMENT: &str = "script[type=\"application/json\"]";
 
-/// How deep in JSON values are looked for.
+/// The depth to which JSON is searched for values.
 const MAX_DEPTH: usize = 4;
 
-/// The texts and numbers of an object, by the expressions that give them.
+/// Collects the texts and numbers of an object, by the expressions that give them.
 fn scalars(path: &str, json: &Json, depth: usize, values: &mut BTreeMap<String, Value>) {
     for (key, json) in json.as_object().into_iter().flatten() {
         let is_plain = !key.starts_with(|c: char| c.is_ascii_digit())
@@ -153,7 +153,7 @@ fn scalars(path: &str, json: &Json, depth: usize, values: &mut BTreeMap<String, 
     }
 }
 
-/// The address of a From: what stands in the last brackets, or the whole.
+/// Returns the address of a From: the text in the last angle brackets, or the whole.
 fn address(from: &str) -> Option<String> {
     let address = from
         .rsplit_once('<')
@@ -162,7 +162,7 @@ fn address(from: &str) -> Option<String> {
     crate::settings::host::is_address(&address).then_some(address)
 }
 
-/// The best value with one of the labels, in the labels' order.
+/// Returns the first value that has one of the labels, in the labels' order.
 pub(super) fn labelled<'a>(sight: &'a Sight, labels: &[&str]) -> Option<(&'a str, &'a Value)> {
     labels.iter().find_map(|label| {
         let found = sight.values.iter().find(|(_, value)| value.label == *label);

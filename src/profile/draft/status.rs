@@ -1,29 +1,31 @@
-//! How two mails tell the status: by a value that both name, by their Subjects, or by what differs.
+//! Finds what states the status in two mails: a value that both name, a word of their Subjects, or
+//! whatever differs.
 
 use super::{
     sight::{Sight, Value},
     words,
 };
 
-/// How the status is told.
+/// How the status is recognised.
 pub(super) struct Status {
     pub(super) expression: String,
     pub(super) trigger: Vec<String>,
     pub(super) resolve: Vec<String>,
-    /// An expression over the Subject, where the status stands there.
+    /// An expression over the Subject, if the status is there.
     pub(super) subject: Option<String>,
 }
 
-/// What else of the Subject is the same in both mails.
+/// The parts of the Subject around the status that are the same in both mails.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Around {
     pub(super) before: bool,
     pub(super) after: bool,
-    /// How many words at its end differ.
+    /// The number of words at the end of the Subject that differ.
     pub(super) tail: usize,
 }
 
-/// Where the status stands: in a pair or a header field, else in the Subject, else nowhere.
+/// Finds the status: in a pair or a header field, otherwise in the Subject, otherwise in whatever
+/// differs, otherwise nowhere.
 pub(super) fn status(on: &Sight, over: Option<&Sight>) -> (Status, Around) {
     if let Some(status) = in_values(on, over) {
         return (
@@ -67,7 +69,7 @@ fn in_values(on: &Sight, over: Option<&Sight>) -> Option<Status> {
             None if words::among(text, &words::ON).is_empty() => continue,
             None => None,
         };
-        // Carriers add fields to the header that are other in every mail.
+        // Carriers add header fields that are different in every mail.
         let is_of_header = expression.starts_with("header[");
         if is_of_header && !(is_state(text) && closing.is_none_or(is_state)) {
             continue;
@@ -82,7 +84,7 @@ fn in_values(on: &Sight, over: Option<&Sight>) -> Option<Status> {
     None
 }
 
-/// A status as an expression: of `OK -> ALARM` only where it leads matters.
+/// Returns a status as an expression. Of `OK -> ALARM`, only the target matters.
 fn pattern(text: &str) -> String {
     match text.rsplit_once(" -> ") {
         Some((_, to)) => format!(".* -> {}", regex::escape(to)),
@@ -104,7 +106,7 @@ fn all_over() -> Vec<String> {
     generic.map(ToOwned::to_owned).to_vec()
 }
 
-/// A word of the Subject that is in the one mail, and its counterpart in the other.
+/// Finds a word of one mail's Subject that states the status, and its counterpart in the other.
 fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
     let in_over = |word: &str| over.is_some_and(|over| has_word(&over.subject, word));
     let word = words::among(&on.subject, &words::ON)
@@ -114,7 +116,7 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
 
     let Some(over) = over else {
         let all: Vec<String> = all_over();
-        // The word ends where it ends: the rest of the Subject does not belong to the status.
+        // The group ends with the word: the rest of the Subject does not belong to the status.
         let one_word = all.join("|").replace(".*", r"\w*");
         let regex =
             format!(r"(?i)^(?<before>.*?)\W*\b(?<state>{word}|{one_word})\b\W*(?<after>.*)$");
@@ -141,7 +143,8 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
     Some(told_by(on, over, &word, &end))
 }
 
-/// The status by a word of each Subject, and what else of it is the same in both.
+/// Returns the status by one word of each Subject, and what else of the Subject is the same in
+/// both.
 fn told_by(on: &Sight, over: &Sight, word: &str, end: &str) -> (Status, Around) {
     let around = around(on, over, Some((word, end)));
     let tail = match around.tail {
@@ -164,8 +167,8 @@ fn told_by(on: &Sight, over: &Sight, word: &str, end: &str) -> (Status, Around) 
     (status, around)
 }
 
-/// In whatever language: a pair that says something else in the one mail than in the other, or the
-/// one word of the Subject that differs.
+/// Finds the status in any language: a pair with different values in the two mails, or the one word
+/// of the Subject that differs.
 fn by_difference(on: &Sight, over: &Sight) -> Option<(Status, Around)> {
     let begins = |value: &Value, list: &[&str]| {
         let first = value.label.split_whitespace().next();
@@ -210,7 +213,7 @@ fn by_difference(on: &Sight, over: &Sight) -> Option<(Status, Around)> {
     is_told_apart.then(|| told_by(on, over, word, end))
 }
 
-/// Whether a text may be a state: one to three words, and no digit.
+/// Returns whether a text may be a state: one to three words, and no digit.
 fn is_state(text: &str) -> bool {
     let words = text.split_whitespace().count();
     (1..=3).contains(&words) && !text.contains(|c: char| c.is_numeric())
@@ -221,7 +224,8 @@ fn has_word(text: &str, word: &str) -> bool {
         .any(|other| other == word)
 }
 
-/// Whether what stands before and behind the words of the status is the same in both mails.
+/// Returns which parts of the Subject, before and after the words of the status, are the same in
+/// both mails.
 fn around(on: &Sight, over: &Sight, states: Option<(&str, &str)>) -> Around {
     let Some((word, end)) = states else {
         return Around::default();

@@ -1,6 +1,6 @@
 //! The words that alert mails use for the same few things.
 
-/// It is on.
+/// The words for an alert that is on.
 pub const ON: [&str; 24] = [
     "alarm",
     "problem",
@@ -28,7 +28,7 @@ pub const ON: [&str; 24] = [
     "warning",
 ];
 
-/// It is over.
+/// The words for an alert that is over.
 pub const OVER: [&str; 25] = [
     "ok",
     "resolved",
@@ -57,7 +57,7 @@ pub const OVER: [&str; 25] = [
     "completed",
 ];
 
-/// Labels that say whether it is on, the best first.
+/// The labels that say whether an alert is on, the best first.
 pub const STATUS: [&str; 12] = [
     "status",
     "alert status",
@@ -73,7 +73,7 @@ pub const STATUS: [&str; 12] = [
     "type",
 ];
 
-/// Labels that identify an alert alone.
+/// The labels that identify an alert by themselves.
 pub const IDENTITY: [&str; 16] = [
     "alert id",
     "alertid",
@@ -93,7 +93,7 @@ pub const IDENTITY: [&str; 16] = [
     "dedup_key",
 ];
 
-/// Labels that identify an alert alone, where they hold its number.
+/// The labels that identify an alert by themselves if their value is its number.
 pub const NUMBERED: [&str; 11] = [
     "incident",
     "incident number",
@@ -108,12 +108,13 @@ pub const NUMBERED: [&str; 11] = [
     "number",
 ];
 
-/// What a field of the header is about whose id is an alert's, and no account's or mail's.
+/// The words in the name of a header field that make its id an alert's, and not an account's or a
+/// mail's.
 pub const ALERTS: [&str; 8] = [
     "alarm", "alert", "case", "dedup", "event", "incident", "problem", "ticket",
 ];
 
-/// Labels that identify an alert together.
+/// The labels that identify an alert together.
 pub const PARTS: [&str; 20] = [
     "host",
     "hostname",
@@ -137,7 +138,7 @@ pub const PARTS: [&str; 20] = [
     "name",
 ];
 
-/// Labels that do the same in a mail's text, and may mean anything in its header.
+/// The labels that do the same in a mail's text, but may mean anything in its header.
 pub const PARTS_OF_TEXT: [&str; 13] = [
     "sensor",
     "sensor name",
@@ -154,13 +155,13 @@ pub const PARTS_OF_TEXT: [&str; 13] = [
     "message id",
 ];
 
-/// What a label begins with that says how it was before.
+/// The first words of a label that states the previous condition.
 pub const BEFORE: [&str; 6] = ["previous", "prior", "old", "former", "last", "from"];
 
-/// What a label begins with that says how it is now.
+/// The first words of a label that states the present condition.
 pub const NOW: [&str; 2] = ["new", "current"];
 
-/// Labels that say what it is about, the best first.
+/// The labels that say what an alert is about, the best first.
 pub const TITLE: [&str; 11] = [
     "title",
     "alert rule",
@@ -175,13 +176,13 @@ pub const TITLE: [&str; 11] = [
     "summary",
 ];
 
-/// Labels that say how bad it is.
+/// The labels that state the severity.
 pub const SEVERITY: [&str; 4] = ["severity", "priority", "level", "urgency"];
 
-/// Labels of the time.
+/// The labels that state the time.
 pub const TIME: [&str; 6] = ["timestamp", "when", "time", "date/time", "date", "started"];
 
-/// Whether one of the words of a text is in a list; the words as they are written.
+/// Returns the words of a text that are in a list, as they are written.
 pub fn among<'a>(text: &'a str, list: &[&str]) -> Vec<&'a str> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| list.contains(&word.to_lowercase().as_str()))

@@ -1,5 +1,5 @@
-//! Whether key and status of a mail are certain: neither damaged on the way, nor to be read in two
-//! ways.
+//! Decides whether the key and the status of a mail are certain: neither damaged on the way nor
+//! ambiguous.
 
 use super::{
     item::{required, short},
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// How many combinations of the values of its labels an item is read by, beside the first.
+/// The number of further combinations of label values by which an item is read, besides the first.
 const MAX_READINGS: usize = 64;
 
-/// How often the items of a mail are read in all to try others.
+/// The total number of times that the items of a mail are read to try other combinations.
 const MOST_READINGS: usize = 4_000;
 
-/// Whether transport damaged nothing that keys and statuses are made of: they are the same without
-/// all that it damaged.
+/// Returns whether transport damaged nothing that keys and statuses are made of: they are the same
+/// when everything damaged is left out.
 pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> bool {
     let is_list = matches!(recipe.each, Some(Each::Text { .. }));
     if !is_list && !recipe.is_keyed_by_body(sheet.json.is_some()) {
@@ -35,7 +35,7 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
 
     let sound = Contents::sound(mail.header(), mail.body());
     let sound = Sheet::of(recipe, mail.header(), sound);
-    // Items may be missing of a list that ends too early.
+    // If a list ends too early, items may be missing.
     let texts = |sheet: &Sheet| (sheet.contents.text.clone(), sheet.contents.aside.clone());
     if is_list && texts(&sound) != texts(sheet) {
         return false;
@@ -44,8 +44,8 @@ pub(super) fn is_certain(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> b
     told.is_some() && told == outline(recipe, &sound, &sound.context)
 }
 
-/// Why text and HTML of one mail leave a doubt: by its text it does another thing than by its HTML,
-/// and readers see one of them each.
+/// Returns why the text and the HTML of one mail leave a doubt: by its text the mail does something
+/// else than by its HTML, and each reader sees only one of them.
 pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) -> Option<String> {
     let versions = sheet.contents.versions.as_ref()?;
     let is_list = matches!(recipe.each, Some(Each::Text { .. }));
@@ -61,7 +61,7 @@ pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) ->
     let (plain, html) = (plain?, html?);
     let verdict = |outline: &&Outline| recipe.statuses.verdict(&outline.0);
     plain.iter().find_map(|one| {
-        // An item that is told of twice may have begun and ended.
+        // An item that is reported twice may have begun and ended.
         let is_same = |other: &&Outline| !is_list || other.1 == one.1;
         let meant: Vec<_> = html.iter().filter(is_same).collect();
         let is_other = |other: &&Outline| {
@@ -78,23 +78,25 @@ pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) ->
     })
 }
 
-/// Why key or status may be another: a label they are made of has several values, such as one that
-/// a gateway wrote above the alert, and by another of them the mail is of another incident, or does
-/// something else to it. What cannot be read by another value is not meant by it.
+/// Why the key or the status may be another one.
+///
+/// A label that they are made of has several values, for example because a gateway wrote one above
+/// the alert. With another of these values, the mail is about another incident, or does something
+/// else to it. A value with which the mail cannot be read is not what it means.
 pub(super) enum Doubts {
-    /// Of the mail, and so of every item.
+    /// A doubt about the mail, and so about every item.
     OfMail(String),
-    /// Of each item, by its own labels.
+    /// The doubt about each item, caused by its own labels.
     OfItems(Vec<Option<String>>),
 }
 
-/// One of them, and whether it is of a label of the mail.
+/// A doubt, and whether it is about a label of the mail.
 struct Doubt {
     reason: String,
     of_mail: bool,
 }
 
-/// Status and key.
+/// The status and the key of an item.
 type Outline = (String, Option<String>);
 
 /// What an item does, and to which incident.
@@ -108,7 +110,7 @@ impl Doubts {
             return none();
         }
 
-        // Most mails have no label twice, and are read once.
+        // Most mails have no label twice and are read only once.
         let context = sheet.context.anew();
         let told: Vec<_> = pieces
             .iter()
@@ -133,12 +135,12 @@ impl Doubts {
     }
 }
 
-/// Whether a template that looks this up looks at labels.
+/// Returns whether a template that looks this up looks at labels.
 fn of_pairs(first: &str, second: Option<&str>) -> bool {
     first == "pairs" || (first == "item" && second.is_none_or(|second| second == "pairs"))
 }
 
-/// Reads an item by every combination of the values of the labels that it is made of; `left` says
+/// Reads an item with every combination of the values of the labels that it is made of. `left` is
 /// how often items of the mail may still be read.
 fn doubt(
     recipe: &Recipe,
@@ -169,8 +171,10 @@ fn doubt(
     None
 }
 
-/// The next combination: the last label that has another value is given it, and those behind it
-/// their first, since they may be looked up for the value before it alone.
+/// Returns the next combination.
+///
+/// The last label with a further value gets that value. The labels after it get their first value
+/// again, since they may have been looked up only because of the value before.
 fn next(asked: &[Asked]) -> Option<Vec<usize>> {
     let has_another = |one: &Asked| one.given + 1 < one.values.len();
     let last = asked.iter().rposition(has_another)?;
@@ -225,7 +229,7 @@ impl Doubt {
     }
 }
 
-/// Status and key of every item. None where one cannot be read.
+/// Returns the status and the key of every item; `None` if one cannot be read.
 fn outline(recipe: &Recipe, sheet: &Sheet, context: &Context) -> Option<Vec<Outline>> {
     let pieces = sheet.pieces(recipe).ok()?;
     let one = |piece: &Piece<'_>| status_and_key(recipe, context, &piece.item);
@@ -237,7 +241,7 @@ fn outcome(recipe: &Recipe, context: &Context, item: &Item) -> Option<Outcome> {
     Some((recipe.statuses.verdict(&status), key))
 }
 
-/// The key of one that is ignored may be missing.
+/// Returns the status and the key of an item. The key of an item that is ignored may be missing.
 fn status_and_key(recipe: &Recipe, context: &Context, item: &Item) -> Option<Outline> {
     let scope = context.with(item);
     let field = |name| required(&recipe.fields, name, &scope).ok();

@@ -1,4 +1,4 @@
-//! One item of a mail → what it tells of, or why it cannot be read. Pure.
+//! Reads one item of a mail into what it reports, or into why it cannot be read. Pure.
 
 use std::borrow::Cow;
 
@@ -19,10 +19,10 @@ use crate::{
     template::written,
 };
 
-/// The longest values of labels, in characters: what is longer is cut.
+/// The maximum length of a label's value, in characters. Longer values are cut.
 const LONGEST_LABEL: usize = 1_000;
 
-/// One item; the error says why it cannot be read. The status is read first.
+/// Reads one item, its status first. The error says why it cannot be read.
 pub(super) fn read(
     recipe: &Recipe,
     sheet: &Sheet,
@@ -83,7 +83,7 @@ pub(super) fn read(
     })))
 }
 
-/// The sentence where the status can be read, and is one that is ignored.
+/// Returns the reason for ignoring the mail, if its status can be read and is ignored.
 pub(super) fn ignored(recipe: &Recipe, scope: &Scope<'_>) -> Option<String> {
     let status = recipe.fields.render("status", scope).ok()??;
     (recipe.statuses.verdict(&status) == Verdict::Ignored).then(|| ignored_status(&status))
@@ -114,7 +114,7 @@ fn key(fields: &Fields, scope: &Scope<'_>) -> Result<String, String> {
     Ok(key)
 }
 
-/// An empty time is none: the mail's Date stands for it.
+/// Returns the time of an alert. If it is empty, the mail's Date takes its place.
 fn time(fields: &Fields, scope: &Scope<'_>) -> Result<Option<Timestamp>, String> {
     match fields.render("time", scope)? {
         Some(text) if !text.is_empty() => written::parse(&text, None, &TimeZone::UTC)
@@ -138,7 +138,7 @@ pub(super) fn short(name: &str, value: &str) -> String {
     value.chars().take(longest).collect()
 }
 
-/// What templates get as `incident`.
+/// Returns what templates get as `incident`.
 pub(super) fn incident(sheet: &Sheet, item: &Item, fields: &IndexMap<String, String>) -> Value {
     let pairs = |pairs: &Pairs| -> Value {
         let mut object = serde_json::Map::new();

@@ -1,4 +1,4 @@
-//! How a profile's mail is read, and which parts of the mail that looks at. Pure.
+//! The recipe by which a profile's mail is read, and the parts of the mail that it looks at. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     template::filters,
 };
 
-/// How a profile's mail is read.
+/// The recipe by which a profile's mail is read.
 #[derive(Debug)]
 pub(in crate::profile) struct Recipe {
     /// The Subjects that the profile takes.
@@ -28,7 +28,8 @@ impl Recipe {
         self.fields.own()
     }
 
-    /// The Subject as it is read: where the expression finds nothing in any, as it is matched.
+    /// Returns the Subject as it is read. If the expression finds nothing in any form of it, this
+    /// is the form that the matchers see.
     pub fn subject_of<'a>(&self, written: &'a str) -> &'a str {
         let regex = self.subject.as_ref();
         let finds = |subject: &str| regex.is_none_or(|regex| regex.is_match(subject));
@@ -39,8 +40,8 @@ impl Recipe {
         self.subjects.read(written, |_| true)
     }
 
-    /// The parts of the mail that those fields are made of which `decide`. The mail's Date is the
-    /// time where no field gives one.
+    /// Returns the parts of the mail that the fields are made of for which `decides` holds. The
+    /// mail's Date is the time if no field gives one.
     pub fn reads(&self, decides: impl Fn(&str) -> bool) -> impl Iterator<Item = Read> {
         let of_subject = |second: Option<&str>| {
             let Some(regex) = &self.subject else {
@@ -79,8 +80,8 @@ impl Recipe {
         reads.into_iter()
     }
 
-    /// Whether key or status is made of what stands in a mail's body, and may be damaged there.
-    /// JSON that can be read is whole.
+    /// Returns whether the key or the status is made of something in a mail's body that may be
+    /// damaged. JSON that can be read is intact.
     pub fn is_keyed_by_body(&self, has_json: bool) -> bool {
         let may_be_damaged = |name: &str, second: Option<&str>| match name {
             "json" => !has_json,
@@ -92,7 +93,7 @@ impl Recipe {
             .any(|name| self.fields.speaks_of(name, may_be_damaged))
     }
 
-    /// Whether what a template calls by this name stands in a mail's body.
+    /// Returns whether the value that a template looks up by this name comes from a mail's body.
     fn is_of_body(&self, name: &str, second: Option<&str>) -> bool {
         let has = |regex: &Option<Regex>, group: &str| {
             let regex = regex.as_ref();
@@ -109,8 +110,8 @@ impl Recipe {
     }
 }
 
-/// The fields of the header that a template looks up by names that are written out; any other use
-/// of the header is of names that are made.
+/// Returns the fields of the header that a template looks up by literal names. Any other use of the
+/// header counts as a look-up by names that the template makes.
 fn looked_up(field: &str, source: &str) -> BTreeSet<Read> {
     const LOOK_UP: &str = concat!(
         r#"(?:(?<part>[.'"])\s*)?\bheader\b"#,
@@ -125,14 +126,14 @@ fn looked_up(field: &str, source: &str) -> BTreeSet<Read> {
             .find_map(|way| captures.name(way))
             .map(|name| name.as_str().to_owned())
             .filter(|name| !filters::OF_MAPS.contains(&name.as_str()));
-        // An attribute of something else, or a text.
+        // This is an attribute of something else, or part of a string.
         let is_other = captures.name("part").is_some();
         (!is_other).then(|| name.map_or_else(|| Read::Made(field.to_owned()), Read::Field))
     };
     regex.captures_iter(source).filter_map(read).collect()
 }
 
-/// The named groups of an expression.
+/// Returns the named groups of an expression.
 pub(in crate::profile) fn names(regex: &Regex) -> BTreeSet<String> {
     regex
         .capture_names()

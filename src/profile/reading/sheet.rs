@@ -1,4 +1,4 @@
-//! What a mail holds, as far as it is the same for all its items. Pure.
+//! The content of a mail that is the same for all its items. Pure.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// What a mail holds.
+/// The content of a mail.
 pub(super) struct Sheet {
     pub subject: String,
     pub contents: Contents,

@@ -1,4 +1,5 @@
-//! Labels that stand in a mail more than once: a gateway's banner, a footer, a quoted original.
+//! Tests labels that occur more than once in a mail: in a gateway's banner, a footer, a quoted
+//! original.
 
 use super::*;
 
@@ -18,7 +19,7 @@ fn read(profile: &str, body: &str) -> Vec<Found> {
     only(profile).read(mail.replace('\n', "\r\n").as_bytes())
 }
 
-/// Its key and status, as far as the mail is an alert of one reading.
+/// Returns the key and the status; `None` if the mail is not an alert of one reading.
 fn told(profile: &str, body: &str) -> Option<(String, String)> {
     match &read(profile, body)[..] {
         [Found::Alert(alert)] => Some((alert.key.clone(), alert.status.clone())),
@@ -36,10 +37,10 @@ fn what_stands_around_an_alert_does_not_make_it_another() {
             true,
         ),
         ("Warning: this mail is from outside\nPriority: normal", true),
-        // It says the same.
+        // This value is the same.
         ("Status: DOWN\nHost: web1", true),
         ("Title: of something else", true),
-        // Another of those that trigger.
+        // This value is another one that triggers.
         ("Status: WARN", true),
         ("Status: UP", false),
         ("Status: TEST", false),
@@ -68,7 +69,8 @@ fn what_stands_around_an_alert_does_not_make_it_another() {
             }
         }
     }
-    // Below the alert, a value that is no status is not meant; above it, it cannot be told.
+    // Below the alert, a value that is no status is not meant. Above it, nothing tells the two
+    // apart.
     assert_eq!(told(PROFILE, &format!("{BODY}\nStatus: clean\n")), whole);
     assert_eq!(told(PROFILE, &format!("Status: clean\n\n{BODY}")), None);
 }
@@ -111,7 +113,7 @@ fn the_html_of_a_mail_may_word_it_otherwise_than_its_text() {
     assert_eq!(alert(&found[0]).key, "web1 <https://web1/>/http");
 }
 
-/// A list tells of each incident by itself, and its labels repeat.
+/// A list reports each incident by itself, so its labels repeat.
 #[test]
 fn the_items_of_a_list_may_say_different_things() {
     let profile = r#"
@@ -125,7 +127,7 @@ fn the_items_of_a_list_may_say_different_things() {
     assert_eq!(keys, ["a", "b"]);
 }
 
-/// A mail of a text and HTML, which a gateway's banner may stand in.
+/// Returns a mail with a text and an HTML part, either of which may contain a gateway's banner.
 fn of_both(text: &str, html: &str) -> Vec<u8> {
     let mail = format!(
         "From: a@example.com\nSubject: x\nContent-Type: multipart/alternative; boundary=b\n\n\
@@ -213,7 +215,7 @@ fn every_combination_of_doubtful_labels_is_tried() {
     }
     let certain = "Host: a\nStatus: DOWN\nOld: x\nOld: y\n";
     assert!(told(&profile, certain).is_some());
-    // A label that is looked up only where another has its second value.
+    // One label is looked up only if another has its second value.
     let nested = profile.replace(
         "pairs['Status'] == 'UP' and",
         "pairs['Status'] == 'UP' and pairs.A == '2' and pairs.B == '2' and",
@@ -261,7 +263,7 @@ fn an_item_with_two_values_is_unparsed_alone() {
     assert!(matches!(&found[2..], [Found::Unparsed { .. }]));
 }
 
-/// The label of the mail, and one of the item, which together make another of it.
+/// A label of the mail and one of the item together change the status.
 #[test]
 fn labels_of_mail_and_item_are_tried_together() {
     let profile = r#"
@@ -301,7 +303,8 @@ fn padding_hides_no_second_value() {
     let found = only(PROFILE).read(&of_both("", &html));
     assert!(reason(&found).contains("`Host`"), "{found:?}");
 
-    // The same again, and what key and status are not made of, is no doubt.
+    // A repetition of the same value, and labels that key and status are not made of, leave no
+    // doubt.
     let again = format!("{real}{padding}{real}Title: x\nTitle: y\n");
     assert!(told(PROFILE, &again).is_some());
     let late = read(PROFILE, &format!("{padding}{real}"));
@@ -321,7 +324,7 @@ fn a_reply_is_not_the_alert_that_it_quotes() {
     for header in ["In-Reply-To: <1@x>\n", "References: <1@x>\n"] {
         let found = by(header, &format!("I look at it.\n\n{quoted}"));
         assert!(matches!(found[..], [Found::Unparsed { .. }]), "{found:?}");
-        // What is passed on as a whole, and what the mail says itself.
+        // Mail that is forwarded as a whole, and what the mail says itself, are read.
         assert_eq!(alert(&by(header, quoted)[0]).key, "web1/http");
         let own = format!("Host: web1\nCheck: http\nStatus: DOWN\n\n{quoted}");
         assert_eq!(alert(&by(header, &own)[0]).key, "web1/http");
@@ -332,7 +335,7 @@ fn a_reply_is_not_the_alert_that_it_quotes() {
     );
 }
 
-/// A mail with both parts; `each` is how the profile finds its items, if it has some.
+/// Reads a mail with both parts. `each` says how the profile finds its items, if it has several.
 fn read_both(each: &str, plain: &str, html: &str) -> Vec<Found> {
     let profile = format!(
         "  match: {{ from: [a@example.com] }}\n{each}  status: {{ trigger: [DOWN], resolve: [UP], \

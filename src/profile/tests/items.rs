@@ -1,4 +1,4 @@
-//! Mails that tell of several incidents, and what is read of long ones.
+//! Tests mails that report several incidents, and how much of long ones is read.
 
 use super::*;
 
@@ -181,7 +181,7 @@ fn what_items_read_of_the_whole_text_is_bounded() {
     let mail = |size: usize| format!("From: a@b.c\n\n{items}{}", "x\n".repeat(size / 2));
     let read = |field: &str, size| profile(field).read(mail(size).as_bytes());
 
-    // What is the same for all of them is made once.
+    // A field that is the same for all items is made once.
     let same = read("{{ text | length }}", 400 << 10);
     assert_eq!(same.iter().map(alert).count(), 100);
 
@@ -197,7 +197,7 @@ fn what_items_read_of_the_whole_text_is_bounded() {
     );
 }
 
-/// Words of an alert that look like a heading, or like an item, are counted.
+/// Words of an alert that look like a heading, or like an item, are noticed by the count.
 #[test]
 fn a_heading_has_as_many_items_as_it_says() {
     let profile = SEVERAL.replace(r"\[\d+\]", r"\[(?<count>\d+)\]");

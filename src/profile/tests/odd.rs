@@ -1,5 +1,5 @@
-//! The starters' own mails as gateways, servers and lines that break leave them: tagged, damaged
-//! and cut off. None of them ends as no alert, and none as another incident's.
+//! Tests the starters' own mails as gateways, servers and broken connections leave them: tagged,
+//! damaged and cut off. None of them ends as no alert, and none as another incident's.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ struct Sample {
     raw: String,
 }
 
-/// Every mail of every starter that its profile takes, as SMTP carries it.
+/// Returns every mail of every starter that its profile takes, in the form that SMTP carries.
 fn samples() -> Vec<Sample> {
     let folder = format!("{}/schema/profiles", env!("CARGO_MANIFEST_DIR"));
     let mut samples = Vec::new();
@@ -55,7 +55,7 @@ fn read(sample: &Sample, raw: &[u8]) -> Vec<Found> {
     sample.profiles.iter().next().unwrap().read(raw)
 }
 
-/// Key and meaning of every alert.
+/// Returns the key and the meaning of every alert.
 fn told(found: &[Found]) -> Vec<(String, Meaning)> {
     let one = |found: &Found| match found {
         Found::Alert(alert) => Some((alert.key.clone(), alert.meaning)),
@@ -64,14 +64,14 @@ fn told(found: &[Found]) -> Vec<(String, Meaning)> {
     found.iter().filter_map(one).collect()
 }
 
-/// The header's lines, and the rest with the empty line before it.
+/// Returns the header's lines, and the rest with the empty line before it.
 fn halves(raw: &str) -> (Vec<&str>, &str) {
     let end = raw.find("\r\n\r\n").unwrap() + 2;
     (raw[..end].split_inclusive("\r\n").collect(), &raw[end..])
 }
 
-/// What is wrong with an odd copy of a mail: an alert that the mail does not tell of, or one that
-/// is missing and not told as unparsed.
+/// Returns what is wrong with the reading of an odd copy of a mail: an alert that the mail does not
+/// report, or one that is missing and not told as unparsed.
 fn wrong(sample: &Sample, raw: &[u8], what: &str) -> Option<String> {
     let whole = told(&read(sample, sample.raw.as_bytes()));
     let found = read(sample, raw);
@@ -92,7 +92,8 @@ fn a_damaged_mail_is_never_another_incidents_and_never_no_alert() {
     for sample in samples() {
         let (header, body) = halves(&sample.raw);
         let header = header.concat();
-        // Nothing says of text alone that its last line is not whole, nor a list of labels.
+        // Nothing shows that the last line of plain text is incomplete, or that a list of labels
+        // is.
         let is_text = !header.contains("multipart/") && !header.contains("text/html");
         let is_list = is_text && sample.file.contains("grafana");
         let is_cut = |at: &usize| !is_list && (!is_text || body[..*at].ends_with("\r\n"));
@@ -250,7 +251,7 @@ fn a_header_that_is_damaged_is_read_or_told() {
         odd.push(("LF CR".into(), raw.replace("\r\n", "\n\r").into_bytes()));
         for at in 1..lines.len() {
             let mut lines = lines.clone();
-            // What follows a field may be its folded line.
+            // A line that follows a field may be its folded continuation.
             if lines[at].starts_with([' ', '\t']) || at + 1 == lines.len() {
                 continue;
             }
@@ -325,7 +326,7 @@ fn a_tag_of_a_gateway_in_front_of_the_subject_changes_nothing() {
                 sample.file
             );
         }
-        // What a person answers or passes on is judged as it is without a tag.
+        // A tagged reply or forward is judged as the same mail without the tag.
         for prefix in ["Re:", "Fwd:", "AW:", "WG:"] {
             let taken = |mail: String| matches!(taking(&sample, mail.as_bytes()), Taking::Taken(_));
             let bare = taken(tagged(prefix));

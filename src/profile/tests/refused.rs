@@ -1,4 +1,4 @@
-//! Profiles that no mail could make work.
+//! Tests that profiles that could work with no mail are refused.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a reader sees of a mail goes before what it hides or quotes.
+//! Tests that what a reader sees of a mail takes precedence over what it hides or quotes.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn text(body: &str) -> Vec<u8> {
     format!("{header}{body}\r\n").into_bytes()
 }
 
-/// Key and status of each item, sorted.
+/// Returns the key and the status of each item, sorted.
 fn read(profile: &Profile, mail: &[u8]) -> Vec<String> {
     let found = profile.read(mail);
     let said = found.iter().map(alert);

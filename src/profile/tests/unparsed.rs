@@ -1,4 +1,4 @@
-//! Mails that a profile takes and cannot read: the key of each.
+//! Tests the keys of mails that a profile takes but cannot read.
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn what_cannot_be_read_is_told_apart_by_all_that_a_profile_looks_at() {
         assert_eq!(of(&web).len(), 1, "{what}");
         assert_ne!(of(&web), of(&db), "{what}");
 
-        // Delivered twice, or by two ways in, a mail is one.
+        // A mail that is delivered twice, or by two ingresses, is one mail.
         for copy in [
             web.clone(),
             web.replace('\n', "\r\n"),
@@ -189,7 +189,7 @@ fn text_beside_the_html_does_not_stand_for_it() {
         let found = profile.read(mail("mixed", &parts).as_bytes());
         assert_eq!(alert(&found[0]).meaning, Meaning::Resolve, "{parts:?}");
     }
-    // Of two that say other things of one alert neither is read.
+    // If two parts of one alert disagree, neither is read.
     let both = [part("text/plain", "Firing: disk"), html];
     let found = profile.read(mail("alternative", &both).as_bytes());
     assert!(

@@ -4,7 +4,7 @@
 use super::Times;
 use crate::settings::Problem;
 
-/// Both ends.
+/// The two ends of a range.
 pub(super) type Range = (i16, i16);
 pub(super) type Parse = fn(&str) -> Result<Range, String>;
 
@@ -32,7 +32,7 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// Parses each item of the list at `key`; adds the problems.
+/// Parses each item of the list at `key`. Adds the problems that it finds.
 pub(super) fn all<'a, T: ?Sized + 'a>(
     key: &str,
     items: impl Iterator<Item = &'a T>,
@@ -84,7 +84,7 @@ pub(super) fn years(text: &str) -> Result<Range, String> {
     ordered(text, range)
 }
 
-/// Negative days count from the end of the month.
+/// Parses a range of days of the month. Negative days count from the end of the month.
 pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
     let day = |text: &str| {
         text.parse()
@@ -100,14 +100,14 @@ pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
         ));
     }
 
-    // In the shortest month, so that a range that can never apply is refused, and one that applies
-    // in some months is not.
+    // Compare in the shortest month, so that a range that can never apply is refused, and one that
+    // applies in some months is not.
     let in_february = |day: i16| if day < 0 { 28 + day } else { day };
 
     ordered(text, (in_february(first), in_february(last))).map(|_| (first, last))
 }
 
-/// Minutes of the day.
+/// Parses a range of minutes of the day.
 pub(super) fn times(times: &Times) -> Result<Range, String> {
     let (start, end) = (minute(&times.start_time)?, minute(&times.end_time)?);
     if start < end {
@@ -143,7 +143,7 @@ fn position(names: &[&str], name: &str, first: i16) -> Option<i16> {
         .map(|(number, _)| number)
 }
 
-/// `a:b`, or `a` for both.
+/// Parses `a:b`, or `a` for both ends.
 fn ends(text: &str, parse: impl Fn(&str) -> Option<i16>, what: &str) -> Result<Range, String> {
     let end = |part: &str| parse(part).ok_or_else(|| format!("`{part}` is not a valid {what}"));
     match text.split_once(':') {

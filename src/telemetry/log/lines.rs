@@ -1,8 +1,8 @@
-//! Log lines on their way to standard error, which may be slow, stuck, full or gone: only a thread
-//! of its own ever waits for it, and what cannot be written is counted.
+//! The queue of log lines on their way to standard error, which may be slow, stuck, full or gone.
 //!
-//! tracing-appender does not count what it could not write, and at the end it prints to standard
-//! output, where pages go.
+//! Only a thread of its own ever waits for standard error, and lines that cannot be written are
+//! counted. tracing-appender does not count what it could not write, and at the end it prints to
+//! standard output, where pages go.
 
 use std::{
     io::{self, Write},
@@ -17,9 +17,9 @@ use std::{
 
 use metrics::counter;
 
-/// The bytes that wait at most: about 10,000 lines.
+/// The maximum number of bytes that wait: about 10,000 lines.
 const MOST_WAITING: usize = 4 << 20;
-/// How long an end waits for the last lines.
+/// How long the end of the program waits for the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The queue of lines. Writing to it neither waits nor fails.
@@ -32,14 +32,14 @@ pub(super) struct Lines {
 #[derive(Debug)]
 enum Job {
     Write(Vec<u8>),
-    /// Everything before it has been written.
+    /// Signals that everything before it has been written.
     Written(SyncSender<()>),
 }
 
 #[derive(Debug, Default)]
 struct Backlog {
     bytes: AtomicUsize,
-    /// The lines that were lost since the log last said so.
+    /// The number of lines lost since the log last reported such a loss.
     lost: AtomicU64,
 }
 
@@ -51,7 +51,7 @@ impl Backlog {
 }
 
 impl Lines {
-    /// Starts the thread that writes them.
+    /// Starts the thread that writes the lines.
     pub(super) fn to(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (sender, jobs) = channel();
         let backlog = Arc::<Backlog>::default();
@@ -65,11 +65,11 @@ impl Lines {
         Ok(lines)
     }
 
-    /// Waits a moment until what has been logged is written.
+    /// Waits until everything logged so far is written, for at most a second.
     pub(super) fn flush(&self) {
         let (written, last) = sync_channel(1);
         if self.jobs.send(Job::Written(written)).is_ok() {
-            // Whoever does not read the log by now is not waited for.
+            // If nobody reads the log by now, do not wait any longer.
             let _ = last.recv_timeout(PATIENCE);
         }
     }
@@ -90,20 +90,20 @@ impl Write for Lines {
     }
 }
 
-/// Writes what comes; when that works again, it says how much did not.
+/// Writes the lines as they arrive. When writing works again, logs how many were lost.
 fn write_all(mut out: impl Write, jobs: &Receiver<Job>, backlog: &Backlog) {
     let mut torn = false;
     for job in jobs {
         let line = match job {
             Job::Write(line) => line,
             Job::Written(written) => {
-                // The caller may have lost its patience.
+                // The caller may have stopped waiting.
                 let _ = written.send(());
                 continue;
             }
         };
 
-        // What is left of a torn line must not spoil the next.
+        // Terminate a partially written line so that the next one starts cleanly.
         let written = if torn { out.write_all(b"\n") } else { Ok(()) };
         let written = written.and_then(|()| write_line(&mut out, &line, &mut torn));
         backlog.bytes.fetch_sub(line.len(), Relaxed);
@@ -122,7 +122,7 @@ fn write_all(mut out: impl Write, jobs: &Receiver<Job>, backlog: &Backlog) {
     }
 }
 
-/// Like `write_all`; says whether only the beginning could be written.
+/// Writes a line like `write_all`, and sets `torn` if only the beginning could be written.
 fn write_line(out: &mut impl Write, line: &[u8], torn: &mut bool) -> io::Result<()> {
     let mut rest = line;
     while !rest.is_empty() {
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk with so much room.
+    /// A disk with limited room.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
 

@@ -1,4 +1,4 @@
-//! An attempt to deliver a page, as a span of the mail that led to it.
+//! An attempt to deliver a page, as a span in the trace of the mail that led to it.
 
 use jiff::Timestamp;
 use opentelemetry::{KeyValue, SpanId, trace::SpanKind};
@@ -10,7 +10,7 @@ use crate::{
     store::Claim,
 };
 
-/// An attempt under way; nothing where nothing is traced.
+/// An attempt in progress; empty if nothing is traced.
 #[derive(Debug, Default)]
 pub struct Attempted(Option<Box<Open>>);
 
@@ -57,8 +57,8 @@ impl Attempted {
         })))
     }
 
-    /// It sends a request, or a mail. Of its address, which may be a secret, the host alone is
-    /// told.
+    /// Notes that the attempt sends a request, or a mail. Only the host of its address is recorded,
+    /// since the address may be a secret.
     pub fn asks(&mut self, method: &'static str, url: &str) {
         let Some(open) = &mut self.0 else {
             return;
@@ -83,14 +83,14 @@ impl Attempted {
         }
     }
 
-    /// The header by which whoever is asked may join the trace.
+    /// Returns the header by which the recipient of the request may join the trace.
     pub fn header(&self) -> Option<(&'static str, String)> {
         let open = self.0.as_ref()?;
         let text = caller::written(context(open.place.trace, open.id))?;
         Some((caller::TRACEPARENT, text))
     }
 
-    /// It is answered.
+    /// Notes the status of the answer.
     pub fn answered(&mut self, status: u16) {
         if let Some(open) = &mut self.0
             && open.kind == SpanKind::Client
@@ -100,7 +100,7 @@ impl Attempted {
         }
     }
 
-    /// It has ended, with this result in one word.
+    /// Ends the attempt with this result in one word.
     pub fn end(self, result: &'static str, failure: Option<FailureReason>, ended: Timestamp) {
         let (Some(open), Some(tracer)) = (self.0, Tracer::get()) else {
             return;

@@ -1,4 +1,5 @@
-//! What others say of their own trace (W3C Trace Context), and what the bridge says of its.
+//! The header of W3C Trace Context: what others say about their own trace, and what the bridge says
+//! about its trace.
 
 use std::collections::HashMap;
 
@@ -9,10 +10,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// The header's name.
+/// The name of the header.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The span that a `traceparent` names; none where it names none.
+/// Returns the span that a `traceparent` names; `None` if it names none.
 pub fn read(traceparent: &str) -> Option<SpanContext> {
     let headers = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
@@ -20,7 +21,7 @@ pub fn read(traceparent: &str) -> Option<SpanContext> {
     caller.is_valid().then_some(caller)
 }
 
-/// The `traceparent` of a span.
+/// Returns the `traceparent` of a span.
 pub fn written(span: SpanContext) -> Option<String> {
     let mut headers = HashMap::new();
     let context = Context::new().with_remote_span_context(span);

@@ -1,5 +1,5 @@
-//! Sends spans to the collector: beside everything else, and for as long as it takes none, at no
-//! cost to anybody but the spans.
+//! Sends spans to the collector. This runs beside everything else: while the collector accepts
+//! none, only spans are lost.
 
 use std::time::Duration;
 
@@ -23,31 +23,31 @@ use url::Url;
 use super::{Settings, dropped};
 use crate::settings::{Problem, cause::innermost, host::is_loopback};
 
-/// Spans sent together, and how long the first waits for the last.
+/// The number of spans that are sent together, and how long the first waits for the last.
 const MOST_TOGETHER: usize = 512;
 const LINGER: Duration = Duration::from_secs(1);
-/// How long one request may take.
+/// The time limit for one request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a collector that takes none is tried with the same spans.
+/// How long the same spans are sent again to a collector that does not accept them.
 const TRIED_FOR: Duration = Duration::from_secs(30);
 const TRIES: usize = 8;
-/// How long a stop waits for what is left.
+/// How long a stop waits for the remaining spans.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// What sends spans, not yet at work.
+/// An exporter that is not running yet.
 #[derive(Debug)]
 pub struct Built(SpanExporter);
 
-/// What sends spans.
+/// The exporter of spans.
 pub struct Exporter {
     built: Built,
     waiting: Receiver<SpanData>,
-    /// Whether the collector took the last.
+    /// Whether the collector accepted the last spans.
     is_taken: bool,
 }
 
 impl Settings {
-    /// What exports as they say; none where no collector is configured.
+    /// Builds the exporter; `None` if no collector is configured.
     pub fn exporter(&self, key: &str) -> Result<Option<Built>, Problem> {
         let Some(endpoint) = self.endpoint(key)? else {
             return Ok(None);
@@ -71,7 +71,7 @@ impl Settings {
         Ok(Some(Built(exporter)))
     }
 
-    /// Sends an export without any span, and returns where to; none where no collector is
+    /// Sends an export without any span, and returns its destination; `None` if no collector is
     /// configured.
     pub async fn try_out(&self, key: &str) -> Result<Option<Url>, Problem> {
         let Some(endpoint) = self.endpoint(key)? else {
@@ -99,7 +99,7 @@ impl Settings {
         }
     }
 
-    /// The client that spans are sent by.
+    /// Returns the client that sends spans.
     fn client(&self, key: &str, endpoint: &Url) -> Result<reqwest::Client, Problem> {
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers(key)? {
@@ -117,7 +117,7 @@ impl Settings {
             .retry(reqwest::retry::never())
             .default_headers(headers)
             .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")));
-        // This machine is not asked through a proxy.
+        // A collector on this machine is not reached through a proxy.
         let builder = if is_loopback(endpoint) {
             builder.no_proxy()
         } else {
@@ -131,7 +131,7 @@ impl Settings {
     }
 }
 
-/// Who the spans are of.
+/// Describes the program to which the spans belong.
 fn resource() -> Resource {
     let host = rustix::system::uname()
         .nodename()
@@ -157,7 +157,7 @@ impl Exporter {
         }
     }
 
-    /// Exports until `stop`, and then what is left, for a moment.
+    /// Exports until `stop`, and then what is left, for a limited time.
     pub async fn run(mut self, stop: CancellationToken) {
         let last_words = async {
             stop.cancelled().await;
@@ -170,14 +170,14 @@ impl Exporter {
         }
     }
 
-    /// Exports until `stop`, and then all that is left.
+    /// Exports until `stop`, and then everything that is left.
     async fn export(&mut self, stop: &CancellationToken) {
         let mut batch = Vec::with_capacity(MOST_TOGETHER);
         loop {
             if stop.is_cancelled() {
                 self.waiting.close();
             }
-            // A stop ends the wait for the first, and for the last.
+            // A stop ends the wait for the first span, and for the last.
             let filled = stop.run_until_cancelled(self.fill(&mut batch)).await;
             if filled.is_none() {
                 self.waiting.close();
@@ -191,7 +191,7 @@ impl Exporter {
         }
     }
 
-    /// Gathers spans, for a while from the first on.
+    /// Gathers spans for a limited time from the first on.
     async fn fill(&mut self, batch: &mut Vec<SpanData>) {
         if self.waiting.recv_many(batch, MOST_TOGETHER).await == 0 {
             return;
@@ -217,7 +217,7 @@ impl Exporter {
             Err(_) => dropped(spans, "not_taken"),
         }
 
-        // Said once, and not with every batch.
+        // This is logged once, and not with every batch.
         match (self.is_taken, &sent) {
             (true, Err(error)) => {
                 tracing::warn!(%error, spans, "the collector takes no traces: they are dropped");

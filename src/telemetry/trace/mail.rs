@@ -1,4 +1,4 @@
-//! A mail's own spans: taken, read, decided.
+//! The spans of a mail: accepted, read, decided.
 
 use jiff::Timestamp;
 use opentelemetry::{KeyValue, SpanId, trace::SpanKind};
@@ -14,14 +14,14 @@ impl Tracer {
         self.names.of_mail(mail.id, mail.message.arrived_at)
     }
 
-    /// A span that is told from the others of its name by when it began.
+    /// Returns the id of a span, which is distinguished from others of its name by when it began.
     fn id(&self, place: &Place, name: &str, begun: Timestamp) -> SpanId {
         let which = format!("{name} {}", begun.as_nanosecond());
         self.names.of_span(place.trace, &which)
     }
 }
 
-/// Mails were judged by where they are from, and stored.
+/// Records that mails were judged for authenticity and stored.
 pub(in crate::telemetry) fn accepted(
     mails: &[StoredMail],
     [arrived, judged, stored]: [Timestamp; 3],
@@ -63,8 +63,8 @@ fn of_verdict(authenticity: &Authenticity) -> Vec<KeyValue> {
     ]
 }
 
-/// A mail came by an HTTP request, which is answered with the status. What the client says of its
-/// own trace is linked, and never trusted to be this one's.
+/// Records that a mail came by an HTTP request, which has been answered. The client's own trace is
+/// linked, and never continued, because it is not trusted.
 pub fn mail_posted(
     ingress: &str,
     mail: MailId,
@@ -92,7 +92,7 @@ pub fn mail_posted(
     );
 }
 
-/// A mail was read: so many things were found in it, by the profile that took it.
+/// Records that a mail was read, and how many things the profile that took it found in it.
 pub fn mail_read(
     mail: &StoredMail,
     profile: Option<&str>,
@@ -117,8 +117,10 @@ pub fn mail_read(
     tracer.record(place.trace, span);
 }
 
-/// A mail was decided, the first time where `is_first`. With that ends the span that the others
-/// stand below, which began when the mail arrived.
+/// Records that a mail was decided, for the first time if `is_first`.
+///
+/// The first decision ends the trace's first span, which began when the mail arrived and which
+/// contains the others.
 pub(in crate::telemetry) fn decided(
     mail: &StoredMail,
     outcome: Outcome,

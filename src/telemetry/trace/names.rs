@@ -1,5 +1,6 @@
-//! What traces and their spans are called: by the store and what it numbers, so that every process
-//! calls them the same, and two bridges that report to one collector do not. Pure.
+//! The ids of traces and their spans. They are derived from the store and its numbers, so that
+//! every process uses the same ids, and two bridges that report to one collector do not share any.
+//! Pure.
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -7,25 +8,25 @@ use opentelemetry::{SpanId, TraceId};
 
 use crate::{delivery::DeliveryId, message::MailId};
 
-/// What names are derived with.
+/// The key from which ids are derived.
 pub struct Names(hmac::Key);
 
-/// Where a span belongs.
+/// The place of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     pub trace: TraceId,
-    /// The trace's first span, which the others stand below; none where there is no mail.
+    /// The trace's first span, which contains the others; `None` if there is no mail.
     pub root: Option<SpanId>,
 }
 
 impl Names {
-    /// `secret` is the store's, and shows in no name.
+    /// Creates the names. `secret` is the store's, and cannot be seen in any id.
     pub fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// Of a mail. Its arrival is part of the name, since a store that is restored from a backup
-    /// gives numbers again.
+    /// Returns the place of a mail's spans. Its arrival is part of the name, since a store that is
+    /// restored from a backup gives numbers again.
     pub fn of_mail(&self, mail: MailId, arrived_at: Timestamp) -> Place {
         let name = self.derived(&format!("mail {mail} {}", arrived_at.as_second()));
         Place {
@@ -34,7 +35,7 @@ impl Names {
         }
     }
 
-    /// Of a page that no mail led to.
+    /// Returns the place of the spans of a page that no mail led to.
     pub fn of_delivery(&self, delivery: DeliveryId, owed_at: Timestamp) -> Place {
         let name = self.derived(&format!("delivery {delivery} {}", owed_at.as_second()));
         Place {
@@ -43,13 +44,13 @@ impl Names {
         }
     }
 
-    /// A span of a trace, by what tells it from the others there.
+    /// Returns the id of a span of a trace, given what distinguishes it from the others there.
     pub fn of_span(&self, trace: TraceId, which: &str) -> SpanId {
         span(&self.derived(&format!("span {trace} {which}")))
     }
 
     fn derived(&self, text: &str) -> [u8; 32] {
-        // It names its purpose: the store's secret signs canaries, too.
+        // The text names its purpose, because the store's secret also signs canaries.
         let tag = hmac::sign(&self.0, format!("alertbridge trace {text}").as_bytes());
         let mut name = [0; 32];
         name.copy_from_slice(tag.as_ref());
@@ -81,7 +82,7 @@ mod tests {
         let (one, same, other) = (Names::new(b"a"), Names::new(b"a"), Names::new(b"b"));
         assert_eq!(one.of_mail(7, at(1)), same.of_mail(7, at(1)));
 
-        // What is stored of a time is coarser than what a process had in hand.
+        // The stored time is coarser than the one that a process has in memory.
         let finer = at(1) + jiff::SignedDuration::from_nanos(1_500);
         assert_eq!(one.of_mail(7, at(1)), one.of_mail(7, finer));
 

@@ -1,4 +1,4 @@
-//! `telemetry` of the configuration.
+//! The section `telemetry` of the configuration.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their path.
+    /// Returns what is wrong with the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let without_endpoint =
             (self.headers_file.is_some() && self.otlp_endpoint.is_none()).then(|| {
@@ -36,7 +36,7 @@ impl Settings {
         endpoint.into_iter().chain(without_endpoint).collect()
     }
 
-    /// Where traces are posted.
+    /// Returns the address to which traces are posted.
     pub fn endpoint(&self, key: &str) -> Result<Option<Url>, Problem> {
         self.otlp_endpoint
             .as_deref()
@@ -48,7 +48,7 @@ impl Settings {
             .transpose()
     }
 
-    /// The headers of the file. No error shows what is in it.
+    /// Returns the headers of the file. No error shows its content.
     pub fn headers(&self, key: &str) -> Result<Vec<(String, String)>, Problem> {
         let Some(path) = &self.headers_file else {
             return Ok(Vec::new());
@@ -81,8 +81,8 @@ fn header(line: &str) -> Option<(String, String)> {
     Some((name.to_owned(), value.to_owned()))
 }
 
-/// The address of a base endpoint's traces (OpenTelemetry's protocol exporter, "Endpoint URLs for
-/// OTLP/HTTP"); or what is wrong with it, and the mend.
+/// Returns the address for traces below a base endpoint (OpenTelemetry's protocol exporter,
+/// "Endpoint URLs for OTLP/HTTP"), or what is wrong with it and the fix.
 fn posted_to(text: &str) -> Result<Url, (String, &'static str)> {
     const MEND: &str = "write http://HOST:4318 or https://HOST";
 

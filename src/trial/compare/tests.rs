@@ -36,7 +36,7 @@ fn told(pages: Vec<Page>) -> Told {
     }
 }
 
-/// `moved oncall/opsgenie team/opsgenie`, for each change.
+/// Describes each change, as in `moved oncall/opsgenie team/opsgenie`.
 fn said(before: Vec<Page>, after: Vec<Page>) -> Vec<String> {
     let difference = compare(told(before), told(after), |_, _| true);
     let name = |page: &Option<Page>| {
