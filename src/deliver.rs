@@ -54,8 +54,8 @@ use watch::{Seen, Watch};
 /// The attempt must be recorded within this time, and the clocks of replicas may differ by as much.
 /// The rest of the lease is the delay that a replica's crash costs.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The longest sleep of the loop. It is bounded because others write to the store too (`deliveries
-/// retry`).
+/// The longest sleep of the loop. It is bounded because others write to the store too
+/// (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long a replica leaves the deliveries for an integration that its configuration lacks to
@@ -63,7 +63,7 @@ const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 /// for an integration that another does not know yet.
 const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
-/// Sends the deliveries in the store.
+/// The component that sends the deliveries in the store.
 pub struct Deliverer {
     store: Arc<dyn Lanes>,
     /// The terms in force.

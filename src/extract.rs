@@ -67,7 +67,7 @@ const MAX_SUBJECT: usize = 250;
 /// The largest part of an unreadable alert from which its key is made, in bytes.
 const MAX_EVIDENCE: usize = 1 << 20;
 
-/// What a mail holds, and what its header says of it.
+/// What a mail contains, with its date and Subject from the header.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extraction {
     pub found: Extracted,
@@ -77,7 +77,7 @@ pub struct Extraction {
     pub subject: Option<String>,
 }
 
-/// What a mail holds.
+/// What a mail contains.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Extracted {
     /// The JSON of the alert, not yet checked against the schema.

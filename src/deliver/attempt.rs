@@ -231,7 +231,7 @@ impl Deliverer {
     }
 }
 
-/// Returns until when the receiver asks to be left alone.
+/// Returns the time until which the receiver asks to be left alone.
 fn pause_after(verdict: &Verdict, at: Timestamp) -> Option<Timestamp> {
     match verdict {
         Verdict::Retry {

@@ -54,7 +54,7 @@ pub(super) struct Body<'a> {
     bytes: usize,
 }
 
-/// Walks through a mail.
+/// Walks through a mail and searches it for the element.
 pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     let mut read = Body::default();
     read.entity(header, body, 0, false);

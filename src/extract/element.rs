@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn what_stands_behind_the_last_script_is_not_read() {
         let element = r#"<script type="application/json" id="incident-data">{}</script>"#;
-        // HTML that can be read in two ways, and would be refused.
+        // This HTML can be read in two ways, and would be refused.
         let odd = "<select><title></select>";
         assert_eq!(find(&format!("{element}{odd}")), Ok(vec![json("{}")]));
         for html in [
@@ -257,7 +257,7 @@ mod tests {
         ] {
             assert!(find(&html).unwrap_err().contains("two ways"), "{html}");
         }
-        // An end that only looks like one: HTML nests scripts in comments within scripts.
+        // The end tag only looks like one: HTML nests scripts in comments within scripts.
         let nested =
             "<script id=incident-data type=application/json><!--<script></script>--></script>";
         assert_eq!(find(nested), Ok(vec![json("<!--<script></script>-->")]));

@@ -88,7 +88,7 @@ pub(super) fn is_contradictory(header: &[u8], content: &Structured) -> bool {
             .is_some_and(|value| memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some())
 }
 
-/// Whether a part is to be shown (RFC 2183).
+/// The disposition of a part (RFC 2183): whether the part is to be shown with the mail.
 pub(super) enum Disposition {
     Inline,
     Attachment,

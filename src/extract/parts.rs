@@ -60,7 +60,7 @@ struct Place {
     is_open: bool,
 }
 
-/// Walks through a mail.
+/// Walks through a mail and returns its parts.
 pub(super) fn of<'a>(header: &'a [u8], body: &'a [u8]) -> Parts<'a> {
     let mut parts = Parts::default();
     parts.entity(header, body, Place::default());

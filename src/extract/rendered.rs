@@ -65,7 +65,7 @@ const BLOCKS: [&str; 37] = [
     "ul",
 ];
 
-/// What a document says.
+/// The rendered content of a document.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Rendered {
     pub text: String,

@@ -87,7 +87,7 @@ impl Run<'_> {
         }
     }
 
-    /// The bytes that the word encodes, or `None` if it is not valid base64.
+    /// Returns the bytes that the words encode, or `None` if they are not valid base64.
     fn bytes(&self) -> Option<Vec<u8>> {
         if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") {
             // Each word of base64 may have padding of its own.

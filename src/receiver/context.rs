@@ -13,7 +13,7 @@ use crate::{
     label,
 };
 
-/// The variables besides the labels.
+/// The names of the variables besides the labels.
 pub const NAMES: [&str; 15] = [
     "labels",
     "incident",

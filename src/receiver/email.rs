@@ -83,7 +83,7 @@ pub struct Email {
     options: Options,
 }
 
-/// `Name <local@domain>`, or the address alone.
+/// A mailbox: `Name <local@domain>`, or the address alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Address {
     name: String,

@@ -362,7 +362,7 @@ impl Receiver for Opsgenie {
                     detail,
                 }
             }
-            // Somebody closed it, and it did not get worse.
+            // Somebody closed the alert, and the incident did not get worse.
             (
                 Action::Change,
                 _,

@@ -18,7 +18,7 @@ use crate::delivery::{FailureReason, Verdict};
 /// wait for it. One request in five minutes exceeds no limit.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// The most of a reply that is quoted, in UTF-16 code units.
+/// The longest part of a reply that is quoted, in UTF-16 code units.
 const LONGEST_DETAIL: usize = 300;
 
 /// Returns the verdict by the status alone. Any 2xx is a success, without a receipt.

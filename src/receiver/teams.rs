@@ -209,8 +209,8 @@ impl Receiver for Teams {
     }
 }
 
-/// Returns the verdict with the flow's own explanation: `{"error": {"code":
-/// "WorkflowTriggerIsNotEnabled", "message": …}}`.
+/// Returns the verdict with the flow's own explanation:
+/// `{"error": {"code": "WorkflowTriggerIsNotEnabled", "message": …}}`.
 fn told(verdict: Verdict, status: u16, json: &Value) -> Verdict {
     let error = &json["error"];
     let Some(code) = error["code"].as_str() else {

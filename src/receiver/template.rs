@@ -234,7 +234,7 @@ impl Template {
         None
     }
 
-    /// Whether it uses a name, in any branch.
+    /// Whether the template uses a name, in any branch.
     pub fn speaks_of(&self, name: &str) -> bool {
         self.environment
             .get_template(OWN)

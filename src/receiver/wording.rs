@@ -54,8 +54,8 @@ pub fn label<'a>(notification: &'a Notification, name: &str) -> &'a str {
     notification.labels.get(name).map_or("", String::as_str)
 }
 
-/// Returns the headline, one line of at most `max` units: the mail's own title, or `App: Metric 60%
-/// (objective 99%)`.
+/// Returns the headline, one line of at most `max` units: the mail's own title, or
+/// `App: Metric 60% (objective 99%)`.
 pub fn title(notification: &Notification, max: usize) -> String {
     let mut title = String::new();
     if label(notification, "kind") == "test" {
@@ -97,9 +97,9 @@ pub fn mark(notification: &Notification) -> String {
         .map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
 }
 
-/// Returns the name that a profile gives its alert: the title, else the summary, else `PROFILE: KEY
-/// (STATUS)`. Returns `None` if the mail names an app or a metric instead, or if no profile took
-/// it.
+/// Returns the name that a profile gives its alert: the title, else the summary, else
+/// `PROFILE: KEY (STATUS)`. Returns `None` if the mail names an app or a metric instead, or if no
+/// profile took it.
 pub fn declared(notification: &Notification) -> Option<String> {
     if first_of(notification, &["app_name", "app_key", "metric", "sli"]).is_some() {
         return None;

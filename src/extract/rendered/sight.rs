@@ -28,7 +28,7 @@ const FRAMES: [&str; 8] = [
 /// Elements that no mail program, or only some, shows.
 const UNSEEN: [&str; 3] = ["template", "noscript", "datalist"];
 
-/// How text at a place of a document is shown.
+/// The way in which text at a place of a document is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sight {
     /// Whether there is a place for the text. No element within can restore it.

@@ -1,5 +1,5 @@
-//! Sentences that report a failure: by their first word, or as a short refusal such as `Rate limit
-//! exceeded`, `Unknown user` and `-1002 ACCOUNT SUSPENDED`.
+//! Sentences that report a failure: by their first word, or as a short refusal such as
+//! `Rate limit exceeded`, `Unknown user` and `-1002 ACCOUNT SUSPENDED`.
 //!
 //! Only the first clause of a refusal counts, because a later one may be a remark on what was
 //! taken; and only a short clause counts, because a longer one explains something.
@@ -120,8 +120,8 @@ const ANYWHERE: [&str; 45] = [
     "unable to",
     "under maintenance",
 ];
-/// The last words of a clause that refuses, unless an earlier word denies them (`No limit
-/// exceeded`).
+/// The last words of a clause that refuses, unless an earlier word denies them
+/// (`No limit exceeded`).
 const ENDS: [&str; 37] = [
     "archived",
     "banned",
@@ -176,8 +176,8 @@ const NOT_ALONE: [&str; 7] = [
 const DENIES: [&str; 8] = [
     "0", "never", "no", "none", "not", "nothing", "without", "zero",
 ];
-/// Words that remark on a page that was taken all the same, or will be later: `Message too long,
-/// truncated`.
+/// Words that remark on a page that was taken all the same, or will be later:
+/// `Message too long, truncated`.
 const REMARKS: [&str; 18] = [
     "anyway",
     "assumed",

@@ -105,8 +105,9 @@ fn is_slacks(lower: &str) -> bool {
             || ENDINGS.iter().any(|end| lower.ends_with(end)))
 }
 
-/// Returns the status of an error with which a text in lower case begins: `rt/4.4.1 401 credentials
-/// required`, as in HTTP, or `404 not found`, with the words that belong to the number.
+/// Returns the status of an error with which a text in lower case begins:
+/// `rt/4.4.1 401 credentials required`, as in HTTP, or `404 not found`, with the words that belong
+/// to the number.
 fn status_line(lower: &str) -> Option<u16> {
     let line = lower.lines().next()?.trim();
     let (first, rest) = line.split_once(' ')?;
@@ -126,8 +127,8 @@ fn status_line(lower: &str) -> Option<u16> {
     (is_named && is_error).then(|| status.as_u16())
 }
 
-/// Returns the fields of a text such as `success=false&msg=…`, or of lines such as `status:
-/// error`, if a reply may be judged by the first of them.
+/// Returns the fields of a text such as `success=false&msg=…`, or of lines such as
+/// `status: error`, if a reply may be judged by the first of them.
 pub(super) fn pairs(said: &str) -> Option<Value> {
     let of_query = said
         .split(['&', '\n', ';', ','])

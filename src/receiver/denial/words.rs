@@ -1,6 +1,6 @@
 //! The words by which a reply is judged, and how words are compared.
 
-// The names of fields, as [`plain`] has them.
+// The names of fields, in the form that [`plain`] returns.
 
 /// Fields that say with yes or no whether the request succeeded.
 pub(super) const FLAGS: [&str; 12] = [
@@ -233,7 +233,7 @@ pub(super) const AGAIN: [&str; 6] = [
 pub(super) const NAMES_OF_STATE: [&str; 4] = ["groupname", "id", "name", "type"];
 /// Fields that list the recipients, each with its result.
 pub(super) const RECIPIENTS: [&str; 5] = ["messages", "recipients", "responses", "results", "sms"];
-/// The values of an error field that mean no error, as [`plain`] has them.
+/// The values of an error field that mean no error, in the form that [`plain`] returns.
 pub(super) const NONE: [&str; 14] = [
     "",
     "0",
@@ -328,8 +328,8 @@ pub(super) fn is_done_in(said: &str) -> bool {
     })
 }
 
-/// Returns what a clause says was not done: `was not delivered`, `nobody was notified`. `No errors
-/// sent` does not count, because it denies the errors.
+/// Returns what a clause says was not done: `was not delivered`, `nobody was notified`.
+/// `No errors sent` does not count, because it denies the errors.
 pub(super) fn undone_in(clause: &[String]) -> Option<String> {
     (0..clause.len()).find_map(|at| {
         let no = denied_at(&clause[..at]).filter(|no| clause[*no] != "no")?;

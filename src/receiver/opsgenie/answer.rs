@@ -16,8 +16,8 @@ pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
             .and_then(Value::as_str)
             .filter(|id| !id.is_empty());
         let id = id.or_else(|| reply.headers.get("x-request-id").map(String::as_str));
-        // Without an id, the result cannot be queried. Sending it again does no harm, because the
-        // alias is the same.
+        // Without an id, the result cannot be queried. Sending the request again does no harm,
+        // because the alias is the same.
         return match id {
             Some(id) if id.len() <= 512 => Verdict::Accepted {
                 request_id: id.to_owned(),

@@ -179,7 +179,8 @@ impl Bot {
         Ok(channel)
     }
 
-    /// A change and a resolve edit the trigger's message, or go to its channel.
+    /// Returns a stand-in for the trigger's message, which a change and a resolve edit, or to whose
+    /// channel they go.
     pub(super) fn example_receipt(&self, action: Action) -> Option<&'static str> {
         let needs_it = match action {
             Action::Trigger => false,
