@@ -58,9 +58,9 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long a replica leaves the deliveries for an integration that its configuration lacks to
-/// other replicas. While replicas are reloaded one after the other, one of them creates deliveries
-/// for an integration that another does not know yet.
+/// How long a replica leaves deliveries to the others if its own configuration lacks their
+/// integration. While replicas are reloaded one after the other, one of them creates deliveries for
+/// an integration that another does not know yet.
 const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
 /// The component that sends the deliveries in the store.
@@ -188,7 +188,7 @@ impl Deliverer {
         self.catch_up(watch, now).await?;
         let agenda = self.store.agenda().await?;
 
-        // Release held pages before any other deliveries of their receivers become due.
+        // Release held pages first, before any other deliveries become due.
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
         if agenda.held_until.is_some_and(|until| until <= now) {
             let mutes = self.terms().mutes.clone();

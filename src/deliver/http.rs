@@ -217,8 +217,9 @@ fn listed(problems: &[Problem]) -> String {
 ///
 /// A request may have been taken unless no connection was made, or the connection ended before the
 /// request was written. A kept-alive connection may have been closed before the server read what
-/// was written to it: the client itself resends a request that it had not begun to write over
-/// another connection, and about any other request no more is known than with a new connection.
+/// was written to it. If the client had not begun to write a request to it, it has sent that
+/// request over another connection by itself; about any other request, no more is known than on a
+/// new connection.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
     let (mut certificate, mut unreadable) = (false, false);

@@ -59,7 +59,7 @@ pub struct Contents {
     /// Whether nothing of what the mail says could be read.
     pub is_hidden: bool,
     html: Vec<String>,
-    /// The places in the text at which these stand.
+    /// The place in the text at which each HTML part stands.
     html_at: Vec<usize>,
     html_is_cut: bool,
 }
@@ -96,8 +96,8 @@ impl Contents {
         Self::read(header, body, false)
     }
 
-    /// Reads a mail without anything that transport damaged. If a mail only lacks its end, that is
-    /// its last line.
+    /// Reads a mail without anything that transport damaged. Of a mail that only lacks its end,
+    /// just the last line is left out.
     pub fn sound(header: &[u8], body: &[u8]) -> Self {
         Self::read(header, body, true)
     }

@@ -103,12 +103,13 @@ fn ends_in_a_script_tag(html: &str) -> bool {
     has_tag(last, "script") && !last.contains('>') && last.contains(ELEMENT_ID)
 }
 
-/// Whether the document can contain such a tag at all.
+/// Whether a text can contain a tag of this name at all.
 fn has_tag(html: &str, name: &str) -> bool {
     tags(html.as_bytes(), name).next().is_some()
 }
 
-/// Returns where such tags can begin, in no order. Tags cannot be written in entities.
+/// Returns the places where tags of this name can begin, in no order. Tags cannot be written in
+/// entities.
 fn tags(html: &[u8], name: &str) -> impl Iterator<Item = usize> {
     // Most tags begin with another letter, so that two searches for a pair of bytes cost less than
     // one that stops at each of them.

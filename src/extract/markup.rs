@@ -111,7 +111,7 @@ impl<'a> Pieces<'a> {
         self.take(end.map_or(self.rest.len(), |at| at + mark.len()));
     }
 
-    /// Skips past the end of a comment, which `--!>` is as well.
+    /// Skips past the end of a comment, which is `-->` or `--!>`.
     fn skip_comment(&mut self) {
         let bytes = self.rest.as_bytes();
         let ends = |at: &usize| bytes[..*at].ends_with(b"--") || bytes[..*at].ends_with(b"--!");

@@ -297,7 +297,7 @@ fn standing(parcel: &Parcel<'_>, identity: &Identity) -> Value {
     alert
 }
 
-/// Renders an alert that is over, without its start, which Alertmanager knows.
+/// Renders a resolved alert, without its start, which Alertmanager knows.
 fn over(identity: &Identity, parcel: &Parcel<'_>) -> Value {
     let mut alert = json!({
         "labels": identity,

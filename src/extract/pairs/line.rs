@@ -182,8 +182,7 @@ pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_unseen(c)
 }
 
-/// Whether a character is a mark that separates texts of both directions, or one at which a word
-/// may break.
+/// Whether a character is a mark between texts of both writing directions, or may break a word.
 pub(super) fn is_unseen(c: char) -> bool {
     matches!(
         c,

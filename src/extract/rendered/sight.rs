@@ -20,7 +20,8 @@ const VOID: [&str; 14] = [
     "track", "wbr",
 ];
 
-/// Elements that stay open when an element that was left open in them ends.
+/// Elements that bound the effect of end tags: an end tag within one ends nothing outside it, and
+/// whatever is left open in one ends with it.
 const FRAMES: [&str; 8] = [
     "table", "td", "th", "caption", "template", "noscript", "button", "object",
 ];

@@ -273,8 +273,7 @@ fn is_status(value: &Value) -> Option<u16> {
 
 /// Whether a vendor's own number reports a failure: an `errcode` other than 0, a `code` below 0, or
 /// a `code` beside a sentence that reports one or, from 400 on, reports no success. The last does
-/// not apply to a round number, such as 1000 or 20000, because many a vendor's numbers begin with
-/// one.
+/// not apply to a round number, such as 1000 or 20000, because many vendors' numbers start there.
 fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
     let is_error = ERROR_CODES.contains(&plain(name).as_str())
         || RETURNED.contains(&plain(name).as_str())
