@@ -1,10 +1,10 @@
 //! 7. Claim → render → send → judge → settle. Home of reqwest.
 //!
-//! The rows are the queue. What can be sent at once is leased in the commit that decides it
-//! ([`Deliverer::reserve`], [`Deliverer::begin`]); what has to wait a loop claims when it is due,
-//! of each integration up to its share of concurrency. Every claim is attempted on its own and
-//! settled in the store. An integration that asks to be left alone (429) is, until then; the others
-//! go on.
+//! The rows of the store are the queue. A delivery that can be sent at once is leased in the commit
+//! that decides it ([`Deliverer::reserve`], [`Deliverer::begin`]). A delivery that has to wait is
+//! claimed by a loop when it is due; for each integration, the loop claims up to the integration's
+//! share of concurrency. Every claim is attempted on its own and settled in the store. An
+//! integration that asks for a pause (429) is left alone until the pause ends; the others go on.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -49,28 +49,30 @@ pub use terms::Terms;
 pub use transport::{Environment, client_of};
 use watch::{Seen, Watch};
 
-/// How long after the attempt's time-out a lease ends. The attempt is recorded within this time,
-/// and it is how much the clocks of replicas may differ. The rest of the lease is what a replica's
-/// crash costs.
+/// The time from an attempt's time-out to the end of its lease.
+///
+/// The attempt must be recorded within this time, and the clocks of replicas may differ by as much.
+/// The rest of the lease is the delay that a replica's crash costs.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The longest sleep of the loop: others write to the store too (`deliveries retry`).
+/// The longest sleep of the loop. It is bounded because others write to the store too
+/// (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long deliveries for an integration that is missing from this replica's configuration are
-/// left to other replicas: while they are reloaded one after the other, one of them creates what
-/// another does not know yet.
+/// How long a replica leaves deliveries to the others if its own configuration lacks their
+/// integration. While replicas are reloaded one after the other, one of them creates deliveries for
+/// an integration that another does not know yet.
 const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
-/// Sends the deliveries in the store.
+/// The component that sends the deliveries in the store.
 pub struct Deliverer {
     store: Arc<dyn Lanes>,
     /// The terms in force.
     terms: Sender<Arc<Terms>>,
     clock: Clock,
     under_way: TaskTracker,
-    /// For replicas that share the store.
+    /// How long deliveries for an unknown integration are left to replicas that share the store.
     left_to_others: SignedDuration,
-    /// Notified when something may have become due.
+    /// Notified when a delivery may have become due.
     bell: Arc<Notify>,
 }
 
@@ -87,7 +89,7 @@ impl Deliverer {
         }
     }
 
-    /// The same, as one of several over one store.
+    /// Returns the deliverer as one of several over the same store.
     #[must_use]
     pub fn among_replicas(self) -> Self {
         Self {
@@ -96,9 +98,10 @@ impl Deliverer {
         }
     }
 
-    /// Delivers by other terms from the next attempt on, and returns the previous ones. Deliveries
-    /// for an integration that they lack become dead letters: so they must be changed shortly
-    /// before the rules that create deliveries for a new integration.
+    /// Puts other terms in force from the next attempt on, and returns the previous ones.
+    ///
+    /// Deliveries for an integration that the new terms lack become dead letters. The terms must
+    /// therefore be changed shortly before the rules that create deliveries for a new integration.
     pub fn change(&self, mut terms: Terms) -> Arc<Terms> {
         let before = self.terms();
         terms.take_over(&before);
@@ -115,9 +118,10 @@ impl Deliverer {
         before
     }
 
-    /// Checks what is held against the mutes now in force. When a receiver has changed, also ends
-    /// every wait for another attempt, as a restart does: the change may have fixed what failed, or
-    /// removed where it would go.
+    /// Checks held pages against the mutes now in force.
+    ///
+    /// If a receiver has changed, it also ends every wait for another attempt, as a restart does:
+    /// the change may have fixed the cause of the failure, or removed the page's destination.
     pub async fn hurry(&self, before: &Terms) {
         if let Err(error) = self.store.look_at_held(self.clock.now()).await {
             telemetry::store_failed("what is held is held by the mutes of before", &error);
@@ -137,7 +141,7 @@ impl Deliverer {
         self.bell.notify_one();
     }
 
-    /// Every integration, and when it is tried next if its circuit is open.
+    /// Returns every integration, with the time of its next attempt if its circuit is open.
     pub fn circuits(&self) -> Vec<(Target, Option<Timestamp>)> {
         let terms = self.terms();
         let circuits = terms.traffic.iter();
@@ -146,16 +150,17 @@ impl Deliverer {
             .collect()
     }
 
-    /// The terms in force: read once for each attempt.
+    /// Returns the terms in force. They are read once for each attempt.
     fn terms(&self) -> Arc<Terms> {
         Arc::clone(&self.terms.borrow())
     }
 
-    /// Delivers until `stop`, then finishes work in progress.
+    /// Delivers until `stop`, then finishes the attempts in progress.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut watch = Watch::new(self.clock.now());
         while !stop.is_cancelled() {
-            // Registered before the store is queried: anything created from then on notifies.
+            // Register before querying the store, so that any delivery created from then on
+            // notifies.
             let rung = self.bell.notified();
             let pause = match self.round(&mut watch).await {
                 Ok(pause) => pause,
@@ -176,13 +181,14 @@ impl Deliverer {
         self.under_way.wait().await;
     }
 
-    /// Claims what is due, starts its attempts, and returns how long nothing else will be due.
+    /// Claims due deliveries, starts their attempts, and returns how long it takes until another is
+    /// due.
     async fn round(self: &Arc<Self>, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
         self.catch_up(watch, now).await?;
         let agenda = self.store.agenda().await?;
 
-        // Before any other deliveries of it become due.
+        // Release held pages first, before any other deliveries become due.
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
         if agenda.held_until.is_some_and(|until| until <= now) {
             let mutes = self.terms().mutes.clone();
@@ -191,7 +197,7 @@ impl Deliverer {
             }
         }
 
-        // Read afterwards, so that they contain every integration with deliveries.
+        // Read the terms after the agenda, so that they contain every integration with deliveries.
         let terms = self.terms();
 
         match agenda.fallback_at {
@@ -215,8 +221,7 @@ impl Deliverer {
         Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
     }
 
-    /// Waits that the clock has made meaningless end: after a sleep of the machine, or where it was
-    /// set back.
+    /// Ends waits that have become meaningless because the clock was set back.
     async fn catch_up(&self, watch: &mut Watch, now: Timestamp) -> Result<(), StoreError> {
         let seen = watch.look(now);
         if let Seen::SetBack(from) = seen {
@@ -235,9 +240,11 @@ impl Deliverer {
         Ok(())
     }
 
-    /// The free slots of each target with deliveries that are due, 0 while its circuit is open; and
-    /// when the next one will have some. Where there is no free slot, the end of an attempt
-    /// notifies.
+    /// Returns the number of free slots of each target with due deliveries, and the time at which
+    /// the next target gets some.
+    ///
+    /// The number is 0 while the target's circuit is open. If a target has no free slot, the end of
+    /// an attempt notifies the loop.
     fn rooms(
         &self,
         terms: &Terms,
@@ -269,7 +276,7 @@ impl Deliverer {
         (rooms, next)
     }
 
-    /// Claims up to that many deliveries of each target, and starts their attempts. Returns whether
+    /// Claims up to `rooms` deliveries of each target and starts their attempts. Returns whether
     /// there were any.
     async fn start(
         self: &Arc<Self>,
@@ -321,7 +328,7 @@ impl Deliverer {
         Ok(())
     }
 
-    /// The pages for the fallback of an integration's receiver.
+    /// Returns the pages for the fallback of an integration's receiver.
     fn fallback(&self, target: &Target, page: &Notification) -> Vec<NewDelivery> {
         let receivers = &self.terms().receivers;
         let Target { receiver, .. } = receivers.now(target);
@@ -329,7 +336,7 @@ impl Deliverer {
             return Vec::new();
         };
 
-        // It is new to the fallback.
+        // Whatever the action was, the page is the incident's first one for the fallback.
         let page = Notification {
             action: Action::Trigger,
             was: None,

@@ -1,19 +1,19 @@
 //! 3. Message → what it holds. Home of mail-parser, `lol_html` and scraper.
 //!
 //! [`Extractor`] finds the JSON that is hidden in Atlassian's own mail. [`Contents`] has everything
-//! that other senders' mail is made of: text, pairs, attachments.
+//! that other senders' mail consists of: text, pairs, attachments.
 //!
-//! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header
-//! block is judged on its raw bytes before any parser sees it ([`sender::read`]), multiparts are
-//! split by a walk of limited depth ([`body`]), and the one HTML element that matters is found by a
+//! Anybody can send mail, so everything here is bounded and linear in the mail's size. The header
+//! block is judged on its raw bytes before any parser sees it ([`sender::read`]). Multiparts are
+//! split by a walk of limited depth ([`body`]). The one HTML element that matters is found by a
 //! streaming pass before a DOM parser reads just that element ([`element`]).
 //!
-//! Nothing ends silently by being odd. A mail is read as mail programs read it; where they would
-//! differ it is [`Extracted::Unreadable`], and [`Extracted::NoAlert`] is only what certainly is
-//! another's or holds no alert.
+//! No mail is dropped silently because it is odd. A mail is read as mail programs read it. If they
+//! would differ, it is [`Extracted::Unreadable`]; [`Extracted::NoAlert`] is only a mail that
+//! certainly is from another sender or contains no alert.
 //!
-//! What makes a mail an alert is named here and nowhere else: who sends it (`alerts.from`), where
-//! the payload lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
+//! What makes a mail an alert is defined here and nowhere else: its sender (`alerts.from`), the
+//! place of the payload ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), and the payload's format (JSON).
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -55,47 +55,48 @@ pub use contents::Contents;
 /// The `id` of the script element that holds the alert.
 pub const ELEMENT_ID: &str = "incident-data";
 
-/// The element's `type`, whatever parameters follow it.
+/// The `type` of that element, whatever parameters follow it.
 pub const ELEMENT_TYPE: &str = "application/json";
 
-/// The largest payload read, in bytes; the published example has 330.
+/// The largest payload that is read, in bytes. The published example has 330.
 pub const MAX_PAYLOAD: usize = 256 << 10;
 
-/// The longest Subject kept for people, in characters.
+/// The longest Subject that is kept for people, in characters.
 const MAX_SUBJECT: usize = 250;
 
-/// How much of an unreadable alert its key is made from, in bytes.
+/// The largest part of an unreadable alert from which its key is made, in bytes.
 const MAX_EVIDENCE: usize = 1 << 20;
 
-/// What a mail holds, and what its header says of it.
+/// What a mail contains, with its date and Subject from the header.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extraction {
     pub found: Extracted,
-    /// The mail's Date; none where it is missing, unreadable or given twice.
+    /// The mail's Date; `None` if it is missing, unreadable or given twice.
     pub date: Option<Timestamp>,
     /// The Subject, decoded, on one line and at most 250 characters long.
     pub subject: Option<String>,
 }
 
-/// What a mail holds.
+/// What a mail contains.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Extracted {
-    /// The alert's JSON, not yet checked against the schema.
+    /// The JSON of the alert, not yet checked against the schema.
     Json(Value),
-    /// An alert that cannot be read: `reason` says why, `key` is made from the payload's hash, so
-    /// that copies page once; and from the mail's own Date and Message-ID where no payload is left,
-    /// so that another alert pages again.
+    /// An alert that cannot be read. `reason` says why.
+    ///
+    /// `key` is made from the hash of the payload, so that copies page once. If no payload is left,
+    /// it is made from the mail's own Date and Message-ID, so that another alert pages again.
     Unreadable { reason: String, key: String },
-    /// Mail that is no alert: another sender, or no script element.
+    /// A mail that is no alert: it is from another sender, or has no script element.
     NoAlert(NoAlert),
 }
 
-/// Why a mail is no alert.
+/// The reason why a mail is no alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoAlert {
-    /// Not from a configured sender. The sentence says what is odd.
+    /// The mail is not from a configured sender. The sentence says what is odd.
     OtherSender(String),
-    /// From the sender, and without the element.
+    /// The mail is from the sender, but lacks the element.
     NoPayload(String),
 }
 
@@ -106,14 +107,15 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// `from` are the addresses alerts come from (`alerts.from`), compared without regard to case.
+    /// Creates an extractor. `from` are the addresses that alerts come from (`alerts.from`),
+    /// compared without regard to case.
     pub fn new(from: &[String]) -> Self {
         Self {
             from: from.to_vec(),
         }
     }
 
-    /// Reads one mail: never fails, and takes time linear in its size.
+    /// Reads one mail. It never fails, and takes time linear in the mail's size.
     pub fn extract(&self, raw: &[u8]) -> Extraction {
         let mail = Mended::of(raw);
         let (header, body) = (mail.header(), mail.body());
@@ -146,7 +148,7 @@ impl Extractor {
         }
     }
 
-    /// Whether a header, perhaps without its mail, certainly names another sender.
+    /// Whether a header, even without the rest of its mail, certainly names another sender.
     pub fn is_anothers(&self, raw: &[u8]) -> bool {
         matches!(
             sender::read(Mended::of(raw).header(), &self.from),
@@ -155,13 +157,14 @@ impl Extractor {
     }
 }
 
-/// Why an alert cannot be read, and the bytes that tell it from others.
+/// The reason why an alert cannot be read, and the bytes that distinguish it from others.
 pub(crate) struct Obstacle<'a> {
     reason: String,
     evidence: &'a [u8],
 }
 
-/// A mail that may be the sender's and may be somebody else's: its alert is told, and not believed.
+/// Returns the finding for a mail that may be from the sender or from somebody else: its alert is
+/// told, but not believed.
 fn doubtful(odd: &str, raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
     let reason = format!(
         "programs would not agree whether this mail is from a sender of alerts.from: {odd}"
@@ -172,8 +175,9 @@ fn doubtful(odd: &str, raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
     }
 }
 
-/// What tells a mail from others that cannot be read either: its body. Where all of it looks like a
-/// header, that is what names the sender, and the whole mail if nothing else of it can be told.
+/// Returns what distinguishes a mail from others that cannot be read either: its body. If the whole
+/// mail looks like a header, that is the field that names the sender, and the whole mail if nothing
+/// else in it identifies it.
 pub(crate) fn left_of<'a>(raw: &'a [u8], header: &'a [u8], body: &'a [u8]) -> &'a [u8] {
     if !body.trim_ascii().is_empty() {
         body
@@ -184,7 +188,7 @@ pub(crate) fn left_of<'a>(raw: &'a [u8], header: &'a [u8], body: &'a [u8]) -> &'
     }
 }
 
-/// Looks through the HTML of a mail of the right sender.
+/// Searches the HTML of a mail from the right sender.
 fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
     let read = body::read(header, body);
     if read.found.is_empty() {
@@ -193,7 +197,7 @@ fn payload(raw: &[u8], header: &[u8], body: &[u8]) -> Extracted {
                 reason,
                 key: key_of(&[evidence], raw, (header, body)),
             },
-            // A mail that says what its body is had one.
+            // A mail that declares the type of its body had a body.
             None if body.trim_ascii().is_empty() && has_type(header) => Extracted::Unreadable {
                 reason: "the mail is empty".to_owned(),
                 key: key_of(&[], raw, (header, body)),
@@ -226,8 +230,8 @@ fn has_type(header: &[u8]) -> bool {
     header::first(header, b"Content-Type").is_some()
 }
 
-/// The JSON all the elements agree on. A mail may say the same twice, in two HTML parts; it may not
-/// contradict itself.
+/// Returns the JSON on which all elements agree. A mail may say the same twice, in two HTML parts,
+/// but it must not contradict itself.
 fn agree(payloads: &[element::Found]) -> Result<Value, String> {
     let mut agreed: Option<Value> = None;
     for found in payloads {
@@ -250,10 +254,10 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
     agreed.ok_or_else(|| "the mail has no payload".to_owned())
 }
 
-/// The key of an alert of which `evidence` is left: what it holds of the payload, and where that
-/// names no incident, the mail itself too.
+/// Returns the key of an alert of which `evidence` is left: made of what the evidence contains of
+/// the payload and, if that names no incident, of the mail itself too.
 fn key_of(evidence: &[&[u8]], raw: &[u8], (header, body): (&[u8], &[u8])) -> String {
-    // The hash stops at a limit, and the payload may stand beyond it.
+    // The hash covers a limited number of bytes, and the payload may stand beyond them.
     let is_hashed = evidence.iter().map(|text| text.len()).sum::<usize>() <= MAX_EVIDENCE;
     let is_named = is_hashed
         && evidence
@@ -262,7 +266,7 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], (header, body): (&[u8], &[u8])) -> Str
     let identity = if is_named {
         Vec::new()
     } else {
-        // The body counts only where there is no other evidence.
+        // The body counts only if there is no other evidence.
         let is_blank = evidence.iter().all(|text| text.trim_ascii().is_empty());
         identity::of(header, raw, if is_blank { body } else { b"" })
     };
@@ -270,14 +274,14 @@ fn key_of(evidence: &[&[u8]], raw: &[u8], (header, body): (&[u8], &[u8])) -> Str
     key(std::iter::once(identity.as_slice()).chain(evidence.iter().copied()))
 }
 
-/// What copies of a mail share, and no other mail of its sender has: for a key where what the mail
-/// says is no key.
+/// Returns what copies of a mail share and no other mail of its sender has. It serves for a key if
+/// the content of the mail is no key.
 pub fn identity(raw: &[u8]) -> Vec<u8> {
     identity::of(Mended::of(raw).header(), raw, b"")
 }
 
-/// A key that copies of an alert share, whichever way they came: white space, which mail systems
-/// rewrap, is left out.
+/// Returns a key that copies of an alert share, whichever way they came. White space is left out,
+/// because mail systems rewrap it.
 pub fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
     let solid: Vec<u8> = evidence
         .into_iter()
@@ -291,12 +295,12 @@ pub fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
     format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
 }
 
-/// A Subject, or another text of the header, as a person reads it.
+/// Returns a Subject, or another text of the header, as a person reads it.
 fn subject(value: &[u8]) -> Option<String> {
     Some(contents::decoded(value, MAX_SUBJECT)).filter(|text| !text.is_empty())
 }
 
-/// A space that breaks no line is a space to whoever reads it, and to whoever writes an expression.
+/// Replaces a no-break space by a space, which it is to whoever reads it or writes an expression.
 fn spaced(c: char) -> char {
     match c {
         '\u{a0}' | '\u{2007}' | '\u{202f}' => ' ',

@@ -76,59 +76,61 @@ use named::Written;
 
 /// One integration of a receiver: how to notify it, and what its replies mean.
 pub trait Receiver: Send + Sync {
-    /// Its options besides its own settings.
+    /// Returns the options that it has besides its own settings.
     fn options(&self) -> &Options;
 
-    /// The credentials that a request needs; they are read for every attempt.
+    /// Returns the credentials that a request needs. They are read for every attempt.
     fn secrets(&self) -> Vec<&Credential>;
 
-    /// The request for this step of the delivery. Whatever the content, the vendor accepts it: a
-    /// field that is too long is cut and marked.
+    /// Returns the request for this step of the delivery. The vendor accepts it whatever its
+    /// content: a field that is too long is cut and marked.
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError>;
 
-    /// What the vendor's reply to it means.
+    /// Returns what the vendor's reply to the request means.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
-    /// A stand-in for the trigger's receipt when a page is only shown; `None` if it is made
-    /// without.
+    /// Returns a stand-in for the trigger's receipt when a page is only shown; `None` if the page
+    /// is made without a receipt.
     fn example_receipt(&self, _action: Action) -> Option<&'static str> {
         None
     }
 
-    /// The step that follows the first if that succeeds.
+    /// Returns the step that follows the first one if that succeeds.
     fn second_step(&self, _action: Action) -> Option<Step> {
         None
     }
 
-    /// Whether it updates the alert of an open incident; otherwise a change is a new message if the
-    /// severity rose.
+    /// Whether it updates the alert of an open incident. If not, a change is sent as a new message,
+    /// and only if the severity rose.
     fn updates(&self) -> bool {
         false
     }
 
-    /// Whether the end of an incident is told for every receipt of it: an alert that the vendor
-    /// knows by its receipt alone is ended by no other.
+    /// Whether a resolve is sent for every receipt of the incident, because the vendor knows an
+    /// alert by its receipt alone and no other receipt ends it.
     fn ends_each(&self, _parcel: &Parcel<'_>) -> bool {
         false
     }
 
-    /// Whether a page that is sent again is known by its key, and tells nobody twice.
+    /// Whether the vendor recognises a repeated page by its key, so that the repeat notifies nobody
+    /// twice.
     fn knows_repeats(&self) -> bool {
         false
     }
 
-    /// How often an open alert is repeated; `None` if it stays without repetition.
+    /// Returns how often an open alert is repeated; `None` if it stays open without repetition.
     fn resend_delay(&self) -> Option<Duration> {
         None
     }
 
-    /// The request that repeats all of these, as open or, if they have ended in between, as over;
-    /// `None` if there is nothing to send. Each parcel's receipt is that of its own delivery.
+    /// Returns the request that repeats all of these alerts, as open or, if they have ended in the
+    /// meantime, as resolved; `None` if there is nothing to send. The receipt of each parcel is
+    /// that of its own delivery.
     fn resend(&self, _told: &[Parcel<'_>], _still_open: bool, _keys: &Keys) -> Option<Request> {
         None
     }
 
-    /// How long an accepted request may stay unconfirmed before it counts as failed.
+    /// Returns how long an accepted request may stay unconfirmed before it counts as failed.
     fn confirm_timeout(&self) -> Duration {
         Duration::from_mins(1)
     }
@@ -138,17 +140,17 @@ pub trait Receiver: Send + Sync {
         self.options().send_resolved
     }
 
-    /// The rate limit, if pacing is wanted.
+    /// Returns the rate limit, if pacing is wanted.
     fn rate_limit(&self) -> Option<RateLimit> {
         self.options().rate_limit
     }
 
-    /// The mail server for its pages, if they are mail.
+    /// Returns the mail server for its pages, if they are mail.
     fn smarthost(&self) -> Option<&smarthost::Smarthost> {
         None
     }
 
-    /// How its requests travel, if they do.
+    /// Returns how its requests travel; `None` if they do not leave the program.
     fn transport(&self) -> Option<&Transport> {
         self.options().transport.as_ref()
     }
@@ -157,7 +159,7 @@ pub trait Receiver: Send + Sync {
 /// The input of a receiver.
 #[derive(Debug, Clone, Copy)]
 pub struct Parcel<'a> {
-    /// The same across retries.
+    /// The id of the delivery, which is the same across retries.
     pub delivery: DeliveryId,
     /// The key under which trigger and resolve meet; see [`crate::delivery::alias`].
     pub alias: &'a str,
@@ -172,8 +174,8 @@ pub struct Parcel<'a> {
 }
 
 impl Parcel<'_> {
-    /// The address of the incident's page, or of the bridge's first page for a test, which has no
-    /// page of its own.
+    /// Returns the address of the incident's page. A test has no page of its own and gets the
+    /// address of the bridge's first page instead.
     pub fn incident_url(&self) -> Option<String> {
         let mut url = self.external_url?.trim_end_matches('/').to_owned();
         let is_test = wording::label(self.notification, "kind") == "test";
@@ -200,19 +202,19 @@ pub fn is_sensitive(header: &str) -> bool {
     .any(|word| name.contains(word))
 }
 
-/// A request to send.
+/// A request that `deliver` sends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// An HTTP method, `SMTP` for mail, or `PRINT` for standard output.
     pub method: &'static str,
-    /// The complete address; it may be a secret itself.
+    /// The complete address, which may be a secret itself.
     pub url: String,
     pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Body,
 }
 
 impl Request {
-    /// With another header, unless it has one of that name.
+    /// Adds another header, unless the request has one of that name.
     pub fn carry(&mut self, header: Option<(&'static str, String)>) {
         self.headers.extend(
             header
@@ -235,7 +237,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The text that is sent, and that a signature is made of.
+    /// Returns the text that is sent, and that a signature is made of.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Empty => Cow::Borrowed(""),
@@ -246,27 +248,27 @@ impl Body {
     }
 }
 
-/// The content for a mail server; its headers are the request's.
+/// The content for a mail server. The headers of the mail are those of the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mail {
     /// The recipients of this mail.
     pub recipients: Vec<String>,
-    /// Plain text with line feeds.
+    /// The plain text, whose lines end with line feeds.
     pub text: String,
 }
 
-/// A reply.
+/// A receiver's reply to a request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reply {
     pub status: u16,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// At most 1 MiB of it.
+    /// The body, or its first 1 MiB.
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// Its JSON, as far as it can be read; null where it has none.
+    /// Parses the JSON of the body as far as it can be read; null if the body has none.
     pub fn json(&self) -> Value {
         partial::read(&String::from_utf8_lossy(&self.body)).unwrap_or_default()
     }
@@ -287,13 +289,13 @@ pub enum RenderError {
         field: &'static str,
         message: String,
     },
-    /// The content of the secret's file is not valid; the message does not repeat it.
+    /// The content of the secret's file is not valid. The message does not repeat it.
     #[error("the secret `{name}` cannot be used: {message}")]
     Secret {
         name: &'static str,
         message: &'static str,
     },
-    /// The content of the alert does not allow a request: no repetition helps.
+    /// The content of the alert does not allow a request, so no retry helps.
     #[error("the request cannot be made: {0}")]
     Impossible(String),
 }
@@ -310,7 +312,8 @@ pub struct Fallback {
 }
 
 impl Settings {
-    /// The problems of the settings, besides what compilation finds; `key` is their path.
+    /// Returns the problems of the settings, besides those that compilation finds. `key` is the
+    /// path of the settings.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let after = self.fallback.as_ref().and_then(|fallback| {
             bounds::duration(&format!("{key}.fallback.after"), fallback.after, 0, 7 * DAY)
@@ -328,38 +331,39 @@ impl Fallback {
 /// The integrations of every configured receiver, by their names.
 #[derive(Default)]
 pub struct Receivers {
-    /// One that stood in another receiver is here under its former name too.
+    /// The integrations by name. One that stood in another receiver is also listed under its former
+    /// name.
     pub integrations: BTreeMap<Target, Arc<dyn Receiver>>,
     pub fallbacks: BTreeMap<String, Fallback>,
-    /// The name of every receiver, in the order in which they are written, including those without
+    /// The name of every receiver, in the order of the configuration, including receivers without
     /// an integration, which notify nobody.
     pub names: Vec<String>,
-    /// Settings that are allowed but unwise: plain http off loopback.
+    /// Settings that are allowed but unwise, such as plain http to a host other than loopback.
     pub warnings: Vec<Problem>,
     /// The entry of each integration in the configuration.
     entries: BTreeMap<Target, Written>,
-    /// What an integration is called now, by its former name.
+    /// The current name of an integration, by its former name.
     former: BTreeMap<Target, Target>,
-    /// The places of all templates.
+    /// The places of all templates in the configuration.
     pub(crate) templates: BTreeSet<String>,
     /// The settings of each receiver, by name, to detect what a reload changed.
     pub(crate) written: BTreeMap<String, Settings>,
-    /// The addresses that their mail comes from.
+    /// The sender addresses of the receivers' mail.
     senders: Vec<String>,
-    /// The values from the environment in each integration's texts.
+    /// The values from the environment that each integration's texts contain.
     given: given::Given,
 }
 
 impl Receivers {
-    /// The place of an integration in the configuration.
+    /// Returns the place of an integration in the configuration.
     pub fn place(&self, target: &Target) -> String {
         self.entries
             .get(target)
             .map_or_else(|| target.receiver.clone(), |entry| entry.key.clone())
     }
 
-    /// Whether a mail certainly is a page that these receivers sent: what comes back of them tells
-    /// of nothing.
+    /// Whether a mail certainly is a page that these receivers sent. A page that comes back reports
+    /// no alert.
     pub fn sent(&self, header: &[u8]) -> bool {
         email::is_page(header)
             && matches!(
@@ -368,8 +372,8 @@ impl Receivers {
             )
     }
 
-    /// The integrations of one receiver: by kind in the order of [`Settings`], and within a kind as
-    /// written.
+    /// Returns the integrations of one receiver: by kind in the order of [`Settings`], and within a
+    /// kind in the order of the configuration.
     pub fn of<'a>(
         &'a self,
         receiver: &str,

@@ -1,4 +1,4 @@
-//! The common part of all templates: the filters besides Jinja's own, and bounded output.
+//! What all templates have in common: the filters besides Jinja's own, and bounded output.
 
 use std::io::{self, Write};
 
@@ -7,8 +7,8 @@ use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 pub mod filters;
 pub mod written;
 
-/// Where templates are compiled that nobody needs to escape: what they do not know is an error, and
-/// they end after so much work.
+/// Returns an environment for templates that need no escaping. In it, an undefined name is an
+/// error, and rendering ends once `fuel` is used up.
 pub fn environment(fuel: u64) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -18,7 +18,7 @@ pub fn environment(fuel: u64) -> Environment<'static> {
     environment
 }
 
-/// An error in one short line, with its cause.
+/// Describes an error and its causes in one short line.
 pub fn described(error: &Error) -> String {
     let mut line = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -31,7 +31,7 @@ pub fn described(error: &Error) -> String {
     words.join(" ").chars().take(300).collect()
 }
 
-/// Output up to a length; beyond that it fails, which ends the rendering.
+/// An output of limited length. Writing beyond the limit fails, which ends the rendering.
 #[derive(Debug)]
 pub struct Bounded {
     bytes: Vec<u8>,
@@ -48,7 +48,7 @@ impl Bounded {
         }
     }
 
-    /// Whether something did not fit.
+    /// Whether some output did not fit.
     pub fn is_full(&self) -> bool {
         self.full
     }

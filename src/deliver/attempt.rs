@@ -1,4 +1,4 @@
-//! One claim, from its rendering to its settlement.
+//! One attempt at a claim, from rendering to settlement.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -21,10 +21,11 @@ use crate::{
     vital::Vital,
 };
 
-/// How often recording an attempt is retried if the store fails.
+/// The pause between attempts to record a result while the store fails.
 const RECORD_EVERY: Duration = Duration::from_millis(500);
 
-/// How much of the lease is left for recording an attempt that may last as long as it.
+/// The part of the lease that is reserved for recording an attempt that may last as long as the
+/// lease.
 const RECORDED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Deliverer {
@@ -34,7 +35,7 @@ impl Deliverer {
         mut claim: Claim,
         lease_ends: Instant,
     ) {
-        // Its slot and its lease would not be given back.
+        // If this task died, its slot and its lease would never be given back.
         let _vital = Vital("an attempt");
         crash::point("claimed");
         let traffic = terms.traffic.get(&claim.target).filter(|_| {
@@ -47,14 +48,15 @@ impl Deliverer {
         };
 
         if Instant::now() + terms.timeout(&claim.target) > lease_ends {
-            // The store took so long that another process may send it before this attempt ends.
+            // The store took so long that another process may claim and send the delivery before
+            // this attempt ends.
             telemetry::lease_lost(&claim);
             return self.ended(&terms, &claim.target, None);
         }
 
         let begun = self.clock.now();
 
-        // Whatever happens to one page, the lanes and counts of others stay correct.
+        // Catch a panic over one page, so that the lanes and counts of the others stay correct.
         let mut span = telemetry::Attempted::begin(&claim, begun);
         let verdict =
             AssertUnwindSafe(self.tried(&terms, &mut claim, begun, lease_ends, &mut span))
@@ -89,7 +91,7 @@ impl Deliverer {
         }
     }
 
-    /// An attempt has ended: if something due waits for its slot, the loop handles it.
+    /// Frees the slot of an attempt that has ended. If something due waits for it, wakes the loop.
     fn ended(&self, terms: &Terms, target: &Target, pause: Option<Timestamp>) {
         if terms
             .traffic
@@ -100,8 +102,10 @@ impl Deliverer {
         }
     }
 
-    /// The third commit. A store that is full or locked is retried while the lease lasts: an
-    /// attempt that is not recorded is sent again.
+    /// Records the settlement (the third commit).
+    ///
+    /// A store that is full, locked or failing is retried while the lease lasts, because an attempt
+    /// that is not recorded is sent again.
     async fn recorded(
         &self,
         claim: &Claim,
@@ -122,12 +126,13 @@ impl Deliverer {
         }
     }
 
-    /// The effect of the verdict on the integration: when it is tried next, if it does not answer.
+    /// Applies the verdict to the integration's circuit breaker. Returns the time of the next
+    /// attempt if the integration does not answer.
     fn judged(&self, terms: &Terms, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
         let target = &claim.target;
         let now = self.clock.now();
 
-        // Removed by a reload: there is no breaker left to update.
+        // An integration that a reload removed has no breaker left to update.
         let traffic = Arc::clone(self.terms().traffic.get(target)?);
         let (change, probe_at) = traffic.judge(claim.id, verdict, &terms.settings.backoff, now);
 
@@ -140,7 +145,7 @@ impl Deliverer {
         probe_at
     }
 
-    /// What the store must hold after a verdict.
+    /// Returns what the store must hold after a verdict.
     fn concluded(
         &self,
         terms: &Terms,
@@ -226,7 +231,7 @@ impl Deliverer {
     }
 }
 
-/// Returns until when the receiver asks to be left alone.
+/// Returns the time until which the receiver asks to be left alone.
 fn pause_after(verdict: &Verdict, at: Timestamp) -> Option<Timestamp> {
     match verdict {
         Verdict::Retry {
@@ -236,7 +241,7 @@ fn pause_after(verdict: &Verdict, at: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// Logs and counts what became of an attempt.
+/// Logs and counts the outcome of an attempt.
 fn report(claim: &Claim, settlement: &Settlement, settled: &Result<Settled, StoreError>) {
     match settled {
         Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(claim, settlement),
@@ -248,7 +253,7 @@ fn report(claim: &Claim, settlement: &Settlement, settled: &Result<Settled, Stor
     }
 }
 
-/// It could not be sent for a reason of the bridge's own.
+/// Returns the verdict on a page that could not be sent for a reason of the bridge's own.
 fn unusable(detail: String) -> Verdict {
     Verdict::Retry {
         reason: FailureReason::Configuration,
@@ -257,7 +262,7 @@ fn unusable(detail: String) -> Verdict {
     }
 }
 
-/// Renders, sends and judges.
+/// Renders and sends the page, and judges the reply.
 async fn sent(
     terms: &Terms,
     receiver: &dyn Receiver,
@@ -305,8 +310,8 @@ async fn sent(
     }
 
     let verdict = match sent {
-        // It is scrubbed before it is judged, because a verdict quotes it, and half a credential
-        // would not be recognised any more.
+        // Scrub the reply before judging it: a verdict quotes the reply, and a credential that was
+        // cut in half would no longer be recognised.
         Ok(reply) => answered(receiver, parcel, next::scrubbed_reply(reply, &keys)),
         Err(failure) => unanswered(failure, receiver.knows_repeats()),
     };
@@ -314,12 +319,12 @@ async fn sent(
     next::scrubbed(breaker::probed(verdict), &keys)
 }
 
-/// The verdict on a reply.
+/// Returns the verdict on a reply.
 fn answered(receiver: &dyn Receiver, parcel: &Parcel<'_>, reply: Reply) -> Verdict {
     let reply = status::dated(reply, parcel.now);
     let verdict = receiver.judge(parcel, &reply);
 
-    // A mail server's numbers mean something else.
+    // The reply codes of a mail server do not have the meaning of HTTP's.
     let is_http = receiver.smarthost().is_none();
     if is_http && status::may_be_taken(reply.status) && !receiver.knows_repeats() {
         next::unconfirmed(verdict)
@@ -328,9 +333,11 @@ fn answered(receiver: &dyn Receiver, parcel: &Parcel<'_>, reply: Reply) -> Verdi
     }
 }
 
-/// The verdict on a request without a reply. A receiver that does not know a repeat may have taken
-/// the page, and would take it twice: it gets it again only so often, and not at all where it did
-/// reply in a way that cannot be read, since it will do so again.
+/// Returns the verdict on a request without a reply.
+///
+/// A receiver that does not recognise repeats may have taken the page, and would take it twice. It
+/// therefore gets the page again only a limited number of times, and not at all if it did reply but
+/// the reply cannot be read, since it will reply in that way again.
 fn unanswered(failure: Failure, knows_repeats: bool) -> Verdict {
     let Failure {
         reason,

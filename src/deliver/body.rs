@@ -1,14 +1,14 @@
-//! The body of a reply as text in UTF-8, whatever it comes in. Pure.
+//! The body of a reply as UTF-8 text, whatever its encoding. Pure.
 
 use std::{collections::BTreeMap, io::Read as _};
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
-/// The most bytes of a reply that are read.
+/// The largest number of bytes of a reply that are read.
 pub(super) const LONGEST_REPLY: usize = 1 << 20;
 
-/// The body that came with these headers.
+/// Returns the body of a reply with these headers, decompressed and decoded.
 pub(super) fn read(headers: &BTreeMap<String, String>, body: Vec<u8>) -> Vec<u8> {
     let plain = headers
         .get("content-encoding")
@@ -18,12 +18,12 @@ pub(super) fn read(headers: &BTreeMap<String, String>, body: Vec<u8>) -> Vec<u8>
     decoded(media_type.unwrap_or_default(), plain)
 }
 
-/// A body that was compressed although no compression was asked for, as far as it can be read;
-/// `None` where it is none.
+/// Decompresses a body that was compressed although no compression was asked for, as far as it can
+/// be read. Returns `None` if nothing can be decompressed.
 fn unpacked(encoding: &str, body: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
     let most = u64::try_from(LONGEST_REPLY).unwrap_or(u64::MAX);
-    // Its end may be missing.
+    // The end of the body may be missing, so an error is ignored.
     let _ = match encoding.trim().to_ascii_lowercase().as_str() {
         "gzip" | "x-gzip" => MultiGzDecoder::new(body).take(most).read_to_end(&mut plain),
         "deflate" => ZlibDecoder::new(body).take(most).read_to_end(&mut plain),
@@ -32,8 +32,8 @@ fn unpacked(encoding: &str, body: &[u8]) -> Option<Vec<u8>> {
     (!plain.is_empty()).then_some(plain)
 }
 
-/// A body in UTF-8, whatever it came in: by its mark, its zeros, or what its header says. What
-/// is UTF-8 already is taken as it is, whatever the header says.
+/// Decodes a body to UTF-8 by its byte order mark, by its zero bytes, or by the charset of its
+/// header. A body that is UTF-8 already is returned as it is, whatever the header says.
 fn decoded(media_type: &str, body: Vec<u8>) -> Vec<u8> {
     let labelled = || {
         let (_, charset) = media_type.split_once("charset=")?;
@@ -50,7 +50,7 @@ fn decoded(media_type: &str, body: Vec<u8>) -> Vec<u8> {
             None => return body,
         },
     };
-    // A mark counts before that.
+    // In `decode`, a byte order mark takes precedence over the encoding.
     encoding.decode(&body).0.into_owned().into_bytes()
 }
 
@@ -65,7 +65,8 @@ mod tests {
 
     use super::{LONGEST_REPLY, decoded, unpacked};
 
-    /// In every charset that a reply may come in, with its mark, its label, or neither.
+    /// Covers every charset that a reply may have, with a byte order mark, with a label, or with
+    /// neither.
     #[test]
     fn a_reply_is_read_in_whatever_charset_it_comes() {
         let said = "{\"ok\":false,\"msg\":\"caf\u{e9}\"}";
@@ -98,7 +99,7 @@ mod tests {
         for short in [&b""[..], b"1", b"\0", b"\0\0"] {
             assert_eq!(decoded(json, short.to_vec()), short);
         }
-        // The end of what is cut may be half a letter.
+        // A truncated body may end in the middle of a character.
         let cut = decoded(
             "text/plain; charset=utf-8",
             said.as_bytes()[..said.len() - 3].to_vec(),
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(unpacked("gzip", &gzip).as_deref(), Some(&refusal[..]));
         assert_eq!(unpacked(" X-GZip", &gzip).as_deref(), Some(&refusal[..]));
         assert_eq!(unpacked("deflate", &zlib).as_deref(), Some(&refusal[..]));
-        // Its checksum is missing.
+        // The checksum is missing.
         let cut = &gzip[..gzip.len() - 4];
         assert_eq!(unpacked("gzip", cut).as_deref(), Some(&refusal[..]));
         for (encoding, body) in [

@@ -1,10 +1,11 @@
-//! A circuit breaker for one integration: one that does not answer is asked by one probe at a time.
-//! Pure.
+//! A circuit breaker for one integration: an integration that does not answer gets one probe at a
+//! time. Pure.
 //!
-//! It opens when several deliveries in a row got no answer. While it is open nothing is dropped:
-//! what is owed waits, due, and the first of it is the probe. The pauses between probes grow as
-//! `delivery.backoff` does, to half a minute at most: that is how late the first page after a
-//! recovery can be for it. An answer of any kind, a refusal too, closes it.
+//! The circuit opens when several deliveries in a row got no answer. While it is open, nothing is
+//! dropped: the deliveries stay due in the store, and the first of them is the probe. The pauses
+//! between probes grow as `delivery.backoff` does, but to half a minute at most: that is how late
+//! the first page after a recovery can be because of the breaker. An answer of any kind, even a
+//! refusal, closes the circuit.
 
 use std::time::Duration;
 
@@ -14,19 +15,19 @@ use crate::delivery::{Backoff, DeliveryId, FailureReason, Verdict};
 
 use super::next::later;
 
-/// The number of consecutive failures that opens it.
+/// The number of consecutive failures that opens the circuit.
 const ENOUGH: u32 = 5;
 /// The longest pause between two probes.
 const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// The consecutive failures, the first of them, and whether others failed too: one page that
-    /// its receiver cannot handle must not block the rest.
+    /// The number of consecutive failures, the first delivery that failed, and whether other
+    /// deliveries failed too: one page that its receiver cannot handle must not block the rest.
     failures: u32,
     first: Option<DeliveryId>,
     several: bool,
-    /// The state while it is open.
+    /// The state while the circuit is open.
     open: Option<Open>,
 }
 
@@ -34,11 +35,11 @@ pub(super) struct Breaker {
 struct Open {
     /// The number of failed probes.
     probes: u32,
-    /// When the next one may begin.
+    /// The time from which the next probe may begin.
     at: Timestamp,
 }
 
-/// What a verdict changed.
+/// A change of the circuit that a verdict caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     Opened { failures: u32 },
@@ -46,12 +47,12 @@ pub(super) enum Change {
 }
 
 impl Breaker {
-    /// When the next probe may begin; `None` while the breaker is closed.
+    /// Returns the time from which the next probe may begin; `None` while the circuit is closed.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
         self.open.map(|open| open.at)
     }
 
-    /// Notes the verdict of an attempt.
+    /// Applies the verdict of an attempt, and returns what it changed.
     pub(super) fn judge(
         &mut self,
         delivery: DeliveryId,
@@ -69,7 +70,7 @@ impl Breaker {
         let probes = match self.open {
             None if self.failures < ENOUGH || !self.several => return None,
             None => 0,
-            // Attempts that were in flight when it opened tell nothing new.
+            // Attempts that were in flight when the circuit opened tell nothing new.
             Some(open) if now < open.at => return None,
             Some(open) => open.probes.saturating_add(1),
         };
@@ -84,7 +85,7 @@ impl Breaker {
         })
     }
 
-    /// Lets a probe begin at once: the clock was set back, or the cause may be fixed.
+    /// Lets a probe begin at once, because the clock was set back or the cause may be fixed.
     pub(super) fn hurry(&mut self) {
         if let Some(open) = &mut self.open {
             open.at = Timestamp::MIN;
@@ -92,8 +93,10 @@ impl Breaker {
     }
 }
 
-/// The verdict with a pause that leaves nobody unprobed: who limits how often it is asked is left
-/// alone for as long as it says, who is down is asked as one that does not answer.
+/// Shortens the pause that a receiver asked for, so that every receiver is still probed.
+///
+/// A receiver that limits the rate of requests is left alone for as long as it says. One that
+/// reports an outage is probed as often as one that does not answer.
 pub(super) fn probed(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Retry {
@@ -109,8 +112,8 @@ pub(super) fn probed(verdict: Verdict) -> Verdict {
     }
 }
 
-/// Whether the receiver is unreachable or does not work, also where the page is given up for that.
-/// Throttling (429) has pauses of its own.
+/// Whether the receiver is unreachable or does not work, even if the page is given up for that
+/// reason. Throttling (429) does not count, because it has pauses of its own.
 fn is_silence(verdict: &Verdict) -> bool {
     matches!(
         verdict,
@@ -148,7 +151,7 @@ mod tests {
         failed(FailureReason::Timeout)
     }
 
-    /// Opened at second 0.
+    /// Returns a breaker that opened at second 0.
     fn open() -> Breaker {
         let mut breaker = Breaker::default();
         for failures in 1..=ENOUGH {

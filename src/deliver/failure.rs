@@ -1,4 +1,4 @@
-//! Why a request got no reply, in words for the operator.
+//! The reason why a request got no reply, in words for the operator.
 
 use crate::delivery::FailureReason;
 
@@ -6,13 +6,13 @@ use crate::delivery::FailureReason;
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: FailureReason,
-    /// Whether the request may have gone out whole, so that it may have been taken.
+    /// Whether the request may have been sent whole, so that the receiver may have taken it.
     pub(crate) may_be_taken: bool,
     pub(crate) detail: String,
 }
 
 impl Failure {
-    /// A request that nobody can have taken.
+    /// Returns the failure of a request that no receiver can have taken.
     pub(crate) fn unsent(reason: FailureReason, detail: impl Into<String>) -> Self {
         Self {
             reason,

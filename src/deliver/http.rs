@@ -1,4 +1,5 @@
-//! Sending requests, and what can go wrong with them. No retry, no redirect, no secret in an error.
+//! The client that sends requests, and the errors that can occur. It never retries, follows no
+//! redirect, and puts no secret in an error.
 
 use std::{borrow::Cow, collections::BTreeMap, error::Error as _, time::Duration};
 
@@ -22,19 +23,19 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Client {
     by_target: BTreeMap<Target, reqwest::Client>,
-    /// The connections of integrations whose pages are mail.
+    /// The mail servers of the integrations whose pages are mail.
     mail: BTreeMap<Target, smtp::Way>,
     /// The addresses of the environment's proxies, which may contain a password.
     proxies: Vec<String>,
     printer: Printer,
     /// How long a printed page may take.
     timeout: Duration,
-    /// What carries requests in the network's place.
+    /// The transport that replaces the network in tests.
     #[cfg(test)]
     wire: Option<std::sync::Arc<dyn Wire>>,
 }
 
-/// A network for tests: vendors that are values.
+/// A network for tests, in which vendors are plain values.
 #[cfg(test)]
 #[async_trait::async_trait]
 pub(crate) trait Wire: Send + Sync {
@@ -49,8 +50,8 @@ impl std::fmt::Debug for dyn Wire {
 }
 
 impl Client {
-    /// `timeout` bounds one request, from the name's resolution to the reply's last byte, unless
-    /// its integration has its own.
+    /// Creates the clients for these receivers. `timeout` bounds one request, from the resolution
+    /// of the name to the last byte of the reply, unless its integration has a time-out of its own.
     pub fn new(
         receivers: &Receivers,
         timeout: Duration,
@@ -72,7 +73,7 @@ impl Client {
         })
     }
 
-    /// Sends everything over a wire of the test's own.
+    /// Creates a client that sends everything over a test's own wire.
     #[cfg(test)]
     pub(crate) fn over(wire: std::sync::Arc<dyn Wire>) -> Self {
         Self {
@@ -85,8 +86,8 @@ impl Client {
         }
     }
 
-    /// The same, with pages printed to standard error if `aside` is set: for a command whose JSON
-    /// goes to standard output.
+    /// Returns the client, which prints pages to standard error if `aside` is set: for a command
+    /// that writes JSON to standard output.
     #[must_use]
     pub fn printing_aside(self, aside: bool) -> Self {
         if aside {
@@ -96,7 +97,8 @@ impl Client {
         self
     }
 
-    /// The parts of a request's route, and of its headers, that must not be shown when echoed.
+    /// Returns the parts of a request's route and headers that must not be shown when they are
+    /// echoed.
     pub(super) fn hidden<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a str> {
         let headers = request
             .headers
@@ -106,8 +108,8 @@ impl Client {
         self.proxies.iter().map(String::as_str).chain(headers)
     }
 
-    /// Sends a mail through its server, as the user that logs in there. It is not waited for
-    /// longer than `until`.
+    /// Sends a mail through the integration's server, as the user of `login`. It waits no longer
+    /// than `until`.
     pub(super) async fn mail(
         &self,
         target: &Target,
@@ -159,8 +161,8 @@ impl Client {
             })
             .collect();
 
-        // The status was heard. A reply that breaks off, or does not end in time, is judged by what
-        // came of it: whoever took the page gets no second one.
+        // The status has arrived. Judge a reply that breaks off, or does not end in time, by the
+        // part that arrived: a receiver that took the page must not get a second one.
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
@@ -210,12 +212,14 @@ fn listed(problems: &[Problem]) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// The error in words for the operator. Its own text contains the URL, which may be a secret.
+/// Describes the error in words for the operator. The error's own text contains the URL, which may
+/// be a secret.
 ///
-/// A request may have been taken unless no connection was made, or it ended before the request was
-/// written. A kept connection may have been closed before the server read what was written to it;
-/// what had not begun to be written the client has sent over another by itself, and of the rest
-/// nobody knows more than of a new connection's.
+/// A request may have been taken unless no connection was made, or the connection ended before the
+/// request was written. A kept-alive connection may have been closed before the server read what
+/// was written to it. If the client had not begun to write a request to it, it has sent that
+/// request over another connection by itself; about any other request, no more is known than on a
+/// new connection.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
     let (mut certificate, mut unreadable) = (false, false);
@@ -263,23 +267,23 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// Whether a reply came of which the status line or the headers cannot be read.
+/// Whether a reply arrived whose status line or headers cannot be read.
 fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
     error
         .downcast_ref::<hyper::Error>()
         .is_some_and(hyper::Error::is_parse)
 }
 
-/// Whether the connection ended before the request was written to its end.
+/// Whether the connection ended before the whole request was written.
 fn is_unwritten(error: &(dyn std::error::Error + 'static)) -> bool {
     let is_canceled = |error: &hyper::Error| error.is_canceled();
-    // Only what writes to a closed connection fails so.
+    // Only a write to a closed connection fails with this error.
     let is_broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.downcast_ref().is_some_and(is_canceled) || error.downcast_ref().is_some_and(is_broken)
 }
 
-/// Whether the error is one of TLS; wrapped I/O errors do not expose what they wrap as their
-/// source.
+/// Whether the error comes from TLS. Wrapped I/O errors do not expose the error that they wrap as
+/// their source, so it is unwrapped here.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error
         .downcast_ref::<std::io::Error>()

@@ -1,4 +1,5 @@
-//! From a verdict to what the store must hold: the next step, its time, or the end. Pure.
+//! The step that follows a verdict: what the store must hold, and the time of the next attempt or
+//! the end. Pure.
 
 use std::{mem, time::Duration};
 
@@ -13,14 +14,16 @@ use crate::{
 /// The first and the longest pause between queries for the result of an accepted request.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// How often a page is sent of which nothing is heard.
+/// How often a page is sent if no reply to it is heard.
 const MOST_UNHEARD: u32 = 4;
-/// The pause before the last time but one, cut to `backoff.max`: what restarts is back by then.
+/// The pause before the last sending but one, capped at `backoff.max`: a receiver that restarts is
+/// back by then.
 const LAST_PAUSE: Duration = Duration::from_mins(1);
-/// The one before the last is so many times as long: most outages are over.
+/// The pause before the last sending is this many times as long: most outages are over by then.
 const TIMES_LONGER: u32 = 15;
 
-/// The verdict on a request that was accepted at least `timeout` ago: it is to be sent again.
+/// Returns the verdict that applies once a request was accepted at least `timeout` ago without
+/// being confirmed: the page is to be sent again.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
     let Step::Confirm {
         request_id, since, ..
@@ -51,9 +54,10 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
     }
 }
 
-/// The verdict on one of several alerts that a resolve ends by their receipts: the next is ended
-/// whatever became of this one, and those that could not be ended fail the delivery when all were
-/// tried. `step` is then what is left to do.
+/// Returns the verdict on one of several alerts that a resolve ends by their receipts.
+///
+/// The next alert is ended whatever the outcome of this one. If any could not be ended, the
+/// delivery fails when all were tried. `step` is set to what is left to do.
 pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) -> Verdict {
     let (reason, why) = match &verdict {
         Verdict::Delivered { .. } => (FailureReason::Rejected, None),
@@ -96,8 +100,8 @@ pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) 
     Verdict::Permanent { reason, detail }
 }
 
-/// The verdict on a page that a gateway answered for, which may have passed it on: it is as if
-/// nothing had been heard.
+/// Returns the verdict on a page that a gateway answered for. The gateway may have passed the page
+/// on, so the verdict is the same as if no reply had been heard.
 pub(super) fn unconfirmed(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Retry {
@@ -113,8 +117,8 @@ pub(super) fn unconfirmed(verdict: Verdict) -> Verdict {
     }
 }
 
-/// The verdict on a page that was sent for `step`, and of which nothing was heard: it may have been
-/// taken, so it is sent [`MOST_UNHEARD`] times at most, whatever else fails in between.
+/// Returns the verdict on a page that was sent for `step` and got no reply. It may have been taken,
+/// so it is sent [`MOST_UNHEARD`] times at most, whatever else fails in between.
 pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     let Verdict::Retry {
         reason: reason @ FailureReason::Unconfirmed,
@@ -142,8 +146,8 @@ pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     }
 }
 
-/// The pause before a page is sent again of which nothing was heard more than once: it is sent a
-/// few times only, so these must outlast a restart and an outage.
+/// Returns the pause before a page is sent again that got no reply more than once. Such a page is
+/// sent only a few times, so the pauses must outlast a restart and an outage.
 fn pause_unheard(reason: FailureReason, step: &Step, settings: &Settings) -> Option<Duration> {
     let Step::Unheard { times, .. } = step else {
         return None;
@@ -161,8 +165,10 @@ fn unended(receipt: &str, why: &str) -> String {
     format!("{receipt} could not be ended: {why}")
 }
 
-/// `probe_at`: when the integration is tried next, while it does not answer. Nothing waits longer
-/// than that for it.
+/// Returns the step that follows a verdict.
+///
+/// `probe_at` is the time at which the integration is tried next while it does not answer. No
+/// delivery waits for it beyond that time, except for the pauses of `pause_unheard`.
 pub(super) fn step(
     claim: &Claim,
     verdict: &Verdict,
@@ -200,7 +206,8 @@ pub(super) fn step(
             at: now,
             failures: claim.failures,
         },
-        // A failed query is repeated: sending again could only repeat the page.
+        // Repeat a query for a confirmation that failed: sending the request again could only
+        // repeat the page.
         Verdict::Retry { reason, after, .. } => {
             let said = detail(verdict, &claim.step);
             retried(claim, settings, (*reason, *after, &said), probe_at, now)
@@ -212,7 +219,8 @@ pub(super) fn step(
     }
 }
 
-/// What follows an attempt that failed for a `reason`, where the receiver may have named the pause.
+/// Returns the step after an attempt that failed for a `reason`; `after` is the pause that the
+/// receiver named, if it did.
 fn retried(
     claim: &Claim,
     settings: &Settings,
@@ -239,7 +247,7 @@ fn retried(
     }
 }
 
-/// The step for which a request was accepted.
+/// Returns the step for which a request was accepted.
 fn accepted(step: &Step) -> Step {
     match step {
         Step::Confirm { of, .. } => (**of).clone(),
@@ -247,7 +255,7 @@ fn accepted(step: &Step) -> Step {
     }
 }
 
-/// How long ago a request was accepted.
+/// Returns how long ago a request was accepted.
 fn waited(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
@@ -275,7 +283,7 @@ fn again(
         .pause(failures)
         .max(after.unwrap_or_default());
 
-    // The last attempt is made at the deadline, not skipped.
+    // Make the last attempt at the deadline instead of skipping it.
     let at = later(now, pause);
 
     Next::Again {
@@ -292,7 +300,7 @@ pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A verdict in a word, for the timeline and the metrics.
+/// Returns the verdict as one word, for the timeline and the metrics.
 pub(super) fn result(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Delivered { .. } => "delivered",
@@ -303,7 +311,7 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// What failed, where the verdict is a failure.
+/// Returns the reason of the failure if the verdict is one.
 pub(super) fn failure(verdict: &Verdict) -> Option<FailureReason> {
     match verdict {
         Verdict::Retry { reason, .. } | Verdict::Permanent { reason, .. } => Some(*reason),
@@ -311,7 +319,7 @@ pub(super) fn failure(verdict: &Verdict) -> Option<FailureReason> {
     }
 }
 
-/// A verdict in a sentence.
+/// Returns the verdict as a sentence.
 pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     match verdict {
         Verdict::Delivered {
@@ -333,8 +341,10 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     }
 }
 
-/// The verdict without any credential, whatever the receiver echoed. A receipt is the vendor's own
-/// number, which the end must name as it is: nothing brief is hidden in it.
+/// Returns the verdict without any credential, whatever the receiver echoed.
+///
+/// A receipt is the vendor's own number, which the resolve must name unchanged, so short secrets
+/// are not hidden in it.
 pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
     match verdict {
         Verdict::Retry {
@@ -361,7 +371,7 @@ pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
     }
 }
 
-/// The reply without any credential that it may echo.
+/// Returns the reply without any credential that it may echo.
 pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
     let headers = reply
         .headers

@@ -1,4 +1,4 @@
-//! Pages that are printed. Whoever does not read them keeps nobody else from being told.
+//! Printing of pages. If nobody reads the stream, other receivers are still notified.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 use super::failure::Failure;
 use crate::delivery::FailureReason;
 
-/// A standard stream. One page at a time is written.
+/// A standard stream, to which one page at a time is written.
 #[derive(Debug, Clone)]
 pub(super) enum Printer {
     Output(Arc<Mutex<Stdout>>),
@@ -42,7 +42,8 @@ async fn print(
     page: &str,
     until: Instant,
 ) -> Result<(), Failure> {
-    // In one piece: of what fails, the stream would keep the rest, and print it before the next.
+    // Write in one piece: if a write failed, the stream would keep the rest and print it before the
+    // next page.
     let line = format!("{page}\n");
     let failed = |error| {
         let detail = format!("{name} cannot be written: {error}");
@@ -54,7 +55,7 @@ async fn print(
         detail: format!("nobody reads {name}"),
     };
 
-    // It takes a line only when the last is written.
+    // The stream accepts a line only when the previous one has been written.
     let taken = async {
         let mut out = out.lock().await;
         out.write_all(line.as_bytes()).await.map(|()| out)

@@ -1,4 +1,4 @@
-//! Whether a receiver answers, without notifying anybody.
+//! Checks whether a receiver answers, without notifying anybody.
 
 use super::{Client, next::scrubbed_reply};
 use crate::{
@@ -7,8 +7,10 @@ use crate::{
 };
 
 impl Client {
-    /// The answer to a request that changes nothing, with the keys that what is said of it must not
-    /// show, or why there is none. A vendor may echo them.
+    /// Sends a request that changes nothing.
+    ///
+    /// Returns the reply, together with the keys that no message about it may show because a vendor
+    /// may echo them; or the reason why there was no reply.
     pub async fn probe(
         &self,
         target: &Target,

@@ -1,9 +1,10 @@
-//! What a receiver forgets is told again, as long as it stands: by one replica for each
-//! integration, in one request for many incidents.
+//! Repetition of open alerts to receivers that forget them. For each integration one replica
+//! repeats the alerts of many incidents in one request, for as long as the incidents are open.
 //!
-//! A page and a repetition must not pass each other: the end of an incident that is overtaken by an
-//! older "it stands" would open it again. Within a process the one waits for the other (see
-//! [`Traffic::turn`]); what another replica ended in between is told as over once more.
+//! A page and a repetition must not overtake each other: if an older "still open" arrived after the
+//! end of an incident, it would open the incident again. Within a process, the one waits for the
+//! other (see [`Traffic::turn`]). An incident that another replica ended in the meantime is
+//! reported as resolved once more.
 //!
 //! [`Traffic::turn`]: super::traffic::Traffic::turn
 
@@ -24,16 +25,16 @@ use crate::{
     telemetry,
 };
 
-/// How soon a change of the configuration, or a right that another replica has given up, is
-/// noticed.
+/// How soon this replica notices a change of the configuration, or that another replica gave up the
+/// right to repeat.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The number of incidents in one request.
+/// The largest number of incidents in one request.
 const BATCH: u32 = 500;
-/// The lease of the right to repeat exceeds the pause between two turns by at least this much.
+/// The least time by which the lease of the right to repeat exceeds the pause between two turns.
 const LEASE_MARGIN: Duration = Duration::from_secs(3);
 
 impl Deliverer {
-    /// Repeats open alerts until `stop`. `turns` decides which replica does.
+    /// Repeats open alerts until `stop`. `turns` decides which replica does so.
     pub async fn resend(self: Arc<Self>, turns: Arc<dyn Upkeep>, stop: CancellationToken) {
         let mut due: BTreeMap<Target, Instant> = BTreeMap::new();
         let mut failing: BTreeSet<Target> = BTreeSet::new();
@@ -56,7 +57,7 @@ impl Deliverer {
                     Err(why) if failing.insert(target.clone()) => {
                         telemetry::not_resent(target, &why);
                     }
-                    // It continues as before.
+                    // The outcome is the same as last time, so there is nothing to report.
                     Ok(()) | Err(_) => {}
                 }
             }
@@ -65,12 +66,12 @@ impl Deliverer {
         }
 
         for target in due.keys() {
-            // The next holder need not wait for the lease to end.
+            // Give up the right, so that the next holder need not wait until the lease ends.
             let _ = turns.relinquish(&right(target)).await;
         }
     }
 
-    /// Repeats all open alerts to one integration, if it is this replica's turn.
+    /// Repeats all open alerts of one integration if it is this replica's turn.
     async fn told_again(
         &self,
         terms: &Terms,
@@ -118,7 +119,7 @@ impl Deliverer {
             .await
     }
 
-    /// Alerts that another replica resolved while they were repeated.
+    /// Returns those alerts that another replica resolved while they were repeated.
     async fn ended_meanwhile(
         &self,
         target: &Target,

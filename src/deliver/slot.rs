@@ -1,5 +1,5 @@
-//! A page that can be sent at once needs no claim: a slot is reserved while it is decided, and the
-//! decision's commit leases it.
+//! Slots for pages that can be sent at once. Such a page needs no claim: a slot is reserved while
+//! the page is decided, and the commit of the decision leases the delivery.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::{
     store::{Decision, NewDelivery},
 };
 
-/// A slot for one attempt, reserved before its delivery is leased; returned unless the attempt
-/// begins.
+/// A slot for one attempt, reserved before its delivery is leased. It is given back on drop unless
+/// the attempt has begun.
 pub struct Slot {
     target: Target,
     terms: Arc<Terms>,
@@ -22,7 +22,7 @@ pub struct Slot {
     bell: Arc<Notify>,
     lease_ends: Instant,
     begun: bool,
-    /// A soft stop waits for it.
+    /// Makes a soft stop wait for the slot.
     _under_way: TaskTrackerToken,
 }
 
@@ -36,8 +36,9 @@ impl Drop for Slot {
 }
 
 impl Deliverer {
-    /// Reserves slots for those of the deliveries that can be sent at once: the store leases them
-    /// together with their decision. Deliveries that have waited longer go first. It does not wait.
+    /// Reserves slots for the deliveries that can be sent at once. The store leases these
+    /// deliveries together with their decision. Deliveries that already wait go first. This
+    /// function does not block.
     pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
         let (now, terms) = (self.clock.now(), self.terms());
         let lease_ends = Instant::now() + terms.lease();
@@ -63,8 +64,10 @@ impl Deliverer {
         deliveries.iter_mut().filter_map(slot).collect()
     }
 
-    /// Begins the attempts that were leased with a decision, and handles the rest of its
-    /// deliveries. After a stop nothing begins: they are sent when the lease has ended, or after
+    /// Begins the attempts that were leased with a decision, and wakes the loop for the decision's
+    /// other deliveries.
+    ///
+    /// After a stop no attempt begins: the deliveries are sent when their lease has ended, or after
     /// the next start.
     pub fn begin(self: &Arc<Self>, decision: Decision, mut slots: Vec<Slot>) {
         if decision.deliveries.len() > decision.claims.len() {

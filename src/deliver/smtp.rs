@@ -1,4 +1,4 @@
-//! Pages by mail: how one is written, and what becomes of it.
+//! Pages by mail: how a mail is written, sent and judged.
 //!
 //! A mail is sent over one connection, which is closed afterwards: pages are few, and a server that
 //! closes an idle connection would cost one. Recipients that the server refuses are told apart from
@@ -29,7 +29,7 @@ use crate::{
     settings::Problem,
 };
 
-/// How an integration's mails are sent.
+/// The mail server and the time-out for the mails of an integration.
 #[derive(Debug, Clone)]
 pub(super) struct Way {
     server: Server,
@@ -37,7 +37,8 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// `key` is the integration's place in the configuration.
+    /// Creates the way from an integration's settings. `key` is the integration's place in the
+    /// configuration.
     pub(super) fn new(
         smarthost: &Smarthost,
         tls: &Tls,
@@ -66,10 +67,12 @@ impl Way {
         })
     }
 
-    /// Sends the mail; the reply is SMTP's, and lists refused recipients if not all are.
+    /// Sends the mail. The reply is that of the SMTP server; it lists the refused recipients if the
+    /// server accepted others.
     ///
-    /// The time-out is that of everything before the server has the mail. Then it may take longer
-    /// (RFC 5321, 4.5.3.2.6, has ten minutes): until `until`, when somebody else may send it.
+    /// The integration's time-out covers everything before the server has the whole mail. After
+    /// that, the server may take longer (RFC 5321, 4.5.3.2.6, allows ten minutes): up to `until`,
+    /// when another process may send the mail.
     pub(super) async fn send(
         &self,
         login: Option<(&str, &str)>,
@@ -110,7 +113,7 @@ impl Way {
                 )));
             }
         };
-        // It has answered for the mail; how the conversation ends does not matter.
+        // The server has answered for the mail; how the conversation ends does not matter.
         session.quit().await;
 
         if answer.code >= 400 {
@@ -127,7 +130,7 @@ impl Way {
     }
 }
 
-/// The request as an RFC 5322 message. Values are single lines, and encoded.
+/// Renders the request as an RFC 5322 message. Header values are single lines and are encoded.
 fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
     let header = |wanted: &str| {
         let found = request.headers.iter().find(|(name, _)| name == wanted);
@@ -172,8 +175,10 @@ fn letter(request: &Request, mail: &Mail) -> Result<Letter, String> {
     })
 }
 
-/// A Subject that is read as it is written. lettre leaves words of ASCII alone, and one that looks
-/// like an encoded word (RFC 2047, 2) would be decoded by whoever reads it: then all is encoded.
+/// Returns a Subject header that mail programs show exactly as `text`.
+///
+/// lettre leaves ASCII words alone, so that a word which looks like an encoded word (RFC 2047, 2)
+/// would be decoded by the reader's mail program. If there may be one, the whole text is encoded.
 fn subject(text: &str) -> HeaderValue {
     let name = HeaderName::new_from_ascii_str("Subject");
     if !text.contains("=?") {
@@ -182,13 +187,13 @@ fn subject(text: &str) -> HeaderValue {
 
     let mut encoded = String::new();
     let mut writer = EmailWriter::new(&mut encoded, "Subject: ".len(), 0, false);
-    // A String takes whatever is written to it.
+    // Writing to a String cannot fail.
     let _ = rfc2047::encode(text, &mut writer);
     drop(writer);
     HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), encoded)
 }
 
-/// The server has the mail, and nobody knows what became of it.
+/// Returns the failure for a mail that the server has, without a reply to it.
 fn unheard(became: &str) -> Failure {
     Failure {
         reason: FailureReason::Unconfirmed,
@@ -197,7 +202,7 @@ fn unheard(became: &str) -> Failure {
     }
 }
 
-/// The reply of a server that refuses, or why there was none.
+/// Returns the reply of a server that refused, or the reason why there was none.
 fn answered(trouble: &Trouble) -> Result<Reply, Failure> {
     if let Trouble::Refused(answer) = trouble {
         return Ok(Reply {
@@ -232,7 +237,7 @@ mod tests {
         "X-Auto-Response-Suppress",
     ];
 
-    /// The names of a header's fields, sorted.
+    /// Returns the sorted names of a header's fields.
     fn fields(header: &str) -> Vec<&str> {
         let mut names: Vec<_> = header
             .split("\r\n")

@@ -1,5 +1,5 @@
-//! The delivery settings in force, and the traffic under them. A reload replaces them as a whole;
-//! an attempt in flight keeps the terms under which it began.
+//! The delivery settings in force, and the traffic governed by them. A reload replaces them as a
+//! whole; an attempt in flight keeps the terms under which it began.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,15 +10,15 @@ use crate::{
     store::Mutes,
 };
 
-/// Delivery settings in force.
+/// The delivery settings in force.
 pub struct Terms {
     pub(super) receivers: Arc<Receivers>,
     pub(super) settings: Settings,
     pub(super) external_url: Option<String>,
     pub(super) client: Client,
-    /// Which held pages stay held.
+    /// The mutes that keep held pages held.
     pub(super) mutes: Mutes,
-    /// For every integration.
+    /// The traffic of every integration.
     pub(super) traffic: BTreeMap<Target, Arc<Traffic>>,
 }
 
@@ -49,14 +49,16 @@ impl Terms {
         }
     }
 
-    /// The same, with pages held while their routes are muted.
+    /// Returns the terms with these mutes, under which pages of muted routes are held.
     #[must_use]
     pub fn under(self, mutes: Mutes) -> Self {
         Self { mutes, ..self }
     }
 
-    /// Takes over the traffic of integrations that stay. One whose receiver has changed is tried at
-    /// once, with few attempts: the change may be the fix.
+    /// Takes over the traffic of integrations that stay.
+    ///
+    /// An integration whose receiver has changed is tried at once, because the change may be the
+    /// fix, but with no more concurrent attempts than before.
     pub(super) fn take_over(&mut self, before: &Self) {
         for (target, traffic) in &mut self.traffic {
             let Some(going_on) = before.traffic.get(target) else {
@@ -72,7 +74,7 @@ impl Terms {
         }
     }
 
-    /// The time limit for one attempt at an integration.
+    /// Returns the time limit for one attempt at an integration.
     pub(super) fn timeout(&self, target: &Target) -> Duration {
         let transport = self
             .receivers
@@ -84,7 +86,7 @@ impl Terms {
             .unwrap_or(self.settings.timeout.as_std())
     }
 
-    /// How long a delivery is leased for an attempt.
+    /// Returns how long a delivery is leased for an attempt.
     pub(super) fn lease(&self) -> Duration {
         let longest = self.traffic.keys().map(|target| self.timeout(target)).max();
         longest

@@ -1,4 +1,5 @@
-//! How much may be in flight at one integration, and when: slots, pace, pauses, and the breaker.
+//! Limits on how much may be in flight at one integration, and when: slots, pace, pauses and the
+//! circuit breaker.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,10 +13,11 @@ use crate::{
 
 use super::breaker::{Breaker, Change};
 
-/// The most concurrent attempts at one integration.
+/// The largest number of concurrent attempts at one integration.
 pub(super) const MOST: u32 = 32;
 
-/// The traffic at one integration. None of it needs to survive: a restart only tries again.
+/// The traffic at one integration. None of this state needs to survive a restart: a restart only
+/// tries again.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     now: Mutex<Now>,
@@ -27,13 +29,13 @@ struct Now {
     /// The least time between two requests, if pacing is wanted.
     pace: Option<SignedDuration>,
     under_way: u32,
-    /// The most attempts that may be in flight. After a pause it begins with one, and doubles with
-    /// each attempt that causes no other pause, so that a throttled receiver is not hit by
-    /// everything that waited.
+    /// The largest number of attempts that may be in flight. After a pause it begins with one and
+    /// doubles with each attempt that causes no other pause, so that a throttled receiver is not
+    /// hit by everything that waited.
     most: u32,
     /// No attempt begins before this time.
     closed_until: Timestamp,
-    /// Whether something due waits in the store: it comes before new deliveries.
+    /// Whether a due delivery waits in the store. It takes precedence over new deliveries.
     behind: bool,
     breaker: Breaker,
 }
@@ -64,19 +66,20 @@ impl Traffic {
         }
     }
 
-    /// Keeps pages and repetitions of open alerts apart: pages run concurrently, and a repetition
-    /// alone.
+    /// Returns the lock that keeps pages and repetitions of open alerts apart: pages run
+    /// concurrently (read), and a repetition runs alone (write).
     pub(super) fn turn(&self) -> &RwLock<()> {
         &self.turn
     }
 
-    /// Continues at the pace of another.
+    /// Takes over the pace of another traffic.
     pub(super) fn keep_pace_of(&self, other: &Self) {
         let pace = other.lock().pace;
         self.lock().pace = pace;
     }
 
-    /// The time from which the integration may be tried; in the past if it may be now.
+    /// Returns the time from which the integration may be tried; it lies in the past if it may be
+    /// tried now.
     pub(super) fn opens_at(&self) -> Timestamp {
         let now = self.lock();
         now.breaker
@@ -84,13 +87,13 @@ impl Traffic {
             .map_or(now.closed_until, |probe_at| probe_at.max(now.closed_until))
     }
 
-    /// When it is probed next; `None` while its circuit is closed.
+    /// Returns the time of the next probe; `None` while the circuit is closed.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
         self.lock().breaker.probe_at()
     }
 
-    /// Notes the verdict of an attempt; returns when the integration is tried next, if it does not
-    /// answer.
+    /// Applies the verdict of an attempt to the circuit breaker. Returns what it changed, and the
+    /// time of the next attempt if the integration does not answer.
     pub(super) fn judge(
         &self,
         delivery: DeliveryId,
@@ -106,7 +109,7 @@ impl Traffic {
         (change, now.breaker.probe_at())
     }
 
-    /// How many attempts may begin while it is open.
+    /// Returns how many attempts may begin once the integration is open.
     pub(super) fn room(&self) -> u32 {
         let now = self.lock();
         let most = if now.pace.is_some() {
@@ -117,8 +120,10 @@ impl Traffic {
         most.saturating_sub(now.under_way)
     }
 
-    /// Reserves a slot for a delivery that is about to be created. Returns false if it must not be
-    /// sent at once: it will wait in the store, and later ones wait behind it.
+    /// Reserves a slot for a delivery that is about to be created.
+    ///
+    /// Returns false if the delivery must not be sent at once. It then waits in the store, and
+    /// later ones wait behind it.
     pub(super) fn reserve(&self, at: Timestamp) -> bool {
         let mut now = self.lock();
         let open = now.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
@@ -133,18 +138,19 @@ impl Traffic {
         taken
     }
 
-    /// The reserved slot was not used.
+    /// Frees a reserved slot that was not used.
     pub(super) fn give_back(&self) {
         let mut now = self.lock();
         now.under_way = now.under_way.saturating_sub(1);
     }
 
-    /// Sets whether something due still waits in the store.
+    /// Sets whether a due delivery still waits in the store.
     pub(super) fn set_behind(&self, behind: bool) {
         self.lock().behind = behind;
     }
 
-    /// An attempt begins; with pacing, it determines the time of the next one.
+    /// Counts an attempt that begins. With pacing, its time determines the time of the next
+    /// attempt.
     pub(super) fn begin(&self, at: Timestamp) {
         let mut now = self.lock();
         now.under_way += 1;
@@ -153,8 +159,10 @@ impl Traffic {
         }
     }
 
-    /// An attempt has ended, and the receiver asked for a pause until `pause`, if it did. Returns
-    /// whether something due waits for the slot.
+    /// Counts an attempt that has ended. `pause` is the time until which the receiver asked to be
+    /// left alone, if it did.
+    ///
+    /// Returns whether a due delivery waits for the slot.
     pub(super) fn end(&self, pause: Option<Timestamp>) -> bool {
         let mut now = self.lock();
         now.under_way = now.under_way.saturating_sub(1);
@@ -170,7 +178,7 @@ impl Traffic {
         now.behind
     }
 
-    /// Forgets the pause: the clock was set back, or its cause may be fixed.
+    /// Ends the pause, because the clock was set back or the cause may be fixed.
     pub(super) fn open(&self) {
         let mut now = self.lock();
         now.closed_until = Timestamp::MIN;

@@ -1,4 +1,4 @@
-//! The HTTP clients: one for each transport of requests, built when a configuration is loaded.
+//! The HTTP clients: one for each distinct transport, built when a configuration is loaded.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -19,19 +19,19 @@ use crate::{
     settings::{Problem, Secret, cause::innermost},
 };
 
-/// Looks up an environment variable.
+/// A function that looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Hosts that are never requested through the environment's proxy.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
-/// How long a connection may take to be made, with its TLS.
+/// The longest time for making a connection, including its TLS handshake.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
-/// A reply with more of them is not read.
+/// The largest number of headers of a reply. A reply with more headers is not read.
 const MOST_HEADERS: usize = 1000;
 
-/// How requests travel; integrations with the same transport share a client.
+/// The way in which requests travel. Integrations with the same way share a client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Way {
     timeout: Duration,
@@ -39,7 +39,7 @@ struct Way {
     tls: Tls,
 }
 
-/// The proxies that the environment names.
+/// The proxies that the environment variables name.
 #[derive(Debug, Clone, Default)]
 struct Surroundings {
     https: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct Clients {
     pub(super) proxies: Vec<String>,
 }
 
-/// `timeout`: for integrations without their own.
+/// Builds the clients of all receivers. `timeout` applies to integrations without their own.
 pub(super) fn clients(
     receivers: &Receivers,
     timeout: Duration,
@@ -111,8 +111,8 @@ pub(super) fn clients(
     }
 }
 
-/// A client for what is asked beside the pages: by the same proxies, and as bounded. `key` is the
-/// place of `ca_file` and `proxy_url`.
+/// Builds a client for requests other than pages, with the same proxies and the same bounds. `key`
+/// is the place of `ca_file` and `proxy_url` in the configuration.
 pub fn client_of(
     key: &str,
     timeout: Duration,
@@ -143,8 +143,8 @@ pub fn client_of(
 }
 
 impl Surroundings {
-    /// Read as curl does: of the two spellings, the lower-case one first; an empty value means
-    /// none.
+    /// Reads the variables as curl does: the lower-case spelling takes precedence, and an empty
+    /// value means none.
     fn read(environment: Environment<'_>, problems: &mut Vec<Problem>) -> Self {
         let text = |name: &str| {
             [name.to_ascii_lowercase(), name.to_owned()]
@@ -198,8 +198,9 @@ impl Surroundings {
     }
 }
 
-/// `NO_PROXY` in the client's notation, and loopback. It is written in many ways: with spaces, with
-/// `*.` before a domain, with a port or a dot behind it.
+/// Returns the hosts of `NO_PROXY` in the client's notation, together with loopback. The variable
+/// is written in many ways: with spaces, with `*.` before a domain, with a port or a dot at the end
+/// of one.
 fn without_proxy(written: &str) -> String {
     let host = |one: &str| {
         let one = one.strip_prefix("*.").unwrap_or(one);
@@ -241,15 +242,15 @@ impl Way {
         }
     }
 
-    /// `key` is the place of the first integration with this transport, and `tls_key` that of its
-    /// certificates.
+    /// Builds the client. `key` is the place of the first integration with this transport, and
+    /// `tls_key` that of its certificates.
     fn client(
         &self,
         key: &str,
         tls_key: &str,
         surroundings: &Surroundings,
     ) -> Result<reqwest::Client, Problem> {
-        // Its own text may contain the proxy's address, which may contain a password.
+        // The error's own text may contain the proxy's address, which may contain a password.
         let unusable = |_| {
             Problem::new(
                 format!("{key}.proxy_url"),
@@ -265,14 +266,16 @@ impl Way {
 
         let builder = reqwest::Client::builder()
             .timeout(self.timeout)
-            // It ends before the whole, so that a time-out says whether there was a connection.
+            // Shorter than the whole time-out, so that the error says whether there was a
+            // connection.
             .connect_timeout((self.timeout * 9 / 10).min(LONGEST_CONNECT))
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(Duration::from_secs(30))
             .tcp_nodelay(true)
-            // A receiver that took a page gets no second one for how it writes its headers, and a
-            // body that is read for the word in it is not packed.
+            // Be lenient, because a receiver that took a page must not get it a second time for the
+            // way it writes its headers; and ask for no compression, because the body is searched
+            // for words.
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
@@ -301,7 +304,7 @@ impl Way {
     }
 }
 
-/// With the certificates of `tls`; `key` is their place.
+/// Adds the certificates of `tls` to the client. `key` is their place in the configuration.
 fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuilder, Problem> {
     let wrong = |name: &str, path: &Path, what: &str| {
         let what = format!("{} {what}", path.display());

@@ -1,28 +1,28 @@
-//! Detects that the clock was set back: waits for a time of the old clock are brought forward.
-//! Pure.
+//! Detection of a clock that was set back, so that waits until a time of the old clock can be
+//! brought forward. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A clock that goes back by more than this was set back.
+/// The tolerance beyond which a clock that goes back counts as set back.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
-/// How long afterwards something may still be written by the old clock: an attempt had ended, a
-/// mail was decided.
+/// How long after the change the old clock's time may still be written, by an attempt that had
+/// ended or a mail that was decided.
 const AFTERWARDS: SignedDuration = SignedDuration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Watch {
     latest: Timestamp,
-    /// When waits are brought forward once more.
+    /// The time at which waits are brought forward once more.
     again_at: Option<Timestamp>,
 }
 
-/// What the clock did.
+/// The behaviour of the clock since the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     GoesOn,
-    /// From this time.
+    /// The clock was set back from this time.
     SetBack(Timestamp),
-    /// It was set back a little while ago.
+    /// The clock was set back a little while ago.
     WasSetBack,
 }
 
@@ -34,12 +34,12 @@ impl Watch {
         }
     }
 
-    /// The report could not be handled: it is repeated at the next look.
+    /// Repeats the report at the next look, because it could not be handled.
     pub(super) fn missed(&mut self) {
         self.again_at = Some(self.latest);
     }
 
-    /// Looks at the clock.
+    /// Compares `now` with the time of the last look.
     pub(super) fn look(&mut self, now: Timestamp) -> Seen {
         let latest = std::mem::replace(&mut self.latest, now);
         if now.duration_since(latest) < -TOLERANCE {

@@ -1,16 +1,16 @@
-//! The script elements in the HTML of a mail: at any depth of multiparts, but neither in
-//! attachments nor in attached mails. An alert that stands there, because a filter or a gateway put
-//! the mail into another one, is told.
+//! The script elements in the HTML of a mail, at any depth of multiparts, but neither in
+//! attachments nor in attached mails. If an alert stands in one of those, because a filter or a
+//! gateway put the mail into another one, somebody is told.
 //!
-//! mail-parser reads base64, `encoding_rs` the character sets. Splitting multiparts is done here,
+//! mail-parser reads base64, and `encoding_rs` the character sets. Multiparts are split here,
 //! because mail-parser searches the rest of the mail for every boundary that is declared and never
-//! comes: time quadratic in the mail's size (450 KB took it 2 s, so 10 MiB take a quarter of an
-//! hour). Here depth and number of parts are limited, a part is searched once per level, and parts
-//! that do not matter are not decoded.
+//! comes, which takes time quadratic in the mail's size (450 KB took it 2 s, so 10 MiB take a
+//! quarter of an hour). Here the depth and the number of parts are limited, a part is searched once
+//! per level, and parts that do not matter are not decoded.
 //!
-//! A part is read as it says it is. What it would be if it said something else becomes no alert,
-//! however much it looks like one: whoever may put words into a genuine mail could choose them so.
-//! It is an [`Obstacle`], and somebody is told.
+//! A part is read as what it says it is. What it would be if it said something else becomes no
+//! alert, however much it looks like one: whoever may put words into a genuine mail could choose
+//! them accordingly. It is an [`Obstacle`] instead, and somebody is told.
 
 use memchr::memmem;
 
@@ -29,31 +29,32 @@ use super::{
 };
 use crate::message::header::{first, split_part};
 
-/// How deep multiparts may nest. Mail programs and lists add one level each: five are rare.
+/// The depth to which multiparts may nest. Mail programs and lists add one level each; five are
+/// rare.
 const MAX_DEPTH: usize = 16;
 
-/// How many parts of a mail are looked at.
+/// The largest number of parts of a mail that are read.
 const MAX_PARTS: usize = 256;
 
-/// How much decoded HTML of a mail is looked at, in bytes.
+/// The largest amount of decoded HTML of a mail that is read, in bytes.
 const MAX_HTML: usize = 16 << 20;
 
-/// What a mail's body holds for us.
+/// What a mail's body contains that matters here.
 #[derive(Default)]
 pub(super) struct Body<'a> {
-    /// The elements found, in order.
+    /// The elements that were found, in order.
     pub found: Vec<Found>,
-    /// How many text/html parts there are.
+    /// The number of text/html parts.
     pub html: usize,
     /// The first thing that kept a part from being read, behind which an alert could hide.
     pub obstacle: Option<Obstacle<'a>>,
-    /// What is not looked at, since it is no HTML that is shown: each with its header.
+    /// The parts that are not read, because they are no HTML that is shown: each with its header.
     aside: Vec<(&'a [u8], &'a [u8])>,
     parts: usize,
     bytes: usize,
 }
 
-/// Walks through a mail.
+/// Walks through a mail and searches it for the element.
 pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     let mut read = Body::default();
     read.entity(header, body, 0, false);
@@ -77,7 +78,7 @@ pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// One entity (RFC 2045, 2.4): the mail itself, or a part of a multipart.
+    /// Reads one entity (RFC 2045, 2.4): the mail itself, or a part of a multipart.
     fn entity(&mut self, header: &'a [u8], body: &'a [u8], depth: usize, in_digest: bool) {
         self.parts += 1;
         if self.parts > MAX_PARTS {
@@ -106,7 +107,7 @@ impl<'a> Body<'a> {
         match kind {
             Kind::Multipart => self.multipart(&content, body, depth),
             Kind::Html => self.html(header, body, content.first("charset").as_deref()),
-            // It is a mail (RFC 2046, 5.1.5).
+            // In a digest, such a part is a mail (RFC 2046, 5.1.5).
             Kind::Unnamed if in_digest => self.aside.push((header, body)),
             Kind::Unnamed => self.unnamed(header, body, content.first("charset").as_deref()),
             Kind::Unsure => {
@@ -133,7 +134,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The parts between the boundary lines (RFC 2046, 5.1.1).
+    /// Reads the parts between the boundary lines (RFC 2046, 5.1.1).
     fn multipart(&mut self, content: &Structured, body: &'a [u8], depth: usize) {
         let in_digest = content.token == "multipart/digest";
         let Some(boundary) = boundary(content, body) else {
@@ -181,8 +182,8 @@ impl<'a> Body<'a> {
             ended = false;
         }
 
-        // The last boundary never came. What there is of the last part is read; what is missing may
-        // be the alert.
+        // The last boundary never came. Read what there is of the last part; what is missing may be
+        // the alert.
         if let Some(start) = part_start {
             let (header, content) = split_part(&body[start..]);
             self.entity(header, content, depth + 1, in_digest);
@@ -195,7 +196,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// What stands before and behind all parts of a multipart. Mail programs pass over both, and
+    /// Checks what stands before and behind all parts of a multipart. Mail programs skip both, and
     /// some begin another part where a multipart was closed too early.
     fn around_parts(&mut self, before: &'a [u8], behind: &'a [u8]) {
         for outside in [before, behind] {
@@ -205,7 +206,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// A text/html part, as it says it is encoded.
+    /// Reads a text/html part in its declared encoding.
     fn html(&mut self, header: &[u8], body: &'a [u8], charset: Option<&str>) {
         self.html += 1;
         let field = first(header, b"Content-Transfer-Encoding");
@@ -230,7 +231,8 @@ impl<'a> Body<'a> {
             Err(reason) => return self.obstructed(body, || reason),
         };
 
-        // Line ends written twice cut words: without the empty lines it may be an alert.
+        // Line ends that are written twice cut words apart: without the empty lines, it may be an
+        // alert.
         if encoding == Encoding::QuotedPrintable
             && !self.found[before..].iter().any(is_alert)
             && let Some(joined) = quoted_printable::without_empty_lines(body)
@@ -261,8 +263,8 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Looks for the element in HTML. What is doubtful about it comes back, the error says why it
-    /// cannot be read.
+    /// Searches HTML for the element. Returns what is doubtful about the HTML; the error says why
+    /// the HTML cannot be read.
     fn look(
         &mut self,
         decoded: &Decoded<'_>,
@@ -286,8 +288,8 @@ impl<'a> Body<'a> {
         Ok(damage.or_else(|| read.unknown.as_deref().map(unknown_charset)))
     }
 
-    /// A part that does not say what it is: mail programs show it as text, unless it begins as HTML
-    /// does.
+    /// Reads a part that does not say what it is. Mail programs show it as text, unless it begins
+    /// as HTML does.
     fn unnamed(&mut self, header: &[u8], body: &'a [u8], charset: Option<&str>) {
         let encoding = Encoding::named(first(header, b"Content-Transfer-Encoding"));
         let decoded = encoding.decode(body);
@@ -315,7 +317,8 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Mail without the element is no alert, however odd.
+    /// Notes an obstacle if a trace of the element is there: mail without the element is no alert,
+    /// however odd it is.
     fn obstructed_if_there(&mut self, body: &'a [u8], reason: impl FnOnce() -> String) {
         if self.obstacle.is_none() && self.found.is_empty() && trace::is_there(body) {
             self.obstructed(body, reason);
@@ -323,7 +326,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Why HTML in which no element is found may hold an alert nevertheless.
+/// Returns why HTML in which no element is found may contain an alert nevertheless.
 fn suspicion(encoding: Encoding, decoded: &[u8]) -> Option<&'static str> {
     if decoded.trim_ascii().is_empty() {
         Some("an HTML part of the mail is empty")
@@ -343,7 +346,7 @@ fn suspicion(encoding: Encoding, decoded: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Whether plain text is left of the HTML that held the element.
+/// Whether a part is plain text that is left of the HTML with the element.
 fn is_payload_as_text(header: &[u8], body: &[u8]) -> bool {
     let content = first(header, b"Content-Type").map(Structured::parse);
     let is_plain = content.is_none_or(|content| content.token == "text/plain");
@@ -351,7 +354,7 @@ fn is_payload_as_text(header: &[u8], body: &[u8]) -> bool {
     is_plain && defanged::is_payload(&String::from_utf8_lossy(&encoding.decode(body).bytes))
 }
 
-/// Whether a part holds the element in an encoding that it does not name, or in one more.
+/// Whether a part contains the element in an encoding that it does not name, or encoded once more.
 fn is_encoded(encoding: Encoding, decoded: &[u8]) -> bool {
     /// The first bytes of gzip (RFC 1952, 2.3.1).
     const GZIP: &[u8] = b"\x1f\x8b";
@@ -363,7 +366,7 @@ fn is_encoded(encoding: Encoding, decoded: &[u8]) -> bool {
             _ => trace::is_encoded(decoded),
         };
     }
-    // Its id needs no escape, but the equals sign before it does.
+    // The element's id needs no escape, but the equals sign before the id does.
     memmem::find(decoded, b"=3D").is_some()
         && element::find(&String::from_utf8_lossy(
             &quoted_printable::decode(decoded).0,
@@ -371,7 +374,7 @@ fn is_encoded(encoding: Encoding, decoded: &[u8]) -> bool {
         .is_ok_and(|found| !found.is_empty())
 }
 
-/// Whether HTML is begun and not closed.
+/// Whether HTML is begun but not closed.
 fn is_cut(html: &[u8]) -> bool {
     let lower = html.to_ascii_lowercase();
     let has = |tag: &str| memmem::find(&lower, tag.as_bytes()).is_some();

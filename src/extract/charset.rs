@@ -1,7 +1,7 @@
-//! Character sets in which ASCII is ASCII, by whatever name they go.
+//! Character sets in which ASCII is ASCII, whatever their names.
 //!
-//! Others hide markup until they are decoded (UTF-7, ISO-2022-*, UTF-16): alerts never come in
-//! them, and what else could be in such a part is for a person to see.
+//! Other character sets hide markup until they are decoded (UTF-7, ISO-2022-*, UTF-16). Alerts
+//! never come in them, and anything else in such a part is for a person to see.
 
 use std::borrow::Cow;
 
@@ -19,11 +19,11 @@ use names::{Charset, Hiding, Known, known};
 /// A decoded text.
 pub(super) struct Text<'a> {
     pub text: Cow<'a, str>,
-    /// The name of a character set that nobody knows: its ASCII was read.
+    /// The name of a character set that nobody knows; its ASCII was read.
     pub unknown: Option<String>,
 }
 
-/// Decodes a text. The error says why it is not read.
+/// Decodes a text. The error says why the text is not read.
 pub(super) fn decode<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<Text<'a>, String> {
     let name = name(label);
     let (charset, unknown) = match known(&name) {
@@ -43,7 +43,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<Text<'a
     Ok(Text { text, unknown })
 }
 
-/// A name as it is looked up and told.
+/// Returns a name as it is looked up and reported.
 fn name(label: Option<&str>) -> String {
     label
         .unwrap_or_default()
@@ -55,7 +55,7 @@ fn name(label: Option<&str>) -> String {
         .collect()
 }
 
-/// Decodes a text of a DOS code page, and loses nothing of it either.
+/// Decodes a text of a DOS code page, without losing any of it either.
 fn of_code_page(bytes: &[u8], page: &TableType) -> String {
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 2);
     for byte in bytes {
@@ -67,15 +67,15 @@ fn of_code_page(bytes: &[u8], page: &TableType) -> String {
     text
 }
 
-/// Decodes a text and loses nothing of it: bytes that are not of its character set are read as
-/// windows-1252, as mail programs read them, since two hosts whose names all become replacement
-/// characters are one.
+/// Decodes a text without losing any of it. Bytes that are invalid in its character set are read as
+/// windows-1252, as mail programs read them, since two hosts whose names consist of replacement
+/// characters would look the same.
 ///
-/// Mail programs read the whole text so. Here only those bytes are: a log that is cut within a
-/// character must not cost the labels beside it, and text that is Latin-1 throughout comes out the
-/// same. ASCII is what it was in any case, so that no markup appears.
+/// Mail programs read the whole text in that way. Here only the invalid bytes are: a log that is
+/// cut within a character must not cost the labels beside it, and text that is Latin-1 throughout
+/// comes out the same. ASCII stays what it was in any case, so that no markup appears.
 fn whole<'a>(bytes: &'a [u8], encoding: &'static Encoding) -> Cow<'a, str> {
-    // A byte order mark must not make it UTF-16.
+    // A byte order mark must not turn the text into UTF-16.
     if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes) {
         return text;
     }
@@ -101,8 +101,8 @@ fn whole<'a>(bytes: &'a [u8], encoding: &'static Encoding) -> Cow<'a, str> {
     }
 }
 
-/// Decodes a text that nothing is looked for in which somebody could hide: in any character set, as
-/// mail programs show it.
+/// Decodes a text in any character set, as mail programs show it. This is only for a text in which
+/// nothing is searched for that somebody could hide.
 pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
     let text = match (decode(bytes, label), known(&name(label))) {
         (Ok(read), _) => read.text.into_owned(),
@@ -122,7 +122,8 @@ pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
     }
 }
 
-/// What a page says itself that it is written in, near its begin. In UTF-16 it could not say so.
+/// Returns the character set that a page declares itself, near its beginning. In UTF-16 it could
+/// not declare it.
 pub(super) fn declared(html: &[u8]) -> Option<String> {
     let head = html.get(..1024).unwrap_or(html).to_ascii_lowercase();
     let meta = head.get(memmem::find(&head, b"<meta")?..)?;
@@ -137,9 +138,9 @@ pub(super) fn declared(html: &[u8]) -> Option<String> {
     (!name.is_empty() && !name.starts_with("utf-16")).then_some(name)
 }
 
-/// The byte order of a text that is called `utf-16` or `ucs-2` alone. Its mark says so; without one
-/// the zeros do, which ASCII puts into the high bytes. A text without either is big-endian (RFC
-/// 2781, 4.3).
+/// Returns the byte order of a text that is called just `utf-16` or `ucs-2`. The byte order mark
+/// decides; without one, the zeros do, which ASCII puts into the high bytes. A text with neither is
+/// big-endian (RFC 2781, 4.3).
 fn byte_order(bytes: &[u8]) -> &'static Encoding {
     if let Some((marked, _)) = Encoding::for_bom(bytes) {
         return marked;

@@ -1,4 +1,4 @@
-//! Everything a mail holds for a profile to speak of: its text, its pairs, its attachments.
+//! The contents of a mail, to which a profile can refer: its text, its pairs, its attachments.
 
 use std::{borrow::Cow, collections::HashSet, mem::take};
 
@@ -20,84 +20,84 @@ use super::{
 };
 use crate::message::header::first;
 
-/// How much text of a mail is read, in bytes: what is longer is cut.
+/// The longest text of a mail that is read, in bytes; a longer one is cut.
 const LONGEST_TEXT: usize = 512 << 10;
 
-/// How much HTML of a mail is read, in bytes.
+/// The largest amount of HTML of a mail that is read, in bytes.
 const LONGEST_HTML: usize = 2 << 20;
 
-/// How much of an attachment is read, in bytes.
+/// The largest part of an attachment that is read, in bytes.
 const LONGEST_ATTACHMENT: usize = 256 << 10;
 
 const CUT_HTML: &str = "the mail's HTML ends before it is closed: it looks cut off";
 
-/// How many attachments are read.
+/// The largest number of attachments that are read.
 const MAX_ATTACHMENTS: usize = 32;
 
-/// What a mail holds.
+/// The contents of a mail.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
-    /// The text/plain parts, and the HTML as text where they do not say the same. Lines end in LF.
+    /// The text/plain parts, and the HTML as text if the two do not say the same. Lines end in LF.
     pub text: String,
     /// The words that the text quotes, without their marks, and those that the HTML hides from its
-    /// reader. They are read where nothing that the mail says itself says as much.
+    /// reader. They are read only if nothing that the mail says itself says as much.
     pub aside: String,
-    /// The text/plain parts, and the HTML as text, where a mail has both and not in the same words.
+    /// The text/plain parts, and the HTML as text, if a mail has both in different words.
     pub versions: Option<[String; 2]>,
-    /// From text and HTML.
+    /// The pairs from text and HTML.
     pub pairs: Pairs,
-    /// Where the HTML's links lead, by their words.
+    /// The words and the target of each link in the HTML.
     pub links: Vec<(String, String)>,
     pub attachments: Vec<Attachment>,
-    /// What kept a part from being read.
+    /// The reason why a part could not be read.
     pub obstacle: Option<String>,
-    /// What says that the text is longer than what was read of it, where it is.
+    /// A sentence that says that the text is longer than the part that was read, if it is.
     pub cut: Option<String>,
-    /// What says that transport damaged a part, where it did: text may be missing, or be another
-    /// one.
+    /// A sentence that says that transport damaged a part, if it did: text may be missing, or be
+    /// another one.
     pub damage: Option<String>,
-    /// Whether nothing could be seen of what the mail says.
+    /// Whether nothing of what the mail says could be read.
     pub is_hidden: bool,
     html: Vec<String>,
-    /// Where in the text each of them stands.
+    /// The place in the text at which each HTML part stands.
     html_at: Vec<usize>,
     html_is_cut: bool,
 }
 
-/// One attachment.
+/// An attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attachment {
-    /// Empty where it has none.
+    /// The name; empty if it has none.
     pub name: String,
     #[serde(rename = "type")]
     pub kind: String,
-    /// Empty where it is no text.
+    /// The text; empty if the attachment is no text.
     pub text: String,
-    /// Whether there is more of it than `text`.
+    /// Whether the attachment is longer than `text`.
     #[serde(skip)]
     pub is_cut: bool,
 }
 
-/// The HTML of a mail, rendered.
+/// The HTML parts of a mail, rendered.
 #[derive(Default)]
 struct Pages {
-    /// What the mail's reader sees of it.
+    /// What the mail's reader sees of them.
     seen: Rendered,
     hidden: Rendered,
-    /// The text, and the pages where they stand in it.
+    /// The text with the pages at the places where they stand in it.
     within: String,
-    /// Where the text goes on behind the last page.
+    /// The place at which the text continues after the last page.
     behind: usize,
 }
 
 impl Contents {
-    /// Reads a mail: never fails, and takes time linear in its size.
+    /// Reads a mail. It never fails, and takes time linear in the mail's size.
     pub fn of(header: &[u8], body: &[u8]) -> Self {
         Self::read(header, body, false)
     }
 
-    /// The same without all that transport damaged. Where a mail only lacks its end, that is the
-    /// last line.
+    /// Reads a mail without anything that transport damaged. Of a mail that only lacks its end,
+    /// just the last line is left out.
     pub fn sound(header: &[u8], body: &[u8]) -> Self {
         Self::read(header, body, true)
     }
@@ -204,7 +204,7 @@ impl Contents {
             return;
         }
 
-        // A text with a name that is shown with the mail is both.
+        // A named text that is shown with the mail is both text and attachment.
         if part.inline && is_text && part.content.token == "text/plain" {
             let (text, damage) = part.read();
             let text = self.noted(text, damage, sound, without_last_line);
@@ -215,7 +215,7 @@ impl Contents {
         }
     }
 
-    /// The text, or what is sound of it where that is asked for.
+    /// Notes the damage and returns the text, or only its sound part if that is asked for.
     fn noted(
         &mut self,
         text: String,
@@ -241,7 +241,7 @@ impl Contents {
             let value = part.content.first(name);
             value.is_some_and(|value| value.eq_ignore_ascii_case(word))
         };
-        // One byte more says that it is too long.
+        // Read one byte more than the limit, which shows that the text is too long.
         if self.text.len() <= LONGEST_TEXT {
             let plain = flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
             self.text
@@ -249,7 +249,7 @@ impl Contents {
         }
     }
 
-    /// The same with this for all that it says.
+    /// Returns the contents with `text` in place of all that the mail says.
     #[must_use]
     pub fn with_text(&self, text: &str) -> Self {
         Self {
@@ -259,14 +259,15 @@ impl Contents {
         }
     }
 
-    /// The sentence that says that the mail has more text or pairs than were read, if it has.
+    /// Returns the sentence that says that the mail has more text or pairs than were read, if it
+    /// has.
     pub fn cut(&self) -> Option<Cow<'_, str>> {
         let pairs = || format!("the mail has more than {MAX_PAIRS} pairs");
         let text = self.cut.as_deref().map(Cow::Borrowed);
         text.or_else(|| self.pairs.is_cut().then(|| Cow::Owned(pairs())))
     }
 
-    /// The texts of the elements that a selector finds in the HTML, in order.
+    /// Returns the texts of the elements that a selector finds in the HTML, in order.
     pub fn elements(&self, selector: &Selector) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
         for html in &self.html {
@@ -276,14 +277,15 @@ impl Contents {
     }
 }
 
-/// JSON as alerts are read: a key given twice says two things, and is refused.
+/// Parses JSON as alerts are read: a key that is given twice says two things, and is refused.
 pub fn parse_json(text: &str) -> Result<serde_json::Value, String> {
     json::parse(text)
 }
 
-/// A field of the header as a person reads it: unfolded and decoded, at most `longest` characters.
+/// Returns a field of the header as a person reads it: unfolded and decoded, at most `longest`
+/// characters.
 pub fn decoded(value: &[u8], longest: usize) -> String {
-    // Longer ones are cut before decoding: RFC 2047 grows a text to three times its length at most.
+    // Cut longer values before decoding them: RFC 2047 makes a text three times as long at most.
     let line = words::joined(value.get(..longest * 16).unwrap_or(value));
     let line = charset::decode_all(&line, None) + "\n";
 
@@ -298,7 +300,7 @@ pub fn decoded(value: &[u8], longest: usize) -> String {
     text.trim().to_owned()
 }
 
-/// The name of a file, of either field that may hold one.
+/// Returns the name of a file, from either field that may contain one.
 fn name(part: &Part<'_>) -> Option<String> {
     first(part.header, b"Content-Disposition")
         .and_then(|value| Structured::parse(value).first("filename"))
@@ -327,7 +329,7 @@ fn attachment(part: &Part<'_>, name: Option<String>) -> Attachment {
     }
 }
 
-/// What may be missing of HTML, which says itself whether it is whole.
+/// Returns what may be missing of HTML. HTML itself shows whether it is whole.
 fn of_html(html: &str, damage: Option<Damage>) -> Option<Damage> {
     match (damage, markup::ending(html)) {
         (Some(Damage::Anywhere(why)), _) => Some(Damage::Anywhere(why)),
@@ -342,7 +344,7 @@ fn without_last_line(text: &str) -> &str {
     &text[..last.map_or(0, |at| at + 1)]
 }
 
-/// The lines of a text that are quoted, without the marks before them.
+/// Returns the lines of a text that are quoted, without the marks before them.
 fn quoted(text: &str) -> String {
     let mut quoted = String::new();
     for line in text.lines().filter_map(unquoted) {
@@ -352,8 +354,8 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Whether somebody answers what a text quotes, and says something above it: what they quote is
-/// over, and no alert. A mail that quotes another as a whole passes it on.
+/// Whether somebody answers what a text quotes, and says something above it. What they quote is
+/// over, and is no alert. A mail that quotes another as a whole passes it on.
 fn is_reply(header: &[u8], text: &str) -> bool {
     let answers = |name: &[u8]| first(header, name).is_some_and(|ids| !ids.trim_ascii().is_empty());
     let says = |line: &str| line.contains(char::is_alphanumeric);
@@ -361,18 +363,18 @@ fn is_reply(header: &[u8], text: &str) -> bool {
     (answers(b"In-Reply-To") || answers(b"References")) && own.any(says)
 }
 
-/// Text and HTML of a mail that has both, unless they are the same words.
+/// Returns the text and the HTML of a mail that has both, unless they are the same words.
 fn versions(text: &str, html: &str) -> Option<[String; 2]> {
     let is_blank = |text: &str| text.trim().is_empty();
     let differ = !is_blank(text) && !is_blank(html) && !words_of(text).eq(words_of(html));
     differ.then(|| [text, html].map(str::to_owned))
 }
 
-/// Whether a text says what the HTML says, by half of its words: a list's footer beside the HTML
-/// does not stand for it. The subtype of the multipart is not asked: many signatures leave it open,
-/// so that anybody could change it.
+/// Whether a text says what the HTML says, judged by half of its words: a list's footer beside the
+/// HTML does not replace the HTML. The subtype of the multipart does not decide, because many
+/// signatures do not cover it, so that anybody could change it.
 fn says_what(text: &str, html: &str) -> bool {
-    // Most mails are of one kind, and need no comparison.
+    // Most mails have only one of the two, and need no comparison.
     if html.is_empty() || text.trim().is_empty() {
         return html.is_empty();
     }
@@ -396,7 +398,7 @@ fn begins_as_html(text: &str) -> bool {
     })
 }
 
-/// Cuts a text that is longer, and says whether it was.
+/// Cuts a text that is longer, and returns whether it was.
 fn cut(text: &mut String, longest: usize) -> bool {
     let is_longer = text.len() > longest;
     if is_longer {

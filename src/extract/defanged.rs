@@ -1,8 +1,8 @@
-//! HTML in which the alert's element is no element any more, and holds its payload all the same:
-//! filters rename it or its id, take its tags away, or show it as text.
+//! Defanged HTML, in which the alert's element is no longer an element but still contains its
+//! payload: filters rename it or its id, remove its tags, or show it as text.
 //!
-//! What a browser would never show or run is left alone, as it was written to be: a comment, a
-//! title, a script with an id of its own.
+//! What a browser would never show or run is left alone, as it was meant to be: a comment, a title,
+//! a script with an id of its own.
 
 use memchr::memchr_iter;
 
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::message::hidden::is_hidden;
 
-/// The beginning of the comments that `HTML::Defang` makes of tags; of a script's content it makes
-/// another comment. <https://metacpan.org/pod/HTML::Defang>
+/// The beginning of the comments into which `HTML::Defang` turns tags. It turns the content of a
+/// script into another comment. <https://metacpan.org/pod/HTML::Defang>
 const DEFANGED_TAG: &str = "<!--defang_script";
 
-/// Elements whose content is text and no markup; a script with another id is one of them.
+/// Elements whose content is text without markup. A script with another id is one of them.
 const OPAQUE: [&str; 9] = [
     "!--", "title", "style", "textarea", "noscript", "iframe", "xmp", "noembed", "script",
 ];
 
-/// Whether the payload of an alert is in there.
+/// Whether the HTML contains the payload of an alert.
 pub(super) fn is_there(html: &[u8]) -> bool {
-    // Filters put none in; to HTML it is another name then.
+    // Filters insert no NUL; in HTML, a name with one is another name.
     if html.contains(&0) {
         return false;
     }
@@ -36,14 +36,14 @@ pub(super) fn is_there(html: &[u8]) -> bool {
     is_payload(&left) || is_payload(&shown(&left))
 }
 
-/// Whether a text speaks of an incident as the payload does, whatever white space and invisible
+/// Whether a text mentions an incident as the payload does, whatever white space and invisible
 /// characters stand within its words.
 pub(super) fn is_payload(text: &str) -> bool {
     speaks_of(text, "incident", "Id") && speaks_of(text, "incident", "Status")
 }
 
-/// Whether a word of two halves is in there. The second begins with a capital, which is rare in
-/// text: the word is looked for around each.
+/// Whether a text contains a word of two halves. The second half begins with a capital, which is
+/// rare in text, so the word is searched for around each such capital.
 fn speaks_of(text: &str, first: &str, second: &str) -> bool {
     let is_shown = |c: &char| !is_hidden(*c) && !c.is_whitespace();
     let capital = second.as_bytes()[0];
@@ -56,7 +56,7 @@ fn speaks_of(text: &str, first: &str, second: &str) -> bool {
     })
 }
 
-/// What a reader sees of HTML, where tags and escapes part no word.
+/// Returns what a reader sees of HTML, where tags and escapes separate no words.
 fn shown(html: &str) -> String {
     let mut shown = String::with_capacity(html.len());
     for piece in Pieces::of(html) {
@@ -70,7 +70,7 @@ fn shown(html: &str) -> String {
 fn without_opaque(html: &str) -> String {
     let lower = html.to_ascii_lowercase();
     let mut left = String::with_capacity(html.len());
-    // What has no end behind one place has none behind a later one.
+    // If an element has no end after one place, it has none after a later place.
     let mut endless = [false; OPAQUE.len()];
     let mut from = 0;
 
@@ -107,7 +107,7 @@ fn begins(tag: &str, name: &str) -> bool {
     })
 }
 
-/// Where an element ends that begins at a place.
+/// Returns the end of an element that begins at a place.
 fn end_of(lower: &str, at: usize, name: &str) -> Option<usize> {
     if name == "!--" {
         let end = lower[at + 4..].find("-->")?;
@@ -117,8 +117,8 @@ fn end_of(lower: &str, at: usize, name: &str) -> Option<usize> {
     Some(close + lower[close..].find('>')? + 1)
 }
 
-/// Whether it is a script with the alert's id, or what a filter made of that: another id with that
-/// in it, or none.
+/// Whether an element is a script with the alert's id, or what a filter made of that: with an id
+/// that contains the alert's, or with none.
 fn is_ours(element: &str) -> bool {
     let tag = element.split('>').next().unwrap_or_default();
     let seen: String = tag.chars().filter(|c| !is_hidden(*c)).collect();

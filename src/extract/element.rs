@@ -1,18 +1,18 @@
-//! The script element in an HTML document, in two passes.
+//! The search for the script element in an HTML document, in two passes.
 //!
 //! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more
-//! than 20 s. So `lol_html`, which streams, finds where the script elements lie, and scraper reads
-//! just those fragments and decides: it decodes entities in the `id`, and knows HTML's rules of
-//! what is text of a script. Where a document's tags alone tell what is markup, `plain` finds them
-//! for less.
+//! than 20 s. Therefore `lol_html`, which streams, finds where the script elements are. Then
+//! scraper reads just those fragments and decides, because it decodes entities in the `id` and
+//! knows HTML's rules for the text of a script. If a document's tags alone tell what is markup,
+//! `plain` finds the elements at a lower cost.
 //!
-//! Inside svg and math other rules hold, which `lol_html` follows less far than the DOM: it would
-//! take `<svg><svg><head><title>x <script </title><script id=…>` for one script. A document with
-//! either is read by the DOM alone, and not at all where it is too large for that.
+//! Inside svg and math other rules apply, which `lol_html` follows less closely than the DOM does:
+//! it would take `<svg><svg><head><title>x <script </title><script id=…>` for one script. A
+//! document with either is read by the DOM alone, and not at all if it is too large for that.
 //!
-//! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext.
-//! An element in a blockquote or a template counts as any other: whoever may send alerts may quote
-//! one, and leaving it out would drop an alert silently.
+//! What HTML hides is hidden here too: comments, textarea, title, style, noscript, iframe,
+//! plaintext. An element in a blockquote or a template counts like any other: whoever may send
+//! alerts may quote one, and leaving it out would drop an alert silently.
 
 mod plain;
 
@@ -27,22 +27,22 @@ use super::{
     pass::{Enough, pass},
 };
 
-/// How many script elements with the id, or with one that could be it, are read.
+/// The largest number of script elements that are read, with the id or with one that could be it.
 const MAX_CANDIDATES: usize = 16;
 
 /// The longest start tag or end tag around a payload, in bytes.
 const MAX_TAGS: usize = 4 << 10;
 
-/// The largest document with svg or math, in bytes: nested tags keep the DOM parser busy for half a
-/// second at most.
+/// The largest document with svg or math, in bytes. Of this size, nested tags keep the DOM parser
+/// busy for half a second at most.
 const MAX_FOREIGN: usize = 64 << 10;
 
 /// A script element with the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Its text, not yet read.
+    /// The text of the element, not yet parsed.
     Json(String),
-    /// It is none of ours: another type. The sentence says which.
+    /// An element of another type, which is none of ours. The sentence names the type.
     Other { reason: String, text: String },
 }
 
@@ -54,7 +54,8 @@ impl Found {
     }
 }
 
-/// The script elements with the id, in order. The error says what makes the document unreadable.
+/// Returns the script elements with the id, in order. The error says what makes the document
+/// unreadable.
 pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     if !has_tag(html, "script") {
         return Ok(Vec::new());
@@ -96,21 +97,22 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     Ok(found)
 }
 
-/// Whether the last tag is one that names the element, and is never closed.
+/// Whether the last tag names the element and is never closed.
 fn ends_in_a_script_tag(html: &str) -> bool {
     let last = memrchr(b'<', html.as_bytes()).map_or("", |at| &html[at..]);
     has_tag(last, "script") && !last.contains('>') && last.contains(ELEMENT_ID)
 }
 
-/// Whether such a tag can be in there at all.
+/// Whether a text can contain a tag of this name at all.
 fn has_tag(html: &str, name: &str) -> bool {
     tags(html.as_bytes(), name).next().is_some()
 }
 
-/// Where such tags can begin, in no order. They cannot be written in entities.
+/// Returns the places where tags of this name can begin, in no order. Tags cannot be written in
+/// entities.
 fn tags(html: &[u8], name: &str) -> impl Iterator<Item = usize> {
-    // Most tags begin with another letter: two searches for a pair of bytes cost less than one that
-    // stops at each of them.
+    // Most tags begin with another letter, so that two searches for a pair of bytes cost less than
+    // one that stops at each of them.
     let cases = [name.to_ascii_lowercase(), name.to_ascii_uppercase()];
     cases.into_iter().flat_map(move |name| {
         let begun = format!("<{name:.1}");
@@ -124,7 +126,7 @@ fn tags(html: &[u8], name: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Not too many.
+/// Returns the elements, unless there are too many.
 fn several(found: Vec<Found>) -> Result<Vec<Found>, String> {
     if found.len() > MAX_CANDIDATES {
         Err(too_many())
@@ -137,12 +139,12 @@ fn too_many() -> String {
     format!("the mail has more than {MAX_CANDIDATES} elements {ELEMENT_ID}")
 }
 
-/// Whether an id is the one we look for, or could decode to it.
+/// Whether an id is the one searched for, or could decode to it.
 fn could_be_ours(id: &str) -> bool {
     id == ELEMENT_ID || id.contains('&')
 }
 
-/// Returns where the script elements lie whose id is, or could decode to, the one we look for.
+/// Returns the ranges of the script elements whose id is, or could decode to, the one searched for.
 /// Nothing is read behind the end of the last script.
 fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
     let document_end = html.len();
@@ -160,8 +162,8 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
             if index == MAX_CANDIDATES {
                 return Err(too_many().into());
             }
-            // Without an end tag, HTML takes everything to the end of the document for the script's
-            // text.
+            // Without an end tag, HTML takes everything up to the end of the document for the
+            // script's text.
             let end = if element.can_have_content() {
                 document_end
             } else {
@@ -198,7 +200,7 @@ fn scripts(dom: &Html) -> impl Iterator<Item = ElementRef<'_>> {
         .filter(|element| element.value().name() == "script")
 }
 
-/// Reads one element as a browser would; none where its id turns out to be another.
+/// Reads one element as a browser would; `None` if its id turns out to be another.
 fn read(script: ElementRef<'_>) -> Option<Found> {
     if script.attr("id") != Some(ELEMENT_ID) {
         return None;
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn what_stands_behind_the_last_script_is_not_read() {
         let element = r#"<script type="application/json" id="incident-data">{}</script>"#;
-        // HTML that can be read in two ways, and would be refused.
+        // This HTML can be read in two ways, and would be refused.
         let odd = "<select><title></select>";
         assert_eq!(find(&format!("{element}{odd}")), Ok(vec![json("{}")]));
         for html in [
@@ -256,7 +258,7 @@ mod tests {
         ] {
             assert!(find(&html).unwrap_err().contains("two ways"), "{html}");
         }
-        // An end that only looks like one: HTML nests scripts in comments within scripts.
+        // The end tag only looks like one: HTML nests scripts in comments within scripts.
         let nested =
             "<script id=incident-data type=application/json><!--<script></script>--></script>";
         assert_eq!(find(nested), Ok(vec![json("<!--<script></script>-->")]));

@@ -1,9 +1,9 @@
 //! `format=flowed` (RFC 3676): lines that a mailer broke are joined again.
 
-/// The text with LF for line ends; unflowed where `flowed` says so, and with the spaces that
-/// `DelSp=yes` says are the breaks' own left out.
+/// Returns the text with LF as line ends. If `flowed` is set, the text is unflowed; with
+/// `delete_space` (`DelSp=yes`), the spaces that belong to the breaks are left out.
 pub(super) fn plain(text: &str, flowed: bool, delete_space: bool) -> String {
-    // A bare CR ends a line where the text has no LF, as it did on the old Macintosh.
+    // If the text has no LF, a bare CR ends a line, as it did on the old Macintosh.
     let mark = if text.contains('\n') { '\n' } else { '\r' };
     let lines = text.split_terminator(mark);
     let lines = lines.map(|line| line.trim_end_matches('\r'));
@@ -17,7 +17,7 @@ pub(super) fn plain(text: &str, flowed: bool, delete_space: bool) -> String {
     }
 
     let mut plain = String::with_capacity(text.len());
-    // How deep the open paragraph is quoted.
+    // The depth to which the open paragraph is quoted.
     let mut open: Option<usize> = None;
 
     for line in lines {

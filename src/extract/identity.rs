@@ -1,24 +1,24 @@
-//! What tells a mail that says nothing from the next that says nothing.
+//! The identity of a mail whose content does not distinguish it from others.
 //!
-//! An alert that cannot be read is known by its payload. Where that is what is missing, the bytes
-//! that are left are the same in every such mail (nothing at all, or a gateway's note), and a key
-//! made of them alone would stand for every alert there will ever be. Then the mail itself tells
-//! them apart, by what all its copies share: its own Date and Message-ID.
+//! An alert that cannot be read is known by its payload. If the payload is what is missing, the
+//! remaining bytes are the same in every such mail (nothing at all, or a gateway's note), and a key
+//! made of them alone would stand for every alert there will ever be. The mail itself is then
+//! distinguished by what all its copies share: its own Date and Message-ID.
 
 use super::{contents::decoded, quoted_printable, subject::untagged};
 use crate::message::header::{self, Field, fields, first};
 
-/// How far a field is looked for outside of a header that can be read, in bytes.
+/// The range in which a field is searched for outside of a readable header, in bytes.
 const MAX_LOOSE: usize = 64 << 10;
 
-/// The member of the payload that tells one alert from the next.
+/// The member of the payload that distinguishes one alert from the next.
 const ID: &[u8] = b"incidentId";
 
-/// What copies of a mail share, whichever way they came, and other mails do not have.
+/// Returns what copies of a mail share, whichever way they came, and other mails do not have.
 ///
-/// A gateway may tag the Subject, so that it counts only where there is no Message-ID, and without
-/// its tags. A mail that has neither Date nor Message-ID, as no genuine one is sent, is known by
-/// its Subject and by `body`.
+/// A gateway may tag the Subject, so the Subject counts only if there is no Message-ID, and without
+/// its tags. A mail with neither Date nor Message-ID, as no genuine one is sent, is known by its
+/// Subject and by `body`.
 pub(super) fn of(header: &[u8], raw: &[u8], body: &[u8]) -> Vec<u8> {
     let date = match header::date(header) {
         Some(date) => Some(date.as_second().to_string()),
@@ -47,7 +47,8 @@ pub(super) fn is_there(header: &[u8], raw: &[u8]) -> bool {
         .any(|name| field(header, raw, name).is_some())
 }
 
-/// A field's value; where the header has none, that of the first line which looks like it.
+/// Returns the value of a field. If the header lacks the field, it is the value of the first line
+/// that looks like it.
 fn field(header: &[u8], raw: &[u8], name: &[u8]) -> Option<String> {
     let value = first(header, name)
         .or_else(|| loose(raw, name))?
@@ -63,7 +64,7 @@ fn loose<'a>(raw: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         .map(|field| field.value)
 }
 
-/// Whether bytes hold an alert's id and its whole value.
+/// Whether bytes contain an alert's id with its whole value.
 pub(super) fn names_an_incident(bytes: &[u8]) -> bool {
     has_id(bytes) || has_id(&quoted_printable::decode(bytes).0)
 }
@@ -117,7 +118,7 @@ mod tests {
         let copy = format!("Received: by mx.example\r\n{bare}");
         assert_eq!(identity(bare), identity(&copy));
         assert_ne!(identity(bare), identity(&bare.replace(": x", ": y")));
-        // Fields that stand behind what broke the header off are still the mail's.
+        // Fields that stand behind the place where the header broke off still belong to the mail.
         let broken = |date| format!("X: y\r\n\r\nDate: {date}\r\n\r\nbody");
         assert_ne!(identity(&broken("yesterday")), identity(&broken("today")));
     }

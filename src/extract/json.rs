@@ -1,5 +1,5 @@
-//! JSON read strictly: of a key given twice `serde_json` keeps the last silently, and an alert that
-//! says two things is no alert.
+//! Strict parsing of JSON. Of a key that is given twice, `serde_json` silently keeps the last
+//! value, but an alert that says two things is no alert.
 
 use std::{borrow::Cow, fmt, sync::LazyLock};
 
@@ -10,10 +10,10 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-/// The digits of the shortest integer that 64 bits may not hold.
+/// The number of digits of the shortest integer that may not fit into 64 bits.
 const SHORTEST_LONG: usize = 19;
 
-/// Reads one JSON text, a byte order mark and white space around it tolerated.
+/// Parses one JSON text. A byte order mark and white space around the text are tolerated.
 ///
 /// The error says what is wrong and where. `serde_json` bounds the depth (127) and refuses numbers
 /// beyond a double. An integer beyond 64 bits is read as text, see [`long_integers_as_text`].
@@ -27,8 +27,8 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
         .map_err(|error| format!("the payload is not valid JSON: {error}"))
 }
 
-/// Quotes each integer that 64 bits do not hold. `serde_json` would round it to a double, and two
-/// incidents whose ids differ in the last digits would be one.
+/// Puts each integer that does not fit into 64 bits into quotes. `serde_json` would round it to a
+/// double, and two incidents whose ids differ in the last digits would become one.
 fn long_integers_as_text(text: &str) -> Cow<'_, str> {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
@@ -36,7 +36,8 @@ fn long_integers_as_text(text: &str) -> Cow<'_, str> {
     });
 
     let mut runs = text.as_bytes().split(|byte| !byte.is_ascii_digit());
-    // A quoted number where none may stand, such as a key, would make invalid JSON valid.
+    // Leave invalid JSON alone: a quoted number where none may stand, such as in place of a key,
+    // would make it valid.
     if runs.all(|run| run.len() < SHORTEST_LONG)
         || serde_json::from_str::<IgnoredAny>(text).is_err()
     {
@@ -56,7 +57,7 @@ fn long_integers_as_text(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// A JSON value without duplicate keys and NULs.
+/// A JSON value without duplicate keys and without NULs.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -67,7 +68,7 @@ impl<'de> Deserialize<'de> for Strict {
 
 struct StrictVisitor;
 
-/// Postgres takes no `\u0000` in text, and no name has one.
+/// Refuses a text with `\u0000`: Postgres accepts none in text, and no name has one.
 fn without_nul<E: de::Error>(text: &str) -> Result<(), E> {
     if text.contains('\0') {
         Err(E::custom("a string holds \\u0000"))
@@ -190,7 +191,7 @@ mod tests {
             assert_eq!(read["id"][0], text);
             assert_eq!(read["b"], format!("\" {text}"));
         }
-        // An integer that 64 bits hold stays a number, and so does any number with a fraction.
+        // An integer that fits into 64 bits stays a number, and so does any number with a fraction.
         for text in [
             "18446744073709551615",
             "-9223372036854775808",

@@ -1,7 +1,7 @@
 //! HTML as a stream of tags and texts (the HTML standard, 13.2.5, as far as a text needs it).
 //!
-//! One pass, linear in the document's length and without a tree: nested tags cost nothing. What
-//! hides text (comments, scripts, styles) is passed over here.
+//! It takes one pass, linear in the document's length, and builds no tree, so that nested tags cost
+//! nothing. Elements that hide text (comments, scripts, styles) are skipped here.
 
 mod ending;
 
@@ -9,20 +9,21 @@ use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 pub(super) use ending::{Ending, ending, without_last_line};
 
-/// The longest name of an element that matters.
+/// The length of the longest name of an element that matters, in bytes.
 const LONGEST_NAME: usize = 16;
 
-/// One piece of a document.
+/// A piece of a document.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece<'a> {
-    /// As written, its entities not decoded.
+    /// Text as it is written, with its entities not decoded.
     Text(&'a str),
-    /// The name in lower case, and what follows it.
+    /// A start tag: its name, and what follows the name.
     Start(Name, &'a str),
     End(Name),
 }
 
-/// An element's name, in lower case; cut where no element that matters is called so.
+/// The name of an element, in lower case. A name that is longer than that of any element that
+/// matters is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
     bytes: [u8; LONGEST_NAME],
@@ -30,7 +31,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// The name that stands at the beginning, and its whole length.
+    /// Reads the name at the beginning of a text, and returns the name's whole length as well.
     fn at(text: &[u8]) -> (Self, usize) {
         let mut bytes = [0; LONGEST_NAME];
         let mut whole = 0;
@@ -56,7 +57,7 @@ impl Name {
         &self.bytes[..self.length]
     }
 
-    /// Whether the element's content is no markup, and is not shown.
+    /// Whether the element's content is no markup and is not shown.
     fn is_opaque(&self) -> bool {
         matches!(
             self.as_bytes(),
@@ -72,7 +73,7 @@ impl Name {
     }
 }
 
-/// Walks through a document.
+/// An iterator over the pieces of a document.
 pub(super) struct Pieces<'a> {
     html: &'a str,
     rest: &'a str,
@@ -88,12 +89,12 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// Returns where the next piece begins, or what is passed over before it.
+    /// Returns the place of the next piece, or of what is skipped before it.
     pub fn at(&self) -> usize {
         self.html.len() - self.rest.len()
     }
 
-    /// Returns where the last piece began.
+    /// Returns the place at which the last piece began.
     pub fn begun(&self) -> usize {
         self.begun
     }
@@ -104,13 +105,13 @@ impl<'a> Pieces<'a> {
         taken
     }
 
-    /// Goes on behind the next `mark`; where there is none, nothing follows.
+    /// Skips past the next `mark`, or to the end of the document if there is none.
     fn skip_past(&mut self, mark: &str) {
         let end = memmem::find(self.rest.as_bytes(), mark.as_bytes());
         self.take(end.map_or(self.rest.len(), |at| at + mark.len()));
     }
 
-    /// Goes on behind a comment, which `--!>` ends as well.
+    /// Skips past the end of a comment, which is `-->` or `--!>`.
     fn skip_comment(&mut self) {
         let bytes = self.rest.as_bytes();
         let ends = |at: &usize| bytes[..*at].ends_with(b"--") || bytes[..*at].ends_with(b"--!");
@@ -118,7 +119,7 @@ impl<'a> Pieces<'a> {
         self.take(end.map_or(bytes.len(), |at| at + 1));
     }
 
-    /// The tag that begins here, if one does.
+    /// Reads the tag that begins here, if one does.
     fn tag(&mut self) -> Option<Piece<'a>> {
         let bytes = self.rest.as_bytes();
         let closes = bytes.get(1) == Some(&b'/');
@@ -139,7 +140,7 @@ impl<'a> Pieces<'a> {
         Some(Piece::Start(name, attributes))
     }
 
-    /// Goes on at the end tag of an element whose content is no markup.
+    /// Skips to the end tag of an element whose content is no markup.
     fn pass_over(&mut self, name: &str) {
         let bytes = self.rest.as_bytes();
         let ends = |at: &usize| {
@@ -188,11 +189,11 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-/// Returns where a tag ends: at the first `>` that is not within a quoted value (the HTML standard,
-/// 13.2.5.32 to 13.2.5.40). What is no value is not looked at byte by byte.
+/// Returns the end of a tag: the first `>` that is not within a quoted value (the HTML standard,
+/// 13.2.5.32 to 13.2.5.40). Anything but values is not inspected byte by byte.
 fn end_of_tag(attributes: &str) -> Option<usize> {
     let bytes = attributes.as_bytes();
-    // Where the next name may begin, and where the next mark may stand.
+    // The places from which the next name may begin, and from which the next mark is searched for.
     let (mut from, mut seen) = (0, 0);
 
     loop {
@@ -202,7 +203,7 @@ fn end_of_tag(attributes: &str) -> Option<usize> {
         }
         seen = mark + 1;
 
-        // An equals sign that no name precedes begins one.
+        // An equals sign without a name before it begins a name.
         let before = bytes[from..mark].trim_ascii_end().last();
         if before.is_none_or(|byte| *byte == b'/') {
             continue;
@@ -220,14 +221,14 @@ fn end_of_tag(attributes: &str) -> Option<usize> {
     }
 }
 
-/// The value of an attribute, its entities decoded.
+/// Returns the value of an attribute, with its entities decoded.
 pub(super) fn attribute(attributes: &str, name: &str) -> Option<String> {
     let mut decoded = String::new();
     decode(written(attributes, name)?, |c| decoded.push(c));
     Some(decoded)
 }
 
-/// The value of an attribute, its entities as they are written.
+/// Returns the value of an attribute, with its entities as they are written.
 pub(super) fn written<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = attributes;
     loop {
@@ -260,7 +261,7 @@ pub(super) fn written<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The characters of a text, its entities decoded.
+/// Passes on the characters of a text, with its entities decoded.
 pub(super) fn decode(text: &str, mut give: impl FnMut(char)) {
     let mut rest = text;
     while let Some(at) = memchr(b'&', rest.as_bytes()) {
@@ -288,7 +289,7 @@ pub(super) fn decode(text: &str, mut give: impl FnMut(char)) {
     rest.chars().for_each(give);
 }
 
-/// The longest entity there is.
+/// The length of the longest entity that exists.
 const MAX_ENTITY: usize = 32;
 
 #[cfg(test)]

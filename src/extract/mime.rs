@@ -1,12 +1,12 @@
-//! What the header of a part says that it is (RFC 2045, RFC 2046, RFC 2183), and where the parts of
-//! a multipart begin and end.
+//! What the header of a part says about it (RFC 2045, RFC 2046, RFC 2183), and where the parts of a
+//! multipart begin and end.
 
 use memchr::memmem;
 
 use super::structured::Structured;
 use crate::message::header::{fields, first};
 
-/// The main types there are (RFC 2046, RFC 8081, RFC 2077).
+/// The main types that exist (RFC 2046, RFC 8081, RFC 2077).
 const MAIN_TYPES: [&str; 9] = [
     "application",
     "audio",
@@ -19,7 +19,7 @@ const MAIN_TYPES: [&str; 9] = [
     "video",
 ];
 
-/// Types in which a whole mail may be packed so that its HTML cannot be seen.
+/// The types in which a whole mail may be packed, so that its HTML cannot be seen.
 const PACKED: [&str; 8] = [
     "application/pgp-encrypted",
     "application/pkcs7-mime",
@@ -31,23 +31,23 @@ const PACKED: [&str; 8] = [
     "message/external-body",
 ];
 
-/// The names of such files where gateways call them any bytes.
+/// The names of such files, for gateways that declare them as arbitrary bytes.
 const PACKED_FILES: [&str; 4] = ["smime.p7m", "smime.p7z", "winmail.dat", "encrypted.asc"];
 
-/// What a part is for us.
+/// The kind of a part, as far as it matters here.
 pub(super) enum Kind {
     Html,
     Multipart,
-    /// A form in which it cannot be seen.
+    /// A form in which the content cannot be seen.
     Packed,
-    /// It does not say, or not in a way that can be read.
+    /// The part does not say what it is, or not in a way that can be read.
     Unnamed,
-    /// It says what it is, and that is no HTML; but programs may take it for some.
+    /// The part says that it is something other than HTML, but programs may take it for HTML.
     Unsure,
     Other,
 }
 
-/// What a part is, by its Content-Type.
+/// Returns the kind of a part, by its Content-Type.
 pub(super) fn kind(content: &Structured) -> Kind {
     let (main, sub) = content
         .token
@@ -81,21 +81,21 @@ pub(super) fn is_packed(header: &[u8], content: &Structured) -> bool {
         .any(|name| PACKED_FILES.contains(&name.trim().to_ascii_lowercase().as_str()))
 }
 
-/// Whether a field names a type, and says something of another one beside it.
+/// Whether the Content-Type names one type, and also mentions something of another.
 pub(super) fn is_contradictory(header: &[u8], content: &Structured) -> bool {
     !content.all("boundary").is_empty()
         || first(header, b"Content-Type")
             .is_some_and(|value| memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some())
 }
 
-/// Whether a part is to be shown (RFC 2183).
+/// The disposition of a part (RFC 2183): whether the part is to be shown with the mail.
 pub(super) enum Disposition {
     Inline,
     Attachment,
-    /// A word that nobody has defined: RFC 2183, 2.8 treats it as an attachment, and mail programs
-    /// show such a part.
+    /// A word that nobody has defined. RFC 2183, 2.8 treats it as an attachment, whereas mail
+    /// programs show such a part.
     Odd,
-    /// It does not say in a way that can be read.
+    /// The part does not say so in a way that can be read.
     Unsure,
 }
 
@@ -116,7 +116,7 @@ pub(super) fn disposition(header: &[u8]) -> Disposition {
     }
 }
 
-/// Whether a field is given twice and says two things.
+/// Whether a field is given twice with different values.
 pub(super) fn differs(header: &[u8], name: &[u8]) -> bool {
     let mut values = fields(header)
         .flatten()
@@ -126,7 +126,7 @@ pub(super) fn differs(header: &[u8], name: &[u8]) -> bool {
     values.any(|value| first.is_some_and(|first| !first.eq_ignore_ascii_case(value)))
 }
 
-/// The boundary that is meant: the first of those it could be that comes.
+/// Returns the boundary that is meant: the first of the possible ones that occurs in the body.
 pub(super) fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
     let written = content.all("boundary");
     let written: Vec<&str> = written
@@ -181,12 +181,13 @@ pub(super) fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
 pub(super) enum Line {
     Next,
     Last,
-    /// Closing dashes with more behind them: a footer that a gateway wrote there, or a boundary
-    /// that this one begins.
+    /// Closing dashes with more text behind them: a footer that a gateway wrote there, or a
+    /// boundary that begins with this one.
     LastPerhaps,
 }
 
-/// Whether the bytes at `at` are a boundary line: which, and where the next line starts.
+/// Whether the bytes at `at` are a boundary line. Returns which one, and where the next line
+/// starts.
 pub(super) fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Line, usize)> {
     if at > 0 && body[at - 1] != b'\n' {
         return None;
@@ -205,7 +206,7 @@ pub(super) fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Li
     }
 }
 
-/// The line end before a boundary belongs to the boundary.
+/// Removes the line end before a boundary, because it belongs to the boundary.
 pub(super) fn trim_line_end(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)

@@ -1,4 +1,4 @@
-//! Labels with their values: what alert mails are made of, whatever they look like.
+//! Labels with their values, of which alert mails consist, whatever they look like.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,44 +18,46 @@ use beyond::Beyond;
 pub use line::LONGEST_LABEL;
 pub(super) use lines::{Lines, Run};
 
-/// How many pairs of a mail are kept.
+/// The largest number of pairs of a mail that are kept.
 pub(crate) const MAX_PAIRS: usize = 2_000;
 
-/// The line below a label that stands alone, in the text (0) or in the HTML (1).
+/// The line below a label that stands alone, in the text (place 0) or in the HTML (place 1).
 struct Below {
     place: usize,
     label: String,
     value: String,
 }
 
-/// How many values a label may mean: who finds as many doubts it.
+/// The largest number of values that a label may mean. A caller that gets as many must doubt the
+/// label.
 pub(crate) const MAX_VALUES: usize = 80;
 
 /// The pairs of a mail, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pairs {
     all: Vec<(String, String)>,
-    /// By label as it is looked up.
+    /// The places of each label in `all`, by the label in the form in which it is looked up.
     places: HashMap<String, Vec<usize>>,
-    /// The places at which later groups begin. A group counts only where none before it gives a
-    /// label a value: another version of the same text, what it quotes, what nobody sees.
+    /// The places at which later groups begin: another version of the same text, what the mail
+    /// quotes, what nobody sees. A group counts only for a label to which no group before it gives
+    /// a value.
     groups: Vec<usize>,
-    /// The places of the HTML's own, if it is another version of the text.
+    /// The places of the HTML's own pairs, if the HTML is another version of the text.
     version: Range<usize>,
     /// The lines below labels that have a value elsewhere, by the label as it is looked up.
     below: HashMap<String, Vec<String>>,
-    /// The labels and values behind the last pair that is kept.
+    /// The labels and values that follow the last pair that is kept.
     beyond: Beyond,
 }
 
 impl Pairs {
-    /// Those of a text, line by line.
+    /// Returns the pairs of a text, line by line.
     pub fn of(text: &str) -> Self {
         Self::joined([Lines::of(text), Lines::default()], false)
     }
 
-    /// Those of a text and then of HTML, which may be another version of it. What they quote comes
-    /// behind all that they say themselves.
+    /// Returns the pairs of a text and then of HTML, which may be another version of the text. The
+    /// pairs that they quote come after all that they say themselves.
     pub(super) fn joined([text, html]: [Lines; 2], is_version: bool) -> Self {
         let mut pairs = Self::of_runs([text.said, html.said], is_version);
         pairs.add_behind(Self::of_runs([text.quoted, html.quoted], is_version));
@@ -89,9 +91,11 @@ impl Pairs {
         pairs
     }
 
-    /// Gives labels that no line gives a value what stands below them. A line that is a pair by
-    /// itself is certain, and one below a label may be anything. Where a label has a value, it may
-    /// be meant all the same, but for one of a text whose labels the HTML alone has the values of.
+    /// Gives each label without a value the line below it.
+    ///
+    /// A line that is a pair by itself is certain, whereas a line below a label may be anything. If
+    /// a label has a value elsewhere, the line below may still be meant, except in a text whose
+    /// labels have values in the HTML alone.
     fn settle(&mut self, below: Vec<Below>) {
         let is_open = |one: &Below| self.get(&one.label).is_none_or(str::is_empty);
         let (open, closed): (Vec<_>, Vec<_>) = below.into_iter().partition(is_open);
@@ -125,7 +129,7 @@ impl Pairs {
         }
     }
 
-    /// The value of a label: the first that says something.
+    /// Returns the value of a label: the first that is not empty.
     pub fn get(&self, label: &str) -> Option<&str> {
         let mut values = self.values(label);
         let first = values.next()?;
@@ -135,9 +139,11 @@ impl Pairs {
         Some(first)
     }
 
-    /// What may be meant by a label: its value, and the others that the mail gives it. The HTML may
-    /// word in another way what the text says, and what is quoted or hidden is not meant where the
-    /// mail itself says something. At most [`MAX_VALUES`].
+    /// Returns what a label may mean: its value, and the others that the mail gives it. There are
+    /// at most [`MAX_VALUES`].
+    ///
+    /// The HTML may say in other words what the text says; such a value does not count. Neither
+    /// does what is quoted or hidden, if the mail itself says something.
     pub fn readings(&self, label: &str) -> Vec<&str> {
         let places = self.places.get(&looked_up(label));
         let said = places.into_iter().flatten().filter_map(|place| {
@@ -147,7 +153,7 @@ impl Pairs {
 
         let mut readings: Vec<&str> = Vec::new();
         let mut first = None;
-        // The values of the text, by their words.
+        // The values of the text, as sets of words.
         let mut worded: Vec<HashSet<String>> = Vec::new();
         for (place, value) in said {
             let is_version = self.version.contains(&place);
@@ -177,18 +183,19 @@ impl Pairs {
         readings
     }
 
-    /// Whether a label has a value behind the last pair that is kept that none of those kept is.
+    /// Whether a label has a value after the last pair that is kept, and none of its kept values is
+    /// the same.
     pub fn says_more_of(&self, label: &str) -> bool {
         self.beyond
             .says_more(&looked_up(label), || self.values(label))
     }
 
-    /// Whether there are more pairs than are kept.
+    /// Whether the mail has more pairs than are kept.
     pub fn is_cut(&self) -> bool {
         !self.beyond.is_empty()
     }
 
-    /// Every value of a label, in order.
+    /// Returns every value of a label, in order.
     pub fn values(&self, label: &str) -> impl Iterator<Item = &str> {
         let places = self.places.get(&looked_up(label));
         places
@@ -198,7 +205,7 @@ impl Pairs {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Label and value of each, in the mail's order.
+    /// Returns label and value of each pair, in the order of the mail.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.all
             .iter()
@@ -213,13 +220,14 @@ impl Pairs {
         self.all.is_empty()
     }
 
-    /// Those that count where none of these gives a label a value.
+    /// Adds pairs that count only for a label to which none of these gives a value.
     pub(super) fn add_behind(&mut self, more: Self) {
         self.join(more.all, true);
         self.beyond.extend(more.beyond);
     }
 
-    /// Those of another text follow, without what both say; whether they are a group of their own.
+    /// Appends the pairs of another text, without those that both have. `is_group` says whether
+    /// they are a group of their own.
     fn join(&mut self, more: Vec<(String, String)>, is_group: bool) {
         if is_group && !more.is_empty() {
             self.groups.push(self.all.len());
@@ -252,14 +260,14 @@ impl Extend<(String, String)> for Pairs {
     }
 }
 
-/// A list of pairs: a label may be given more than once.
+/// Serialises a list of pairs, because a label may be given more than once.
 impl Serialize for Pairs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(&self.all)
     }
 }
 
-/// The words of a value, in lower case: an address behind a name is one of its own.
+/// Returns the words of a value, in lower case. An address after a name is a word of its own.
 fn words(value: &str) -> HashSet<String> {
     let parts = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']');
     value
@@ -272,13 +280,13 @@ fn words(value: &str) -> HashSet<String> {
         .collect()
 }
 
-/// Whether two values word one thing: all words of the one stand in the other.
+/// Whether two values say the same in different words: all words of the one occur in the other.
 fn are_alike(one: &HashSet<String>, other: &HashSet<String>) -> bool {
     !one.is_empty() && !other.is_empty() && (one.is_subset(other) || other.is_subset(one))
 }
 
-/// A label as it is compared: in upper case, in which `ß` is `SS` as well, its accents composed
-/// (NFC), and without what dresses it up.
+/// Returns a label as it is compared: in upper case (in which `ß` is `SS`), with its accents
+/// composed (NFC), and without bullets, marks and unseen characters.
 pub(crate) fn looked_up(label: &str) -> String {
     let bare = undressed(unquoted(label).unwrap_or(label));
     let mut out = String::with_capacity(bare.len());

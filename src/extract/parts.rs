@@ -1,7 +1,7 @@
-//! The parts of a mail that hold something: every entity that is no multipart, in order.
+//! The parts of a mail that contain something: every entity that is no multipart, in order.
 //!
-//! The walk is [`super::body`]'s, with its bounds, and gives everything instead of looking for one
-//! element.
+//! The walk is the same as that of [`super::body`], with its bounds, but it returns everything
+//! instead of searching for one element.
 
 use memchr::memmem;
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::message::header::{first, split_part};
 
-/// How deep multiparts may nest.
+/// The depth to which multiparts may nest.
 const MAX_DEPTH: usize = 16;
 
-/// How many parts are looked at.
+/// The largest number of parts that are read.
 const MAX_PARTS: usize = 256;
 
 /// One entity (RFC 2045, 2.4) that is no multipart.
@@ -25,42 +25,42 @@ pub(super) struct Part<'a> {
     pub body: &'a [u8],
     pub content: Structured,
     pub kind: Kind,
-    /// Whether it says that it is to be shown with the mail, or does not say.
+    /// Whether the part is to be shown with the mail, or does not say so.
     pub inline: bool,
-    /// Whether the boundary that should end it never came.
+    /// Whether the boundary that should end the part never came.
     is_open: bool,
 }
 
-/// What of a part may be missing.
+/// The damage to a part: what of it may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Damage {
-    /// Any of it.
+    /// Anything may be missing.
     Anywhere(String),
-    /// What should follow its end, and perhaps its last line.
+    /// What follows the end may be missing, and perhaps a piece of the last line.
     AtItsEnd(String),
-    /// The same, where its last line is whole if it is ended.
+    /// What follows the end may be missing, but the last line is whole if it has a line end.
     WithinALine(String),
 }
 
-/// What the walk found.
+/// The result of the walk.
 #[derive(Default)]
 pub(super) struct Parts<'a> {
     pub all: Vec<Part<'a>>,
-    /// The first thing that kept a part from being seen.
+    /// The first thing that kept a part from being read.
     pub obstacle: Option<String>,
-    /// The same, where nothing at all is seen of the part.
+    /// The first thing that kept a part from being read at all.
     pub hidden: Option<String>,
 }
 
-/// Where an entity stands.
+/// The place of an entity in the mail.
 #[derive(Clone, Copy, Default)]
 struct Place {
     depth: usize,
-    /// Nothing says that it ends where the mail does.
+    /// Whether nothing says that the entity ends where the mail does.
     is_open: bool,
 }
 
-/// Walks through a mail.
+/// Walks through a mail and returns its parts.
 pub(super) fn of<'a>(header: &'a [u8], body: &'a [u8]) -> Parts<'a> {
     let mut parts = Parts::default();
     parts.entity(header, body, Place::default());
@@ -93,7 +93,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The parts between the boundary lines (RFC 2046, 5.1.1).
+    /// Reads the parts between the boundary lines (RFC 2046, 5.1.1).
     fn multipart(&mut self, content: &Structured, body: &'a [u8], place: Place) {
         let Some(boundary) = boundary(content, body) else {
             return self.hidden(|| "the mail has a multipart without a boundary".to_owned());
@@ -129,8 +129,8 @@ impl<'a> Parts<'a> {
             ended = false;
         }
 
-        // The last boundary never came: what there is of the last part is read. Within a part that
-        // is ended, nothing is missing but the boundary.
+        // The last boundary never came: read what there is of the last part. Within a part that is
+        // ended, nothing is missing but the boundary.
         let why = || "the mail ends before its last MIME boundary: it looks cut off".to_owned();
         match part_start {
             Some(start) => {
@@ -156,12 +156,12 @@ impl<'a> Parts<'a> {
 }
 
 impl Part<'_> {
-    /// The text that a reader sees of the part, whatever it was encoded in.
+    /// Returns the text that a reader sees of the part, whatever it was encoded in.
     pub fn text(&self) -> String {
         self.in_unicode(&self.encoding().decode(self.body).bytes)
     }
 
-    /// The same, and what may be missing of it.
+    /// Returns the text, and what may be missing of it.
     pub fn read(&self) -> (String, Option<Damage>) {
         let encoding = self.encoding();
         let decoded = encoding.decode(self.body);
@@ -195,7 +195,7 @@ impl Part<'_> {
         charset::decode_all(decoded, charset.as_deref())
     }
 
-    /// The bytes of the part.
+    /// Returns the decoded bytes of the part.
     pub fn bytes(&self) -> Vec<u8> {
         self.encoding().decode(self.body).bytes.into_owned()
     }

@@ -7,7 +7,8 @@ use lol_html::{
     errors::RewritingError,
 };
 
-/// The memory `lol_html` may use, in bytes: what half a megabyte of nothing but nested tags needs.
+/// The memory that `lol_html` may use, in bytes: as much as half a megabyte of nothing but nested
+/// tags needs.
 const MAX_MEMORY: usize = 64 << 20;
 
 /// The error by which a handler ends the pass when nothing more can be found.
@@ -15,8 +16,8 @@ const MAX_MEMORY: usize = 64 << 20;
 #[error("nothing more can be found")]
 pub(super) struct Enough;
 
-/// Gives the elements that a selector finds to their handler, in the document's order, until the
-/// handler has had [`Enough`]. The error says why the document is not read.
+/// Passes the elements that a selector finds to their handler, in the order of the document, until
+/// the handler has had [`Enough`]. The error says why the document is not read.
 pub(super) fn pass<'h>(
     html: &str,
     handler: (Cow<'h, Selector>, ElementContentHandlers<'h>),

@@ -1,16 +1,16 @@
-//! Quoted-printable as RFC 2045, 6.7 advises robust programs to read it: what is no escape is taken
-//! literally, and white space at the end of a line, which transport added, is left out.
+//! Quoted-printable, decoded as RFC 2045, 6.7 advises robust programs to do: what is no escape is
+//! taken literally, and white space at the end of a line, which transport added, is left out.
 //!
-//! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next
-//! `=`.
+//! mail-parser's decoder gives such a part up, and inspects every byte; this one searches for the
+//! next `=`.
 
 use memchr::{memchr, memchr2};
 
-/// The decoded bytes, and whether something in them was no quoted-printable.
+/// Returns the decoded bytes, and whether some of the text was no quoted-printable.
 pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut damaged = false;
-    // What stands before the first is decoded, and what stands before the second was looked at.
+    // The text before `from` is decoded, and the text before `seen` was searched.
     let (mut from, mut seen) = (0, 0);
 
     while let Some(at) = mark(&encoded[seen..]).map(|at| seen + at) {
@@ -42,14 +42,14 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
         seen = from;
     }
 
-    // The end of the text is the end of a line.
+    // The end of the text is the end of a line, too.
     decoded.extend_from_slice(without_blanks(&encoded[from..]));
 
     (decoded, damaged)
 }
 
-/// Returns where the next escape stands, or the end of the line. Escapes often follow each other: a
-/// character of UTF-8 needs two or three.
+/// Returns the place of the next escape, or of the end of the line. Escapes often follow each
+/// other, because a character of UTF-8 needs two or three.
 fn mark(text: &[u8]) -> Option<usize> {
     if text.first() == Some(&b'=') {
         Some(0)
@@ -66,8 +66,8 @@ fn without_blanks(line: &[u8]) -> &[u8] {
     &line[..kept]
 }
 
-/// The encoded text without the empty lines that stand behind soft line breaks, or none where there
-/// are none of them: a gateway that writes every line end twice leaves such a text, in which words
+/// Returns the encoded text without the empty lines that follow soft line breaks, or `None` if
+/// there are none. A gateway that writes every line end twice leaves such a text, in which words
 /// are cut.
 pub(super) fn without_empty_lines(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut kept: Vec<u8> = Vec::new();
@@ -93,7 +93,7 @@ pub(super) fn without_empty_lines(encoded: &[u8]) -> Option<Vec<u8>> {
     (rest.len() < encoded.len()).then(|| [kept.as_slice(), rest].concat())
 }
 
-/// What follows an empty line.
+/// Returns what follows an empty line.
 fn empty_line(text: &[u8]) -> Option<&[u8]> {
     let blank = text
         .iter()
@@ -104,7 +104,7 @@ fn empty_line(text: &[u8]) -> Option<&[u8]> {
         .map(|_| &text[blank + 1..])
 }
 
-/// The byte of two hexadecimal digits, in either case.
+/// Returns the byte that two hexadecimal digits encode, in either case.
 fn escaped(rest: &[u8]) -> Option<u8> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -116,8 +116,8 @@ fn escaped(rest: &[u8]) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// What follows a soft line break, before which transport may have left white space. A mail may end
-/// in one.
+/// Returns what follows a soft line break, before which transport may have left white space. A mail
+/// may end in a soft line break.
 fn soft_line_break(rest: &[u8]) -> Option<&[u8]> {
     let blank = rest
         .iter()

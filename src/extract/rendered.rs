@@ -1,7 +1,7 @@
-//! HTML → the text that a reader sees, and the pairs that its tables and lists are.
+//! Rendering of HTML: the text that a reader sees, and the pairs that its tables and lists contain.
 //!
-//! Block elements break lines, cells of a row are parted by tabs, and white space is one space, as
-//! mail programs show it.
+//! Block elements break lines, tabs separate the cells of a row, and a run of white space is one
+//! space, as mail programs show it.
 
 use std::iter::repeat_n;
 
@@ -21,10 +21,10 @@ use super::{
 mod sight;
 mod table;
 
-/// How many links are kept.
+/// The largest number of links that are kept.
 const MAX_LINKS: usize = 500;
 
-/// Elements that begin and end a line.
+/// The elements that begin and end a line.
 const BLOCKS: [&str; 37] = [
     "address",
     "article",
@@ -65,19 +65,19 @@ const BLOCKS: [&str; 37] = [
     "ul",
 ];
 
-/// What a document says.
+/// The rendered content of a document.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Rendered {
     pub text: String,
     pub pairs: Lines,
-    /// Where links lead, by their words.
+    /// The words and the target of each link.
     pub links: Vec<(String, String)>,
-    /// Whether the document says more.
+    /// Whether the document says more than that.
     pub is_cut: bool,
 }
 
 impl Rendered {
-    /// What a document says that follows.
+    /// Appends what the document that follows says.
     pub fn append(&mut self, more: Self) {
         self.text += &more.text;
         self.pairs.append(more.pairs);
@@ -86,20 +86,20 @@ impl Rendered {
     }
 }
 
-/// What stands between two texts.
+/// The gap between two texts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
     #[default]
     None,
     Space,
     Line,
-    /// Between two cells of a row.
+    /// The gap between two cells of a row.
     Tab,
 }
 
-/// Reads a document: what a reader sees of it, and what is hidden from them, each as far as
-/// `longest` bytes of text. What is hidden may be meant for machines, so that it is read, but never
-/// among what is seen.
+/// Reads a document: what a reader sees of it, and what is hidden from the reader, each up to
+/// `longest` bytes of text. Hidden text may be meant for machines, so it is read, but never
+/// together with what is seen.
 pub(super) fn render(html: &str, longest: usize) -> [Rendered; 2] {
     let (seen, leaves_out) = page(html, longest, Which::Seen);
     let hidden = if leaves_out {
@@ -110,12 +110,12 @@ pub(super) fn render(html: &str, longest: usize) -> [Rendered; 2] {
     [seen, hidden]
 }
 
-/// The whole text of a document, whether it is seen or not.
+/// Returns the whole text of a document, whether it is seen or not.
 pub(super) fn text(html: &str, longest: usize) -> String {
     page(html, longest, Which::All).0.text
 }
 
-/// Reads some words of a document, and says whether there are others.
+/// Reads some words of a document, and returns whether it has others.
 fn page(html: &str, longest: usize, which: Which) -> (Rendered, bool) {
     let mut page = Page {
         longest,
@@ -154,7 +154,7 @@ fn page(html: &str, longest: usize, which: Which) -> (Rendered, bool) {
         }
     }
 
-    // Whatever is behind the end may be hidden.
+    // Anything behind the end may be hidden.
     leaves_out |= page.is_cut;
     (page.finish(), leaves_out)
 }
@@ -165,17 +165,17 @@ struct Page {
     longest: usize,
     is_cut: bool,
     gap: Gap,
-    /// How many cells further it is that a gap between two leads: empty ones are cells too.
+    /// The number of cells by which the next gap between two cells advances: empty cells count too.
     tabs: usize,
-    /// Where the line in hand begins.
+    /// The place at which the current line begins.
     line: usize,
-    /// Whether the line in hand has a tab that its text has itself.
+    /// Whether the current line has a tab that comes from its text.
     has_tab: bool,
     pairs: Lines,
     tables: Vec<Table>,
-    /// The `dt` before: whether it is open, and its label.
+    /// The previous `dt`: whether it is open, and its label.
     term: Option<(bool, String)>,
-    /// Where its pairs begin among those found so far.
+    /// The place at which the pairs of the `dt` begin among those found so far.
     term_pair: usize,
     description: Option<String>,
     links: Vec<(String, String)>,
@@ -270,7 +270,7 @@ impl Page {
         }
     }
 
-    /// The pair that the line in hand is; in a row of several cells each may be one.
+    /// Reads the pair on the current line. In a row of several cells, each cell may be a pair.
     fn line_pairs(&mut self) {
         let line = &self.text[self.line..];
         if self.has_tab || !line.contains('\t') {
@@ -281,7 +281,7 @@ impl Page {
         }
     }
 
-    /// What is said next begins a line.
+    /// Makes the next text begin a line.
     fn break_line(&mut self) {
         if self.gap != Gap::Tab {
             self.gap = Gap::Line;
@@ -290,7 +290,7 @@ impl Page {
 
     fn start(&mut self, name: Name, attributes: &str) {
         match name.as_str() {
-            // It breaks no row before its cell says something.
+            // A `br` breaks no row before its cell says something.
             "br" if self.gap == Gap::Tab => {}
             "br" => {
                 // One empty line is enough.
@@ -352,7 +352,7 @@ impl Page {
         }
     }
 
-    /// A line that was begun before a row is not of its cells.
+    /// Ends a line that was begun before a row, because it does not belong to the row's cells.
     fn flush_line(&mut self) {
         if !self.is_line_empty() {
             self.new_line();

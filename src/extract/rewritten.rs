@@ -1,12 +1,12 @@
-//! Links as a gateway's protection rewrote them, and as they were. The gateway adds something else
-//! to every mail, so no key that is made of such a link would be found again.
+//! Links that a gateway's protection rewrote, and their originals. The gateway adds something
+//! different to every mail, so a key made of such a link would never be found again.
 //!
-//! A link is undone if it says itself where it led, as those of Microsoft's Safe Links
+//! A link is restored if it contains its own target, as do those of Microsoft's Safe Links
 //! (<https://learn.microsoft.com/defender-office-365/safe-links-about>), of Proofpoint's URL
 //! Defense
 //! (<https://help.proofpoint.com/Threat_Insight_Dashboard/API_Documentation/URL_Decoder_API>), and
-//! of the others in [`PARAMETERS`] do. Mimecast's and others are numbers that only their gateway
-//! can look up: they stay.
+//! of the others in [`PARAMETERS`]. The links of Mimecast and others are numbers that only their
+//! gateway can look up: they stay.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -23,12 +23,12 @@ use url::Url;
 /// A link in a text.
 static LINK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"https?://[^\s<>"]+"#).ok());
 
-/// How many gateways may have rewritten a link, each what the one before made of it.
+/// The largest number of gateways that may have rewritten a link, one after the other.
 const MAX_GATEWAYS: usize = 4;
 
-/// Gateways whose links hold the one before in a parameter, by an end of the host and a beginning
-/// of the path: Safe Links, Barracuda, Symantec (Broadcom), Trellix, `EdgePilot`, Trend Micro
-/// and `FortiMail`, which answers under its owner's name.
+/// Gateways whose links contain the previous link in a parameter, by an end of the host and a
+/// beginning of the path: Safe Links, Barracuda, Symantec (Broadcom), Trellix, `EdgePilot`, Trend
+/// Micro, and `FortiMail`, which answers under its owner's name.
 const PARAMETERS: [(&str, &str, &str); 9] = [
     (".safelinks.protection.outlook.com", "/", "url"),
     (".safelinks.protection.office365.us", "/", "url"),
@@ -41,7 +41,7 @@ const PARAMETERS: [(&str, &str, &str); 9] = [
     ("", "/fmlurlsvc/", "url"),
 ];
 
-/// What every rewritten link has in it.
+/// Texts of which every rewritten link contains one.
 const TRACES: [&[u8]; 12] = [
     b"safelinks.protection.",
     b"urldefense.",
@@ -57,7 +57,7 @@ const TRACES: [&[u8]; 12] = [
     b"protect.checkpoint.com",
 ];
 
-/// A text with the links that it had.
+/// Returns a text with its original links.
 pub(super) fn undone(text: &str) -> Cow<'_, str> {
     let has = |trace: &&[u8]| memmem::find(text.as_bytes(), trace).is_some();
     if !TRACES.iter().any(has) {
@@ -72,7 +72,7 @@ pub(super) fn undone(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Where a link led, if it was rewritten and says so.
+/// Returns the original of a link, if the link was rewritten and contains it.
 pub(super) fn original(link: &str) -> Option<String> {
     let mut original = before(link)?;
     for _ in 1..MAX_GATEWAYS {
@@ -84,7 +84,7 @@ pub(super) fn original(link: &str) -> Option<String> {
     Some(original)
 }
 
-/// Where a link led before the last gateway.
+/// Returns the link as it was before the last gateway.
 fn before(link: &str) -> Option<String> {
     let url = Url::parse(link).ok()?;
     let (host, path) = (url.host_str()?, url.path());
@@ -92,7 +92,7 @@ fn before(link: &str) -> Option<String> {
         "urldefense.proofpoint.com" | "urldefense.com" | "urldefense.us" => {
             of_proofpoint(link, &url)?
         }
-        // Behind the gateway's token stands the link, escaped.
+        // The link follows the gateway's token, escaped.
         "secure-web.cisco.com" => unescaped(path.rsplit('/').next()?)?,
         "url.avanan.click" | "protect.checkpoint.com" => {
             let (_, rest) = link.split_once("/v2/")?;
@@ -111,7 +111,7 @@ fn before(link: &str) -> Option<String> {
     is_link.then_some(original)
 }
 
-/// The three forms of Proofpoint's links.
+/// Returns the original of a link in one of Proofpoint's three forms.
 fn of_proofpoint(link: &str, url: &Url) -> Option<String> {
     match url.path() {
         "/v1/url" => Some(parameter(url, "u")?.replace("&amp;", "&")),
@@ -129,8 +129,8 @@ fn of_proofpoint(link: &str, url: &Url) -> Option<String> {
     }
 }
 
-/// A link with its odd characters in the places of the stars: `*` is the next one, and `**A` the
-/// next two, `**B` three, along the alphabet of base64.
+/// Returns a link with its unusual characters in the places of the stars: `*` stands for the next
+/// one, `**A` for the next two, `**B` for three, along the alphabet of base64.
 fn with_characters(written: &str, characters: &str) -> Option<String> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -160,7 +160,7 @@ fn with_characters(written: &str, characters: &str) -> Option<String> {
     left.next().is_none().then_some(whole)
 }
 
-/// A link of which one slash was taken for a mistake: `https:/x.example`.
+/// Restores a link of which one slash was taken for a mistake: `https:/x.example`.
 fn with_two_slashes(link: &str) -> String {
     match link.split_once(":/") {
         Some((scheme, rest)) if !rest.starts_with('/') => format!("{scheme}://{rest}"),
@@ -169,7 +169,7 @@ fn with_two_slashes(link: &str) -> String {
 }
 
 fn parameter(url: &Url, name: &str) -> Option<String> {
-    // Where a link stands in HTML twice escaped, its ampersands are.
+    // If the link was escaped twice in HTML, its ampersands still are.
     let mut pairs = url.query_pairs();
     pairs.find_map(|(key, value)| {
         let key = key.strip_prefix("amp;").unwrap_or(&key);
@@ -182,7 +182,7 @@ fn unescaped(text: &str) -> Option<String> {
     decoded.ok().map(Cow::into_owned)
 }
 
-/// The text that base64 holds, of either alphabet, padded or not.
+/// Decodes a text in base64, of either alphabet, padded or not.
 fn of_base64(text: &str) -> Option<String> {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

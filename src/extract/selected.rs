@@ -1,4 +1,4 @@
-//! The elements of an HTML document that a CSS selector finds, in one streaming pass.
+//! The elements of an HTML document that a CSS selector matches, found in one streaming pass.
 
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
@@ -6,22 +6,22 @@ use lol_html::{element, html_content::Element};
 
 use super::{MAX_PAYLOAD, markup::decode, pass::pass, rendered};
 
-/// How many elements are read.
+/// The largest number of elements that are read.
 const MAX_ELEMENTS: usize = 16;
 
-/// A CSS selector that finds elements as they come: `script#incident-data`.
+/// A CSS selector that can be matched while the document streams: `script#incident-data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     written: String,
-    /// What the streaming pass goes by.
+    /// The selector for the streaming pass.
     streamed: String,
-    /// The id, where it is that by which an element is told: it may be written in entities, which
-    /// the pass does not decode.
+    /// The id, if the selector matches an element by it. The document may write the id in entities,
+    /// which the pass does not decode.
     id: Option<String>,
 }
 
 impl Selector {
-    /// The error says what is wrong with it.
+    /// Parses a selector. The error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.parse::<lol_html::Selector>()
             .map_err(|error| error.to_string())?;
@@ -42,7 +42,8 @@ impl Selector {
     }
 }
 
-/// The texts of the elements found. The error says what makes the document unreadable.
+/// Returns the texts of the elements that were found. The error says what makes the document
+/// unreadable.
 pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     for (is_script, inside) in inside(html, selector)? {
@@ -55,7 +56,7 @@ pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, Strin
         }
         let inside = html.get(inside).unwrap_or_default();
         found.push(if is_script {
-            // As the HTML standard reads a NUL in a script.
+            // The HTML standard reads a NUL in a script in this way.
             inside.replace('\0', "\u{fffd}")
         } else {
             rendered::text(inside, MAX_PAYLOAD)
@@ -64,7 +65,7 @@ pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, Strin
     Ok(found)
 }
 
-/// Where the insides of the elements lie, and whether they are scripts.
+/// Returns the ranges of the elements' contents, and whether the elements are scripts.
 fn inside(html: &str, selector: &Selector) -> Result<Vec<(bool, Range<usize>)>, String> {
     let document_end = html.len();
     let wanted = selector.id.clone();

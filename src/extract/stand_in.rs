@@ -1,14 +1,14 @@
-//! What Exchange hands out in place of a mail that it cannot convert for IMAP or POP: a text that
-//! names it.
+//! Stand-ins that Exchange hands out for a mail that it cannot convert for IMAP or POP: a text that
+//! names the mail.
 
 use super::{parts, quoted_printable};
 use crate::message::{header, sender};
 
-/// The largest body of a stand-in, in bytes: it has three lines and a list.
+/// The largest body of a stand-in, in bytes. A real one has three lines and a list.
 const MAX_BODY: usize = 16 << 10;
 
-/// Whether the mail stands in for one of a configured sender. Its language is the mailbox's; the
-/// names in it are not.
+/// Whether the mail stands in for a mail of a configured sender. Its language is that of the
+/// mailbox, whereas the names in it are not translated.
 pub(super) fn is_one(
     header: &[u8],
     subject: Option<&str>,

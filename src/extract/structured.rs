@@ -1,5 +1,5 @@
-//! The fields that say how a part is to be read (RFC 2045, 5.1; RFC 2183; RFC 2231): a token, and
-//! parameters.
+//! The header fields that say how a part is to be read (RFC 2045, 5.1; RFC 2183; RFC 2231): a token
+//! and parameters.
 //!
 //! They are read as they are sent: folded anywhere, with comments, without semicolons or closing
 //! quotes, with a boundary that should have been quoted. mail-parser drops a value that begins on
@@ -7,23 +7,24 @@
 
 use std::borrow::Cow;
 
-/// How many parameters are read.
+/// The largest number of parameters that are read.
 const MAX_PARAMETERS: usize = 64;
 
-/// A field's value, taken apart.
+/// The parsed value of a field.
 #[derive(Debug, Default)]
 pub(super) struct Structured {
-    /// In lower case; empty where there is none.
+    /// The token in lower case; empty if there is none.
     pub token: String,
     parameters: Vec<Parameter>,
 }
 
 #[derive(Debug)]
 struct Parameter {
-    /// In lower case, without RFC 2231's marks.
+    /// The name in lower case, without the marks of RFC 2231.
     name: String,
     value: String,
-    /// The place of a part of a value, and whether it is percent-encoded (RFC 2231, 3 and 4).
+    /// The number of this part of a value, and whether the part is percent-encoded (RFC 2231, 3 and
+    /// 4).
     part: Option<usize>,
     encoded: bool,
 }
@@ -50,7 +51,8 @@ impl Structured {
         Self { token, parameters }
     }
 
-    /// The values given for a name, the first first; one in parts (RFC 2231, 3) comes joined.
+    /// Returns the values that are given for a name, in order. A value in parts (RFC 2231, 3) is
+    /// joined.
     pub fn all(&self, name: &str) -> Vec<String> {
         let named = || {
             self.parameters
@@ -82,7 +84,8 @@ impl Structured {
     }
 }
 
-/// The token before the first parameter. It may be quoted, spaced around its slash or missing.
+/// Returns the token before the first parameter. The token may be quoted, have spaces around its
+/// slash, or be missing.
 fn token(text: &str) -> (String, &str) {
     let start = skip(text);
     let start = start.strip_prefix('"').unwrap_or(start);
@@ -117,7 +120,8 @@ fn token(text: &str) -> (String, &str) {
     (token, rest)
 }
 
-/// The next parameter, and what follows it; none at the end. A word without a value is passed over.
+/// Returns the next parameter, and what follows it; `None` at the end. A word without a value is
+/// skipped.
 fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
     let start =
         text.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ','));
@@ -133,7 +137,7 @@ fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
     let name = start[..end].trim_matches('"').to_ascii_lowercase();
     let after = skip(&start[end..]);
     let Some(after) = after.strip_prefix('=') else {
-        // At least one character goes, so that this ends.
+        // Consume at least one character, so that the parsing ends.
         let step = start.chars().next().map_or(0, char::len_utf8);
         return Some((None, &start[end.max(step)..]));
     };
@@ -152,7 +156,7 @@ fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
     ))
 }
 
-/// A value, quoted or not.
+/// Returns a value, quoted or not, and what follows it.
 fn value(text: &str) -> (String, &str) {
     if let Some(quoted) = text.strip_prefix('"') {
         let mut value = String::new();
@@ -160,22 +164,22 @@ fn value(text: &str) -> (String, &str) {
         while let Some((at, c)) = chars.next() {
             match c {
                 '\\' => value.extend(chars.next().map(|(_, c)| c)),
-                // A quote doubled by a program that quoted what was quoted.
+                // A program quoted what was already quoted, and so doubled the quote.
                 '"' if value.is_empty() => return bare(&quoted[at + 1..]),
                 '"' => return (value, &quoted[at + 1..]),
                 '\r' | '\n' => {}
                 c => value.push(c),
             }
         }
-        // The quote is never closed: the value ends where one without quotes would.
+        // The quote is never closed, so the value ends where one without quotes would.
         return bare(quoted);
     }
 
     bare(text)
 }
 
-/// A value without quotes: to the next semicolon, or to white space before a comment, another
-/// parameter or the end.
+/// Returns a value without quotes, and what follows it. The value ends at the next semicolon, or at
+/// white space before a comment, another parameter or the end.
 fn bare(text: &str) -> (String, &str) {
     let end = text.find(';').unwrap_or(text.len());
     let whole = &text[..end];
@@ -208,7 +212,7 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '*' | '_')
 }
 
-/// `name*1*`: the name, the place and whether it is encoded.
+/// Splits `name*1*` into the name, the number of the part, and whether the part is encoded.
 fn marks(name: &str) -> (&str, Option<usize>, bool) {
     let Some((plain, marks)) = name.split_once('*') else {
         return (name, None, false);
@@ -220,7 +224,8 @@ fn marks(name: &str) -> (&str, Option<usize>, bool) {
     (plain, place.parse().ok(), encoded)
 }
 
-/// A value of RFC 2231: `charset'language'percent-encoded`, the first two at the beginning only.
+/// Decodes a value of RFC 2231: `charset'language'percent-encoded`. The first two occur only at the
+/// beginning of a value.
 fn decoded(value: &str, encoded: bool, begins: bool) -> String {
     if !encoded {
         return value.to_owned();
@@ -236,7 +241,7 @@ fn decoded(value: &str, encoded: bool, begins: bool) -> String {
         .into_owned()
 }
 
-/// What follows white space and comments.
+/// Skips white space and comments.
 fn skip(text: &str) -> &str {
     let mut rest = text.trim_ascii_start();
     while let Some(comment) = rest.strip_prefix('(') {
@@ -249,7 +254,7 @@ fn skip(text: &str) -> &str {
             };
             depth == 0
         });
-        // A comment that never ends is none.
+        // A comment that never ends is no comment.
         let Some(end) = end else { return rest };
         rest = comment[end + 1..].trim_ascii_start();
     }

@@ -1,13 +1,13 @@
-//! A Subject without the tags that gateways put in front of it.
+//! Subjects without the tags that gateways put in front of them.
 //!
-//! `[EXTERNAL]` says how a mail came, and nothing of what it says. The list is fixed, and stands in
-//! the guide to profiles. What else stands in brackets in front of a Subject may be a gateway's, a
-//! list's or its sender's own: it is passed over only where the Subject is not known with it. A
-//! reply (`Re:`) or a mail that was passed on (`Fwd:`) is somebody else's mail.
+//! `[EXTERNAL]` says how a mail came, and nothing about its content. The list is fixed, and stands
+//! in the guide to profiles. Other text in brackets in front of a Subject may be that of a gateway,
+//! of a list or of the sender: it is skipped only if the Subject is not recognised with it. A reply
+//! (`Re:`) or a mail that was passed on (`Fwd:`) is somebody else's mail.
 
 use std::iter::successors;
 
-/// What is a tag in brackets, between asterisks, or before a colon.
+/// The words that are a tag in brackets, between asterisks, or before a colon.
 const WORDS: [&str; 22] = [
     "caution",
     "external",
@@ -33,10 +33,10 @@ const WORDS: [&str; 22] = [
     "suspicious message",
 ];
 
-/// How many tags are looked for.
+/// The largest number of tags that are removed.
 const MAX_TAGS: usize = 8;
 
-/// The Subject behind its tags; as it is, where there is nothing behind them.
+/// Returns the Subject without its tags, or unchanged if nothing follows them.
 pub fn untagged(subject: &str) -> &str {
     let mut rest = subject.trim_start();
     for _ in 0..MAX_TAGS {
@@ -48,8 +48,8 @@ pub fn untagged(subject: &str) -> &str {
     if rest.is_empty() { subject } else { rest }
 }
 
-/// The Subject without the tags of gateways, and then without one more of what stands in square
-/// brackets in front of it each.
+/// Returns the Subject without the tags of gateways, and then each time without one more text in
+/// square brackets in front of it.
 pub fn readings(subject: &str) -> impl Iterator<Item = &str> {
     successors(Some(untagged(subject)), |rest| {
         let (tag, behind) = rest.strip_prefix('[')?.split_once(']')?;
@@ -64,7 +64,7 @@ pub fn readings(subject: &str) -> impl Iterator<Item = &str> {
     .take(MAX_TAGS + 1)
 }
 
-/// Whether a matcher or an expression speaks of such a tag, so that it means the Subject as it is
+/// Whether a matcher or an expression mentions such a tag, and therefore means the Subject as it is
 /// written.
 pub fn is_wanted_by(expression: &str) -> bool {
     let lower = expression.to_ascii_lowercase();
@@ -106,7 +106,7 @@ fn without_tag(subject: &str) -> Option<&str> {
     })
 }
 
-/// A filter may say how sure it is: `*****SPAM 5.6*****`.
+/// Whether a text is a tag. A filter may add how sure it is: `*****SPAM 5.6*****`.
 fn is_tag(text: &str) -> bool {
     let is_of_score = |c: char| c.is_ascii_digit() || matches!(c, '.' | ' ');
     let word = text.trim_end_matches(is_of_score).trim_start();
@@ -145,7 +145,7 @@ mod tests {
                 ] {
                     for space in ["", " ", "  "] {
                         let tagged = format!("{tag}{space}{subject}");
-                        // An asterisk of the Subject's own would be one of the tag's.
+                        // An asterisk of the Subject's own would be taken for one of the tag's.
                         if space.is_empty() && tag.ends_with('*') && subject.starts_with('*') {
                             continue;
                         }

@@ -38,7 +38,7 @@ fn copies_that_differ_in_white_space_share_a_key() {
     assert_eq!(key([&b"{ \"a\":\r\n1"[..]]), key([&b"{\"a\":1"[..]]));
     assert_ne!(key([&b"{\"a\":2"[..]]), key([&b"{\"a\":1"[..]]));
 }
-/// Every way in which the payload is lost, of the alert with this number.
+/// Returns the alert with this number, once for every way in which its payload is lost.
 fn lost(number: u32) -> Vec<String> {
     let header = |from: &str, kind: &str| {
         format!(

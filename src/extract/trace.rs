@@ -1,21 +1,21 @@
-//! Whether bytes that cannot be read with certainty hold the element all the same, in whatever
-//! transport made of it.
+//! Traces of the element: whether bytes that cannot be read with certainty contain the element all
+//! the same, whatever transport made of it.
 
 use memchr::memmem;
 
 use super::{ELEMENT_ID, quoted_printable, transfer::base64_within};
 
-/// [`ELEMENT_ID`] in base64: the characters that are the same whatever stands around it, at each of
-/// three places.
+/// [`ELEMENT_ID`] in base64, at each of three positions: the characters that are the same whatever
+/// surrounds the id.
 const IN_BASE64: [&str; 3] = ["aW5jaWRlbnQtZGF0Y", "luY2lkZW50LWRhdG", "pbmNpZGVudC1kYXRh"];
 
-/// Whether the element's id is in there as it is.
+/// Whether the bytes contain the element's id as it is.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     memmem::find(bytes, ELEMENT_ID.as_bytes()).is_some()
 }
 
-/// Whether the element's id is in there, perhaps encoded, perhaps cut by line ends, perhaps in a
-/// mail that is in base64 itself.
+/// Whether the bytes contain the element's id, even if it is encoded, cut by line ends, or in a
+/// mail that is itself in base64.
 pub(super) fn is_there(bytes: &[u8]) -> bool {
     is_at_hand(bytes) || is_at_hand(&base64_within(bytes).0)
 }
@@ -28,7 +28,7 @@ fn is_at_hand(bytes: &[u8]) -> bool {
         || is_plain(&uudecoded(bytes))
 }
 
-/// Whether the element's id is in there in an encoding: in base64, in quoted-printable, or in
+/// Whether the bytes contain the element's id in an encoding: in base64, in quoted-printable, or in
 /// characters of several bytes.
 pub(super) fn is_encoded(bytes: &[u8]) -> bool {
     let without_nul = || {
@@ -47,8 +47,9 @@ pub(super) fn is_encoded(bytes: &[u8]) -> bool {
         || is_plain(&quoted_printable::decode(bytes).0)
 }
 
-/// What lines of uuencode hold: their first character says how many bytes, and each four more are
-/// three of them. What stands around them becomes nothing that matters.
+/// Decodes lines of uuencode. The first character of a line gives the number of bytes, and every
+/// four others encode three of them. Other text around the lines decodes to something that does not
+/// matter.
 fn uudecoded(bytes: &[u8]) -> Vec<u8> {
     if !bytes.starts_with(b"begin ") && memmem::find(bytes, b"\nbegin ").is_none() {
         return Vec::new();
@@ -62,7 +63,7 @@ fn uudecoded(bytes: &[u8]) -> Vec<u8> {
         };
         let start = decoded.len();
         for quantum in digits.chunks(4) {
-            // Spaces at the end of a line, which are zeros, may have been lost.
+            // Spaces at the end of a line, which stand for zeros, may have been lost.
             let digit = |at: usize| quantum.get(at).map_or(0, |byte| value(*byte));
             decoded.push(digit(0) << 2 | digit(1) >> 4);
             decoded.push(digit(1) << 4 | digit(2) >> 2);
@@ -73,7 +74,7 @@ fn uudecoded(bytes: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Without what transport puts between any two bytes.
+/// Removes what transport may put between any two bytes.
 fn solid(bytes: &[u8]) -> Vec<u8> {
     bytes
         .iter()

@@ -1,4 +1,5 @@
-//! Transfer encodings (RFC 2045, 6), by the names that are sent, undone as far as they can be.
+//! Transfer encodings (RFC 2045, 6), known by the names that are sent, and undone as far as
+//! possible.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -8,33 +9,35 @@ use memchr::memchr;
 
 use super::quoted_printable;
 
-/// The shortest line of base64 that is taken for one where other text stands before it.
+/// The shortest line that is taken for base64 if other text precedes it.
 const MIN_LINE: usize = 16;
 
-/// How a part was made fit for transport.
+/// The encoding that made a part fit for transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// As it is.
+    /// No encoding: the part is as it is.
     Identity,
     QuotedPrintable,
     Base64,
-    /// A way to pack bytes that is not read.
+    /// A way to pack bytes that is not read here.
     Packed,
-    /// No encoding that there is: mail programs show such a part as it is.
+    /// A name of no encoding that exists. Mail programs show such a part as it is.
     Unknown,
 }
 
-/// What came of undoing an encoding.
+/// The result of undoing an encoding.
 pub(super) struct Decoded<'a> {
     pub bytes: Cow<'a, [u8]>,
-    /// What was not of the encoding, and was taken literally or left out.
+    /// What was not valid in the encoding, and was taken literally or left out.
     pub damage: Option<&'static str>,
-    /// Whether what was left out may have been the sender's, and not what others wrote around it.
+    /// Whether the text that was left out may have been the sender's, rather than what others wrote
+    /// around it.
     pub is_lost: bool,
 }
 
 impl Encoding {
-    /// Reads a Content-Transfer-Encoding: `7-bit`, `8bit"` and `base64;` are what they mean to be.
+    /// Reads a Content-Transfer-Encoding: `7-bit`, `8bit"` and `base64;` are read as what they are
+    /// meant to be.
     pub fn named(value: Option<&[u8]>) -> Self {
         let value = String::from_utf8_lossy(value.unwrap_or_default()).to_ascii_lowercase();
         let mut text = value.trim_start();
@@ -100,7 +103,7 @@ impl Encoding {
 
                 let (bytes, is_lost) = base64_within(body);
                 match whole {
-                    // What is no text either way is no text.
+                    // If neither result is text, the part is no text.
                     Some(whole) if is_lost || is_noise(&bytes) => sound(whole),
                     _ => Decoded {
                         bytes: bytes.into(),
@@ -113,23 +116,25 @@ impl Encoding {
     }
 }
 
-/// Whether bytes are no text in any character set: where a word that is no base64 stands in front
-/// of it, all behind that decodes to something.
+/// Whether bytes are no text in any character set. If a word that is no base64 precedes base64,
+/// everything after the word decodes to such bytes.
 pub(super) fn is_noise(bytes: &[u8]) -> bool {
-    /// Noise has an eighth of such bytes; characters of two bytes have NULs.
+    /// Text may have one control character in this many bytes. In noise, an eighth of the bytes are
+    /// controls; NULs do not count, because characters of two bytes contain them.
     const FEW: usize = 50;
 
     let is_control =
         |byte: &&u8| matches!(byte, 0x01..=0x08 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F | 0x7F);
     let controls = |bytes: &[u8]| bytes.iter().filter(is_control).count();
 
-    // Of text nearly all words hold none, and are not looked at byte by byte.
+    // In text, nearly all words of eight bytes contain no control, and need not be searched byte by
+    // byte.
     let (words, rest) = bytes.as_chunks();
     let doubtful = words.iter().filter(|word| may_hold_control(**word));
     doubtful.map(|word| controls(word)).sum::<usize>() + controls(rest) > bytes.len() / FEW
 }
 
-/// Whether one of eight bytes is below 0x20 or 0x7F, by the test for a zero byte in a word
+/// Whether one of eight bytes is below 0x20 or equals 0x7F, by the test for a zero byte in a word
 /// (<https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord>).
 fn may_hold_control(word: [u8; 8]) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -141,8 +146,8 @@ fn may_hold_control(word: [u8; 8]) -> bool {
     below(word, 0x20) || below(deleted, 1)
 }
 
-/// What mailers write: lines of base64 and nothing else. It is decoded a register at a time; what
-/// is odd in any way is left to the decoder that knows how mail programs read it.
+/// Decodes what mailers write: lines of base64 and nothing else. It decodes a register at a time;
+/// anything odd is left to the decoder that knows how mail programs read it.
 fn lines_of_base64(body: &[u8]) -> Option<Vec<u8>> {
     static STANDARD: LazyLock<Simd> = LazyLock::new(|| {
         Simd::standard(
@@ -166,7 +171,7 @@ fn lines_of_base64(body: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(&encoded).ok()
 }
 
-/// Whether text is in quoted-printable or base64, though it does not say so.
+/// Whether text is in quoted-printable or base64 although it does not say so.
 fn looks_encoded(body: &[u8]) -> bool {
     let mut lines = body
         .split(|byte| *byte == b'\n')
@@ -177,10 +182,10 @@ fn looks_encoded(body: &[u8]) -> bool {
     is_escaped(body) || (is_begun && lines.all(is_base64))
 }
 
-/// Whether every equals sign is an escape or a soft line break, and one certainly is: a link may
-/// end in one.
+/// Whether every equals sign is an escape or a soft line break, and at least one certainly is: a
+/// link may end in an equals sign.
 fn is_escaped(body: &[u8]) -> bool {
-    /// Encoders break lines behind 76 characters.
+    /// The shortest line that an encoder may have broken. Encoders break lines after 76 characters.
     const MIN_BROKEN: usize = 60;
 
     let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
@@ -195,16 +200,16 @@ fn is_escaped(body: &[u8]) -> bool {
     certain && !quoted_printable::decode(body).1
 }
 
-/// Whether base64 ends within the four characters of three bytes, as no encoder ends it that fills
-/// them up.
+/// Whether base64 ends within the four characters that encode three bytes, as that of an encoder
+/// which pads its output never does.
 pub(super) fn ends_within_a_quantum(body: &[u8]) -> bool {
     let digits = body.iter().filter(|byte| is_digit(**byte)).count();
     !digits.is_multiple_of(4)
 }
 
-/// The base64 between what a gateway wrote before it and what a list wrote after it, and whether
-/// something is missing of it. Nothing is read behind the first line that is none: where such a
-/// line stands in the middle, something is missing.
+/// Returns the base64 between what a gateway wrote before it and what a list wrote after it, and
+/// whether some of it is missing. Nothing is read behind the first line that is no base64; if such
+/// a line stands in the middle, something is missing.
 pub(super) fn base64_within(body: &[u8]) -> (Vec<u8>, bool) {
     let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let is_begun =
@@ -216,7 +221,7 @@ pub(super) fn base64_within(body: &[u8]) -> (Vec<u8>, bool) {
 
     for line in rest.by_ref() {
         let length = line.iter().take_while(|byte| is_digit(**byte)).count();
-        // Of a line that goes on with something else, only whole quanta are its own.
+        // If a line continues with something else, only whole quanta belong to the base64.
         if length == line.len() || (length > 0 && length.is_multiple_of(4)) {
             encoded.extend_from_slice(&line[..length]);
         }

@@ -1,6 +1,6 @@
-//! Encoded words of a header field (RFC 2047) that follow each other are one text: many mailers cut
-//! it at a number of bytes, through the middle of a character. They are read in any character set
-//! in which a body is, and handed to mail-parser in UTF-8.
+//! Encoded words in header fields (RFC 2047). Words that follow each other are one text: many
+//! mailers cut it at a number of bytes, through the middle of a character. They are read in any
+//! character set in which a body is, and handed to mail-parser in UTF-8.
 
 use std::sync::LazyLock;
 
@@ -10,17 +10,17 @@ use regex::bytes::{Captures, Regex};
 
 use super::{charset, quoted_printable};
 
-/// An encoded word: character set and encoding, and what is encoded.
+/// An encoded word: its character set and encoding, and the encoded text.
 static WORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?-u)(=\?[^?\s]{2,60}\?[BbQq]\?)([^?\r\n]*)\?=").ok());
 
-/// Words of one character set and one encoding, of which white space alone stood between.
+/// Encoded words of one character set and one encoding with only white space between them.
 struct Run<'a> {
     head: &'a [u8],
     texts: Vec<&'a [u8]>,
 }
 
-/// A field's value whose runs of encoded words are one word each, in UTF-8.
+/// Returns the value of a field in which each run of encoded words has become one word, in UTF-8.
 pub(super) fn joined(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut run: Option<Run<'_>> = None;
@@ -87,10 +87,10 @@ impl Run<'_> {
         }
     }
 
-    /// The bytes that the word encodes, or `None` if it is not valid base64.
+    /// Returns the bytes that the words encode, or `None` if they are not valid base64.
     fn bytes(&self) -> Option<Vec<u8>> {
         if self.head.ends_with(b"B?") || self.head.ends_with(b"b?") {
-            // Each word of base64 may be padded.
+            // Each word of base64 may have padding of its own.
             let decoded: Option<Vec<_>> =
                 self.texts.iter().map(|text| base64_decode(text)).collect();
             return Some(decoded?.concat());

@@ -1,4 +1,4 @@
-//! The address of an integration.
+//! Addresses of integrations that are not secret as a whole.
 
 use url::{Position, Url};
 
@@ -17,7 +17,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// `field` is its name in the configuration.
+    /// Creates an address. `field` is its name in the configuration.
     pub(super) fn new(field: &'static str, text: String) -> Self {
         let told = parse(&text).is_ok_and(|url| has_user(&url) || url.query().is_some());
         let secret = || Secret::Inline(text.clone().into());
@@ -29,12 +29,12 @@ impl Address {
         Self { text, credential }
     }
 
-    /// The same without user and password.
+    /// Returns the address without user and password.
     pub(super) fn without_user(self) -> Self {
         let Ok(mut url) = parse(&self.text) else {
             return self;
         };
-        // It cannot fail for http and https.
+        // This cannot fail for http and https.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
         Self {
             text: url.as_str().trim_end_matches('/').to_owned(),
@@ -42,7 +42,7 @@ impl Address {
         }
     }
 
-    /// The address; for display without anything that may be a credential.
+    /// Returns the address; for display, without anything that may be a credential.
     pub(super) fn reveal(&self, keys: &Keys) -> String {
         if keys.hidden() && self.credential.is_some() {
             shown(&self.text)
@@ -56,7 +56,7 @@ impl Address {
     }
 }
 
-/// The address without user, password and query.
+/// Returns the address without user, password and query.
 fn shown(text: &str) -> String {
     let Ok(url) = parse(text) else {
         return "<secret>".into();
@@ -68,7 +68,7 @@ fn shown(text: &str) -> String {
         ""
     };
 
-    // A path is added to a base, which ends without a slash.
+    // Paths are appended to a base, so a base ends without a slash.
     let place = &url[Position::BeforeHost..Position::AfterPath];
     let place = if query.is_empty() && !text.ends_with('/') {
         place.trim_end_matches('/')

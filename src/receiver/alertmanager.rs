@@ -1,9 +1,10 @@
 //! Alertmanager, by its API v2.
 //! <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>
 //!
-//! Alertmanager knows an alert by its labels, so the end of an incident carries those that its
-//! last page had: they are that page's receipt. It forgets an alert whose `endsAt` passes, and all
-//! of them when it is restarted, so an alert that stands is posted again and again.
+//! Alertmanager knows an alert by its labels. The resolve of an incident therefore carries the
+//! labels of the incident's last page, which are that page's receipt. Alertmanager forgets an alert
+//! whose `endsAt` has passed, and all alerts when it is restarted, so an open alert is posted again
+//! and again.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -29,15 +30,17 @@ use crate::{
     settings::{self, DefaultOn, SecretText, bounds},
 };
 
-/// How long an alert stands at Alertmanager without being posted again: so long the bridge may be
-/// down before one that is open counts as over.
+/// How long an alert stays open at Alertmanager without being posted again. If the bridge is down
+/// for longer, an open alert counts as resolved.
 const OUTLIVES: SignedDuration = SignedDuration::from_mins(30);
 
-/// The longest value of a label or annotation: our own limit, where the API names none.
+/// The longest value of a label or annotation, in units: a limit of this bridge, because the API
+/// names none.
 const LABEL: usize = 1024;
 const ANNOTATION: usize = 8192;
 
-/// What is told in the annotations, or given here. Like [`label::CHANGING`] it makes no identity.
+/// The labels that the annotations contain, or that are set here. Like [`label::CHANGING`], they
+/// are no part of an alert's identity.
 const NO_IDENTITY: [&str; 3] = ["summary", label::STAGE, "alertname"];
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -87,7 +90,7 @@ pub struct Alertmanager {
     options: Options,
 }
 
-/// An alert's labels, as Alertmanager has them.
+/// The labels by which Alertmanager knows an alert.
 type Identity = BTreeMap<String, String>;
 
 impl Alertmanager {
@@ -161,7 +164,8 @@ impl Receiver for Alertmanager {
         let before = parcel.receipt.and_then(read);
         let alerts = match parcel.notification.action {
             Action::Trigger | Action::Change => {
-                // Of other labels it is another alert to Alertmanager: the one before is over.
+                // To Alertmanager, an alert with other labels is another alert, so the previous one
+                // is resolved.
                 let now = identity(parcel);
                 let replaced = before.filter(|before| *before != now);
                 replaced
@@ -220,13 +224,14 @@ impl Receiver for Alertmanager {
     }
 }
 
-/// The labels that the page before was posted with.
+/// Reads the labels with which the previous page was posted.
 fn read(receipt: &str) -> Option<Identity> {
     serde_json::from_str(receipt).ok()
 }
 
-/// The labels that stay the same as long as it is the same alert, and the name that it had first: a
-/// title may say how it is now, and another name would be another alert.
+/// Returns the labels that stay the same for as long as it is the same alert, and the name that the
+/// alert had first. A title may describe the current state, and another name would make another
+/// alert.
 fn identity(parcel: &Parcel<'_>) -> Identity {
     let notification = parcel.notification;
     let first = parcel.receipt.and_then(read);
@@ -249,7 +254,7 @@ fn identity(parcel: &Parcel<'_>) -> Identity {
     labels
 }
 
-/// What it is called; marked where it may not be genuine.
+/// Returns the name of the alert, marked if the page may not be genuine.
 fn alertname(notification: &Notification) -> String {
     let named = ["metric", "title", "kind"]
         .iter()
@@ -258,7 +263,7 @@ fn alertname(notification: &Notification) -> String {
     wording::mark(notification) + &named.unwrap_or_else(|| "alert".to_owned())
 }
 
-/// How such a name is marked.
+/// Returns the mark with which such a name begins.
 fn mark_of(name: &str) -> String {
     [Doubt::Unverified, Doubt::Unchecked]
         .map(|doubt| format!("[{}] ", doubt.mark()))
@@ -267,7 +272,7 @@ fn mark_of(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A name that every version takes: `[a-zA-Z_][a-zA-Z0-9_]*`.
+/// Returns a label name that every version accepts: `[a-zA-Z_][a-zA-Z0-9_]*`.
 fn label_name(name: &str) -> String {
     let mut plain: String = name
         .chars()
@@ -292,7 +297,7 @@ fn standing(parcel: &Parcel<'_>, identity: &Identity) -> Value {
     alert
 }
 
-/// Without a start, which Alertmanager knows.
+/// Renders a resolved alert, without its start, which Alertmanager knows.
 fn over(identity: &Identity, parcel: &Parcel<'_>) -> Value {
     let mut alert = json!({
         "labels": identity,
@@ -310,7 +315,7 @@ fn annotations(parcel: &Parcel<'_>) -> Value {
     })
 }
 
-/// Where more is known: the sender's own page, or the bridge's.
+/// Adds the address of the page that says more: the sender's own, or the bridge's.
 fn link(alert: &mut Value, parcel: &Parcel<'_>) {
     let own = wording::label(parcel.notification, "url").to_owned();
     let link = [Some(own), parcel.incident_url()]

@@ -27,7 +27,7 @@ pub(super) enum Authorization {
 }
 
 impl Authorization {
-    /// One of the two, or neither.
+    /// Compiles a bearer token or basic authentication; `None` if neither is given.
     pub(super) fn compile(
         (bearer, bearer_file): (Option<&SecretText>, Option<&PathBuf>),
         basic_auth: Option<&BasicAuth>,

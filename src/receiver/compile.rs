@@ -1,5 +1,5 @@
-//! Settings → integrations: every problem of a receiver that can be known is found here, all at
-//! once.
+//! Compilation of settings into integrations. Every problem of a receiver that can be known is
+//! found here, all of them at once.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -19,14 +19,17 @@ use crate::{
 };
 
 impl Receivers {
-    /// Compiles the settings: templates are parsed and tried on samples, and each secret's `X` and
-    /// `X_file` are checked. Only the template files are read; see [`Receivers::try_secrets`].
+    /// Compiles the settings: parses the templates and tries them on samples, and checks `X` and
+    /// `X_file` of each secret.
+    ///
+    /// The only files that are read are the template files; see [`Receivers::try_secrets`].
     /// Settings that are allowed but unwise are in [`Receivers::warnings`].
     pub fn compile(settings: &[Settings], templates: &[PathBuf]) -> Result<Self, Vec<Problem>> {
         Self::compile_with(settings, templates, &BTreeSet::new())
     }
 
-    /// The same for alerts that may have labels besides the built-in ones, which templates may use.
+    /// Compiles the settings for alerts that may have labels besides the built-in ones. Templates
+    /// may use these labels.
     pub fn compile_with(
         settings: &[Settings],
         templates: &[PathBuf],
@@ -79,7 +82,7 @@ impl Receivers {
         }
     }
 
-    /// Reads every secret's file and checks its content, as `check` does.
+    /// Reads the file of every secret and checks its content, as `check` does.
     pub fn try_secrets(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (target, integration) in &self.integrations {
@@ -99,7 +102,7 @@ impl Receivers {
             for (_, notification) in sample::notifications() {
                 let tried =
                     sample::parcel(&notification, |parcel| integration.request(parcel, &keys));
-                // What a template makes of a sample was told where it was compiled.
+                // A template that fails on a sample was reported when it was compiled.
                 if let Err(error) = tried
                     && !matches!(error, RenderError::Template { .. })
                 {
@@ -152,7 +155,8 @@ impl Receivers {
         });
     }
 
-    /// A chain of fallbacks must not lead back to the receiver.
+    /// Reports a fallback that does not exist, or a chain of fallbacks that leads back to the
+    /// receiver.
     fn check_fallback(
         &self,
         key: &str,
@@ -189,7 +193,8 @@ impl Receivers {
     }
 }
 
-/// What is wrong with a secret's file. A secret written in the configuration was checked with it.
+/// Returns what is wrong with a secret's file. A secret that is written in the configuration was
+/// checked together with it.
 fn fault(
     key: &str,
     Credential {

@@ -13,7 +13,7 @@ use crate::{
     label,
 };
 
-/// The variables besides the labels.
+/// The names of the variables besides the labels.
 pub const NAMES: [&str; 15] = [
     "labels",
     "incident",
@@ -32,10 +32,10 @@ pub const NAMES: [&str; 15] = [
     label::STAGE,
 ];
 
-/// The longest headline.
+/// The longest headline, in units.
 const HEADLINE: usize = 1024;
 
-/// The variables of a template. A label that is not set reads as empty.
+/// Returns the variables of a template. A label that is not set reads as empty.
 pub fn context(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
     let labels = labels(notification);
@@ -77,7 +77,8 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
 
     let title = called(notification).map(|title| ("title".to_owned(), Value::from(title)));
 
-    // It is undefined for a resolve whose trigger has none, and what needs it fails.
+    // The receipt is undefined for a resolve whose trigger has none, so that a template that needs
+    // it fails.
     let needs_none = parcel.receipt.is_none() && notification.action == Action::Resolve;
     let receipt = (!needs_none).then(|| ("receipt".to_owned(), text(parcel.receipt)));
 
@@ -103,9 +104,10 @@ fn labels(notification: &Notification) -> Vec<(String, Value)> {
     unset.chain(set).collect()
 }
 
-/// What an alert is called that has no title of its own: no page is without a name. Atlassian's
-/// alerts are named by their metric. The title of a mail that could not be read is its subject
-/// alone, which must not pass for an alert's.
+/// Returns the title of an alert that has none of its own, so that no page is without a name.
+///
+/// Atlassian's alerts are named by their metric. The title of a mail that could not be read is only
+/// its subject, which must not pass for an alert's title.
 fn called(notification: &Notification) -> Option<String> {
     match wording::label(notification, "kind") {
         "unparsed" => Some(wording::title(notification, HEADLINE)),
@@ -115,8 +117,8 @@ fn called(notification: &Notification) -> Option<String> {
     }
 }
 
-/// The labels by name. A label that is not set reads as empty, as in Alertmanager; who asks for all
-/// gets those that are set.
+/// The labels by name. A label that is not set reads as empty, as in Alertmanager; a loop over all
+/// labels gets those that are set.
 #[derive(Debug)]
 struct Labels(Vec<(String, Value)>);
 
@@ -138,7 +140,8 @@ impl Object for Labels {
     }
 }
 
-/// A numeric label as a number to compare and round, if that prints the same.
+/// Returns a label as a value. A numeric label is a number that can be compared and rounded, if
+/// that prints the same.
 fn typed(name: &str, text: &str) -> Value {
     if label::NUMBERS.contains(&name) {
         if let Ok(number) = text.parse::<i64>() {

@@ -1,9 +1,9 @@
-//! The credentials of an integration: the name of each, and the form it must have.
+//! The credentials of an integration: the name of each, and the form that it must have.
 
 use super::http_url;
 use crate::settings::Secret;
 
-/// A credential: its name in the configuration, its shape, and where it is read from.
+/// A credential: its name in the configuration, its shape, and its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
     pub name: &'static str,
@@ -14,28 +14,28 @@ pub struct Credential {
 /// The form of a credential, as far as it can be checked without the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// One word that goes into a header.
+    /// A single word that goes into a header.
     Key,
-    /// The same, for the bot of a Slack app.
+    /// A single word for a header: the token of a Slack app's bot.
     BotToken,
-    /// PagerDuty's.
+    /// A routing key of PagerDuty.
     RoutingKey,
-    /// An address of http or https.
+    /// An http or https address.
     Address,
-    /// For Standard Webhooks: `whsec_` and base64.
+    /// A signing secret for Standard Webhooks: `whsec_` and base64.
     Signing,
-    /// Any text of one line.
+    /// Any text on one line.
     Password,
 }
 
 /// What is wrong with a credential, as the rest of a sentence about it, and how to fix it. It
-/// contains nothing of the credential.
+/// repeats nothing of the credential.
 pub type Fault = (String, &'static str);
 
 /// The length of PagerDuty's keys.
 const ROUTING_KEY: usize = 32;
 
-/// What clients and pages put before a key, and is copied along.
+/// The words that clients and documentation put before a key, and that are copied along with it.
 const PREFIXES: [&str; 11] = [
     "genie key",
     "geniekey",
@@ -51,7 +51,7 @@ const PREFIXES: [&str; 11] = [
 ];
 
 impl Shape {
-    /// What is wrong with it. Surrounding white space is ignored.
+    /// Checks the form of a credential, from which white space around it has been removed.
     pub fn check(self, text: &str) -> Result<(), Fault> {
         let fault = |what: &str, mend| Err((what.to_owned(), mend));
         if text.starts_with('\u{FEFF}') {
@@ -167,7 +167,7 @@ fn is_quoted(text: &str) -> bool {
     text.starts_with(quotes) || text.ends_with(quotes)
 }
 
-/// `OPSGENIE_API_KEY=…`, but not base64 that ends in `=`.
+/// Whether a text is an assignment such as `OPSGENIE_API_KEY=…`, but not base64 that ends in `=`.
 fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, value)| {
         let name = name.strip_prefix("export ").unwrap_or(name).trim();

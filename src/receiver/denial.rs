@@ -1,14 +1,14 @@
-//! A success that its body contradicts: the meaning of a 2xx from a receiver without dedup keys.
+//! Successes that their body contradicts: the meaning of a 2xx from a receiver without dedup keys.
 //!
 //! If such a receiver has accepted a message, sending it again posts a second one. A 2xx is
-//! therefore a delivery whatever the body says, unless the body says that nothing was posted:
-//! `"ok": false`, an error's status or words, or one of Slack's.
+//! therefore a delivery whatever the body says, unless the body says that nothing was posted: by
+//! `"ok": false`, by the status or the words of an error, or by one of Slack's error words.
 //!
-//! What repeats the request says nothing: an alert may speak of an error in any field, or be a
-//! refusal to the letter (`success=false`). Where all that speaks of a failure may be the request's
-//! own, and nothing shows whether the reply repeats it or means it, nobody knows what became of
-//! the page. Then it is not sent again, and the fallback is notified: nobody is paged twice, and no
-//! page is lost unseen.
+//! A part of the body that repeats the request proves nothing: an alert may mention an error in any
+//! field, or be a refusal to the letter (`success=false`). If everything that reports a failure may
+//! come from the request, and nothing shows whether the reply repeats it or means it, the outcome
+//! of the page is unknown. Then it is not sent again, and the fallback is notified: nobody is paged
+//! twice, and no page is lost unnoticed.
 
 use serde_json::Value;
 
@@ -32,8 +32,8 @@ mod words;
 
 pub use failure::reads;
 
-/// The verdict on an endpoint whose reply may be anything but a sign-in, and may repeat what was
-/// `sent`, which is made only for a reply that could.
+/// Returns the verdict on an endpoint whose reply may be anything but a sign-in page. The reply may
+/// repeat the request; `sent` makes that request, and is only called for a reply that could.
 pub fn judge(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     match status::verdict(reply) {
         Verdict::Delivered { .. } if is_sign_in(reply) => in_place_of("a sign-in", reply),
@@ -44,13 +44,15 @@ pub fn judge(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     }
 }
 
-/// The verdict on a vendor whose API documents its replies, none of which is a web page: that comes
-/// from a sign-in or a proxy in between, and nobody was paged. It may be sent again.
+/// Returns the verdict on a vendor whose API documents its replies, none of which is a web page. A
+/// web page comes from a sign-in or a proxy in between: nobody was paged, and the page may be sent
+/// again.
 pub fn judge_api(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     in_between(reply).unwrap_or_else(|| judge(reply, sent))
 }
 
-/// The same for a vendor that knows a repeat by its key: whatever is not certain is sent again.
+/// Returns the verdict on a vendor that recognises a repeat by its key: a page with an uncertain
+/// outcome is sent again.
 pub fn judge_keyed(reply: &Reply) -> Verdict {
     match judge_api(reply, || None) {
         Verdict::Permanent {
@@ -65,8 +67,8 @@ pub fn judge_keyed(reply: &Reply) -> Verdict {
     }
 }
 
-/// The verdict on a web page that something in between sent in place of a vendor's API. What has a
-/// verdict of its own, such as 429, keeps it.
+/// Returns the verdict on a web page that something in between sent in place of a vendor's API. A
+/// status with a verdict of its own, such as 429, keeps that verdict.
 pub fn in_between(reply: &Reply) -> Option<Verdict> {
     let is_pages = matches!(
         status::verdict(reply),
@@ -76,9 +78,11 @@ pub fn in_between(reply: &Reply) -> Option<Verdict> {
     (is_pages && is_known && is_web_page(reply)).then(|| status::unexpected(reply))
 }
 
-/// The verdict on a chat. A chat does not reply with a web page: one comes from a proxy or a
-/// sign-in in between. Then it is unknown whether something was posted, so it is not repeated; the
-/// dead letter says so, and the fallback is notified.
+/// Returns the verdict on a chat.
+///
+/// A chat does not reply with a web page: one comes from a proxy or a sign-in in between. Then it
+/// is unknown whether something was posted, so the request is not repeated; the dead letter says
+/// so, and the fallback is notified.
 pub fn judge_chat(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     if (200..300).contains(&reply.status) && is_web_page(reply) {
         return in_place_of("a web page", reply);
@@ -87,7 +91,8 @@ pub fn judge_chat(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verd
     judge(reply, sent)
 }
 
-/// Nobody knows whether a page was told that something else answered.
+/// Returns the verdict on a page that something else answered: nobody knows whether the page was
+/// told.
 fn in_place_of(answered: &str, reply: &Reply) -> Verdict {
     Verdict::Permanent {
         reason: FailureReason::UnexpectedReply,
@@ -107,7 +112,7 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
             .unwrap_or_default()
     };
     let json = partial::read(said).map(|json| match json {
-        // JSON that was written as a text.
+        // The body may be a JSON string that itself contains JSON.
         Value::String(said) => partial::read(&said)
             .filter(|json| json.is_object() || json.is_array())
             .unwrap_or(Value::String(said)),
@@ -117,7 +122,7 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
     let head = text::head(said, LONGEST);
     let denial = match (json.or_else(markup), pairs(head)) {
         (Some(Value::String(said)), _) => told_in_text(text::head(&said, LONGEST), sent),
-        // Several objects, one after the other.
+        // The body consists of several objects, one after the other.
         (Some(Value::Array(lines)), _) if said.find(['{', '[']) == said.find('{') => {
             told_in_lines(&lines, sent)
         }
@@ -149,7 +154,7 @@ fn told_in_json(json: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     beside(denial, json, &sent())
 }
 
-/// The same for the lines of NDJSON.
+/// Judges the lines of NDJSON.
 fn told_in_lines(lines: &[Value], sent: impl FnOnce() -> Sent) -> Option<Denial> {
     let denial = of_lines(lines)?;
     match (denial, lines.last()) {
@@ -158,7 +163,7 @@ fn told_in_lines(lines: &[Value], sent: impl FnOnce() -> Sent) -> Option<Denial>
     }
 }
 
-/// The same for the fields of a text, whose names may be the alert's own words too.
+/// Judges the fields of a text. Their names may be the alert's own words too.
 fn told_in_pairs(pairs: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     let denial = of_json(pairs)?;
     let sent = sent();
@@ -169,13 +174,13 @@ fn told_in_pairs(pairs: &Value, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     Some(if is_named { Denial::Doubtful } else { denial })
 }
 
-/// How a reply denies beside what it may repeat.
+/// Returns how a reply denies the page, apart from what it may repeat of the request.
 fn beside(denial: Denial, json: &Value, sent: &Sent) -> Option<Denial> {
     let is_repeated = sent.is_repeated_in(json);
     match (denial, of_json(&sent.taken_from(json))) {
-        // Of what was made the state may be the alert's own.
+        // The state of what was made may be the alert's own.
         (Denial::Doubtful, None) => None,
-        // A sentence beside what it repeats may be of the alert too.
+        // A sentence beside what the reply repeats may be about the alert too.
         (Denial::Doubtful, Some(_)) => Some(Denial::Doubtful),
         (_, Some(Denial::Word)) if is_repeated => Some(Denial::Doubtful),
         (_, Some(own)) => Some(own),
@@ -189,7 +194,7 @@ fn told_in_text(said: &str, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     let sent = sent();
     let lower = said.to_lowercase();
     let said = heading(&lower).unwrap_or(said);
-    // Slack's words are one, such as `no_service`, which is no chance to find in an alert.
+    // An error of Slack is a single word, such as `no_service`, which no alert contains by chance.
     let is_slacks = denial == Denial::Words && !said.contains(char::is_whitespace);
     if !is_slacks && (sent.repeats(said) || sent.is_wrapped_in(said)) {
         return None;
@@ -203,19 +208,20 @@ fn told_in_text(said: &str, sent: impl FnOnce() -> Sent) -> Option<Denial> {
     })
 }
 
-/// How much of a text is read, in bytes.
+/// The largest part of a text that is read, in bytes.
 const LONGEST: usize = 8192;
 
-/// How a body contradicts its own status.
+/// The way in which a body contradicts the status of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Denial {
-    /// The status that it should have had.
+    /// The body names the status that the reply should have had.
     Status(u16),
-    /// What only who refuses says.
+    /// The body contains words that only a refusal contains.
     Words,
-    /// A sentence that speaks of a failure, as an alert's may.
+    /// The body contains a sentence that reports a failure, as an alert's own sentence may.
     Word,
-    /// It speaks of a failure, and of what was made or sent.
+    /// The body reports a failure, but also mentions something that was made or sent, or may only
+    /// repeat the alert.
     Doubtful,
 }
 

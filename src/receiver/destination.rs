@@ -1,5 +1,5 @@
-//! Where an integration's pages go, and the fingerprint by which its entry is known again wherever
-//! it stands in the configuration.
+//! The destination of an integration's pages, and the fingerprint by which the integration's entry
+//! is recognised wherever it stands in the configuration.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{delivery::naming::Fingerprint, settings::Secret};
 
-/// The settings of an entry that decide where its pages go, as they are found.
+/// The settings of an entry that decide where its pages go, in the order in which they are found.
 #[derive(Default)]
 pub(super) struct Destination(Vec<(String, Part)>);
 
 enum Part {
-    /// An address, or whoever is told there.
+    /// An address, or a recipient there.
     Open(String),
-    /// A text that may hold credentials.
+    /// A text that may contain credentials.
     Text(String),
     Credential(Secret),
 }
@@ -33,8 +33,8 @@ impl Destination {
         self.0.push((field.to_owned(), Part::Text(text.to_owned())));
     }
 
-    /// A password or a signing secret opens a door, and does not say which: and it may be so short
-    /// that it could be guessed.
+    /// Adds a credential, unless it is a password or a signing secret. These open a door without
+    /// saying which, and may be so short that they could be guessed.
     pub(super) fn by(
         &mut self,
         Credential {
@@ -49,8 +49,9 @@ impl Destination {
         }
     }
 
-    /// The fingerprint under a key of the store. A file is read; one that cannot be, or is another
-    /// now, is known by its name.
+    /// Returns the fingerprint under a key of the store. The files of credentials are read; in the
+    /// address, a file counts by its name, so that one which cannot be read or has other content is
+    /// still recognised.
     pub(super) fn fingerprint(&self, kind: &str, key: &hmac::Key) -> Fingerprint {
         let sign = |told: Vec<(&str, String)>| {
             let told = json!(["alertbridge destination", kind, told]).to_string();
@@ -84,7 +85,7 @@ impl Part {
             Self::Open(text) => Some(text.clone()),
             Self::Text(_) => None,
             Self::Credential(Secret::File(path)) => Some(path.display().to_string()),
-            // The rest of an address may be the credential.
+            // Anything beyond the origin of an address may be the credential.
             Self::Credential(Secret::Inline(text)) => http_url::parse(text.expose_secret())
                 .ok()
                 .map(|url| url.origin().ascii_serialization()),

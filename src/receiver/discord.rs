@@ -1,6 +1,6 @@
 //! Discord webhooks. <https://discord.com/developers/docs/resources/webhook#execute-webhook>
 //!
-//! Whatever an alert says is text to Discord and never Markdown, and nobody is mentioned:
+//! To Discord, whatever an alert says is text and never Markdown, and it mentions nobody:
 //! `@everyone` in the name of an app notifies nobody.
 
 use std::{path::PathBuf, time::Duration};
@@ -88,12 +88,13 @@ impl Discord {
         let text = page.text(self.message.as_ref());
         let text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
         let text = below(&title, TITLE, text, "\n");
-        // An embed's own `url` may be refused, and the page with it: of a host without a dot.
+        // The link is text, because Discord may refuse an embed's own `url`, and the page with it,
+        // if its host has no dot.
         let link = parcel.incident_url().map(|url| format!("\n{url}"));
         let link = link.unwrap_or_default();
         let room = DESCRIPTION.saturating_sub(text::units(&link));
 
-        // A backslash that a cut leaves before the "…" escapes that, and is not shown.
+        // If a cut leaves a backslash before the "…", it escapes the "…" and is not shown.
         let mut embed = json!({
             "title": cut(&title, TITLE),
             "description": cut(&text, room) + &link,
@@ -109,7 +110,7 @@ impl Discord {
     }
 }
 
-/// The colour of the embed's edge, as 0xRRGGBB.
+/// Returns the colour of the embed's edge, as 0xRRGGBB.
 fn color(notification: &Notification) -> u32 {
     match (notification.action, Severity::of(notification)) {
         (Action::Resolve, _) => 0x2E_B8_86,
@@ -139,7 +140,7 @@ impl Receiver for Discord {
             (200..=299, Some(id)) => Verdict::Delivered {
                 receipt: Some(cut(id, 64)),
             },
-            // The JSON of an error, which a proxy has altered.
+            // The body is the JSON of an error, whose status a proxy has altered.
             (200..=299, None) if json["code"].is_number() && json["message"].is_string() => {
                 status::unexpected(reply)
             }
@@ -171,9 +172,12 @@ impl Receiver for Discord {
     }
 }
 
-/// To the millisecond, while `Retry-After` has whole seconds. Discord's header of the limit is in
-/// seconds, whatever the version of the API: the JSON's number is in milliseconds in an early one.
-/// A global limit is no webhook's own, and is in the JSON alone.
+/// Returns the pause that a 429 asks for, to the millisecond, whereas `Retry-After` has whole
+/// seconds.
+///
+/// Discord's header of the limit is in seconds, whatever the version of the API; an early version
+/// gives the number in the JSON in milliseconds. A global limit is not that of a webhook, and
+/// stands in the JSON alone.
 fn pause(json: &Value, reply: &Reply) -> Option<Duration> {
     let of_limit = reply
         .headers
@@ -185,8 +189,8 @@ fn pause(json: &Value, reply: &Reply) -> Option<Duration> {
         .or_else(|| status::retry_after(reply))
 }
 
-/// The address that replies once the message exists: without `wait`, a message that is not saved is
-/// not an error.
+/// Returns the address that replies once the message exists: without `wait`, it is no error if a
+/// message is not saved.
 fn waiting(url: &str) -> String {
     let Ok(mut address) = http_url::parse(url) else {
         return format!("{url}?wait=true");

@@ -30,14 +30,14 @@ use crate::{
     settings::{self, DefaultOn, host::is_address},
 };
 
-/// Nobody reads a longer subject.
+/// The longest subject, in units. Nobody reads a longer one.
 const SUBJECT: usize = 250;
 const TEXT: usize = 64 << 10;
 
-/// How much of a hash stands before the `@` of what mails are called.
+/// The number of characters of a hash that precede the `@` in a Message-ID.
 const IDENTITY: usize = 32;
 
-/// More recipients should be a mailing list.
+/// The largest number of recipients. More should be a mailing list.
 const RECIPIENTS: usize = 50;
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -62,7 +62,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The sender's address, without a name.
+    /// Returns the sender's address, without a name.
     pub fn sender(&self) -> &str {
         let address = self.from.rsplit('<').next().unwrap_or_default();
         address.trim().trim_end_matches('>')
@@ -83,7 +83,7 @@ pub struct Email {
     options: Options,
 }
 
-/// `Name <local@domain>`, or the address alone.
+/// A mailbox: `Name <local@domain>`, or the address alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Address {
     name: String,
@@ -138,7 +138,7 @@ impl Email {
         })
     }
 
-    /// The id of a mail, whatever happens to it.
+    /// Returns the Message-ID of a mail, which stays the same across retries.
     fn message_id(&self, parcel: &Parcel<'_>) -> String {
         let unique = format!(
             "{}\n{}\n{}",
@@ -149,7 +149,7 @@ impl Email {
         self.identified(&unique)
     }
 
-    /// The id that all mails about an alias reference. No mail has it.
+    /// Returns the Message-ID that all mails about an alias reference. No mail has it.
     fn root(&self, parcel: &Parcel<'_>) -> String {
         self.identified(parcel.alias)
     }
@@ -232,8 +232,8 @@ impl Receiver for Email {
         })
     }
 
-    /// Among SMTP's replies, 4xx ask for another attempt, and 5xx are final. Recipients that the
-    /// server refuses, while it accepts the mail for others, are tried separately.
+    /// Judges the reply of SMTP: 4xx asks for another attempt, and 5xx is final. Recipients that
+    /// the server refuses, while it accepts the mail for others, are tried separately.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let detail = quoted(reply.status, &String::from_utf8_lossy(&reply.body));
         match reply.status {
@@ -289,12 +289,13 @@ impl Receiver for Email {
     }
 }
 
-/// `SMTP 550: what it said`.
+/// Formats a reply as `SMTP 550: what it said`.
 fn quoted(status: u16, said: &str) -> String {
     status::quoted(status, said).replacen("HTTP", "SMTP", 1)
 }
 
-/// The recipients that the server refused, while it accepted the mail for others; see `deliver`.
+/// Returns the recipients that the server refused, while it accepted the mail for others; see
+/// `deliver`.
 fn refused(reply: &Reply) -> Vec<String> {
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let refused = json["refused"].as_array().into_iter().flatten();
@@ -303,13 +304,14 @@ fn refused(reply: &Reply) -> Vec<String> {
         .collect()
 }
 
-/// The time of sending, in the format of mail.
+/// Returns the time of sending, in the format of mail.
 fn date(parcel: &Parcel<'_>) -> String {
     let zoned = parcel.now.to_zoned(jiff::tz::TimeZone::UTC);
     jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()
 }
 
-/// Whether a header is that of a page as it is made here. It proves nothing: anybody can write so.
+/// Whether a header is that of a page as this module makes it. This proves nothing, because anybody
+/// can write such a header.
 pub(super) fn is_page(header: &[u8]) -> bool {
     let value = |name: &[u8]| first(header, name).unwrap_or_default().trim_ascii();
     let root = value(b"In-Reply-To").strip_prefix(b"<").unwrap_or_default();

@@ -1,8 +1,8 @@
-//! How what an alert says stays text in a vendor's markup.
+//! Escaping that keeps whatever an alert says plain text in a vendor's markup.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters that a path segment, or a value of a query, contains unencoded (RFC 3986, 2.3).
+/// The characters that a path segment or a value of a query may contain unencoded (RFC 3986, 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -12,22 +12,22 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// The markup that the text is escaped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// Plain text.
+    /// Plain text, which needs no escaping.
     No,
     /// Slack's markup: `&`, `<` and `>` are escaped in values, but not in the template itself. An
-    /// operator can write a link or a mention, while an app called `<!channel>` notifies nobody.
+    /// operator can write a link or a mention, whereas an app called `<!channel>` notifies nobody.
     Slack,
-    /// Discord's Markdown: the same, see [`escape_markdown`].
+    /// Discord's Markdown, likewise in values only; see [`escape_markdown`].
     Markdown,
-    /// A text between the quotes of JSON: what is filled in stays between them. What `tojson` gives
-    /// has quotes of its own, and is left as it is.
+    /// Text between the quotes of JSON: a value that is filled in stays between them. The result of
+    /// `tojson` has quotes of its own, and is left as it is.
     Json,
-    /// An address: a value is a single piece of it, and changes neither its host nor its path.
+    /// An address: a value is a single piece of it, and changes neither the host nor the path.
     Url,
 }
 
 impl Escape {
-    /// The escaping of values.
+    /// Returns the function that escapes values.
     pub(super) fn function(self) -> Option<fn(&str) -> String> {
         match self {
             Self::No => None,
@@ -39,14 +39,14 @@ impl Escape {
     }
 }
 
-/// `&`, `<` and `>` and nothing else, as Slack requires.
+/// Escapes `&`, `<` and `>` and nothing else, as Slack requires.
 pub fn escape_slack(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// A backslash before every character with a meaning in Discord's Markdown: emphasis, code,
+/// Puts a backslash before every character with a meaning in Discord's Markdown: emphasis, code,
 /// spoilers, headings, quotes, `<@mentions>`, and the parenthesis that would turn the bracket
 /// before it into a link.
 pub fn escape_markdown(text: &str) -> String {
@@ -67,7 +67,7 @@ pub fn escape_markdown(text: &str) -> String {
     escaped
 }
 
-/// Quotes, backslashes and control characters as JSON writes them.
+/// Escapes quotes, backslashes and control characters as JSON does.
 pub fn escape_json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted
@@ -76,7 +76,7 @@ pub fn escape_json(text: &str) -> String {
         .to_owned()
 }
 
-/// Percent-encodes every byte except those without a meaning in an address.
+/// Percent-encodes every byte except those that have no meaning in an address.
 pub fn escape_url(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }

@@ -1,5 +1,5 @@
-//! Values from the environment in an integration's texts (`${NAME}`): each may be a credential
-//! wherever it is, also in a body, and is never shown.
+//! Values from the environment in an integration's texts (`${NAME}`). Each may be a credential
+//! wherever it occurs, even in a body, and is never shown.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,16 @@ use serde_json::Value;
 use super::{Body, Receivers, Request, redaction::telling};
 use crate::delivery::Target;
 
-/// A shorter value is a word or a port, and would hide other text.
+/// The shortest value, in bytes, that is hidden. A shorter one is a word or a port, and hiding it
+/// would hide other text.
 const SHORTEST: usize = 5;
 
-/// By integration.
+/// The values of each integration.
 pub(super) type Given = BTreeMap<Target, Vec<String>>;
 
 impl Receivers {
-    /// The same with the values from the environment, each with its place in the configuration.
+    /// Returns the receivers with the values from the environment, each given with its place in the
+    /// configuration.
     #[must_use]
     pub fn hiding(mut self, given: Vec<(String, String)>) -> Self {
         for (place, value) in given {
@@ -31,7 +33,7 @@ impl Receivers {
         self
     }
 
-    /// The values in an integration's texts that must not be shown.
+    /// Returns the values in an integration's texts that must not be shown.
     pub fn given(&self, target: &Target) -> impl Iterator<Item = &str> {
         self.given
             .get(target)
@@ -40,7 +42,7 @@ impl Receivers {
             .map(String::as_str)
     }
 
-    /// A request for display, without these values.
+    /// Returns a request without these values, for display.
     pub fn without_given(&self, target: &Target, request: Request) -> Request {
         let hidden: Vec<String> = self.given(target).flat_map(telling).collect();
         if hidden.is_empty() {

@@ -1,8 +1,8 @@
-//! The addresses of integrations: URLs of http and https.
+//! Parsing of the addresses of integrations: http and https URLs.
 
 use url::Url;
 
-/// Parses an http or https address with a host; the error does not repeat it.
+/// Parses an http or https address with a host. The error does not repeat the address.
 pub fn parse(text: &str) -> Result<Url, String> {
     if text.contains("{{") || text.contains("{%") {
         return Err("it holds a template, and an address cannot be one".to_owned());

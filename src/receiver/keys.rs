@@ -1,4 +1,5 @@
-//! The values of a receiver's credentials during one attempt, and where they must not be shown.
+//! The values of a receiver's credentials during one attempt, and the removal of these values from
+//! texts that are shown.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -10,9 +11,9 @@ use crate::settings::{Secret, SecretError};
 /// The credentials of one attempt, or stand-ins for them.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// Read for a real request.
+    /// Credentials that were read for a real request.
     Read(Texts),
-    /// For display: every secret is shown as `<secret>`.
+    /// Stand-ins for display: every secret is shown as `<secret>`.
     Hidden,
 }
 
@@ -46,8 +47,8 @@ impl Keys {
         Ok(Self::Read(texts))
     }
 
-    /// The same with more texts that must not be shown: the proxy's address, and a request's own
-    /// headers.
+    /// Returns the keys with more texts that must not be shown: the proxy's address, and a
+    /// request's own headers.
     #[must_use]
     pub fn hiding<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
         if let Self::Read(texts) = &mut self {
@@ -56,7 +57,7 @@ impl Keys {
         self
     }
 
-    /// The text of one of the receiver's [`Receiver::secrets`].
+    /// Returns the text of one of the receiver's [`Receiver::secrets`].
     pub fn reveal<'a>(&'a self, credential: &'a Credential) -> &'a str {
         match (self, &credential.secret) {
             (Self::Hidden, _) => "<secret>",
@@ -68,8 +69,8 @@ impl Keys {
         }
     }
 
-    /// The text without any credential, and without the telling parts of one that is an address:
-    /// what is judged, and may be shown once it is [`Keys::shown`].
+    /// Returns the text without any credential, and without the telling parts of a credential that
+    /// is an address. The result may be judged; [`Keys::shown`] makes it fit to be shown.
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
@@ -79,8 +80,8 @@ impl Keys {
         }
     }
 
-    /// The text without any part of a credential, the briefest too: what may be shown. It is not to
-    /// be judged any more.
+    /// Returns the text without any part of a credential, even the briefest. The result may be
+    /// shown, but must not be judged any more.
     pub fn shown(&self, text: &str) -> String {
         let scrubbed = self.scrub(text);
         match self {
@@ -104,7 +105,7 @@ impl Texts {
             (&mut self.brief, redaction::brief(secret)),
         ] {
             known.extend(parts.into_iter().map(SecretString::from));
-            // A part of another text is replaced after it.
+            // Replace longer texts first, because a part of another text must be replaced after it.
             known.sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
         }
     }

@@ -1,4 +1,4 @@
-//! The names of the integrations: until they are told, each has that of its place.
+//! The names of the integrations. Until names are given to them, each is called after its place.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,18 @@ use crate::delivery::{
 
 /// The entry of an integration in the configuration.
 pub(super) struct Written {
-    /// Its path: `receivers[0].slack_configs[0]`.
+    /// The path of the entry: `receivers[0].slack_configs[0]`.
     pub(super) key: String,
-    /// Its number among all, in the order in which they are told.
+    /// Its number among all entries, in the order in which they are notified.
     pub(super) number: usize,
-    /// Its index in its list.
+    /// Its index in its own list.
     pub(super) place: u32,
     pub(super) destination: Destination,
 }
 
 impl Receivers {
-    /// What the names are given by. The files of credentials are read; `secret` is the store's.
+    /// Returns the entries by which names are given. The files of credentials are read for this;
+    /// `secret` is the store's.
     pub fn entries(&self, secret: &[u8]) -> Vec<Entry> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let entry = |(target, written): (&Target, &Written)| Entry {
@@ -34,7 +35,7 @@ impl Receivers {
         self.entries.iter().map(entry).collect()
     }
 
-    /// The entries with the names that they have.
+    /// Returns the entries with their current names.
     pub fn names(&self, secret: &[u8]) -> Vec<Named> {
         let entries = self.entries(secret).into_iter();
         let named = |(target, entry): (&Target, Entry)| Named {
@@ -46,8 +47,10 @@ impl Receivers {
         self.entries.keys().zip(entries).map(named).collect()
     }
 
-    /// The same under the names that were given. Who stood in another receiver answers to its
-    /// former name too: what is owed and was told there is still its own.
+    /// Returns the receivers under the names that were given.
+    ///
+    /// An integration that stood in another receiver answers to its former name too: the deliveries
+    /// owed and told under that name are still its own.
     #[must_use]
     pub fn under(mut self, names: &[Named]) -> Self {
         let by_place: BTreeMap<_, _> = names
@@ -80,18 +83,18 @@ impl Receivers {
         self
     }
 
-    /// What an integration is called now.
+    /// Returns the current name of an integration.
     pub fn now<'a>(&'a self, target: &'a Target) -> &'a Target {
         self.former.get(target).unwrap_or(target)
     }
 
-    /// Whether the name is one that an integration had in another receiver.
+    /// Whether this is a name that an integration had in another receiver.
     pub fn is_former(&self, target: &Target) -> bool {
         self.former.contains_key(target)
     }
 }
 
-/// The same values under the names that were given.
+/// Returns the values under the names that were given.
 fn called<T>(values: BTreeMap<Target, T>, given: &BTreeMap<Target, Target>) -> BTreeMap<Target, T> {
     let name = |target: Target| given.get(&target).cloned().unwrap_or(target);
     let values = values.into_iter();

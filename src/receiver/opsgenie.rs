@@ -120,18 +120,18 @@ pub struct Opsgenie {
     options: Options,
 }
 
-/// An entry of `opsgenie_configs`.
+/// Compiles an entry of `opsgenie_configs`.
 pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
     Opsgenie::compile(settings, OPSGENIE, site)
 }
 
-/// An entry of `jsm_configs`, which differs by its address.
+/// Compiles an entry of `jsm_configs`, which differs only by its address.
 pub(super) fn compile_jsm(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
     Opsgenie::compile(settings, JSM, site)
 }
 
 impl Opsgenie {
-    /// `base` is the default address.
+    /// Compiles the settings. `base` is the default address.
     fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
         let responders: Vec<_> = settings
             .responders
@@ -238,8 +238,8 @@ impl Opsgenie {
         alert
     }
 
-    /// The bridge's own notes, what the settings add, and then what every alert carries, as far as
-    /// there is room.
+    /// Returns the details as far as there is room: the bridge's own notes first, then those of the
+    /// settings, then those that every alert carries.
     fn details(&self, page: &Page<'_>, parcel: &Parcel<'_>) -> Map<String, Value> {
         let mut details: Vec<(String, String)> = self
             .details
@@ -362,7 +362,7 @@ impl Receiver for Opsgenie {
                     detail,
                 }
             }
-            // Somebody closed it, and it did not get worse.
+            // Somebody closed the alert, and the incident did not get worse.
             (
                 Action::Change,
                 _,
@@ -418,9 +418,9 @@ fn priority_of(said: &str) -> Option<&'static str> {
         .find(|known| known.eq_ignore_ascii_case(said.trim()))
 }
 
-/// As many of the details as fit into `room` units, including names; the first of a name wins. No
-/// value takes more than half of the remaining space, so that one long text leaves space for the
-/// rest.
+/// Keeps as many of the details as fit into `room` units, including their names. The first detail
+/// of a name wins. No value takes more than half of the remaining space, so that one long text
+/// leaves space for the rest.
 fn fit(details: Vec<(String, String)>, mut room: usize) -> Map<String, Value> {
     let mut fitted = Map::new();
     for (name, value) in details {

@@ -1,4 +1,4 @@
-//! The options of every integration, besides its own settings.
+//! The options that every integration has besides its own settings.
 
 use super::{RateLimit, Transport, site::Site, transport::Tls};
 use crate::settings::{self, DefaultOn, SecretText};
@@ -7,9 +7,9 @@ use crate::settings::{self, DefaultOn, SecretText};
 pub struct Options {
     /// Whether the integration is notified when an incident is resolved.
     pub send_resolved: bool,
-    /// Its rate limit, if pacing is wanted.
+    /// The rate limit, if pacing is wanted.
     pub rate_limit: Option<RateLimit>,
-    /// How its requests travel; `None` if they do not leave the program.
+    /// How requests travel; `None` if they do not leave the program.
     pub transport: Option<Transport>,
 }
 
@@ -29,7 +29,7 @@ impl Options {
         }
     }
 
-    /// The options of an integration whose requests do not leave the program.
+    /// Returns the options of an integration whose requests do not leave the program.
     pub(super) fn local(send_resolved: DefaultOn) -> Self {
         Self {
             send_resolved: send_resolved.is_on(),
@@ -39,7 +39,7 @@ impl Options {
     }
 }
 
-/// The options of an integration, from those of its settings that are called so.
+/// Compiles the options of an integration from those of its settings that have the same names.
 macro_rules! compile_options {
     ($settings:expr, $site:expr) => {
         Options::compile(

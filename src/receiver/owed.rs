@@ -1,4 +1,4 @@
-//! The deliveries to a receiver for a notification. Pure.
+//! The deliveries that a receiver owes for a notification. Pure.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::Receivers;
 use crate::delivery::{Action, NewDelivery, Notification, alias};
 
 impl Receivers {
-    /// One delivery for each of the receiver's integrations.
+    /// Returns one delivery for each of the receiver's integrations.
     pub fn owed(
         &self,
         receiver: &str,

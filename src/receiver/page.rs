@@ -10,7 +10,7 @@ use minijinja::Value;
 use super::{Parcel, context::context, sample, template::Template, text, wording};
 use crate::delivery::Notification;
 
-/// One request while it is built.
+/// A request that is being built.
 pub struct Page<'a> {
     parcel: &'a Parcel<'a>,
     context: OnceCell<Value>,
@@ -26,8 +26,8 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The cleaned result of a field's template; `None` if there is no template, its result is
-    /// empty, or it fails.
+    /// Returns the cleaned result of a field's template; `None` if there is no template, its result
+    /// is empty, or it fails.
     pub fn text(&self, template: Option<&Template>) -> Option<String> {
         let text = match template?.render(&self.context()) {
             Ok(text) => text::clean(&text),
@@ -39,19 +39,19 @@ impl<'a> Page<'a> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The same on one line.
+    /// Returns the result of `text` on one line.
     pub fn line(&self, template: Option<&Template>) -> Option<String> {
         self.text(template).map(|text| text::one_line(&text))
     }
 
-    /// The headline from the team's template. It is marked if the page may not be genuine, whatever
-    /// the template says.
+    /// Returns the headline from the team's template. It is marked if the page may not be genuine,
+    /// whatever the template says.
     pub fn headline(&self, template: Option<&Template>) -> Option<String> {
         self.line(template)
             .map(|line| wording::mark(self.parcel.notification) + &line)
     }
 
-    /// The notification of this page.
+    /// Returns the notification of this page.
     pub fn notification(&self) -> &'a Notification {
         self.parcel.notification
     }
@@ -61,25 +61,25 @@ impl<'a> Page<'a> {
         self.notes.borrow_mut().push(note);
     }
 
-    /// The notes so far, in one line.
+    /// Returns the notes so far, on one line.
     pub fn notes(&self) -> Option<String> {
         let notes = self.notes.borrow();
         (!notes.is_empty()).then(|| text::cut(&text::one_line(&notes.join("; ")), 1000))
     }
 
-    /// The variables of a template. A label that is not set reads as empty.
+    /// Returns the variables of a template. A label that is not set reads as empty.
     pub fn context(&self) -> Value {
         self.context.get_or_init(|| context(self.parcel)).clone()
     }
 }
 
-/// A page about a sample, for trials.
+/// Calls `with` with the page of a sample, for trials.
 pub fn on_sample<T>(notification: &Notification, with: impl FnOnce(&Page<'_>) -> T) -> T {
     sample::parcel(notification, |parcel| with(&Page::new(parcel)))
 }
 
-/// The results of a field for each sample, so that an invalid word is found when the configuration
-/// is loaded.
+/// Returns the results of a field for all samples, so that an invalid word is found when the
+/// configuration is loaded.
 pub fn said_of_samples(template: Option<&Template>) -> Vec<String> {
     let mut said: Vec<String> = sample::notifications()
         .iter()

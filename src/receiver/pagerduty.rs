@@ -187,7 +187,8 @@ impl PagerDuty {
         event
     }
 
-    /// Everything known; the team's own details replace built-in ones of the same name.
+    /// Returns everything known about the alert. The team's own details replace built-in ones of
+    /// the same name.
     fn details(&self, page: &Page<'_>, summary: &str) -> Map<String, Value> {
         let mut details: Map<String, Value> = wording::details(page.notification())
             .into_iter()
@@ -323,13 +324,13 @@ impl Receiver for PagerDuty {
         let throttled = json["status"] == "throttle exceeded";
         match reply.status {
             200..=299 if json["status"] == "success" => delivered(),
-            // It is sent again under the same key.
+            // If its body contradicts the 202, the event is sent again under the same key.
             202 => match denial::judge_keyed(reply) {
                 Verdict::Delivered { .. } => delivered(),
                 verdict => verdict,
             },
             200..=299 => status::unexpected(reply),
-            // Whoever sends too much is also told so with 400.
+            // PagerDuty also reports throttling with 400.
             400..=499 if throttled => status::as_if(429, reply),
             400 if json["errors"].is_array() => {
                 let errors = json["errors"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! JSON as far as it can be read: of a reply that is cut off, its beginning counts.
+//! Parsing of JSON as far as it can be read: of a reply that is cut off, the beginning counts.
 
 use std::{fmt, sync::LazyLock};
 
@@ -6,9 +6,9 @@ use regex::Regex;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The words that stand before JSON to keep a page's script from reading it, such as `)]}'`,
-/// `while(1);`, `throw 1; <no>`, `{}&&` and comments; and those that hand it to a script, such as
-/// the `callback(` of Express.
+/// The text before JSON that keeps a page's script from reading it, such as `)]}'`, `while(1);`,
+/// `throw 1; <no>`, `{}&&` and comments; or that hands it to a script, such as the `callback(` of
+/// Express.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     Regex::new(
@@ -19,15 +19,17 @@ static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
-/// A text without what stands before its JSON.
+/// Returns a text without what precedes its JSON.
 fn bare(text: &str) -> &str {
     let rest = BEFORE.find(text).map(|before| &text[before.end()..]);
     rest.filter(|rest| rest.starts_with(['{', '[']))
         .unwrap_or(text)
 }
 
-/// The JSON that a text is; the objects or arrays that it begins with, as a list where they are
-/// several (NDJSON); or one whose end is missing. `None` where it is nothing of these.
+/// Parses the JSON of a text.
+///
+/// The text may be JSON; begin with several objects or arrays (NDJSON), which become a list; or be
+/// JSON whose end is missing. Returns `None` if it is none of these.
 pub fn read(text: &str) -> Option<Value> {
     let text = bare(text.trim_start_matches('\u{FEFF}').trim());
     let whole = serde_json::from_str(text).ok();
@@ -45,7 +47,7 @@ pub fn read(text: &str) -> Option<Value> {
 }
 
 fn beginning(text: &str) -> Option<Value> {
-    // A number at the end may go on.
+    // More digits of a number at the end may be missing.
     let text = text.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
     let mut value = Value::Null;
     let mut json = serde_json::Deserializer::from_str(text);
@@ -55,7 +57,7 @@ fn beginning(text: &str) -> Option<Value> {
     (!is_empty).then_some(value)
 }
 
-/// Where a value is put while it is read, so that what was read stays there if it breaks off.
+/// The place into which a value is read, so that what was read stays there if the input breaks off.
 struct Place<'a>(&'a mut Value);
 
 impl<'de> DeserializeSeed<'de> for Place<'_> {
@@ -139,8 +141,8 @@ mod tests {
 
     use super::read;
 
-    /// At every place at which a reply may be cut, what is read is a part of the whole, and nothing
-    /// that was complete is missing.
+    /// Wherever a reply is cut, what is read is a part of the whole, and nothing that was complete
+    /// is missing.
     #[test]
     fn what_is_cut_off_is_read_as_far_as_it_goes() {
         let whole =
@@ -166,7 +168,8 @@ mod tests {
         }
     }
 
-    /// Whatever scripts are kept from reading it by, or read it by, alone and together.
+    /// Tries whatever keeps scripts from reading the JSON, and whatever hands it to them, alone and
+    /// together.
     #[test]
     fn json_is_read_behind_what_keeps_scripts_away() {
         let before = [

@@ -1,26 +1,27 @@
-//! A request that an integration answers and that notifies nobody. Pure: it is derived from the
-//! request of a page.
+//! Probes: requests that an integration answers and that notify nobody. Pure: a probe is derived
+//! from the request of a page.
 //!
-//! If a vendor documents a read that shows whether the credential is valid, the probe is that.
-//! Otherwise it is a GET of the root of the page's host, without the credential: there are hooks
-//! that page somebody on a GET of their own address.
+//! If a vendor documents a read that shows whether the credential is valid, that read is the probe.
+//! Otherwise the probe is a GET of the root of the page's host, without the credential: there are
+//! hooks that page somebody on a GET of their own address.
 
 use url::Url;
 
 use super::{Body, Reply, Request, status};
 
-/// What the answer to a probe shows.
+/// What the reply to a probe shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// The vendor accepts the credential.
     Known,
-    /// Something answers; only a page would show whether it accepts the credential.
+    /// Something replies; only a page would show whether it accepts the credential.
     Answers,
-    /// It answers, and would accept no page.
+    /// Something replies that would accept no page.
     Refused(String),
 }
 
-/// The probe for the destination of a page's request; `None` if pages are not sent by requests.
+/// Returns the probe for the destination of a page's request; `None` if pages are not sent over
+/// HTTP.
 pub fn request(kind: &str, page: Request) -> Option<Request> {
     let mut url = Url::parse(&page.url)
         .ok()
@@ -28,7 +29,8 @@ pub fn request(kind: &str, page: Request) -> Option<Request> {
 
     let method = match kind {
         "opsgenie" | "jsm" => {
-            // The status of a request that nobody made: 404 if the key is valid.
+            // Ask for the status of a request that nobody made: the reply is 404 if the key is
+            // valid.
             let path = format!(
                 "{}/requests/00000000-0000-0000-0000-000000000000",
                 url.path()
@@ -84,7 +86,7 @@ pub fn request(kind: &str, page: Request) -> Option<Request> {
     })
 }
 
-/// What the answer shows. `page` is the address of the page's own request.
+/// Returns what a reply shows. `page` is the address of the page's own request.
 pub fn judge(kind: &str, page: &str, reply: &Reply) -> Shown {
     let refused = || Shown::Refused(status::detail(reply));
 
@@ -99,7 +101,7 @@ pub fn judge(kind: &str, page: &str, reply: &Reply) -> Shown {
         | ("discord", 401..=404) => refused(),
         ("slack", _) if is_bot => match serde_json::from_slice::<serde_json::Value>(&reply.body) {
             Ok(answer) if answer["ok"] == true => Shown::Known,
-            // Compatible services know part of it.
+            // Compatible services implement only a part of the API.
             Ok(answer) if answer["error"] == "unknown_method" => Shown::Answers,
             _ => refused(),
         },

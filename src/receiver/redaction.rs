@@ -1,33 +1,37 @@
-//! The parts of a credential that must never be shown, and a text without them.
+//! The parts of a credential that must never be shown, and their removal from a text.
 
 use super::denial;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-/// A shorter part is hidden in what is shown, and not in what is judged: replies consist of words
-/// and numbers that are as short.
+/// The shortest part, in bytes, that is hidden in a text that is judged. A shorter part is hidden
+/// only in what is shown, because replies consist of words and numbers that are as short.
 const LONG: usize = 5;
 
-/// What addresses ask for and replies answer, and is no secret: see [`is_word`].
+/// Values of a query that are no secrets, because they are what addresses ask for and replies
+/// answer: see [`is_word`].
 const WORDS: [&str; 16] = [
     "all", "false", "html", "json", "markdown", "no", "null", "off", "on", "plain", "text", "true",
     "utf-8", "utf8", "xml", "yes",
 ];
 
-/// The parts of a credential that must not be shown, the longest first: the whole, and the parts of
-/// an address that may be credentials by themselves, because a reply or a proxy may repeat such a
-/// part; each also in the encodings of JSON, HTML and URLs. They are hidden before a reply is
-/// judged; for the others see [`brief`].
+/// Returns the parts of a credential that must not be shown, the longest first.
+///
+/// They are the whole credential, and the parts of an address that may be credentials by
+/// themselves, because a reply or a proxy may repeat such a part; each also in the encodings of
+/// JSON, HTML and URLs. These parts are hidden before a reply is judged; for the others see
+/// [`brief`].
 pub fn telling(secret: &str) -> Vec<String> {
     let mut written = written(secret);
     written.retain(|part| !is_brief(part));
     written
 }
 
-/// The parts of a credential that are hidden by [`without`] in what is shown, the longest first:
-/// those of two to four characters, and users and passwords that a reply could be judged by. What
-/// has one character is not hidden, as it would be found in every sentence.
+/// Returns the parts of a credential that [`without`] hides in what is shown, the longest first.
+///
+/// They are the parts of two to four characters, and users and passwords by which a reply could be
+/// judged. A part of one character is not hidden, because it occurs in every sentence.
 pub fn brief(secret: &str) -> Vec<String> {
     let mut written = written(secret);
     written.retain(|part| is_brief(part));
@@ -59,7 +63,7 @@ fn written(secret: &str) -> Vec<String> {
                 .map(|url| format!("{scheme}://{}", &url[url::Position::BeforeHost..])),
         );
     } else if let Some((_, word)) = secret.split_once(' ') {
-        // `Basic dXNlcjpwYXNz`.
+        // The word after the scheme, as in `Basic dXNlcjpwYXNz`.
         parts.push(word.to_owned());
     }
 
@@ -75,10 +79,10 @@ fn written(secret: &str) -> Vec<String> {
     written
 }
 
-/// The parts of an address without its scheme: user, password and their Base64, the path, its long
-/// segments, the query's values that are no words.
+/// Returns the parts of an address without its scheme: user and password with their Base64, the
+/// path and its long segments, and the values of the query that are not words.
 fn of_address(rest: &str) -> Vec<String> {
-    /// A shorter segment of a path is a word.
+    /// The shortest segment of a path that may be a secret; a shorter one is a word.
     const LONG_SEGMENT: usize = 12;
 
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -117,8 +121,8 @@ fn of_address(rest: &str) -> Vec<String> {
     parts
 }
 
-/// The text without a telling part, whichever of its characters are escaped: who decodes the text
-/// and cuts it would be left with half of the part.
+/// Returns the text without a telling part, whichever of the part's characters are escaped.
+/// Otherwise half of the part could be left once the text is decoded and cut.
 pub fn without_escaped(text: &str, part: &str) -> String {
     let Some(first) = part.chars().next() else {
         return text.to_owned();
@@ -140,8 +144,9 @@ pub fn without_escaped(text: &str, part: &str) -> String {
     kept
 }
 
-/// What follows a character at the beginning of a text: as it is, or escaped as in JSON (`\u0041`,
-/// `\/`, also within a string of a string), in a URL (`%41`) or in HTML (`&#65;`, `&#x41;`).
+/// Returns what follows a character at the beginning of a text. The character may stand as it is,
+/// or escaped as in JSON (`\u0041`, `\/`, even in a string within a string), in a URL (`%41`) or in
+/// HTML (`&#65;`, `&#x41;`).
 fn behind(text: &str, wanted: char) -> Option<&str> {
     let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok();
     if let Some(rest) = text.strip_prefix(wanted) {
@@ -170,8 +175,9 @@ fn behind(text: &str, wanted: char) -> Option<&str> {
     (code == u32::from(wanted)).then_some(rest)
 }
 
-/// The text without a brief part wherever that stands as a word of its own: within a longer word it
-/// is something else, and half of that would be left. A status that is quoted (`HTTP 400`) stays.
+/// Returns the text without a brief part wherever the part stands as a word of its own. Within a
+/// longer word it is something else, and half of that word would be left. A status that is quoted
+/// (`HTTP 400`) stays.
 pub fn without(text: &str, part: &str) -> String {
     let is_of_word = |c: char| c.is_ascii_alphanumeric();
     let mut shown = String::with_capacity(text.len());
@@ -199,7 +205,7 @@ fn is_status(number: u16) -> bool {
     (100..600).contains(&number)
 }
 
-/// Whether a text ends in the letters of an escape: `\n`, `\u0026`, `%3D`.
+/// Whether a text ends in the characters of an escape: `\n`, `\u0026`, `%3D`.
 fn ends_in_escape(text: &str) -> bool {
     [("\\", 1), ("%", 2), ("\\u", 4)]
         .iter()
@@ -214,7 +220,7 @@ fn ends_in_escape(text: &str) -> bool {
         })
 }
 
-/// A text verbatim, and in the encodings of JSON, HTML and URLs.
+/// Returns a text verbatim and in the encodings of JSON, HTML and URLs.
 fn ways(text: &str) -> Vec<String> {
     let mut ways = vec![text.to_owned()];
     if text.bytes().any(|byte| !byte.is_ascii_alphanumeric()) {
@@ -298,7 +304,7 @@ mod tests {
         );
     }
 
-    /// What is judged, and what is shown.
+    /// Returns the text as it is judged, and as it is shown.
     fn hidden(secret: &str, text: &str) -> (String, String) {
         let judged = telling(secret)
             .iter()
@@ -309,7 +315,7 @@ mod tests {
         (judged, shown)
     }
 
-    /// Whether it stands in a text as a word of its own.
+    /// Whether a word stands in a text as a word of its own.
     fn stands(text: &str, word: &str) -> bool {
         let of_word = |c: char| c.is_ascii_alphanumeric();
         text.match_indices(word).any(|(at, _)| {
@@ -317,7 +323,7 @@ mod tests {
         })
     }
 
-    /// Secrets of one to twelve characters, of digits, letters or both.
+    /// Generates secrets of one to twelve characters, of digits, letters or both.
     fn secret() -> impl Strategy<Value = String> {
         prop_oneof![
             "[0-9]{1,12}",
@@ -350,7 +356,7 @@ mod tests {
                     format!("line\\n{part}\\tand \\u0026{part}, k%3D{part}%26"),
                     address.clone(),
                 ] {
-                    // Its own words may be the secret.
+                    // Even the word `<secret>` may contain the secret.
                     let (_, shown) = hidden(&address, &echo);
                     let shown = shown.replace("<secret>", "");
                     prop_assert!(!stands(&shown, part), "{part} of {address}: {shown}");

@@ -1,5 +1,5 @@
-//! The vendor's own words: the text in the JSON of a refusal, whatever its shape (RFC 9457,
-//! Opsgenie's `errors`, and others).
+//! The vendor's own words: the text in the JSON of a refusal, whatever the shape of the JSON (RFC
+//! 9457, Opsgenie's `errors`, and others).
 
 use serde_json::Value;
 
@@ -18,12 +18,12 @@ const FIELDS: [&str; 12] = [
     "description",
     "errors",
 ];
-/// Deeper values are not read.
+/// The depth below which values are not read.
 const DEEPEST: usize = 5;
-/// The most sentences that are quoted.
+/// The largest number of sentences that are quoted.
 const MOST: usize = 20;
 
-/// The text in one line; `None` if no field is known to be for people.
+/// Returns the text on one line; `None` if no field is known to be for people.
 pub fn said(json: &Value) -> Option<String> {
     let mut sentences = Vec::new();
     match json {
@@ -51,7 +51,7 @@ fn tell(json: &Value, depth: usize, sentences: &mut Vec<String>) {
                     ("errors" | "details", Some(Value::Object(each))) => {
                         list(each, depth + 1, sentences);
                     }
-                    // A code beside a sentence is its name.
+                    // A code beside a sentence names the error.
                     (_, Some(value)) => tell(value, depth + 1, sentences),
                 }
             }
@@ -60,7 +60,7 @@ fn tell(json: &Value, depth: usize, sentences: &mut Vec<String>) {
     }
 }
 
-/// What is wrong with each of several fields.
+/// Adds what is wrong with each of several fields.
 fn list(fields: &serde_json::Map<String, Value>, depth: usize, sentences: &mut Vec<String>) {
     for (name, value) in fields.iter().take(MOST) {
         let mut inner = Vec::new();

@@ -11,7 +11,7 @@ use crate::{
     label,
 };
 
-/// A trigger, its resolve, and an alert that could not be read, each with a description.
+/// Returns a trigger, its resolve, and an alert that could not be read, each with a description.
 pub fn notifications() -> [(&'static str, Notification); 3] {
     [
         ("a trigger", incident(Action::Trigger)),
@@ -20,8 +20,8 @@ pub fn notifications() -> [(&'static str, Notification); 3] {
     ]
 }
 
-/// The same, and content that could break the result of a template: JSON's special characters, line
-/// breaks, and nearly nothing at all.
+/// Returns these samples, and more whose content could break the result of a template: JSON's
+/// special characters, line breaks, and nearly nothing at all.
 pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
     let odd = |action| {
         let mut notification = incident(action);
@@ -55,14 +55,15 @@ pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
         .collect()
 }
 
-/// What an alert may say.
+/// An example of anything that an alert may say.
 const ODD: &str =
     "a \"quoted\" word,\nanother line, a \\ and {{ braces }} {% if %} </script> \u{1}'";
 
-/// The receipt of a sample's trigger: digits, which are a number to an API that wants one.
+/// The receipt of a sample's trigger. It consists of digits, which are a number to an API that
+/// expects one.
 pub(super) const RECEIPT: &str = "4711";
 
-/// A parcel with a sample.
+/// Calls `with` with a parcel of a sample.
 pub fn parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> T) -> T {
     let parcel = Parcel {
         delivery: 1,

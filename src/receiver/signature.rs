@@ -1,9 +1,9 @@
-//! The signature of Standard Webhooks 1.0.
+//! Signatures of Standard Webhooks 1.0.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-/// The bytes of `whsec_` + base64.
+/// Returns the bytes of a secret: `whsec_` + base64.
 pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
     let secret = secret.trim();
     let key = BASE64_STANDARD
@@ -12,7 +12,7 @@ pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
     (!key.is_empty()).then_some(key)
 }
 
-/// `v1,` + base64(HMAC-SHA256(key, `id.timestamp.body`)).
+/// Returns the signature: `v1,` + base64(HMAC-SHA256(key, `id.timestamp.body`)).
 pub(super) fn sign(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     context.update(format!("{id}.{timestamp}.").as_bytes());

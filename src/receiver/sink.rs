@@ -19,7 +19,7 @@ pub const METHOD: &str = "SINK";
 struct Sink(Options);
 
 impl Receivers {
-    /// The same with a sink for canaries.
+    /// Returns the receivers with a sink for canaries added.
     #[must_use]
     pub fn with_sink(mut self) -> Self {
         let target = Target {

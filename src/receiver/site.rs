@@ -1,4 +1,4 @@
-//! The place of one integration in the configuration: its fields are read and checked here.
+//! The place of one integration in the configuration. Its fields are read and checked here.
 
 use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::settings::{Problem, Secret, host::is_loopback};
 
 /// The integration being compiled, and the list of its problems.
 pub(super) struct Site<'a> {
-    /// The place: `receivers[0].slack_configs[0]`.
+    /// The place of the integration: `receivers[0].slack_configs[0]`.
     key: String,
     templates: &'a Shelf,
     found: &'a mut Found,
@@ -30,12 +30,12 @@ pub(super) struct Found {
     pub(super) warnings: Vec<Problem>,
     /// The places of all templates.
     pub(super) templates: BTreeSet<String>,
-    /// Where the pages of the integration being compiled go.
+    /// The destination of the pages of the integration being compiled.
     pub(super) destination: Destination,
 }
 
 impl<'a> Site<'a> {
-    /// `key` is the integration's place.
+    /// Creates the site of an integration. `key` is the integration's place.
     pub(super) fn new(key: String, templates: &'a Shelf, found: &'a mut Found) -> Self {
         Self {
             key,
@@ -44,7 +44,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The place below one of the integration's fields.
+    /// Returns the site below one of the integration's fields.
     pub(super) fn below(&mut self, field: &str) -> Site<'_> {
         Site {
             key: self.at(field),
@@ -53,7 +53,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The place of one of the integration's fields.
+    /// Returns the place of one of the integration's fields.
     pub(super) fn at(&self, field: &str) -> String {
         format!("{}.{field}", self.key)
     }
@@ -76,7 +76,7 @@ impl<'a> Site<'a> {
             .push(Problem::new(self.at(field), what, mend));
     }
 
-    /// Problems with places of their own.
+    /// Adds problems that name places of their own.
     pub(super) fn problems(&mut self, found: impl IntoIterator<Item = Problem>) {
         self.found.problems.extend(found);
     }
@@ -90,7 +90,7 @@ impl<'a> Site<'a> {
         self.template_at(field, field, source?, escape)
     }
 
-    /// The template of an entry of a field: `details.runbook`.
+    /// Compiles the template of an entry of a field: `details.runbook`.
     pub(super) fn template_at(
         &mut self,
         place: &str,
@@ -101,7 +101,7 @@ impl<'a> Site<'a> {
         self.template_of(place, field, source, escape, Extent::Field, Occasion::Any)
     }
 
-    /// The templates of `details`, by their names.
+    /// Compiles the templates of `details`, by their names.
     pub(super) fn details(
         &mut self,
         details: &IndexMap<String, String>,
@@ -131,7 +131,7 @@ impl<'a> Site<'a> {
         )
     }
 
-    /// A secret that must be given.
+    /// Reads a secret that must be given.
     pub(super) fn secret(
         &mut self,
         name: &'static str,
@@ -146,7 +146,7 @@ impl<'a> Site<'a> {
         given
     }
 
-    /// An optional secret.
+    /// Reads an optional secret.
     pub(super) fn secret_if_any(
         &mut self,
         name: &'static str,
@@ -179,19 +179,19 @@ impl<'a> Site<'a> {
         Some(credential)
     }
 
-    /// Notes a setting that decides where pages go; addresses and credentials are noted as they
+    /// Notes a setting that decides where pages go. Addresses and credentials are noted when they
     /// are read.
     pub(super) fn leads_to(&mut self, field: &str, whom: &str) {
         self.found.destination.to(field, whom);
     }
 
-    /// The same for a text that may hold credentials.
+    /// Notes a text that decides where pages go and may contain credentials.
     pub(super) fn leads_by(&mut self, field: &str, text: &str) {
         self.found.destination.with(field, text);
     }
 
-    /// An http or https address. With `base`, paths are appended to it. The text is not repeated,
-    /// because it may be a secret.
+    /// Reads an http or https address. With `base`, paths are appended to it. Messages do not
+    /// repeat the text, because it may be a secret.
     pub(super) fn address(
         &mut self,
         field: &'static str,
@@ -240,8 +240,8 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// The base of an API, whose paths may have been copied along with it. `vendors` is the whole
-    /// base where the vendor itself serves the API.
+    /// Reads the base address of an API, with which paths may have been copied. `vendors` is the
+    /// complete base address if the vendor itself serves the API.
     pub(super) fn base(
         &mut self,
         field: &'static str,
@@ -260,7 +260,7 @@ impl<'a> Site<'a> {
         }
 
         let address = self.address(field, base, true)?;
-        // What stands behind the version of an API is copied from a page about one of its calls.
+        // What follows the version of an API was copied from a page about one of its calls.
         let is_version = |part: &str| matches!(part.as_bytes(), [b'v' | b'V', b'0'..=b'9']);
         let is_call = http_url::parse(base).is_ok_and(|url| url.path().split('/').any(is_version));
         if is_call {
@@ -308,7 +308,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Whether it leads to the vendor's host, and not to the path of its API.
+/// Whether an address leads to the vendor's host, but not to the path of its API.
 fn lacks_path(base: &str, whole: &str) -> bool {
     match (http_url::parse(base), http_url::parse(whole)) {
         (Ok(base), Ok(whole)) => {
@@ -318,7 +318,7 @@ fn lacks_path(base: &str, whole: &str) -> bool {
     }
 }
 
-/// `60/m`: requests a second, a minute or an hour.
+/// Parses `60/m`: requests a second, a minute or an hour.
 fn rate_limit(text: &str) -> Option<RateLimit> {
     let (requests, per) = text.split_once('/')?;
     let seconds = match per.trim() {

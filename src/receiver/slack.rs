@@ -1,7 +1,7 @@
 //! Slack, by an incoming webhook
 //! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>) or a bot.
 //!
-//! Whatever an alert says is text to Slack and never markup: `<!channel>` in the name of an app
+//! To Slack, whatever an alert says is text and never markup: `<!channel>` in the name of an app
 //! notifies nobody.
 
 use std::path::PathBuf;
@@ -76,9 +76,9 @@ pub struct Slack {
     options: Options,
 }
 
-/// The method of posting.
+/// The way in which messages are posted.
 enum Way {
-    /// By an incoming webhook's address.
+    /// By the address of an incoming webhook.
     Hook(Credential),
     Bot(Box<Bot>),
 }
@@ -133,7 +133,7 @@ impl Slack {
 }
 
 impl Way {
-    /// Compiles the given one of the two.
+    /// Compiles the way that the settings name: an incoming webhook or a bot.
     fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let bots = [
             ("bot_token", settings.bot_token.is_some()),

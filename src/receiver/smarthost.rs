@@ -1,4 +1,4 @@
-//! The mail server that an integration sends its mails through.
+//! The mail server through which an integration sends its mails.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub enum Encryption {
     None,
 }
 
-/// The same, compiled.
+/// The mail server of an integration, compiled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Smarthost {
     pub host: String,
@@ -81,7 +81,7 @@ impl Smarthost {
         })
     }
 
-    /// `smtp://host:port`.
+    /// Returns the address as `smtp://host:port`.
     pub fn url(&self) -> String {
         if self.host.contains(':') {
             format!("smtp://[{}]:{}", self.host, self.port)
@@ -94,14 +94,14 @@ impl Smarthost {
         self.login.as_ref().map(|(_, password)| password)
     }
 
-    /// The user and the password.
+    /// Returns the user and the password.
     pub fn login<'a>(&'a self, keys: &'a Keys) -> Option<(&'a str, &'a str)> {
         let (user, password) = self.login.as_ref()?;
         Some((user, keys.reveal(password)))
     }
 }
 
-/// The problem of a missing smarthost.
+/// Returns the problem of a missing smarthost.
 pub(super) fn missing(key: String) -> Problem {
     Problem::new(
         key,
@@ -110,7 +110,8 @@ pub(super) fn missing(key: String) -> Problem {
     )
 }
 
-/// The user and the password, which belong together; `None` if neither is given, or they are wrong.
+/// Reads the user and the password, which belong together; `None` if neither is given, or if they
+/// are wrong.
 fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential)> {
     let password = site.secret_if_any(
         "password",

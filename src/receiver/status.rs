@@ -1,4 +1,5 @@
-//! The meaning of an HTTP status if a vendor documents nothing else, and how a reply is quoted.
+//! The meaning of an HTTP status if a vendor documents nothing else, and the form in which a reply
+//! is quoted.
 
 use std::time::Duration;
 
@@ -13,23 +14,23 @@ use serde_json::Value;
 use super::{Reply, said::said, text};
 use crate::delivery::{FailureReason, Verdict};
 
-/// No receiver can request a longer pause, however wrong its `Retry-After` is: what waits for it is
-/// pages. To be asked once in five minutes hurts no limit.
+/// The longest pause that a receiver can request, however wrong its `Retry-After` is, because pages
+/// wait for it. One request in five minutes exceeds no limit.
 pub const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// The most of a reply that is quoted, in UTF-16 code units.
+/// The longest part of a reply that is quoted, in UTF-16 code units.
 const LONGEST_DETAIL: usize = 300;
 
-/// The verdict by the status alone. Success is any 2xx, without a receipt.
+/// Returns the verdict by the status alone. Any 2xx is a success, without a receipt.
 ///
-/// 408, 425, 429 and 5xx are tried again, except 501 and 505, which no repetition fixes; and so is
-/// 407, which comes from a proxy in between, not from the receiver. Redirects are not followed: a
-/// page goes where the configuration says.
+/// 408, 425, 429 and 5xx are tried again, except 501 and 505, which no retry fixes; and so is 407,
+/// which comes from a proxy in between, not from the receiver. Redirects are not followed: a page
+/// goes where the configuration says.
 pub fn verdict(reply: &Reply) -> Verdict {
     as_if(reply.status, reply)
 }
 
-/// The same for a reply whose body says what its status should have been.
+/// Returns the verdict on a reply whose body says what its status should have been.
 pub fn as_if(status: u16, reply: &Reply) -> Verdict {
     let detail = detail(reply);
     let reason = match status {
@@ -53,17 +54,18 @@ pub fn as_if(status: u16, reply: &Reply) -> Verdict {
     }
 }
 
-/// Whether a status leaves open that the request was taken. A gateway got no reply of the server
-/// behind it, or none that it understood, and may have passed the request on: 502 and 504 (RFC
-/// 9110, 15.6.3 and 15.6.5), Cloudflare's 520, 522 and 524, and 598 and 599 of other proxies. 408
-/// comes after the body was sent. Cloudflare's 521 and 523 say that there was no connection, and
-/// 503 that nobody was there to take it.
+/// Whether a status leaves open that the request was taken.
+///
+/// A gateway that got no reply from the server behind it, or none that it understood, may have
+/// passed the request on: 502 and 504 (RFC 9110, 15.6.3 and 15.6.5), Cloudflare's 520, 522 and 524,
+/// and 598 and 599 of other proxies. 408 comes after the body was sent. Cloudflare's 521 and 523
+/// say that there was no connection, and 503 says that nobody was there to take the request.
 pub fn may_be_taken(status: u16) -> bool {
     matches!(status, 408 | 502 | 504 | 520 | 522 | 524 | 598 | 599)
 }
 
-/// A success that does not look like one: a proxy's page, a changed API. It is tried again, because
-/// nothing proves that it arrived.
+/// Returns the verdict on a success that does not look like one: a proxy's page, a changed API. It
+/// is tried again, because nothing proves that the page arrived.
 pub fn unexpected(reply: &Reply) -> Verdict {
     Verdict::Retry {
         reason: FailureReason::UnexpectedReply,
@@ -72,9 +74,11 @@ pub fn unexpected(reply: &Reply) -> Verdict {
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is compared with the reply's own
-/// `Date`, so that neither clock needs to be right; a reply without one is dated as it arrives. At
-/// most [`LONGEST_PAUSE`]. A proxy may have added its own (`6, 6`), and some name the unit (`6s`).
+/// Reads `Retry-After` (RFC 9110, 10.2.3), up to [`LONGEST_PAUSE`].
+///
+/// It is a number of seconds or a date. A date is compared with the reply's own `Date`, so that
+/// neither clock needs to be right; a reply without one is dated as it arrives. A proxy may have
+/// added its own value (`6, 6`), and some servers name the unit (`6s`).
 pub fn retry_after(reply: &Reply) -> Option<Duration> {
     let wanted = reply.headers.get("retry-after")?;
     let number = wanted.split(',').next().unwrap_or_default().trim();
@@ -93,18 +97,19 @@ pub fn retry_after(reply: &Reply) -> Option<Duration> {
     })
 }
 
-/// A number of seconds in a header, at most [`LONGEST_PAUSE`]. Fractions count, because some
+/// Reads a number of seconds from a header, up to [`LONGEST_PAUSE`]. Fractions count, because some
 /// servers send them.
 pub fn seconds(text: &str) -> Option<Duration> {
     pause(text.trim().parse().ok()?)
 }
 
-/// The same for a number.
+/// Returns a pause of that many seconds, up to [`LONGEST_PAUSE`].
 pub fn pause(seconds: f64) -> Option<Duration> {
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())))
 }
 
-/// The reply with the time of its arrival, unless it says itself when it was sent.
+/// Returns the reply with the time of its arrival as its `Date`, unless it says itself when it was
+/// sent.
 #[must_use]
 pub fn dated(mut reply: Reply, now: Timestamp) -> Reply {
     let date = reply.headers.get("date");
@@ -116,7 +121,7 @@ pub fn dated(mut reply: Reply, now: Timestamp) -> Reply {
     reply
 }
 
-/// A date in one of the three forms that RFC 9110 (5.6.7) has readers know.
+/// Parses a date in one of the three forms that a recipient must accept (RFC 9110, 5.6.7).
 fn http_date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let preferred = DateTimeParser::new().parse_timestamp(text).ok();
@@ -129,8 +134,8 @@ fn http_date(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// The reply in one short line: its status and its text. It may echo a credential: scrub it before
-/// showing it.
+/// Describes the reply in one short line: its status and its text. The line may echo a credential:
+/// scrub it before showing it.
 pub fn detail(reply: &Reply) -> String {
     let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]);
     let json = serde_json::from_slice::<Value>(&reply.body).ok();
@@ -140,7 +145,7 @@ pub fn detail(reply: &Reply) -> String {
     quoted(reply.status, &said)
 }
 
-/// `HTTP 400: what it said`, cleaned and cut.
+/// Formats a reply as `HTTP 400: what it said`, cleaned and cut.
 pub fn quoted(status: u16, said: &str) -> String {
     let said = text::one_line(text::head(said, 8192));
     let line = if said.is_empty() {
@@ -192,7 +197,7 @@ mod tests {
         assert_eq!(retry_after(&reply(&past, "")), Some(Duration::ZERO));
     }
 
-    /// Each form of a date, against each and against the clock.
+    /// Tries each form of a date, against each form of `Date` and against the clock.
     #[test]
     fn a_date_is_read_in_all_three_forms_and_a_reply_without_one_is_dated_on_arrival() {
         let at: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{delivery::Verdict, settings::DefaultOn};
 
-/// The longest line printed.
+/// The longest line that is printed, in units.
 const LINE: usize = 4096;
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]

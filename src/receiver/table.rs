@@ -1,5 +1,5 @@
-//! The kinds of integration, one line each: their names, the order in which a receiver's are
-//! notified, and what compiles the `Settings` of their module.
+//! The kinds of integration, one line each: their names, the order in which a receiver's
+//! integrations are notified, and the function that compiles the `Settings` of their module.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Fallback, Receiver, site::Site};
 
-/// Compiles one integration's settings; `None` if they are wrong.
+/// A function that compiles one integration's settings; `None` if they are wrong.
 type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Arc<dyn Receiver>>;
 
 macro_rules! integrations {
@@ -24,13 +24,13 @@ macro_rules! integrations {
         }
 
         impl Settings {
-            /// How many integrations the receiver has.
+            /// Returns how many integrations the receiver has.
             pub fn integrations(&self) -> usize {
                 [$(self.$configs.len()),*].iter().sum()
             }
 
-            /// Passes on each integration: its kind, its index among those of its kind, and its
-            /// compilation.
+            /// Calls `take` for each integration, with its kind, its index among those of its kind,
+            /// and the function that compiles it.
             pub(super) fn each(&self, mut take: impl FnMut(&'static str, usize, Compile<'_>)) {
                 $(for (index, settings) in self.$configs.iter().enumerate() {
                     take(stringify!($kind), index, &|site| {
@@ -40,7 +40,7 @@ macro_rules! integrations {
             }
         }
 
-        /// Every kind, in this order.
+        /// Every kind, in the order of this table.
         pub const KINDS: &[&str] = &[$(stringify!($kind)),*];
 
         #[cfg(test)]

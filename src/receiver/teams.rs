@@ -3,9 +3,9 @@
 //! Microsoft documents it in “Create Incoming Webhooks”,
 //! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors>.
 //!
-//! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever
-//! an alert says, the card is small enough. All of it stands in text runs, which read no Markdown:
-//! an app called `[here](https://…)` is no link.
+//! The flow replies 202 before it posts, and nobody hears of a message that Teams then refuses. The
+//! card is therefore small enough whatever an alert says. All its text is in text runs, which
+//! interpret no Markdown: an app called `[here](https://…)` is no link.
 
 use std::path::PathBuf;
 
@@ -32,11 +32,12 @@ use crate::{
     settings::{self, DefaultOn, SecretText},
 };
 
-/// Fewer bytes than this. Teams accepts 28 KB, and the flow enlarges a message by a fifth.
+/// The limit of a message, in bytes; a message has fewer. Teams accepts 28 KB, and the flow
+/// enlarges a message by a fifth.
 const MESSAGE: usize = 20_000;
-/// A limit of this bridge, so that the headline stays a single line.
+/// The longest title: a limit of this bridge, so that the headline stays on a single line.
 const TITLE: usize = 256;
-/// The most bytes of a unit as JSON: three in UTF-8, or two of an escape.
+/// The largest number of bytes that a unit takes in JSON: three in UTF-8, or two of an escape.
 const UNIT: usize = 3;
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -136,7 +137,8 @@ fn message(title: &str, body: &[Value]) -> Value {
     json!({ "type": "message", "attachments": [attachment] })
 }
 
-/// As many of the lines as fit into `room` bytes of JSON, the last of them cut if necessary.
+/// Returns as many of the lines as fit into `room` bytes of JSON. The last of them is cut if
+/// necessary.
 fn lines(text: &str, mut room: usize) -> Vec<Value> {
     let mut lines = Vec::new();
     let bare = line("").to_string().len() + 1;
@@ -170,7 +172,7 @@ fn link(url: &str) -> Value {
     link
 }
 
-/// The colour of the headline, in the terms of Adaptive Cards.
+/// Returns the colour of the headline, in the terms of Adaptive Cards.
 fn color(notification: &Notification) -> &'static str {
     match (notification.action, Severity::of(notification)) {
         (Action::Resolve, _) => "Good",
@@ -207,8 +209,8 @@ impl Receiver for Teams {
     }
 }
 
-/// The verdict, with what the flow says about it: `{"error": {"code":
-/// "WorkflowTriggerIsNotEnabled", "message": …}}`.
+/// Returns the verdict with the flow's own explanation:
+/// `{"error": {"code": "WorkflowTriggerIsNotEnabled", "message": …}}`.
 fn told(verdict: Verdict, status: u16, json: &Value) -> Verdict {
     let error = &json["error"];
     let Some(code) = error["code"].as_str() else {

@@ -21,7 +21,8 @@ use crate::{
     template::{self, Bounded, described, filters},
 };
 
-/// The most instructions of one rendering: an endless loop fails instead of delaying the page.
+/// The largest number of instructions in one rendering: an endless loop fails instead of delaying
+/// the page.
 const FUEL: u64 = 100_000;
 
 /// The most bytes that rendering a field may yield: more than any vendor's limit (15,000 characters
@@ -32,7 +33,7 @@ const LONGEST_FIELD: usize = 64 << 10;
 /// fill.
 const LONGEST_WHOLE: usize = 16 << 20;
 
-/// How much of a text is wanted.
+/// The extent to which a text is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// As much as a field takes: longer text is cut.
@@ -41,7 +42,7 @@ pub enum Extent {
     Whole,
 }
 
-/// When a text is needed.
+/// The occasion on which a text is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     Any,
@@ -50,7 +51,7 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    /// Whether it applies to this notification.
+    /// Whether the occasion applies to this notification.
     pub(super) fn suits(self, notification: &Notification) -> bool {
         self == Self::Any || notification.action == Action::Resolve
     }
@@ -63,24 +64,25 @@ pub struct Shelf {
 
 /// A compiled template of one field.
 pub struct Template {
-    /// The field, for error messages.
+    /// The name of the field, for error messages.
     field: &'static str,
     environment: Environment<'static>,
     extent: Extent,
-    /// Whether it speaks of what one profile's alerts hold and another's do not.
+    /// Whether it uses variables that one profile's alerts have and another's lack.
     of_profiles: bool,
-    /// Whether what an alert does not hold may read as empty: not in an address.
+    /// Whether a variable that an alert lacks may read as empty. This is not so in an address.
     lenient: bool,
 }
 
-/// What an incident of `profiles:` has, each after its own mail.
+/// The variables of an incident of `profiles:` whose content depends on its mail.
 const OF_PROFILES: [&str; 3] = ["incident.fields", "incident.pairs", "incident.json"];
 
-/// The name under which a field's own template is compiled: an error contains it beside the line.
+/// The name under which a field's own template is compiled. An error contains it together with the
+/// line.
 const OWN: &str = "template";
 
 impl Shelf {
-    /// Reads and parses the files. A file is known by its own name, without its folder.
+    /// Reads and parses the template files. A file is known by its own name, without its folder.
     /// `own_labels` are labels that only some alerts have.
     pub fn load(
         files: &[PathBuf],
@@ -90,7 +92,7 @@ impl Shelf {
         let mut environment = template::environment(FUEL);
         environment.add_filter("cut", cut);
         for label in own_labels {
-            // For another profile's alert it reads as empty.
+            // For the alert of another profile, the label reads as empty.
             environment.add_global((*label).to_owned(), "");
         }
 
@@ -131,7 +133,7 @@ impl Shelf {
         Self { environment }
     }
 
-    /// Compiles the template of a field and tries it; `key` is its place in the configuration.
+    /// Compiles the template of a field and tries it. `key` is its place in the configuration.
     pub fn compile(
         &self,
         key: &str,
@@ -183,7 +185,7 @@ impl Shelf {
         }
     }
 
-    /// What templates are rendered in, where the values that are filled in are escaped.
+    /// Returns an environment in which values are escaped as they are filled in.
     fn escaping(&self, escape: Escape) -> Environment<'static> {
         let mut environment = self.environment.clone();
 
@@ -203,7 +205,7 @@ impl Shelf {
 }
 
 impl Template {
-    /// The text for a context made by [`context()`].
+    /// Returns the text for a context made by [`context()`].
     pub fn render(&self, context: &Value) -> Result<String, RenderError> {
         self.rendered(context).map_err(|error| self.failed(&error))
     }
@@ -215,13 +217,14 @@ impl Template {
         }
     }
 
-    /// Tries it on the sample notifications. Returns which of them it fails on, and why.
+    /// Tries the template on the sample notifications. Returns the first sample on which it fails,
+    /// and why.
     fn failed_sample(&self, occasion: Occasion) -> Option<String> {
         let samples = sample::notifications().into_iter();
         for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
             let tried = sample::parcel(&notification, |parcel| self.rendered(&context(parcel)));
             match tried {
-                // What a profile's mail holds is not known yet.
+                // The content of a profile's mail is not known yet.
                 Err(error) if self.of_profiles && is_undefined(&error) => {}
                 Err(error) => return Some(format!("tried on {which}, {}", self.failed(&error))),
                 Ok(_) => {}
@@ -231,7 +234,7 @@ impl Template {
         None
     }
 
-    /// Whether it uses a name, in any branch.
+    /// Whether the template uses a name, in any branch.
     pub fn speaks_of(&self, name: &str) -> bool {
         self.environment
             .get_template(OWN)
@@ -280,7 +283,7 @@ impl Template {
         }
     }
 
-    /// A name used by the template that never has a value, in any branch.
+    /// Returns a name that the template uses in any branch and that never has a value.
     fn unknown_name(&self) -> Option<String> {
         let template = self.environment.get_template(OWN).ok()?;
         let globals: BTreeSet<String> = self
@@ -316,8 +319,8 @@ impl Template {
     }
 }
 
-/// `headline | cut(255)`: at most so many characters, in the unit that vendors are assumed to
-/// count, and never part of a cluster.
+/// `headline | cut(255)`: cuts a text to at most that many characters, in the unit that vendors are
+/// assumed to count, and never within a grapheme cluster.
 fn cut(value: &Value, max: usize) -> String {
     text::cut(&value.to_string(), max)
 }
@@ -340,7 +343,7 @@ fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> R
     Ok(out.write_str(&text)?)
 }
 
-/// The label that was probably meant, or all of them.
+/// Suggests the label that was probably meant, or lists all of them.
 fn mend_name(unknown: &str) -> String {
     let last = unknown.rsplit('.').next().unwrap_or(unknown);
     let near = label::NAMES.iter().chain(&context::NAMES).find(|name| {

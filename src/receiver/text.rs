@@ -1,7 +1,8 @@
-//! Text adapted to a vendor's field: cleaned of hidden characters, and cut if it is too long.
+//! Adaptation of text to a vendor's field: hidden characters are removed, and text that is too long
+//! is cut.
 //!
-//! Vendors do not document their unit of counting. UTF-16 code units give the largest count of the
-//! likely ones, so what fits by them fits in any case.
+//! Vendors do not document the unit in which they count. Of the likely units, UTF-16 code units
+//! give the largest count, so a text that fits by them fits in any case.
 
 use std::borrow::Cow;
 
@@ -9,19 +10,20 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::message::hidden::is_hidden;
 
-/// Marks a text as cut.
+/// The mark of a text that was cut.
 const ELLIPSIS: char = '…';
 
-/// A cluster of more units than this is not readable text (stacked accents): it may be cut inside.
+/// The longest cluster, in units, that counts as readable text. A longer one (stacked accents) may
+/// be cut inside.
 const LONGEST_CLUSTER: usize = 32;
 
-/// The length of a text in the units that vendors are assumed to count.
+/// Returns the length of a text in the units that vendors are assumed to count.
 pub fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// The text below a headline of which a field takes `max` units: if that is less than all of it,
-/// the whole headline comes first, followed by `gap`.
+/// Returns the text below a headline whose field takes `max` units. If the headline is longer than
+/// that, the text begins with the whole headline, followed by `gap`.
 pub fn below(headline: &str, max: usize, text: String, gap: &str) -> String {
     if units(headline) > max && !text.starts_with(headline) {
         format!("{headline}{gap}{text}")
@@ -30,7 +32,7 @@ pub fn below(headline: &str, max: usize, text: String, gap: &str) -> String {
     }
 }
 
-/// At most `max` units of the text, with "…" at the end if something is missing.
+/// Returns at most `max` units of the text, with "…" at the end if something is missing.
 pub fn cut(text: &str, max: usize) -> String {
     let fits = prefix(text, max);
     if fits.len() == text.len() {
@@ -39,8 +41,8 @@ pub fn cut(text: &str, max: usize) -> String {
     marked(prefix(text, max.saturating_sub(1)), max)
 }
 
-/// [`cut`] for Slack's markup: never inside an entity (`&amp;`) nor inside a link or mention
-/// (`<https://…|text>`).
+/// Cuts a text like [`cut`], but for Slack's markup: never inside an entity (`&amp;`) nor inside a
+/// link or mention (`<https://…|text>`).
 pub fn cut_markup(text: &str, max: usize) -> String {
     let fits = prefix(text, max);
     if fits.len() == text.len() {
@@ -59,13 +61,14 @@ pub fn cut_markup(text: &str, max: usize) -> String {
     marked(kept, max)
 }
 
-/// At most `max` bytes, up to a character boundary: a first, cheap bound for text of any size.
+/// Returns at most `max` bytes of a text, up to a character boundary: a first, cheap bound for text
+/// of any size.
 pub fn head(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Text of several lines without hidden characters other than line feeds and tabs: what is shown is
-/// what is there.
+/// Returns text of several lines without hidden characters other than line feeds and tabs, so that
+/// a reader sees everything that is there.
 pub fn clean(text: &str) -> String {
     let unified: Cow<'_, str> = if text.contains('\r') {
         text.replace("\r\n", "\n").replace('\r', "\n").into()
@@ -76,14 +79,15 @@ pub fn clean(text: &str) -> String {
     visible(&unified).trim().to_owned()
 }
 
-/// Text without hidden characters other than tabs and the ends of lines.
+/// Returns a text without hidden characters other than tabs and line ends.
 pub fn visible(text: &str) -> String {
     text.chars()
         .filter(|c| matches!(c, '\n' | '\r' | '\t') || !is_hidden(*c))
         .collect()
 }
 
-/// The same on one line: every run of white space becomes one space.
+/// Returns a text on one line, without hidden characters: every run of white space becomes one
+/// space.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -100,7 +104,7 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// The longest prefix of at most `max` units that cuts no cluster in two.
+/// Returns the longest prefix of at most `max` units that cuts no cluster in two.
 fn prefix(text: &str, max: usize) -> &str {
     // A character has no more units than bytes.
     if text.len() <= max {

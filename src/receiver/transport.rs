@@ -1,4 +1,4 @@
-//! How the requests of an integration travel: their time limit, proxy and certificates.
+//! The transport of an integration's requests: time limit, proxy and certificates.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -26,14 +26,14 @@ pub struct Tls {
 /// The configured transport of an integration's requests.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transport {
-    /// Replaces `delivery.timeout`.
+    /// The time limit of a request, which replaces `delivery.timeout`.
     pub timeout: Option<Duration>,
-    /// The proxy's address, which replaces the environment's.
+    /// The address of the proxy, which replaces the environment's.
     pub proxy: Option<Credential>,
     pub tls: Tls,
 }
 
-/// The limits of a time-out, in seconds.
+/// The bounds of a time-out, in seconds.
 const TIMEOUT: (u64, u64) = (1, 300);
 
 impl Transport {
@@ -87,7 +87,8 @@ impl Transport {
     }
 }
 
-/// What is wrong with a proxy's address, and how to fix it. It contains nothing of the address.
+/// Checks a proxy's address. The error says what is wrong with it and how to fix it, without
+/// repeating anything of the address.
 pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
     let mend = "write it like http://proxy.example.com:3128";
     let scheme = url

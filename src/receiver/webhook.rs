@@ -1,8 +1,8 @@
-//! Any HTTP endpoint: by Standard Webhooks 1.0, or in the endpoint's own words by templates.
+//! Any HTTP endpoint, by Standard Webhooks 1.0 or in the endpoint's own format by templates.
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 //!
-//! The event and its `webhook-id` are the same however often it is sent; the signature is of each
-//! attempt, since verifiers refuse one older than 300 s.
+//! The event and its `webhook-id` are the same however often it is sent. Each attempt is signed
+//! anew, since verifiers refuse a signature that is older than 300 s.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -37,13 +37,13 @@ use headers::Headers;
 pub use settings::{Method, Resolved, Settings};
 pub use success::Statuses;
 
-/// The pause after an endpoint said it has too much to do and not how long.
+/// The pause after an endpoint reported that it has too much to do, without saying for how long.
 const THROTTLE: Duration = Duration::from_secs(5);
 
-/// The header of a page that may not be genuine.
+/// The header that marks a page which may not be genuine.
 const MARK: &str = "alertbridge-mark";
 
-/// A longer name for an alert is none.
+/// The longest receipt, in bytes. A longer value is not taken for one.
 const LONGEST_RECEIPT: usize = 1024;
 
 /// A `webhook_configs` entry, compiled.
@@ -51,19 +51,19 @@ pub struct Webhook {
     url: Destination,
     method: Method,
     content: Content,
-    /// As far as the end of an incident is told otherwise.
+    /// The differences of the resolve's request from the trigger's.
     resolved: ResolvedCall,
     headers: Headers,
     success: Vec<Statuses>,
-    /// What its body matches where it is a success.
+    /// The expression that the body of a success matches.
     success_body: Option<Regex>,
-    /// Whether its vendor documents what it replies.
+    /// Whether the settings use a preset, whose vendor documents its replies.
     is_preset: bool,
-    /// The pointer to it.
+    /// The JSON pointer to the receipt in a reply.
     receipt: Option<String>,
-    /// Whether the endpoint knows a page that it gets twice.
+    /// Whether the endpoint recognises a page that it gets twice.
     deduplicates: bool,
-    /// The signing secrets: the newest first.
+    /// The signing secrets, the newest first.
     secrets: Vec<Credential>,
     authorization: Option<Authorization>,
     options: Options,
@@ -103,8 +103,8 @@ impl Webhook {
             || self.headers.speak_of("receipt")
     }
 
-    /// The signature of each secret, parted by spaces as Standard Webhooks has it, so that a
-    /// verifier that knows one of them is content.
+    /// Returns the signature by each secret, separated by spaces as Standard Webhooks defines, so
+    /// that a verifier that knows one of the secrets accepts it.
     fn signatures(
         &self,
         keys: &Keys,
@@ -155,7 +155,8 @@ impl Webhook {
         headers.push(("webhook-id".into(), id.clone()));
         headers.push(("webhook-timestamp".into(), timestamp.to_string()));
 
-        // Of what names the alert nowhere, nothing else says that it may not be genuine.
+        // If a body names the alert nowhere, only this header says that the page may not be
+        // genuine.
         let mark = parcel.notification.doubt.map(Doubt::mark);
         headers.extend(mark.map(|mark| (MARK.into(), mark.to_owned())));
 
@@ -180,7 +181,7 @@ impl Webhook {
         })
     }
 
-    /// The verdict on a reply whose status is a success, by what its body matches then.
+    /// Returns the verdict on a reply whose status is a success, by what its body matches.
     fn judge_by(&self, words: &Regex, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         if words.is_match(&String::from_utf8_lossy(&reply.body)) {
             return Verdict::Delivered {
@@ -197,7 +198,7 @@ impl Webhook {
         }
     }
 
-    /// What the reply to a trigger calls the alert.
+    /// Returns the id of the alert from the reply, unless the page is a resolve.
     fn receipt(&self, parcel: &Parcel<'_>, reply: &Reply) -> Option<String> {
         let pointer = self
             .receipt
@@ -289,7 +290,7 @@ impl Receiver for Webhook {
         }
     }
 
-    /// Where the resolve cannot be made without a receipt.
+    /// Whether this is a resolve that cannot be rendered without a receipt.
     fn ends_each(&self, parcel: &Parcel<'_>) -> bool {
         let without = Parcel {
             receipt: None,
@@ -317,7 +318,7 @@ impl Receiver for Webhook {
     }
 }
 
-/// The pause that the JSON of a refusal names, as Telegram's and Discord's do.
+/// Returns the pause that the JSON of a refusal names, as Telegram's and Discord's do.
 fn said_pause(reply: &Reply) -> Option<Duration> {
     let json = reply.json();
     ["/retry_after", "/parameters/retry_after"]

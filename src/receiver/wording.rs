@@ -1,6 +1,6 @@
 //! The built-in wording of a page. It never fails, so no page is lost for lack of a text.
 //!
-//! The title keeps what matters, however little space there is: the sender's own title, or the app,
+//! However little space there is, the title keeps what matters: the sender's own title, or the app,
 //! the metric, and the measurement against the objective.
 
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The severity that a word stands for.
+    /// Returns the severity that a word stands for.
     pub fn parse(word: &str) -> Option<Self> {
         match word.trim().to_ascii_lowercase().as_str() {
             "critical" => Some(Self::Critical),
@@ -32,13 +32,13 @@ impl Severity {
         }
     }
 
-    /// From the label `severity`. A team's own word counts as an error: an alert that is too loud
-    /// is better than one that nobody notices.
+    /// Returns the severity of the label `severity`. A team's own word counts as an error: an alert
+    /// that is too loud is better than one that nobody notices.
     pub fn of(notification: &Notification) -> Self {
         Self::parse(label(notification, "severity")).unwrap_or(Self::Error)
     }
 
-    /// PagerDuty's word.
+    /// Returns PagerDuty's word for the severity.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -49,13 +49,13 @@ impl Severity {
     }
 }
 
-/// A label; empty if it is not set.
+/// Returns the value of a label; empty if it is not set.
 pub fn label<'a>(notification: &'a Notification, name: &str) -> &'a str {
     notification.labels.get(name).map_or("", String::as_str)
 }
 
-/// The headline, one line of at most `max` units: the mail's own title, or `App: Metric 60%
-/// (objective 99%)`.
+/// Returns the headline, one line of at most `max` units: the mail's own title, or
+/// `App: Metric 60% (objective 99%)`.
 pub fn title(notification: &Notification, max: usize) -> String {
     let mut title = String::new();
     if label(notification, "kind") == "test" {
@@ -89,15 +89,17 @@ pub fn title(notification: &Notification, max: usize) -> String {
     text::cut(&title, max)
 }
 
-/// `[UNVERIFIED] ` if the page may not be genuine, otherwise empty.
+/// Returns `[UNVERIFIED] ` or a similar mark if the page may not be genuine, otherwise an empty
+/// text.
 pub fn mark(notification: &Notification) -> String {
     notification
         .doubt
         .map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
 }
 
-/// The name that a profile gives its alert: the title, else the summary, else `PROFILE: KEY
-/// (STATUS)`. `None` if the mail names an app or a metric instead, or if no profile took it.
+/// Returns the name that a profile gives its alert: the title, else the summary, else
+/// `PROFILE: KEY (STATUS)`. Returns `None` if the mail names an app or a metric instead, or if no
+/// profile took it.
 pub fn declared(notification: &Notification) -> Option<String> {
     if first_of(notification, &["app_name", "app_key", "metric", "sli"]).is_some() {
         return None;
@@ -117,8 +119,8 @@ pub fn declared(notification: &Notification) -> Option<String> {
     Some(format!("{profile}: {key}{}", status.unwrap_or_default()))
 }
 
-/// `App: Metric 60% (objective 99%)`: if it is too long, the names of the app and the metric are
-/// shortened, not the figures.
+/// Returns `App: Metric 60% (objective 99%)`. If that is too long, the names of the app and the
+/// metric are shortened, not the figures.
 fn headline(notification: &Notification, room: usize) -> String {
     let app =
         first_of(notification, &["app_name", "app_key"]).unwrap_or_else(|| "unknown app".into());
@@ -141,7 +143,7 @@ fn headline(notification: &Notification, room: usize) -> String {
     format!("{app}: {metric}{figures}")
 }
 
-/// ` 60% (objective 99%)`, as far as it is known; at most 80 units.
+/// Returns ` 60% (objective 99%)`, as far as the figures are known, in at most 80 units.
 fn figures(notification: &Notification) -> String {
     let unit = label(notification, "unit");
     let number = |name| {
@@ -161,7 +163,7 @@ fn figures(notification: &Notification) -> String {
     }
 }
 
-/// `60%`, `12 MILLISECONDS`.
+/// Formats a quantity: `60%`, `12 MILLISECONDS`.
 fn quantity(number: &str, unit: &str) -> String {
     let number = number.strip_suffix(".0").unwrap_or(number);
     match line(unit) {
@@ -171,13 +173,13 @@ fn quantity(number: &str, unit: &str) -> String {
     }
 }
 
-/// Several lines: the whole headline, and the text below it.
+/// Returns several lines: the whole headline, and the text below it.
 pub fn body(notification: &Notification) -> String {
     format!("{}\n{}", title(notification, 4096), below(notification))
 }
 
-/// Several lines: the summary and the reason if there are any, then everything else that is known,
-/// one line each.
+/// Returns several lines: the summary and the reason if there are any, then everything else that is
+/// known, one line each.
 pub fn below(notification: &Notification) -> String {
     let summary = text::clean(label(notification, "summary"));
     let is_headline = declared(notification).is_some_and(|headline| headline == summary);
@@ -187,7 +189,7 @@ pub fn below(notification: &Notification) -> String {
         .flatten()
         .filter(|paragraph| !paragraph.is_empty());
 
-    // The headline of an alert that could not be read does not have its subject.
+    // The headline of an alert that could not be read does not contain its subject.
     let is_unread = label(notification, "kind") == "unparsed";
     let details = details(notification)
         .into_iter()
@@ -219,7 +221,8 @@ const ORDER: [&str; 19] = [
     "authenticity",
 ];
 
-/// Everything known, by name: the labels that are set, the times, and the mail. One line each.
+/// Returns everything known, by name: the labels that are set, the times, and the mail. Each is one
+/// line.
 pub fn details(notification: &Notification) -> Vec<(String, String)> {
     let mut details: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: &str| {
@@ -257,7 +260,7 @@ pub fn details(notification: &Notification) -> Vec<(String, String)> {
     details
 }
 
-/// A label as one clean line.
+/// Returns a label as one clean line.
 pub fn one(notification: &Notification, name: &str) -> String {
     line(label(notification, name))
 }
@@ -278,7 +281,7 @@ fn first_of(notification: &Notification, names: &[&str]) -> Option<String> {
         .find(|text| !text.is_empty())
 }
 
-/// One clean line. 64 KiB exceed every vendor's limit.
+/// Returns a value as one clean line. 64 KiB exceed every vendor's limit.
 fn line(value: &str) -> String {
     text::one_line(text::head(value, 64 << 10))
 }
@@ -288,7 +291,7 @@ mod tests {
     use super::*;
     use crate::receiver::sample;
 
-    /// A trigger of the profile `ups` with these labels of its own.
+    /// Returns a trigger of the profile `ups` with these labels of its own.
     fn of_profile(own: &[(&'static str, &str)]) -> Notification {
         let (_, mut trigger) = sample::notifications().into_iter().next().unwrap();
         let labels = [

@@ -14,13 +14,13 @@ use regex::{Regex, RegexBuilder};
 use super::written;
 use crate::{delivery::sha256_hex, settings::expression::reason};
 
-/// Those that whoever writes a template is told of.
+/// The filters of this program, as messages to authors of templates list them.
 pub const OURS: &str = "`time`, `hash`, `regex_replace`, `datetime`, `duration` and `truncate`";
 
-/// The methods that a map has, as in Python: they are no keys of it.
+/// The methods that a map has, as in Python. They are no keys of the map.
 pub const OF_MAPS: [&str; 4] = ["get", "items", "keys", "values"];
 
-/// Adds them. `urlencode` and `tojson` are minijinja's own.
+/// Adds the filters. `urlencode` and `tojson` are minijinja's own.
 pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("truncate", truncate);
     environment.add_filter("datetime", datetime);
@@ -29,7 +29,7 @@ pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("hash", hash);
     environment.add_filter("striptags", filters::striptags);
     environment.add_filter("filesizeformat", filters::filesizeformat);
-    // Jinja's values have Python's methods: `subject.split('/')[0]`.
+    // Values in Jinja have the methods of Python: `subject.split('/')[0]`.
     environment.set_unknown_method_callback(pycompat::unknown_method_callback);
 
     let known = Cache::new(MAX_EXPRESSIONS);
@@ -45,7 +45,8 @@ pub fn add(environment: &mut Environment<'_>) {
     );
 }
 
-/// Jinja's filter: its arguments may be named or not, unlike the crate's.
+/// Truncates a text like Jinja's filter: unlike the crate's, it takes its arguments with or without
+/// their names.
 #[expect(clippy::needless_pass_by_value, reason = "minijinja hands it over")]
 fn truncate(
     state: &mut State,
@@ -66,13 +67,14 @@ fn truncate(
     filters::truncate(state, value, all.into_iter().collect())
 }
 
-/// The number of compiled expressions of `regex_replace` in the cache.
+/// The largest number of compiled expressions of `regex_replace` in the cache.
 const MAX_EXPRESSIONS: u64 = 64;
 
-/// The most bytes of such an expression when compiled.
+/// The largest size of such an expression when compiled, in bytes.
 const EXPRESSION_SIZE: usize = 1 << 20;
 
-/// An invalid expression is a mistake of the template's author.
+/// Compiles an expression, or takes it from the cache. An invalid expression is a mistake of the
+/// template's author.
 fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Error> {
     if let Some(regex) = known.get(expression) {
         return Ok(regex);
@@ -92,8 +94,8 @@ fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Err
     Ok(regex)
 }
 
-/// `$1` ends with its digits, whatever stands behind it: to the crate `$1st` is a group of that
-/// name.
+/// Puts the number of each group into braces, so that `$1` ends with its digits whatever follows:
+/// the crate would read `$1st` as a group of that name.
 fn parted(with: &str) -> Cow<'_, str> {
     if !with.contains('$') {
         return Cow::Borrowed(with);
@@ -122,14 +124,15 @@ fn parted(with: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// `text | hash`: the SHA-256, in hex.
+/// `text | hash`: returns the SHA-256 of the text, in hex.
 fn hash(text: &Value) -> Result<String, Error> {
     Ok(sha256_hex(text_of(text)?.as_bytes()))
 }
 
-/// `text | time('%d.%m.%Y %H:%M', 'Europe/Berlin')`: a time as RFC 3339 in UTC. Without a format,
-/// it reads RFC 3339, RFC 2822 and seconds since the epoch. A time without a zone is in the given
-/// one, and in UTC by default.
+/// `text | time('%d.%m.%Y %H:%M', 'Europe/Berlin')`: returns a time as RFC 3339 in UTC.
+///
+/// Without a format, it reads RFC 3339, RFC 2822 and seconds since the epoch. A time that names no
+/// zone is in the given one, by default in UTC.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "minijinja hands keywords over by value"
@@ -156,7 +159,7 @@ fn time(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String
         .map_err(wrong)
 }
 
-/// A value as text, if it is defined.
+/// Returns a value as text if it is defined.
 fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
     if value.is_undefined() || value.is_none() {
         return Err(Error::from(ErrorKind::UndefinedError));
@@ -166,9 +169,11 @@ fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
         .map_or_else(|| value.to_string().into(), Cow::Borrowed))
 }
 
-/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a time in the notation of people in a zone.
-/// It takes RFC 3339 and seconds since the epoch; the format is strftime's, and the zone an IANA
-/// name, UTC by default. A missing time stays empty.
+/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: returns a time in a notation for people, in
+/// a zone.
+///
+/// It takes RFC 3339 and seconds since the epoch. The format is strftime's, and the zone is an IANA
+/// name, by default UTC. A missing time stays empty.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "minijinja hands keywords over by value"
@@ -203,8 +208,8 @@ fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<St
         .map_err(|error| wrong(format!("`{format}` is not a format: {error}")))
 }
 
-/// `window_seconds | duration`: seconds for people, `1h 30m`; the two largest units. A missing
-/// value stays empty.
+/// `window_seconds | duration`: returns seconds in a notation for people, `1h 30m`, in the two
+/// largest units. A missing value stays empty.
 fn duration(value: &Value) -> Result<String, Error> {
     if is_absent(value) {
         return Ok(String::new());
@@ -241,12 +246,12 @@ fn duration(value: &Value) -> Result<String, Error> {
     Ok(format!("{sign}{}", said.join(" ")))
 }
 
-/// An empty label is a value that the mail does not contain.
+/// Whether a value is missing. An empty label stands for a value that the mail does not contain.
 fn is_absent(value: &Value) -> bool {
     value.is_undefined() || value.is_none() || value.as_str() == Some("")
 }
 
-/// A number, or a text that is one.
+/// Returns a number, or the number that a text consists of.
 fn seconds(value: &Value) -> Option<f64> {
     let number = match value.as_str() {
         Some(text) => text.trim().parse().ok(),
@@ -255,7 +260,7 @@ fn seconds(value: &Value) -> Option<f64> {
     number.filter(|number: &f64| number.is_finite())
 }
 
-/// The template itself is wrong, whatever it is rendered with.
+/// Returns the error of a template that is wrong whatever it is rendered with.
 fn mistaken(what: String) -> Error {
     Error::new(ErrorKind::SyntaxError, what)
 }

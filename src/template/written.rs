@@ -1,4 +1,4 @@
-//! A point in time as people and programs write it.
+//! Parsing of a point in time as people and programs write it.
 
 use jiff::{
     Timestamp,
@@ -10,9 +10,9 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
-/// Abbreviations that mean one time zone, with their minutes east of UTC: those of RFC 2822 (4.3),
-/// and those that no two countries use. Others (IST, BST, CST of China) are what the zone that the
-/// profile gives means by them.
+/// Abbreviations that mean a single time zone, with their minutes east of UTC: those of RFC 2822
+/// (4.3), and those that no two countries share. Any other abbreviation (IST, BST, China's CST) has
+/// the meaning that it has in the zone that the profile gives.
 const ABBREVIATIONS: [(&str, i32); 28] = [
     ("UTC", 0),
     ("UT", 0),
@@ -44,8 +44,8 @@ const ABBREVIATIONS: [(&str, i32); 28] = [
     ("PDT", -420),
 ];
 
-/// The longest text that is looked at, in bytes: no sender takes as much for a time, and each word
-/// of it is tried as its zone.
+/// The longest text that is parsed, in bytes. No sender needs as much for a time, and each word of
+/// it is tried as its zone.
 const LONGEST: usize = 200;
 
 /// Parses a time. The error is a sentence.
@@ -74,7 +74,7 @@ pub fn check(format: &str) -> Result<(), String> {
     strtime::parse(&format, &written).map(drop).map_err(wrong)
 }
 
-/// RFC 3339, RFC 2822, seconds since the epoch; and a date and time without a zone.
+/// Parses RFC 3339, RFC 2822 or seconds since the epoch, or a date and time without a zone.
 fn plainly(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(time) = text.parse() {
         return Some(time);
@@ -94,7 +94,8 @@ fn plainly(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     named.as_ref().unwrap_or(zone).to_timestamp(civil).ok()
 }
 
-/// Seconds, or milliseconds if seconds would lead out of this age.
+/// Parses seconds since the epoch, or milliseconds if as seconds the number would lie beyond this
+/// age (from 100,000,000,000 on).
 fn epoch(text: &str) -> Option<Timestamp> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !whole
@@ -113,7 +114,7 @@ fn epoch(text: &str) -> Option<Timestamp> {
     } else {
         nanoseconds
     };
-    // A year is not a time.
+    // A small number, such as a year, is not a time.
     (since >= 100_000_000 * 1_000_000_000)
         .then(|| Timestamp::from_nanosecond(since).ok())
         .flatten()
@@ -127,7 +128,7 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
         return timestamp(&time, zone).map_err(wrong);
     }
 
-    // The abbreviation is the last word without which the rest is in the format.
+    // The abbreviation is the last word whose removal leaves a text in the format.
     let words = text.split(|c: char| !c.is_ascii_alphabetic());
     let (word, time) = words
         .filter(|word| !word.is_empty())
@@ -145,19 +146,19 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
     timestamp(&time, &meant).map_err(wrong)
 }
 
-/// A text in a format. An offset may have a colon, whatever the format says.
+/// Parses a text in a format. An offset may have a colon, whatever the format says.
 fn broken_down(text: &str, format: &str) -> Result<BrokenDownTime, jiff::Error> {
     let mut time = BrokenDownTime::parse(format, text).or_else(|error| {
         BrokenDownTime::parse(format.replace("%z", "%:z"), text).map_err(|_| error)
     })?;
-    // A sender that is wrong about the day of the week knows the date all the same.
+    // If the sender got the day of the week wrong, the date is right all the same.
     if time.to_date().is_err() {
         time.set_weekday(None);
     }
     Ok(time)
 }
 
-/// The time, in a zone where it names none by offset or place.
+/// Returns the time, in `zone` if the text names no zone by offset or place.
 fn timestamp(time: &BrokenDownTime, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(timestamp) = time.to_timestamp() {
         return Ok(timestamp);
@@ -174,7 +175,8 @@ fn timestamp(time: &BrokenDownTime, zone: &TimeZone) -> Result<Timestamp, String
         .map_err(|_| "it is out of range".to_owned())
 }
 
-/// The format without what stands for several others, which the parser does not know.
+/// Returns the format with the directives spelt out that stand for several others, because the
+/// parser does not know them.
 fn spelt_out(format: &str) -> String {
     let mut out = String::with_capacity(format.len() + 16);
     let mut rest = format;
@@ -194,7 +196,7 @@ fn spelt_out(format: &str) -> String {
     out + rest
 }
 
-/// The format without `%Z`, which the parser does not know, and whether it has one.
+/// Returns the format without `%Z`, which the parser does not know, and whether it had one.
 fn without_abbreviation(format: &str) -> (String, bool) {
     match format.split_once("%Z") {
         Some((before, after)) if !before.ends_with('%') => {
@@ -206,7 +208,7 @@ fn without_abbreviation(format: &str) -> (String, bool) {
     }
 }
 
-/// The text without a word, and without the brackets around it.
+/// Returns the text without a word and without the brackets around it.
 fn without(text: &str, word: &str) -> Option<String> {
     let at = text.rfind(word)?;
     let before = text[..at].trim_end_matches([' ', '(']);
@@ -214,7 +216,7 @@ fn without(text: &str, word: &str) -> Option<String> {
     Some(format!("{before}{after}"))
 }
 
-/// The text before the zone that its last word is: `CET`, `+0100`, `Europe/Berlin`.
+/// Splits off a zone that is the last word of the text: `CET`, `+0100`, `Europe/Berlin`.
 fn zone_behind<'a>(text: &'a str, given: &TimeZone) -> (&'a str, Option<TimeZone>) {
     text.rsplit_once(' ')
         .and_then(|(rest, word)| {
@@ -230,10 +232,10 @@ fn zone_behind<'a>(text: &'a str, given: &TimeZone) -> (&'a str, Option<TimeZone
         .unwrap_or((text, None))
 }
 
-/// What an abbreviation means: what it is in the zone that is given, else what it is everywhere,
-/// else that zone, unless it is none but UTC.
+/// Returns the meaning of an abbreviation: in the given zone, else everywhere. An unknown
+/// abbreviation means the given zone itself, unless that is just UTC.
 fn meant_by(word: &str, given: &TimeZone) -> Option<TimeZone> {
-    // Half of the day is no zone: taken for one, it would make a morning of the afternoon.
+    // Half of the day is no zone: if `PM` were taken for one, the afternoon would become a morning.
     let halves = ["AM", "PM", "A", "P"];
     if halves.iter().any(|half| half.eq_ignore_ascii_case(word)) {
         return None;
@@ -245,7 +247,8 @@ fn meant_by(word: &str, given: &TimeZone) -> Option<TimeZone> {
         .or_else(|| Some(given.clone()).filter(|zone| *zone != TimeZone::UTC))
 }
 
-/// The offset that a zone calls so, in winter or in summer. 2026 stands for every year.
+/// Returns the offset that the zone calls by this abbreviation, in winter or in summer. 2026 stands
+/// for every year.
 fn within(zone: &TimeZone, word: &str) -> Option<Offset> {
     let halves = [1_767_225_600, 1_782_864_000];
     halves.into_iter().find_map(|second| {
@@ -256,7 +259,7 @@ fn within(zone: &TimeZone, word: &str) -> Option<Offset> {
     })
 }
 
-/// An offset in hours and minutes.
+/// Parses an offset in hours and minutes.
 fn numbered(word: &str) -> Option<Offset> {
     ["%z", "%:z"]
         .iter()

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{delivery::Target, receiver::sample::notifications};
 
-/// Every list of up to four receipts is tried, each of them ended, refused, or refused after
-/// another try.
+/// Tries every list of up to four receipts, each of which is ended, refused, or refused after a
+/// retry.
 #[test]
 fn each_of_several_alerts_is_ended_once_in_order_and_one_that_is_refused_fails_the_whole() {
     for length in 0..=4_u32 {
@@ -89,7 +89,7 @@ fn what_may_have_been_taken_is_sent_four_times_whatever_fails_in_between() {
     ] {
         let verdict = unheard(unheard_of(reason), &mut step);
         assert_eq!(verdict, unheard_of(reason));
-        // It outlives a restart.
+        // The step outlives a restart.
         step = serde_json::from_str(&serde_json::to_string(&step).unwrap()).unwrap();
         assert_eq!(step.proper(), &proper);
     }
@@ -101,7 +101,7 @@ fn what_may_have_been_taken_is_sent_four_times_whatever_fails_in_between() {
     assert!(detail.contains("sent 4 times"), "{detail}");
 }
 
-/// An end that may have been taken each time is given up, and the next one follows.
+/// A resolve that may have been taken each time is given up, and the next one follows.
 #[test]
 fn one_of_several_ends_of_which_nothing_is_heard_keeps_no_other_from_its_turn() {
     let receipts = ["2", "1"].map(ToOwned::to_owned).to_vec();

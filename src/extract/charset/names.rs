@@ -3,15 +3,15 @@
 use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use oem_cp::{code_table::DECODING_TABLE_CP_MAP, code_table_type::TableType};
 
-/// What the names of character sets hold in which bytes below 128 are not ASCII.
+/// Parts of the names of character sets in which bytes below 128 are not ASCII.
 const HIDING: [&str; 17] = [
     "utf7", "utf16", "utf32", "ucs2", "ucs4", "10646", "unicode", "2022", "hzgb", "ebcdic", "037",
     "5022", "1047", "cp500", "cp1026", "scsu", "bocu",
 ];
 
-/// Names that say nothing of the bytes: of ASCII, of none, of one that the sending program did not
-/// know (`unknown-8bit`: RFC 1428), of a transfer encoding, and of a set that nobody writes and
-/// that programs name where Latin-1 is meant.
+/// Names that say nothing about the bytes: those of ASCII, of no character set, of one that the
+/// sending program did not know (`unknown-8bit`: RFC 1428), of a transfer encoding, and of a set
+/// that nobody writes and that programs name where they mean Latin-1.
 const NAMING_NONE: [&str; 14] = [
     "usascii",
     "ascii",
@@ -31,7 +31,7 @@ const NAMING_NONE: [&str; 14] = [
 
 pub(super) enum Known {
     Ascii(Charset),
-    /// It hides ASCII.
+    /// A character set that hides ASCII.
     Hiding(Hiding),
     Unknown,
 }
@@ -39,21 +39,21 @@ pub(super) enum Known {
 /// A character set in which ASCII is ASCII.
 pub(super) enum Charset {
     Encoding(&'static Encoding),
-    /// Of DOS: a terminal's, and so that of what a script on Windows mails.
+    /// A code page of DOS: that of a terminal, and so that of what a script on Windows mails.
     CodePage(&'static TableType),
 }
 
 pub(super) enum Hiding {
     Utf7,
-    /// `None` if the name does not say the byte order.
+    /// UTF-16; `None` if the name does not say the byte order.
     Utf16(Option<&'static Encoding>),
     Iso2022Jp,
-    /// One that no decoder here knows.
+    /// A character set that no decoder here knows.
     Other,
 }
 
-/// Finds a character set by a name as it is sent: quoted, with a semicolon or a comment, with other
-/// punctuation.
+/// Finds a character set by a name as it is sent: quoted, with a semicolon or a comment, with
+/// unusual punctuation.
 pub(super) fn known(name: &str) -> Known {
     if matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "ascii") {
         return Known::Ascii(Charset::Encoding(UTF_8));
@@ -90,7 +90,7 @@ pub(super) fn known(name: &str) -> Known {
     }
 }
 
-/// How a character set that hides ASCII is decoded, by its name without punctuation.
+/// Returns how a character set that hides ASCII is decoded, by its name without punctuation.
 fn hidden(solid: &str) -> Hiding {
     let holds = |part: &str| solid.contains(part);
     if holds("utf7") {
@@ -108,7 +108,8 @@ fn hidden(solid: &str) -> Hiding {
     }
 }
 
-/// A code page of DOS by its number, or by the name of IANA's that holds more than that.
+/// Returns a code page of DOS by its number, or by its name at IANA if that contains more than the
+/// number.
 fn code_page(solid: &str) -> Option<&'static TableType> {
     let number = match solid {
         "cspc8codepage437" => "437",
@@ -123,7 +124,8 @@ fn code_page(solid: &str) -> Option<&'static TableType> {
     DECODING_TABLE_CP_MAP.get(&number.parse().ok()?)
 }
 
-/// Names that `encoding_rs` does not list: code pages by number, and spellings without punctuation.
+/// Returns the character set of a name that `encoding_rs` does not list: a code page by number, or
+/// a spelling without punctuation.
 fn by_number(solid: &str) -> Option<&'static Encoding> {
     let digits = solid.trim_start_matches(|c: char| c.is_ascii_alphabetic());
     let prefix = &solid[..solid.len() - digits.len()];

@@ -124,7 +124,7 @@ fn what_is_not_of_its_character_set_is_read_as_windows_1252() {
         ("x-unknown", b"K\xf6ln", "Köln"),
         ("x-nobodys", b"K\xf6ln", "Köln"),
         ("cp857", b"\x81\xd5", "üÕ"),
-        // Cut within a character.
+        // This text is cut within a character.
         ("utf-8", b"Gr\xc3\xb6\xc3\x9fe: \xe6\x97", "Größe: æ—"),
         ("euc-jp", b"\xc6\xfc K\xf6ln", "日 Köln"),
         ("big5", b"\xa4\xa4 \xff<b>", "中 ÿ<b>"),
@@ -139,7 +139,7 @@ fn what_is_not_of_its_character_set_is_read_as_windows_1252() {
     );
 }
 
-/// However bytes are read, ASCII is what it was, and two of them never are one.
+/// However bytes are read, ASCII stays what it was, and two bytes of it never become one.
 #[test]
 fn no_markup_appears_and_no_byte_is_lost() {
     let markup = |text: &str| text.matches(|c: char| c.is_ascii()).collect::<String>();
@@ -207,7 +207,7 @@ fn what_hides_ascii_is_not_read() {
     }
 }
 
-/// Nothing of a text is lost for a spelling of its character set's name.
+/// No text is lost because of the spelling of its character set's name.
 #[test]
 fn a_text_is_shown_whatever_its_character_set_is_called() {
     let wide: Vec<u8> = "State: ü"

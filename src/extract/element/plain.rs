@@ -1,7 +1,7 @@
-//! The script elements of a plain document: one in which tags alone tell what is markup.
+//! The script elements of a plain document, in which tags alone tell what is markup.
 //!
-//! Nearly every mail is one. Reading it here costs less than half of what the streaming parser
-//! takes, which keeps account of the elements that are open.
+//! Nearly every mail is plain. Reading it here costs less than half of what the streaming parser
+//! takes, because that keeps track of the open elements.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use memchr::memmem;
 use super::{MAX_CANDIDATES, could_be_ours, has_tag};
 use crate::extract::markup::{Piece, Pieces, written};
 
-/// Returns where the script elements lie whose id is, or could decode to, the one we look for. There
-/// is no answer where tags alone do not tell.
+/// Returns the ranges of the script elements whose id is, or could decode to, the one searched for.
+/// Returns `None` if tags alone do not tell.
 pub(super) fn candidates(html: &str) -> Option<Vec<Range<usize>>> {
     let mut pieces = Pieces::of(html);
     let mut found = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn candidates(html: &str) -> Option<Vec<Range<usize>>> {
         };
         match name.as_bytes() {
             b"script" => {}
-            // Within these HTML reads tags otherwise, or passes them over (the HTML standard,
+            // Within these elements, HTML reads tags differently or skips them (the HTML standard,
             // 13.2.6).
             b"svg" | b"math" | b"select" | b"frameset" | b"noscript" | b"template"
             | b"plaintext" => return None,

@@ -1,24 +1,25 @@
-//! How a document ends: whether it is whole, or was cut off on its way.
+//! The ending of a document, which shows whether the document is whole or was cut off on its way.
 
 use super::{Piece, Pieces};
 
-/// How HTML ends.
+/// The way in which HTML ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::extract) enum Ending {
-    /// As it should, or as a fragment may.
+    /// It ends as it should, or as a fragment may.
     Whole,
-    /// All that was begun is ended but the document itself, as careless senders leave it.
+    /// Everything that was begun is ended, except the document itself, as careless senders leave
+    /// it.
     Open,
-    /// Within a tag, or within what is always ended.
+    /// It ends within a tag, or within an element that is always ended.
     Within,
 }
 
-/// Elements that HTML wants ended, and that hold what mails say.
+/// Elements that HTML requires to be ended, and that contain what mails say.
 const ENDED: [&str; 13] = [
     "table", "div", "ul", "ol", "dl", "pre", "a", "h1", "h2", "h3", "h4", "strong", "title",
 ];
 
-/// Whether a document looks cut off.
+/// Returns how a document ends, and so whether it looks cut off.
 pub(in crate::extract) fn ending(html: &str) -> Ending {
     let mut depths = [0_i32; ENDED.len()];
     let (mut is_begun, mut is_ended) = (false, false);
@@ -52,8 +53,8 @@ pub(in crate::extract) fn ending(html: &str) -> Ending {
     }
 }
 
-/// A document without its last line, as far as lines can be told without reading it; as it is,
-/// where that line is ended.
+/// Returns a document without its last line, as far as lines can be recognised without reading the
+/// document. If the last line is ended, the document is returned as it is.
 pub(in crate::extract) fn without_last_line(html: &str) -> &str {
     const BEGIN: [&str; 8] = ["<tr", "<p", "<div", "<li", "<br", "<h", "<dt", "<table"];
 

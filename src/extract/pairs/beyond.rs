@@ -1,4 +1,4 @@
-//! What labels say behind the last pair that is kept.
+//! The labels and values that follow the last pair that is kept.
 
 use std::{
     collections::HashMap,
@@ -7,13 +7,13 @@ use std::{
 
 use super::looked_up;
 
-/// The value of each label, where it has one alone; both as numbers, since a mail may have as many
-/// as lines. Where two share a number, a label is doubted that is certain.
+/// The value of each label, if it has only one. Both are kept as hashes, since a mail may have as
+/// many as lines. If two share a hash, a label may be doubted although it is certain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Beyond(HashMap<u64, Option<u64>>);
 
 impl Beyond {
-    /// An empty value may follow on the next line.
+    /// Notes a pair. An empty value is not known, because it may follow on the next line.
     pub fn note(&mut self, label: &str, value: &str) {
         let value = (!value.is_empty()).then(|| number(value));
         self.insert(number(&looked_up(label)), value);
@@ -32,7 +32,7 @@ impl Beyond {
         }
     }
 
-    /// Whether a label has a value here that is none of those that are known.
+    /// Whether a label has a value here that is none of the known ones.
     pub fn says_more<'a, I: Iterator<Item = &'a str>>(
         &self,
         label: &str,

@@ -1,18 +1,18 @@
-//! One line as a pair: a label with its value, whatever it looks like.
+//! Reading of one line as a pair: a label with its value, whatever it looks like.
 
 /// The longest label, in characters.
 pub const LONGEST_LABEL: usize = 60;
 
-/// The longest value that is kept, in bytes: what is longer is cut.
+/// The longest value that is kept, in bytes; a longer one is cut.
 const LONGEST_VALUE: usize = 4 << 10;
 
-/// What leads a line of a list, and belongs to no label.
+/// The bullets that begin a line of a list, and belong to no label.
 const BULLETS: [char; 14] = [
     '-', '*', '•', '·', '‣', '–', '▪', '■', '□', '●', '○', '◆', '◇', '・',
 ];
 
-/// The pair of a line: `Label: value`, `Label = value`, and, where `tab` says so, label TAB value.
-/// The first of these marks decides.
+/// Returns the pair of a line: `Label: value`, `Label = value` and, if `tab` says so, label TAB
+/// value. The first of these marks decides.
 pub(in crate::extract) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
     let line = line.trim_matches(is_blank);
     if let Some((label, value)) = bracketed(line).or_else(|| barred(line))
@@ -24,7 +24,7 @@ pub(in crate::extract) fn pair(line: &str, tab: bool) -> Option<(String, String)
     made(label, unemphasised(label, value))
 }
 
-/// A value without the asterisks that end the emphasis which its label begins.
+/// Returns a value without the asterisks that end the emphasis which its label begins.
 fn unemphasised<'a>(label: &str, value: &'a str) -> &'a str {
     let rest = match value.trim_start().strip_prefix('*') {
         Some(rest) if label.starts_with('*') => rest,
@@ -37,26 +37,26 @@ fn unemphasised<'a>(label: &str, value: &'a str) -> &'a str {
     }
 }
 
-/// The two cells of a row of a table that bars are drawn between: `| Label | value |`.
+/// Returns the two cells of a table's row with bars between the cells: `| Label | value |`.
 fn barred(line: &str) -> Option<(&str, &str)> {
     let cells = line.strip_prefix('|')?.strip_suffix('|')?;
     let (label, value) = cells.split_once('|')?;
     (!value.contains('|')).then_some((label, value))
 }
 
-/// `【label】value`, as Japanese mails have it.
+/// Splits `【label】value`, as Japanese mails write it.
 fn bracketed(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
     line.strip_prefix('【')?.split_once('】')
 }
 
-/// A pair of a label and a value that stand in cells of their own.
+/// Returns the pair of a label and a value that stand in cells of their own.
 pub(in crate::extract) fn laid_out(label: &str, value: &str) -> Option<(String, String)> {
     made(label, unmarked(value))
 }
 
-/// A value without the mark that stands before it though a tab or a cell parts it from its label;
-/// `::1` is an address.
+/// Returns a value without the mark before it, if a tab or a cell separates it from its label
+/// anyway. `::1` is an address.
 fn unmarked(value: &str) -> &str {
     let value = value.trim_start_matches(is_blank);
     let rest = value.strip_prefix([':', '：', '=']);
@@ -64,7 +64,7 @@ fn unmarked(value: &str) -> &str {
         .unwrap_or(value)
 }
 
-/// A pair of a label and a value that are known to be such.
+/// Returns the pair of a label and a value that are known to be one.
 fn made(label: &str, value: &str) -> Option<(String, String)> {
     let label = undressed(label);
     let said = label.chars().any(char::is_alphanumeric);
@@ -76,7 +76,7 @@ fn made(label: &str, value: &str) -> Option<(String, String)> {
     Some((label.to_owned(), cut(value).trim_end().to_owned()))
 }
 
-/// At most [`LONGEST_VALUE`] bytes of a value.
+/// Returns at most [`LONGEST_VALUE`] bytes of a value.
 pub(super) fn cut(value: &str) -> &str {
     let mut end = value.len().min(LONGEST_VALUE);
     while !value.is_char_boundary(end) {
@@ -85,17 +85,17 @@ pub(super) fn cut(value: &str) -> &str {
     &value[..end]
 }
 
-/// Splits a line at the mark that makes it a pair. Only as much is looked at as a label may take.
+/// Splits a line at the mark that makes it a pair. It reads no further than a label may reach.
 fn split(line: &str, tab: bool) -> Option<(&str, &str)> {
     let bytes = line.as_bytes();
     for (count, (at, c)) in line.char_indices().enumerate() {
-        // Room for bullets before the label.
+        // Leave room for bullets before the label.
         if count > LONGEST_LABEL + 8 {
             return None;
         }
         let next = bytes.get(at + 1);
         match c {
-            // An address of the web, and a time of the day, are no label with its value.
+            // A web address and a time of day are no label with its value.
             ':' if next == Some(&b'/') && bytes.get(at + 2) == Some(&b'/') => return None,
             ':' if next.is_some_and(u8::is_ascii_digit) && ends_in_digit(&line[..at]) => {}
             ':' if line[at + 1..]
@@ -116,7 +116,7 @@ fn split(line: &str, tab: bool) -> Option<(&str, &str)> {
     None
 }
 
-/// Whether an equals sign is part of `==`, `=>`, `>=` and their like.
+/// Whether an equals sign is part of `==`, `=>`, `>=` and the like.
 fn compares(before: &str, next: Option<&u8>) -> bool {
     matches!(next, Some(b'=' | b'>' | b'~')) || before.ends_with(['=', '<', '>', '!'])
 }
@@ -125,7 +125,7 @@ fn ends_in_digit(text: &str) -> bool {
     text.as_bytes().last().is_some_and(u8::is_ascii_digit)
 }
 
-/// A label without bullets before it, and without a colon or dots that lead to it behind.
+/// Returns a label without bullets before it, and without a colon or leader dots after it.
 pub(super) fn undressed(label: &str) -> &str {
     let label = label.trim_start_matches(|c: char| is_blank(c) || BULLETS.contains(&c));
     let label = label.trim_end_matches(|c: char| is_blank(c) || matches!(c, ':' | '：' | '*'));
@@ -135,10 +135,10 @@ pub(super) fn undressed(label: &str) -> &str {
     }
 }
 
-/// What a quoted line says, without the marks before it: `> `, `| `, and several of them where the
-/// quoted mail quotes another.
+/// Returns what a quoted line says, without the marks before it: `> `, `| `, and several of them if
+/// the quoted mail quotes another.
 pub(in crate::extract) fn unquoted(line: &str) -> Option<&str> {
-    // The row of a table that bars are drawn between is no quotation.
+    // A row of a table with bars between its cells is no quotation.
     if barred(line.trim_matches(is_blank)).is_some() {
         return None;
     }
@@ -148,15 +148,15 @@ pub(in crate::extract) fn unquoted(line: &str) -> Option<&str> {
         rest.strip_prefix('|')
             .filter(|rest| rest.starts_with(is_blank))
     }) {
-        // What is further in stands so in the quoted mail.
+        // Further indentation belongs to the quoted mail.
         rest = marked.strip_prefix(' ').unwrap_or(marked);
         said = Some(rest);
     }
     said
 }
 
-/// Whether a line below a label may be its value: it says something, is no pair, and no entry of a
-/// list.
+/// Whether a line below a label may be its value: it says something, and is neither a pair nor an
+/// entry of a list.
 pub(super) fn is_value(line: &str) -> bool {
     let line = line.trim_matches(is_blank);
     let is_listed = line
@@ -171,18 +171,18 @@ pub(super) fn is_value(line: &str) -> bool {
     line.contains(char::is_alphanumeric) && !is_listed && pair(line, true).is_none()
 }
 
-/// Whether a line is a label alone, which says that its value follows.
+/// Whether a line is a label alone, which announces its value.
 pub(super) fn leads(line: &str) -> bool {
     let line = line.trim_matches(is_blank).trim_end_matches('*');
     line.ends_with([':', '：', '】']) && pair(line, true).is_some_and(|(_, value)| value.is_empty())
 }
 
-/// White space, and what nobody sees at all.
+/// Whether a character is white space, or is not seen at all.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_unseen(c)
 }
 
-/// The marks by which texts of both directions stand beside each other, and what may break a word.
+/// Whether a character is a mark between texts of both writing directions, or may break a word.
 pub(super) fn is_unseen(c: char) -> bool {
     matches!(
         c,

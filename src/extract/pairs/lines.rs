@@ -1,4 +1,4 @@
-//! Pairs as the lines of a text give them, one after another.
+//! Pairs as the lines of a text give them, one after the other.
 
 use std::ops::Range;
 
@@ -8,30 +8,30 @@ use super::{
     line::{cut, is_blank, is_value, leads, pair, unquoted},
 };
 
-/// How many empty lines may part a label from its value: mail programs double line ends.
+/// The largest number of empty lines between a label and its value: mail programs double line ends.
 const MAX_EMPTY: usize = 1;
 
-/// The pairs of a text: those that it says itself, and those of mails that it quotes.
+/// The pairs of a text: those that it says itself, and those of the mails that it quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::extract) struct Lines {
     pub said: Run,
     pub quoted: Run,
 }
 
-/// Pairs in their order.
+/// Pairs in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::extract) struct Run {
     pub(super) all: Vec<Entry>,
-    /// How many empty lines came since the last pair, where that is a label alone.
+    /// The number of empty lines since the last pair, if that is a label without a value.
     alone: Option<usize>,
-    /// What labels say behind the last pair that is kept.
+    /// The labels and values after the last pair that is kept.
     pub(super) beyond: Beyond,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub pair: (String, String),
-    /// What the line below a label alone says.
+    /// The line below, if the pair is a label without a value.
     pub below: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Lines {
         lines
     }
 
-    /// The next line. `tab` says whether a tab may stand between a label and its value.
+    /// Reads the next line. `tab` says whether a tab may separate a label from its value.
     pub fn read(&mut self, line: &str, tab: bool) {
         match unquoted(line) {
             Some(line) => {
@@ -55,7 +55,7 @@ impl Lines {
         }
     }
 
-    /// Those of a text that follows.
+    /// Appends the pairs of a text that follows.
     pub fn append(&mut self, more: Self) {
         self.said.append(more.said);
         self.quoted.append(more.quoted);
@@ -85,7 +85,7 @@ impl Run {
         self.beyond.extend(more.beyond);
     }
 
-    /// The pair of a line, or the value of the label above it.
+    /// Reads the pair of a line, or the value of the label above it.
     fn read(&mut self, line: &str, tab: bool) {
         if line.chars().all(is_blank) {
             let empty = self.alone.map(|empty| empty + 1);
@@ -106,8 +106,8 @@ impl Run {
         }
     }
 
-    /// A cell that is a label alone and one line below it: the label's pair is among those from a
-    /// place on.
+    /// Reads a cell that consists of a label and one line below it. The pair of the label is among
+    /// those from place `from` on.
     pub fn stacked(&mut self, from: usize, cell: &str) {
         let mut lines = cell.lines().filter(|line| !line.chars().all(is_blank));
         let (Some(label), Some(below), None) = (lines.next(), lines.next(), lines.next()) else {
@@ -125,8 +125,8 @@ impl Run {
         }
     }
 
-    /// Puts each of these pairs in the place of those found between two places, which are in order.
-    /// One pass does it: there may be as many as rows in a mail.
+    /// Replaces the pairs in each of these ranges by the pair that is given with it. The ranges are
+    /// in order. One pass does it, because there may be as many as rows in a mail.
     pub fn replace(&mut self, pairs: impl IntoIterator<Item = (Range<usize>, (String, String))>) {
         self.alone = None;
         let mut found = std::mem::take(&mut self.all).into_iter();
@@ -145,7 +145,7 @@ impl Run {
         }
     }
 
-    /// Those from a place on are none.
+    /// Drops the pairs from a place on.
     pub fn cut_back(&mut self, from: usize) {
         self.alone = None;
         self.all.truncate(from);

@@ -1,44 +1,45 @@
-//! What a reader sees of a document: which elements are open, and what their attributes say of the
+//! Visibility: which elements of a document are open, and how their attributes show or hide the
 //! text in them.
 //!
-//! Inline styles are read as CSS has them (<https://www.w3.org/TR/css-display-4/>), as far as they
-//! hide text; sheets of styles are not, since many mail programs drop them. `mso-hide` hides from
-//! Outlook alone what others show, and is passed over as the comments for Outlook are.
+//! Inline styles are read as CSS defines them (<https://www.w3.org/TR/css-display-4/>), as far as
+//! they hide text. Style sheets are not read, since many mail programs drop them. `mso-hide` hides
+//! from Outlook alone what others show, and is ignored, as are the comments for Outlook.
 
 use super::BLOCKS;
 use crate::extract::markup::{Name, attribute};
 
-/// How many open elements are known. Browsers nest 512.
+/// The largest number of open elements that are tracked. Browsers nest 512.
 const MAX_OPEN: usize = 1_000;
 
-/// How many of them are looked at for one that ends.
+/// The largest number of open elements that are searched for the one that ends.
 const MAX_LOOK: usize = 64;
 
-/// Elements without an end.
+/// Elements that have no end tag.
 const VOID: [&str; 14] = [
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
     "track", "wbr",
 ];
 
-/// Elements that outlive what is left open in them.
+/// Elements that bound the effect of end tags: an end tag within one ends nothing outside it, and
+/// whatever is left open in one ends with it.
 const FRAMES: [&str; 8] = [
     "table", "td", "th", "caption", "template", "noscript", "button", "object",
 ];
 
-/// Elements that no mail program shows, or only some.
+/// Elements that no mail program, or only some, shows.
 const UNSEEN: [&str; 3] = ["template", "noscript", "datalist"];
 
-/// How text at a place of a document is shown.
+/// The way in which text at a place of a document is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sight {
-    /// Whether there is a place for it, which no element within can make again.
+    /// Whether there is a place for the text. No element within can restore it.
     pub has_place: bool,
     is_visible: bool,
     has_size: bool,
     pub is_preformatted: bool,
 }
 
-/// Which of a document's words are read.
+/// The words of a document that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     All,
@@ -73,7 +74,7 @@ impl Sight {
         self.has_place && self.is_visible && self.has_size
     }
 
-    /// That of an element within.
+    /// Returns how text in an element within is shown.
     fn within(mut self, name: &str, attributes: &str) -> Self {
         self.is_preformatted |= name == "pre";
         self.has_place &= !UNSEEN.contains(&name);
@@ -121,27 +122,27 @@ impl Which {
         }
     }
 
-    /// Whether an element has its place among the words that are read. What is hidden stands in the
-    /// same rows as what is seen.
+    /// Whether an element takes its place among the words that are read. Hidden text stands in the
+    /// same rows as text that is seen.
     pub fn lays_out(self, sight: Sight) -> bool {
         self != Self::Seen || sight.has_place
     }
 
-    /// What stands for words that are not read: hidden ones leave no gap.
+    /// Returns what replaces words that are not read: hidden ones leave no gap.
     pub fn stand_in(self) -> &'static str {
         if self == Self::Seen { "" } else { " " }
     }
 }
 
 impl Open {
-    /// How text that stands here is shown.
+    /// Returns how text at this place is shown.
     pub fn sight(&self) -> Sight {
         self.0
             .last()
             .map_or_else(Sight::default, |element| element.sight)
     }
 
-    /// An element begins: how text in it is shown.
+    /// Begins an element, and returns how text in it is shown.
     pub fn start(&mut self, name: Name, attributes: &str) -> Sight {
         let called = name.as_str();
         self.end_before(called);
@@ -157,10 +158,10 @@ impl Open {
         sight
     }
 
-    /// An element ends: how text in it was shown.
+    /// Ends an element, and returns how text in it was shown.
     pub fn end(&mut self, name: Name) -> Sight {
         let called = name.as_str();
-        // What follows the end of a body is shown in it all the same.
+        // Text after the end of a body is shown in the body all the same.
         if matches!(called, "html" | "body") {
             return self.sight();
         }
@@ -182,7 +183,8 @@ impl Open {
             .unwrap_or(sight)
     }
 
-    /// Ends what an element of this name ends by beginning (the HTML standard, 13.1.2.4).
+    /// Ends the elements that end because an element of this name begins (the HTML standard,
+    /// 13.1.2.4).
     fn end_before(&mut self, name: &str) {
         let named = |element: &Element, names: &[&str]| names.contains(&element.name.as_str());
         match name {
@@ -213,8 +215,8 @@ impl Open {
         }
     }
 
-    /// Ends the last element that is meant, with all in it, unless one that keeps it open stands
-    /// between; how text in it was shown.
+    /// Ends the last element that is meant, with everything in it, unless an element that keeps it
+    /// open stands between. Returns how text in it was shown.
     fn close(
         &mut self,
         is_meant: impl Fn(&Element) -> bool,
@@ -236,11 +238,11 @@ impl Open {
     }
 }
 
-/// A `style`, in lower case.
+/// A `style` attribute, in lower case.
 struct Style(String);
 
 impl Style {
-    /// The value of a property: the last, or the last that is important.
+    /// Returns the value of a property: the last, or the last that is important.
     fn of(&self, property: &str) -> Option<&str> {
         let mut found = None;
         for declaration in self.0.split(';') {
@@ -261,7 +263,7 @@ impl Style {
         found.map(|(value, _)| value)
     }
 
-    /// Whether a box shows nothing of what it holds: it has no height or no width.
+    /// Whether a box shows nothing of its content, because it clips and has no height or no width.
     fn clips(&self) -> bool {
         let cuts = |name| {
             self.of(name)
@@ -275,7 +277,7 @@ impl Style {
                 .any(|name| self.of(name).is_some_and(is_zero))
     }
 
-    /// Whether letters have a size; none where that is as around it.
+    /// Whether letters have a size; `None` if the size is that of the surrounding text.
     fn sizes(&self) -> Option<bool> {
         let size = self.of("font-size").or_else(|| {
             let mut words = self.of("font")?.split_ascii_whitespace();
@@ -295,7 +297,7 @@ impl Style {
     }
 }
 
-/// `0`, `0px`, `0.0em`: a number that is nothing, of whatever unit.
+/// Whether a value is zero, in whatever unit: `0`, `0px`, `0.0em`.
 fn is_zero(value: &str) -> bool {
     let unit = |c: char| c.is_ascii_alphabetic() || c == '%';
     let number = value.trim_end_matches(unit);

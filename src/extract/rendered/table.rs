@@ -1,17 +1,17 @@
-//! Tables: cells of a row are parted by tabs, and two cells are a pair.
+//! Tables: tabs separate the cells of a row, and two cells are a pair.
 
 use std::ops::Range;
 
 use super::{Gap, Page, one_line};
 use crate::extract::pairs::{MAX_PAIRS, line::laid_out};
 
-/// How much of a cell is kept to make a pair of, in bytes.
+/// The longest part of a cell that is kept to make a pair of, in bytes.
 pub(super) const LONGEST_CELL: usize = 4 << 10;
 
-/// How many cells of a row are looked at for a label above its value.
+/// The largest number of cells in a row that are searched for a label above its value.
 const MAX_STACKS: usize = 64;
 
-/// What a label without a value has for one.
+/// The value of a label that has none.
 static NOTHING: Cell = Cell {
     text: String::new(),
     speaks: false,
@@ -20,57 +20,57 @@ static NOTHING: Cell = Cell {
     framed: false,
 };
 
-/// How deep tables may stand in tables: deeper ones are text.
+/// The depth to which tables may stand in tables; deeper ones are text.
 const MAX_TABLES: usize = 32;
 
 /// A table that is open.
 #[derive(Default)]
 pub(super) struct Table {
-    /// None before its first row.
+    /// The open row; `None` before the first row.
     row: Option<Row>,
-    /// How many cells of the rows before say something.
+    /// The number of cells in the previous rows that say something.
     speaking: usize,
-    /// The last of them.
+    /// The last of these cells.
     last: Cell,
-    /// Its rows in which two cells of more say something.
+    /// The rows in which exactly two of several cells say something.
     spaced: Vec<Spaced>,
-    /// Whether a row says more than two things, or two in other columns than the rows before: its
-    /// columns are no labels and values then.
+    /// Whether a row says more than two things, or two in other columns than the rows before. The
+    /// columns of such a table are no labels and values.
     is_grid: bool,
 }
 
-/// A row of a label and a value among cells that only make room. That is certain at the end of its
-/// table, where all rows are so.
+/// A row with a label and a value among cells that only make room. The pair is certain only at the
+/// end of its table, if all rows are like this.
 struct Spaced {
     columns: [usize; 2],
     pair: (String, String),
-    /// Which of the pairs found so far it says itself.
+    /// The range of the row's own pairs among those found so far.
     place: Range<usize>,
 }
 
-/// A row of a table that is open.
+/// A row of an open table.
 #[derive(Default)]
 pub(super) struct Row {
     cells: Vec<Cell>,
-    /// Where its pairs begin among those found so far.
+    /// The place at which the row's pairs begin among those found so far.
     first_pair: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Cell {
     pub(super) text: String,
-    /// Whether it says anything yet.
+    /// Whether the cell says anything yet.
     pub(super) speaks: bool,
     pub(super) lines: usize,
-    /// How many tables it holds whose cells are more than one.
+    /// The number of tables in the cell that have more than one cell.
     pub(super) nests: usize,
-    /// What it says stands in a table of one cell.
+    /// Whether the text of the cell stands in a table of a single cell.
     pub(super) framed: bool,
 }
 
 impl Row {
-    /// The labels with their values: two cells, with nothing but a colon between them, or several
-    /// such pairs whose labels all end in one.
+    /// Returns the labels with their values: two cells with nothing but a colon or an equals sign
+    /// between them, or several such pairs whose labels all end in a colon.
     fn said(&self) -> Vec<[&Cell; 2]> {
         let said = match self.cells.as_slice() {
             [label, value] => vec![[label, value]],
@@ -93,10 +93,10 @@ impl Row {
         if lays_out { Vec::new() } else { said }
     }
 
-    /// The labels with their values, wherever cells that say nothing stand between them: each label
+    /// Returns the labels with their values, whatever empty cells stand between them. Each label
     /// ends in a colon, and its value is the next cell that is no label.
     fn led(&self) -> Option<Vec<[&Cell; 2]>> {
-        // A label that has the row to itself may have its value in the next.
+        // A label that has the row to itself may have its value in the next row.
         if self.cells.len() == 1 {
             return None;
         }
@@ -112,7 +112,7 @@ impl Row {
         Some(led)
     }
 
-    /// The only two cells that say something, and their columns.
+    /// Returns the only two cells that say something, with their columns.
     fn two(&self) -> Option<[(usize, &Cell); 2]> {
         let mut said = self
             .cells
@@ -125,19 +125,20 @@ impl Row {
     }
 }
 
-/// Whether a label and a value are one and a line each.
+/// Whether a label and a value are each a single line.
 fn are_lines(label: &Cell, value: &Cell) -> bool {
     let framed = label.framed || value.framed;
     !framed && label.lines <= 1 && value.text.trim().lines().count() <= 1
 }
 
 impl Cell {
-    /// Whether it only keeps a label from its value.
+    /// Whether the cell only separates a label from its value.
     fn parts(&self) -> bool {
         self.nests == 0 && matches!(self.text.trim(), "" | ":" | "=")
     }
 
-    /// Whether it says itself that its value follows; one that says nothing fills a row.
+    /// Whether the cell announces its value with a colon. An empty cell does too, because it only
+    /// fills a row.
     fn leads(&self) -> bool {
         let text = self.text.trim();
         text.is_empty() || text.ends_with([':', '：'])
@@ -159,7 +160,7 @@ impl Page {
         }
     }
 
-    /// A table of one cell is that cell, however many frames stand around it.
+    /// Ends a table. A table of one cell stands for that cell, however many frames surround it.
     pub(super) fn end_table(&mut self) {
         let Some(Table { speaking, last, .. }) = self.close_table() else {
             return;
@@ -177,7 +178,7 @@ impl Page {
         }
     }
 
-    /// Ends the innermost table, whose rows are all ended.
+    /// Closes the innermost table, whose rows have all ended.
     pub(super) fn close_table(&mut self) -> Option<Table> {
         let mut table = self.tables.pop()?;
         let spaced = std::mem::take(&mut table.spaced);
@@ -225,7 +226,8 @@ impl Page {
         row.cells.push(Cell::default());
     }
 
-    /// Two cells are a pair; where they are one and a line each, it is all that they say.
+    /// Ends a row. Two cells are a pair; if each is a single line, the pair is all that the row
+    /// says.
     pub(super) fn end_row(&mut self) {
         let Some(row) = self.tables.last_mut().and_then(|table| table.row.take()) else {
             return;

@@ -177,8 +177,8 @@ fn a_link_leads_somewhere() {
     );
 }
 
-/// What a reader sees, and what the mail hides before it. Each is a document in which `@` stands
-/// for text that hides.
+/// Ways in which a mail hides text before what its reader sees. Each is a document in which `@`
+/// stands for the hidden text.
 const HIDING: [&str; 22] = [
     "<div style=\"display:none\">@</div>",
     "<DIV STYLE='color:red; DISPLAY : NONE !important'>@</DIV>",
@@ -226,7 +226,7 @@ fn what_is_hidden_is_never_in_front_of_what_is_seen() {
 #[test]
 fn what_is_hidden_wholly_is_read_all_the_same() {
     let alert = "<table><tr><td>Status</td><td>OPEN</td></tr></table>";
-    // The last five hold no markup.
+    // The last four contain no markup.
     for hiding in &HIDING[..18] {
         let [seen, unseen] = render(&hiding.replace('@', alert), 1 << 20);
         assert_eq!(seen.text.trim(), "", "{hiding}");
@@ -377,7 +377,7 @@ fn preformatted_text_has_its_tabs_and_lines() {
     }
 }
 
-/// Four times the nesting takes some four times as long, and not sixteen times.
+/// Four times the nesting takes about four times as long, not sixteen times.
 #[test]
 fn no_nesting_takes_long() {
     let shapes: [(&str, &str, &str); 6] = [

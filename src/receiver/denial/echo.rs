@@ -1,8 +1,8 @@
-//! What a reply repeats of the request, which says nothing of what became of it, and what it may
-//! repeat.
+//! Echoes: what a reply repeats of the request, which proves nothing about the page, and what it
+//! may repeat.
 //!
-//! Words are compared, without what is written in many ways: capitals, accents, what is between
-//! words, and the escapes of JSON, HTML and URLs.
+//! Words are compared without whatever can be written in several ways: capitals, accents, the
+//! characters between words, and the escapes of JSON, HTML and URLs.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -20,9 +20,9 @@ use super::{
 };
 use crate::receiver::{Body, Request};
 
-/// So many words in a row are no chance.
+/// The number of words in a row that do not match by chance.
 const RUN: usize = 3;
-/// The fields whose words all alerts have.
+/// The fields whose words all alerts have in common.
 const COMMON: [&str; 8] = [
     "action", "kind", "level", "priority", "severity", "state", "status", "type",
 ];
@@ -30,15 +30,15 @@ const COMMON: [&str; 8] = [
 /// The words and fields of a request.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// Those of one value after those of another, parted by an empty one.
+    /// The words of all values, one value after the other, separated by empty words.
     words: Vec<String>,
-    /// Each of them once, in order.
+    /// Each of the words once, in order.
     known: BTreeSet<String>,
-    /// Each [`RUN`] of them, and each value of fewer.
+    /// Each run of [`RUN`] words, and each value of fewer words.
     runs: HashSet<String>,
-    /// The names and values of its JSON, as they are compared.
+    /// The names and values of the request's JSON, in the form in which they are compared.
     fields: BTreeSet<(String, String)>,
-    /// All of it in lower case, as it was sent.
+    /// The whole request in lower case, but otherwise as it was sent.
     verbatim: String,
 }
 
@@ -72,8 +72,8 @@ impl Sent {
         self.verbatim += &text.to_lowercase();
     }
 
-    /// A short value counts as a run, but for a small number, and for one of the words that all
-    /// alerts have.
+    /// Adds a short value as a run, unless it is a small number or one of the words that all alerts
+    /// have.
     fn take_short(&mut self, name: &str, words: &[String]) {
         let is_run = match words {
             [] => false,
@@ -94,9 +94,9 @@ impl Sent {
         self.fields.insert((plain(name), words(&text).join(" ")));
     }
 
-    /// Whether a text begins with words that it has in this order, of which the last may be cut
-    /// off: [`RUN`] of them, or all. A single word may be the same by chance, unless it is a name
-    /// such as `db1`.
+    /// Whether a text begins with words that the request has in this order: [`RUN`] of them, or all
+    /// of the text's if it has fewer. The last may be cut off. A single word may be the same by
+    /// chance, so it does not count unless it is a name such as `db1`.
     pub(super) fn repeats(&self, text: &str) -> bool {
         let said = words(text);
         let run = &said[..said.len().min(RUN)];
@@ -115,8 +115,8 @@ impl Sent {
         })
     }
 
-    /// Whether a text that denies by these words may have them from it: it has them, or some of
-    /// the text, or a word of which the text is all that is left.
+    /// Whether a text that denies by `evidence` may have its words from the request: the request
+    /// contains the evidence, some words of the text, or a word of which the text is the beginning.
     pub(super) fn may_be_in(&self, text: &str, evidence: Option<&str>) -> bool {
         let said = words(text);
         let is_run = |length| {
@@ -130,41 +130,43 @@ impl Sent {
             let mut longer = self.known.range(only.clone()..);
             longer.next().is_some_and(|own| own.starts_with(only))
         };
-        // What has no word, such as a cut `<…`, says nothing of its own.
+        // A text without a word, such as a truncated `<…`, says nothing of its own.
         said.is_empty()
             || (1..=RUN).any(is_run)
             || is_word()
             || evidence.is_some_and(|evidence| self.has_evidence(evidence))
     }
 
-    /// Whether it has these words in a row.
+    /// Whether the request has these words in a row.
     pub(super) fn has(&self, said: &str) -> bool {
         let run = words(said);
         self.begins(&run) && self.words.windows(run.len()).any(|own| own == run)
     }
 
-    /// Whether it has the first of these words, without which it need not be searched.
+    /// Whether the request has the first of these words. If not, it need not be searched for all of
+    /// them.
     fn begins(&self, run: &[String]) -> bool {
         run.first().is_some_and(|first| self.known.contains(first))
     }
 
-    /// Whether it has what a text denies by: a word such as Slack's `no_service` to the letter,
-    /// and so what Chinese and Japanese, which part no words, say.
+    /// Whether the request has the words by which a text denies. A word such as Slack's
+    /// `no_service` must occur literally. Chinese and Japanese, which do not separate words, may
+    /// also occur literally.
     fn has_evidence(&self, evidence: &str) -> bool {
         let is_apart = evidence.is_ascii() && !evidence.contains('_');
         (!evidence.contains('_') && self.has(evidence))
             || (!is_apart && self.verbatim.contains(evidence))
     }
 
-    /// Whether a field of a reply may be one of the request's, or be written in a text of it, such
-    /// as `success=false`.
+    /// Whether a field of a reply may be one of the request's, or be written in one of the
+    /// request's texts, such as `success=false`.
     fn holds(&self, name: &str, value: &Value) -> bool {
         let text = text(value);
         let is_said = || {
             let evidence = failure(&text);
             self.repeats(&text) || self.may_be_in(&text, evidence.as_deref())
         };
-        // Some make a number of what is one.
+        // Some endpoints make a number of a text that is one.
         let is_number = || value.as_u64() >= Some(100) && self.is_value(&text);
         self.has_field(name, &text)
             || self.has(&format!("{name} {text}"))
@@ -177,7 +179,7 @@ impl Sent {
         self.fields.contains(&(plain(name), value))
     }
 
-    /// The reply without what it may repeat.
+    /// Returns the reply without the parts that may repeat the request.
     pub(super) fn taken_from(&self, reply: &Value) -> Value {
         self.left_of("", reply).unwrap_or_default()
     }
@@ -198,7 +200,7 @@ impl Sent {
         }
     }
 
-    /// Whether a reply repeats the alert, or says that it was taken.
+    /// Whether a reply repeats the alert, or says that the alert was taken.
     pub(super) fn is_repeated_in(&self, reply: &Value) -> bool {
         let mut repeated = false;
         each(reply, "", &mut |name, value| {
@@ -224,15 +226,16 @@ impl Sent {
         added
     }
 
-    /// An error may say which alert it is about, other fields repeat it.
+    /// Whether a field repeats the alert. A field of an error may quote the alert that it is about;
+    /// in any other field, a quotation is a repetition.
     fn is_repeat(&self, name: &str, text: &str) -> bool {
         self.repeats(text)
             || (self.is_value(text) && !reads(&words(text).join(" ")))
             || (!ERRORS.contains(&name) && self.is_wrapped_in(text))
     }
 
-    /// Whether a text has [`RUN`] of its words in a row, and without such reports no failure:
-    /// `[alert] Backup of db1 failed`.
+    /// Whether a text has [`RUN`] words of the request in a row, and without them reports no
+    /// failure: `[alert] Backup of db1 failed`.
     pub(super) fn is_wrapped_in(&self, text: &str) -> bool {
         let said = words(text);
         let mut left = said.clone();
@@ -245,14 +248,15 @@ impl Sent {
         left.len() < said.len() && failure(&left.join(" ")).is_none()
     }
 
-    /// Whether a text is all of one of its values.
+    /// Whether a text is the whole of one of the request's values.
     fn is_value(&self, text: &str) -> bool {
         let value = words(text).join(" ");
         self.fields.iter().any(|(_, own)| *own == value)
     }
 }
 
-/// Every value that holds no others, with the name that it or its list has.
+/// Passes on every value that holds no others, with the name of its field or of the list that it is
+/// in.
 fn each(json: &Value, name: &str, with: &mut impl FnMut(&str, &Value)) {
     match json {
         Value::Object(fields) => fields
@@ -270,7 +274,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The words of a text.
+/// Returns the words of a text, in the form in which they are compared.
 fn words(text: &str) -> Vec<String> {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {

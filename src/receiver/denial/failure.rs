@@ -1,8 +1,8 @@
-//! A sentence that reports a failure: by its first word, or as a short refusal such as `Rate limit
-//! exceeded`, `Unknown user` and `-1002 ACCOUNT SUSPENDED`.
+//! Sentences that report a failure: by their first word, or as a short refusal such as
+//! `Rate limit exceeded`, `Unknown user` and `-1002 ACCOUNT SUSPENDED`.
 //!
-//! Of a refusal only the first clause counts, because a later one may be a remark on what was
-//! taken, and only a short one, because a longer one explains something.
+//! Only the first clause of a refusal counts, because a later one may be a remark on what was
+//! taken; and only a short clause counts, because a longer one explains something.
 
 use super::words::{
     ACTS, AGAIN, CODES, CONDITIONS, DONE, ERRORS, FAILED, FLAGS, IDS, NONE, PASSED_OVER,
@@ -10,7 +10,8 @@ use super::words::{
     undone_in, words,
 };
 
-/// The same in several words.
+/// The beginnings of sentences that report a failure in several words; `FAILED` has the single
+/// words.
 const FAILED_SO: [&str; 13] = [
     "accesso negato",
     "acceso denegado",
@@ -26,8 +27,8 @@ const FAILED_SO: [&str; 13] = [
     "permission denied",
     "traceback (most recent call last)",
 ];
-/// Chinese and Japanese write no words apart: these are a failure alone, before a colon, or as the
-/// end of a sentence.
+/// Words of Chinese and Japanese, which do not separate words. They report a failure alone, before
+/// a colon, or at the end of a sentence.
 const FAILED_IN_SIGNS: [&str; 8] = [
     "错误",
     "錯誤",
@@ -38,10 +39,10 @@ const FAILED_IN_SIGNS: [&str; 8] = [
     "無効",
     "拒绝",
 ];
-/// A clause of more words explains something.
+/// The largest number of words in a clause that may refuse; a longer one explains something.
 const LONGEST: usize = 16;
 
-/// What a clause of several words begins with that refuses.
+/// The beginnings of clauses of several words that refuse.
 const BEGINS: [&str; 27] = [
     "incorrect",
     "insufficient",
@@ -71,7 +72,7 @@ const BEGINS: [&str; 27] = [
     "unsupported",
     "wrong",
 ];
-/// What such a clause has anywhere.
+/// The phrases that mark a refusal anywhere in a clause.
 const ANYWHERE: [&str; 45] = [
     "are required",
     "bad request",
@@ -119,7 +120,8 @@ const ANYWHERE: [&str; 45] = [
     "unable to",
     "under maintenance",
 ];
-/// What it ends with, unless something before denies it (`No limit exceeded`).
+/// The last words of a clause that refuses, unless an earlier word denies them
+/// (`No limit exceeded`).
 const ENDS: [&str; 37] = [
     "archived",
     "banned",
@@ -159,9 +161,9 @@ const ENDS: [&str; 37] = [
     "inválido",
     "ungültig",
 ];
-/// Of these endings, those that only follow this.
+/// Those of `ENDS` that refuse only after `too`.
 const TOO: [&str; 2] = ["large", "long"];
-/// Those that say nothing alone: `{"status": "unknown"}`.
+/// Those of `ENDS` that say nothing when they stand alone: `{"status": "unknown"}`.
 const NOT_ALONE: [&str; 7] = [
     "archived",
     "busy",
@@ -174,7 +176,8 @@ const NOT_ALONE: [&str; 7] = [
 const DENIES: [&str; 8] = [
     "0", "never", "no", "none", "not", "nothing", "without", "zero",
 ];
-/// Words of what was taken all the same, or will be later: `Message too long, truncated`.
+/// Words that remark on a page that was taken all the same, or will be later:
+/// `Message too long, truncated`.
 const REMARKS: [&str; 18] = [
     "anyway",
     "assumed",
@@ -225,10 +228,10 @@ pub(super) fn is_failure(said: &str) -> bool {
     failure(said).is_some()
 }
 
-/// The words, in lower case, by which a text reports a failure.
+/// Returns the words, in lower case, by which a text reports a failure.
 pub(super) fn failure(said: &str) -> Option<String> {
     let lower = said.trim().to_lowercase();
-    // A name such as `fail2ban` is another word, `error500` is not.
+    // A name such as `fail2ban` is another word, whereas `error500` is not.
     let first = lower
         .split(|c: char| !c.is_alphanumeric())
         .next()
@@ -238,7 +241,7 @@ pub(super) fn failure(said: &str) -> Option<String> {
         return (!counts_none(&lower[first.len()..])).then(|| first.to_owned());
     }
 
-    // `System.Net.Http.HttpRequestException: …`, `TypeError: …`.
+    // The class of an exception: `System.Net.Http.HttpRequestException: …`, `TypeError: …`.
     let class = lower.split_whitespace().next().and_then(|word| {
         let class = word.trim_end_matches(':');
         let is_error = class.len() < word.len() && class.ends_with("error");
@@ -254,7 +257,8 @@ pub(super) fn failure(said: &str) -> Option<String> {
     found.map(ToOwned::to_owned).or_else(|| refusal(said))
 }
 
-/// `errors: 0`, `Failed=0, sent=1`, `error: none`, but not `error: no such room`.
+/// Whether a word of failure is followed by a count of none: `errors: 0`, `Failed=0, sent=1` and
+/// `error: none`, but not `error: no such room`.
 fn counts_none(after: &str) -> bool {
     let counted = after
         .trim_start()
@@ -267,7 +271,8 @@ fn counts_none(after: &str) -> bool {
     })
 }
 
-/// `错误：…`, `发送失败`, `送信に失敗しました`.
+/// Returns the Chinese or Japanese word that reports a failure: `错误：…`, `发送失败`,
+/// `送信に失敗しました`.
 fn bad_sign(said: &str) -> Option<&'static str> {
     let said = said.trim_end_matches(['。', '！', '!', '.']);
     let ends = |word: &str| {
@@ -280,7 +285,7 @@ fn bad_sign(said: &str) -> Option<&'static str> {
     })
 }
 
-/// The words by which a text refuses.
+/// Returns the words by which a text refuses.
 fn refusal(said: &str) -> Option<String> {
     let clause = clause(said)?;
     if said.starts_with('<') || clause.len() > LONGEST {
@@ -294,7 +299,7 @@ fn refusal(said: &str) -> Option<String> {
         return None;
     }
     let text = clause.join(" ");
-    // What begins with a word was looked at for these.
+    // A text that begins with a word was already searched for these.
     let failed = FAILED
         .iter()
         .filter(|_| said.starts_with(|c: char| c.is_ascii_digit()));
@@ -315,14 +320,15 @@ fn refusal(said: &str) -> Option<String> {
         .or_else(|| undone_in(&clause))
 }
 
-/// `Sent to 0/1`.
+/// Whether three words say that nobody got the page: `Sent to 0/1`.
 fn is_to_nobody(words: &[String]) -> bool {
     matches!(words, [done, to, count]
         if DONE.contains(&done.as_str()) && to == "to" && count == "0")
 }
 
-/// The words by which a text says that a page was taken and is told to nobody: `ignored`, `Alert
-/// suppressed during a blackout`. One that is known already was told.
+/// Returns the words by which a text says that a page was taken but told to nobody: `ignored`,
+/// `Alert suppressed during a blackout`. A page that is known already does not count, because it
+/// was told.
 pub(super) fn passed_over(said: &str) -> Option<String> {
     let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
     let clause = clause(said)?;
@@ -340,8 +346,8 @@ pub(super) fn passed_over(said: &str) -> Option<String> {
     PASSED_OVER.contains(&deed.as_str()).then(|| deed.clone())
 }
 
-/// The words of the first clause that has a letter, without a number such as `-1002`; `3` before
-/// them counts.
+/// Returns the words of the first clause that contains a letter, without a negative number before
+/// them such as `-1002`. A number such as `3` counts as a word.
 fn clause(said: &str) -> Option<Vec<String>> {
     let clause = said
         .split(ends_clause)

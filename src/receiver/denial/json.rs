@@ -1,4 +1,4 @@
-//! A JSON body that says that nothing was posted.
+//! JSON bodies that say that nothing was posted.
 
 use serde_json::{Map, Value};
 
@@ -13,15 +13,15 @@ use super::{
     },
 };
 
-/// Deeper answers are not read.
+/// The depth below which nested answers are not read.
 const DEEPEST: usize = 3;
 
 pub(super) fn of_json(json: &Value) -> Option<Denial> {
     within(json, 0)
 }
 
-/// Of the lines of NDJSON the last says how it ended, but a page of which one line says that it was
-/// taken is not sent again.
+/// Judges the lines of NDJSON. The last line says how it ended, but if one line says that the page
+/// was taken, the page is not sent again.
 pub(super) fn of_lines(lines: &[Value]) -> Option<Denial> {
     let all = lines.iter().map(of_json).reduce(Option::and).flatten();
     all.or_else(|| of_json(lines.last()?).map(|_| Denial::Doubtful))
@@ -31,7 +31,7 @@ fn within(json: &Value, depth: usize) -> Option<Denial> {
     match json {
         Value::Bool(false) if depth == 0 => Some(Denial::Words),
         Value::String(said) if depth == 0 => of_text(said),
-        // If one of several messages was posted, it must not be repeated.
+        // If one of several messages was posted, the page must not be repeated.
         Value::Array(items) => {
             let each = items.iter().map(|item| within(item, depth));
             each.reduce(Option::and).flatten()
@@ -41,16 +41,18 @@ fn within(json: &Value, depth: usize) -> Option<Denial> {
     }
 }
 
-/// What is plain counts first: a yes, a status, a no, a word. An id says more than the vendor's own
-/// numbers and than errors, which may concern one recipient of several; beside a word that speaks
-/// of a failure it leaves a doubt.
+/// Judges an object.
+///
+/// Plain statements count first: a yes, a status, a no, a word. The id of something that was made
+/// counts more than the vendor's own numbers and than errors, which may concern one recipient of
+/// several; beside a word that reports a failure, it leaves a doubt.
 fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     let any =
         |names, holds: &dyn Fn(&Value) -> bool| all(fields, names).any(|(_, value)| holds(value));
 
     let act = |said: bool| any(&ACTS, &|act| act.as_bool() == Some(said));
     let says_yes = any(&FLAGS, &|flag| truth(flag) == Some(true));
-    // `{"delivered":0,"queued":1}`.
+    // A 0 is no refusal while others are still to get the page: `{"delivered":0,"queued":1}`.
     let is_coming = count(fields, &COMING) > Some(0);
     let is_no = |flag: &Value| truth(flag) == Some(false) && (flag.is_boolean() || !is_coming);
     let says_no = any(&FLAGS, &is_no)
@@ -62,7 +64,7 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
 
     let is_made = !is_rpc(fields) && fields.iter().any(names_what_was_made);
     let codes = all(fields, if is_made { &[] } else { &CODES });
-    // Who got it must not get it again, whatever is said of the others.
+    // A recipient that got the page must not get it again, whatever the reply says of the others.
     let some_got_it = got_it(fields);
     let unless_some = |denial| {
         Some(if some_got_it {
@@ -71,7 +73,7 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
             denial
         })
     };
-    // A number says more than a no.
+    // A status says more than a no.
     if let Some(code) = all(fields, &STATES)
         .chain(codes)
         .find_map(|(_, value)| is_status(value))
@@ -97,7 +99,8 @@ fn of_object(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     of_nothing_made(fields, depth)
 }
 
-/// By the vendor's own numbers, by errors, and by the answer proper.
+/// Judges an object that names nothing that was made: by the vendor's own numbers, by errors, and
+/// by the nested answer.
 fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     let any =
         |names, holds: &dyn Fn(&Value) -> bool| all(fields, names).any(|(_, value)| holds(value));
@@ -131,7 +134,7 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
     if !is_fine && any(&SENTENCES, &is_bad) {
         return Some(Denial::Word);
     }
-    // A page that is known already was told when it first came.
+    // A page that the endpoint knows already was told when it first came.
     let is_passed_over = |said: &Value| {
         said.as_str()
             .is_some_and(|said| passed_over(said).is_some())
@@ -154,8 +157,8 @@ fn of_nothing_made(fields: &Map<String, Value>, depth: usize) -> Option<Denial> 
     })
 }
 
-/// What became of each who is told, where nobody got it: `{"sms":{"4915…":{"status":"ERROR"}}}`,
-/// `{"recipients":[{"statusCode":403}]}`.
+/// Judges the results of the single recipients, which deny the page if nobody got it:
+/// `{"sms":{"4915…":{"status":"ERROR"}}}`, `{"recipients":[{"statusCode":403}]}`.
 fn of_recipients(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     let of_each = |each: Vec<&Value>| {
         let is_told = !each.is_empty() && each.iter().all(|one| one.is_object());
@@ -176,14 +179,15 @@ fn of_recipients(fields: &Map<String, Value>, depth: usize) -> Option<Denial> {
     })
 }
 
-/// What a mutation of GraphQL answers: `{"data":{"createAlert":{"userErrors":[…]}}}`.
+/// Returns the answer of a GraphQL mutation: `{"data":{"createAlert":{"userErrors":[…]}}}`.
 fn of_mutation<'a>(name: &str, answer: &'a Value) -> Option<&'a Value> {
     let answers = answer.as_object().filter(|answers| answers.len() == 1)?;
     let (only, answer) = answers.iter().next()?;
     (name == "data" && !is_thing(only)).then_some(answer)
 }
 
-/// `{"createAlert":{"id":"7"}}`, `{"createAlert":{"alert":{"id":"7"}}}`.
+/// Whether the answer of a mutation names what was made: `{"createAlert":{"id":"7"}}`,
+/// `{"createAlert":{"alert":{"id":"7"}}}`.
 fn holds_what_was_made(data: &Value) -> bool {
     let answers = data.as_object().into_iter().flat_map(Map::values);
     answers
@@ -191,14 +195,15 @@ fn holds_what_was_made(data: &Value) -> bool {
         .any(|answer| answer.iter().any(names_what_was_made))
 }
 
-/// How many got it, by what a reply counts.
+/// The recipients that got the page, as a reply counts them.
 enum Counted {
     Nothing,
     Somebody,
     Nobody(Denial),
 }
 
-/// `{"sent":0,"failed":1}`: nobody got it. `{"sent":0}` alone may also mean that nobody has it yet.
+/// Counts the recipients: with `{"sent":0,"failed":1}`, nobody got the page. `{"sent":0}` alone may
+/// also mean that nobody has it yet.
 fn of_counts(fields: &Map<String, Value>) -> Counted {
     let is_taken = all(fields, &ACTS).any(|(_, act)| act.as_bool() == Some(true));
     match (count(fields, &SERVED), count(fields, &UNSERVED)) {
@@ -210,15 +215,16 @@ fn of_counts(fields: &Map<String, Value>) -> Counted {
     }
 }
 
-/// Whether some got it, here or in the answer proper: `{"sent":1,"failed":1}`. More than a page has
-/// readers is no count, but a time.
+/// Whether some recipients got the page, by the object itself or by its nested answer:
+/// `{"sent":1,"failed":1}`. A number of 10,000 or more is more than a page has readers: it is a
+/// time, not a count.
 fn got_it(fields: &Map<String, Value>) -> bool {
     let is_count = |fields| matches!(count(fields, &GOT), Some(1..10_000));
     let mut within = all(fields, &WITHIN).filter_map(|(_, answer)| answer.as_object());
     is_count(fields) || within.any(is_count)
 }
 
-/// What these fields count, or list.
+/// Returns the sum of what these fields count or list.
 fn count(fields: &Map<String, Value>, names: &'static [&str]) -> Option<i64> {
     let counts = all(fields, names).filter_map(|(_, counted)| match counted {
         Value::Array(each) => i64::try_from(each.len()).ok(),
@@ -227,7 +233,7 @@ fn count(fields: &Map<String, Value>, names: &'static [&str]) -> Option<i64> {
     counts.reduce(i64::saturating_add)
 }
 
-/// The fields that have one of these names.
+/// Returns the fields that have one of these names.
 fn all<'a>(
     fields: &'a Map<String, Value>,
     names: &'static [&str],
@@ -236,7 +242,7 @@ fn all<'a>(
     fields.iter().filter(move |(name, _)| is_one(name))
 }
 
-/// `"alertId": 7`, `"alert": {"id": 7}`.
+/// Whether a field names what was made: `"alertId": 7`, `"alert": {"id": 7}`.
 fn names_what_was_made((name, value): (&String, &Value)) -> bool {
     let within = || value.as_object().into_iter().flatten();
     (is_made(name) && is_id(value))
@@ -247,13 +253,14 @@ fn is_bad(state: &Value) -> bool {
     number(state).is_none() && state.as_str().is_some_and(is_failure)
 }
 
-/// A state may be an object that names it: `{"groupName":"REJECTED"}`.
+/// Whether a state reports a failure. It may be an object that names the state:
+/// `{"groupName":"REJECTED"}`.
 fn is_bad_state(state: &Value) -> bool {
     let named = || state.as_object().map(|named| all(named, &NAMES_OF_STATE));
     is_bad(state) || named().is_some_and(|mut names| names.any(|(_, name)| is_bad(name)))
 }
 
-/// Whether it is a reply by JSON-RPC that reports an error: its `id` is the request's.
+/// Whether this is a JSON-RPC reply that reports an error. Its `id` is that of the request.
 fn is_rpc(fields: &Map<String, Value>) -> bool {
     let is_member = |name: &String| ["error", "id", "jsonrpc", "result"].contains(&name.as_str());
     fields.get("error").is_some_and(Value::is_object) && fields.keys().all(is_member)
@@ -264,8 +271,9 @@ fn is_status(value: &Value) -> Option<u16> {
     code.filter(|code| (400..600).contains(code))
 }
 
-/// Whether a vendor's own number reports a failure: an `errcode` but 0, a `code` below 0, or beside
-/// a sentence that reports one. A round one, such as 1000 or 20000, is how many a vendor begins.
+/// Whether a vendor's own number reports a failure: an `errcode` other than 0, a `code` below 0, or
+/// a `code` beside a sentence that reports one or, from 400 on, reports no success. The last does
+/// not apply to a round number, such as 1000 or 20000, because many vendors' numbers start there.
 fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
     let is_error = ERROR_CODES.contains(&plain(name).as_str())
         || RETURNED.contains(&plain(name).as_str())
@@ -287,7 +295,8 @@ fn is_wrong(name: &str, code: &Value, fields: &Map<String, Value>) -> bool {
     said.is_some_and(|said| is_failure(said) || (code >= 400 && !is_round && !is_success(said)))
 }
 
-/// Splunk's collector explains its `code` by a `text`, which otherwise is a message's own.
+/// Whether a field of this name contains a sentence. Splunk's collector explains its `code` in
+/// `text`, which otherwise belongs to a message.
 fn is_sentence(name: &str) -> bool {
     name == "text" || SENTENCES.contains(&name)
 }
@@ -337,7 +346,7 @@ fn holds(error: &Value) -> bool {
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(said) => !NONE.contains(&plain(said).as_str()),
         Value::Array(errors) => errors.iter().any(holds),
-        // `{"code": 0, "message": "success"}` is none.
+        // An object such as `{"code": 0, "message": "success"}` is no error.
         Value::Object(errors) => {
             let is_zero = |(name, code): (&String, &Value)| {
                 CODES.contains(&plain(name).as_str()) && number(code) == Some(0)

@@ -1,5 +1,5 @@
-//! A body of XML, as the JSON that says the same: attributes and elements are fields, by their
-//! names without a prefix.
+//! XML bodies, read as the JSON that says the same: attributes and elements become fields, under
+//! their names without a prefix.
 
 use roxmltree::{Document, Node};
 use serde_json::{Map, Value};
@@ -17,7 +17,8 @@ pub(super) fn read(text: &str) -> Option<Value> {
     })
 }
 
-/// The element that says something: what merely wraps a single one, as SOAP's body does, does not.
+/// Returns the element that says something. An element that merely wraps a single other one, as
+/// SOAP's body does, says nothing.
 fn proper<'a>(element: Node<'a, 'a>) -> Node<'a, 'a> {
     let is_named = |node: &Node<'_, '_>, name| node.tag_name().name().eq_ignore_ascii_case(name);
     let mut proper = element;
@@ -58,7 +59,7 @@ fn value(element: Node<'_, '_>) -> Value {
     fields.into()
 }
 
-/// A name that comes again makes a list.
+/// Adds a field. A name that occurs again makes a list.
 fn add(fields: &mut Map<String, Value>, name: &str, value: Value) {
     match fields.get_mut(name) {
         None => drop(fields.insert(name.to_owned(), value)),

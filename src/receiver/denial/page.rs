@@ -1,4 +1,4 @@
-//! A page for people where an answer was expected.
+//! Web pages for people where the reply of an API was expected.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use regex::Regex;
 use super::failure::is_failure;
 use crate::receiver::Reply;
 
-/// The elements that a page begins with.
+/// The elements with which a page begins.
 const PAGE: [&str; 9] = [
     "!doctype html",
     "html",
@@ -30,14 +30,14 @@ pub(super) fn is_web_page(reply: &Reply) -> bool {
     is_html || is_element(&head, &PAGE)
 }
 
-/// Whether a page asks for a password, as a sign-in does that came in between.
+/// Whether a page asks for a password, as a sign-in in between does.
 pub(super) fn is_sign_in(reply: &Reply) -> bool {
     const PASSWORD: [&str; 3] = ["type=\"password\"", "type='password'", "type=password"];
     let page = String::from_utf8_lossy(&reply.body).to_ascii_lowercase();
     is_web_page(reply) && PASSWORD.iter().any(|input| page.contains(input))
 }
 
-/// Whether markup, in lower case, begins with one of these elements, behind a declaration and
+/// Whether markup, in lower case, begins with one of these elements, after a declaration and
 /// comments.
 pub(super) fn is_element(markup: &str, names: &[&str]) -> bool {
     let mut rest = markup.trim_start();
@@ -55,7 +55,7 @@ pub(super) fn is_element(markup: &str, names: &[&str]) -> bool {
     let Some(rest) = rest.strip_prefix('<') else {
         return false;
     };
-    // `<soap:Fault>`.
+    // Skip the prefix of a name: `<soap:Fault>`.
     let rest = match rest.split_once(':') {
         Some((space, rest)) if space.bytes().all(|byte| byte.is_ascii_alphanumeric()) => rest,
         _ => rest,
@@ -66,8 +66,8 @@ pub(super) fn is_element(markup: &str, names: &[&str]) -> bool {
     })
 }
 
-/// The words by which a page, in lower case, says what it is: its title, or the first heading where
-/// that alone reports a failure.
+/// Returns the words by which a page, in lower case, says what it is: its title, or its first
+/// heading if only the heading reports a failure.
 pub(super) fn heading(page: &str) -> Option<&str> {
     let title = between(page, "title");
     let first = between(page, "h1").filter(|_| page.trim_start().starts_with('<'));
@@ -75,15 +75,15 @@ pub(super) fn heading(page: &str) -> Option<&str> {
     title.filter(fails).or(first.filter(fails)).or(title)
 }
 
-/// What is between the tags of the first such element.
+/// Returns the text between the tags of the first such element.
 fn between<'a>(page: &'a str, name: &str) -> Option<&'a str> {
     let (_, element) = page.split_once(&format!("<{name}"))?;
     let (_, within) = element.split_once('>')?;
     Some(within.split_once(&format!("</{name}>"))?.0.trim())
 }
 
-/// What titles and headings begin with of pages that stand in an endpoint's place: while it is
-/// down, before it (a proxy's check, a sign-in), and where nothing is set up.
+/// The beginnings of titles and headings of pages that stand in an endpoint's place: while the
+/// endpoint is down, in front of it (a proxy's check, a sign-in), or where nothing is set up.
 const ELSEWHERE: [&str; 23] = [
     "apache2 ",
     "are you human",
@@ -110,8 +110,9 @@ const ELSEWHERE: [&str; 23] = [
     "welcome to nginx",
 ];
 
-/// By what a page, in lower case, stands in an endpoint's place: by its title or heading, since it
-/// leads on, shows nothing but by a script, or holds the fault of a program that broke off.
+/// Returns the sign by which a page, in lower case, is known to stand in an endpoint's place: its
+/// title or heading, an error of a program that broke off, a redirection, or a script without which
+/// it shows nothing.
 pub(super) fn elsewhere(page: &str) -> Option<String> {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     static REFRESH: LazyLock<Regex> =
@@ -137,7 +138,7 @@ pub(super) fn elsewhere(page: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// Whether a page has a script, and no words of its own.
+/// Whether a page has a script and no words of its own.
 fn is_shell(page: &str) -> bool {
     #[expect(clippy::unwrap_used, reason = "a constant that a test compiles")]
     static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {

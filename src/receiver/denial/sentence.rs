@@ -1,5 +1,5 @@
-//! A body of text that says that nothing was posted: by its words, by one of Slack's, or by an
-//! element.
+//! Text bodies that say that nothing was posted: by their words, by one of Slack's error words, or
+//! by an element.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use super::{
 
 /// The families of Slack's one-word errors, which compatible services share.
 const BEGINNINGS: [&str; 5] = ["invalid_", "missing_", "no_", "not_", "too_many_"];
-/// What begins like one of them, and reports nothing wrong.
+/// Words that begin like one of the families, but report no failure.
 const FINE: [&str; 15] = [
     "no_action",
     "no_alert",
@@ -44,14 +44,14 @@ const ENDINGS: [&str; 10] = [
     "_revoked",
 ];
 
-/// What Microsoft's connectors say.
+/// The words by which Microsoft's connectors report a failure.
 const UNDELIVERED: &str = "delivery failed";
 
 pub(super) fn of_text(said: &str) -> Option<Denial> {
     evidence(said).map(|(denial, _)| denial)
 }
 
-/// How a text denies, and by which of its words, in lower case.
+/// Returns how a text denies, and by which of its words, in lower case.
 pub(super) fn evidence(said: &str) -> Option<(Denial, String)> {
     let lower = said.trim().to_ascii_lowercase();
     let proper = heading(&lower).unwrap_or(&lower);
@@ -81,9 +81,9 @@ pub(super) fn evidence(said: &str) -> Option<(Denial, String)> {
     nobody_s.map(|words| (Denial::Doubtful, words))
 }
 
-/// Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
-/// 429". They reply 200 where another attempt may help, also with 401 and 412; a message that is
-/// too large stays so.
+/// Judges a failure of Microsoft's connectors: "Webhook message delivery failed with error: …
+/// returned HTTP error 429". They reply 200 although another attempt may help, even after 401 and
+/// 412; a message that is too large stays too large.
 fn undelivered(lower: &str) -> Denial {
     let code = lower
         .split("http error ")
@@ -93,7 +93,7 @@ fn undelivered(lower: &str) -> Denial {
         .map_or(Denial::Words, Denial::Status)
 }
 
-/// Whether a text in lower case is one of Slack's words.
+/// Whether a text in lower case is one of Slack's error words.
 fn is_slacks(lower: &str) -> bool {
     let is_word = !lower.is_empty()
         && lower
@@ -105,8 +105,9 @@ fn is_slacks(lower: &str) -> bool {
             || ENDINGS.iter().any(|end| lower.ends_with(end)))
 }
 
-/// The status of an error that a text in lower case begins with: `rt/4.4.1 401 credentials
-/// required`, as in HTTP, or `404 not found`, in the words that belong to it.
+/// Returns the status of an error with which a text in lower case begins:
+/// `rt/4.4.1 401 credentials required`, as in HTTP, or `404 not found`, with the words that belong
+/// to the number.
 fn status_line(lower: &str) -> Option<u16> {
     let line = lower.lines().next()?.trim();
     let (first, rest) = line.split_once(' ')?;
@@ -126,8 +127,8 @@ fn status_line(lower: &str) -> Option<u16> {
     (is_named && is_error).then(|| status.as_u16())
 }
 
-/// The fields of a text such as `success=false&msg=…`, or of lines such as `status: error`, one of
-/// which a reply may be judged by.
+/// Returns the fields of a text such as `success=false&msg=…`, or of lines such as
+/// `status: error`, if a reply may be judged by the first of them.
 pub(super) fn pairs(said: &str) -> Option<Value> {
     let of_query = said
         .split(['&', '\n', ';', ','])

@@ -27,12 +27,13 @@ fn request(body: &Body) -> Request {
     }
 }
 
-/// Whether it is a refusal beyond doubt.
+/// Whether the denial is a refusal beyond doubt.
 fn is_plain(denial: Option<Denial>) -> bool {
     matches!(denial, Some(Denial::Words | Denial::Word))
 }
 
-/// What an endpoint posted is named or approved of, whatever numbers and words are beside it.
+/// An endpoint that posted something names or approves it, whatever numbers and words are beside
+/// that.
 #[test]
 fn a_yes_or_an_id_counts_before_what_a_vendor_counts_and_lists() {
     let beside = [
@@ -59,7 +60,7 @@ fn a_yes_or_an_id_counts_before_what_a_vendor_counts_and_lists() {
             assert_eq!(of_json(&both), None, "{both}");
         }
     }
-    // A vendor that made nothing has no name for it.
+    // A vendor that made nothing has no id for it.
     for id in [json!(""), json!(0), json!(null), json!([])] {
         let said = json!({ "id": id, "errors": ["nobody is subscribed"] });
         assert_eq!(of_json(&said), Some(Denial::Words), "{said}");
@@ -199,7 +200,7 @@ fn a_body_takes_a_success_back_only_where_it_says_so() {
     );
 }
 
-/// Of what a reply counts, or lists, and in other languages.
+/// Covers what a reply counts or lists, and other languages.
 #[test]
 fn a_count_takes_a_success_back_where_nobody_got_it_and_nobody_will() {
     for taken in [

@@ -1,8 +1,8 @@
 //! The words by which a reply is judged, and how words are compared.
 
-// The names of fields, as [`plain`] has them.
+// The names of fields, in the form that [`plain`] returns.
 
-/// Fields that say with yes or no whether it succeeded.
+/// Fields that say with yes or no whether the request succeeded.
 pub(super) const FLAGS: [&str; 12] = [
     "erfolg",
     "exito",
@@ -17,11 +17,11 @@ pub(super) const FLAGS: [&str; 12] = [
     "isok",
     "delivered",
 ];
-/// Fields that say with no alone that it was not: a yes to them is none to the page.
+/// Fields whose no says that it did not succeed, while a yes says nothing about the page.
 pub(super) const CONDITIONS: [&str; 2] = ["isvalid", "valid"];
-/// Fields that say with `true` or `false` whether it was taken; as numbers they are counts.
+/// Fields that say with `true` or `false` whether the page was taken. As numbers, they are counts.
 pub(super) const ACTS: [&str; 4] = ["accepted", "posted", "received", "sent"];
-/// Fields with those that did not get it, or their number,
+/// Fields that list, or count, the recipients that did not get the page.
 pub(super) const UNSERVED: [&str; 6] = [
     "errors",
     "failed",
@@ -30,7 +30,7 @@ pub(super) const UNSERVED: [&str; 6] = [
     "rejected",
     "undelivered",
 ];
-/// Fields with those that got it, or their number,
+/// Fields that list, or count, the recipients that got the page.
 pub(super) const SERVED: [&str; 6] = [
     "accepted",
     "delivered",
@@ -39,11 +39,11 @@ pub(super) const SERVED: [&str; 6] = [
     "succeeded",
     "successful",
 ];
-/// those who can only have got it,
+/// The fields of `SERVED` whose recipients can only have got the page.
 pub(super) const GOT: [&str; 5] = ["accepted", "delivered", "sent", "succeeded", "successful"];
-/// and with those that will.
+/// Fields that list, or count, the recipients that will get the page.
 pub(super) const COMING: [&str; 5] = ["enqueued", "pending", "processed", "queued", "scheduled"];
-/// Fields that say so with a word, or with the number of a status.
+/// Fields that report success or failure with a word, or with the number of a status.
 pub(super) const STATES: [&str; 9] = [
     "httpcode",
     "httpstatus",
@@ -55,7 +55,7 @@ pub(super) const STATES: [&str; 9] = [
     "statuscode",
     "type",
 ];
-/// Fields with a number of the vendor's own.
+/// Fields that contain a number of the vendor's own.
 pub(super) const CODES: [&str; 9] = [
     "code",
     "errcode",
@@ -67,11 +67,12 @@ pub(super) const CODES: [&str; 9] = [
     "retcode",
     "returncode",
 ];
-/// Those of an error alone, which anything but 0 reports.
+/// Those of `CODES` that only an error has: anything but 0 reports one.
 pub(super) const ERROR_CODES: [&str; 3] = ["errcode", "errno", "errorcode"];
-/// Those of what was returned, where zeros before a number are part of it: `000000` is a success.
+/// Those of `CODES` for what was returned, where zeros before a number are part of it: `000000` is
+/// a success.
 pub(super) const RETURNED: [&str; 5] = ["rc", "resultcode", "ret", "retcode", "returncode"];
-/// Fields with a sentence for people.
+/// Fields that contain a sentence for people.
 pub(super) const SENTENCES: [&str; 14] = [
     "description",
     "detail",
@@ -88,7 +89,7 @@ pub(super) const SENTENCES: [&str; 14] = [
     "nachricht",
     "reason",
 ];
-/// Fields that are present, or not empty, if it failed.
+/// Fields that are present, or not empty, if the request failed.
 pub(super) const ERRORS: [&str; 17] = [
     "err",
     "erreur",
@@ -108,10 +109,10 @@ pub(super) const ERRORS: [&str; 17] = [
     "usererrors",
     "validationerrors",
 ];
-/// Fields that name what was made: only what was posted has one.
+/// Fields that name what was made: only something that was posted has such a name.
 pub(super) const IDS: [&str; 4] = ["guid", "id", "sid", "uuid"];
-/// What is made of a page: its id (`alertId`, `ticket_id`, `sys_id`) names it. Other ids (`userId`,
-/// `request_id`, `trace_id`) do not.
+/// The things that are made of a page: an id of one (`alertId`, `ticket_id`, `sys_id`) names it.
+/// Other ids (`userId`, `request_id`, `trace_id`) do not.
 const MADE: [&str; 17] = [
     "alert",
     "case",
@@ -133,7 +134,7 @@ const MADE: [&str; 17] = [
 ];
 /// Fields that may name what was made, or the error.
 pub(super) const REFERENCES: [&str; 6] = ["href", "key", "number", "permalink", "ref", "reference"];
-/// Fields that hold the answer proper.
+/// Fields that contain the answer proper.
 pub(super) const WITHIN: [&str; 9] = [
     "data",
     "items",
@@ -179,7 +180,7 @@ pub(super) const FAILED: [&str; 30] = [
     "falha",
     "ошибка",
 ];
-/// What was done, in other languages.
+/// Words for what was done, in other languages.
 const DONE_ELSEWHERE: [&str; 10] = [
     "angenommen",
     "enviada",
@@ -204,7 +205,7 @@ pub(super) const DONE: [&str; 10] = [
     "success",
     "succeeded",
 ];
-/// What else is done with a page that was taken.
+/// Other words for what is done with a page that was taken.
 const TAKEN: [&str; 10] = [
     "enqueued",
     "forwarded",
@@ -217,9 +218,9 @@ const TAKEN: [&str; 10] = [
     "stored",
     "triggered",
 ];
-/// What was done with a page that nobody gets.
+/// Words for what was done with a page that nobody gets.
 pub(super) const PASSED_OVER: [&str; 4] = ["ignored", "muted", "skipped", "suppressed"];
-/// Words of a page that is known already: it was taken when it first came.
+/// Words about a page that is known already: it was taken when it first came.
 pub(super) const AGAIN: [&str; 6] = [
     "already",
     "dedup",
@@ -228,11 +229,11 @@ pub(super) const AGAIN: [&str; 6] = [
     "duplicated",
     "repeat",
 ];
-/// The fields of a state that is an object, as it is with Infobip and `BulkSMS`.
+/// The fields of a state that is an object, as with Infobip and `BulkSMS`.
 pub(super) const NAMES_OF_STATE: [&str; 4] = ["groupname", "id", "name", "type"];
-/// Fields with those who are told, each with what became of it.
+/// Fields that list the recipients, each with its result.
 pub(super) const RECIPIENTS: [&str; 5] = ["messages", "recipients", "responses", "results", "sms"];
-/// The values of an error field that mean no error, as [`plain`] has them.
+/// The values of an error field that mean no error, in the form that [`plain`] returns.
 pub(super) const NONE: [&str; 14] = [
     "",
     "0",
@@ -249,9 +250,9 @@ pub(super) const NONE: [&str; 14] = [
     "successful",
     "succeeded",
 ];
-/// What denies that something was done; `t` is of `don't`.
+/// Words that deny that something was done; `t` is that of `don't`.
 const NO: [&str; 6] = ["cannot", "never", "no", "nobody", "not", "t"];
-/// Words of which one is in each sentence that says why a number is no success.
+/// Words of which at least one occurs in every sentence that says why a number is no success.
 pub(super) const WHY: [&str; 19] = [
     "bad",
     "blocked",
@@ -274,7 +275,8 @@ pub(super) const WHY: [&str; 19] = [
     "unsupported",
 ];
 
-/// A name, or a word, without what is written in many ways: capitals and what joins its words.
+/// Returns a name, or a word, without whatever can be written in several ways: capitals, and the
+/// characters that join its words.
 pub(super) fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-' | ' ' | '.' | '!'))
@@ -282,7 +284,7 @@ pub(super) fn plain(name: &str) -> String {
         .collect()
 }
 
-/// The words of a sentence, or of `aName`, in lower case.
+/// Returns the words of a sentence, or of `aName`, in lower case.
 pub(super) fn words(said: &str) -> impl Iterator<Item = String> {
     let mut apart = String::new();
     for c in said.chars() {
@@ -311,14 +313,14 @@ pub(super) fn is_thing(name: &str) -> bool {
     MADE.contains(&plain(name).as_str())
 }
 
-/// Whether a sentence also speaks of something that was done: `Failed checks: 3, page sent`.
+/// Whether a sentence also mentions something that was done: `Failed checks: 3, page sent`.
 pub(super) fn is_of_two_minds(said: &str) -> bool {
     let has = |known: &[&str]| words(said).any(|word| known.contains(&word.as_str()));
     (has(&DONE) || has(&DONE_ELSEWHERE) || has(&ACTS) || has(&TAKEN)) && !has(&NO)
 }
 
-/// Whether a sentence says of anything that it was done, unless one of the three words before, in
-/// the same clause, denies it.
+/// Whether a sentence says that anything was done, unless one of the three words before, in the
+/// same clause, denies it.
 pub(super) fn is_done_in(said: &str) -> bool {
     said.split(ends_clause).any(|clause| {
         let words: Vec<_> = words(clause).filter(|word| !word.is_empty()).collect();
@@ -326,8 +328,8 @@ pub(super) fn is_done_in(said: &str) -> bool {
     })
 }
 
-/// What a clause says was not done: `was not delivered`, `nobody was notified`. `No errors sent`
-/// denies the errors.
+/// Returns what a clause says was not done: `was not delivered`, `nobody was notified`.
+/// `No errors sent` does not count, because it denies the errors.
 pub(super) fn undone_in(clause: &[String]) -> Option<String> {
     (0..clause.len()).find_map(|at| {
         let no = denied_at(&clause[..at]).filter(|no| clause[*no] != "no")?;
@@ -343,7 +345,7 @@ fn is_deed(word: &str) -> bool {
     DONE.contains(&word) || ACTS.contains(&word) || TAKEN.contains(&word)
 }
 
-/// Where the last three of these words deny what follows.
+/// Returns the position of a word among the last three that denies what follows.
 fn denied_at(before: &[String]) -> Option<usize> {
     let first = before.len().saturating_sub(3);
     (first..before.len()).find(|at| NO.contains(&before[*at].as_str()))

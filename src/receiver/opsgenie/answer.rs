@@ -8,7 +8,7 @@ use crate::{
     receiver::{Reply, denial, status, text},
 };
 
-/// The meaning of a reply to a create or a close.
+/// Returns what a reply to a create or a close means.
 pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
     if (200..300).contains(&reply.status) {
         let json = reply.json();
@@ -16,8 +16,8 @@ pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
             .and_then(Value::as_str)
             .filter(|id| !id.is_empty());
         let id = id.or_else(|| reply.headers.get("x-request-id").map(String::as_str));
-        // Without an id, the result cannot be queried. Sending it again does no harm, because the
-        // alias is the same.
+        // Without an id, the result cannot be queried. Sending the request again does no harm,
+        // because the alias is the same.
         return match id {
             Some(id) if id.len() <= 512 => Verdict::Accepted {
                 request_id: id.to_owned(),
@@ -29,7 +29,7 @@ pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
     failed(action, reply)
 }
 
-/// The meaning of a reply to the query for a request's result.
+/// Returns what a reply to the query for a request's result means.
 pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
     if reply.status == 404 && unprocessed(reply) {
         return Verdict::NotYet;
@@ -96,8 +96,8 @@ fn failed(action: Action, reply: &Reply) -> Verdict {
     }
 }
 
-/// A close of an alert that is not open has nothing left to do; a change would have to become an
-/// alert of its own.
+/// Returns the verdict where there is no open alert. A close has nothing left to do; a change has
+/// to become an alert of its own.
 fn gone(action: Action) -> Verdict {
     match action {
         Action::Trigger | Action::Resolve => Verdict::Delivered { receipt: None },
@@ -118,15 +118,15 @@ fn unprocessed(reply: &Reply) -> bool {
         .get("x-opsgenie-errortype")
         .is_some_and(|kind| kind.trim() == "RequestNotProcessed");
 
-    // The header is not documented, and proxies drop it: "Request not found. It might not be
-    // processed, yet."
+    // The header is not documented, and proxies drop it, so the text counts as well: "Request not
+    // found. It might not be processed, yet."
     by_header
         || status::detail(reply)
             .to_ascii_lowercase()
             .contains("might not be processed")
 }
 
-/// A field of `{"data": {…}}` or of the flat form.
+/// Returns a field of `{"data": {…}}` or of the flat form.
 fn field<'a>(json: &'a Value, name: &str) -> Option<&'a Value> {
     json.get("data")
         .and_then(|data| data.get(name))

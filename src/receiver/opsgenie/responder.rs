@@ -25,7 +25,7 @@ pub struct Called {
 }
 
 impl Called {
-    /// In the API's form; `None`, with a note, if the template names nobody.
+    /// Renders the responder in the API's form; `None`, with a note, if the template names nobody.
     pub(super) fn on(&self, page: &Page<'_>) -> Option<Value> {
         let Self { kind, key, who } = self;
         let Some(who) = page.line(Some(who)) else {

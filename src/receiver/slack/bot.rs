@@ -2,10 +2,10 @@
 //! `chat.update`.
 //!
 //! With `update_message`, an incident is one message: an update and a resolve edit the trigger's
-//! message and, since Slack tells nobody of an edit, are replies in its thread as well. An update
-//! shows in the channel, too (`reply_broadcast`): it concerns whoever is on call. If the trigger's
-//! message is not known (an incoming webhook posted it) or no longer exists, either is a message of
-//! its own.
+//! message. Since Slack tells nobody of an edit, they are replies in the message's thread as well.
+//! An update is also shown in the channel (`reply_broadcast`), because it concerns whoever is on
+//! call. If the trigger's message is not known (an incoming webhook posted it) or no longer exists,
+//! an update or a resolve is a message of its own.
 
 use serde_json::Value;
 
@@ -34,12 +34,12 @@ use crate::{
 /// The default of `bot_api_url`.
 const SLACK: &str = "https://slack.com/api";
 
-/// How a bot posts.
+/// The settings by which a bot posts.
 pub struct Bot {
     token: Credential,
     base: Address,
     channel: Template,
-    /// Whether the channel differs between alerts.
+    /// Whether different alerts may go to different channels.
     many_channels: bool,
     update_message: bool,
 }
@@ -112,8 +112,8 @@ impl Bot {
         keys: &Keys,
     ) -> Result<Request, RenderError> {
         let mut body = message;
-        // It contains no name to look up and no page to fetch; `chat.update` would look them up
-        // otherwise.
+        // The message contains no name to look up and no page to fetch; without this, `chat.update`
+        // would look them up.
         body["parse"] = "none".into();
         body["link_names"] = false.into();
 
@@ -156,8 +156,8 @@ impl Bot {
         })
     }
 
-    /// The channel of a new message. A resolve goes where its trigger went, although its labels may
-    /// yield another channel by then.
+    /// Returns the channel of a new message. A resolve goes to the channel of its trigger, even if
+    /// its labels yield another channel by then.
     fn channel(&self, parcel: &Parcel<'_>) -> Result<String, RenderError> {
         let told = parcel
             .receipt
@@ -179,7 +179,8 @@ impl Bot {
         Ok(channel)
     }
 
-    /// A change and a resolve edit the trigger's message, or go to its channel.
+    /// Returns a stand-in for the trigger's message, which a change and a resolve edit, or to whose
+    /// channel they go.
     pub(super) fn example_receipt(&self, action: Action) -> Option<&'static str> {
         let needs_it = match action {
             Action::Trigger => false,
@@ -189,15 +190,16 @@ impl Bot {
         needs_it.then_some("<the trigger's channel>/<the trigger's ts>")
     }
 
-    /// A reply announces the resolve to those who follow the thread. A trigger has one only where
-    /// it updates what was told, which a trial does not know of.
+    /// A reply announces the resolve to those who follow the thread. A trigger is followed by a
+    /// reply only if it updates what was told, which a trial cannot know.
     pub(super) fn second_step(&self, action: Action) -> Option<Step> {
         (action == Action::Resolve && self.update_message).then_some(Step::Reply)
     }
 
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
         let edits = match parcel.notification.action {
-            // It has no message to edit, but for an update of what was told.
+            // Without `update_message`, neither edits a message. A trigger has one to edit only if
+            // it updates what was told.
             Action::Trigger | Action::Resolve => self.update_message,
             Action::Change => true,
         };
@@ -212,10 +214,12 @@ impl Bot {
         }
     }
 
-    /// On 2xx, the body's `ok` decides, and stands at its beginning: of a body that is cut off, the
-    /// beginning is read. A body without it (empty, in another encoding) takes no success back:
-    /// Slack knows no key by which a second message would be the same. A web page comes from a
-    /// sign-in or a proxy in between, and nothing was posted.
+    /// Judges the reply of the Web API.
+    ///
+    /// On 2xx, the `ok` at the beginning of the body decides; if the body is cut off, its beginning
+    /// is read. A body without `ok` (empty, in another encoding) does not revoke the success,
+    /// because Slack knows no key by which it would recognise a second message. A web page comes
+    /// from a sign-in or a proxy in between, and nothing was posted.
     pub(super) fn judge(
         &self,
         parcel: &Parcel<'_>,
@@ -228,7 +232,7 @@ impl Bot {
 
         match (json["ok"].as_bool(), json["error"].as_str()) {
             (Some(false), Some(word)) => return refused(word, part, &json, reply),
-            // Its word is cut off.
+            // The error word was cut off.
             (Some(false), None) if (200..300).contains(&reply.status) => {
                 return status::unexpected(reply);
             }
@@ -242,12 +246,13 @@ impl Bot {
         }
 
         match part {
-            // A change by itself is silent: the page about it goes to whoever is on call for it.
+            // The edit for a change is silent: the page about the change goes to whoever is on call
+            // for it.
             Part::Edit(_) if action != Action::Change => Verdict::Partly {
                 next: Step::Reply,
                 detail: "the trigger's message is edited, a reply in its thread is next".into(),
             },
-            // What later updates and the resolve edit is the trigger's message, not this reply.
+            // Later updates and the resolve edit the trigger's message, not this reply.
             Part::Reply(_) if action == Action::Trigger => Verdict::Delivered {
                 receipt: parcel.receipt.map(ToOwned::to_owned),
             },

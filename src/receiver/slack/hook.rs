@@ -7,7 +7,7 @@ use crate::{
     receiver::{Reply, Request, denial, status},
 };
 
-/// Slack's words for what no repetition fixes, whatever the status.
+/// Slack's words for errors that no retry fixes, whatever the status.
 const REFUSED: [&str; 18] = [
     "invalid_payload",
     "invalid_blocks",
@@ -28,7 +28,7 @@ const REFUSED: [&str; 18] = [
     "channel_not_found",
     "channel_is_archived",
 ];
-/// The words about the credential.
+/// Those of `REFUSED` that concern the credential.
 const UNAUTHORIZED: [&str; 6] = [
     "action_prohibited",
     "posting_to_general_channel_denied",
@@ -40,7 +40,7 @@ const UNAUTHORIZED: [&str; 6] = [
 
 pub(super) fn judge(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Verdict {
     let said = String::from_utf8_lossy(&reply.body);
-    // Compatible services wrap Slack's words in the JSON of its API.
+    // Compatible services wrap Slack's words in the JSON of Slack's API.
     let json = reply.json();
     let said = if json["ok"] == true {
         "ok"

@@ -1,11 +1,11 @@
-//! A message that was posted, and what a request does with it.
+//! A message that was posted, and the parts of an incident's messages that a request can be.
 
 use serde_json::Value;
 
-/// In bytes. Slack's receipts have about thirty.
+/// The longest receipt, in bytes. Slack's receipts have about thirty.
 const LONGEST_RECEIPT: usize = 255;
 
-/// A posted message: the receipt of its delivery, `C0123ABCD/1405894322.002768`.
+/// A posted message, as the receipt of its delivery names it: `C0123ABCD/1405894322.002768`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Posted<'a> {
     pub(super) channel: &'a str,
@@ -18,7 +18,8 @@ impl<'a> Posted<'a> {
         (!channel.is_empty() && !ts.is_empty()).then_some(Self { channel, ts })
     }
 
-    /// Both are Slack's own identifiers, to be returned verbatim.
+    /// Returns the receipt of a reply. Both parts are Slack's own identifiers, to be returned
+    /// verbatim.
     pub(super) fn receipt(json: &Value) -> Option<String> {
         let receipt = format!("{}/{}", json["channel"].as_str()?, json["ts"].as_str()?);
         (receipt.len() <= LONGEST_RECEIPT).then_some(receipt)

@@ -1,4 +1,4 @@
-//! What the words mean with which Slack's Web API refuses, and what is tried then.
+//! The meaning of the error words of Slack's Web API, and what is tried next.
 
 use serde_json::Value;
 
@@ -8,27 +8,27 @@ use crate::{
     receiver::{Reply, status},
 };
 
-/// The message to edit, or its channel, no longer exists.
+/// Words for a message to edit that no longer exists, or whose channel does not.
 const GONE: [&str; 4] = [
     "message_not_found",
     "channel_not_found",
     "is_inactive",
     "team_not_found",
 ];
-/// It exists, and cannot be edited.
+/// Words for a message that exists but cannot be edited.
 const FINAL: [&str; 3] = [
     "cant_update_message",
     "edit_window_closed",
     "block_mismatch",
 ];
-/// It accepts no reply.
+/// Words for a message that accepts no reply.
 const UNANSWERABLE: [&str; 4] = [
     "cannot_reply_to_message",
     "restricted_action_non_threadable_channel",
     "restricted_action_thread_locked",
     "thread_not_found",
 ];
-/// Errors that Slack says are temporary.
+/// Words for errors that Slack says are temporary.
 const PASSING: [&str; 9] = [
     "internal_error",
     "fatal_error",
@@ -40,7 +40,7 @@ const PASSING: [&str; 9] = [
     "team_added_to_org",
     "org_login_required",
 ];
-/// Errors about the token, or its permissions.
+/// Words for errors about the token or its permissions.
 const UNAUTHORIZED: [&str; 21] = [
     "access_denied",
     "accesslimited",
@@ -64,7 +64,7 @@ const UNAUTHORIZED: [&str; 21] = [
     "two_factor_setup_required",
     "cant_update_message",
 ];
-/// Errors about the request or its channel.
+/// Words for errors about the request or its channel.
 const REJECTED: [&str; 30] = [
     "as_user_not_supported",
     "block_mismatch",
@@ -98,8 +98,9 @@ const REJECTED: [&str; 30] = [
     "unknown_method",
 ];
 
-/// By Slack's documentation, which lists the expected errors: any other word comes "where the
-/// service is down or other unexpected factors affect processing", and is tried again.
+/// Returns the verdict on an error word. Slack's documentation lists the expected errors; any other
+/// word comes "where the service is down or other unexpected factors affect processing", and is
+/// tried again.
 pub(super) fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
     let detail = explained(word, json, reply.status);
     let next = match part {
@@ -142,7 +143,7 @@ pub(super) fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -
     }
 }
 
-/// The word, with its remedy if that is known.
+/// Describes the error by its word, with the remedy if that is known.
 fn explained(word: &str, json: &Value, status: u16) -> String {
     let messages = json["response_metadata"]["messages"].as_array();
     let messages: Vec<_> = messages

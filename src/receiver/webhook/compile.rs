@@ -1,4 +1,4 @@
-//! A webhook from its settings, and what is wrong or doubtful in them.
+//! Compilation of a webhook's settings, and the problems and doubts that they raise.
 
 use regex::Regex;
 
@@ -77,7 +77,7 @@ impl Webhook {
         Some(webhook)
     }
 
-    /// Names what is valid and does not do what was meant.
+    /// Reports settings that are valid but do not do what was meant.
     fn warn(&self, site: &mut Site<'_>) {
         if self.receipt.is_none() && self.speaks_of_receipt(Action::Resolve) {
             site.problem(
@@ -112,7 +112,7 @@ impl Webhook {
         }
     }
 
-    /// Whether a page that may not be genuine says so in what people read.
+    /// Whether the text that people read says that a page may not be genuine.
     fn is_marked(&self) -> bool {
         let [(_, trigger), ..] = sample::notifications();
         let doubtful = Notification {
@@ -129,8 +129,8 @@ impl Webhook {
         })
     }
 
-    /// Whether the address of the trigger has a place for what only its reply says. One that is
-    /// left out while it is unknown is none.
+    /// Whether the address of the trigger has a place for the receipt, which only its reply
+    /// contains. A place that is left out while the receipt is unknown does not count.
     fn begins_by_receipt(&self) -> bool {
         const RECEIPT: &str = "4711081547110815";
         let [(_, trigger), ..] = sample::notifications();
@@ -210,7 +210,8 @@ fn signing_secrets(settings: &Settings, site: &mut Site<'_>) -> Vec<Credential> 
     newest.into_iter().chain(previous).collect()
 }
 
-/// Written out or in a file, and then without a template: a secret is none.
+/// Compiles the address, which is written out or in a file. The file cannot hold a template,
+/// because a secret is none.
 fn destination(settings: &Settings, site: &mut Site<'_>) -> Option<Destination> {
     match (settings.url.as_deref(), settings.url_file.as_deref()) {
         (Some(url), None) if !url.trim().is_empty() => {
@@ -258,7 +259,8 @@ fn check_receipt(settings: &Settings, site: &mut Site<'_>) {
     }
 }
 
-/// What is in a file is read as it is needed: the end does not follow it.
+/// Warns if the resolve goes to the preset's address although the trigger's address is in a file. A
+/// file is read only when it is needed, so the resolve's address cannot follow it.
 fn check_end_of_preset(settings: &Settings, site: &mut Site<'_>) {
     let is_a_preset_s = |url| preset::PRESETS.iter().any(|(_, yaml)| yaml.contains(url));
     if settings.url_file.is_some() && settings.resolved.url.as_deref().is_some_and(is_a_preset_s) {

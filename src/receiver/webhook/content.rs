@@ -1,6 +1,7 @@
-//! The body of a webhook's request: the event of Standard Webhooks, or the result of a template. A
-//! template for JSON yields valid JSON whatever an alert says, or is refused when the configuration
-//! is loaded.
+//! The body of a webhook's request: the event of Standard Webhooks, or the result of a template.
+//!
+//! A template for JSON yields valid JSON whatever an alert says; otherwise it is refused when the
+//! configuration is loaded.
 
 use serde_json::Value;
 
@@ -24,7 +25,8 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// `place` is the place of the template; `media_type` is what the configuration declares.
+    /// Compiles a template. `place` is the place of the template, and `media_type` is the type that
+    /// the configuration declares.
     pub(super) fn compile(
         place: &str,
         source: &str,
@@ -42,7 +44,7 @@ impl Content {
             return Some(Self::Json(template));
         };
 
-        // Values may also stand between quotes of the template's own.
+        // Values may also stand between the template's own quotes.
         let quoted =
             site.template_of(place, "body", source, Escape::Json, Extent::Whole, occasion)?;
         if gives_json(&quoted, occasion).is_ok() {
@@ -58,7 +60,7 @@ impl Content {
         None
     }
 
-    /// The body of a request with this method if no template is given.
+    /// Returns the body of a request with this method if no template is given.
     pub(super) fn of(method: Method) -> Self {
         if method.has_body() {
             Self::Event
@@ -108,8 +110,8 @@ impl Content {
     }
 }
 
-/// Whether what the template gave for a page holds the bridge's mark, and not only one that the
-/// mail's own words pretend: these are there without the doubt, too.
+/// Whether the text that a template gave for a page contains the bridge's mark, and not only one
+/// that the mail's own words imitate: the imitation is there even without the doubt.
 fn marks_itself(template: &Template, parcel: &Parcel<'_>, text: &str) -> bool {
     let Some(doubt) = parcel.notification.doubt else {
         return true;
@@ -129,7 +131,8 @@ fn marks_itself(template: &Template, parcel: &Parcel<'_>, text: &str) -> bool {
     pretended.is_ok_and(|pretended| count(text) > count(&pretended))
 }
 
-/// Whether a template gives JSON on alerts of all sorts; the first on which it does not, and why.
+/// Checks that a template gives JSON for alerts of all sorts. Returns the first alert for which it
+/// does not, and why.
 fn gives_json(template: &Template, occasion: Occasion) -> Result<(), (&'static str, String)> {
     for (which, notification) in sample::of_all_sorts() {
         if !occasion.suits(&notification) {
@@ -147,7 +150,8 @@ fn gives_json(template: &Template, occasion: Occasion) -> Result<(), (&'static s
     Ok(())
 }
 
-/// What its type or its beginning says, or what it results in.
+/// Whether the body is JSON: by its declared type or its beginning, or by what the template results
+/// in.
 fn is_json(
     source: &str,
     media_type: Option<&str>,
@@ -178,7 +182,7 @@ fn is_json(
     }
 }
 
-/// What the texts of a body show is what is there, see [`text::visible`].
+/// Removes hidden characters from the texts of a body, see [`text::visible`].
 fn show_all(json: &mut Value) {
     match json {
         Value::String(text) => *text = text::visible(text),
@@ -188,8 +192,8 @@ fn show_all(json: &mut Value) {
     }
 }
 
-/// A page that may not be genuine says so where it names the alert, or else in its first sentence:
-/// keys, states and addresses contain no space.
+/// Marks a page that may not be genuine, in the text that names the alert, or else in the first
+/// sentence: keys, states and addresses contain no space.
 fn mark_one(json: &mut Value, mark: &str, parcel: &Parcel<'_>) {
     let names: Vec<String> = ["title", "metric"]
         .iter()
@@ -207,7 +211,7 @@ fn mark_one(json: &mut Value, mark: &str, parcel: &Parcel<'_>) {
         || mark_first(json, mark, &is_sentence);
 }
 
-/// Marks the first such text, if there is one.
+/// Marks the first text that is meant, and returns whether there was one.
 fn mark_first(json: &mut Value, mark: &str, is_meant: &dyn Fn(&str) -> bool) -> bool {
     match json {
         Value::String(text) if is_meant(text) => {
@@ -260,7 +264,7 @@ mod tests {
         ] {
             assert_eq!(marked(body, "Rate"), expected);
         }
-        // A metric that is called like a key changes none.
+        // A metric that is called like a key must not change the key.
         let key = sample::notifications()[0].1.incident_id.clone();
         assert_eq!(marked(json!({ "key": key }), &key), json!({ "key": key }));
     }

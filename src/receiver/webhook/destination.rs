@@ -1,5 +1,5 @@
-//! The address of a webhook's request. The configuration alone determines the host, and a value
-//! from an alert fills in a single piece of the path or query: it cannot redirect the request.
+//! The address of a webhook's request. The configuration alone determines the host; a value from an
+//! alert fills in a single piece of the path or the query, and cannot redirect the request.
 
 use minijinja::Value;
 use secrecy::ExposeSecret as _;
@@ -17,17 +17,18 @@ use crate::{
     settings::Secret,
 };
 
-/// A literal piece of a path of at least this length is taken for a credential.
+/// The shortest literal piece of a path, in bytes, that is taken for a credential.
 const LONG_PIECE: usize = 16;
 
 pub(super) struct Destination {
-    /// As it is written: it may be a credential, or contain one.
+    /// The address as it is written. It may be a credential, or contain one.
     credential: Credential,
     template: Option<Template>,
 }
 
 impl Destination {
-    /// `place` is its place, and `given` what is written there.
+    /// Compiles an address. `place` is its place in the configuration, and `given` is what is
+    /// written there.
     pub(super) fn compile(
         place: &'static str,
         given: &str,
@@ -65,7 +66,7 @@ impl Destination {
         })
     }
 
-    /// An address without a template: in a file, or written out.
+    /// Returns an address without a template, from a file or written out.
     pub(super) fn plain(credential: Credential) -> Self {
         Self {
             credential,
@@ -83,7 +84,7 @@ impl Destination {
             .is_some_and(|template| template.speaks_of(name))
     }
 
-    /// The address; for display without anything that may be a credential.
+    /// Renders the address; for display, without anything that may be a credential.
     pub(super) fn render(&self, context: &Value, keys: &Keys) -> Result<String, RenderError> {
         let Some(template) = &self.template else {
             return Ok(self.shown_or_revealed(keys));
@@ -106,7 +107,7 @@ impl Destination {
         })
     }
 
-    /// For display, only the origin, because the path may be a credential.
+    /// Returns the address; for display only its origin, because the path may be a credential.
     fn shown_or_revealed(&self, keys: &Keys) -> String {
         match &self.credential.secret {
             Secret::Inline(text) if keys.hidden() => http_url::parse(text.expose_secret())
@@ -123,7 +124,8 @@ impl Destination {
         }
     }
 
-    /// Values filled into a template are shown; of its own text, only the short words are.
+    /// Returns the address for display. Values that were filled into the template are shown; of the
+    /// template's own text, only short words are.
     fn without_credentials(&self, rendered: &str) -> String {
         let Secret::Inline(source) = &self.credential.secret else {
             return "<secret>".to_owned();
@@ -136,7 +138,7 @@ impl Destination {
     }
 }
 
-/// `https://host:port`, if no template begins before its end.
+/// Returns `https://host:port`, if no template begins before its end.
 fn literal_origin(text: &str) -> Option<&str> {
     let begin = text.find("://")? + 3;
     let end = begin + text[begin..].find(['/', '?', '#'])?;
@@ -144,8 +146,8 @@ fn literal_origin(text: &str) -> Option<&str> {
     (!origin.contains(['{', '}'])).then_some(origin)
 }
 
-/// The literal pieces of an address that may be credentials: user and password, long pieces of the
-/// path, and values of the query.
+/// Returns the literal pieces of an address that may be credentials: user and password, long pieces
+/// of the path, and values of the query.
 fn literals(source: &str) -> Vec<&str> {
     let Some((_, rest)) = source.split_once("://") else {
         return Vec::new();

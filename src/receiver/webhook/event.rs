@@ -7,7 +7,7 @@ use crate::{
     receiver::{Parcel, wording},
 };
 
-/// The longest title.
+/// The longest title, in units.
 const TITLE: usize = 1024;
 
 pub(super) fn event(parcel: &Parcel<'_>) -> Value {
@@ -42,8 +42,9 @@ pub(super) fn event(parcel: &Parcel<'_>) -> Value {
     body
 }
 
-/// The message's id: the same across retries, and different for another delivery and for another
-/// alert that a resolve ends. It contains no full stop, which the signature uses as a separator.
+/// Returns the id of the message. It is the same across retries, but different for another delivery
+/// and for another alert that a resolve ends. It contains no full stop, which the signature uses as
+/// a separator.
 pub(super) fn id(parcel: &Parcel<'_>) -> String {
     let mut unique = format!(
         "{}\n{}\n{}",

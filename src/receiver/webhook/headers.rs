@@ -9,7 +9,7 @@ use crate::receiver::{
     Keys, RenderError, escape::Escape, is_sensitive, site::Site, template::Template, text::one_line,
 };
 
-/// Headers that are derived from the request itself.
+/// The headers that are derived from the request itself.
 const OWN: [&str; 11] = [
     "alertbridge-mark",
     "connection",
@@ -28,7 +28,8 @@ const OWN: [&str; 11] = [
 pub(super) struct Headers(Vec<(String, Template)>);
 
 impl Headers {
-    /// A custom body may be of any type; the event is JSON.
+    /// Compiles the configured headers. A custom body may be of any type, whereas the event is
+    /// always JSON.
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Self {
         let mut headers = Self::default();
         let own_body = settings.body.is_some() || settings.resolved.body.is_some();
@@ -76,7 +77,8 @@ impl Headers {
         self.0.iter().any(|(_, value)| value.speaks_of(name))
     }
 
-    /// Each is a single line, whatever an alert says: no value can begin another header.
+    /// Renders the headers. Each value is a single line whatever an alert says, so that no value
+    /// can begin another header.
     pub(super) fn render(
         &self,
         context: &Value,
@@ -94,7 +96,7 @@ impl Headers {
     }
 }
 
-/// A byte of a header's name (RFC 9110, 5.6.2).
+/// Whether a byte may occur in the name of a header (RFC 9110, 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

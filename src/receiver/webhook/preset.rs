@@ -1,5 +1,5 @@
-//! The presets: each is a vendor's webhook in the grammar of the configuration. The configuration
-//! merges it below what is written there.
+//! The presets. Each is a vendor's webhook in the grammar of the configuration, which merges it
+//! below the operator's own settings.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ macro_rules! presets {
             $(#[serde(rename = $name)] $variant,)*
         }
 
-        /// Every preset: its name and its YAML.
+        /// Every preset, by its name and its YAML.
         pub const PRESETS: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../../schema/receivers/", $name, ".yaml"))),)*
         ];
@@ -32,7 +32,7 @@ presets! {
     Zenduty "zenduty",
 }
 
-/// The preset of this name.
+/// Returns the YAML of the preset of this name.
 pub fn named(name: &str) -> Option<&'static str> {
     PRESETS
         .iter()

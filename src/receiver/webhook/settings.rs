@@ -1,4 +1,4 @@
-//! `webhook_configs:` as it is written.
+//! The settings of `webhook_configs:`.
 
 use std::path::PathBuf;
 
@@ -92,7 +92,7 @@ impl Method {
         }
     }
 
-    /// Whether it carries a body: DELETE and GET do not.
+    /// Whether a request with this method carries a body: DELETE and GET do not.
     pub(super) fn has_body(self) -> bool {
         !matches!(self, Self::Delete | Self::Get)
     }

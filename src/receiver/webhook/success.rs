@@ -5,7 +5,7 @@ use std::{borrow::Cow, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-/// `200-299`, or one of them: `204`.
+/// A range of statuses such as `200-299`, or a single one: `204`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statuses {
     first: u16,
@@ -13,7 +13,7 @@ pub struct Statuses {
 }
 
 impl Statuses {
-    /// Whether the status is one of them; an empty list means any 2xx.
+    /// Whether the list contains the status; an empty list means any 2xx.
     pub(super) fn take(list: &[Self], status: u16) -> bool {
         if list.is_empty() {
             return (200..300).contains(&status);

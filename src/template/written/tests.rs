@@ -67,7 +67,7 @@ fn a_time_is_read_as_it_is_written() {
 #[test]
 fn an_abbreviation_is_what_the_given_zone_means_by_it() {
     for (word, zone, expected) in [
-        // RFC 2822's, whatever zone is given.
+        // Abbreviations with the meaning that they have in RFC 2822, or everywhere.
         ("EST", "UTC", "10:10"),
         ("EDT", "UTC", "09:10"),
         ("CST", "UTC", "11:10"),
@@ -81,13 +81,13 @@ fn an_abbreviation_is_what_the_given_zone_means_by_it() {
         ("CST", "America/Chicago", "11:10"),
         ("CST", "Europe/Berlin", "11:10"),
         ("CET", "America/Chicago", "04:10"),
-        // What several countries use.
+        // Abbreviations that several countries use: the given zone decides.
         ("CST", "Asia/Shanghai", "21:10"),
         ("BST", "Europe/London", "04:10"),
         ("IST", "Asia/Kolkata", "23:40"),
         ("IST", "Asia/Jerusalem", "03:10"),
         ("ist", "Europe/Dublin", "04:10"),
-        // What nobody else knows.
+        // An abbreviation that no other zone knows means the given one.
         ("HNEC", "Europe/Paris", "04:10"),
     ] {
         let zone = TimeZone::get(zone).unwrap();

@@ -8,8 +8,8 @@ use crate::{
     receiver::{Body, denial::denied},
 };
 
-/// Every way to speak of a failure, in what is sent: an endpoint that keeps what it gets, and
-/// returns it, has said nothing.
+/// Covers every way to report a failure, in the request: an endpoint that stores what it gets and
+/// returns it has said nothing.
 #[test]
 fn what_repeats_the_request_says_nothing_of_it() {
     for (name, value) in [
@@ -34,7 +34,7 @@ fn what_repeats_the_request_says_nothing_of_it() {
             let said = reply(&echo.to_string(), None);
             assert_eq!(denied(&said, || Some(request(&body))), None, "{echo}");
         }
-        // One field may be the same by chance.
+        // A single field may be the same by chance.
         let own = json!({ name: value, "title": "Nothing was posted", "msg": "It is full" });
         let said = reply(&own.to_string(), None);
         assert!(denied(&said, || Some(request(&body))).is_some(), "{own}");
@@ -47,7 +47,7 @@ fn what_repeats_the_request_says_nothing_of_it() {
     assert!(denied(&reply("FAILED: no room", None), || Some(request(&body))).is_some());
 }
 
-/// What an alert says of itself, however an endpoint writes it, is no refusal.
+/// The alert's own words are no refusal, however an endpoint writes them.
 #[test]
 fn an_alert_s_own_words_take_no_page_back_however_they_are_written() {
     let title = "Failed backup of db1: 100% of <volumes>, error 5 \u{fc}ber \"all\"";
@@ -104,7 +104,8 @@ fn an_alert_s_own_words_take_no_page_back_however_they_are_written() {
     }
 }
 
-/// The words of services that pass a page over, in an alert of them and in what repeats it.
+/// Covers the words of services that pass a page over, in an alert about such a service and in a
+/// reply that repeats the alert.
 #[test]
 fn an_alert_of_a_paused_or_full_service_is_taken_by_who_repeats_it() {
     for title in [
@@ -134,8 +135,8 @@ fn an_alert_of_a_paused_or_full_service_is_taken_by_who_repeats_it() {
     }
 }
 
-/// Whether such a reply repeats the alert or refuses it nobody can tell: it is not sent again, and
-/// somebody else is told.
+/// Nobody can tell whether such a reply repeats the alert or refuses it: the page is not sent
+/// again, and the fallback is notified.
 #[test]
 fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_again() {
     let body = Body::Json(json!({ "title": "Error rate is too high", "status": "failed" }));
@@ -154,7 +155,7 @@ fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_aga
             "{doubtful}: {verdict:?}"
         );
     }
-    // What was made has a state that is no word of the alert's.
+    // The state of what was made is no word of the alert's.
     for made in [
         r#"{"id":"m-1","status":"rejected"}"#,
         r#"{"sys_id":"a1","status":"denied"}"#,
@@ -171,7 +172,7 @@ fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_aga
             "{made}: {verdict:?}"
         );
     }
-    // What is certain is tried again whatever the alert says.
+    // A certain refusal is tried again, whatever the alert says.
     for certain in [
         r#"{"ok":false,"title":"Error rate is too high"}"#,
         r#"{"statusCode":503,"message":"Error"}"#,
@@ -198,7 +199,7 @@ fn a_failure_in_a_word_that_the_alert_has_too_is_neither_a_delivery_nor_sent_aga
     ));
 }
 
-/// Of what titles are made, so that each might be a refusal.
+/// The pieces of which titles are made, so that each title might be a refusal.
 const PIECES: [&str; 53] = [
     "not sent",
     "suppressed",
@@ -256,7 +257,7 @@ const PIECES: [&str; 53] = [
 ];
 const BETWEEN: [&str; 7] = [" ", "=", ": ", "_", "&", "\n", ", "];
 
-/// A refusal made of a title's words in the form that a service might give them.
+/// Returns a refusal made of a title's words, in the forms that a service might give it.
 fn as_fields(title: &str) -> Vec<String> {
     let json = serde_json::from_str::<Value>(title).ok();
     let pair = title.split_once(['=', ':']).map(|(name, value)| {
@@ -299,7 +300,7 @@ fn html(title: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// A title in all the forms in which a reply may repeat it.
+/// Returns a title in all the forms in which a reply may repeat it.
 fn echoes(title: &str, cut: usize) -> Vec<String> {
     let head: String = title.chars().take(cut).collect();
     let form: String = url::form_urlencoded::byte_serialize(title.as_bytes()).collect();
@@ -359,7 +360,8 @@ fn echoes(title: &str, cut: usize) -> Vec<String> {
     all
 }
 
-/// No reply that may be nothing but the alert's own words makes a page be sent again.
+/// Checks that no reply which may consist of nothing but the alert's own words makes a page be sent
+/// again.
 fn never_sent_again(title: &str, cut: usize) -> Result<(), String> {
     let bodies = [
         Body::Text(format!("{title}\nOn web1 since noon\nseverity: error")),
@@ -399,7 +401,7 @@ fn an_echo_of_an_alert_that_reads_as_a_refusal_is_never_sent_again() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// The same of any title that is made of words by which replies are judged.
+    /// Checks the same for any title made of words by which replies are judged.
     #[test]
     fn an_echo_of_any_alert_is_never_sent_again(
         pieces in prop::collection::vec((select(&PIECES[..]), select(&BETWEEN[..])), 1..5),

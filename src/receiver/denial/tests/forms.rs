@@ -7,7 +7,7 @@ use crate::{
     },
 };
 
-/// A reply may hold several, be cut off, or be no JSON at all.
+/// A reply may contain several values, be cut off, or be no JSON at all.
 #[test]
 fn a_refusal_is_read_in_whatever_form_it_comes() {
     for refused in [
@@ -56,7 +56,7 @@ fn a_refusal_is_read_in_whatever_form_it_comes() {
     assert!(partial::read("success=false").is_none());
 }
 
-/// Who has to sign in was not heard, and who reads a page for people may have been.
+/// If a sign-in answered, the page was not heard; if a page for people answered, it may have been.
 #[test]
 fn a_sign_in_in_between_takes_no_page() {
     for (page, is_sign_in) in [

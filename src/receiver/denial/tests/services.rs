@@ -1,6 +1,6 @@
 use crate::receiver::denial::{denied, tests::reply};
 
-/// Refusals with 200, as services document them or were seen to send them.
+/// Refusals with status 200, as services document them or were seen to send them.
 const REFUSALS: &[(&str, &str)] = &[
     ("Splunk HEC", r#"{"text":"Invalid token","code":4}"#),
     ("Splunk HEC", r#"{"text":"Token disabled","code":1}"#),
