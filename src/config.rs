@@ -407,27 +407,47 @@ fn within(path: &str, key: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The whole configuration file.
+/// The configuration file of alertbridge.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Files, or patterns of files such as `conf.d/*.yaml`, that hold more of the configuration.
-    /// Lists are joined; a key that two files give is an error.
+    /// Further files of the configuration, or patterns of files such as `conf.d/*.yaml`. Relative
+    /// paths start at the folder of this file. Lists are joined and maps are merged key by key; a
+    /// key that two files give is an error. By default no other file is read.
     pub include: Vec<PathBuf>,
+    /// General settings: the external address, the maximum age of a trigger and the format of the
+    /// log.
     pub global: Global,
+    /// Where mail, incidents and deliveries are stored, and how long mail is kept.
     pub store: Store,
+    /// The listener of the web interface, the API, the metrics and the health checks.
     pub admin: Admin,
+    /// How mail arrives: over IMAP, over SMTP or by webhooks.
     pub ingress: ingress::Settings,
+    /// Which mail is an alert of Atlassian's, how it proves its sender, and what it means.
     pub alerts: Alerts,
-    /// How the mail of other senders is read: tried in order, after `alerts`.
+    /// How the mail of other senders is read. After `alerts`, profiles are tried in order: the
+    /// first whose `match` matches takes the mail.
     pub profiles: Vec<profile::Settings>,
+    /// Files of Jinja macros that the receivers' texts can import.
     pub templates: Vec<PathBuf>,
+    /// Named time intervals during which routes are muted or active, as in Alertmanager.
     pub time_intervals: Vec<route::interval::Settings>,
+    /// The root of the routing tree, which decides whom an alert notifies. It works like
+    /// Alertmanager's.
     pub route: route::Settings,
+    /// The receivers to which routes lead, each with its integrations.
     pub receivers: Vec<receiver::Settings>,
+    /// How long an attempt to deliver a page may take, how long the pauses between attempts are,
+    /// and when a delivery is given up.
     pub delivery: delivery::Settings,
-    /// What error budgets are measured by, where the alerts' own objectives do not say.
+    /// The objectives by which error budgets are measured (`alertbridge objectives`). The first
+    /// entry whose matchers match an alert applies to it. Without one, the alert's own objective
+    /// applies.
     pub objectives: Vec<objective::Settings>,
+    /// A test mail that alertbridge sends to itself at intervals, in order to notice if alert mail
+    /// no longer arrives. Without this key no canary is sent.
     pub canary: Option<canary::Settings>,
+    /// The collector to which traces are sent. Without an endpoint, no traces are sent.
     pub telemetry: telemetry::Settings,
 }

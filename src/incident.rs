@@ -78,11 +78,15 @@ pub enum Signal {
     Unknown,
 }
 
-/// `alerts.status` of the configuration: which statuses open an incident and which end it.
+/// Which statuses open an incident, and which end it (`alerts.status`). Case, `_`, `-` and spaces
+/// make no difference. A status in neither list is delivered as a trigger and reported as drift.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Statuses {
+    /// The statuses that open an incident. The default is `[ANOMALOUS]`.
     pub trigger: Vec<String>,
+    /// The statuses that end an incident. The default is
+    /// `[OK, AUTO_RESOLVED, MANUALLY_RESOLVED, STOPPED]`.
     pub resolve: Vec<String>,
 }
 

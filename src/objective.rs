@@ -18,17 +18,20 @@ use crate::{
 /// The window of Atlassian's objectives.
 const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
 
-/// `objectives[]` of the configuration: targets that override those of the alerts.
+/// An objective by which error budgets are measured, in place of the alerts' own (`objectives[]`).
+/// The first entry whose matchers match an alert applies to it.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Objective")]
 pub struct Settings {
-    /// The alerts that it applies to, as a route's matchers; if empty, all.
+    /// The matchers of the alerts to which the objective applies, as in a route. If empty, it
+    /// applies to all alerts.
     #[serde(default)]
     pub matchers: Vec<String>,
-    /// The objective in percent, such as 99.9; the alert's own by default.
+    /// The objective in percent, between 0 and 100, such as 99.9. The default is the alert's own.
     #[serde(default)]
     pub slo: Option<f64>,
+    /// The period over which the error budget is measured, longer than 0s. The default is 28d.
     #[serde(default = "usual")]
     pub window: Duration,
 }

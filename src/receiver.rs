@@ -300,13 +300,14 @@ pub enum RenderError {
     Impossible(String),
 }
 
-/// `fallback:` of a receiver.
+/// The receiver that is notified as well if another cannot be reached (`fallback` of a receiver).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fallback {
+    /// The name of the receiver that is notified as well.
     pub receiver: String,
-    /// How long a trigger may wait for this receiver before the fallback is notified as well; it is
-    /// notified at once on a permanent failure.
+    /// How long a trigger may wait for the receiver before the fallback is notified as well, from
+    /// 0s to 7d. On a permanent failure it is notified at once. The default is 5m.
     #[serde(default = "Fallback::default_after")]
     pub after: settings::Duration,
 }

@@ -18,22 +18,31 @@ mod mute;
 
 pub use mute::HORIZON;
 
-/// `route:` and each of its `routes` in the configuration, in Alertmanager's words.
+/// A route, as in Alertmanager: the root (`route`) or one of the `routes` below another.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Inherited from the parent by default; the root needs one.
+    /// The receiver that is notified. The default is that of the parent; the root must name one.
     pub receiver: Option<String>,
-    /// All must hold. The root has none: it takes the rest.
+    /// The matchers of the labels, such as `severity="critical"`, all of which must match. The
+    /// operators are `=`, `!=`, `=~` and `!~`, and for numbers `>`, `>=`, `<` and `<=`. The root
+    /// must have none: it takes what no other route takes.
     pub matchers: Vec<String>,
-    /// Whether the following sibling routes are tried as well once this one has matched.
+    /// Whether the sibling routes after this one are tried as well once this one has matched. The
+    /// default is `false`. The root has no siblings and may not set it.
     pub r#continue: bool,
-    /// For this route alone, not for the routes below it.
+    /// The names of the time intervals during which this route is muted. They apply to this route
+    /// alone, not to the routes below it.
     pub mute_time_intervals: Vec<String>,
-    /// For this route alone, not for the routes below it.
+    /// The names of the time intervals outside which this route is muted. If empty, nothing is
+    /// muted by this setting. They apply to this route alone, not to the routes below it.
     pub active_time_intervals: Vec<String>,
-    /// Inherited from the parent by default; the root's default is `hold`.
+    /// What happens to a trigger while the route is muted. The default is that of the parent, and
+    /// `hold` for the root.
     pub on_mute: Option<OnMute>,
+    /// The routes below this one, which are tried in order. Those that match replace this one; the
+    /// first that matches ends the search unless it sets `continue`. Routes may be nested at most
+    /// 64 levels deep.
     pub routes: Vec<Settings>,
 }
 
@@ -41,9 +50,12 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMute {
-    /// Sent when the window ends, if still open then.
+    /// The page is held, and sent when the mute ends if the incident is still open then, or after
+    /// 366 days if the mute lasts longer.
     #[default]
     Hold,
+    /// A trigger that arrives during the mute pages nobody. A page that was held already stays held
+    /// until the mute ends.
     Drop,
 }
 

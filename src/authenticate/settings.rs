@@ -21,19 +21,23 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What counts as evidence; any one of them suffices. If empty, the check is off.
+    /// The kinds of evidence that count; any one of them suffices. The default is all three. If
+    /// empty, nothing is checked, and anybody who can write to an ingress can page and resolve.
     pub require: Vec<Evidence>,
-    /// The domain that must vouch for the mail: this one, a sub-domain, or a parent that can be
-    /// registered.
+    /// The domain that must vouch for the mail: this one, a sub-domain, or a parent domain that can
+    /// be registered. The default is `am.atlassian.com`.
     pub domain: String,
-    /// The name servers, `IP` or `IP:PORT`. If empty, the system's.
+    /// The name servers, as `IP` or `IP:PORT`; the default port is 53. If empty, the system's are
+    /// used.
     pub dns: Vec<String>,
-    /// The forwarders whose seals are trusted (`d=` of ARC-Seal, exactly). A shared one, such as
-    /// google.com, vouches for whatever any of its tenants forwards.
+    /// The forwarders whose seals are trusted, each exactly as in `d=` of its ARC-Seal. A shared
+    /// one, such as `google.com`, vouches for whatever any of its tenants forwards. If empty, no
+    /// seal is trusted.
     pub trusted_arc_sealers: Vec<String>,
-    /// How old a mail may be when it arrives, by its Date and by the time of its signature. The
-    /// default is `global.max_age`; 0s: no limit.
+    /// How old a mail may be when it arrives, by its Date and by the time of its signature, from 0s
+    /// to 3650d; 0s means no limit. The default is `global.max_age`.
     pub freshness: Option<Duration>,
+    /// What mail may do that nothing proves.
     pub unverified: unverified::Settings,
 }
 

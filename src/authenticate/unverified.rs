@@ -4,15 +4,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What such mail may do.
+/// What mail may do that nothing proves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// A trigger, or an alert that could not be read.
+    /// What happens to an unproven trigger, or to an unproven alert that cannot be read. The
+    /// default is `mark`.
     pub trigger: ForTrigger,
+    /// What happens to an unproven resolve. The default is `quarantine`: if it is `accept`, anybody
+    /// who can send you mail can end your incidents.
     pub resolve: ForResolve,
-    /// How many unverified triggers of an ingress may page in any hour, including those that could
-    /// not be checked yet; those beyond it are quarantined.
+    /// How many unproven triggers of each ingress may page in any hour, including those that could
+    /// not be checked yet. Those beyond it are quarantined. The default is 20.
     pub max_per_hour: u32,
 }
 
@@ -26,22 +29,24 @@ impl Default for Settings {
     }
 }
 
+/// What happens to an unproven trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForTrigger {
-    /// Pages, marked UNVERIFIED.
+    /// It pages, marked UNVERIFIED.
     Mark,
-    /// Held for a person.
+    /// It is held for a person.
     Quarantine,
-    /// Treated as genuine mail.
+    /// It is treated as genuine mail.
     Accept,
 }
 
+/// What happens to an unproven resolve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForResolve {
-    /// Held for a person.
+    /// It is held for a person.
     Quarantine,
-    /// Treated as genuine mail.
+    /// It is treated as genuine mail.
     Accept,
 }

@@ -11,52 +11,64 @@ use crate::settings::{
     host,
 };
 
-/// A mail of the bridge's own that takes the path of every alert mail, and proves that path by
-/// coming back.
+/// A test mail that alertbridge sends to itself at intervals. It takes the path of every alert
+/// mail, and proves that path by coming back. Without `canary`, none is sent.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How often one is sent.
+    /// How often a canary is sent, from 1s to 7d. The default is 15m.
     pub every: Duration,
-    /// How long one may take: a canary that has not come through by then is reported.
+    /// How long a canary may take, from 1s to 1d. One that has not come through by then is
+    /// reported. It should be no longer than `every`. The default is 5m.
     pub deadline: Duration,
-    /// The mail server that it is sent through.
+    /// The mail server through which canaries are sent.
     pub send_via: SendVia,
-    /// The address that is requested (GET) whenever a canary has come through: the ping address of
-    /// healthchecks.io, or Opsgenie's or JSM's heartbeat with its key as
-    /// `https://GenieKey:KEY@…`.
+    /// The address that is requested with GET whenever a canary has come through: the ping address
+    /// of healthchecks.io, or the heartbeat of Opsgenie or JSM, with its key as in
+    /// `https://GenieKey:KEY@…`. Without it, no address is requested.
     pub heartbeat_url: Option<SecretText>,
+    /// A file that contains the address, in place of `heartbeat_url`.
     pub heartbeat_url_file: Option<PathBuf>,
-    /// The receiver that is paged if a canary is missing. The default is the root route's receiver.
+    /// The receiver that is paged if a canary is missing. The default is the receiver of the root
+    /// route.
     pub receiver: Option<String>,
 }
 
-/// `canary.send_via`.
+/// The mail server through which canaries are sent (`canary.send_via`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SendVia {
-    /// The server's name, as in its certificate.
+    /// The server's host name, as in its certificate.
     pub smtp: String,
-    /// 587 with STARTTLS, 465 with implicit TLS, 25 without.
+    /// The port of the server. The default is 587 with STARTTLS, 465 with implicit TLS, and 25
+    /// without TLS.
     pub port: Option<u16>,
+    /// How the connection is encrypted. The default is `starttls`.
     pub tls: Tls,
-    /// PEM certificates to trust besides the system's.
+    /// A file of PEM certificates that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// The user name at the server. It is given together with a password, or not at all.
     pub username: Option<String>,
+    /// The password at the server.
     pub password: Option<SecretText>,
+    /// A file that contains the password, in place of `password`.
     pub password_file: Option<PathBuf>,
+    /// The address from which canaries are sent, without a name.
     pub from: String,
-    /// The address whose mail an ingress receives.
+    /// The address to which canaries are sent, without a name. An ingress must receive its mail.
     pub to: String,
 }
 
+/// How the connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
+    /// The connection changes to TLS by STARTTLS.
     #[default]
     Starttls,
+    /// The connection begins with TLS.
     Implicit,
-    /// Only sensible on loopback.
+    /// The connection is not encrypted. This is sensible only on loopback.
     None,
 }
 

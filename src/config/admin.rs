@@ -13,36 +13,47 @@ use crate::settings::{
     oidc::Oidc,
 };
 
+/// The listener of the web interface, the API, the metrics and the health checks.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
+    /// The address and port on which the listener accepts requests. Anywhere but on loopback it
+    /// requires a `token` or a `login`. The default is `127.0.0.1:8026`.
     pub listen: String,
-    /// The bearer token; may be left out on loopback only.
+    /// The bearer token by which programs sign in. On loopback, or if there is a `login`, it may be
+    /// left out.
     pub token: Option<SecretText>,
+    /// A file that contains the bearer token, in place of `token`.
     pub token_file: Option<PathBuf>,
-    /// How people sign in.
+    /// How people sign in to the web interface.
     pub login: Option<Login>,
-    /// The names it is asked for by, besides its address and the host of `global.external_url`.
+    /// Further host names by which the listener may be addressed, without scheme and port, besides
+    /// its address and the host of `global.external_url`. A request with any other Host is answered
+    /// with 421.
     pub hosts: Vec<String>,
 }
 
-/// How people sign in: one of these.
+/// How people sign in. Exactly one of the three keys must be given.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Login {
-    /// The people and their passwords, a line each: `name:role:$argon2id$…`.
+    /// A file that lists the people and their passwords, one on each line:
+    /// `name:role:$argon2id$…`. The role is `viewer` or `operator`.
     pub users_file: Option<PathBuf>,
+    /// An identity provider that supports OpenID Connect. It requires `global.external_url`.
     pub oidc: Option<Oidc>,
+    /// A proxy in front that signs people in and names them in a header.
     pub proxy: Option<Proxy>,
 }
 
-/// A proxy in front says who signs in.
+/// A proxy in front that signs people in. Everybody whom it names is an operator.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
-    /// The header that names the person, such as `X-Forwarded-User`.
+    /// The header in which the proxy names the person, such as `X-Forwarded-User`.
     pub header: String,
-    /// The networks of the proxy; from elsewhere the header is not believed.
+    /// The networks of the proxy, such as `10.0.0.5/32`. The header is trusted only in requests
+    /// from these.
     pub from: Vec<String>,
 }
 

@@ -11,21 +11,31 @@ use crate::{
     settings::{Problem, host::is_address},
 };
 
-/// Which mail is an alert.
+/// Which mail is an alert of Atlassian's, how it proves its sender, and what it means.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerts {
-    /// The senders' addresses, compared exactly.
+    /// The addresses from which alerts are sent, each in full; case makes no difference. The
+    /// default is Atlassian's, `no-reply@am.atlassian.com`.
     pub from: Vec<String>,
-    /// The expected apps; if empty, any.
+    /// The keys of the apps from which alerts are expected, such as `com.example.app`. Genuine mail
+    /// about any other app is held for a person. If empty, every app is expected.
     pub app_keys: Vec<String>,
+    /// What happens to mail from these senders that contains no alert. The default is `ignore`.
     pub on_missing_payload: OnMissingPayload,
-    /// Replaces the built-in schema.
+    /// A JSON Schema file that an alert's JSON must fit. It replaces the built-in schema, which
+    /// `alertbridge schema incident` prints.
     pub schema_file: Option<PathBuf>,
+    /// How mail must prove that it is Atlassian's.
     pub authenticity: authenticate::Settings,
+    /// Which statuses open an incident, and which end it.
     pub status: incident::Statuses,
+    /// The rules that derive the label `severity`. The first rule whose matchers all match applies;
+    /// if none does, the severity is `warning`. By default `sli_gap>=20` is `critical`, and
+    /// everything else is `warning`.
     pub severity: Vec<SeverityRule>,
-    /// The labels whose change is announced while the incident is open; if empty, none.
+    /// The labels whose changes are announced while the incident is open. The default is
+    /// `[severity]`; if empty, no change is announced.
     pub notify_on_change: Vec<String>,
 }
 
@@ -93,11 +103,13 @@ impl Alerts {
     }
 }
 
-/// What happens to mail from the sender without a script element.
+/// What happens to mail from the sender that has no script element with an alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingPayload {
+    /// The mail is ignored.
     #[default]
     Ignore,
+    /// The mail pages as an alert that cannot be read (`unparsed`).
     Notify,
 }

@@ -11,14 +11,18 @@ use crate::{
     telemetry::LogFormat,
 };
 
+/// General settings: the external address, the maximum age of a trigger and the format of the log.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Global {
-    /// Where people reach the admin listener; pages link there.
+    /// The web address at which people reach the admin listener, such as
+    /// `https://alertbridge.example.com`. Pages link to their incidents there; without it they have
+    /// no such link. Sign-in by OpenID Connect requires it.
     pub external_url: Option<String>,
-    /// A trigger whose Date is older pages nobody. 0s: no limit.
+    /// The maximum age of a trigger by its Date, from 0s to 3650d; 0s means no limit. An older
+    /// trigger is recorded, but pages nobody. The default is 24h.
     pub max_age: Duration,
-    /// How log lines are written.
+    /// How log lines are written. The default is `auto`.
     pub log_format: LogFormat,
 }
 

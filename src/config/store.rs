@@ -14,33 +14,39 @@ use crate::{
     store::place::Place,
 };
 
+/// Where mail, incidents and deliveries are stored, and how long mail is kept.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which
-    /// several replicas may share.
+    /// The database: `sqlite:FILE`, or
+    /// `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which several replicas may
+    /// share. A relative FILE is relative to the working directory. The default is
+    /// `sqlite:alertbridge.db`.
     pub url: Option<SecretText>,
-    /// A file that contains the URL.
+    /// A file that contains the URL, in place of `url`.
     pub url_file: Option<PathBuf>,
-    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one
-    /// with pending or dead pages. 0s: kept for ever.
+    /// How long mail is kept, from 0s to 36500d; 0s means for ever. Older mail is deleted, unless
+    /// it is quarantined, undecided, of an open incident or of an incident with pending or dead
+    /// pages. The default is 90d.
     pub mail_retention: Duration,
-    /// Mail that is not an alert: kept whole for a while, so that a new profile can be tried on it;
-    /// and proven mail that says nothing new.
+    /// How much mail is kept whole that notifies nobody: mail that is not an alert, so that a new
+    /// profile can be tried on it, and proven mail that says nothing new.
     pub ignored_mail: IgnoredMail,
-    /// Mail without proof of its sender, and proven mail in the quarantine.
+    /// How much mail without proof of its sender, and how much proven mail in the quarantine, is
+    /// kept whole.
     pub quarantine: Quarantine,
 }
 
-/// `store.ignored_mail`.
+/// How much mail is kept whole that notifies nobody (`store.ignored_mail`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IgnoredMail {
-    /// Older mail that is not an alert is cut to its header and hash.
+    /// How long mail that is not an alert is kept whole, from 0s to 36500d. Older mail is cut to
+    /// its header and hash. The default is 7d.
     pub keep: Duration,
-    /// The most bytes of mail that is not an alert that are kept whole, and as many of proven mail
-    /// that is `duplicate`, `stale` or `expired`; beyond that, the oldest mails of the kind are cut
-    /// to their header and hash.
+    /// The maximum size of all mail that is not an alert and is kept whole. The same size applies
+    /// separately to proven mail that is `duplicate`, `stale` or `expired`. Beyond it, the oldest
+    /// mails of that kind are cut to their header and hash. The default is 32MiB.
     pub max_size: ByteSize,
 }
 
@@ -53,13 +59,14 @@ impl Default for IgnoredMail {
     }
 }
 
-/// `store.quarantine`.
+/// How much unproven or quarantined mail is kept whole (`store.quarantine`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quarantine {
-    /// The most bytes of unproven mail that are kept whole, quarantined or not, and as many of
-    /// proven mail in the quarantine; beyond that, the oldest mails of the kind are cut to their
-    /// header and hash. Proven mail that was told is never cut.
+    /// The maximum size of all unproven mail that is kept whole, quarantined or not. The same size
+    /// applies separately to proven mail in the quarantine. Beyond it, the oldest mails of that
+    /// kind are cut to their header and hash. Proven mail that was told is never cut. The default
+    /// is 256MiB.
     pub max_size: ByteSize,
 }
 

@@ -12,17 +12,20 @@ use crate::settings::{
     bounds::{self, DAY, YEAR},
 };
 
-/// `delivery:` of the configuration.
+/// How long an attempt to deliver a page may take, how long the pauses between attempts are, and
+/// when a delivery is given up (`delivery`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long one attempt may take.
+    /// How long one attempt may take, from 1s to 5m. The default is 20s.
     pub timeout: settings::Duration,
+    /// The pauses between attempts.
     pub backoff: Backoff,
-    /// After this long, and no fewer than five failed attempts, a delivery goes to the dead
-    /// letters.
+    /// How long a delivery is tried, from 1s to 365d. After that, and no fewer than five failed
+    /// attempts, it becomes a dead letter. The default is 24h.
     pub give_up_after: settings::Duration,
-    /// Fewer failures end nothing: a clock that jumps makes a page old that was tried once.
+    /// The fewest failed attempts after which a delivery is given up. With fewer it never is,
+    /// because a clock that jumps makes a page look old that was tried only once.
     #[serde(skip)]
     pub fewest_failures: u32,
 }
@@ -66,13 +69,15 @@ impl Settings {
     }
 }
 
-/// Exponential: doubled each time, with up to as much again at random, never above `max`.
+/// The pauses between attempts, which grow exponentially: a time that doubles after each failure,
+/// plus up to as much again at random, but never more than `max`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Backoff {
-    /// The pause after the first failure.
+    /// The pause after the first failure, from 1s to 1h and no longer than `max`. The default is
+    /// 1s.
     pub initial: settings::Duration,
-    /// The longest pause.
+    /// The longest pause, from 1s to 1d. The default is 5m.
     pub max: settings::Duration,
 }
 

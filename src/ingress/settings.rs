@@ -11,14 +11,17 @@ use crate::settings::{
     host::{self, is_domain},
 };
 
-/// `ingress:` of the configuration.
+/// How mail arrives: over IMAP, over SMTP or by webhooks (`ingress`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The listener that all webhooks share.
+    /// The HTTP listener that all webhooks share.
     pub http: webhook::HttpSettings,
+    /// The mailboxes that are read over IMAP.
     pub imap: Vec<imap::Settings>,
+    /// The webhooks to which mail providers, or other programs, post mail.
     pub webhook: Vec<webhook::Settings>,
+    /// The SMTP listeners that accept mail.
     pub smtp: Vec<smtp::Settings>,
 }
 

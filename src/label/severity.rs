@@ -6,11 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::{Labels, Matcher, matcher};
 use crate::settings::Problem;
 
-/// One of `alerts.severity`: the first rule whose matchers all hold gives the severity.
+/// A rule for the severity (an entry of `severity`). The first rule whose matchers all match
+/// decides.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeverityRule {
+    /// The matchers of the labels, such as `sli_gap>=20`, all of which must match. Without any, the
+    /// rule always matches.
     pub matchers: Vec<String>,
+    /// The severity that the rule gives: `critical`, `warning`, `info`, or a word of your own,
+    /// which ranks between `warning` and `critical`.
     pub severity: String,
 }
 

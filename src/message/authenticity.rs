@@ -51,7 +51,7 @@ impl Verdict {
     }
 }
 
-/// What can prove the sender of a mail.
+/// A kind of evidence that can prove the sender of a mail.
 #[derive(
     Debug,
     Clone,
@@ -70,9 +70,9 @@ impl Verdict {
 pub enum Evidence {
     /// The mail's own DKIM signature, verified here.
     Dkim,
-    /// What the mailbox's host recorded when the mail arrived there.
+    /// The result that the mailbox's host recorded when the mail arrived there (RFC 8601).
     AuthenticationResults,
-    /// A chain of forwarders' seals.
+    /// A chain of seals by forwarders (RFC 8617).
     Arc,
 }
 

@@ -13,36 +13,50 @@ use crate::{
     settings::Duration,
 };
 
-/// How the mail of one sender is read.
+/// How the mail of one sender is read (`profiles[]`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Profile")]
 pub struct Settings {
-    /// The label `profile`: lower-case letters, digits and dashes.
+    /// The name of the profile, and the value of the label `profile`: lower-case letters, digits
+    /// and dashes.
     pub name: String,
-    /// A starter to begin with: mappings merge key by key, lists and texts replace what it has.
+    /// The starter on which the profile is based, such as `alertmanager`. What is written here is
+    /// laid over it: mappings are merged key by key, lists and texts replace those of the starter.
+    /// Its tests are not inherited.
     pub r#use: Option<String>,
+    /// Which mail the profile takes.
     pub r#match: Match,
-    /// As `alerts.authenticity`, from where what is absent is taken; `domain` is that of the From.
+    /// How mail must prove its sender, as in `alerts.authenticity`. A key that is absent is taken
+    /// from there, except `domain`, whose default is the domain of the From.
     pub authenticity: Overlay,
+    /// The place of the JSON in the mail, which templates know as `json`.
     pub json: Option<Json>,
-    /// Named groups become `re.NAME`.
+    /// Regular expressions over the mail, whose named groups templates know as `re.NAME`.
     pub regex: Patterns,
-    /// Where a mail tells of several incidents.
+    /// How a mail that reports several incidents is divided. Without it, the whole mail is one.
     pub each: Option<Each>,
-    /// Jinja; `key` and `status` are required. `time`, `title`, `severity`, `url` and `summary` are
-    /// known; any other becomes a label.
+    /// The Jinja templates of the fields. `key`, which the trigger and the resolve of an incident
+    /// share, and `status` are required. `time`, `title`, `severity`, `url` and `summary` have a
+    /// fixed meaning; any other name becomes a label of its own.
     pub fields: IndexMap<String, String>,
+    /// The meaning of the values of the field `status`.
     pub status: Statuses,
-    /// As `alerts.severity`: the first rule that matches, else the field, else warning.
+    /// The rules that derive the label `severity`, as in `alerts.severity`. The first rule whose
+    /// matchers all match applies; if none does, the field `severity`, and without that `warning`.
     pub severity: Vec<SeverityRule>,
-    /// The labels of which a change is told while the incident is open; empty: none.
+    /// The labels whose changes are announced while the incident is open. The default is
+    /// `[severity]`; if empty, no change is announced.
     pub notify_on_change: Vec<String>,
-    /// For senders that never say that it is over: counted from the newest mail, repeats included.
+    /// How long after its newest mail, repeats included, an incident is ended, from 1s to 365d. It
+    /// is for senders that never report that an incident is over. By default no incident is ended
+    /// by time.
     pub resolve_after: Option<Duration>,
-    /// Silence is an incident.
+    /// The mail that must come regularly. If it does not, this is an incident of the kind
+    /// `missing`. By default no mail is expected.
     pub expect: Option<Expect>,
-    /// Mails with what must be read in them.
+    /// Mails, each with what must be read in it. `check`, `profiles test`, the start and every
+    /// reload run these tests; if one fails, the configuration is refused.
     pub tests: Vec<Test>,
 }
 
@@ -67,84 +81,110 @@ impl Default for Settings {
     }
 }
 
-/// Which mail it is, by the header alone; all must hold.
+/// Which mail the profile takes, decided by the header alone. All keys must match.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileMatch")]
 pub struct Match {
-    /// The senders; `@example.com` is every address of that domain alone. Empty: any.
+    /// The addresses of the senders, in any case. `@example.com` stands for every address of that
+    /// domain, but not of the domains below it. If empty, any sender matches.
     pub from: Vec<String>,
-    /// Over `subject`, `to`, `list_id` and `header_NAME` (in lower case, `-` as `_`).
+    /// Matchers, as in a route, over `subject`, `to`, `list_id` and `header_NAME` (in lower case,
+    /// with `_` for `-`). All of them must match.
     pub matchers: Vec<String>,
 }
 
-/// Where JSON lies in the mail: one of the three.
+/// The place of the JSON in the mail: exactly one of `element`, `attachment` and `text`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileJson")]
 pub struct Json {
-    /// An element of the HTML: `script#incident-data`.
+    /// The CSS selector of an element of the HTML, such as `script#incident-data`.
     pub element: Option<String>,
-    /// A pattern of an attachment's name: `*.json`.
+    /// A pattern of the file name of an attachment, such as `*.json`, in any case.
     pub attachment: Option<String>,
-    /// The text itself.
+    /// Whether the text of the mail is itself the JSON. The default is `false`.
     pub text: bool,
-    /// A JSON Schema that it must fit.
+    /// A JSON Schema file that the JSON must fit; otherwise the mail is `unparsed`. By default any
+    /// JSON is accepted.
     pub schema_file: Option<PathBuf>,
 }
 
+/// Regular expressions over the mail, of which the first match counts. Named groups become
+/// `re.NAME`; if an expression does not match, its names are undefined.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfilePatterns")]
 pub struct Patterns {
+    /// A regular expression over the Subject.
     pub subject: Option<String>,
+    /// A regular expression over the text of the mail.
     pub text: Option<String>,
 }
 
-/// One incident a match of `text`, or an element of the array at `json`.
+/// How a mail is divided into incidents: one for each match of `text`, or for each element of the
+/// list at `json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileEach")]
 pub struct Each {
+    /// A regular expression that matches once for each incident. Its named groups become
+    /// `item.NAME`.
     pub text: Option<String>,
-    /// Headings: the groups of the last one before an item are its `item.section`.
+    /// A regular expression for headings. The named groups of the last heading before an incident
+    /// become `item.section.NAME`. It is used with `text`.
     pub section: Option<String>,
-    /// A JSON Pointer (RFC 6901).
+    /// A JSON Pointer (RFC 6901) to a list, such as `/alerts`, each element of which is one
+    /// incident. Templates know the element as `item`.
     pub json: Option<String>,
 }
 
-/// What a status means: anchored expressions, in any case; the first list that matches.
+/// What a status means. The lists hold regular expressions, each of which must match the whole
+/// status, in any case. The first list that matches counts, in this order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileStatuses")]
 pub struct Statuses {
+    /// The statuses that open an incident.
     pub trigger: Vec<String>,
+    /// The statuses that end an incident.
     pub resolve: Vec<String>,
-    /// Told as an update while the incident is open, else ignored.
+    /// The statuses that are announced as an update while the incident is open, and otherwise
+    /// ignored.
     pub update: Vec<String>,
+    /// The statuses that are ignored.
     pub ignore: Vec<String>,
+    /// What a status in none of the lists means. The default is `trigger`.
     pub otherwise: Otherwise,
 }
 
+/// What a status in none of the lists means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Otherwise {
+    /// The mail opens an incident.
     #[default]
     Trigger,
+    /// The mail pages as an alert that cannot be read (`unparsed`).
     Unparsed,
+    /// The mail is ignored.
     Ignore,
 }
 
-/// The mail that must come.
+/// The mail that must come regularly. If it does not, this is an incident, which is over when the
+/// next mail comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ProfileExpect")]
 pub struct Expect {
+    /// How often mail must come, from 1s to 365d.
     pub every: Duration,
+    /// How much later than `every` mail may come before it is missing, from 0s to 365d. The default
+    /// is 0s.
     #[serde(default = "no_grace")]
     pub grace: Duration,
-    /// The key of the incident that its absence is: a text, and `missing` where it is not given.
-    /// Any mail of the profile that is proven counts as come, whatever its own key.
+    /// The key of the incident that reports missing mail, as plain text without a template. The
+    /// default is `missing`. Any proven mail of the profile counts, whatever its own key.
     #[serde(default)]
     pub key: Option<String>,
 }
@@ -158,13 +198,17 @@ fn no_grace() -> Duration {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ProfileTest")]
 pub struct Test {
-    /// A file, from the configuration's own folder.
+    /// The file of the mail. A relative path starts at the folder of the file that names it.
     pub mail: PathBuf,
+    /// The outcome that the mail must have, as if no mail had come before. By default any but
+    /// `unparsed`.
     #[serde(default)]
     pub outcome: Option<Expected>,
-    /// Which of several incidents, from 1.
+    /// Which of several incidents in the mail is tested, counted from 1. The default is 1.
     #[serde(default = "first")]
     pub item: usize,
+    /// The values that the fields must have. Times are compared as times. Fields that are not named
+    /// are not tested.
     #[serde(default)]
     pub fields: IndexMap<String, String>,
 }
@@ -173,7 +217,7 @@ fn first() -> usize {
     1
 }
 
-/// What becomes of a mail that none came before.
+/// The outcome of a mail, as if no mail had come before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expected {
@@ -196,25 +240,43 @@ impl Expected {
     }
 }
 
-/// What differs from `alerts.authenticity`.
+/// How mail must prove its sender, as far as it differs from `alerts.authenticity`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileAuthenticity")]
 pub struct Overlay {
+    /// The kinds of evidence that count; any one of them suffices. The default is that of
+    /// `alerts.authenticity`. If empty, nothing is checked.
     pub require: Option<Vec<Evidence>>,
+    /// The domain that must vouch for the mail: this one, a sub-domain, or a parent domain that can
+    /// be registered. The default is the domain of the mail's From.
     pub domain: Option<String>,
+    /// The name servers, as `IP` or `IP:PORT`. The default is that of `alerts.authenticity`.
     pub dns: Option<Vec<String>>,
+    /// The forwarders whose seals are trusted, each exactly as in `d=` of its ARC-Seal. The default
+    /// is that of `alerts.authenticity`.
     pub trusted_arc_sealers: Option<Vec<String>>,
+    /// How old a mail may be when it arrives, by its Date and by the time of its signature, from 0s
+    /// to 3650d; 0s means no limit. The default is that of `alerts.authenticity`.
     pub freshness: Option<Duration>,
+    /// What mail may do that nothing proves.
     pub unverified: OverlayUnverified,
 }
 
+/// What mail may do that nothing proves, as far as it differs from
+/// `alerts.authenticity.unverified`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileUnverified")]
 pub struct OverlayUnverified {
+    /// What happens to an unproven trigger, or to an unproven alert that cannot be read. The
+    /// default is that of `alerts.authenticity.unverified`.
     pub trigger: Option<unverified::ForTrigger>,
+    /// What happens to an unproven resolve. The default is that of
+    /// `alerts.authenticity.unverified`.
     pub resolve: Option<unverified::ForResolve>,
+    /// How many unproven triggers of each ingress may page in any hour, including those that could
+    /// not be checked yet. The default is that of `alerts.authenticity.unverified`.
     pub max_per_hour: Option<u32>,
 }
 

@@ -43,25 +43,34 @@ const ANNOTATION: usize = 8192;
 /// are no part of an alert's identity.
 const NO_IDENTITY: [&str; 3] = ["summary", label::STAGE, "alertname"];
 
+/// Alerts in Alertmanager, by its API v2 (`alertmanager_configs[]`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The base: `http://alertmanager.example.com:9093`, with the route prefix where it has one.
+    /// The base address, `http://alertmanager.example.com:9093`, with the route prefix if
+    /// Alertmanager has one.
     pub url: String,
-    /// How often an alert that stands is posted again.
+    /// How often an alert is posted again until its incident is over, from 1s to 10m, because
+    /// Alertmanager forgets an alert that is not posted again. The default is 1m.
     pub resend_delay: settings::Duration,
-    /// A token sent as `Authorization: Bearer …`.
+    /// A token that is sent as `Authorization: Bearer …`. It excludes `basic_auth`.
     pub bearer: Option<SecretText>,
+    /// A file that contains the token, in place of `bearer`. It is read at each attempt, so that
+    /// rotating it needs no reload.
     pub bearer_file: Option<PathBuf>,
+    /// A user name and a password for HTTP basic authentication. They exclude `bearer`.
     pub basic_auth: Option<BasicAuth>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
+    /// The most requests in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default requests
+    /// are not paced; a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for the requests, such as `http://proxy.example.com:3128`, in place of the
+    /// environment's `HTTPS_PROXY` and `NO_PROXY`. SOCKS is not supported.
     pub proxy_url: Option<SecretText>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 

@@ -9,12 +9,16 @@ use serde::Deserialize;
 use super::{Credential, Keys, credential::Shape, site::Site, template::looks_like_template};
 use crate::settings::SecretText;
 
-/// `basic_auth:` of an integration.
+/// A user name and a password for HTTP basic authentication (`basic_auth` of an integration).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
+    /// The user name, which must not contain a colon.
     pub username: String,
+    /// The password.
     pub password: Option<SecretText>,
+    /// A file that contains the password, in place of `password`. It is read at each attempt, so
+    /// that rotating it needs no reload.
     pub password_file: Option<PathBuf>,
 }
 

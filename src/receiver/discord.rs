@@ -34,22 +34,33 @@ use crate::{
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 4096;
 
+/// Messages in Discord, posted by a webhook (`discord_configs[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The webhook's address, which is the credential; with `?thread_id=…` it posts to a thread.
+    /// The address of the webhook, which is the credential. With `?thread_id=…` it posts to a
+    /// thread.
     pub webhook_url: Option<SecretText>,
+    /// A file that contains the address, in place of `webhook_url`. It is read at each attempt, so
+    /// that rotating it needs no reload.
     pub webhook_url_file: Option<PathBuf>,
+    /// A template of the title, in Markdown. Values that are filled in are escaped. The default is
+    /// the built-in title.
     pub title: Option<String>,
+    /// A template of the message, in Markdown. Values that are filled in are escaped. The default
+    /// is the built-in text.
     pub message: Option<String>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
+    /// The most requests in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default requests
+    /// are not paced; a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for the requests, such as `http://proxy.example.com:3128`, in place of the
+    /// environment's `HTTPS_PROXY` and `NO_PROXY`. SOCKS is not supported.
     pub proxy_url: Option<SecretText>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 

@@ -40,24 +40,28 @@ const IDENTITY: usize = 32;
 /// The largest number of recipients. More should be a mailing list.
 const RECIPIENTS: usize = 50;
 
+/// Mails, sent through a mail server (`email_configs[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Addresses, as a list or separated by commas.
+    /// The 1 to 50 addresses to which mails are sent, as a list or separated by commas.
     pub to: Addresses,
-    /// One address, which must not be one whose mail is read as an alert.
+    /// The address from which mails are sent. It must not be one whose mail is read as an alert.
     pub from: String,
+    /// The mail server through which mails are sent. It is required.
     pub smarthost: Option<smarthost::Settings>,
-    /// A template; the headline by default.
+    /// A template of the Subject. The default is the headline.
     pub subject: Option<String>,
-    /// A template for plain text; by default, everything that is known.
+    /// A template of the text, in plain text. The default is everything that is known.
     pub text: Option<String>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default.
+    /// The most mails in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default mails are
+    /// not paced.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 

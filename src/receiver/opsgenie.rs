@@ -55,32 +55,46 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Alerts in Opsgenie (`opsgenie_configs[]`) or in Jira Service Management (`jsm_configs[]`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The API key of the integration.
     pub api_key: Option<SecretText>,
+    /// A file that contains the API key, in place of `api_key`. It is read at each attempt, so that
+    /// rotating it needs no reload.
     pub api_key_file: Option<PathBuf>,
-    /// The base: `https://api.opsgenie.com` (EU: `https://api.eu.opsgenie.com`), for JSM
-    /// `https://api.atlassian.com/jsm/ops/integration`.
+    /// The base address of the API. The default is `https://api.opsgenie.com` (EU:
+    /// `https://api.eu.opsgenie.com`), and for JSM `https://api.atlassian.com/jsm/ops/integration`.
     pub api_url: Option<String>,
+    /// A template of the message of the alert, which is cut at 130 characters. The default is the
+    /// built-in title.
     pub message: Option<String>,
+    /// A template of the description of the alert. The default is the built-in text.
     pub description: Option<String>,
-    /// `P1`–`P5`, or a template that yields one.
+    /// The priority, `P1` to `P5`, or a template that yields one. The default follows from the
+    /// severity.
     pub priority: Option<String>,
+    /// The responders of the alert, at most 50.
     pub responders: Vec<Responder>,
+    /// The tags of the alert, at most 20; each is a template.
     pub tags: Vec<String>,
-    /// Added to the details that every alert carries.
+    /// Details that are added to those that every alert carries. Each value is a template.
     pub details: IndexMap<String, String>,
-    /// How long an accepted request may stay unconfirmed before it counts as failed.
+    /// How long an accepted request may stay unconfirmed before it counts as failed. The default is
+    /// 60s.
     pub confirm_timeout: settings::Duration,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
+    /// The most requests in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default requests
+    /// are not paced; a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for the requests, such as `http://proxy.example.com:3128`, in place of the
+    /// environment's `HTTPS_PROXY` and `NO_PROXY`. SOCKS is not supported.
     pub proxy_url: Option<SecretText>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 

@@ -37,26 +37,41 @@ const WORD: usize = 1024;
 const HREF: usize = 2048;
 const LINKS: usize = 20;
 
+/// Events in PagerDuty, by the Events API v2 (`pagerduty_configs[]`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The routing key of the Events API v2 integration.
     pub routing_key: Option<SecretText>,
+    /// A file that contains the routing key, in place of `routing_key`. It is read at each attempt,
+    /// so that rotating it needs no reload.
     pub routing_key_file: Option<PathBuf>,
-    /// The complete address; EU: `https://events.eu.pagerduty.com/v2/enqueue`.
+    /// The complete address to which events are posted. The default is
+    /// `https://events.pagerduty.com/v2/enqueue`; the address for the EU is
+    /// `https://events.eu.pagerduty.com/v2/enqueue`.
     pub url: String,
-    /// `critical`, `error`, `warning`, `info`, or a template that yields one.
+    /// The severity, `critical`, `error`, `warning` or `info`, or a template that yields one. The
+    /// default follows from the severity of the alert.
     pub severity: Option<String>,
+    /// A template of the summary of the event. The default is the built-in title.
     pub summary: Option<String>,
+    /// Details that are added to those that every event carries; one of the same name replaces a
+    /// built-in one. Each value is a template.
     pub details: IndexMap<String, String>,
+    /// The links of the event, at most 20. The default is the link that the alert itself has, if
+    /// any.
     pub links: Vec<Link>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
+    /// The most requests in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default requests
+    /// are not paced; a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for the requests, such as `http://proxy.example.com:3128`, in place of the
+    /// environment's `HTTPS_PROXY` and `NO_PROXY`. SOCKS is not supported.
     pub proxy_url: Option<SecretText>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 
@@ -79,10 +94,14 @@ impl Default for Settings {
     }
 }
 
+/// A link of an event.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
+    /// A template of the address, of at most 2,048 bytes. If it is not a valid address, the link is
+    /// left out.
     pub href: String,
+    /// A template of the text of the link. The default is the address.
     pub text: Option<String>,
 }
 

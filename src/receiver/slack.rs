@@ -39,32 +39,45 @@ const HEADER: usize = 150;
 const SECTION: usize = 3000;
 const CONTEXT: usize = 2000;
 
+/// Messages in Slack, posted by an incoming webhook or by a bot (`slack_configs[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The incoming webhook's address, which is the credential.
+    /// The address of the incoming webhook, which is the credential.
     pub api_url: Option<SecretText>,
+    /// A file that contains the address, in place of `api_url`. It is read at each attempt, so that
+    /// rotating it needs no reload.
     pub api_url_file: Option<PathBuf>,
+    /// A template of the title of the message. The default is the built-in title.
     pub title: Option<String>,
+    /// A template of the text of the message, in Slack's mrkdwn. Values that are filled in are
+    /// escaped. The default is the built-in text.
     pub text: Option<String>,
-    /// A bot's token (`xoxb-…`, scope `chat:write`), in place of the incoming webhook.
+    /// The token of a bot (`xoxb-…`, scope `chat:write`), in place of the incoming webhook.
     pub bot_token: Option<SecretText>,
+    /// A file that contains the token of the bot, in place of `bot_token`. It is read at each
+    /// attempt, so that rotating it needs no reload.
     pub bot_token_file: Option<PathBuf>,
-    /// The channel in which the bot posts: its id, its name, or a template that yields one.
+    /// The channel in which the bot posts: its id, its name, or a template that yields one. It is
+    /// required for a bot, which must have been invited to the channel.
     pub channel: Option<String>,
-    /// `https://slack.com/api`.
+    /// The base address of the Web API, which the bot uses. The default is `https://slack.com/api`.
     pub bot_api_url: Option<String>,
     /// Whether the bot edits the trigger's message when its incident is updated or resolved, and
-    /// says so in its thread (an update is shown in the channel as well).
+    /// says so in the thread of that message (an update is shown in the channel as well). The
+    /// default is `false`: each is a message of its own.
     pub update_message: Option<bool>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
+    /// The most requests in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default requests
+    /// are not paced; a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for the requests, such as `http://proxy.example.com:3128`, in place of the
+    /// environment's `HTTPS_PROXY` and `NO_PROXY`. SOCKS is not supported.
     pub proxy_url: Option<SecretText>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 

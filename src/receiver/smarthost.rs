@@ -8,26 +8,36 @@ use serde::Deserialize;
 use super::{Credential, Keys, credential::Shape, site::Site, template::looks_like_template};
 use crate::settings::{Problem, SecretText, host::is_host};
 
-/// `smarthost:` of an integration.
+/// The mail server through which an integration sends mail (`smarthost` of an integration).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The server's host name, such as `smtp.example.com`.
     pub host: String,
-    /// By default 587 for STARTTLS, 465 for implicit TLS and 25 for none.
+    /// The port of the server. The default is 587 with STARTTLS, 465 with implicit TLS, and 25
+    /// without TLS.
     pub port: Option<u16>,
-    /// By default implicit on port 465, otherwise STARTTLS.
+    /// How the connection is encrypted. The default is `implicit` on port 465, and `starttls` on
+    /// any other.
     pub tls: Option<Encryption>,
+    /// The user name at the server. It is given together with a password, or not at all.
     pub username: Option<String>,
+    /// The password at the server.
     pub password: Option<SecretText>,
+    /// A file that contains the password, in place of `password`. It is read at each attempt, so
+    /// that rotating it needs no reload.
     pub password_file: Option<PathBuf>,
 }
 
+/// How the connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
+    /// The connection begins with TLS.
     Implicit,
+    /// The connection changes to TLS by STARTTLS.
     Starttls,
-    /// Only sensible on loopback.
+    /// The connection is not encrypted. This is sensible only on loopback.
     None,
 }
 

@@ -12,11 +12,13 @@ use crate::{delivery::Verdict, settings::DefaultOn};
 /// The longest line that is printed, in units.
 const LINE: usize = 4096;
 
+/// Lines on standard output (`stdout_configs[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// A template of the line. The default is the built-in text.
     pub text: Option<String>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
 }
 

@@ -13,12 +13,15 @@ type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Arc<dyn Receiver>>;
 
 macro_rules! integrations {
     ($($kind:ident, $configs:ident => $module:ident::$($compile:ident)::+;)*) => {
-        /// `receivers[]` of the configuration.
+        /// A receiver: a name to which routes lead, with the integrations that are notified under
+        /// it (`receivers[]`). Without an integration, it notifies nobody.
         #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Settings {
+            /// The name of the receiver, by which routes and fallbacks refer to it.
             pub name: String,
-            /// The receiver that is notified instead if this one cannot be reached.
+            /// The receiver that is notified as well if this one cannot be reached. By default none
+            /// is.
             pub fallback: Option<Fallback>,
             $(pub $configs: Vec<super::$module::Settings>,)*
         }

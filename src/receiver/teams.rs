@@ -40,23 +40,31 @@ const TITLE: usize = 256;
 /// The largest number of bytes that a unit takes in JSON: three in UTF-8, or two of an escape.
 const UNIT: usize = 3;
 
+/// Messages in Microsoft Teams, posted to a Workflow (`teams_configs[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The address that the flow shows, which is the credential.
+    /// The address that the flow shows, which is the credential. The flow must begin with "When a
+    /// Teams webhook request is received".
     pub webhook_url: Option<SecretText>,
+    /// A file that contains the address, in place of `webhook_url`. It is read at each attempt, so
+    /// that rotating it needs no reload.
     pub webhook_url_file: Option<PathBuf>,
-    /// Plain text, like `text`.
+    /// A template of the title, in plain text. The default is the built-in title.
     pub title: Option<String>,
+    /// A template of the text, in plain text. The default is the built-in text.
     pub text: Option<String>,
-    /// Whether it is notified when an incident is resolved.
+    /// Whether the integration is notified when an incident is resolved. The default is `true`.
     pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`. There is none by default: a 429 is honoured in any case.
+    /// The most requests in a second, minute or hour: `1/s`, `60/m`, `1000/h`. By default requests
+    /// are not paced; a 429 is honoured in any case.
     pub rate_limit: Option<String>,
-    /// Replaces `delivery.timeout`.
+    /// How long one attempt may take, from 1s to 5m. The default is `delivery.timeout`.
     pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy for its requests, which replaces the environment's `HTTPS_PROXY`.
+    /// The HTTP proxy for the requests, such as `http://proxy.example.com:3128`, in place of the
+    /// environment's `HTTPS_PROXY` and `NO_PROXY`. SOCKS is not supported.
     pub proxy_url: Option<SecretText>,
+    /// The certificates that are trusted, and the client's own.
     pub tls: Option<Tls>,
 }
 

@@ -11,15 +11,16 @@ use super::{
 };
 use crate::settings::{self, Secret, SecretText};
 
-/// `tls:` of an integration: PEM files.
+/// The certificates of an integration's connections, in PEM files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// Certificates to trust besides the system's.
+    /// A file of certificates that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// The client's certificate, followed by its issuers.
+    /// The file of the client's certificate, followed by its issuers. It is given together with
+    /// `key_file`, or not at all.
     pub cert_file: Option<PathBuf>,
-    /// Its key.
+    /// The file of the private key of the client's certificate.
     pub key_file: Option<PathBuf>,
 }
 

@@ -10,37 +10,43 @@ use crate::settings::Problem;
 
 mod range;
 
-/// `time_intervals[]` of the configuration.
+/// A named time interval, as in Alertmanager (`time_intervals[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The name by which routes refer to it. No other time interval may have it.
     pub name: String,
+    /// The intervals of this name, which is active while any of them is.
     pub time_intervals: Vec<Interval>,
 }
 
-/// All of its fields must hold; an empty one always does.
+/// An interval, which is active while all of its fields match. An empty field always matches.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Interval {
+    /// The times of day. A night takes two entries: 22:00 to 24:00 and 00:00 to 06:00.
     pub times: Vec<Times>,
-    /// `monday:friday`, `sunday`; a week starts on Sunday.
+    /// The weekdays, or ranges of them: `monday:friday`, `sunday`. A week starts on Sunday.
     pub weekdays: Vec<String>,
-    /// `1:5`, `-3:-1`; -1 is the last day of the month.
+    /// The days of the month, or ranges of them: `1:5`, `15`, `-3:-1`. Negative days count from the
+    /// end of the month; -1 is its last day.
     pub days_of_month: Vec<String>,
-    /// `january:march`, `12`.
+    /// The months, or ranges of them, by name or number: `january:march`, `12`.
     pub months: Vec<String>,
-    /// `2026:2027`.
+    /// The years, or ranges of them: `2026:2027`, `2026`.
     pub years: Vec<String>,
-    /// An IANA time zone or `Local`; UTC by default.
+    /// The IANA time zone, such as `Europe/Berlin`, or `Local` for the zone of the machine. The
+    /// default is UTC.
     pub location: Option<String>,
 }
 
+/// A period of the day.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Times {
-    /// `HH:MM`.
+    /// The start, as `HH:MM`; it is part of the period.
     pub start_time: String,
-    /// `HH:MM`, exclusive; up to 24:00.
+    /// The end, as `HH:MM`, from after the start to `24:00`; it is not part of the period.
     pub end_time: String,
 }
 

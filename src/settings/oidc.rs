@@ -12,43 +12,52 @@ use super::{
     users::Role,
 };
 
-/// An identity provider that speaks OpenID Connect, and who of its people may sign in.
+/// An identity provider that supports OpenID Connect, and the people of it who may sign in.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Oidc {
-    /// The provider's address, exactly as its discovery document writes `issuer`.
+    /// The provider's address, exactly as its discovery document
+    /// (`/.well-known/openid-configuration`) writes `issuer`. It must be `https`, except on
+    /// loopback.
     pub issuer: String,
+    /// The id that the provider gave to this application.
     pub client_id: String,
+    /// The secret that the provider gave to this application.
     pub client_secret: Option<SecretText>,
+    /// A file that contains the client secret, in place of `client_secret`.
     pub client_secret_file: Option<PathBuf>,
-    /// Who may sign in. Whom several entries name gets the higher role; whom none names stays out.
+    /// The people who may sign in. A person whom several entries match gets the highest role; one
+    /// whom none matches is refused.
     pub allowed: Vec<Allowed>,
-    /// What is asked for beside `openid`. Some providers tell groups for a scope of their own only.
+    /// The scopes that are requested in addition to `openid`. Some providers report groups only for
+    /// a scope of their own. The default is `[email, profile]`.
     pub scopes: Vec<String>,
-    /// The claim that lists a person's groups.
+    /// The claim that lists a person's groups. The default is `groups`.
     pub groups_claim: String,
-    /// Certificates to trust beside the system's.
+    /// A file of PEM certificates that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// The proxy's address; in place of the environment's.
+    /// The HTTP proxy for requests to the provider, in place of the environment's.
     pub proxy_url: Option<SecretText>,
 }
 
-/// Somebody who may sign in, by one of `email`, `email_domain`, `group` and `subject`.
+/// An entry for people who may sign in, by exactly one of `email`, `email_domain`, `group` and
+/// `subject`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
-    /// An address, in any case, where the provider says that it has verified it.
+    /// A mail address, in any case. It counts only if the provider says that it has verified it.
     #[serde(default)]
     pub email: Option<String>,
-    /// The domain of a verified address, and none below it.
+    /// The domain of a verified mail address. Domains below it do not count.
     #[serde(default)]
     pub email_domain: Option<String>,
-    /// A group, as `groups_claim` writes it.
+    /// A group, written exactly as in the claim `groups_claim`.
     #[serde(default)]
     pub group: Option<String>,
-    /// What the provider calls one person (`sub`).
+    /// The provider's identifier of one person (`sub`).
     #[serde(default)]
     pub subject: Option<String>,
+    /// What these people may do.
     pub role: Role,
 }
 

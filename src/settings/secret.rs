@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Problem;
 
-/// A credential in a settings struct: text that `{:?}` does not show.
+/// The text of a secret. Debug output shows `<secret>` in its place.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SecretText(String);

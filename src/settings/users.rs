@@ -6,15 +6,15 @@ use argon2::password_hash::phc::PasswordHash;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What somebody may do.
+/// What a person who has signed in may do.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Look at everything, and try what stores and sends nothing.
+    /// The person may look at everything, and try out what neither stores nor sends anything.
     Viewer,
-    /// Act, too.
+    /// The person may also act.
     Operator,
 }
 

@@ -27,7 +27,7 @@ pub enum LogFormat {
     Auto,
     /// A line for people to read
     Text,
-    /// A JSON object on each line, for what collects logs
+    /// A JSON object on each line, for log collectors
     Json,
 }
 

@@ -9,40 +9,55 @@ use serde::Deserialize;
 use super::{oauth::Oauth2, trust::is_fingerprint};
 use crate::settings::{ByteSize, Duration, Problem, Secret, SecretText};
 
-/// `ingress.imap[]` of the configuration.
+/// A mailbox that is read over IMAP (`ingress.imap[]`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The name of the ingress, which appears in metrics and labels. No other ingress may have it.
     pub name: String,
+    /// The host name of the IMAP server, such as `imap.example.com`.
     pub host: String,
-    /// 993 with implicit TLS, otherwise 143.
+    /// The port of the IMAP server. The default is 993 with implicit TLS, and otherwise 143.
     pub port: Option<u16>,
+    /// How the connection is encrypted. The default is `implicit`.
     pub tls: Tls,
-    /// PEM certificates to trust besides the system's, also for the token server: a CA's, or the
-    /// server's own if it is self-signed (Proton Mail Bridge).
+    /// A file of PEM certificates that are trusted besides the system's, also for the token server:
+    /// those of a certificate authority, or the server's own if it is self-signed (Proton Mail
+    /// Bridge).
     pub ca_file: Option<PathBuf>,
-    /// The SHA-256 fingerprint of the server's certificate in hex, with or without colons: only
+    /// The SHA-256 fingerprint of the server's certificate in hex, with or without colons. Only
     /// that certificate is accepted, whatever its name and issuer.
+    /// `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints it.
     pub tls_fingerprint: Option<String>,
+    /// The user name of the account.
     pub username: String,
+    /// The password of the account. It is required unless there is a `password_file` or `oauth2`.
     pub password: Option<SecretText>,
+    /// A file that contains the password, in place of `password`. It is read at each use.
     pub password_file: Option<PathBuf>,
-    /// Used in place of a password.
+    /// OAuth 2.0 access tokens, which are used in place of a password.
     pub oauth2: Option<Oauth2>,
+    /// The folder that is read. The default is `INBOX`.
     pub folder: String,
-    /// Whether to wait with IDLE (RFC 2177) if the server supports it. Without it, the folder is
-    /// polled every `rescan_interval`, and at least once a minute.
+    /// Whether to wait for new mail with IDLE (RFC 2177) if the server supports it. Without IDLE,
+    /// the folder is polled every `rescan_interval`, and at least once a minute. The default is
+    /// `true`.
     pub idle: bool,
-    /// How often the folder is read again by UID, besides IDLE.
+    /// How often the folder is read again by UID, also while IDLE is in use; at least 1s. The
+    /// default is 5m.
     pub rescan_interval: Duration,
-    /// How far back the first connection reads; 0s: only mail that arrives from then on.
+    /// How far back the first connection reads. 0s, the default, means that only mail that arrives
+    /// from then on is read.
     pub backfill: Duration,
-    /// Larger mail is quarantined with its header alone.
+    /// The maximum size of a mail. Larger mail is quarantined with its header alone. The default is
+    /// 10MiB.
     pub max_message_size: ByteSize,
+    /// What happens to a mail in the mailbox once it is stored. The default is `keep`.
     pub after: After,
-    /// The authserv-id of the host whose Authentication-Results header is trusted, which must also
-    /// be its name in Received; or `exchange` for Microsoft 365. Only name a host that adds the
-    /// header to every mail, or removes those of others.
+    /// The authserv-id of the host whose Authentication-Results header (RFC 8601) is trusted, such
+    /// as `mx.google.com` for Gmail, or `exchange` for Microsoft 365. It must also be the name of
+    /// the host in Received. Name only a host that adds the header to every mail, or removes those
+    /// of others. By default no host is trusted.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -70,12 +85,15 @@ impl Default for Settings {
     }
 }
 
+/// How the connection to the IMAP server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
+    /// The connection begins with TLS.
     Implicit,
+    /// The connection changes to TLS by STARTTLS.
     Starttls,
-    /// Only sensible on loopback.
+    /// The connection is not encrypted. This is sensible only on loopback.
     None,
 }
 
@@ -84,13 +102,15 @@ pub enum Tls {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum After {
-    /// Nothing: the folder is opened read-only.
+    /// The mail stays as it is: the folder is opened read-only.
     Keep,
+    /// The mail is marked as seen.
     Seen,
-    /// Removed if the server has UIDPLUS (RFC 4315), otherwise only marked as deleted. Mail over
-    /// the size limit stays.
+    /// The mail is removed if the server has UIDPLUS (RFC 4315), and otherwise only marked as
+    /// deleted. Mail larger than `max_message_size` stays.
     Delete,
-    /// Moved to this folder, which is created if it does not exist.
+    /// The mail is moved to this folder, which is created if it does not exist:
+    /// `{ move: Processed }`.
     Move(String),
 }
 

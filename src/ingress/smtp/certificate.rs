@@ -30,15 +30,17 @@ use crate::settings::Problem;
 /// while.
 const WARN_DAYS: i32 = 14;
 
-/// PEM files. They are read again when they change.
+/// The certificate of an SMTP listener, in PEM files. They are read again when they change.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The server's certificate, then the intermediate certificates up to the root.
+    /// The file of the server's certificate, followed by the intermediate certificates up to the
+    /// root.
     pub cert_file: PathBuf,
+    /// The file of the certificate's private key.
     pub key_file: PathBuf,
-    /// Whether a connection begins with TLS, or changes to it by STARTTLS. The default is true on
-    /// port 465.
+    /// Whether connections begin with TLS (`true`), or change to it by STARTTLS (`false`). The
+    /// default is `true` on port 465, and `false` on any other.
     pub implicit: Option<bool>,
 }
 

@@ -14,28 +14,37 @@ use crate::settings::{
     networks::Networks,
 };
 
+/// An SMTP listener that accepts mail (`ingress.smtp[]`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The name of the ingress, which appears in metrics and labels. No other ingress may have it.
     pub name: String,
+    /// The address and port on which the listener accepts connections. The default is
+    /// `127.0.0.1:2525`.
     pub listen: String,
-    /// The name in its greeting; the default is the machine's name.
+    /// The host name in the greeting, in ASCII. The default is the machine's name.
     pub hostname: Option<String>,
-    /// The addresses for which it accepts mail, or `@example.com` for a whole domain. On loopback
-    /// only, and without `proxy_protocol`, the list may be empty: then it accepts all.
+    /// The addresses for which mail is accepted; `@example.com` stands for a whole domain. The list
+    /// may be empty only on loopback and without `proxy_protocol`: then mail for any address is
+    /// accepted.
     pub recipients: Vec<String>,
-    /// The server's certificate. Without one, connections are not encrypted.
+    /// The server's certificate. Without it, connections are not encrypted.
     pub tls: Option<Tls>,
+    /// The maximum size of a mail, from 64KiB to 256MiB. Larger mail is refused with 552. The
+    /// default is 10MiB.
     pub max_message_size: ByteSize,
-    /// The networks that clients may connect from. If empty, from anywhere.
+    /// The addresses or networks from which clients may connect, such as `192.0.2.7` or
+    /// `10.0.0.0/8`. If empty, they may connect from anywhere.
     pub allow_from: Vec<String>,
-    /// The load balancers, whose connections begin with a PROXY header, version 2, that names the
-    /// client.
+    /// The addresses or networks of the load balancers in front. Each of their connections must
+    /// begin with a PROXY header, version 2, which names the client.
     pub proxy_protocol: Vec<String>,
-    /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
-    /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
-    /// adds the header to every mail, or removes those of others. Off loopback, and behind a load
-    /// balancer, it needs `allow_from`, because any other sender could write the header.
+    /// The authserv-id of the relay in front whose Authentication-Results header (RFC 8601) is
+    /// trusted, or `exchange` for Microsoft 365. It must also be the name of the relay in Received.
+    /// Name only a relay that adds the header to every mail, or removes those of others. Off
+    /// loopback, and behind a load balancer, it requires `allow_from`, because any other sender
+    /// could write the header. By default no relay is trusted.
     pub trusted_authserv_id: Option<String>,
 }
 

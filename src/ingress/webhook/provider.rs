@@ -8,7 +8,7 @@ use super::protocol::Kind;
 
 macro_rules! providers {
     ($($(#[$attribute:meta])* $provider:ident => $module:ident;)*) => {
-        /// The provider that posts.
+        /// The mail provider whose format the posts of a webhook have.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum Provider {
@@ -35,6 +35,7 @@ macro_rules! providers {
 }
 
 providers! {
+    /// No provider: each post is the mail itself, as `message/rfc822`.
     #[default]
     Raw => raw;
     Mailgun => mailgun;

@@ -13,11 +13,15 @@ use super::{
 };
 use crate::settings::{ByteSize, Problem, Secret, SecretText, bounds};
 
-/// `ingress.http` of the configuration: the listener that all webhooks share.
+/// The HTTP listener that all webhooks share (`ingress.http`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
+    /// The address and port on which the listener accepts requests. The default is
+    /// `127.0.0.1:8025`.
     pub listen: String,
+    /// The maximum size of a request, from 64KiB to 256MiB. A larger one is refused with 413. The
+    /// default is 10MiB.
     pub max_body: ByteSize,
 }
 
@@ -30,38 +34,46 @@ impl Default for HttpSettings {
     }
 }
 
-/// `ingress.webhook[]` of the configuration.
+/// A webhook to which a mail provider, or another program, posts mail (`ingress.webhook[]`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The name of the ingress, which appears in metrics and labels. No other ingress may have it.
     pub name: String,
+    /// The format of the posts, and how they prove themselves. The default is `raw`.
     pub provider: Provider,
-    /// `/ingress/NAME` if it is not given.
+    /// The path to which mail is posted. The default is `/ingress/NAME`.
     pub path: Option<String>,
-    /// The bearer token of `raw`; it is optional on loopback only.
+    /// The bearer token of `raw`. It may be left out only on loopback.
     pub token: Option<SecretText>,
+    /// A file that contains the bearer token, in place of `token`.
     pub token_file: Option<PathBuf>,
     /// Mailgun's HTTP webhook signing key, or SendGrid's public key.
     pub signing_key: Option<SecretText>,
+    /// A file that contains the signing key, in place of `signing_key`.
     pub signing_key_file: Option<PathBuf>,
-    /// For Postmark, CloudMailin and SendGrid: the user name and password in the URL that they post
-    /// to.
+    /// The user name and password in the URL to which Postmark, CloudMailin or SendGrid posts.
     pub basic_auth: Option<BasicAuth>,
-    /// The SNS topic that SES publishes to.
+    /// The ARN of the SNS topic to which SES publishes.
     pub topic_arn: Option<String>,
-    /// The authserv-id of the relay in front whose Authentication-Results header is trusted, which
-    /// must also be its name in Received; or `exchange` for Microsoft 365. Only name a relay that
-    /// adds the header to every mail, or removes those of others. Not with `provider: mailgun`,
-    /// whose signature does not cover the mail.
+    /// The authserv-id of the relay in front whose Authentication-Results header (RFC 8601) is
+    /// trusted, or `exchange` for Microsoft 365. It must also be the name of the relay in Received.
+    /// Name only a relay that adds the header to every mail, or removes those of others. It is
+    /// refused with `provider: mailgun`, whose signature does not cover the mail. By default no
+    /// relay is trusted.
     pub trusted_authserv_id: Option<String>,
 }
 
-/// `ingress.webhook[].basic_auth` of the configuration.
+/// The user name and password in the URL to which a provider posts: `https://USERNAME:PASSWORD@…`
+/// (`ingress.webhook[].basic_auth`).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BasicAuth {
+    /// The user name, which must not contain a colon (RFC 7617).
     pub username: String,
+    /// The password.
     pub password: Option<SecretText>,
+    /// A file that contains the password, in place of `password`.
     pub password_file: Option<PathBuf>,
 }
 

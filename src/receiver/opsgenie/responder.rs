@@ -6,14 +6,18 @@ use serde_json::{Value, json};
 
 use crate::receiver::{escape::Escape, page::Page, site::Site, template::Template};
 
-/// A responder as Opsgenie defines it: by id, name or (for a user) username, each a template.
+/// A responder of an alert in Opsgenie, by exactly one of `id`, `name` and `username`. Each of them
+/// is a template.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Responder {
+    /// The id of the responder.
     pub id: Option<String>,
+    /// The name of a team, an escalation or a schedule.
     pub name: Option<String>,
+    /// The user name of a user.
     pub username: Option<String>,
-    /// `team`, `user`, `escalation` or `schedule`.
+    /// The type of the responder: `team`, `user`, `escalation` or `schedule`.
     pub r#type: String,
 }
 

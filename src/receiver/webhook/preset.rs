@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 macro_rules! presets {
     ($($variant:ident $name:literal,)*) => {
-        /// `use:` of a webhook.
+        /// The preset of a vendor on which a webhook can be based (`use` of a webhook).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
         pub enum Preset {
             $(#[serde(rename = $name)] $variant,)*

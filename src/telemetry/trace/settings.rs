@@ -9,14 +9,15 @@ use url::Url;
 
 use crate::settings::{Problem, Secret};
 
-/// Where traces go. Off unless an endpoint is given.
+/// The collector to which traces are sent. Without an endpoint, no traces are sent.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The collector's address for OTLP over HTTP, without a signal's path: traces are posted to
-    /// `/v1/traces` below it.
+    /// The collector's address for OTLP over HTTP, such as `http://localhost:4318`, without the
+    /// path of a signal: traces are posted to `/v1/traces` below it.
     pub otlp_endpoint: Option<String>,
-    /// Headers that the collector wants, such as its key: `NAME: VALUE`, one to a line.
+    /// A file of headers that the collector requires, such as its key: `NAME: VALUE`, one on each
+    /// line.
     pub headers_file: Option<PathBuf>,
 }
 

@@ -8,38 +8,54 @@ use url::Url;
 
 use crate::settings::{Problem, Secret, SecretText, host::is_loopback};
 
-/// How access tokens are obtained, in place of a password.
+/// How access tokens (OAuth 2.0) are obtained, in place of a password.
 ///
-/// With a refresh token, the mailbox is read on behalf of the person who gave consent; without one,
-/// on behalf of the application itself (client credentials, RFC 6749, 4.4).
+/// With a refresh token, the mailbox is read on behalf of the person who gave consent. Without one,
+/// it is read on behalf of the application itself (client credentials, RFC 6749, 4.4), which Google
+/// does not offer.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Oauth2 {
+    /// The provider whose endpoints and scopes are known. The default is `custom`.
     pub provider: Provider,
-    /// Microsoft only: the directory, by its id or domain.
+    /// The Microsoft directory, by its id or domain, such as `example.onmicrosoft.com`. With
+    /// `provider: microsoft` it is required unless `token_url` is given; other providers have none.
     pub tenant: Option<String>,
-    /// The token endpoint; known for google, and for microsoft with a tenant.
+    /// The token endpoint. It is known for `google`, and for `microsoft` with a `tenant`; for
+    /// `custom` it is required.
     pub token_url: Option<String>,
-    /// The address at which a person gives consent in a browser, for `alertbridge imap login`.
+    /// The address at which a person gives consent in a browser, for `alertbridge imap login`. It
+    /// is known for `google`, and for `microsoft` with a `tenant`.
     pub auth_url: Option<String>,
-    /// The device authorization endpoint (RFC 8628), for `alertbridge imap login`.
+    /// The device authorization endpoint (RFC 8628), for `alertbridge imap login`. It is known for
+    /// `microsoft` with a `tenant`.
     pub device_url: Option<String>,
+    /// The id that the provider gave to the application.
     pub client_id: String,
+    /// The secret that the provider gave to the application. It may be left out only if there is a
+    /// refresh token and the provider is not `google`.
     pub client_secret: Option<SecretText>,
+    /// A file that contains the client secret, in place of `client_secret`.
     pub client_secret_file: Option<PathBuf>,
+    /// The refresh token, which `alertbridge imap login` obtains. If the provider replaces it, the
+    /// new one is lost at the next start: use `refresh_token_file`.
     pub refresh_token: Option<SecretText>,
-    /// Written again if the provider replaces the refresh token.
+    /// A file that contains the refresh token. If the provider replaces the token, the file is
+    /// written again, so its folder must be writable.
     pub refresh_token_file: Option<PathBuf>,
-    /// The requested scopes; if empty, those that reading mail needs at google or microsoft, and
-    /// the server's default elsewhere.
+    /// The scopes that are requested. If empty, those that reading mail requires at `google` or
+    /// `microsoft`, and the default of the server elsewhere.
     pub scopes: Vec<String>,
 }
 
+/// The provider of the access tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     Google,
+    /// Microsoft, with a `tenant`.
     Microsoft,
+    /// Any other provider, with a `token_url`.
     #[default]
     Custom,
 }
