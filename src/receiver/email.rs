@@ -406,7 +406,7 @@ impl JsonSchema for Addresses {
         json_schema!({
             "type": ["string", "array"],
             "items": { "type": "string" },
-            "description": "Addresses of mail: a list, or one text that parts them by commas."
+            "description": "Mail addresses: a list, or one string that separates them by commas."
         })
     }
 }
