@@ -40,7 +40,8 @@ pub struct DeedRow {
     pub via: String,
     pub action: String,
     pub subject: String,
-    /// The result: `done`, or why it was refused. Absent: it was begun, and its result is unknown.
+    /// The result: `done`, or why the action was refused. Absent if the action was begun and its
+    /// result is unknown.
     pub outcome: Option<String>,
 }
 
