@@ -115,7 +115,7 @@ impl Incident {
     }
 }
 
-/// Lists incidents, the most recently heard of first.
+/// Lists incidents, the newest first.
 pub async fn list(
     admin: &Admin,
     query: &IncidentQuery,

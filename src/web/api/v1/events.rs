@@ -22,8 +22,8 @@ const ALIVE: Duration = Duration::from_secs(15);
 /// Streams changes as they happen.
 ///
 /// The stream begins with an event `ready`. Whenever something has changed, an event `changed`
-/// names the lists that differ: `{"changed": ["mails", "incidents", "deliveries", "silences",
-/// "audit"]}`.
+/// names the lists that differ:
+/// `{"changed": ["mails", "incidents", "deliveries", "silences", "audit"]}`.
 #[utoipa::path(
     get, path = "/events", tag = "conditions",
     responses(

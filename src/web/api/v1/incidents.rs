@@ -15,7 +15,7 @@ use crate::web::{
     who::Operator,
 };
 
-/// Lists incidents, the most recently changed first.
+/// Lists the incidents, the newest first.
 #[utoipa::path(
     get, path = "/incidents", tag = "incidents",
     params(IncidentQuery, Walk),
