@@ -36,9 +36,13 @@ pub struct DeedRow {
     pub id: i64,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
+    /// Who took the action.
     pub by: String,
+    /// The way in which it was requested: `command`, `api` or `page`.
     pub via: String,
+    /// The action: `deliveries.retry`, `silences.add` and so on.
     pub action: String,
+    /// The object of the action: an id, a name, a filter.
     pub subject: String,
     /// The result: `done`, or why the action was refused. Absent if the action was begun and its
     /// result is unknown.

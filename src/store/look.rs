@@ -26,7 +26,7 @@ pub struct MailRow {
     pub reason: Option<String>,
     /// The profile that took the mail, if any.
     pub profile: Option<String>,
-    /// For one alert of a mail with several: its number, from 1.
+    /// The number of the alert, from 1, if the mail contains several; otherwise null.
     pub item: Option<i64>,
     pub incident_id: Option<String>,
     pub sha256: String,
@@ -39,7 +39,7 @@ pub struct MailRow {
     /// The time at which its authenticity is checked again.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub check_at: Option<Timestamp>,
-    /// Who released the mail from the quarantine.
+    /// The release of the mail from the quarantine, if it was released.
     pub released: Option<Release>,
 }
 
@@ -54,8 +54,10 @@ pub struct IncidentRow {
     #[serde(skip)]
     pub can_end: bool,
     pub status: String,
+    /// The newest `time` of its mails; null for the bridge's own alarms.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub newest: Option<Timestamp>,
+    /// The number of its latest episode.
     pub episode: i64,
     #[schema(value_type = String, format = DateTime)]
     pub opened_at: Timestamp,
@@ -76,6 +78,7 @@ pub struct DeliveryRow {
     pub receiver: String,
     pub integration: String,
     pub action: Action,
+    /// The key by which the vendor identifies the page.
     pub alias: String,
     pub state: DeliveryState,
     pub failures: u32,
@@ -87,8 +90,8 @@ pub struct DeliveryRow {
     pub next_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
-    /// The latest failure, or the receipt once it is delivered: a resolve is claimed with the
-    /// receipt of its trigger.
+    /// The latest failure or, once the page is delivered, its receipt: a resolve is claimed with
+    /// the receipt of its trigger.
     pub detail: Option<String>,
     pub mail: Option<MailId>,
     /// Why it is told, if its page says so. For a page that comes from no mail, nothing else says

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Lists the deliveries that are pending, done or given up, the newest first.
+/// Lists the deliveries that are owed, done or given up, the newest first.
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries",
     params(DeliveryQuery, Walk),
