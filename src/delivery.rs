@@ -25,12 +25,12 @@ pub use settings::{Backoff, Settings};
 /// The store's number for a delivery, which increases in order of creation and orders each lane.
 pub type DeliveryId = i64;
 
-/// What a receiver is notified of.
+/// The kind of change of which a receiver is notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     Trigger,
-    /// For receivers of the trigger: the incident is open, and has changed.
+    /// The incident is open and has changed. Only receivers of the trigger are notified.
     Change,
     Resolve,
 }

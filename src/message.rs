@@ -76,17 +76,17 @@ impl Message {
     }
 }
 
-/// What the SMTP conversation said about a mail.
+/// What the SMTP client declared about a mail.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Envelope {
     /// The client's address.
     #[schema(value_type = Option<String>)]
     pub peer: Option<IpAddr>,
-    /// Its EHLO or HELO name.
+    /// The name that the client gave in EHLO or HELO.
     pub helo: String,
-    /// MAIL FROM; empty is the null sender.
+    /// The address of MAIL FROM; empty for the null sender.
     pub mail_from: String,
-    /// RCPT TO, in order.
+    /// The addresses of RCPT TO, in order.
     pub rcpt_to: Vec<String>,
 }
 
@@ -139,10 +139,10 @@ impl Bookmark {
     }
 }
 
-/// Who released a quarantined mail.
+/// Who released a mail from the quarantine, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Release {
-    /// `user@host`.
+    /// The name of the person; for a command, `user@host`.
     pub by: String,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,

@@ -163,11 +163,11 @@ pub fn breaches(mut said: Vec<(Timestamp, bool)>, silenced: &[Span]) -> Vec<Brea
 pub enum Ladder {
     /// There was no breach outside announced maintenance.
     None,
-    /// There was one.
+    /// There was one breach outside announced maintenance.
     Incident,
-    /// It happened again.
+    /// There were several such breaches.
     Remediation,
-    /// It happened again, and the error budget is spent.
+    /// There were several such breaches, and the error budget is spent.
     Demotion,
 }
 

@@ -36,11 +36,16 @@ pub struct DeedRow {
     pub id: i64,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
+    /// Who took the action.
     pub by: String,
+    /// The way in which it was requested: `command`, `api` or `page`.
     pub via: String,
+    /// The action: `deliveries.retry`, `silences.add` and so on.
     pub action: String,
+    /// The object of the action: an id, a name, a filter.
     pub subject: String,
-    /// The result: `done`, or why it was refused. Absent: it was begun, and its result is unknown.
+    /// The result: `done`, or why the action was refused. Absent if the action was begun and its
+    /// result is unknown.
     pub outcome: Option<String>,
 }
 

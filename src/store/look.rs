@@ -26,20 +26,20 @@ pub struct MailRow {
     pub reason: Option<String>,
     /// The profile that took the mail, if any.
     pub profile: Option<String>,
-    /// For one alert of a mail with several: its number, from 1.
+    /// The number of the alert, from 1, if the mail contains several; otherwise null.
     pub item: Option<i64>,
     pub incident_id: Option<String>,
     pub sha256: String,
     pub authenticity: Authenticity,
     #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Labels,
-    /// When the mail was cut to its header to free space.
+    /// The time at which the mail was cut to its header to free space.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub cut_at: Option<Timestamp>,
-    /// When its authenticity is checked again.
+    /// The time at which its authenticity is checked again.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub check_at: Option<Timestamp>,
-    /// Who released the mail from the quarantine.
+    /// The release of the mail from the quarantine, if it was released.
     pub released: Option<Release>,
 }
 
@@ -49,13 +49,15 @@ pub struct IncidentRow {
     pub incident_id: String,
     pub kind: Kind,
     pub phase: Phase,
-    /// Whether a person can end it at whoever was told. An alert that could not be read is open
-    /// nowhere here, and may be so there; the bridge's own alarms end by themselves.
+    /// Whether a person can end it at the receivers that were told. An alert that could not be read
+    /// is never open here, but may be open there; the bridge's own alarms end by themselves.
     #[serde(skip)]
     pub can_end: bool,
     pub status: String,
+    /// The newest `time` of its mails; null for the bridge's own alarms.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub newest: Option<Timestamp>,
+    /// The number of its latest episode.
     pub episode: i64,
     #[schema(value_type = String, format = DateTime)]
     pub opened_at: Timestamp,
@@ -70,28 +72,30 @@ pub struct IncidentRow {
 pub struct DeliveryRow {
     pub id: DeliveryId,
     pub incident_id: String,
-    /// What its incident is called, where its mails call it anything.
+    /// The title of its incident, otherwise its metric; null if its sender states neither.
     #[serde(default)]
     pub title: Option<String>,
     pub receiver: String,
     pub integration: String,
     pub action: Action,
+    /// The key by which the vendor identifies the page.
     pub alias: String,
     pub state: DeliveryState,
     pub failures: u32,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it is tried next, or when its mute ends; absent while another delivery of its lane is
-    /// ahead of it.
+    /// The time of the next attempt, or the time at which its mute ends; absent while another
+    /// delivery of its lane is ahead of it.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
-    /// The latest failure, or the receipt once it is delivered: a resolve is claimed with the
-    /// receipt of its trigger.
+    /// The latest failure or, once the page is delivered, its receipt: a resolve is claimed with
+    /// the receipt of its trigger.
     pub detail: Option<String>,
     pub mail: Option<MailId>,
-    /// Why it is told, where its page says so: of what no mail tells, nothing else does.
+    /// Why it is told, if its page says so. For a page that comes from no mail, nothing else says
+    /// why.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -116,7 +120,7 @@ pub enum Event {
         #[serde(flatten)]
         attempt: Attempt,
     },
-    /// A person has closed it.
+    /// A person closed the incident.
     Deed(DeedRow),
 }
 

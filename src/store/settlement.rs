@@ -57,9 +57,9 @@ pub struct Attempt {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     pub took_ms: u64,
-    /// `delivered`, `accepted`, `waiting`, `partly` or the reason of a failure.
+    /// `delivered`, `accepted`, `waiting`, `partly`, or the reason for a failure.
     pub result: String,
-    /// A sentence without secrets.
+    /// A sentence about the result, without secrets.
     pub detail: String,
 }
 

@@ -22,20 +22,21 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
     pub items: Vec<T>,
-    /// The `cursor` of the next page; null at the end. A page may be short, or empty, and go on.
+    /// The `cursor` of the next page; null at the end of the list. A page that is short, or even
+    /// empty, may still have a next page.
     #[schema(required)]
     pub next: Option<String>,
 }
 
-/// Which page of a list.
+/// The page of a list to return.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct Walk {
-    /// At most so many items.
+    /// The maximum number of items on the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<u32>,
-    /// Where the page before ended: its `next`.
+    /// The end of the previous page: its `next`.
     pub cursor: Option<String>,
 }
 

@@ -17,16 +17,16 @@ const KIND: &str = "application/problem+json";
 /// The longest body, in bytes, from which a problem is read back.
 const LONGEST: usize = 64 << 10;
 
-/// Why a request was not done.
+/// The reason why a request was not fulfilled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Says no more than the status.
+    /// The type of the problem: `about:blank`, which says no more than the status.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: String,
     pub title: String,
     pub status: u16,
-    /// What is wrong, and where there is one, the mend.
+    /// What is wrong and, if known, how to fix it.
     pub detail: String,
 }
 

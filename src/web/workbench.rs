@@ -72,9 +72,9 @@ pub struct Objectives {
 pub struct Draft {
     /// A `profiles:` document, as `profiles draft` prints it.
     pub document: String,
-    /// What each mail was read as, the opening one first; null where it cannot be read.
+    /// How the draft reads each mail, the opening one first; null if it cannot read the mail.
     pub read: Vec<Option<Read>>,
-    /// What needs a hand: nothing where the draft reads its mails as it should.
+    /// The points that a person must settle; empty if the draft reads its mails as it should.
     pub doubts: Vec<String>,
 }
 
@@ -136,14 +136,14 @@ pub struct Integration {
     pub is_former: bool,
 }
 
-/// Which receivers labels reach, as `routes test --json` prints it.
+/// The receivers that a set of labels reaches, as `routes test --json` prints them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reach {
-    /// Whoever is told, in order.
+    /// The receivers that are told, in order.
     pub receivers: Vec<String>,
-    /// The route of each, by its path in the tree.
+    /// The route that leads to each of them, as its path in the tree.
     pub routes: Vec<String>,
-    /// Whoever is not told now because of a time interval.
+    /// The receivers that are not told now because of a time interval.
     pub muted: Vec<Muted>,
 }
 
@@ -153,24 +153,24 @@ pub struct Muted {
     pub receiver: String,
     pub route: String,
     pub intervals: Vec<String>,
-    /// When it is told; none where the page is dropped.
+    /// The time at which it is told; null if the page is dropped.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
 }
 
-/// How two configurations differ over the same mails.
+/// The differences between two configurations over the same mails.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Diff {
-    /// How many mails were taken through both.
+    /// The number of mails that were taken through both configurations.
     pub mails: u64,
-    /// Those that differ.
+    /// The mails that differ, as `replay --diff --json` prints them.
     #[schema(value_type = Vec<Object>)]
     pub differences: Vec<Value>,
-    /// Whether there were more mails than one answer takes.
+    /// Whether there were more mails than one answer covers.
     pub truncated: bool,
 }
 
-/// What came of a test page.
+/// The result of one test page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Tested {
     pub receiver: String,

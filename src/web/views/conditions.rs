@@ -15,26 +15,26 @@ use crate::{
 /// How many of the newest mails and deliveries are searched for the latest activity.
 const LATELY: u32 = 500;
 
-/// A way in.
+/// An ingress, and its condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Ingress {
     pub name: String,
     /// `imap`, `smtp` or `webhook`.
     pub kind: String,
-    /// Whether it did its work lately and has no trouble.
+    /// Whether it succeeded within the last 15 minutes and its latest attempt did not fail.
     pub healthy: bool,
-    /// When it last did its work; null where it has not, or another replica does.
+    /// The time of its latest success; null if there was none, or if another replica does its work.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success: Option<Timestamp>,
-    /// Why the latest attempt failed.
+    /// The reason why its latest attempt failed; null if it did not.
     pub error: Option<String>,
     pub login_refused: bool,
-    /// The newest mail that came through it, among the newest of all.
+    /// The arrival of the newest mail that came through it, among the newest 500 mails of all.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_mail: Option<Timestamp>,
 }
 
-/// A receiver, by its integrations.
+/// A receiver, and the condition of its integrations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Receiver {
     pub name: String,
@@ -42,13 +42,13 @@ pub struct Receiver {
     pub integrations: Vec<Integration>,
 }
 
-/// One integration of a receiver.
+/// One integration of a receiver, and its condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Integration {
     pub integration: String,
-    /// `open` while it answers nobody and is probed only.
+    /// `open` while the integration does not answer and is only probed, otherwise `closed`.
     pub circuit: String,
-    /// When it is probed next.
+    /// The time of the next probe; null if the circuit is closed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub probe_at: Option<Timestamp>,
     pub pending: u64,
@@ -56,12 +56,13 @@ pub struct Integration {
     pub dead: u64,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub oldest_pending: Option<Timestamp>,
-    /// The latest failure of what it is owed.
+    /// The latest failure among the deliveries that are owed to it.
     pub error: Option<String>,
-    /// When it last took a page, among the newest deliveries.
+    /// The time at which it last took a page, among the newest 500 deliveries.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success: Option<Timestamp>,
-    /// Whether the configuration in force has it; what is gone may have a backlog still.
+    /// Whether the configuration in force contains it. An integration that was removed may still
+    /// have a backlog.
     pub configured: bool,
 }
 
@@ -83,19 +84,20 @@ impl Integration {
     }
 }
 
-/// A profile.
+/// A profile, and its condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Profile {
     pub name: String,
-    /// The newest mail that it took, among the newest of all.
+    /// The arrival of the newest mail that it took, among the newest 500 mails of all.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_mail: Option<Timestamp>,
-    /// When such a mail was last read, rather than `unparsed`.
+    /// The arrival of the newest such mail that it could read, that is, whose outcome is not
+    /// `unparsed`.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success: Option<Timestamp>,
-    /// How many of its mails could not be read, among the newest of all.
+    /// The number of its mails that could not be read, among the newest 500 mails of all.
     pub unparsed: u64,
-    /// Whether the mail that it expects (`expect`) is reported missing, and has not come since.
+    /// Whether the mail that it expects (`expect`) is reported missing and has not arrived since.
     #[serde(default)]
     pub missing: bool,
 }

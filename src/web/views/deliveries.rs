@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Which deliveries to list.
+/// The filter of the list of deliveries.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -27,7 +27,7 @@ pub struct DeliveryQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Acted {
     pub id: DeliveryId,
-    /// How it stands now.
+    /// Its state after the action.
     pub state: DeliveryState,
 }
 

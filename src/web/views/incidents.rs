@@ -20,25 +20,25 @@ use crate::{
     },
 };
 
-/// Which incidents to list.
+/// The filter of the list of incidents.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct IncidentQuery {
-    /// Only those that are open, or over.
+    /// Only incidents that are open, or only those that are over.
     pub state: Option<IncidentState>,
     pub severity: Option<String>,
     pub profile: Option<String>,
-    /// Only those that this receiver was told of.
+    /// Only incidents of which this receiver was told.
     pub receiver: Option<String>,
-    /// Only those that hold this text in their labels, status or id.
+    /// Only incidents that contain this text in their labels, status or id.
     pub q: Option<String>,
 }
 
 /// The beginning of the reason that is stored when a person closes an incident.
 const BY_HAND: &str = "resolved by hand by ";
 
-/// Whether an incident is on.
+/// Whether an incident is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IncidentState {
@@ -64,7 +64,7 @@ impl From<IncidentState> for Phase {
     }
 }
 
-/// An incident, and who was told of it.
+/// An incident, and the integrations that were told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Incident {
     #[serde(flatten)]
@@ -72,27 +72,28 @@ pub struct Incident {
     pub state: IncidentState,
     pub severity: String,
     pub profile: String,
-    /// What it is called: its title, else its metric, else its id.
+    /// The name of the incident: its title, otherwise its metric, otherwise its id.
     pub title: String,
-    /// Who is owed a page of its current episode, or was told: what each integration heard last.
+    /// The integrations that were told of its current episode, or are owed a page about it: for
+    /// each, the latest delivery.
     pub told: Vec<Told>,
 }
 
-/// What one integration was told last, or is to be told next.
+/// The page that one integration was told last, or is to be told next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Told {
     pub receiver: String,
     pub integration: String,
     pub delivery: DeliveryId,
     pub action: Action,
-    /// `delivered`: the receiver has confirmed it.
+    /// The state of the delivery; `delivered` means that the receiver has confirmed it.
     pub state: DeliveryState,
     pub failures: u32,
-    /// The latest failure, or what the receiver calls it.
+    /// The latest failure, or the receiver's own name for the page.
     pub detail: Option<String>,
 }
 
-/// An incident and everything that is known of it, in order.
+/// An incident with its whole timeline, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Story {
     #[serde(flatten)]
@@ -114,7 +115,7 @@ impl Incident {
     }
 }
 
-/// Lists incidents, the most recently heard of first.
+/// Lists incidents, the newest first.
 pub async fn list(
     admin: &Admin,
     query: &IncidentQuery,
@@ -138,7 +139,7 @@ pub async fn list(
     Ok(found.map(|(number, row)| Incident::new(row, told.remove(&number).unwrap_or_default())))
 }
 
-/// Groups what each integration heard last by the incidents' numbers.
+/// Groups the latest delivery of each integration by the number of the incident.
 fn by_incident(rows: Vec<ToldRow>) -> BTreeMap<i64, Vec<Told>> {
     let mut told: BTreeMap<i64, Vec<Told>> = BTreeMap::new();
     for row in rows {

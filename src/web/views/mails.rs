@@ -25,7 +25,7 @@ pub use discard::{DiscardFilter, Discarded, discard_all};
 use head::is_sender;
 pub use head::{Head, is_from};
 
-/// Which mails to list.
+/// The filter of the list of mails.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -33,26 +33,26 @@ pub struct MailQuery {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
-    /// Only those in the quarantine whose From has this address, or, for `@example.com`, one of
-    /// this domain.
+    /// Only mails in the quarantine whose From has this address or, for `@example.com`, an address
+    /// of this domain.
     pub from: Option<String>,
-    /// Only those that hold this text in their labels, reason or incident's id, or in those of an
-    /// alert of a mail with several.
+    /// Only mails that contain this text in their labels, their reason or their incident's id. For
+    /// a mail with several alerts, those of each alert count as well.
     pub q: Option<String>,
     /// Whether the bridge's own canaries are left out.
     #[serde(skip)]
     pub without_canaries: bool,
 }
 
-/// A mail in a list. Where somebody is to decide about it, what its header says stands beside it.
+/// A mail in a list. While it is in the quarantine, the list also shows its From and its Subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ListedMail {
     #[serde(flatten)]
     pub row: MailRow,
-    /// The addresses of its From, while it is in the quarantine; else null.
+    /// The addresses in its From while it is in the quarantine; otherwise null.
     #[serde(default)]
     pub from: Option<Vec<String>>,
-    /// Its Subject, while it is in the quarantine; else null.
+    /// Its Subject while it is in the quarantine; otherwise null.
     #[serde(default)]
     pub subject: Option<String>,
 }
@@ -66,21 +66,21 @@ impl ListedMail {
     }
 }
 
-/// A mail, and what stands in its header.
+/// A mail, and the main fields of its header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Mail {
     #[serde(flatten)]
     pub row: MailRow,
     pub subject: Option<String>,
-    /// The addresses of its From.
+    /// The addresses in its From.
     pub from: Vec<String>,
     /// Its Date.
     pub date: Option<String>,
-    /// What the SMTP client said, where there was one.
+    /// What the SMTP client declared; null if the mail did not arrive over SMTP.
     pub envelope: Option<Envelope>,
-    /// Its true size, where only its header is kept.
+    /// Its original size in bytes, if only its header is kept.
     pub cut_from: Option<u64>,
-    /// The alerts of a mail that holds several, each as a mail of its own; else none.
+    /// The alerts of a mail that contains several, each as a mail of its own; otherwise empty.
     #[serde(default)]
     pub items: Vec<MailRow>,
 }

@@ -27,21 +27,21 @@ pub use table::{csv, file};
 /// window that ended last night is as quick.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Which objectives, and when.
+/// The objectives to measure, and the end of the window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct ObjectiveQuery {
-    /// Only those of this app.
+    /// Only the objectives of this app.
     pub app: Option<String>,
-    /// Only those of this SLI.
+    /// Only the objectives of this SLI.
     pub sli: Option<String>,
-    /// The end of the window; now, unless given.
+    /// The end of the window. The default is now.
     #[param(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
 }
 
-/// How one app's SLI met its objective.
+/// The measurement of one SLI of an app against its objective.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Objective {
     pub app_key: String,
@@ -52,25 +52,26 @@ pub struct Objective {
     pub window_seconds: i64,
     pub breaches: u64,
     pub breach_seconds: i64,
-    /// The part of it that fell into announced maintenance.
+    /// The part of `breach_seconds` that lies within announced maintenance.
     pub maintenance_seconds: i64,
     pub budget_seconds: f64,
-    /// The part of the budget that is spent: 1 is all of it. Null where there is no budget.
+    /// The fraction of the budget that is spent; 1 is all of it. Null if there is no budget and
+    /// some time was spent.
     #[schema(required)]
     pub spent: Option<f64>,
     #[schema(required)]
     pub left: Option<f64>,
-    /// What the breaches lead to.
+    /// The step of Atlassian's escalation to which the breaches lead.
     pub ladder: Ladder,
-    /// Breaches that began in the window.
+    /// The number of breaches that began in the window.
     pub recurrence_28d: u64,
-    /// When it was breached, to be drawn.
+    /// The periods in which the objective was breached, for drawing.
     pub spans: Vec<Period>,
-    /// The parts of these times that fell into announced maintenance.
+    /// The parts of `spans` that lie within announced maintenance.
     pub announced: Vec<Period>,
 }
 
-/// A time.
+/// A period of time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Period {
     #[schema(value_type = String, format = DateTime)]

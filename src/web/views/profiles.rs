@@ -9,13 +9,13 @@ use crate::{
     web::{Admin, problem::Problem, workbench::Draft},
 };
 
-/// Which stored mails a profile is drafted from.
+/// The stored mails from which a profile is drafted.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DraftFrom {
     /// The mail that opens an alert.
     pub opening: MailId,
-    /// The one that says it is over.
+    /// The mail that says that the alert is over.
     #[serde(default)]
     pub closing: Option<MailId>,
 }

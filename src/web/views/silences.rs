@@ -38,7 +38,7 @@ pub struct Silence {
     pub created_at: Timestamp,
 }
 
-/// How a silence stands.
+/// The state of a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SilenceState {
@@ -98,47 +98,47 @@ impl From<Plan> for NewSilence {
     }
 }
 
-/// Which silences to list.
+/// The filter of the list of silences.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct SilenceQuery {
-    /// Only those that are pending, active or expired.
+    /// Only silences in this state: `pending`, `active` or `expired`.
     pub state: Option<String>,
 }
 
-/// A silence to be: what `silences list --json` prints is taken too.
+/// A silence to add. An object that `silences list --json` prints is accepted as well.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NewSilence {
     pub matchers: Vec<String>,
-    /// Now, unless given.
+    /// The default is now.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub starts_at: Option<Timestamp>,
-    /// An hour after its start, unless given.
+    /// The default is an hour after the start.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ends_at: Option<Timestamp>,
-    /// Whoever asks, unless given.
+    /// The default is the name of the caller.
     #[serde(default)]
     pub author: Option<String>,
     #[serde(default)]
     pub comment: String,
 }
 
-/// What a silence would keep from being told.
+/// The incidents and triggers that a silence would cover.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Preview {
     /// The open incidents that it covers.
     pub incidents: Vec<Covered>,
-    /// The triggers of the last 28 days that it would have kept.
+    /// The triggers of the last 28 days that it would have covered.
     pub triggers: Vec<CoveredTrigger>,
-    /// Whether there are more than are listed, or not all of the 28 days were looked through.
+    /// Whether there are more than are listed, or the search did not reach the end of the 28 days.
     pub truncated: bool,
-    /// The triggers that came since then were looked through.
+    /// The time from which on the triggers were searched.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// What is probably not meant: a matcher of a label that no alert has.
+    /// Probable mistakes, such as a matcher for a label that no alert has.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -154,7 +154,7 @@ pub struct Covered {
     pub labels: Labels,
 }
 
-/// A trigger that a silence would have kept.
+/// A trigger that a silence would have covered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CoveredTrigger {
     pub mail: i64,
@@ -166,9 +166,9 @@ pub struct CoveredTrigger {
     pub labels: Labels,
 }
 
-/// How far back a preview looks.
+/// The period before the present in which a preview searches triggers.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(28 * 24);
-/// How many rows of each kind a preview shows.
+/// The maximum number of rows of each kind that a preview shows.
 const SHOWN: usize = 1000;
 /// How long a preview searches for each kind, unless it is to search everything.
 pub const PATIENCE: Duration = Duration::from_millis(40);

@@ -14,23 +14,23 @@ use crate::web::{
     workbench::{Diff, Options, Reach},
 };
 
-/// How a mail is to be tried.
+/// The options for trying a mail.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct ExplainQuery {
-    /// When it arrived; its own Date, unless given.
+    /// The time of arrival. The default is the mail's own Date.
     #[param(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
-    /// The ingress it is taken to have come through.
+    /// The ingress through which the mail is taken to have come.
     pub ingress: Option<String>,
-    /// Whether it is taken for genuine.
+    /// Whether the mail is taken to be genuine.
     pub trust: bool,
-    /// The one profile to read it by, as if there were no other.
+    /// The only profile to read the mail by, as if there were no other.
     pub profile: Option<String>,
 }
 
-/// Which stored mails to take through another configuration.
+/// The period of the stored mails to take through another configuration.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]

@@ -14,13 +14,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* Whether the store is PostgreSQL. A file that holds the URL is for its password: SQLite has none. */}}
+{{/* Whether the store is PostgreSQL. A `url_file` means PostgreSQL: it protects a password, and SQLite has none. */}}
 {{- define "alertbridge.postgres" -}}
 {{- $store := .Values.config.store | default dict }}
 {{- if or (hasKey $store "url_file") (regexMatch "^postgres(ql)?://" (toString $store.url)) }}true{{ end }}
 {{- end }}
 
-{{/* A listener's port. In a pod an address on loopback is reached by nobody, and a low port needs a privilege. */}}
+{{/* The port of a listener. Nobody can reach a loopback address in a pod, and a port below 1024 needs a privilege. */}}
 {{- define "alertbridge.port" -}}
 {{- if regexMatch "^(127\\.|localhost|\\[::1\\])" .listen }}
 {{- fail (printf "config.%s: a pod's %s is reached by nobody; listen on 0.0.0.0" .key .listen) }}
@@ -32,7 +32,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $port }}
 {{- end }}
 
-{{/* The ports that mail comes in by: name, port, and the service's port. */}}
+{{/* The ports on which mail comes in, each with its name, its number and the service's port. */}}
 {{- define "alertbridge.ports" -}}
 {{- $ingress := .Values.config.ingress | default dict }}
 {{- if $ingress.webhook }}
@@ -51,7 +51,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 /etc/alertbridge/secrets/{{ $name }}/{{ .Values.admin.tokenSecret.key }}
 {{- end }}
 
-{{/* alertbridge.yaml. */}}
+{{/* The content of alertbridge.yaml. */}}
 {{- define "alertbridge.config" -}}
 {{- range $key := list "ingress" "route" "receivers" }}
 {{- $_ := required (printf "config.%s is missing: write alertbridge.yaml under config" $key) (get $.Values.config $key) }}
@@ -66,7 +66,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- toYaml (merge (dict "admin" $admin) .Values.config) }}
 {{- end }}
 
-{{/* What each pod is: of a user of its own, and nobody in the cluster. */}}
+{{/* The restrictions of each pod: it runs as a user of its own, and has no account in the cluster. */}}
 {{- define "alertbridge.confined" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -94,7 +94,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* Of a ConfigMap `config`, and the Secrets. */}}
+{{/* The volumes: the ConfigMap named `config`, and the Secrets. */}}
 {{- define "alertbridge.volumes" -}}
 - name: config
   configMap: { name: {{ .config }} }

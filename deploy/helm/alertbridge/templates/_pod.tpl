@@ -1,17 +1,17 @@
-{{/* What a StatefulSet and a Deployment have in common. */}}
+{{/* The pod template that the StatefulSet and the Deployment share. */}}
 {{- define "alertbridge.pod" -}}
 metadata:
   labels:
     {{- include "alertbridge.selector" . | nindent 4 }}
   annotations:
-    # A new configuration is a new pod.
+    # Replaces the pods when the configuration changes.
     checksum/config: {{ include "alertbridge.config" . | sha256sum }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
   {{- include "alertbridge.confined" . | nindent 2 }}
-  # What it is told to finish first takes a page's time-out.
+  # A page that is being sent when the pod is stopped may take until its timeout.
   terminationGracePeriodSeconds: 75
   containers:
     - name: alertbridge
@@ -22,7 +22,7 @@ spec:
         - { name: {{ .name }}, containerPort: {{ .port }} }
         {{- end }}
         - { name: admin, containerPort: {{ .Values.admin.port }} }
-      # It answers once the store is opened: bringing a large one up to date takes its time.
+      # The bridge answers once its store is open, and the migration of a large store takes a while.
       startupProbe:
         httpGet: { path: /-/healthy, port: admin }
         periodSeconds: 2
@@ -41,7 +41,7 @@ spec:
   volumes:
     {{- include "alertbridge.volumes" (dict "root" . "config" (include "alertbridge.name" .)) | nindent 4 }}
     {{- if include "alertbridge.postgres" . }}
-    # Everything is in the database.
+    # All state is in the database.
     - name: data
       emptyDir: {}
     {{- end }}

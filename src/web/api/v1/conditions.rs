@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// How every way in fares
+/// Lists the condition of every ingress.
 #[utoipa::path(
     get, path = "/ingresses", tag = "conditions",
     responses(
@@ -34,7 +34,7 @@ pub async fn ingresses(State(admin): State<Arc<Admin>>) -> Answer<List<Ingress>>
     Ok(Json(conditions::ingresses(&admin).await?))
 }
 
-/// How every receiver fares: backlog, circuit, errors
+/// Lists the condition of every receiver: its backlog, its circuit and its errors.
 #[utoipa::path(
     get, path = "/receivers", tag = "conditions",
     responses(
@@ -46,9 +46,10 @@ pub async fn receivers(State(admin): State<Arc<Admin>>) -> Answer<List<Receiver>
     Ok(Json(conditions::receivers(&admin).await?))
 }
 
-/// Send a `[TEST]` trigger and its resolve to a receiver
+/// Sends a `[TEST]` trigger and its resolve to a receiver.
 ///
-/// Both are real: whoever is on call hears of it. What cannot be delivered in 20 s has failed.
+/// Both pages are real, and reach whoever is on call. A page that cannot be delivered within 20 s
+/// counts as failed.
 #[utoipa::path(
     post, path = "/receivers/{name}/test", tag = "conditions",
     params(
@@ -69,7 +70,7 @@ pub async fn test(
     Ok(Json(conditions::test(&admin, &who, &name).await?))
 }
 
-/// How every profile fares
+/// Lists the condition of every profile.
 #[utoipa::path(
     get, path = "/profiles", tag = "conditions",
     responses(
@@ -81,7 +82,7 @@ pub async fn profiles(State(admin): State<Arc<Admin>>) -> Answer<List<Profile>> 
     Ok(Json(conditions::profiles(&admin).await?))
 }
 
-/// Who did what, the newest first
+/// Lists who did what, the newest action first.
 #[utoipa::path(
     get, path = "/audit", tag = "conditions",
     params(Walk),

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// List what is owed, done and given up, the newest first
+/// Lists the deliveries that are owed, done or given up, the newest first.
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries",
     params(DeliveryQuery, Walk),
@@ -36,7 +36,7 @@ pub async fn list(
     Ok(Json(deliveries::list(&admin, &query, &walk).await?))
 }
 
-/// Try a dead delivery again
+/// Retries a dead delivery.
 #[utoipa::path(
     post, path = "/deliveries/{id}/retry", tag = "deliveries",
     params(
@@ -57,7 +57,7 @@ pub async fn retry(
     Ok(Json(deliveries::retry(&admin, &who, id).await?))
 }
 
-/// Give a delivery up: it is not sent, nor sent again
+/// Gives up a delivery, so that it is neither sent nor sent again.
 #[utoipa::path(
     post, path = "/deliveries/{id}/discard", tag = "deliveries",
     params(

@@ -15,13 +15,15 @@ use serde_json::json;
 
 use crate::web::{Admin, problem::Problem};
 
-/// The interval at which a line is sent although nothing changes, to show that both ends are there.
+/// The interval at which a line is sent while nothing changes, to show that both ends are still
+/// there.
 const ALIVE: Duration = Duration::from_secs(15);
 
-/// What changed, as it happens
+/// Streams changes as they happen.
 ///
-/// An event `ready` at the start, then an event `changed` whenever something has, with the lists
-/// that differ: `{"changed": ["mails", "incidents", "deliveries", "silences", "audit"]}`.
+/// The stream begins with an event `ready`. Whenever something has changed, an event `changed`
+/// names the lists that differ:
+/// `{"changed": ["mails", "incidents", "deliveries", "silences", "audit"]}`.
 #[utoipa::path(
     get, path = "/events", tag = "conditions",
     responses(

@@ -15,7 +15,7 @@ use crate::web::{
     who::Operator,
 };
 
-/// List incidents, the last to be heard of first
+/// Lists the incidents, the newest first.
 #[utoipa::path(
     get, path = "/incidents", tag = "incidents",
     params(IncidentQuery, Walk),
@@ -32,7 +32,7 @@ pub async fn list(
     Ok(Json(incidents::list(&admin, &query, &walk).await?))
 }
 
-/// Everything that is known of an incident, in order
+/// Returns an incident with its whole timeline, in order.
 #[utoipa::path(
     get, path = "/incidents/{id}", tag = "incidents",
     params(("id" = String, Path, description = "The incident's id, percent-encoded")),
@@ -45,9 +45,9 @@ pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> An
     Ok(Json(incidents::show(&admin, &id).await?))
 }
 
-/// Close an incident that no mail will close
+/// Closes an incident that no mail will close.
 ///
-/// Whoever was told of its trigger is told that it is over, and who said so.
+/// The receivers that were told of its trigger are told that it is over, and who closed it.
 #[utoipa::path(
     post, path = "/incidents/{id}/resolve", tag = "incidents",
     params(

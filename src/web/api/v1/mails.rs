@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// List stored mails, the newest first
+/// Lists the stored mails, the newest first.
 #[utoipa::path(
     get, path = "/mails", tag = "mails",
     params(MailQuery, Walk),
@@ -39,7 +39,7 @@ pub async fn list(
     Ok(Json(mails::list(&admin, &query, &walk).await?))
 }
 
-/// One mail: where it came from and what became of it
+/// Returns a mail: its origin and its outcome.
 #[utoipa::path(
     get, path = "/mails/{id}", tag = "mails",
     params(("id" = MailId, Path)),
@@ -52,7 +52,7 @@ pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> An
     Ok(Json(mails::show(&admin, id).await?))
 }
 
-/// The mail itself, byte for byte
+/// Returns the mail itself, byte for byte.
 #[utoipa::path(
     get, path = "/mails/{id}/raw", tag = "mails",
     params(("id" = MailId, Path)),
@@ -77,7 +77,7 @@ pub async fn raw(
     Ok((headers, raw).into_response())
 }
 
-/// Let a quarantined mail be decided as genuine
+/// Releases a mail from the quarantine, so that it is decided as genuine.
 #[utoipa::path(
     post, path = "/mails/{id}/release", tag = "mails",
     params(
@@ -98,7 +98,7 @@ pub async fn release(
     Ok(Json(mails::release(&admin, &who, id).await?))
 }
 
-/// Take a mail out of the quarantine for good
+/// Discards a mail from the quarantine for good.
 #[utoipa::path(
     post, path = "/mails/{id}/discard", tag = "mails",
     params(
@@ -119,7 +119,7 @@ pub async fn discard(
     Ok(Json(mails::discard(&admin, &who, id).await?))
 }
 
-/// Take all mails that fit out of the quarantine for good
+/// Discards all mails that match a filter from the quarantine for good.
 #[utoipa::path(
     post, path = "/mails/discard", tag = "mails",
     request_body = DiscardFilter,

@@ -18,9 +18,9 @@ use crate::web::{
     views::objectives::{self, Objective, ObjectiveQuery, Sender},
 };
 
-/// What of each error budget is spent, by app and SLI
+/// Lists how much of each error budget is spent, by app and SLI.
 ///
-/// Answered as a table where `Accept` asks for `text/csv`.
+/// The answer is a table if `Accept` asks for `text/csv`.
 #[utoipa::path(
     get, path = "/objectives", tag = "objectives",
     params(ObjectiveQuery),
@@ -48,7 +48,7 @@ pub async fn list(
     Ok(objectives::file(&objectives.items))
 }
 
-/// How often and how long the incidents were on that are about no objective, by sender
+/// Lists, by sender, how often and for how long the incidents that concern no objective were open.
 #[utoipa::path(
     get, path = "/senders", tag = "objectives",
     params(ObjectiveQuery),

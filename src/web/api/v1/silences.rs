@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// List silences, the newest first
+/// Lists the silences, the newest first.
 #[utoipa::path(
     get, path = "/silences", tag = "silences",
     params(SilenceQuery, Walk),
@@ -35,7 +35,7 @@ pub async fn list(
     Ok(Json(silences::list(&admin, &query, &walk).await?))
 }
 
-/// One silence
+/// Returns a silence.
 #[utoipa::path(
     get, path = "/silences/{id}", tag = "silences",
     params(("id" = SilenceId, Path)),
@@ -48,7 +48,7 @@ pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<SilenceId>) ->
     Ok(Json(silences::show(&admin, id).await?))
 }
 
-/// Add a silence
+/// Adds a silence.
 #[utoipa::path(
     post, path = "/silences", tag = "silences",
     request_body = NewSilence,
@@ -70,7 +70,7 @@ pub async fn add(
     Ok((StatusCode::CREATED, Json(silence)))
 }
 
-/// End a silence now
+/// Ends a silence now.
 #[utoipa::path(
     delete, path = "/silences/{id}", tag = "silences",
     params(
@@ -91,9 +91,9 @@ pub async fn expire(
     Ok(Json(silences::expire(&admin, &who, id).await?))
 }
 
-/// What a silence would keep from being told, and would have kept
+/// Previews which incidents a silence would cover, and which past triggers it would have covered.
 ///
-/// The open incidents that it covers, and the triggers of the last 28 days. Nothing is stored.
+/// Returns the open incidents that it covers, and the triggers of the last 28 days. Stores nothing.
 #[utoipa::path(
     post, path = "/silences/preview", tag = "silences",
     request_body = NewSilence,

@@ -23,7 +23,8 @@ use crate::web::{
     workbench::{Diff, Draft, Options, Reach},
 };
 
-/// What became of a mail: the first alert in it as `explain --json` prints it, and all of them.
+/// The result of walking a mail through every stage: the first alert in it, as `explain --json`
+/// prints it, and the list of all its alerts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explanation {
     #[serde(flatten)]
@@ -33,7 +34,7 @@ pub struct Explanation {
     items: Vec<Value>,
 }
 
-/// Walk a mail through every stage and show the exact requests; stores and sends nothing
+/// Walks a mail through every stage and returns the exact requests. Stores and sends nothing.
 #[utoipa::path(
     post, path = "/explain", tag = "trials",
     request_body(content = String, content_type = "message/rfc822"),
@@ -64,7 +65,8 @@ pub async fn explain(
     Ok(Json(Explanation { first, items }))
 }
 
-/// Draft a profile from a stored mail and its closing one, and try it on them; stores nothing
+/// Drafts a profile from a stored mail and the mail that closes its alert, and tries it on both.
+/// Stores nothing.
 #[utoipa::path(
     post, path = "/profiles/draft", tag = "trials",
     request_body = DraftFrom,
@@ -81,20 +83,20 @@ pub async fn draft(
     Ok(Json(profiles::draft(&admin, from).await?))
 }
 
-/// Labels to try on the route tree.
+/// The labels to try on the route tree.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoutesTest {
-    /// Those not given are empty.
+    /// The labels by name. A label that is not given is empty.
     #[serde(default)]
     labels: BTreeMap<String, String>,
-    /// With the time intervals of this time; without it they do not count.
+    /// The time at which the time intervals are evaluated. Without it, they are ignored.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Timestamp>,
 }
 
-/// Which receivers a set of labels reaches
+/// Returns the receivers that a set of labels reaches.
 #[utoipa::path(
     post, path = "/routes/test", tag = "trials",
     request_body = RoutesTest,
@@ -111,10 +113,11 @@ pub async fn routes(
     Ok(Json(trials::reach(&admin, test.labels, test.at)))
 }
 
-/// Which pages another configuration would add, drop, move or change
+/// Returns which pages another configuration would add, drop, move or change.
 ///
-/// The stored mails of a time are taken through the configuration in force and through the one
-/// sent. Nothing is stored or sent. An operator's: a configuration names files and variables.
+/// The stored mails of a period are taken through the configuration in force and through the one in
+/// the request. Nothing is stored or sent. Only an operator may ask, because a configuration names
+/// files and variables.
 #[utoipa::path(
     post, path = "/replay/diff", tag = "trials",
     request_body(content = String, content_type = "application/yaml"),

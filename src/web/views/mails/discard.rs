@@ -15,32 +15,32 @@ use crate::{
 /// How many mails are examined, or discarded, at a time.
 const STEP: u32 = 500;
 
-/// Which mails to take out of the quarantine: those that fit all that is given.
+/// The mails to discard from the quarantine: those that match every field that is given.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscardFilter {
-    /// `quarantined`, the only outcome to take.
+    /// The outcome of the mails. Only `quarantined` is accepted.
     pub outcome: Option<Outcome>,
     pub ingress: Option<String>,
-    /// The address in From, or of `@example.com` one of this domain.
+    /// The address in From or, for `@example.com`, an address of this domain.
     pub from: Option<String>,
-    /// Those that arrived longer ago, such as `7d`.
+    /// The age that the mails must exceed, counted from their arrival, such as `7d`.
     pub older: Option<String>,
-    /// None that came after this mail: the newest that whoever decides has seen. It bounds another
-    /// filter, and is none by itself.
+    /// The newest mail that the person who decides has seen: mails that arrived after it stay. It
+    /// limits the other fields, and is no filter by itself.
     pub up_to: Option<MailId>,
-    /// None that the quarantine took later: what came before `up_to` may have waited for its check
-    /// when whoever decides looked.
+    /// The time at which the person who decides looked: mails that were quarantined later stay. A
+    /// mail up to `up_to` may still have been waiting for its check at that time.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub seen_at: Option<Timestamp>,
 }
 
-/// How many were taken.
+/// The number of mails that were discarded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Discarded {
     pub discarded: u64,
-    /// Those that fit as well, and stay in the quarantine: they came after `up_to`, or were not in
-    /// it yet at `seen_at`.
+    /// The number of mails that match as well but stay in the quarantine, because they arrived
+    /// after `up_to` or were not in the quarantine yet at `seen_at`.
     pub newer: u64,
 }
 

@@ -9,26 +9,28 @@ use crate::{objective::measure, settings::Duration};
 
 /// The measured window, as long as that of objectives.
 const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
-/// How many incidents are listed by name.
+/// The maximum number of incidents that are listed by name.
 const NAMED: usize = 10;
 
-/// What a sender's mails told of in 28 days, by the profile that reads them.
+/// The incidents that a sender's mails reported within 28 days. The sender is named by the profile
+/// that reads its mails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sender {
     pub profile: String,
-    /// How many incidents were on.
+    /// The number of incidents that were open at some time.
     pub incidents: u64,
-    /// How often one began.
+    /// The number of times that one of them was open.
     pub times: u64,
-    /// How long they were on, together.
+    /// The total time for which they were open, in seconds.
     pub seconds: i64,
-    /// How many are on still.
+    /// The number of incidents that are still open.
     pub open: u64,
-    /// Those that were on most often, and of these the longest first.
+    /// At most ten incidents: those that were open most often, and of equally frequent ones the
+    /// longest first.
     pub most: Vec<Recurring>,
 }
 
-/// One of its incidents.
+/// One incident of a sender.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recurring {
     pub incident_id: String,
