@@ -35,6 +35,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     };
     reached.route(rules.routes.root(), &config.route, &[], &mut found);
     receivers(config, &mut reached, &mut found);
+    empty(config, rules, &reached, &mut found);
     intervals(config, &reached, &mut found);
     found
 }
@@ -269,6 +270,22 @@ fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
             found.push(format!(
                 "receivers[{index}]: no route reaches the receiver `{}`; name it in a route, or \
                  drop it",
+                receiver.name
+            ));
+        }
+    }
+}
+
+/// Warns about receivers that notify nobody, because they have no integration.
+fn empty(config: &Config, rules: &Rules, reached: &Reached, found: &mut Vec<String>) {
+    let integrations = &rules.receivers.integrations;
+    let is_empty = |name: &str| !integrations.keys().any(|target| target.receiver == name);
+
+    for (index, receiver) in config.receivers.iter().enumerate() {
+        if reached.receivers.contains(&receiver.name) && is_empty(&receiver.name) {
+            found.push(format!(
+                "receivers[{index}]: the receiver `{}` has no integration, so nobody is told of \
+                 what is routed to it; add one, such as `slack_configs`",
                 receiver.name
             ));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::rules::Rules;
@@ -71,11 +71,21 @@ impl Rules {
         let mut decision = self.announce(page, RESOLVED_BY_HAND, memory, now);
         decision.applied = true;
         if let Some(state) = &mut decision.state {
-            state.newest = state.newest.max(Some(now));
+            state.newest = state.newest.max(Some(by_its_sender(memory, now)));
         }
 
         decision
     }
+}
+
+/// Returns what the time is now for the sender of the incident's mails, which may lag behind their
+/// arrival: a trigger that the sender writes from now on is newer than this.
+fn by_its_sender(memory: &Memory, now: Timestamp) -> Timestamp {
+    let newest = memory.known.state.as_ref().and_then(|state| state.newest);
+    let lag = memory.heard_at.zip(newest);
+    let lag = lag.map(|(heard_at, newest)| heard_at.duration_since(newest));
+    let lag = lag.unwrap_or_default().max(SignedDuration::ZERO);
+    now.saturating_sub(lag).unwrap_or(now)
 }
 
 fn page(incident: &IncidentRow, by: &str, now: Timestamp) -> Notification {

@@ -94,26 +94,32 @@ impl Rules {
 
         let mut deliveries = Vec::new();
         let mut receivers = Vec::new();
-        let mut mutes = Vec::new();
+        // What keeps a receiver from being told now.
+        let mut obstacles = Vec::new();
 
         for Reached { receiver, mute, .. } in self.reach(&page.labels, memory, now) {
-            match &mute {
-                None => receivers.push(receiver.clone()),
-                Some(mute) => mutes.push(said_of_mute(&receiver, mute)),
+            let held_until = mute.as_ref().and_then(|mute| mute.until);
+            let owed = self.receivers.owed(&receiver, &page, held_until, now);
+            if owed.is_empty() {
+                obstacles.push(format!("{receiver} has no integration"));
+                continue;
             }
 
-            let held_until = mute.as_ref().and_then(|mute| mute.until);
+            match &mute {
+                None => receivers.push(receiver.clone()),
+                Some(mute) => obstacles.push(said_of_mute(&receiver, mute)),
+            }
             let is_dropped = mute.is_some() && held_until.is_none();
             if !is_dropped {
-                deliveries.extend(self.receivers.owed(&receiver, &page, held_until, now));
+                deliveries.extend(owed);
             }
         }
 
-        let dropped = receivers.is_empty() && deliveries.is_empty();
+        let dropped = deliveries.is_empty();
         let outcome = if dropped { Outcome::Silenced } else { outcome };
 
         Decision {
-            reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
+            reason: (!obstacles.is_empty()).then(|| obstacles.join("; ")),
             state: Some(State {
                 untold: dropped && !is_known(&state, memory),
                 ..state

@@ -4,9 +4,13 @@ use crate::config::{Config, Files, Source};
 /// `d`. `d` is the fallback of `c`.
 fn warnings(routes: &str, more: &str) -> Vec<String> {
     let text = format!(
-        "route: {{ receiver: a, routes: [{routes}] }}\nreceivers:\n- {{ name: a }}\n- {{ name: \
-         b }}\n\
-         - {{ name: c, fallback: {{ receiver: d, after: 5m }} }}\n- {{ name: d }}\n{more}"
+        "route: {{ receiver: a, routes: [{routes}] }}
+receivers:
+- {{ name: a, stdout_configs: [{{}}] }}
+- {{ name: b, stdout_configs: [{{}}] }}
+- {{ name: c, stdout_configs: [{{}}], fallback: {{ receiver: d, after: 5m }} }}
+- {{ name: d, stdout_configs: [{{}}] }}
+{more}"
     );
     let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
     loaded
@@ -116,6 +120,23 @@ fn a_receiver_is_reached_by_a_route_or_as_the_fallback_of_one_that_is() {
     let said = warnings("{ receiver: b, matchers: [sli=x] }", "");
     assert!(
         told(&said, "receivers[2]: ") && told(&said, "receivers[3]: "),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_receiver_that_is_reached_and_tells_nobody_is_named() {
+    let more = "- { name: empty }\n- { name: spare }\n";
+    let said = warnings("{ receiver: empty, matchers: [sli=x] }", more);
+    assert!(
+        told(
+            &said,
+            "receivers[4]: the receiver `empty` has no integration"
+        ),
+        "{said:?}"
+    );
+    assert!(
+        !told(&said, "`spare` has no integration") && !told(&said, "`a` has no integration"),
         "{said:?}"
     );
 }

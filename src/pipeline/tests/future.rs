@@ -1,5 +1,6 @@
-//! Tests mail from senders whose clock is ahead: it counts as of its arrival, so that mail sent
-//! once the clock is right again is news.
+//! Tests mail from senders whose clock is wrong. If it is ahead, mail counts as of its arrival, so
+//! that mail sent once the clock is right again is news. If it is behind, a person's word counts by
+//! that clock.
 
 use super::*;
 use crate::{
@@ -154,5 +155,33 @@ async fn an_incident_that_a_mail_of_the_future_has_left_is_heard_again() {
             ..Memory::default()
         };
         assert_eq!(memory.as_it_arrived().known, state(counts_as), "{newest}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_is_behind_is_heard_again_after_a_person_ended_the_incident() {
+    for by_date in [true, false] {
+        for behind in [0, 1, 5, 300, DAYS] {
+            let night = Night::under(CONFIGURATION);
+            let opens = mail(&night, by_date, "ANOMALOUS", -behind);
+            assert_eq!(taken(&night, opens).await, Outcome::Opened);
+
+            night.pass(30);
+            let late = mail(&night, by_date, "ANOMALOUS", -behind);
+            night.pass(30);
+            let id = if by_date { "t:a" } else { "a" };
+            let (incident, _) = night.store.timeline(id).await.unwrap().unwrap();
+            let rules = Arc::clone(&night.pipeline.in_force().rules);
+            resolve_by_hand(&*night.store, rules, &incident, "ann", night.now())
+                .await
+                .unwrap();
+
+            let became = taken(&night, late).await;
+            assert_eq!(became, Outcome::Stale, "{behind} {by_date}");
+            night.pass(5);
+            let raw = mail(&night, by_date, "ANOMALOUS", -behind);
+            let became = taken(&night, raw).await;
+            assert_eq!(became, Outcome::Reopened, "{behind} {by_date}");
+        }
     }
 }

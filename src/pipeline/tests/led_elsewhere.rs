@@ -1,6 +1,7 @@
 //! Tests a page that a mute holds while the routes change: it follows the new routes.
 
 use super::*;
+use crate::message::Outcome;
 
 const APP: &str = "com.example.known";
 
@@ -133,6 +134,28 @@ async fn a_silence_holds_it_on_and_at_its_end_it_goes_by_the_routes_of_that_time
 async fn a_mail_that_comes_first_finds_it_where_the_routes_lead() {
     let mut night = held(&["night"]).await;
     night.reload(&leading(&["chat"], false)).await;
+    let again = night.mail("a", "ANOMALOUS", "critical", APP);
+    night.take(again).await;
+    assert_eq!(names(&told(&night).await), ["chat"]);
+    assert_eq!(ended(&mut night).await, ["chat"]);
+}
+
+/// A half-written configuration may name a receiver before it says how to reach it.
+#[tokio::test]
+async fn what_only_a_receiver_without_integration_got_is_told_by_the_next_mail_to_one_that_has_some()
+ {
+    let filled = leading(&["chat"], false);
+    let (before, _) = filled.split_once("receivers:").unwrap();
+    let emptied = format!("{before}receivers: [{{ name: pager }}, {{ name: chat }}]\n");
+
+    let mut night = Night::under(&emptied);
+    let mail = night.mail("a", "ANOMALOUS", "critical", APP);
+    let id = night.take(mail).await;
+    let (row, _) = night.store.mail(id).await.unwrap().unwrap();
+    assert_eq!(row.outcome, Outcome::Silenced);
+    assert_eq!(row.reason.as_deref(), Some("chat has no integration"));
+
+    night.reload(&filled).await;
     let again = night.mail("a", "ANOMALOUS", "critical", APP);
     night.take(again).await;
     assert_eq!(names(&told(&night).await), ["chat"]);
