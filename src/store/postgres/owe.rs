@@ -48,13 +48,13 @@ const OWE: &str = concat!(
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
                         notification, state, step,
                         next_at, lease, held_until, fallback_at, created_at)
-SELECT mail, incident, $2, receiver, integration, action, alias, notification,
+SELECT mail, incident, episode, receiver, integration, action, alias, notification,
        CASE WHEN held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
        CASE WHEN head THEN coalesce(leased_until, held_until, $12) END,
        CASE WHEN head AND leased_until IS NOT NULL THEN $15::bigint END,
        held_until, fallback_at, $12
 FROM (
-    SELECT incidents.id AS incident, mail, action, alias, notification, held_until, fallback_at,
+    SELECT incidents.id AS incident, owed.episode, mail, action, alias, notification, held_until, fallback_at,
            leased_until, place,
            coalesce(lane.receiver, to_receiver) AS receiver,
            coalesce(lane.integration, to_integration) AS integration,
@@ -63,10 +63,10 @@ FROM (
     FROM incidents CROSS JOIN
          unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                 $9::bigint[], $10::bigint[],
-                $14::bigint[])
+                $14::bigint[], $2::bigint[])
              WITH ORDINALITY AS owed (to_receiver, to_integration, mail, action, alias,
                                       notification, held_until, fallback_at,
-                                      leased_until, place)
+                                      leased_until, episode, place)
          LEFT JOIN LATERAL (
              SELECT receiver, integration FROM deliveries
              WHERE $16 AND incident = incidents.id AND settled_at IS NULL AND ",
@@ -81,7 +81,7 @@ RETURNING id, lease, receiver, integration, ",
 /// The deliveries of one incident as parameters, column by column.
 #[derive(Default)]
 pub(super) struct Owed<'a> {
-    episode: i64,
+    episodes: Vec<i64>,
     /// Whether the incident already has pending deliveries.
     owing: bool,
     receivers: Vec<&'a str>,
@@ -101,14 +101,12 @@ pub(super) struct Owed<'a> {
 
 impl<'a> Owed<'a> {
     pub(super) fn new(
-        deliveries: impl IntoIterator<Item = &'a NewDelivery>,
-        episode: i64,
+        deliveries: impl IntoIterator<Item = (&'a NewDelivery, i64)>,
         owing: bool,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let (lease, step, now) = (fastrand::i64(1..), json(&Step::Send)?, micros(now));
         let mut owed = Self {
-            episode,
             owing,
             lease,
             step,
@@ -116,15 +114,16 @@ impl<'a> Owed<'a> {
             ..Self::default()
         };
 
-        for NewDelivery {
-            target,
-            alias,
-            notification,
-            held_until,
-            fallback_at,
-            leased_until,
-        } in deliveries
-        {
+        for (delivery, episode) in deliveries {
+            let NewDelivery {
+                target,
+                alias,
+                notification,
+                held_until,
+                fallback_at,
+                leased_until,
+            } = delivery;
+            owed.episodes.push(episode);
             owed.receivers.push(&target.receiver);
             owed.integrations.push(&target.integration);
             owed.mails.push(notification.mail);
@@ -167,7 +166,7 @@ impl<'a> Owed<'a> {
 
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
-            &self.episode,
+            &self.episodes,
             &self.receivers,
             &self.integrations,
             &self.mails,

@@ -1,6 +1,6 @@
 //! Whom the end of an incident is told to, and with what.
 
-use alertbridge::delivery::Refused;
+use alertbridge::delivery::{Doubt, Refused};
 
 use super::*;
 
@@ -10,6 +10,7 @@ both!(
     a_resolve_leased_with_its_decision_has_it_too,
     the_receipt_of_another_opening_or_another_receiver_is_nobody_elses,
     every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them_all,
+    an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_end,
 );
 
 async fn who_was_told_of_an_older_opening_alone_hears_nothing_of_the_end_of_this_one(home: Home) {
@@ -232,5 +233,53 @@ async fn owed(store: &dyn Store, incident: &str, action: Action, at_once: bool) 
     match decided.claims.into_iter().next() {
         Some(claim) => claim,
         None => claim(store, "one", noon()).await.remove(0),
+    }
+}
+
+async fn an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_end(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    // A mail may say what a page says at its end, and may contain a NUL.
+    let said = serde_json::json!({ "x": "\u{0}\\\"doubt\":\"unverified\"}" });
+    let sent = |action, doubt, stays| {
+        let mut sent = page("a", action, "one");
+        sent.notification.incident = said.clone();
+        sent.notification.doubt = doubt;
+        sent.notification.stays = stays;
+        sent
+    };
+    opened(store, "a", vec![sent(Action::Trigger, None, false)]).await;
+
+    let (unverified, unchecked) = (Some(Doubt::Unverified), Some(Doubt::Unchecked));
+    for (action, doubt, stays, doubtful) in [
+        (Action::Trigger, unverified, false, false),
+        (Action::Resolve, None, false, false),
+        (Action::Trigger, unchecked, false, true),
+        (Action::Change, None, false, true),
+        (Action::Trigger, unverified, true, true),
+        (Action::Resolve, None, false, false),
+        (Action::Trigger, unchecked, true, true),
+        (Action::Trigger, None, false, false),
+    ] {
+        let deliveries = vec![sent(action, doubt, stays)];
+        let owed = decision(Outcome::Updated, state(Phase::Firing, 1), deliveries);
+        let id = recorded(store).await;
+        let status = Some(subject("a", "ANOMALOUS"));
+        let decided = store.decide(id, status, noon(), Box::new(|_| owed)).await;
+        decided.unwrap().unwrap();
+
+        let (said, heard) = std::sync::mpsc::channel();
+        let look = Box::new(move |memory: &alertbridge::store::Memory| {
+            said.send(memory.told[0].doubtful).unwrap();
+            Decision::nothing(Outcome::Duplicate, "r", Labels::new())
+        });
+        let id = recorded(store).await;
+        let status = Some(subject("a", "ANOMALOUS"));
+        store.decide(id, status, noon(), look).await.unwrap();
+        assert_eq!(
+            heard.recv().unwrap(),
+            doubtful,
+            "{action:?} {doubt:?} {stays}"
+        );
     }
 }
