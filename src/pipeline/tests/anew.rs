@@ -241,3 +241,75 @@ async fn what_a_silence_held_opens_the_alert_anew_at_its_end() {
         assert!(again.contains(&page.into()), "{page}: {again:?}");
     }
 }
+
+impl Told {
+    /// Ends what is due. Resolves are refused for good, everything else is delivered.
+    async fn refusing_ends(&self) -> Vec<String> {
+        let mut pages = Vec::new();
+        loop {
+            let due = self.night.store.agenda().await.unwrap().due;
+            let wanted = due.into_iter().map(|(target, _)| (target, 100)).collect();
+            let claims = self.night.store.claim(self.night.now(), LEASE, wanted);
+            let claims = claims.await.unwrap();
+            if claims.is_empty() {
+                pages.sort_by_key(|page: &String| page.split(' ').next().map(ToOwned::to_owned));
+                return pages;
+            }
+            for claim in claims {
+                let action = claim.notification.action;
+                let next = match action {
+                    Action::Resolve => Next::Dead {
+                        reason: "401".into(),
+                        retry: crate::delivery::Step::Send,
+                    },
+                    _ => Next::Delivered { receipt: None },
+                };
+                let settlement = Settlement {
+                    at: self.night.now(),
+                    next,
+                    attempt: None,
+                    fallback: Vec::new(),
+                };
+                let settled = self.night.store.settle(claim.id, claim.lease, settlement);
+                settled.await.unwrap();
+                pages.push(format!("{} {}", claim.target.receiver, action.as_str()));
+            }
+        }
+    }
+
+    async fn taken(&mut self, status: &str) {
+        let mail = self.night.mail("a", status, "critical", APP);
+        self.night.take(mail).await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_was_a_dead_letter_is_sent_before_the_incident_opens_again() {
+    for refused_again in [false, true] {
+        let mut told = Told::awake();
+        told.of(("ANOMALOUS", "critical", true)).await;
+        told.taken("OK").await;
+        assert_eq!(told.refusing_ends().await.len(), 4);
+        told.taken("ANOMALOUS").await;
+
+        let again = if refused_again {
+            told.refusing_ends().await
+        } else {
+            let pages = told.pages().await.into_iter();
+            pages.map(|page| page.replace(" critical", "")).collect()
+        };
+        let expected = [
+            "bot resolve",
+            "bot trigger",
+            "chat resolve",
+            "chat trigger",
+            "known resolve",
+            "known trigger",
+            "og trigger",
+            "pager resolve",
+            "pager trigger",
+        ];
+        assert_eq!(again, expected, "refused again: {refused_again}");
+        assert_eq!(told.pages().await, [""; 0], "nothing is left");
+    }
+}

@@ -13,7 +13,7 @@ use super::{
     row::{at, target_at, text},
 };
 use crate::{
-    delivery::{DeliveryId, Step},
+    delivery::{Action, DeliveryId, Step},
     store::{
         Claim, NewDelivery, StoreError,
         kept::{json, micros, receipt},
@@ -37,6 +37,32 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
         "newer.to_integration COLLATE \"C\""
     ),
     ")"
+);
+/// Makes the dead resolves of destinations that get a trigger pending again, if their vendors heard
+/// nothing since. The alert of the earlier opening is still open there, and would swallow the
+/// trigger of this one.
+const REVIVE_ENDS: &str = concat!(
+    "
+UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $5,
+       held_until = NULL, step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE $7 END,
+       next_at = CASE WHEN (
+           SELECT 1 FROM deliveries AS ahead
+           WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
+             AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
+             AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $5::bigint END
+WHERE state = 'dead' AND action = 'resolve' AND id = ANY (ARRAY(
+    SELECT newest.id
+    FROM unnest($2::text[], $3::text[], $4::text[]) AS owed (to_receiver, to_integration, page)
+    CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
+          AND state <> 'discarded' AND ",
+    of_destination!(
+        "owed.to_receiver COLLATE \"C\"",
+        "owed.to_integration COLLATE \"C\""
+    ),
+    " ORDER BY id + 0 DESC LIMIT 1) AS newest
+    WHERE page = 'trigger'))"
 );
 /// Adds deliveries to the ends of their lanes. A lane has the name that its destination had when
 /// the lane began, which may be a former one. Under the present name, a page could overtake those
@@ -82,8 +108,10 @@ RETURNING id, lease, receiver, integration, ",
 #[derive(Default)]
 pub(super) struct Owed<'a> {
     episodes: Vec<i64>,
-    /// Whether the incident already has pending deliveries.
+    /// Whether the incident may already have pending deliveries.
     owing: bool,
+    /// Whether a trigger opens an incident that was open before, so that its end may be dead.
+    reopens: bool,
     receivers: Vec<&'a str>,
     integrations: Vec<&'a str>,
     mails: Vec<Option<i64>>,
@@ -124,6 +152,7 @@ impl<'a> Owed<'a> {
                 leased_until,
             } = delivery;
             owed.episodes.push(episode);
+            owed.reopens |= notification.action == Action::Trigger && episode > 1;
             owed.receivers.push(&target.receiver);
             owed.integrations.push(&target.integration);
             owed.mails.push(notification.mail);
@@ -135,6 +164,9 @@ impl<'a> Owed<'a> {
             owed.leased_until
                 .push(leased_until.filter(|_| held_until.is_none()).map(micros));
         }
+
+        // An end that is pending again makes the trigger wait.
+        owed.owing |= owed.reopens;
 
         Ok(owed)
     }
@@ -150,6 +182,20 @@ impl<'a> Owed<'a> {
             return None;
         }
 
+        if self.reopens {
+            flight.add(
+                REVIVE_ENDS,
+                vec![
+                    incident_id,
+                    &self.receivers,
+                    &self.integrations,
+                    &self.actions,
+                    &self.now,
+                    kind,
+                    &self.step,
+                ],
+            );
+        }
         if self.owing {
             flight.add(
                 DISCARD_SUPERSEDED,

@@ -11,6 +11,7 @@ both!(
     the_receipt_of_another_opening_or_another_receiver_is_nobody_elses,
     every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them_all,
     an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_end,
+    a_dead_end_goes_before_the_trigger_of_the_next_opening,
 );
 
 async fn who_was_told_of_an_older_opening_alone_hears_nothing_of_the_end_of_this_one(home: Home) {
@@ -282,4 +283,32 @@ async fn an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_e
             "{action:?} {doubt:?} {stays}"
         );
     }
+}
+
+async fn a_dead_end_goes_before_the_trigger_of_the_next_opening(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    resolved(store, "a", noon()).await;
+    for next in [delivered(), dead()] {
+        let claimed = claim(store, "one", noon()).await;
+        assert!(settle(store, &claimed[0], next, noon()).await);
+    }
+
+    let deliveries = vec![
+        page("a", Action::Trigger, "one"),
+        page("a", Action::Trigger, "two"),
+    ];
+    let again = decision(Outcome::Reopened, state(Phase::Firing, 2), deliveries);
+    let id = recorded(store).await;
+    let status = Some(subject("a", "ANOMALOUS"));
+    let decided = store.decide(id, status, noon(), Box::new(|_| again)).await;
+    decided.unwrap().unwrap();
+    assert_eq!(claim(store, "two", noon()).await.len(), 1);
+    for (action, next) in [(Action::Resolve, dead()), (Action::Trigger, delivered())] {
+        let claimed = claim(store, "one", noon()).await;
+        assert_eq!((claimed.len(), claimed[0].notification.action), (1, action));
+        assert!(settle(store, &claimed[0], next, noon()).await);
+    }
+    assert!(claim(store, "one", noon()).await.is_empty());
 }
