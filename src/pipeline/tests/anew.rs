@@ -313,3 +313,46 @@ async fn an_end_that_was_a_dead_letter_is_sent_before_the_incident_opens_again()
         assert_eq!(told.pages().await, [""; 0], "nothing is left");
     }
 }
+
+#[tokio::test]
+async fn an_unproven_rise_that_nobody_would_hear_of_is_held_and_told_when_it_is_released() {
+    for (routes, outcome) in [
+        (&["known", "chat"][..], Outcome::Quarantined),
+        (&["known"], Outcome::Changed),
+    ] {
+        let mut told = Told::awake();
+        told.without = routes;
+        told.of(("ANOMALOUS", "warning", true)).await;
+        let (found, pages) = told.of(("ANOMALOUS", "critical", false)).await;
+        assert_eq!(found, outcome);
+        assert_eq!(pages.is_empty(), outcome == Outcome::Quarantined);
+        if outcome != Outcome::Quarantined {
+            continue;
+        }
+
+        let held = told.night.store.mails(Some(outcome), 1).await.unwrap();
+        let reason = held[0].reason.as_deref().unwrap();
+        assert!(reason.contains("would reach nobody"), "{reason}");
+        assert!(
+            told.night
+                .store
+                .concerns()
+                .await
+                .unwrap()
+                .flooded_at
+                .is_some()
+        );
+        let release = Release {
+            by: "ann".into(),
+            at: told.night.now(),
+        };
+        told.night
+            .store
+            .release_mail(held[0].id, release)
+            .await
+            .unwrap();
+        let pages = told.pages().await;
+        assert_eq!(pages.len(), 3, "{pages:?}");
+        assert!(pages.iter().all(|page| page.ends_with("change critical")));
+    }
+}
