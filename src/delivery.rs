@@ -95,6 +95,12 @@ impl Notification {
             .is_some_and(|was| severity::rank(now) > severity::rank(was))
     }
 
+    /// Decides whether a change opens a new alert if a person has closed the one that it changes: a
+    /// rise does, and so does an update, which names no severity that was.
+    pub fn rings(&self) -> bool {
+        self.was.is_none() || self.rose()
+    }
+
     /// Returns the kind: `incident`, `unparsed`, `self` and so on. Only the bridge sets it, never a
     /// mail.
     pub fn kind(&self) -> &str {

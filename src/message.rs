@@ -153,8 +153,8 @@ pub struct Release {
 pub enum Hold {
     /// A resolve without proof that it is genuine.
     Resolve,
-    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such
-    /// triggers are quarantined.
+    /// An unverified trigger over `max_per_hour`, one that could not be checked where such triggers
+    /// are quarantined, or one that would reach nobody.
     Flood,
     /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
     App(String),

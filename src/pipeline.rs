@@ -31,6 +31,7 @@ use crate::{
 mod again;
 mod ahead;
 mod alert;
+mod anew;
 mod apart;
 mod by_hand;
 mod canaries;

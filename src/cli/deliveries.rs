@@ -158,9 +158,21 @@ async fn retry(
         writeln!(out, "delivery {id} is pending again")?;
     }
     if retried.is_empty() {
-        writeln!(out, "there are no dead deliveries to send again")?;
+        let dead = store.deliveries(Some(DeliveryState::Dead), 1).await?;
+        writeln!(out, "{}", nothing_sent_again(dead.is_empty()))?;
     }
     Ok(())
+}
+
+/// Explains why none of the dead deliveries is sent again.
+fn nothing_sent_again(is_clear: bool) -> &'static str {
+    if is_clear {
+        "there are no dead deliveries to send again"
+    } else {
+        "no dead delivery is sent again: their incidents are over, or have opened again since, so \
+         that sending them would open or close the wrong alert; `alertbridge deliveries list \
+         --state dead` names them, and `alertbridge deliveries discard ID` puts one away"
+    }
 }
 
 /// Discards a delivery.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     delivery::{Action, NewDelivery, Notification, Target},
     incident::State,
-    message::Outcome,
+    message::{Hold, Outcome},
     store::{Decision, Memory, Silenced, Silencing, Told},
 };
 
@@ -55,11 +55,7 @@ impl Rules {
         let bound = is_bound(&page, memory);
         let rose = update.rose();
         if bound && !rose {
-            let reason = "it is not proven, and the incident is already open";
-            return Decision {
-                applied: true,
-                ..Decision::nothing(Outcome::Duplicate, reason, page.labels)
-            };
+            return already_open(page);
         }
 
         let mut anew = self.tell_by_routes(Outcome::Changed, state, page.clone(), memory, now);
@@ -72,6 +68,10 @@ impl Rules {
             });
         let mut deliveries = self.to_those_told(&update, bound, memory, now);
         deliveries.extend(others);
+
+        if bound && deliveries.is_empty() {
+            return unheard(difference, page);
+        }
 
         let decision = Decision {
             supersedes: !bound,
@@ -192,7 +192,11 @@ impl Rules {
             // Updating an existing alert disturbs nobody; a new page does.
             let mute = mute(&self.receivers.now(&told.target).receiver).filter(|_| !updates);
             let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
-            let says_nothing_new = if updates { bound } else { !rose };
+            let says_nothing_new = if updates {
+                bound || !integration.takes(update)
+            } else {
+                !rose
+            };
             if is_dropped || says_nothing_new {
                 continue;
             }
@@ -238,6 +242,27 @@ impl Rules {
 /// Returns whether a silence holds the page of this opening, and not only a change.
 fn owes_page(memory: &Memory) -> bool {
     memory.silenced.as_ref().is_some_and(Silenced::is_page)
+}
+
+/// Returns the decision about an unproven change that is no rise.
+fn already_open(page: Notification) -> Decision {
+    let reason = "it is not proven, and the incident is already open";
+    Decision {
+        applied: true,
+        ..Decision::nothing(Outcome::Duplicate, reason, page.labels)
+    }
+}
+
+/// Returns the decision about an unproven change that would reach nobody: every receiver that was
+/// told would update its alert, and the alert is proven. A person decides whether it does.
+fn unheard(difference: Option<String>, page: Notification) -> Decision {
+    let why = "it is not proven, and would reach nobody, because all who were told update their \
+               alerts, which only proven mail may change: `alertbridge mails release ID` tells it";
+    let reason = difference.map_or_else(|| why.to_owned(), |what| and(&what, Some(why)));
+    Decision {
+        hold: Some(Hold::Flood),
+        ..Decision::nothing(Outcome::Quarantined, &reason, page.labels)
+    }
 }
 
 /// Builds the decision that tells a change from the one that would tell the incident `anew`.

@@ -36,6 +36,7 @@ impl Rules {
         }
 
         let decision = self.tell_by_routes(outcome, state, page.clone(), memory, now);
+        let decision = self.beside_open_alerts(outcome, decision, &page, memory);
         if memory.held.is_empty() || is_bound(&page, memory) {
             return decision;
         }

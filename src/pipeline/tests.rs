@@ -16,6 +16,7 @@ use crate::{
     store::{Next, Settlement, Store, sqlite::Sqlite},
 };
 
+mod anew;
 mod cut;
 mod ends;
 mod future;

@@ -383,7 +383,7 @@ impl Receiver for Opsgenie {
                 Verdict::Partly {
                     next: Step::Apart, ..
                 },
-            ) if !parcel.notification.rose() => Verdict::Delivered { receipt: None },
+            ) if !parcel.notification.rings() => Verdict::Delivered { receipt: None },
             (.., verdict) => verdict,
         }
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Arrival, Claim, Heard, Memory, Mutes, Silencing, Subject};
 use crate::{
-    delivery::NewDelivery,
+    delivery::{Action, NewDelivery},
     incident::{Phase, State},
     label::Labels,
     message::{Hold, MailId, Outcome},
@@ -115,6 +115,16 @@ impl Decision {
         self.state.as_ref().is_some_and(|state| {
             state.phase == Phase::Firing && state.verified && (state.episode > before || !proven)
         }) && self.outcome != Outcome::Duplicate
+    }
+
+    /// Returns the number of the episode that a delivery is about, if the incident has this state
+    /// from now on. A resolve belongs to the episode that was open, also if another one begins.
+    pub(super) fn episode_of(&self, delivery: &NewDelivery, state: &State, memory: &Memory) -> i64 {
+        let before = memory.known.state.as_ref();
+        match delivery.notification.action {
+            Action::Resolve => before.map_or(state.episode, |before| before.episode),
+            Action::Trigger | Action::Change => state.episode,
+        }
     }
 
     /// Returns the labels that the incident has from now on. An incident that is over keeps the

@@ -181,6 +181,48 @@ macro_rules! receipt {
 }
 pub(crate) use receipt;
 
+/// Computes whether a page is unproven. Its doubt stands at the end of its JSON, behind all that a
+/// mail can say: PostgreSQL cannot read the whole JSON, which may contain `\u0000`.
+macro_rules! unproven {
+    () => {
+        "(notification LIKE '%\"doubt\":\"unverified\"}'
+          OR notification LIKE '%\"doubt\":\"unchecked\"}'
+          OR notification LIKE '%\"doubt\":\"unverified\",\"stays\":true}'
+          OR notification LIKE '%\"doubt\":\"unchecked\",\"stays\":true}')"
+    };
+}
+pub(crate) use unproven;
+
+/// Computes the number of the last delivery that was sent, or will be, and of which this is true; 0
+/// if there is none.
+macro_rules! last_sent {
+    ($($of:expr),+) => {
+        concat!(
+            "coalesce(max(CASE WHEN state IN ('pending', 'delivered') AND ",
+            $($of),+,
+            " THEN id END), 0)"
+        )
+    };
+}
+pub(crate) use last_sent;
+
+/// Computes, of the triggers and resolves to one target, whether only unproven triggers were sent
+/// since the last resolve, so that one of them opened the alert that the vendor has open.
+macro_rules! doubtful {
+    () => {
+        concat!(
+            last_sent!("action = 'trigger' AND ", unproven!()),
+            " > ",
+            last_sent!("action = 'resolve'"),
+            " AND ",
+            last_sent!("action = 'trigger' AND NOT ", unproven!()),
+            " <= ",
+            last_sent!("action = 'resolve'")
+        )
+    };
+}
+pub(crate) use doubtful;
+
 /// Selects every receipt of that kind once, the newest first. The argument is the placeholder of
 /// the delivery's number.
 macro_rules! receipts {

@@ -98,6 +98,9 @@ pub struct Told {
     pub alias: String,
     /// Until when its page is held; `None` if the page is not held.
     pub held_until: Option<Timestamp>,
+    /// Whether only unproven triggers were sent to it since the last resolve, so that the alert
+    /// that its vendor has open comes from one of them.
+    pub doubtful: bool,
 }
 
 /// The window over which openings are counted, which is that of Atlassian's objectives.

@@ -130,7 +130,8 @@ fn number(kind: &str) -> usize {
     }
 }
 
-/// Returns the action that a request asks for, or `None` if it asks what became of another request.
+/// Returns the action that a request asks for, or `None` if it asks what became of another request
+/// or completes one.
 fn asked(target: &Target, request: &Request) -> Option<Asked> {
     let body = match &request.body {
         Body::Json(json) => json.clone(),
@@ -160,16 +161,19 @@ fn asked(target: &Target, request: &Request) -> Option<Asked> {
         }),
         _ if request.method == "GET" => None,
         _ => {
-            let close = request.url.split("/v2/alerts/").nth(1);
-            let alias = close.and_then(|path| path.split("/close").next());
+            let path = request.url.split("/v2/alerts/").nth(1);
+            let alias = path.and_then(|path| path.split('/').next());
+            let action = match path {
+                None => "trigger",
+                Some(path) if path.contains("/close") => "resolve",
+                Some(path) if path.contains("/priority") => "change",
+                // The second request of a change.
+                Some(_) => return None,
+            };
             Some(Asked {
                 alias: alias
                     .map_or_else(|| text(&body["alias"]), |alias| alias.replace("%3A", ":")),
-                action: if close.is_some() {
-                    "resolve"
-                } else {
-                    "trigger"
-                },
+                action,
                 id: None,
             })
         }
@@ -220,6 +224,7 @@ impl Wire for Network {
 
         // A request that was sent arrives, even if its process is gone.
         let loses_reply = is(Trouble::LosesReplies) && self.world.seldom(300);
+        let is_question = request.method == "GET";
         let asked = asked(target, &request);
         if let Some(asked) = &asked {
             let about = (target.clone(), asked.alias.clone(), asked.action);
@@ -250,6 +255,6 @@ impl Wire for Network {
         if loses_reply {
             return Err(unanswered(FailureReason::Network, "the connection broke"));
         }
-        Ok(self.answer(target, asked.is_none()))
+        Ok(self.answer(target, is_question))
     }
 }

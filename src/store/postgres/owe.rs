@@ -13,7 +13,7 @@ use super::{
     row::{at, target_at, text},
 };
 use crate::{
-    delivery::{DeliveryId, Step},
+    delivery::{Action, DeliveryId, Step},
     store::{
         Claim, NewDelivery, StoreError,
         kept::{json, micros, receipt},
@@ -38,6 +38,32 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
     ),
     ")"
 );
+/// Makes the dead resolves of destinations that get a trigger pending again, if their vendors heard
+/// nothing since. The alert of the earlier opening is still open there, and would swallow the
+/// trigger of this one.
+const REVIVE_ENDS: &str = concat!(
+    "
+UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $5,
+       held_until = NULL, step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE $7 END,
+       next_at = CASE WHEN (
+           SELECT 1 FROM deliveries AS ahead
+           WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
+             AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
+             AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $5::bigint END
+WHERE state = 'dead' AND action = 'resolve' AND id = ANY (ARRAY(
+    SELECT newest.id
+    FROM unnest($2::text[], $3::text[], $4::text[]) AS owed (to_receiver, to_integration, page)
+    CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
+          AND state <> 'discarded' AND ",
+    of_destination!(
+        "owed.to_receiver COLLATE \"C\"",
+        "owed.to_integration COLLATE \"C\""
+    ),
+    " ORDER BY id + 0 DESC LIMIT 1) AS newest
+    WHERE page = 'trigger'))"
+);
 /// Adds deliveries to the ends of their lanes. A lane has the name that its destination had when
 /// the lane began, which may be a former one. Under the present name, a page could overtake those
 /// that wait. A delivery that is alone in its lane is the head, and is leased. Because of `id + 0`,
@@ -48,13 +74,13 @@ const OWE: &str = concat!(
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
                         notification, state, step,
                         next_at, lease, held_until, fallback_at, created_at)
-SELECT mail, incident, $2, receiver, integration, action, alias, notification,
+SELECT mail, incident, episode, receiver, integration, action, alias, notification,
        CASE WHEN held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
        CASE WHEN head THEN coalesce(leased_until, held_until, $12) END,
        CASE WHEN head AND leased_until IS NOT NULL THEN $15::bigint END,
        held_until, fallback_at, $12
 FROM (
-    SELECT incidents.id AS incident, mail, action, alias, notification, held_until, fallback_at,
+    SELECT incidents.id AS incident, owed.episode, mail, action, alias, notification, held_until, fallback_at,
            leased_until, place,
            coalesce(lane.receiver, to_receiver) AS receiver,
            coalesce(lane.integration, to_integration) AS integration,
@@ -63,10 +89,10 @@ FROM (
     FROM incidents CROSS JOIN
          unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                 $9::bigint[], $10::bigint[],
-                $14::bigint[])
+                $14::bigint[], $2::bigint[])
              WITH ORDINALITY AS owed (to_receiver, to_integration, mail, action, alias,
                                       notification, held_until, fallback_at,
-                                      leased_until, place)
+                                      leased_until, episode, place)
          LEFT JOIN LATERAL (
              SELECT receiver, integration FROM deliveries
              WHERE $16 AND incident = incidents.id AND settled_at IS NULL AND ",
@@ -81,9 +107,11 @@ RETURNING id, lease, receiver, integration, ",
 /// The deliveries of one incident as parameters, column by column.
 #[derive(Default)]
 pub(super) struct Owed<'a> {
-    episode: i64,
-    /// Whether the incident already has pending deliveries.
+    episodes: Vec<i64>,
+    /// Whether the incident may already have pending deliveries.
     owing: bool,
+    /// Whether a trigger opens an incident that was open before, so that its end may be dead.
+    reopens: bool,
     receivers: Vec<&'a str>,
     integrations: Vec<&'a str>,
     mails: Vec<Option<i64>>,
@@ -101,14 +129,12 @@ pub(super) struct Owed<'a> {
 
 impl<'a> Owed<'a> {
     pub(super) fn new(
-        deliveries: impl IntoIterator<Item = &'a NewDelivery>,
-        episode: i64,
+        deliveries: impl IntoIterator<Item = (&'a NewDelivery, i64)>,
         owing: bool,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let (lease, step, now) = (fastrand::i64(1..), json(&Step::Send)?, micros(now));
         let mut owed = Self {
-            episode,
             owing,
             lease,
             step,
@@ -116,15 +142,17 @@ impl<'a> Owed<'a> {
             ..Self::default()
         };
 
-        for NewDelivery {
-            target,
-            alias,
-            notification,
-            held_until,
-            fallback_at,
-            leased_until,
-        } in deliveries
-        {
+        for (delivery, episode) in deliveries {
+            let NewDelivery {
+                target,
+                alias,
+                notification,
+                held_until,
+                fallback_at,
+                leased_until,
+            } = delivery;
+            owed.episodes.push(episode);
+            owed.reopens |= notification.action == Action::Trigger && episode > 1;
             owed.receivers.push(&target.receiver);
             owed.integrations.push(&target.integration);
             owed.mails.push(notification.mail);
@@ -136,6 +164,9 @@ impl<'a> Owed<'a> {
             owed.leased_until
                 .push(leased_until.filter(|_| held_until.is_none()).map(micros));
         }
+
+        // An end that is pending again makes the trigger wait.
+        owed.owing |= owed.reopens;
 
         Ok(owed)
     }
@@ -151,6 +182,20 @@ impl<'a> Owed<'a> {
             return None;
         }
 
+        if self.reopens {
+            flight.add(
+                REVIVE_ENDS,
+                vec![
+                    incident_id,
+                    &self.receivers,
+                    &self.integrations,
+                    &self.actions,
+                    &self.now,
+                    kind,
+                    &self.step,
+                ],
+            );
+        }
         if self.owing {
             flight.add(
                 DISCARD_SUPERSEDED,
@@ -167,7 +212,7 @@ impl<'a> Owed<'a> {
 
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
-            &self.episode,
+            &self.episodes,
             &self.receivers,
             &self.integrations,
             &self.mails,

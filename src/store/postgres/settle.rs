@@ -303,7 +303,7 @@ pub(super) async fn owe_unless_known(
             ],
         );
         if transaction.send(flight).await?[0].is_empty() {
-            let owed = Owed::new([delivery], episode, true, now)?;
+            let owed = Owed::new([(delivery, episode)], true, now)?;
             let mut flight = Flight::default();
             owed.add_to(&mut flight, (&incident_id, &kind));
             transaction.send(flight).await?;

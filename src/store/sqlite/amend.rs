@@ -103,7 +103,11 @@ fn wanted(
 /// Makes a dead delivery pending again at its place in the lane, so that the deliveries behind it
 /// wait. Of a step with several ends it keeps those that are left. An earlier version has left
 /// other steps in dead letters.
-fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn revive(
+    connection: &Connection,
+    id: DeliveryId,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0,

@@ -4,9 +4,12 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
-use super::row::{json, target};
+use super::{
+    amend::revive,
+    row::{json, target},
+};
 use crate::{
-    delivery::{Step, Target},
+    delivery::{Action, Step, Target},
     store::{
         Claim, NewDelivery,
         kept::{micros, receipt},
@@ -32,8 +35,8 @@ pub(super) fn owe(
         leased_until,
     } = delivery;
 
-    let lane = lane(connection, incident, destination)?;
-    let target = lane.as_ref().unwrap_or(destination);
+    revive_end(connection, (incident, episode), delivery, now)?;
+    let target = &lane(connection, incident, destination)?.unwrap_or_else(|| destination.clone());
     if held_until.is_none() {
         discard_superseded(connection, incident, target, now)?;
     }
@@ -75,6 +78,44 @@ pub(super) fn owe(
         )?;
 
     Ok(lease.map(|lease| Claim::with_decision(delivery, id, lease, receipt, now)))
+}
+
+/// Makes the dead resolve of a trigger's destination pending again, if its vendor heard nothing
+/// since. The alert of the earlier opening is still open there, and would swallow the trigger.
+fn revive_end(
+    connection: &Connection,
+    (incident, episode): (i64, i64),
+    NewDelivery {
+        target: destination,
+        notification,
+        ..
+    }: &NewDelivery,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    // Only an incident that was open before has an end that may be dead.
+    if notification.action != Action::Trigger || episode == 1 {
+        return Ok(());
+    }
+
+    let newest: Option<(i64, bool)> = connection
+        .prepare_cached(concat!(
+            "SELECT id, action = 'resolve' AND state = 'dead' FROM (
+                 SELECT receiver, integration, id, action, state FROM deliveries
+                 WHERE incident = ?1 AND state <> 'discarded' LIMIT -1)
+             WHERE ",
+            of_destination!("?2", "?3"),
+            " ORDER BY id DESC LIMIT 1"
+        ))?
+        .query_row(
+            params![incident, destination.receiver, destination.integration],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+
+    match newest {
+        Some((id, true)) => revive(connection, id, now),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the lane in which a destination is already owed something. The lane has the name that

@@ -1,6 +1,6 @@
 //! Whom the end of an incident is told to, and with what.
 
-use alertbridge::delivery::Refused;
+use alertbridge::delivery::{Doubt, Refused};
 
 use super::*;
 
@@ -10,6 +10,8 @@ both!(
     a_resolve_leased_with_its_decision_has_it_too,
     the_receipt_of_another_opening_or_another_receiver_is_nobody_elses,
     every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them_all,
+    an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_end,
+    a_dead_end_goes_before_the_trigger_of_the_next_opening,
 );
 
 async fn who_was_told_of_an_older_opening_alone_hears_nothing_of_the_end_of_this_one(home: Home) {
@@ -233,4 +235,80 @@ async fn owed(store: &dyn Store, incident: &str, action: Action, at_once: bool) 
         Some(claim) => claim,
         None => claim(store, "one", noon()).await.remove(0),
     }
+}
+
+async fn an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_end(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    // A mail may say what a page says at its end, and may contain a NUL.
+    let said = serde_json::json!({ "x": "\u{0}\\\"doubt\":\"unverified\"}" });
+    let sent = |action, doubt, stays| {
+        let mut sent = page("a", action, "one");
+        sent.notification.incident = said.clone();
+        sent.notification.doubt = doubt;
+        sent.notification.stays = stays;
+        sent
+    };
+    opened(store, "a", vec![sent(Action::Trigger, None, false)]).await;
+
+    let (unverified, unchecked) = (Some(Doubt::Unverified), Some(Doubt::Unchecked));
+    for (action, doubt, stays, doubtful) in [
+        (Action::Trigger, unverified, false, false),
+        (Action::Resolve, None, false, false),
+        (Action::Trigger, unchecked, false, true),
+        (Action::Change, None, false, true),
+        (Action::Trigger, unverified, true, true),
+        (Action::Resolve, None, false, false),
+        (Action::Trigger, unchecked, true, true),
+        (Action::Trigger, None, false, false),
+    ] {
+        let deliveries = vec![sent(action, doubt, stays)];
+        let owed = decision(Outcome::Updated, state(Phase::Firing, 1), deliveries);
+        let id = recorded(store).await;
+        let status = Some(subject("a", "ANOMALOUS"));
+        let decided = store.decide(id, status, noon(), Box::new(|_| owed)).await;
+        decided.unwrap().unwrap();
+
+        let (said, heard) = std::sync::mpsc::channel();
+        let look = Box::new(move |memory: &alertbridge::store::Memory| {
+            said.send(memory.told[0].doubtful).unwrap();
+            Decision::nothing(Outcome::Duplicate, "r", Labels::new())
+        });
+        let id = recorded(store).await;
+        let status = Some(subject("a", "ANOMALOUS"));
+        store.decide(id, status, noon(), look).await.unwrap();
+        assert_eq!(
+            heard.recv().unwrap(),
+            doubtful,
+            "{action:?} {doubt:?} {stays}"
+        );
+    }
+}
+
+async fn a_dead_end_goes_before_the_trigger_of_the_next_opening(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    resolved(store, "a", noon()).await;
+    for next in [delivered(), dead()] {
+        let claimed = claim(store, "one", noon()).await;
+        assert!(settle(store, &claimed[0], next, noon()).await);
+    }
+
+    let deliveries = vec![
+        page("a", Action::Trigger, "one"),
+        page("a", Action::Trigger, "two"),
+    ];
+    let again = decision(Outcome::Reopened, state(Phase::Firing, 2), deliveries);
+    let id = recorded(store).await;
+    let status = Some(subject("a", "ANOMALOUS"));
+    let decided = store.decide(id, status, noon(), Box::new(|_| again)).await;
+    decided.unwrap().unwrap();
+    assert_eq!(claim(store, "two", noon()).await.len(), 1);
+    for (action, next) in [(Action::Resolve, dead()), (Action::Trigger, delivered())] {
+        let claimed = claim(store, "one", noon()).await;
+        assert_eq!((claimed.len(), claimed[0].notification.action), (1, action));
+        assert!(settle(store, &claimed[0], next, noon()).await);
+    }
+    assert!(claim(store, "one", noon()).await.is_empty());
 }

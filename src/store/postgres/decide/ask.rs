@@ -19,7 +19,7 @@ use crate::{
     message::Outcome,
     store::{
         HOUR, Heard, Memory, Mutes, RECURRENCE, StoreError, Told, hour,
-        kept::{json, micros, time},
+        kept::{doubtful, json, last_sent, micros, time, unproven},
         part::ToldPart,
     },
 };
@@ -59,7 +59,8 @@ const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 ///   is held.
 /// - `ripe`: whether a delivery's hold ends now; NULL if nothing is pending.
 /// - `silences`: the active ones, by the index on their end.
-const RECALL: &str = "
+const RECALL: &str = concat!(
+    "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
         WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
@@ -79,16 +80,21 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
        applied.verified AS applied, applied.ingress, applied.at,
        (SELECT bool_or(state = 'held' AND coalesce(next_at <= $7, false)) FROM deliveries
         WHERE incident = incidents.id AND settled_at IS NULL) AS ripe,
-       (SELECT json_agg(json_build_array(receiver, integration, alias, held_until)
+       (SELECT json_agg(json_build_array(receiver, integration, alias, held_until, doubtful)
                         ORDER BY first)::text
         FROM (
             SELECT receiver, integration, alias,
-              CASE WHEN bool_and(state = 'held') THEN max(held_until) END AS held_until,
-              min(id) AS first FROM deliveries
+              CASE WHEN bool_and(state = 'held') FILTER (WHERE action = 'trigger')
+                THEN max(held_until) FILTER (WHERE action = 'trigger') END AS held_until,
+              ",
+    doubtful!(),
+    " AS doubtful,
+              min(id) FILTER (WHERE action = 'trigger') AS first FROM deliveries
             WHERE incident = incidents.id AND deliveries.episode = incidents.episode
-              AND action = 'trigger'
+              AND action IN ('trigger', 'resolve')
               AND state <> 'discarded'
-            GROUP BY receiver, integration, alias) AS told) AS told,
+            GROUP BY receiver, integration, alias
+            HAVING bool_or(action = 'trigger')) AS told) AS told,
        (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at,
                                           'ends_at', ends_at,
                                           'author', author, 'comment', comment, 'created_at',
@@ -98,7 +104,8 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
 FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1 AND kind = $8
 LEFT JOIN LATERAL (SELECT verified, ingress, at FROM applied
                    WHERE incident = incidents.id AND status = $5 AND time BETWEEN $6 AND $12
-                   ORDER BY verified DESC LIMIT 1) AS applied ON true";
+                   ORDER BY verified DESC LIMIT 1) AS applied ON true"
+);
 
 /// What was found. It stays as it is until the end of the transaction.
 pub(super) struct Found {
@@ -393,18 +400,19 @@ fn state(row: &Row) -> Result<State, StoreError> {
 
 /// Returns who was or will be notified of this episode, and whose page is held.
 fn told(row: &Row) -> Result<(Vec<Told>, Vec<Told>), StoreError> {
-    let found: Vec<(String, String, String, Option<i64>)> =
+    let found: Vec<(String, String, String, Option<i64>, bool)> =
         optional_json_at(row, "told")?.unwrap_or_default();
-    let told = found
-        .into_iter()
-        .map(|(receiver, integration, alias, held_until)| Told {
+    let told = found.into_iter().map(
+        |(receiver, integration, alias, held_until, doubtful)| Told {
             target: Target {
                 receiver,
                 integration,
             },
             alias,
             held_until: held_until.map(time),
-        });
+            doubtful,
+        },
+    );
 
     Ok(told.partition(|told| told.held_until.is_none()))
 }

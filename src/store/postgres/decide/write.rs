@@ -160,7 +160,11 @@ pub(super) async fn write(
     let change = Change::new(subject, memory, decision, now)?;
     let conclusion = Conclusion::new(&matter, decision)?;
     let owed = match state {
-        Some(state) => Owed::new(&decision.deliveries, state.episode, *owing, now)?,
+        Some(state) => {
+            let owed = decision.deliveries.iter();
+            let of_episode = |owed| (owed, decision.episode_of(owed, state, memory));
+            Owed::new(owed.map(of_episode), *owing, now)?
+        }
         None => Owed::default(),
     };
 

@@ -11,7 +11,10 @@ use super::super::{
 use crate::{
     incident::{Known, State},
     label::Labels,
-    store::{HOUR, Heard, Memory, Mutes, RECURRENCE, Subject, Told, hour, kept::micros},
+    store::{
+        HOUR, Heard, Memory, Mutes, RECURRENCE, Subject, Told, hour,
+        kept::{doubtful, last_sent, micros, unproven},
+    },
 };
 
 /// Returns the incident's number, if it exists, and what is known about it.
@@ -171,18 +174,26 @@ fn told(
     episode: i64,
 ) -> rusqlite::Result<(Vec<Told>, Vec<Told>)> {
     let found: Vec<Told> = connection
-        .prepare_cached(
+        .prepare_cached(concat!(
             "SELECT receiver, integration, alias,
-                    CASE WHEN min(state = 'held') THEN max(held_until) END AS held_until
-             FROM deliveries
-             WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND state <> 'discarded'
-             GROUP BY receiver, integration, alias ORDER BY min(id)",
-        )?
+                        CASE WHEN min(state = 'held') FILTER (WHERE action = 'trigger')
+                          THEN max(held_until) FILTER (WHERE action = 'trigger') END AS held_until,
+                        ",
+            doubtful!(),
+            " AS doubtful
+                 FROM deliveries
+                 WHERE incident = ?1 AND episode = ?2 AND action IN ('trigger', 'resolve')
+                   AND state <> 'discarded'
+                 GROUP BY receiver, integration, alias
+                 HAVING max(action = 'trigger')
+                 ORDER BY min(id) FILTER (WHERE action = 'trigger')"
+        ))?
         .query_map(params![incident, episode], |row| {
             Ok(Told {
                 target: target(row)?,
                 alias: row.get("alias")?,
                 held_until: optional_time_at(row, "held_until")?,
+                doubtful: row.get("doubtful")?,
             })
         })?
         .collect::<Result<_, _>>()?;

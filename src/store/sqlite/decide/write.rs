@@ -118,9 +118,10 @@ pub(super) fn remember(
     }
 
     for delivery in &decision.deliveries {
+        let episode = decision.episode_of(delivery, state, memory);
         decision
             .claims
-            .extend(owe::owe(connection, number, state.episode, delivery, now)?);
+            .extend(owe::owe(connection, number, episode, delivery, now)?);
     }
 
     Ok(Some(number))
