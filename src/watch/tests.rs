@@ -8,7 +8,7 @@ use crate::{
     delivery::{NewDelivery, Step, Target},
     ingress::OVERDUE,
     message::{Authenticity, Message},
-    pipeline::Case,
+    pipeline::{Case, resolve_by_hand},
     silence::Plan,
     store::{Decision, Desk, Lanes, Next, Settlement, StoredMail, sqlite::Sqlite},
 };
@@ -439,6 +439,33 @@ async fn mail_that_did_not_come_is_an_incident_until_it_comes() {
     night.pass(1).await;
     let told = night.told_of("job:report").await;
     assert_eq!(told.last().unwrap(), ARRIVED, "it is expected no longer");
+}
+
+#[tokio::test]
+async fn mail_that_stays_away_after_a_resolve_by_hand_is_missing_again_a_period_later() {
+    for restarts in [false, true] {
+        let mut night = Night::under(JOB);
+        night.works("imap");
+        night.pass(100).await;
+        let mut told = vec![MISSING];
+        for _ in 0..2 {
+            let rules = Arc::clone(&night.watch.in_force.borrow().rules);
+            let (missing, _) = night.desk.timeline("job:report").await.unwrap().unwrap();
+            resolve_by_hand(&*night.watch.intake, rules, &missing, "ann", night.now())
+                .await
+                .unwrap();
+            told.push(ARRIVED);
+            if restarts {
+                night.restart();
+                night.works("imap");
+            }
+            night.pass(69).await;
+            assert_eq!(night.told_of("job:report").await, told);
+            night.pass(2).await;
+            told.push(MISSING);
+            assert_eq!(night.told_of("job:report").await, told);
+        }
+    }
 }
 
 #[tokio::test]
