@@ -48,7 +48,7 @@ pub use browse::{
 pub use canary::Canaries;
 pub use claim::{Agenda, Claim, Standing};
 pub use concern::{
-    Alarm, Concerns, DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
+    Alarm, Concerns, DEAD_LETTERS, Died, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
     SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
 };
 pub use decision::{Decide, Decision, Item};

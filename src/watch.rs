@@ -1,5 +1,6 @@
 //! The bridge watches itself, and reports its troubles by pages with `kind="self"`, through the
-//! same routes: one page per condition, and a resolve when it is over.
+//! same routes: one page per condition, and a resolve when it is over. Dead letters are told again
+//! when more pages die.
 //!
 //! A look every few seconds asks the store and the ingresses what is wrong. What is told is kept in
 //! the store as an incident of the bridge's own, so that a restart repeats nothing and forgets
@@ -31,7 +32,7 @@ pub mod canary;
 mod complaint;
 mod quiet;
 
-use complaint::{Complaint, complaints, over, severity};
+use complaint::{Complaint, complaints, is_worse, over, severity};
 
 const EVERY: Duration = Duration::from_secs(5);
 /// The most time that passes between two looks, unless the clock was set or the machine was
@@ -66,6 +67,17 @@ struct Vigil {
     since: Timestamp,
     last: Timestamp,
     open: BTreeSet<String>,
+}
+
+/// Why an alarm is announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// It has begun, or has ended.
+    News,
+    /// It is open, and a silence or a mute has kept it from everybody.
+    Untold,
+    /// It is open, and has become worse since it was told at this time.
+    Worse(Timestamp),
 }
 
 impl Vigil {
@@ -125,10 +137,13 @@ impl Watch {
                 .alarms
                 .iter()
                 .find(|alarm| alarm.incident_id == complaint.incident_id);
-            if alarm.is_none_or(|alarm| alarm.untold) {
-                self.tell(Action::Trigger, complaint, alarm.is_none(), now)
-                    .await?;
-            }
+            let occasion = match alarm {
+                None => Occasion::News,
+                Some(alarm) if alarm.untold => Occasion::Untold,
+                Some(alarm) if is_worse(alarm, &concerns, now) => Occasion::Worse(alarm.told_at),
+                Some(_) => continue,
+            };
+            self.tell(Action::Trigger, complaint, occasion, now).await?;
         }
 
         for alarm in &concerns.alarms {
@@ -143,7 +158,8 @@ impl Watch {
                     incident_id: alarm.incident_id.clone(),
                     text,
                 };
-                self.tell(Action::Resolve, &complaint, true, now).await?;
+                self.tell(Action::Resolve, &complaint, Occasion::News, now)
+                    .await?;
             }
         }
 
@@ -161,13 +177,12 @@ impl Watch {
             .collect()
     }
 
-    /// Announces an alarm or its end. An alarm that is not new is announced again while a silence
-    /// or a mute keeps it from everybody.
+    /// Announces an alarm or its end.
     async fn tell(
         &self,
         action: Action,
         complaint: &Complaint,
-        news: bool,
+        occasion: Occasion,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let status = if action == Action::Trigger {
@@ -181,11 +196,14 @@ impl Watch {
 
         let rules = Arc::clone(&self.in_force.borrow().rules);
         let mutes = rules.mutes();
-        let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
+        let conclude = Box::new(move |memory: &_| match occasion {
+            Occasion::News | Occasion::Untold => rules.announce(page, status, memory, now),
+            Occasion::Worse(told_at) => rules.announce_again(page, status, told_at, memory, now),
+        });
         let item = Item::about(subject, conclude, mutes);
         let decision = self.intake.announce(item, now).await?;
 
-        if decision.state.is_some() && (news || decision.tells()) {
+        if decision.state.is_some() && (occasion == Occasion::News || decision.tells()) {
             let firing = action == Action::Trigger;
             telemetry::alarm(
                 &complaint.incident_id,

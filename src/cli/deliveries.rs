@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     desk::Server,
-    options::{Json, MOST_ROWS},
+    options::{Json, MOST_ROWS, cut, one_more},
 };
 use crate::{
     cli::{plain, table},
@@ -106,7 +106,10 @@ async fn list(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let deliveries = store.deliveries(state, limit).await?;
+    let mut deliveries = store.deliveries(state, one_more(limit)).await?;
+    if let Some(note) = cut(&mut deliveries, limit) {
+        eprintln!("{note}");
+    }
     if json {
         return Ok(writeln!(out, "{}", plain::json(&deliveries)?)?);
     }

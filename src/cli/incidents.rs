@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     desk::{Server, open_store, recorded},
-    options::{Json, MOST_ROWS},
+    options::{Json, MOST_ROWS, cut, one_more},
 };
 use crate::{
     cli::{
@@ -139,7 +139,10 @@ async fn list(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let incidents = store.incidents(open, limit).await?;
+    let mut incidents = store.incidents(open, one_more(limit)).await?;
+    if let Some(note) = cut(&mut incidents, limit) {
+        eprintln!("{note}");
+    }
     if json {
         return Ok(writeln!(out, "{}", plain::json(&incidents)?)?);
     }

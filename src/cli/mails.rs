@@ -13,7 +13,7 @@ use mail_parser::MessageParser;
 
 use super::{
     desk::{Server, open_store},
-    options::{Json, MOST_ROWS},
+    options::{Json, MOST_ROWS, cut, one_more},
 };
 use crate::{
     cli::{
@@ -127,7 +127,11 @@ impl Mails {
                 }
                 _ => outcome,
             };
-            let mails = find(config, server, outcome, from.as_deref(), limit).await?;
+            let wanted = one_more(limit);
+            let mut mails = find(config, server, outcome, from.as_deref(), wanted).await?;
+            if let Some(note) = cut(&mut mails, limit) {
+                eprintln!("{note}");
+            }
             list(mails, outcome, print.json, out)?;
             return Ok(ExitCode::SUCCESS);
         }

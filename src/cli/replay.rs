@@ -154,6 +154,12 @@ impl Replay {
             eprintln!("error: {problem}");
             return Ok(ExitCode::from(WRONG_USAGE));
         }
+        if self.server.server.is_some() {
+            eprintln!(
+                "--server: the configuration is that of this machine ({}), not the bridge's",
+                loaded.source
+            );
+        }
         let other = self
             .diff
             .as_deref()

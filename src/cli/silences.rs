@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     desk::Server,
-    options::{Json, MOST_ROWS},
+    options::{Json, MOST_ROWS, cut, one_more},
 };
 use crate::{
     cli::{plain, table},
@@ -93,7 +93,10 @@ async fn list(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let silences = store.silences(expired, now, limit).await?;
+    let mut silences = store.silences(expired, now, one_more(limit)).await?;
+    if let Some(note) = cut(&mut silences, limit) {
+        eprintln!("{note}");
+    }
     if json {
         let all: Vec<_> = silences
             .iter()

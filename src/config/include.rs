@@ -60,7 +60,7 @@ pub fn merge(
     for path in paths {
         let source = Source::File(path);
         let file = included.sources.len();
-        let mut more = parse(&source)?;
+        let mut more = parse(&source, &mut included.warnings)?;
         more.stamp(file);
         let problems = values::prepare(&mut more, environment, source.folder());
         found.extend(problems.into_iter().map(|(at, problem)| {
@@ -169,11 +169,19 @@ fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn parse(source: &Source) -> Result<Node, ConfigErrors> {
+/// Parses an included file. An empty one is not an error, because earlier versions accepted it, but
+/// it is usually a file that was cut, and what it contained is no longer in force.
+fn parse(source: &Source, warnings: &mut Vec<String>) -> Result<Node, ConfigErrors> {
     let Source::File(path) = source else {
         return Ok(Node::nothing(Mark::default()));
     };
     let text = errors::read_file(path)?;
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        warnings.push(format!(
+            "include: {} is empty, so nothing of it is in force: write it again, or delete it",
+            path.display()
+        ));
+    }
     yaml::parse(&text).map_err(|error| ConfigErrors::syntax(source, error))
 }
 
@@ -262,5 +270,43 @@ impl Join<'_> {
         );
         self.found
             .push((Some(second), Problem::new(path, what, "keep one of them")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_warned_of_by_its_name_and_one_with_a_comment_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, (text, is_empty)) in [
+            ("", true),
+            ("\n", true),
+            (" \t\r\n\n", true),
+            ("\u{feff}\n", true),
+            ("# nothing yet\n", false),
+            ("routes: []\n", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let file = folder.path().join(format!("{number}.yaml"));
+            fs::write(&file, text).unwrap();
+
+            let mut warnings = Vec::new();
+            assert!(
+                parse(&Source::File(file), &mut warnings).is_ok(),
+                "{text:?}"
+            );
+
+            let name = format!("{number}.yaml is empty");
+            assert_eq!(
+                warnings.iter().any(|warning| warning.contains(&name)),
+                is_empty,
+                "{text:?}: {warnings:?}"
+            );
+            assert_eq!(warnings.len(), usize::from(is_empty), "{text:?}");
+        }
     }
 }

@@ -11,13 +11,13 @@ use crate::{
     incident::{ATLASSIAN_SLI, Phase, RESOLVED_BY_HAND, Series},
     label::Labels,
     message::Outcome,
-    store::{Decision, IncidentRow, Intake, Item, Memory, StoreError, Subject},
+    store::{Decision, IncidentRow, Intake, Item, Kind, Memory, StoreError, Subject},
 };
 
 /// Resolves an open incident on a person's word.
 ///
 /// Everybody who was notified of its trigger is notified that it is over, and by whom. An earlier
-/// trigger does not reopen it.
+/// trigger does not reopen it. Expected mail that was missing is expected anew from now on.
 pub async fn resolve_by_hand(
     store: &dyn Intake,
     rules: Arc<Rules>,
@@ -43,8 +43,8 @@ pub async fn resolve_by_hand(
 
     let page = page(incident, by, now);
     let id = incident.incident_id.clone();
-    let mutes = rules.mutes();
-    let conclude = Box::new(move |memory: &Memory| rules.close(page, memory, now));
+    let (kind, mutes) = (incident.kind, rules.mutes());
+    let conclude = Box::new(move |memory: &Memory| rules.close(kind, page, memory, now));
     let item = Item::about(subject, conclude, mutes);
     let decision = store.announce(item, now).await?;
 
@@ -58,7 +58,7 @@ pub async fn resolve_by_hand(
 }
 
 impl Rules {
-    fn close(&self, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
+    fn close(&self, kind: Kind, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
         let is_open = memory
             .known
             .state
@@ -68,7 +68,13 @@ impl Rules {
             return Decision::nothing(Outcome::Duplicate, "it is over already", page.labels);
         }
 
+        // Without this, nobody would hear of the silence of a sender again before its next mail.
+        let arrival = (kind == Kind::Missing)
+            .then(|| self.expected_anew(&page.incident_id, now))
+            .flatten();
+
         let mut decision = self.announce(page, RESOLVED_BY_HAND, memory, now);
+        decision.arrival = arrival;
         decision.applied = true;
         if let Some(state) = &mut decision.state {
             state.newest = state.newest.max(Some(by_its_sender(memory, now)));

@@ -176,12 +176,41 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
+        let signal = if page.action == Action::Resolve {
+            Signal::Resolve
+        } else {
+            Signal::Trigger
+        };
+        self.announce_as(signal, page, status, memory, now)
+    }
+
+    /// Decides about an open alarm that has become worse since it was told at `told_at`: it is told
+    /// anew, unless another replica has done so.
+    pub fn announce_again(
+        &self,
+        page: Notification,
+        status: &str,
+        told_at: Timestamp,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        if memory.heard_at != Some(told_at) {
+            let reason = "it was told in the meantime";
+            return Decision::nothing(Outcome::Duplicate, reason, page.labels);
+        }
+        self.announce_as(Signal::Update, page, status, memory, now)
+    }
+
+    fn announce_as(
+        &self,
+        signal: Signal,
+        page: Notification,
+        status: &str,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
         let seen = Observation {
-            signal: if page.action == Action::Resolve {
-                Signal::Resolve
-            } else {
-                Signal::Trigger
-            },
+            signal,
             status: status.to_owned(),
             // Without a time, the present condition counts as newer than everything before it,
             // whatever the clock does.

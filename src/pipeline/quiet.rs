@@ -81,6 +81,18 @@ impl Rules {
             .filter_map(|treatment| Some((treatment, treatment.expect.as_ref()?)))
     }
 
+    /// Returns the arrival that makes the mail of a `missing` incident count as expected from `now`
+    /// on; `None` if it is no longer expected.
+    pub(super) fn expected_anew(&self, missing: &str, now: Timestamp) -> Option<Arrival> {
+        self.expecting()
+            .find(|(treatment, expect)| incident_id(&treatment.profile, &expect.key) == missing)
+            .map(|(treatment, expect)| Arrival {
+                profile: treatment.profile.clone(),
+                key: expect.key.clone(),
+                at: now,
+            })
+    }
+
     fn all_treatments(&self) -> impl Iterator<Item = &Treatment> {
         let (first, others) = &self.treatments;
         std::iter::once(first).chain(others)

@@ -25,6 +25,8 @@ pub struct Concerns {
     /// The number of dead letters, at most 1000. Dead letters that themselves report dead letters
     /// do not count.
     pub dead: u64,
+    /// The receivers of these dead letters, in the order of their names.
+    pub died: Vec<Died>,
     /// Open incidents with a held resolve.
     pub held_resolves: Vec<String>,
     /// When an unverified trigger was last held because there were too many.
@@ -37,6 +39,16 @@ pub struct Concerns {
     pub room: Option<Room>,
     /// The alarms that are open now.
     pub alarms: Vec<Alarm>,
+}
+
+/// The dead letters of a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Died {
+    pub receiver: String,
+    pub pages: u64,
+    /// When the first and the last of them were given up.
+    pub first: Timestamp,
+    pub last: Timestamp,
 }
 
 /// The space of a file system, in bytes.
@@ -52,6 +64,8 @@ pub struct Alarm {
     pub incident_id: String,
     /// Whether nobody was told of it, because of a mute.
     pub untold: bool,
+    /// When it was last told.
+    pub told_at: Timestamp,
 }
 
 /// The bounds, in bytes, of the free space below which a store counts as nearly full: a twentieth

@@ -1,6 +1,6 @@
 //! The bridge's own troubles in words: each with its fix, and with the text of its end. Pure.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::{
     canary,
     ingress::{Condition, OVERDUE},
     store::{
-        Concerns, DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
+        Alarm, Concerns, DEAD_LETTERS, Died, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
         SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
     },
 };
@@ -22,6 +22,11 @@ const MOST_APPS: usize = 5;
 const CALM: SignedDuration = SignedDuration::from_hours(1);
 /// How long after the last mail was taken away the alarm ends.
 const TAKEN_LATELY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The least time between two pages about dead letters of the same receivers.
+const AGAIN: SignedDuration = SignedDuration::from_mins(15);
+/// The most receivers of dead letters that a page names.
+const MOST_RECEIVERS: usize = 5;
 
 /// A single trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +102,21 @@ pub(super) fn complaints(
     found
 }
 
+/// Decides whether an open alarm is told again, because it has become worse: more pages were given
+/// up since it was told. Those of a receiver that had none then may have another cause, so they do
+/// not wait.
+pub(super) fn is_worse(alarm: &Alarm, concerns: &Concerns, now: Timestamp) -> bool {
+    let is_later = |at: Timestamp| at > alarm.told_at;
+    let mut died = concerns.died.iter();
+
+    alarm.incident_id == DEAD_LETTERS
+        && if now.duration_since(alarm.told_at) < AGAIN {
+            died.any(|died| is_later(died.first))
+        } else {
+            died.any(|died| is_later(died.last))
+        }
+}
+
 fn is_reported(concerns: &Concerns, incident_id: &str) -> bool {
     concerns
         .alarms
@@ -146,12 +166,13 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
             1 => ("1 page is".to_owned(), "its receiver"),
             dead => (format!("{dead} pages are"), "their receivers"),
         };
+        let receivers = receivers(&concerns.died);
         found.push((
             DEAD_LETTERS,
             format!(
-                "{many} given up and never reached {whom}; the fallback, if there is one, is \
-                 notified instead: `alertbridge deliveries list --state dead` says why; fix the \
-                 cause, then run `alertbridge deliveries retry --dead`"
+                "{many} given up and never reached {whom}{receivers}; the fallback, if there is \
+                 one, is notified instead: `alertbridge deliveries list --state dead` says why; \
+                 fix the cause, then run `alertbridge deliveries retry --dead`"
             ),
         ));
     }
@@ -194,6 +215,22 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
     }
 
     found
+}
+
+/// Names the receivers of dead letters, the last to have one first: ` (oncall, backup)`.
+fn receivers(died: &[Died]) -> String {
+    let mut died: Vec<&Died> = died.iter().collect();
+    died.sort_by_key(|died| Reverse(died.last));
+
+    let mut names: Vec<&str> = died.iter().map(|died| died.receiver.as_str()).collect();
+    if names.len() > MOST_RECEIVERS {
+        names.truncate(MOST_RECEIVERS);
+        names.push("and others");
+    }
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", names.join(", "))
 }
 
 /// Describes the trouble of an ingress, if it has one.

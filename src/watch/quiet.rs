@@ -79,7 +79,8 @@ impl Watch {
                 Step::Missing(mail, within) => {
                     let reason = format!(
                         "no authenticated mail of the profile {} has come for {within}; the last \
-                         one came, or the first was expected, at {:.0}",
+                         one came, the first was expected, or the incident was resolved by hand, \
+                         at {:.0}",
                         mail.profile, mail.heard_at
                     );
                     if self.tell_of(rules, &mail, true, reason, now).await? {

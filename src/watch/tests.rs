@@ -5,11 +5,12 @@ use tokio::sync::watch::Sender;
 use super::*;
 use crate::{
     config::{Config, Files, Loaded, Source},
+    delivery::{NewDelivery, Step, Target},
     ingress::OVERDUE,
     message::{Authenticity, Message},
-    pipeline::Case,
+    pipeline::{Case, resolve_by_hand},
     silence::Plan,
-    store::{Desk, StoredMail, sqlite::Sqlite},
+    store::{Decision, Desk, Lanes, Next, Settlement, StoredMail, sqlite::Sqlite},
 };
 
 const CONFIGURATION: &str = "
@@ -25,6 +26,7 @@ receivers: [{ name: root, stdout_configs: [{}] }, { name: pager, stdout_configs:
 struct Night {
     watch: Watch,
     desk: Arc<dyn Desk>,
+    lanes: Arc<dyn Lanes>,
     vigil: Vigil,
     now: Arc<Mutex<Timestamp>>,
 }
@@ -59,7 +61,8 @@ impl Night {
         };
         Self {
             watch,
-            desk: store,
+            desk: store.clone(),
+            lanes: store,
             vigil: Vigil::begin(start),
             now,
         }
@@ -158,6 +161,50 @@ impl Night {
         let mut told = self.told().await;
         told.retain(|told| told.contains(incident));
         told
+    }
+}
+
+impl Night {
+    /// Gives up a page of a receiver.
+    async fn die(&self, incident: &str, receiver: &str) {
+        let now = self.now();
+        let trouble = Complaint {
+            incident_id: incident.to_owned(),
+            text: String::new(),
+        };
+        let page = page(Action::Trigger, &trouble, "FIRING", now);
+        let target = Target {
+            receiver: receiver.to_owned(),
+            integration: "stdout/0".to_owned(),
+        };
+        let owed = NewDelivery::at_once(&target, incident, &page);
+        let rules = Arc::clone(&self.watch.in_force.borrow().rules);
+        let mutes = rules.mutes();
+        let conclude = Box::new(move |memory: &_| Decision {
+            deliveries: vec![owed],
+            ..rules.announce(page, "FIRING", memory, now)
+        });
+        let subject = Subject {
+            kind: Kind::Incident,
+            ..Subject::own(incident, "FIRING")
+        };
+        let item = Item::about(subject, conclude, mutes);
+        self.watch.intake.announce(item, now).await.unwrap();
+        let lease = Duration::from_mins(1);
+        let claims = self.lanes.claim(now, lease, vec![(target, 1)]).await;
+        for claim in claims.unwrap() {
+            let settlement = Settlement {
+                at: now,
+                attempt: None,
+                fallback: Vec::new(),
+                next: Next::Dead {
+                    reason: "no such room".into(),
+                    retry: Step::Send,
+                },
+            };
+            let settled = self.lanes.settle(claim.id, claim.lease, settlement).await;
+            settled.unwrap();
+        }
     }
 }
 
@@ -300,6 +347,37 @@ async fn a_clock_that_leaps_makes_nobody_late() {
     }
 }
 
+#[tokio::test]
+async fn dead_letters_are_told_again_when_more_die_and_at_once_for_another_receiver() {
+    let told = "trigger self:dead-letters pager".to_owned();
+    let mut night = Night::begin();
+    night.works("imap");
+    // For each step: who loses a page, the minutes that pass, and the pages told by then.
+    let steps = [
+        (Some("a"), 1, 1),
+        (None, 60, 1),
+        (Some("a"), 1, 2),
+        (Some("a"), 5, 2),
+        (Some("a"), 5, 2),
+        (Some("b"), 1, 3),
+        (Some("b"), 13, 3),
+        (None, 3, 4),
+        (None, 60, 4),
+    ];
+    for (number, (receiver, minutes, pages)) in steps.into_iter().enumerate() {
+        *night.now.lock().unwrap() += SignedDuration::from_secs(1);
+        if let Some(receiver) = receiver {
+            night.die(&format!("x{number}"), receiver).await;
+        }
+        night.restart();
+        night.works("imap");
+        night.works("smtp");
+        night.pass(minutes).await;
+        let found = night.told_of("self:dead-letters").await;
+        assert_eq!(found, vec![told.clone(); pages], "after step {number}");
+    }
+}
+
 const JOB: &str = "
 alerts: { authenticity: { require: [] } }
 ingress: { webhook: [{ name: hook }] }
@@ -361,6 +439,33 @@ async fn mail_that_did_not_come_is_an_incident_until_it_comes() {
     night.pass(1).await;
     let told = night.told_of("job:report").await;
     assert_eq!(told.last().unwrap(), ARRIVED, "it is expected no longer");
+}
+
+#[tokio::test]
+async fn mail_that_stays_away_after_a_resolve_by_hand_is_missing_again_a_period_later() {
+    for restarts in [false, true] {
+        let mut night = Night::under(JOB);
+        night.works("imap");
+        night.pass(100).await;
+        let mut told = vec![MISSING];
+        for _ in 0..2 {
+            let rules = Arc::clone(&night.watch.in_force.borrow().rules);
+            let (missing, _) = night.desk.timeline("job:report").await.unwrap().unwrap();
+            resolve_by_hand(&*night.watch.intake, rules, &missing, "ann", night.now())
+                .await
+                .unwrap();
+            told.push(ARRIVED);
+            if restarts {
+                night.restart();
+                night.works("imap");
+            }
+            night.pass(69).await;
+            assert_eq!(night.told_of("job:report").await, told);
+            night.pass(2).await;
+            told.push(MISSING);
+            assert_eq!(night.told_of("job:report").await, told);
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,19 +3,24 @@
 
 use super::{
     connection::{Database, Flight},
-    row::at,
+    row::{at, time_at},
 };
-use crate::store::{Alarm, Concerns, DEAD_LETTERS, StoreError, UNEXPECTED_APP, kept::time};
+use crate::store::{Alarm, Concerns, DEAD_LETTERS, Died, StoreError, UNEXPECTED_APP, kept::time};
 
 /// The most entries of a list. A page names no more, and an attacker could make the list long.
 const A_FEW: i64 = 20;
 /// The number of dead letters at which the count stops.
 const MANY: i64 = 1000;
 
-const DEAD: &str = "
-SELECT count(*) AS dead FROM (
-    SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS DISTINCT FROM
-        (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self') LIMIT $2) AS dead";
+/// Selects the receivers of the dead letters. If there are too many, those of the newest incidents
+/// count.
+const DIED: &str = "
+SELECT receiver, count(*) AS pages, min(settled_at) AS first, max(settled_at) AS last
+FROM (SELECT receiver, settled_at FROM deliveries
+      WHERE state = 'dead' AND incident IS DISTINCT FROM
+        (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self')
+      ORDER BY incident DESC LIMIT $2) AS dead
+GROUP BY receiver ORDER BY receiver COLLATE \"C\"";
 /// Selects some open incidents with a held resolve. The query alternates between the next open
 /// incident and the next incident with a held resolve. A thousand resolves held for one incident
 /// therefore cost as much as one, and those of ended incidents cost as little as incidents without
@@ -71,7 +76,8 @@ SELECT substr(hold, 5) AS app FROM (
     WHERE (SELECT 1 FROM mails WHERE mails.hold = told.hold LIMIT 1) IS NOT NULL
 ) AS apps ORDER BY hold";
 const ALARMS: &str = "
-SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id";
+SELECT incident_id, untold, heard_at FROM incidents
+WHERE phase = 'firing' AND kind = 'self' ORDER BY id";
 
 /// Returns all concerns but the free space, because the database's server watches its own disk.
 pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError> {
@@ -81,7 +87,7 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
     // The queries read one snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
-        .add(DEAD, vec![&DEAD_LETTERS, &MANY])
+        .add(DIED, vec![&DEAD_LETTERS, &MANY])
         .add(HELD_RESOLVES, vec![&A_FEW])
         .add(FLOODED_AT, vec![])
         .add(UNEXPECTED_APPS, vec![&A_FEW, &UNEXPECTED_APP])
@@ -89,11 +95,15 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         .add(QUARANTINE_CUT_AT, vec![]);
 
     let answers = transaction.commit(flight).await?;
-    let dead = answers[1]
-        .first()
-        .map(|row| at::<i64>(row, "dead"))
-        .transpose()?
-        .unwrap_or_default();
+    let died = answers[1].iter().map(|row| {
+        Ok(Died {
+            receiver: at(row, "receiver")?,
+            pages: at::<i64>(row, "pages")?.unsigned_abs(),
+            first: time_at(row, "first")?,
+            last: time_at(row, "last")?,
+        })
+    });
+    let died = died.collect::<Result<Vec<_>, StoreError>>()?;
 
     let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?;
     let cut_at: Option<i64> = answers[6].first().map(|row| at(row, "at")).transpose()?;
@@ -101,11 +111,13 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         Ok(Alarm {
             incident_id: at(row, "incident_id")?,
             untold: at(row, "untold")?,
+            told_at: time_at(row, "heard_at")?,
         })
     });
 
     Ok(Concerns {
-        dead: dead.unsigned_abs(),
+        dead: died.iter().map(|died| died.pages).sum(),
+        died,
         held_resolves: answers[2]
             .iter()
             .map(|row| at(row, "incident_id"))

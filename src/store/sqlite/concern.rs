@@ -6,7 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP, kept::time};
+use super::row::time_at;
+use crate::store::{Alarm, Concerns, DEAD_LETTERS, Died, Room, UNEXPECTED_APP, kept::time};
 
 /// The most entries of a list. A page names no more, and an attacker could make the list long.
 const A_FEW: u32 = 20;
@@ -14,8 +15,10 @@ const A_FEW: u32 = 20;
 const MANY: u32 = 1000;
 
 pub(super) fn concerns(connection: &Connection) -> rusqlite::Result<Concerns> {
+    let died = died(connection)?;
     Ok(Concerns {
-        dead: dead(connection)?,
+        dead: died.iter().map(|died| died.pages).sum(),
+        died,
         held_resolves: held_resolves(connection)?,
         flooded_at: flooded_at(connection)?,
         unexpected_apps: unexpected_apps(connection)?,
@@ -25,14 +28,27 @@ pub(super) fn concerns(connection: &Connection) -> rusqlite::Result<Concerns> {
     })
 }
 
-fn dead(connection: &Connection) -> rusqlite::Result<u64> {
+/// Returns the receivers of the dead letters. If there are too many, those of the newest incidents
+/// count.
+fn died(connection: &Connection) -> rusqlite::Result<Vec<Died>> {
     connection
         .prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS NOT
-                 (SELECT id FROM incidents WHERE incident_id = ?1 AND kind = 'self') LIMIT ?2)",
+            "SELECT receiver, count(*) AS pages, min(settled_at) AS first, max(settled_at) AS last
+             FROM (SELECT receiver, settled_at FROM deliveries
+                   WHERE state = 'dead' AND incident IS NOT
+                     (SELECT id FROM incidents WHERE incident_id = ?1 AND kind = 'self')
+                   ORDER BY incident DESC LIMIT ?2)
+             GROUP BY receiver ORDER BY receiver",
         )?
-        .query_row(params![DEAD_LETTERS, MANY], |row| row.get::<_, i64>(0))
-        .map(i64::unsigned_abs)
+        .query_map(params![DEAD_LETTERS, MANY], |row| {
+            Ok(Died {
+                receiver: row.get("receiver")?,
+                pages: row.get::<_, i64>("pages")?.unsigned_abs(),
+                first: time_at(row, "first")?,
+                last: time_at(row, "last")?,
+            })
+        })?
+        .collect()
 }
 
 /// Returns some open incidents with a held resolve. It alternates between the next open incident
@@ -135,13 +151,14 @@ fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 fn alarms(connection: &Connection) -> rusqlite::Result<Vec<Alarm>> {
     connection
         .prepare_cached(
-            "SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self'
-             ORDER BY id",
+            "SELECT incident_id, untold, heard_at FROM incidents
+             WHERE phase = 'firing' AND kind = 'self' ORDER BY id",
         )?
         .query_map([], |row| {
             Ok(Alarm {
                 incident_id: row.get(0)?,
                 untold: row.get(1)?,
+                told_at: time_at(row, "heard_at")?,
             })
         })?
         .collect()

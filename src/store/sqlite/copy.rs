@@ -100,14 +100,14 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         )));
     }
 
-    let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-
-    // Until its schema is verified, the file must not run code of its own.
-    source
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)
-        .map_err(failure)?;
-    assert_ours(&source, from)?;
-    whole(&source, from)?;
+    let source = verified(from).map_err(|error| match error {
+        StoreError::Damaged(why) => StoreError::Refused(format!(
+            "the backup {} is damaged ({why}): restore another; the store was left as \
+             it was",
+            from.display()
+        )),
+        other => other,
+    })?;
 
     let _owned = own(to)?;
     if to.exists() {
@@ -136,6 +136,20 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
     });
 
     made.inspect_err(|_| discard(&temporary))
+}
+
+/// Opens a backup and reads it through.
+fn verified(from: &Path) -> Result<Connection, StoreError> {
+    let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+
+    // Until its schema is verified, the file must not run code of its own.
+    source
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)
+        .map_err(failure)?;
+    assert_ours(&source, from)?;
+    whole(&source, from)?;
+
+    Ok(source)
 }
 
 /// Refuses a file that is not a store, was created by a newer version, or contains foreign objects.
@@ -292,4 +306,23 @@ fn unwritable(path: &Path, error: &io::Error) -> StoreError {
 
 fn count(pages: i32) -> u64 {
     u64::try_from(pages).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_backup_is_named_and_leaves_the_store_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("b.db"), folder.path().join("s.db"));
+        for bytes in [&b"no store"[..], b"\x1f\x8b\x08\x00", &[0xff; 9000]] {
+            fs::write(&from, bytes).unwrap();
+            let refused = restore(&from, &to, |_, _| {}).unwrap_err().to_string();
+            for said in ["b.db is damaged", "restore another", "left as it was"] {
+                assert!(refused.contains(said), "{refused}");
+            }
+            assert!(!to.exists());
+        }
+    }
 }

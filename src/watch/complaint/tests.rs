@@ -7,6 +7,7 @@ fn alarms(names: &[&str]) -> Vec<Alarm> {
         .map(|name| Alarm {
             incident_id: (*name).to_owned(),
             untold: false,
+            told_at: Timestamp::UNIX_EPOCH,
         })
         .collect()
 }
