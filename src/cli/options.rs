@@ -48,7 +48,7 @@ mod tests {
             for there in [0, 1, 2, 3, 999, 1000, 1001] {
                 let mut rows: Vec<u32> = (0..there).take(one_more(limit) as usize).collect();
                 let note = cut(&mut rows, limit);
-                assert_eq!(rows.len() as u32, there.min(limit));
+                assert_eq!(u32::try_from(rows.len()).unwrap(), there.min(limit));
                 assert_eq!(note.is_some(), there > limit, "{there} of {limit}");
             }
         }

@@ -119,7 +119,7 @@ impl Decision {
 
     /// Returns the number of the episode that a delivery is about, if the incident has this state
     /// from now on. A resolve belongs to the episode that was open, also if another one begins.
-    pub(super) fn episode_of(&self, delivery: &NewDelivery, state: &State, memory: &Memory) -> i64 {
+    pub(super) fn episode_of(delivery: &NewDelivery, state: &State, memory: &Memory) -> i64 {
         let before = memory.known.state.as_ref();
         match delivery.notification.action {
             Action::Resolve => before.map_or(state.episode, |before| before.episode),

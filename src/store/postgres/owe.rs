@@ -54,14 +54,22 @@ WHERE state = 'dead' AND action = 'resolve' AND id = ANY (ARRAY(
     SELECT newest.id
     FROM unnest($2::text[], $3::text[], $4::text[]) AS owed (to_receiver, to_integration, page)
     CROSS JOIN LATERAL (
-        SELECT id FROM deliveries
+        SELECT id FROM deliveries AS dead
         WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
-          AND state <> 'discarded' AND ",
+          AND state = 'dead' AND action = 'resolve' AND ",
     of_destination!(
         "owed.to_receiver COLLATE \"C\"",
         "owed.to_integration COLLATE \"C\""
     ),
-    " ORDER BY id + 0 DESC LIMIT 1) AS newest
+    " AND NOT EXISTS (
+            SELECT 1 FROM deliveries
+            WHERE incident = dead.incident AND episode > dead.episode
+              AND state <> 'discarded' AND ",
+    of_destination!(
+        "owed.to_receiver COLLATE \"C\"",
+        "owed.to_integration COLLATE \"C\""
+    ),
+    ") ORDER BY id + 0 DESC LIMIT 1) AS newest
     WHERE page = 'trigger'))"
 );
 /// Adds deliveries to the ends of their lanes. A lane has the name that its destination had when

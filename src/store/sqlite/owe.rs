@@ -97,25 +97,24 @@ fn revive_end(
         return Ok(());
     }
 
-    let newest: Option<(i64, bool)> = connection
+    let dead = connection
         .prepare_cached(concat!(
-            "SELECT id, action = 'resolve' AND state = 'dead' FROM (
-                 SELECT receiver, integration, id, action, state FROM deliveries
-                 WHERE incident = ?1 AND state <> 'discarded' LIMIT -1)
-             WHERE ",
+            "SELECT id FROM deliveries AS dead
+             WHERE incident = ?1 AND state = 'dead' AND action = 'resolve' AND ",
             of_destination!("?2", "?3"),
-            " ORDER BY id DESC LIMIT 1"
+            " AND NOT EXISTS (
+                 SELECT 1 FROM deliveries
+                 WHERE incident = ?1 AND episode > dead.episode AND state <> 'discarded' AND ",
+            of_destination!("?2", "?3"),
+            ") ORDER BY id DESC LIMIT 1"
         ))?
         .query_row(
             params![incident, destination.receiver, destination.integration],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| row.get(0),
         )
         .optional()?;
 
-    match newest {
-        Some((id, true)) => revive(connection, id, now),
-        _ => Ok(()),
-    }
+    dead.map_or(Ok(()), |id| revive(connection, id, now))
 }
 
 /// Returns the lane in which a destination is already owed something. The lane has the name that

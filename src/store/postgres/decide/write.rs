@@ -162,7 +162,7 @@ pub(super) async fn write(
     let owed = match state {
         Some(state) => {
             let owed = decision.deliveries.iter();
-            let of_episode = |owed| (owed, decision.episode_of(owed, state, memory));
+            let of_episode = |owed| (owed, Decision::episode_of(owed, state, memory));
             Owed::new(owed.map(of_episode), *owing, now)?
         }
         None => Owed::default(),

@@ -118,7 +118,7 @@ pub(super) fn remember(
     }
 
     for delivery in &decision.deliveries {
-        let episode = decision.episode_of(delivery, state, memory);
+        let episode = Decision::episode_of(delivery, state, memory);
         decision
             .claims
             .extend(owe::owe(connection, number, episode, delivery, now)?);
