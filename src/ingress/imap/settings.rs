@@ -37,7 +37,8 @@ pub struct Settings {
     pub rescan_interval: Duration,
     /// How far back the first connection reads; 0s: only mail that arrives from then on.
     pub backfill: Duration,
-    /// Larger mail is quarantined with its header alone.
+    /// Of larger mail only the header is read; if a sender's, it is told as an alert that could not
+    /// be read.
     pub max_message_size: ByteSize,
     pub after: After,
     /// The authserv-id of the host whose Authentication-Results header is trusted, which must also
