@@ -17,7 +17,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -92,6 +92,7 @@ pub struct Imap {
     max_age: Duration,
     timeouts: Timeouts,
 }
+    reloaded: Arc<Notify>,
 
 impl Imap {
     /// Creates the ingress. It reads `ca_file` and the system's certificates now, and the files of
@@ -109,6 +110,7 @@ impl Imap {
             max_age,
             timeouts: Timeouts::default(),
         })
+            reloaded: Arc::default(),
     }
 
     /// Returns the same ingress with other time limits.
@@ -118,6 +120,12 @@ impl Imap {
     }
 
     /// Runs one connection, from the login until it breaks, or until `stop`.
+    /// Returns the same ingress, which tries a refused login again whenever `reloaded` notifies.
+    #[must_use]
+    pub fn with_reloads(self, reloaded: Arc<Notify>) -> Self {
+        Self { reloaded, ..self }
+    }
+
     async fn attend(
         &self,
         inbox: &Arc<dyn Inbox>,
@@ -249,6 +257,21 @@ impl Imap {
 
     async fn select(&self, session: &mut Session) -> Result<Folder, Fault> {
         session
+    /// Pauses before the next connection. If the login was refused, the pause ends as soon as a
+    /// person may have mended that: the credential has changed, or the configuration was reloaded.
+    async fn pause(&self, pause: Pause, refused: bool) {
+        let has_new_credential = async {
+            while !self.server.has_new_credential() {
+                tokio::time::sleep(self.timeouts.look).await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = has_new_credential, if refused => {}
+            () = self.reloaded.notified(), if refused => {}
+        }
+    }
+
             .open(&self.settings.folder, self.settings.after == After::Keep)
             .await
     }
@@ -337,7 +360,8 @@ impl Ingress for Imap {
             } else {
                 progress.pauses.after(&fault)
             };
-            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+            let refused = fault.needs_a_person();
+            stop.run_until_cancelled(self.pause(pause, refused)).await;
         }
     }
 }

@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
+    sync::Notify,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -134,6 +135,7 @@ impl Recorder {
 pub struct Running {
     pub inbox: Arc<Recorder>,
     health: Health,
+    pub reloaded: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -160,14 +162,17 @@ impl Running {
 
     pub fn with(settings: &Settings, inbox: Arc<Recorder>, timeouts: Timeouts) -> Self {
         let max_age = settings::Duration::from_secs(DAY);
+        let reloaded = Arc::new(Notify::new());
         let imap = Imap::new(settings, Clock::system(), max_age)
             .unwrap()
-            .with_timeouts(timeouts);
+            .with_timeouts(timeouts)
+            .with_reloads(Arc::clone(&reloaded));
         let (health, stop) = (Health::default(), CancellationToken::new());
         let task = tokio::spawn(Box::new(imap).run(inbox.clone(), health.clone(), stop.clone()));
         Self {
             inbox,
             health,
+            reloaded,
             stop,
             task,
         }

@@ -875,6 +875,40 @@ async fn a_bookmark_that_is_ahead_of_the_folder_goes_back_when_mail_comes() {
 
 // ---- Servers as they are ----
 
+/// A pause of ten minutes ends at once if a person may have mended what the login was refused for,
+/// and nothing else ends it.
+#[tokio::test]
+async fn a_new_password_and_a_reload_end_the_pause_after_a_refused_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    std::fs::write(&path, "wrong").unwrap();
+    let mailbox = Mailbox::start().await;
+    mailbox.state().logins = vec!["NO [AUTHENTICATIONFAILED] Invalid credentials"; 4];
+    let settings = Settings {
+        password: None,
+        password_file: Some(path.clone()),
+        ..settings(&mailbox)
+    };
+    let timeouts = Timeouts {
+        look: Duration::from_millis(20),
+        ..hasty()
+    };
+    let running = Running::with(&settings, Arc::default(), timeouts);
+    let tries = || mailbox.connections();
+    for tried in 1..=4 {
+        eventually("a try", || tries() == tried).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(tries(), tried, "it waits");
+        if tried % 2 == 0 {
+            running.reloaded.notify_waiters();
+        } else {
+            std::fs::write(&path, format!("password {tried}")).unwrap();
+        }
+    }
+    running.is_well().await;
+    running.end().await;
+}
+
 #[tokio::test]
 async fn a_busy_server_at_login_is_no_wrong_password() {
     for said in [
