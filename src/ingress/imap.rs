@@ -9,9 +9,10 @@
 //! some; an open connection alone is not a sign of health. A mail that the server does not return
 //! is requested again before the mails behind it for a few seconds, and then steps aside for them.
 //!
-//! A mailbox is identified by its host, port, user name and folder. If one of them changes, it is a
-//! new mailbox, which is read from now on (or from `backfill`); renaming the ingress changes
-//! nothing.
+//! A mailbox is identified by its host, port, user name and folder; renaming the ingress changes
+//! nothing. If one of them changes while the ingress keeps its name, the mailbox probably is the
+//! one that it was, on a server that moved: it is looked through again, as if its mails had been
+//! renumbered. A mailbox under a new name is read from now on (or from `backfill`).
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
@@ -91,8 +92,8 @@ pub struct Imap {
     clock: Clock,
     max_age: Duration,
     timeouts: Timeouts,
-}
     reloaded: Arc<Notify>,
+}
 
 impl Imap {
     /// Creates the ingress. It reads `ca_file` and the system's certificates now, and the files of
@@ -109,8 +110,8 @@ impl Imap {
             clock,
             max_age,
             timeouts: Timeouts::default(),
-        })
             reloaded: Arc::default(),
+        })
     }
 
     /// Returns the same ingress with other time limits.
@@ -119,13 +120,13 @@ impl Imap {
         Self { timeouts, ..self }
     }
 
-    /// Runs one connection, from the login until it breaks, or until `stop`.
     /// Returns the same ingress, which tries a refused login again whenever `reloaded` notifies.
     #[must_use]
     pub fn with_reloads(self, reloaded: Arc<Notify>) -> Self {
         Self { reloaded, ..self }
     }
 
+    /// Runs one connection, from the login until it breaks, or until `stop`.
     async fn attend(
         &self,
         inbox: &Arc<dyn Inbox>,
@@ -217,6 +218,10 @@ impl Imap {
             Ok(Scanned::New(_)) => scan.read_wanted().await,
             _ => Ok(Scanned::Stopped),
         };
+        if !progress.is_name_known && matches!(scanned, Ok(Scanned::New(_))) {
+            // A store that refuses it is asked again after the next scan.
+            progress.is_name_known = scan.remember_name().await.is_ok();
+        }
 
         // A server that returns some mails before it ends the connection is asked again at once.
         if scan.has_stored {
@@ -248,15 +253,6 @@ impl Imap {
         }
     }
 
-    async fn open(&self, timeouts: Timeouts) -> Result<(Session, Folder), Fault> {
-        let dialogue = self.server.log_in(timeouts).boxed().await?;
-        let mut session = Session::begin(dialogue, timeouts).await?;
-        let folder = self.select(&mut session).await?;
-        Ok((session, folder))
-    }
-
-    async fn select(&self, session: &mut Session) -> Result<Folder, Fault> {
-        session
     /// Pauses before the next connection. If the login was refused, the pause ends as soon as a
     /// person may have mended that: the credential has changed, or the configuration was reloaded.
     async fn pause(&self, pause: Pause, refused: bool) {
@@ -272,6 +268,15 @@ impl Imap {
         }
     }
 
+    async fn open(&self, timeouts: Timeouts) -> Result<(Session, Folder), Fault> {
+        let dialogue = self.server.log_in(timeouts).boxed().await?;
+        let mut session = Session::begin(dialogue, timeouts).await?;
+        let folder = self.select(&mut session).await?;
+        Ok((session, folder))
+    }
+
+    async fn select(&self, session: &mut Session) -> Result<Folder, Fault> {
+        session
             .open(&self.settings.folder, self.settings.after == After::Keep)
             .await
     }
@@ -325,6 +330,7 @@ impl Ingress for Imap {
             well: false,
             woken: Woken::Time,
             tokenless: 0,
+            is_name_known: false,
         };
 
         while !stop.is_cancelled() {
@@ -389,6 +395,8 @@ struct Progress {
     woken: Woken,
     /// Consecutive logins without a token.
     tokenless: u32,
+    /// Whether the store knows that this ingress has read a mailbox.
+    is_name_known: bool,
 }
 
 impl Progress {

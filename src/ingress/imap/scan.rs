@@ -34,6 +34,7 @@ mod fetch;
 mod find;
 mod missing;
 mod start;
+mod moved;
 mod turn;
 mod walk;
 
@@ -108,7 +109,10 @@ impl<'a> Scan<'a> {
     /// Reads the new mails.
     pub(super) async fn read_new(&mut self) -> Result<Scanned, Fault> {
         let bookmark = self.inbox.bookmark(&self.imap.mailbox).await?;
-        let start = self.start(bookmark.as_ref()).await?;
+        let start = match &bookmark {
+            Some(known) => self.start(known).await?,
+            None => self.first_start().await?,
+        };
         self.last_uid = start.after;
 
         if self.read_earlier().await? == Scanned::Stopped {

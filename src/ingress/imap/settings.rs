@@ -35,7 +35,8 @@ pub struct Settings {
     pub idle: bool,
     /// How often the folder is read again by UID, besides IDLE.
     pub rescan_interval: Duration,
-    /// How far back the first connection reads; 0s: only mail that arrives from then on.
+    /// How far back the first connection reads; 0s: only mail that arrives from then on. A mailbox
+    /// whose host, port, user name or folder changed under the same `name` is looked through again.
     pub backfill: Duration,
     /// Of larger mail only the header is read; if a sender's, it is told as an alert that could not
     /// be read.
@@ -142,7 +143,7 @@ impl Settings {
         require("folder", &self.folder, "INBOX");
         if let After::Move(folder) = &self.after {
             require("after.move", folder, "Processed");
-            if *folder == self.folder {
+            if folder_key(folder) == folder_key(&self.folder) {
                 problems.push(Problem::new(
                     at("after.move"),
                     format!("mail would be moved from `{folder}` to itself"),
@@ -244,12 +245,20 @@ impl Settings {
 
     /// Returns the name of the mailbox in its bookmark. No two ingresses may share one.
     pub fn mailbox(&self) -> String {
+        self.mailbox_of(folder_key(&self.folder))
+    }
+
+    /// Returns the name that an earlier version gave the mailbox: it took the folder as written.
+    pub(super) fn mailbox_as_written(&self) -> String {
+        self.mailbox_of(&self.folder)
+    }
+
+    fn mailbox_of(&self, folder: &str) -> String {
         format!(
-            "imap://{}@{}:{}/{}",
+            "imap://{}@{}:{}/{folder}",
             self.username,
             self.host,
             self.port(),
-            self.folder
         )
     }
 
@@ -265,6 +274,16 @@ impl Settings {
             self.password.as_deref(),
             self.password_file.as_deref(),
         )
+    }
+}
+
+/// Returns a folder's name as it is compared: INBOX is the same in any case (RFC 9051, 5.1).
+fn folder_key(folder: &str) -> &str {
+    const INBOX: &str = "INBOX";
+    if folder.eq_ignore_ascii_case(INBOX) {
+        INBOX
+    } else {
+        folder
     }
 }
 
@@ -328,6 +347,20 @@ mod tests {
                 format!("k.{name}")
             };
             assert_eq!(keys, [expected]);
+        }
+    }
+
+    #[test]
+    fn inbox_is_one_mailbox_in_any_case_and_other_folders_are_not() {
+        let mailbox = |folder: &str| {
+            let folder = folder.to_owned();
+            Settings { folder, ..good() }.mailbox()
+        };
+        for same in ["INBOX", "inbox", "Inbox", "iNbOx"] {
+            assert_eq!(mailbox(same), mailbox("INBOX"));
+        }
+        for other in ["INBOX/a", "inbox/a", "Alerts", "alerts", "INBOXES"] {
+            assert!(mailbox(other).ends_with(&format!("/{other}")));
         }
     }
 
