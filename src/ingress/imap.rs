@@ -222,6 +222,10 @@ impl Imap {
             // A store that refuses it is asked again after the next scan.
             progress.is_name_known = scan.remember_name().await.is_ok();
         }
+        if matches!(wanted, Ok(Scanned::New(_))) && progress.move_left_at <= Instant::now() {
+            scan.move_left().await?;
+            progress.move_left_at = Instant::now() + self.settings.rescan_interval.as_std();
+        }
 
         // A server that returns some mails before it ends the connection is asked again at once.
         if scan.has_stored {
@@ -331,6 +335,7 @@ impl Ingress for Imap {
             woken: Woken::Time,
             tokenless: 0,
             is_name_known: false,
+            move_left_at: Instant::now(),
         };
 
         while !stop.is_cancelled() {
@@ -397,6 +402,8 @@ struct Progress {
     tokenless: u32,
     /// Whether the store knows that this ingress has read a mailbox.
     is_name_known: bool,
+    /// When mails that could not be moved are tried again.
+    move_left_at: Instant,
 }
 
 impl Progress {

@@ -875,6 +875,45 @@ async fn a_bookmark_that_is_ahead_of_the_folder_goes_back_when_mail_comes() {
 
 // ---- Servers as they are ----
 
+/// Mails that could not be moved are moved when they can be, also after a restart; but not those
+/// that have their UIDs after the folder was renumbered.
+#[tokio::test]
+async fn mails_that_could_not_be_moved_are_moved_later() {
+    for (restarts, renumbers) in [(false, false), (true, false), (true, true)] {
+        let mailbox = Mailbox::start().await;
+        mailbox.state().refuses_move = true;
+        let settings = Settings {
+            after: After::Move("Done".into()),
+            ..settings(&mailbox)
+        };
+        let mut running = Running::with(&settings, Arc::default(), hasty());
+        running.is_well().await;
+        (1..=3).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        running.has(3).await;
+        eventually("a second try", || mailbox.asked("UID MOVE 1:3") >= 2).await;
+
+        if restarts {
+            let inbox = running.end().await;
+            if renumbers {
+                mailbox.state().uid_validity = 8;
+            }
+            mailbox.state().refuses_move = false;
+            running = Running::with(&settings, inbox, hasty());
+        } else {
+            mailbox.state().refuses_move = false;
+        }
+        eventually("an empty folder", || mailbox.is_empty()).await;
+        running.is_well().await;
+        mailbox.deliver(&mail(4));
+        eventually("an empty folder", || mailbox.is_empty()).await;
+        let read = if renumbers { 7 } else { 4 };
+        running.has(read).await;
+        running.end().await;
+    }
+}
+
 /// A pause of ten minutes ends at once if a person may have mended what the login was refused for,
 /// and nothing else ends it.
 #[tokio::test]

@@ -32,9 +32,10 @@ mod end;
 mod falsely_old;
 mod fetch;
 mod find;
+mod left;
 mod missing;
-mod start;
 mod moved;
+mod start;
 mod turn;
 mod walk;
 
