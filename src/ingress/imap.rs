@@ -9,15 +9,16 @@
 //! some; an open connection alone is not a sign of health. A mail that the server does not return
 //! is requested again before the mails behind it for a few seconds, and then steps aside for them.
 //!
-//! A mailbox is identified by its host, port, user name and folder. If one of them changes, it is a
-//! new mailbox, which is read from now on (or from `backfill`); renaming the ingress changes
-//! nothing.
+//! A mailbox is identified by its host, port, user name and folder; renaming the ingress changes
+//! nothing. If one of them changes while the ingress keeps its name, the mailbox probably is the
+//! one that it was, on a server that moved: it is looked through again, as if its mails had been
+//! renumbered. A mailbox under a new name is read from now on (or from `backfill`).
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -91,6 +92,7 @@ pub struct Imap {
     clock: Clock,
     max_age: Duration,
     timeouts: Timeouts,
+    reloaded: Arc<Notify>,
 }
 
 impl Imap {
@@ -108,6 +110,7 @@ impl Imap {
             clock,
             max_age,
             timeouts: Timeouts::default(),
+            reloaded: Arc::default(),
         })
     }
 
@@ -115,6 +118,12 @@ impl Imap {
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
+    }
+
+    /// Returns the same ingress, which tries a refused login again whenever `reloaded` notifies.
+    #[must_use]
+    pub fn with_reloads(self, reloaded: Arc<Notify>) -> Self {
+        Self { reloaded, ..self }
     }
 
     /// Runs one connection, from the login until it breaks, or until `stop`.
@@ -209,6 +218,14 @@ impl Imap {
             Ok(Scanned::New(_)) => scan.read_wanted().await,
             _ => Ok(Scanned::Stopped),
         };
+        if !progress.is_name_known && matches!(scanned, Ok(Scanned::New(_))) {
+            // A store that refuses it is asked again after the next scan.
+            progress.is_name_known = scan.remember_name().await.is_ok();
+        }
+        if matches!(wanted, Ok(Scanned::New(_))) && progress.move_left_at <= Instant::now() {
+            scan.move_left().await?;
+            progress.move_left_at = Instant::now() + self.settings.rescan_interval.as_std();
+        }
 
         // A server that returns some mails before it ends the connection is asked again at once.
         if scan.has_stored {
@@ -237,6 +254,21 @@ impl Imap {
             Ok(Scanned::Stopped)
         } else {
             Ok(scanned)
+        }
+    }
+
+    /// Pauses before the next connection. If the login was refused, the pause ends as soon as a
+    /// person may have mended that: the credential has changed, or the configuration was reloaded.
+    async fn pause(&self, pause: Pause, refused: bool) {
+        let has_new_credential = async {
+            while !self.server.has_new_credential() {
+                tokio::time::sleep(self.timeouts.look).await;
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = has_new_credential, if refused => {}
+            () = self.reloaded.notified(), if refused => {}
         }
     }
 
@@ -302,6 +334,8 @@ impl Ingress for Imap {
             well: false,
             woken: Woken::Time,
             tokenless: 0,
+            is_name_known: false,
+            move_left_at: Instant::now(),
         };
 
         while !stop.is_cancelled() {
@@ -337,7 +371,8 @@ impl Ingress for Imap {
             } else {
                 progress.pauses.after(&fault)
             };
-            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+            let refused = fault.needs_a_person();
+            stop.run_until_cancelled(self.pause(pause, refused)).await;
         }
     }
 }
@@ -365,6 +400,10 @@ struct Progress {
     woken: Woken,
     /// Consecutive logins without a token.
     tokenless: u32,
+    /// Whether the store knows that this ingress has read a mailbox.
+    is_name_known: bool,
+    /// When mails that could not be moved are tried again.
+    move_left_at: Instant,
 }
 
 impl Progress {

@@ -12,7 +12,7 @@ use super::{
     sli::SliReader,
 };
 use crate::{
-    extract::Extraction,
+    extract::{self, Extraction},
     message::{Mended, Message, header},
     profile::Taking,
     store::StoredMail,
@@ -104,7 +104,7 @@ impl Rules {
         let is_known = is_anothers && !message.raw.is_empty();
         let finding = match (&message.withheld, message.cut_from) {
             (Some(reason), _) if !is_known => withheld(message, reason),
-            (_, Some(size)) if !is_anothers => without_body(size, mail.cut_at),
+            (_, Some(size)) if !is_anothers => without_body(message, size, mail.cut_at),
             _ => self.distinct(self.sli.finding(extraction.found, &message.raw)),
         };
 
@@ -151,7 +151,7 @@ impl Rules {
             Taking::Taken(profile) => {
                 let findings = match (&message.withheld, message.cut_from) {
                     (Some(reason), _) => vec![withheld(message, reason)],
-                    (None, Some(size)) => vec![without_body(size, stored.cut_at)],
+                    (None, Some(size)) => vec![without_body(message, size, stored.cut_at)],
                     (None, None) => declared::findings(profile, &message.raw, sent_at),
                 };
                 (Some(profile), findings)
@@ -205,18 +205,29 @@ fn withheld(message: &Message, reason: &str) -> Finding {
     }
 }
 
-/// Returns the finding for a mail of which only the header is left. Its content is unknown.
-fn without_body(size: u64, cut_at: Option<Timestamp>) -> Finding {
-    let reason = match cut_at {
-        Some(at) => format!(
-            "only the mail's header is kept: its body was dropped at {at:.0} to free space (it had \
-             {size} bytes)"
+/// Returns the finding for a sender's mail of which only the header is left.
+///
+/// A mail that was over the size limit may be an alert, and its sender does not hear that it was
+/// not read, so somebody is told. Copies of it are told once. A mail whose body was dropped later
+/// was decided when the body was there.
+fn without_body(message: &Message, size: u64, cut_at: Option<Timestamp>) -> Finding {
+    if let Some(at) = cut_at {
+        return Finding::Quarantined {
+            reason: format!(
+                "only the mail's header is kept: its body was dropped at {at:.0} to free space \
+                 (it had {size} bytes)"
+            ),
+        };
+    }
+
+    Finding::Unreadable {
+        key: unparsed_key(&extract::identity(&message.raw)),
+        reason: format!(
+            "the mail is over the size limit ({size} bytes), so only its header was read: look \
+             into the mailbox, and raise max_message_size"
         ),
-        None => {
-            format!("the mail is over the size limit ({size} bytes): only its header was kept")
-        }
-    };
-    Finding::Quarantined { reason }
+        json: Value::Null,
+    }
 }
 
 fn message_id(header: &[u8]) -> Option<String> {

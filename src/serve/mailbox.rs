@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::watch::Receiver,
+    sync::{Notify, watch::Receiver},
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -104,8 +104,11 @@ impl Mailbox {
     ) {
         let (name, mailbox) = (&self.settings.name, self.settings.mailbox());
         let max_age = self.max_age();
+        let mut in_force = self.in_force.clone();
+        in_force.mark_unchanged();
+        let reloaded = Arc::new(Notify::new());
         let imap = match Imap::new(&self.settings, self.clock.clone(), max_age) {
-            Ok(imap) => imap,
+            Ok(imap) => imap.with_reloads(Arc::clone(&reloaded)),
             Err(problem) => return health.failed(name, &problem.what, false),
         };
 
@@ -129,6 +132,10 @@ impl Mailbox {
                     break;
                 }
                 Ok(Err(_)) => {}
+            }
+            if in_force.has_changed().unwrap_or_default() {
+                in_force.mark_unchanged();
+                reloaded.notify_waiters();
             }
             if self.max_age() != max_age {
                 // The new configuration applies from this replica's next turn on.

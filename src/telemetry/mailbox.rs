@@ -24,6 +24,34 @@ pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     );
 }
 
+/// Records that a mailbox is read for the first time, and that the mail in it is left out if only
+/// what is `coming` is read.
+pub fn mailbox_begun(ingress: &str, mails: Option<u32>, coming: bool) {
+    if coming {
+        tracing::info!(
+            ingress,
+            mails,
+            "first connection to this mailbox: the mail that it holds is not read, only what \
+             arrives from now on; `backfill: 24h` reads the last day too if it is set before"
+        );
+    } else {
+        tracing::info!(
+            ingress,
+            mails,
+            "first connection to this mailbox: reading back by backfill"
+        );
+    }
+}
+
+/// Records that an ingress reads another mailbox than before, or the same one at another address.
+pub fn mailbox_moved(ingress: &str) {
+    tracing::warn!(
+        ingress,
+        "the host, port, user name or folder of this mailbox changed: looking through it again, as \
+         far back as global.max_age and as where it was begun; stored mail becomes a duplicate"
+    );
+}
+
 /// Records that a folder was restored to an earlier state, so that new mail will get UIDs that
 /// other mail had.
 pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {

@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
+    sync::Notify,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -134,6 +135,7 @@ impl Recorder {
 pub struct Running {
     pub inbox: Arc<Recorder>,
     health: Health,
+    pub reloaded: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -160,14 +162,17 @@ impl Running {
 
     pub fn with(settings: &Settings, inbox: Arc<Recorder>, timeouts: Timeouts) -> Self {
         let max_age = settings::Duration::from_secs(DAY);
+        let reloaded = Arc::new(Notify::new());
         let imap = Imap::new(settings, Clock::system(), max_age)
             .unwrap()
-            .with_timeouts(timeouts);
+            .with_timeouts(timeouts)
+            .with_reloads(Arc::clone(&reloaded));
         let (health, stop) = (Health::default(), CancellationToken::new());
         let task = tokio::spawn(Box::new(imap).run(inbox.clone(), health.clone(), stop.clone()));
         Self {
             inbox,
             health,
+            reloaded,
             stop,
             task,
         }
@@ -403,6 +408,97 @@ async fn after_a_change_of_uidvalidity_the_folder_is_read_again_as_far_back_as_m
         .cloned()
         .unwrap();
     assert_eq!(bookmark.uid_validity, 4_000_000_000);
+}
+
+/// An edit of where the mailbox is, with what a Recorder has afterwards: it keeps every copy.
+#[tokio::test]
+async fn an_edit_of_a_mailboxs_address_loses_no_mail_and_begins_where_it_was_begun() {
+    type Edit = fn(&mut Settings, &Dovecot);
+    let edits: [(Edit, usize); 4] = [
+        (|settings, _| settings.host = "127.0.0.1".into(), 1),
+        (
+            |settings, dovecot| *settings = dovecot.settings(Tls::Implicit),
+            1,
+        ),
+        (
+            |settings, _| {
+                settings.host = "127.0.0.1".into();
+                settings.backfill = settings::Duration::from_secs(DAY / 24);
+            },
+            1,
+        ),
+        (|settings, _| settings.folder = "inbox".into(), 0),
+    ];
+
+    for (edit, copies) in edits {
+        let dovecot = Dovecot::start();
+        let settings = dovecot.settings(Tls::None);
+        let mut edited = settings.clone();
+        edit(&mut edited, &dovecot);
+
+        dovecot.deliver_dated(&mail(0), SystemTime::now() - Duration::from_secs(DAY / 2));
+        let running = Running::start(&settings);
+        running.is_well().await;
+        dovecot.deliver(&mail(1));
+        running.has(1).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+
+        dovecot.deliver(&mail(2));
+        let running = Running::resume(&edited, inbox);
+        running.has(2 + copies).await;
+        running.is_well().await;
+        dovecot.deliver(&mail(3));
+        running.has(3 + copies).await;
+        let inbox = running.end().await;
+        let mut expected = vec![mail(1), mail(1), mail(2), mail(3)];
+        expected.drain(copies..1);
+        assert_eq!(inbox.bodies(), expected, "{edited:?}");
+
+        // What other ingresses read is none of this one's.
+        let renamed = Settings {
+            name: "another".into(),
+            host: "127.0.0.1".into(),
+            ..settings
+        };
+        let running = Running::resume(&renamed, inbox);
+        eventually("a completed scan", || {
+            let conditions = running.health.conditions();
+            let condition = conditions.get("another");
+            condition.is_some_and(|one| one.last_success.is_some())
+        })
+        .await;
+        running.has(3 + copies).await;
+        running.end().await;
+    }
+}
+
+/// An earlier version took the folder's name as written, and remembered no ingress' name.
+#[tokio::test]
+async fn a_bookmark_of_inbox_in_another_spelling_is_followed() {
+    let dovecot = Dovecot::start();
+    let settings = Settings {
+        folder: "Inbox".into(),
+        ..dovecot.settings(Tls::None)
+    };
+    let running = Running::start(&settings);
+    running.is_well().await;
+    let inbox = running.end().await;
+    {
+        let mut state = inbox.0.lock().unwrap();
+        let bookmark = state.bookmarks.remove(&settings.mailbox()).unwrap();
+        let mailbox = settings.mailbox().replace("/INBOX", "/Inbox");
+        let known = Bookmark {
+            mailbox: mailbox.clone(),
+            ..bookmark
+        };
+        state.bookmarks = BTreeMap::from([(mailbox, known)]);
+    }
+
+    dovecot.deliver(&mail(1));
+    let running = Running::resume(&settings, inbox);
+    running.has(1).await;
+    assert_eq!(running.end().await.bodies(), [mail(1)]);
 }
 
 #[tokio::test]

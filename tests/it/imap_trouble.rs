@@ -875,6 +875,79 @@ async fn a_bookmark_that_is_ahead_of_the_folder_goes_back_when_mail_comes() {
 
 // ---- Servers as they are ----
 
+/// Mails that could not be moved are moved when they can be, also after a restart; but not those
+/// that have their UIDs after the folder was renumbered.
+#[tokio::test]
+async fn mails_that_could_not_be_moved_are_moved_later() {
+    for (restarts, renumbers) in [(false, false), (true, false), (true, true)] {
+        let mailbox = Mailbox::start().await;
+        mailbox.state().refuses_move = true;
+        let settings = Settings {
+            after: After::Move("Done".into()),
+            ..settings(&mailbox)
+        };
+        let mut running = Running::with(&settings, Arc::default(), hasty());
+        running.is_well().await;
+        (1..=3).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        running.has(3).await;
+        eventually("a second try", || mailbox.asked("UID MOVE 1:3") >= 2).await;
+
+        if restarts {
+            let inbox = running.end().await;
+            if renumbers {
+                mailbox.state().uid_validity = 8;
+            }
+            mailbox.state().refuses_move = false;
+            running = Running::with(&settings, inbox, hasty());
+        } else {
+            mailbox.state().refuses_move = false;
+        }
+        eventually("an empty folder", || mailbox.is_empty()).await;
+        running.is_well().await;
+        mailbox.deliver(&mail(4));
+        eventually("an empty folder", || mailbox.is_empty()).await;
+        let read = if renumbers { 7 } else { 4 };
+        running.has(read).await;
+        running.end().await;
+    }
+}
+
+/// A pause of ten minutes ends at once if a person may have mended what the login was refused for,
+/// and nothing else ends it.
+#[tokio::test]
+async fn a_new_password_and_a_reload_end_the_pause_after_a_refused_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    std::fs::write(&path, "wrong").unwrap();
+    let mailbox = Mailbox::start().await;
+    mailbox.state().logins = vec!["NO [AUTHENTICATIONFAILED] Invalid credentials"; 4];
+    let settings = Settings {
+        password: None,
+        password_file: Some(path.clone()),
+        ..settings(&mailbox)
+    };
+    let timeouts = Timeouts {
+        look: Duration::from_millis(20),
+        ..hasty()
+    };
+    let running = Running::with(&settings, Arc::default(), timeouts);
+    let tries = || mailbox.connections();
+    for tried in 1..=4 {
+        eventually("a try", || tries() == tried).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(tries(), tried, "it waits");
+        if tried % 2 == 0 {
+            running.reloaded.notify_waiters();
+        } else {
+            std::fs::write(&path, format!("password {tried}")).unwrap();
+        }
+    }
+    running.is_well().await;
+    running.end().await;
+}
+
 #[tokio::test]
 async fn a_busy_server_at_login_is_no_wrong_password() {
     for said in [

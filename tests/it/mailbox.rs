@@ -114,6 +114,8 @@ pub struct State {
     pub storm: usize,
     /// It offers UIDPLUS and has none (Proton Mail Bridge).
     pub refuses_expunge: bool,
+    /// It moves nothing: the target has no room.
+    pub refuses_move: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
     /// The same of SEARCH SINCE alone.
@@ -178,6 +180,7 @@ impl Mailbox {
             needs_id: false,
             storm: 0,
             refuses_expunge: false,
+            refuses_move: false,
             stale_searches: 0,
             stale_since: 0,
             closes_at: None,
@@ -254,6 +257,10 @@ impl Mailbox {
             .iter()
             .filter(|command| command.contains(what))
             .count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.state().mails.is_empty()
     }
 
     pub fn connections(&self) -> usize {
@@ -514,6 +521,9 @@ impl Connection {
                     }
                     "EXPUNGE" if state.refuses_expunge => {
                         done = format!("{tag} NO UID EXPUNGE\r\n");
+                    }
+                    "MOVE" if state.refuses_move => {
+                        done = format!("{tag} NO [OVERQUOTA] no room\r\n");
                     }
                     "MOVE" | "EXPUNGE" => {
                         needs(self.selected == Some(true), &mut state);

@@ -1,36 +1,46 @@
 //! Does what `after` of the configuration says to a mail in its folder once it is stored.
 //!
-//! Nothing is lost if this fails: the failure is logged and the step is not repeated, not even
-//! after a crash between the commit and this step. The mail then stays in the folder as it is.
+//! Nothing is lost if this fails: the failure is logged, and the mail stays in the folder as it is.
+//! A refused move is tried again at later rescans (`scan/left.rs`); nothing else is repeated, not
+//! even after a crash between the commit and this step.
 
 use super::{After, Settings, fault::Fault, notation::uid_set, session::Session};
 use crate::telemetry;
 
 /// Marks, deletes or moves stored mails. The mails in `cut` have their content only in the folder,
 /// so they are never deleted. Only a lost connection is an error; a refusal by the server is
-/// logged.
+/// logged. Returns false if the server refused to move the mails, so that it may do so later.
 pub(super) async fn settle(
     session: &mut Session,
     settings: &Settings,
     whole: &[u32],
     cut: &[u32],
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let mut both = [whole, cut].concat();
     both.sort_unstable();
+    let mut may_move_later = false;
 
     let done = match &settings.after {
         After::Keep => Ok(()),
         After::Seen => flag(session, &both, "\\Seen").await,
         After::Delete => delete(session, whole).await,
-        After::Move(folder) => relocate(session, &both, folder).await,
+        After::Move(folder) => {
+            let there = transfer(session, &both, folder).await;
+            may_move_later = there.is_err();
+            match there {
+                // What was copied is not copied again, even if it cannot be removed here.
+                Ok(()) if !session.can.moving => delete(session, &both).await,
+                other => other,
+            }
+        }
     };
 
     match done {
         Err(fault @ Fault::Answer { .. }) => {
             telemetry::mail_left_in_folder(&settings.name, both.len(), &fault.to_string());
-            Ok(())
+            Ok(!may_move_later)
         }
-        other => other,
+        other => other.map(|()| true),
     }
 }
 
@@ -59,7 +69,8 @@ async fn delete(session: &mut Session, uids: &[u32]) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(), Fault> {
+/// Moves mails to a folder, or copies them if the server cannot move.
+async fn transfer(session: &mut Session, uids: &[u32], folder: &str) -> Result<(), Fault> {
     if uids.is_empty() {
         return Ok(());
     }
@@ -78,14 +89,8 @@ async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(
             session
                 .command("CREATE", &format!("CREATE {}", session.folder_name(folder)))
                 .await?;
-            session.command(verb, &command).await?;
+            session.command(verb, &command).await
         }
-        other => other?,
-    }
-
-    if session.can.moving {
-        Ok(())
-    } else {
-        delete(session, uids).await
+        other => other,
     }
 }

@@ -183,6 +183,12 @@ impl Tokens {
         Ok(Token { text, fresh: true })
     }
 
+    /// Returns where the refresh token and the client's secret come from.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let client = self.server.client_secret();
+        self.refresh_token.as_ref().into_iter().chain(client)
+    }
+
     /// Forgets a token that the server no longer accepts: the next login requests another.
     pub(super) async fn forget(&self) {
         self.held.lock().await.access = None;

@@ -30,6 +30,8 @@ pub struct Timeouts {
     pub retry: (Duration, Duration),
     /// The same after a refused login, because providers lock accounts that try too often.
     pub retry_login: (Duration, Duration),
+    /// How often the credential is looked at after a refused login, to try a new one at once.
+    pub look: Duration,
 }
 
 impl Default for Timeouts {
@@ -45,6 +47,7 @@ impl Default for Timeouts {
             logout: secs(2),
             retry: (secs(1), secs(60)),
             retry_login: (secs(30), secs(300)),
+            look: secs(3),
         }
     }
 }

@@ -32,7 +32,9 @@ mod end;
 mod falsely_old;
 mod fetch;
 mod find;
+mod left;
 mod missing;
+mod moved;
 mod start;
 mod turn;
 mod walk;
@@ -108,7 +110,10 @@ impl<'a> Scan<'a> {
     /// Reads the new mails.
     pub(super) async fn read_new(&mut self) -> Result<Scanned, Fault> {
         let bookmark = self.inbox.bookmark(&self.imap.mailbox).await?;
-        let start = self.start(bookmark.as_ref()).await?;
+        let start = match &bookmark {
+            Some(known) => self.start(known).await?,
+            None => self.first_start().await?,
+        };
         self.last_uid = start.after;
 
         if self.read_earlier().await? == Scanned::Stopped {

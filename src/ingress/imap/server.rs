@@ -41,7 +41,12 @@ pub(super) struct Server {
     proof: Proof,
     /// An address that accepted the connection and then sent no greeting.
     mute: Mutex<Option<SocketAddr>>,
+    /// The credential that the latest login used.
+    used: Mutex<Credential>,
 }
+
+/// The secrets of a login, in a fixed order; `None` for one that cannot be read.
+type Credential = Vec<Option<SecretString>>;
 
 /// The credential for a login.
 enum Proof {
@@ -87,6 +92,7 @@ impl Server {
                 None => Proof::Password(settings.secret(key)?),
             },
             mute: Mutex::default(),
+            used: Mutex::default(),
         })
     }
 
@@ -97,10 +103,35 @@ impl Server {
         Ok(Dialogue::new(session, timeouts))
     }
 
+    /// Returns whether the files of the secrets hold something else than at the latest login.
+    pub(super) fn has_new_credential(&self) -> bool {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.credential();
+        let texts = |all: &'_ [Option<SecretString>]| -> Vec<Option<String>> {
+            let text = |one: &SecretString| one.expose_secret().to_owned();
+            all.iter().map(|one| one.as_ref().map(text)).collect()
+        };
+        texts(&used) != texts(&now)
+    }
+
+    fn credential(&self) -> Credential {
+        let read = |secret: &Secret| secret.read().ok();
+        match &self.proof {
+            Proof::Password(password) => vec![read(password)],
+            Proof::Token(tokens) => tokens.secrets().map(read).collect(),
+        }
+    }
+
+    fn uses(&self, credential: Credential) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = credential;
+    }
+
     async fn session(&self, patience: Duration) -> Result<Session<Wire>, Fault> {
         let tokens = match &self.proof {
             Proof::Password(password) => {
-                let password = password.read()?;
+                let password = password.read();
+                self.uses(vec![password.as_ref().ok().cloned()]);
+                let password = password?;
                 let greeted = self.reach(patience).await?;
                 let session = self.authenticate(greeted, &password);
                 return within(patience, "LOGIN", session).await;
@@ -109,7 +140,10 @@ impl Server {
         };
 
         loop {
-            let token = tokens.token().await?;
+            let token = tokens.token().await;
+            // The provider may have replaced the refresh token, which is then in its file.
+            self.uses(self.credential());
+            let token = token?;
             let greeted = self.reach(patience).await?;
             let session = self.show(greeted, &token.text);
             match within(patience, "AUTHENTICATE", session).await {

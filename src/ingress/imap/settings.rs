@@ -47,10 +47,11 @@ pub struct Settings {
     /// default is 5m.
     pub rescan_interval: Duration,
     /// How far back the first connection reads. 0s, the default, means that only mail that arrives
-    /// from then on is read.
+    /// from then on is read. If the host, port, user name or folder of a mailbox changes under the
+    /// same `name`, what arrived meanwhile is read.
     pub backfill: Duration,
-    /// The maximum size of a mail. Larger mail is quarantined with its header alone. The default is
-    /// 10MiB.
+    /// The maximum size of a mail that is read whole. Of larger mail only the header is read; if it
+    /// is a sender's, it is paged as an alert that could not be read. The default is 10MiB.
     pub max_message_size: ByteSize,
     /// What happens to a mail in the mailbox once it is stored. The default is `keep`.
     pub after: After,
@@ -161,7 +162,7 @@ impl Settings {
         require("folder", &self.folder, "INBOX");
         if let After::Move(folder) = &self.after {
             require("after.move", folder, "Processed");
-            if *folder == self.folder {
+            if folder_key(folder) == folder_key(&self.folder) {
                 problems.push(Problem::new(
                     at("after.move"),
                     format!("mail would be moved from `{folder}` to itself"),
@@ -263,12 +264,20 @@ impl Settings {
 
     /// Returns the name of the mailbox in its bookmark. No two ingresses may share one.
     pub fn mailbox(&self) -> String {
+        self.mailbox_of(folder_key(&self.folder))
+    }
+
+    /// Returns the name that an earlier version gave the mailbox: it took the folder as written.
+    pub(super) fn mailbox_as_written(&self) -> String {
+        self.mailbox_of(&self.folder)
+    }
+
+    fn mailbox_of(&self, folder: &str) -> String {
         format!(
-            "imap://{}@{}:{}/{}",
+            "imap://{}@{}:{}/{folder}",
             self.username,
             self.host,
             self.port(),
-            self.folder
         )
     }
 
@@ -284,6 +293,16 @@ impl Settings {
             self.password.as_deref(),
             self.password_file.as_deref(),
         )
+    }
+}
+
+/// Returns a folder's name as it is compared: INBOX is the same in any case (RFC 9051, 5.1).
+fn folder_key(folder: &str) -> &str {
+    const INBOX: &str = "INBOX";
+    if folder.eq_ignore_ascii_case(INBOX) {
+        INBOX
+    } else {
+        folder
     }
 }
 
@@ -347,6 +366,20 @@ mod tests {
                 format!("k.{name}")
             };
             assert_eq!(keys, [expected]);
+        }
+    }
+
+    #[test]
+    fn inbox_is_one_mailbox_in_any_case_and_other_folders_are_not() {
+        let mailbox = |folder: &str| {
+            let folder = folder.to_owned();
+            Settings { folder, ..good() }.mailbox()
+        };
+        for same in ["INBOX", "inbox", "Inbox", "iNbOx"] {
+            assert_eq!(mailbox(same), mailbox("INBOX"));
+        }
+        for other in ["INBOX/a", "inbox/a", "Alerts", "alerts", "INBOXES"] {
+            assert!(mailbox(other).ends_with(&format!("/{other}")));
         }
     }
 

@@ -93,6 +93,10 @@ impl TokenServer {
         })
     }
 
+    pub(super) fn client_secret(&self) -> Option<&Secret> {
+        self.client_secret.as_ref()
+    }
+
     /// Requests a token for the person who owns the refresh token (RFC 6749, 6).
     pub(super) async fn refresh(
         &self,

@@ -29,7 +29,10 @@ impl Scan<'_> {
         self.commit_with(mails, last_uid, given, None).await?;
         came().for_each(|uid| self.backlog.passed.add(uid));
 
-        after::settle(self.session, &self.imap.settings, &uids, &cut).await
+        if !after::settle(self.session, &self.imap.settings, &uids, &cut).await? {
+            self.leave([uids, cut].concat()).await?;
+        }
+        Ok(())
     }
 
     /// Puts the bookmark, which is ahead of the folder, back to `to`: an earlier version believed a

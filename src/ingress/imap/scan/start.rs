@@ -37,65 +37,100 @@ impl Age {
 }
 
 impl Scan<'_> {
-    pub(super) async fn start(&mut self, bookmark: Option<&Bookmark>) -> Result<Start, Fault> {
-        let now = self.imap.clock.now();
-        let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-        let backfill = self.imap.settings.backfill.as_signed();
-        let known = bookmark.and_then(|known| known.starts_at);
+    /// Returns where to begin in a mailbox that has a bookmark.
+    pub(super) async fn start(&mut self, known: &Bookmark) -> Result<Start, Fault> {
         // A mailbox that an earlier version began to read has been read up to now.
-        let begun = match bookmark {
-            Some(_) => now,
-            None => ago(backfill),
-        };
-        // Servers report only the second in which a mail arrived.
-        let begun = Timestamp::from_second(begun.as_second()).unwrap_or(begun);
-        self.starts_at = Some(known.unwrap_or(begun));
+        let began = known
+            .starts_at
+            .unwrap_or_else(|| self.ago(SignedDuration::ZERO));
+        self.starts_at = Some(began);
+        let anew = self.anew(known.starts_at);
 
+        if known.uid_validity != self.folder.uid_validity {
+            telemetry::mailbox_renumbered(&self.imap.settings.name, self.folder.uid_validity);
+            self.backlog.clear();
+            self.is_anew = true;
+            return Ok(anew);
+        }
+
+        if self.was_put_back(known.last_uid).await? {
+            telemetry::mailbox_put_back(
+                &self.imap.settings.name,
+                known.last_uid,
+                self.folder.uid_next,
+            );
+            self.backlog.clear();
+            self.rewound = true;
+            self.is_anew = true;
+            return Ok(anew);
+        }
+
+        if self.backlog.passed.was_moved_elsewhere(known.last_uid) {
+            self.backlog.were_read_elsewhere(known.last_uid);
+        }
+        self.backlog.adopt(&known.wanted);
+        Ok(Start {
+            after: known.last_uid,
+            age: Age::Any,
+        })
+    }
+
+    /// Returns where to begin in a mailbox without a bookmark. If the ingress has read another one
+    /// under its name, this one is looked through as that one would be if it were renumbered.
+    pub(super) async fn first_start(&mut self) -> Result<Start, Fault> {
+        let ingress = &self.imap.settings.name;
+        let backfill = self.imap.settings.backfill.as_signed();
+        let earliest = self.ago(backfill);
+
+        let Some(former) = self.former().await? else {
+            self.starts_at = Some(earliest);
+            telemetry::mailbox_begun(ingress, self.folder.exists, backfill.is_zero());
+            return Ok(Start {
+                after: 0,
+                age: if backfill.is_zero() {
+                    Age::Coming
+                } else {
+                    Age::NotBefore(earliest)
+                },
+            });
+        };
+
+        telemetry::mailbox_moved(ingress);
+        let began = former.starts_at.unwrap_or(earliest);
+        self.is_anew = true;
+        // A `backfill` that was set together with the move may reach further back.
+        self.starts_at = Some(if backfill.is_zero() {
+            began
+        } else {
+            began.min(earliest)
+        });
+        let anew = self.anew(former.starts_at);
+        Ok(match anew.age {
+            Age::NotBefore(limit) if !backfill.is_zero() => Start {
+                age: Age::NotBefore(limit.min(earliest)),
+                ..anew
+            },
+            _ => anew,
+        })
+    }
+
+    /// Returns where to begin if UIDs are issued anew: as far back as `max_age`, and not before the
+    /// time at which the mailbox was first read.
+    fn anew(&self, began: Option<Timestamp>) -> Start {
         let max_age = Some(self.imap.max_age).filter(|age| !age.is_zero());
-        let not_before = max_age.map(|age| ago(age.as_signed())).max(known);
-        let anew = Start {
+        let not_before = max_age.map(|age| self.ago(age.as_signed())).max(began);
+        Start {
             after: 0,
             age: not_before.map_or(Age::Any, Age::NotBefore),
-        };
+        }
+    }
 
-        Ok(match bookmark {
-            Some(known) if known.uid_validity == self.folder.uid_validity => {
-                if self.was_put_back(known.last_uid).await? {
-                    telemetry::mailbox_put_back(
-                        &self.imap.settings.name,
-                        known.last_uid,
-                        self.folder.uid_next,
-                    );
-                    self.backlog.clear();
-                    self.rewound = true;
-                    self.is_anew = true;
-                    anew
-                } else {
-                    if self.backlog.passed.was_moved_elsewhere(known.last_uid) {
-                        self.backlog.were_read_elsewhere(known.last_uid);
-                    }
-                    self.backlog.adopt(&known.wanted);
-                    Start {
-                        after: known.last_uid,
-                        age: Age::Any,
-                    }
-                }
-            }
-            Some(_) => {
-                telemetry::mailbox_renumbered(&self.imap.settings.name, self.folder.uid_validity);
-                self.backlog.clear();
-                self.is_anew = true;
-                anew
-            }
-            None if backfill.is_zero() => Start {
-                after: 0,
-                age: Age::Coming,
-            },
-            None => Start {
-                after: 0,
-                age: Age::NotBefore(begun),
-            },
-        })
+    /// Returns the time this long ago, in whole seconds: servers report only the second in which a
+    /// mail arrived.
+    fn ago(&self, span: SignedDuration) -> Timestamp {
+        let then = self.imap.clock.now().checked_sub(span);
+        let then = then.unwrap_or(Timestamp::MIN);
+        Timestamp::from_second(then.as_second()).unwrap_or(then)
     }
 
     /// Returns whether UIDs that were issued will be issued again, as after a restore from a backup
