@@ -339,11 +339,6 @@ fn suspicion(encoding: Encoding, decoded: &[u8]) -> Option<&'static str> {
         )
     } else if is_encoded(encoding, decoded) {
         Some("an HTML part of the mail is encoded, and does not say how")
-    } else if trace::is_in_html(decoded) {
-        Some(
-            "the mail's HTML holds the alert where nobody reads it (a comment, noscript, an \
-             attribute or the like): a gateway may have put it there",
-        )
     } else if is_cut(decoded) {
         Some("the mail's HTML ends before it is closed: it looks cut off")
     } else {

@@ -1,8 +1,8 @@
 //! Defanged HTML, in which the alert's element is no longer an element but still contains its
 //! payload: filters rename it or its id, remove its tags, or show it as text.
 //!
-//! The text of what a browser would never show or run is left alone: a comment, a title, a script
-//! with an id of its own. If it holds the element's id, `trace` finds that.
+//! What a browser would never show or run is left alone, as it was meant to be: a comment, a title,
+//! a script with an id of its own.
 
 use memchr::memchr_iter;
 

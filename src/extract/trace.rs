@@ -3,10 +3,7 @@
 
 use memchr::memmem;
 
-use super::{ELEMENT_ID, markup::decode, quoted_printable, transfer::base64_within};
-
-/// How many times over an id may be escaped.
-const MAX_ESCAPES: usize = 3;
+use super::{ELEMENT_ID, quoted_printable, transfer::base64_within};
 
 /// [`ELEMENT_ID`] in base64, at each of three positions: the characters that are the same whatever
 /// surrounds the id.
@@ -15,32 +12,6 @@ const IN_BASE64: [&str; 3] = ["aW5jaWRlbnQtZGF0Y", "luY2lkZW50LWRhdG", "pbmNpZGV
 /// Whether the bytes contain the element's id as it is.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     memmem::find(bytes, ELEMENT_ID.as_bytes()).is_some()
-}
-
-/// Whether HTML contains the element's id anywhere: in a comment, an attribute, the text of an
-/// element, with or without character references.
-pub(super) fn is_in_html(html: &[u8]) -> bool {
-    if is_plain(html) {
-        return true;
-    }
-    if memchr::memchr(b'&', html).is_none() {
-        return false;
-    }
-
-    // A document within an attribute of another is escaped once more for each level.
-    let mut text = String::from_utf8_lossy(html).into_owned();
-    for _ in 0..MAX_ESCAPES {
-        let mut decoded = String::with_capacity(text.len());
-        decode(&text, |c| decoded.push(c));
-        if is_plain(decoded.as_bytes()) {
-            return true;
-        }
-        if decoded.len() == text.len() {
-            return false;
-        }
-        text = decoded;
-    }
-    false
 }
 
 /// Whether the bytes contain the element's id, even if it is encoded, cut by line ends, or in a

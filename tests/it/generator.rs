@@ -284,7 +284,7 @@ fn no_alert(rng: &mut fastrand::Rng, mail: Mail) -> Generated {
             "\"no-reply@am.atlassian.com\" <x@evil.example>",
             document(rng, element),
         ),
-        2 => (GENUINE, document(rng, "<!-- an alert -->")),
+        2 => (GENUINE, document(rng, &format!("<!-- {element} -->"))),
         _ => (
             GENUINE,
             document(rng, "<p>Your weekly report is ready.</p>"),
