@@ -106,11 +106,6 @@ pub trait Receiver: Send + Sync {
         false
     }
 
-    /// Whether it is sent this change, if it updates alerts.
-    fn takes(&self, _change: &Notification) -> bool {
-        true
-    }
-
     /// Whether a resolve is sent for every receipt of the incident, because the vendor knows an
     /// alert by its receipt alone and no other receipt ends it.
     fn ends_each(&self, _parcel: &Parcel<'_>) -> bool {

@@ -192,11 +192,7 @@ impl Rules {
             // Updating an existing alert disturbs nobody; a new page does.
             let mute = mute(&self.receivers.now(&told.target).receiver).filter(|_| !updates);
             let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
-            let says_nothing_new = if updates {
-                bound || !integration.takes(update)
-            } else {
-                !rose
-            };
+            let says_nothing_new = if updates { bound } else { !rose };
             if is_dropped || says_nothing_new {
                 continue;
             }

@@ -24,7 +24,7 @@ use super::{
     wording::{self, Severity},
 };
 use crate::{
-    delivery::{FailureReason, Notification, Verdict},
+    delivery::{FailureReason, Verdict},
     settings::{self, DefaultOn, SecretText},
 };
 
@@ -372,13 +372,6 @@ impl Receiver for PagerDuty {
 
     fn updates(&self) -> bool {
         true
-    }
-
-    /// A change is a repeated trigger, which PagerDuty only logs while the alert is open. If a
-    /// person has resolved it, the trigger opens another incident, which only a change that rings
-    /// is worth.
-    fn takes(&self, change: &Notification) -> bool {
-        change.rings()
     }
 
     fn options(&self) -> &Options {

@@ -356,19 +356,3 @@ async fn an_unproven_rise_that_nobody_would_hear_of_is_held_and_told_when_it_is_
         assert!(pages.iter().all(|page| page.ends_with("change critical")));
     }
 }
-
-#[tokio::test]
-async fn only_a_change_that_rose_goes_to_a_vendor_that_takes_it_for_a_new_alert() {
-    for (from, to, is_rise) in [
-        ("critical", "warning", false),
-        ("warning", "critical", true),
-    ] {
-        let mut told = Told::awake();
-        told.of(("ANOMALOUS", from, true)).await;
-        let (outcome, pages) = told.of(("ANOMALOUS", to, true)).await;
-        assert_eq!(outcome, Outcome::Changed);
-        assert!(pages.contains(&format!("og change {to}")), "{pages:?}");
-        let is_told = pages.contains(&format!("pager change {to}"));
-        assert_eq!(is_told, is_rise, "{pages:?}");
-    }
-}

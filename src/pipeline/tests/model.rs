@@ -157,8 +157,8 @@ impl Model {
                 (Action::Change | Action::Resolve, None) => {
                     return Err(format!("to somebody who knows nothing of it: {page:?}"));
                 }
-                (Action::Change, _) if severity != "critical" && receiver == "pager" => {
-                    return Err(format!("no rise: {page:?}"));
+                (Action::Change, Some(before)) if before == *severity && receiver == "pager" => {
+                    return Err(format!("no change: {page:?}"));
                 }
                 _ => {}
             }

@@ -75,8 +75,12 @@ async fn what_the_silence_held_is_told_before_a_change_that_comes_right_after_it
     night.pass(5);
     let better = night.mail("a", "ANOMALOUS", "warning", KNOWN);
     night.take(better).await;
-    // That it is better again is no news for PagerDuty.
-    let told = ["chat change", "night change", "pager trigger"];
+    let told = [
+        "chat change",
+        "night change",
+        "pager change",
+        "pager trigger",
+    ];
     assert_eq!(said(&night.delivered().await), told);
 }
 
