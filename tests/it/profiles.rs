@@ -77,7 +77,7 @@ fn a_profile_that_uses_a_starter_changes_what_it_says_and_keeps_the_rest() {
     assert_eq!(settings.r#match.from, ["me@example.com"]);
     assert_eq!(settings.r#match.matchers.len(), 1, "the starter's");
     assert_eq!(settings.fields["title"], "mine: {{ re.alarm }}");
-    assert!(settings.fields["key"].starts_with("{{ re.region }}/{{ re.alarm }}"));
+    assert!(settings.fields["key"].starts_with("{{ re.region }}/{{ pairs['Name'] "));
     assert_eq!(settings.status.trigger, [".* -> ALARM"]);
     assert!(settings.status.resolve.is_empty() && settings.tests.is_empty());
 }
