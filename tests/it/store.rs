@@ -1109,6 +1109,10 @@ async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home
         )
         .await
         .unwrap();
+    // It goes out once more before the incident opens again, and is refused again.
+    let once_more = claim(store, "one", noon()).await;
+    assert_eq!(once_more[0].id, resolve[0].id);
+    settle(store, &once_more[0], dead(), noon()).await;
     let newer = claim(store, "one", noon()).await;
     let refused = store
         .retry(Some(vec![resolve[0].id]), noon())
