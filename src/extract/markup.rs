@@ -5,7 +5,7 @@
 
 mod ending;
 
-use memchr::{memchr, memchr_iter, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 pub(super) use ending::{Ending, ending, without_last_line};
 
@@ -190,14 +190,16 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 /// Returns the end of a tag: the first `>` that is not within a quoted value (the HTML standard,
-/// 13.2.5.32 to 13.2.5.40). Anything but values is not inspected byte by byte.
+/// 13.2.5.32 to 13.2.5.40). Names are so short that setting up a vector search would cost more than
+/// it saves; values are not.
 fn end_of_tag(attributes: &str) -> Option<usize> {
     let bytes = attributes.as_bytes();
     // The places from which the next name may begin, and from which the next mark is searched for.
     let (mut from, mut seen) = (0, 0);
 
     loop {
-        let mark = seen + memchr2(b'=', b'>', &bytes[seen..])?;
+        let is_mark = |byte: &u8| matches!(byte, b'=' | b'>');
+        let mark = seen + bytes[seen..].iter().position(is_mark)?;
         if bytes[mark] == b'>' {
             return Some(mark);
         }
