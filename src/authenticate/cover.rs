@@ -1,4 +1,4 @@
-//! What a signature covers of its mail, and what it leaves open to forgers.
+//! The part of a mail that a signature covers, and the part that it leaves open to forgers.
 
 use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
 
@@ -91,7 +91,7 @@ impl Signature<'_> {
 impl Mail<'_> {
     /// Returns what the list of signed fields (`h=`) leaves open to forgers.
     ///
-    /// Of the fields that a profile reads, those of `known` are vouched for otherwise.
+    /// The fields in `known` need no cover, because something else vouches for them.
     pub fn uncovered(&self, signed: &[String], known: &[&str]) -> Option<String> {
         let covered = |name: &str| times(signed, name.as_bytes());
 

@@ -37,7 +37,7 @@ pub struct Settings {
     /// How old a mail may be when it arrives, by its Date and by the time of its signature, from 0s
     /// to 3650d; 0s means no limit. The default is `global.max_age`.
     pub freshness: Option<Duration>,
-    /// What mail may do that nothing proves.
+    /// The limits on unproven mail.
     pub unverified: unverified::Settings,
 }
 

@@ -4,15 +4,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What mail may do that nothing proves.
+/// The limits on unproven mail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What happens to an unproven trigger, or to an unproven alert that cannot be read. The
+    /// The treatment of an unproven trigger, or of an unproven alert that cannot be read. The
     /// default is `mark`.
     pub trigger: ForTrigger,
-    /// What happens to an unproven resolve. The default is `quarantine`: if it is `accept`, anybody
-    /// who can send you mail can end your incidents.
+    /// The treatment of an unproven resolve. The default is `quarantine`: if it is `accept`,
+    /// anybody who can send you mail can end your incidents.
     pub resolve: ForResolve,
     /// How many unproven triggers of each ingress may page in any hour, including those that could
     /// not be checked yet. Those beyond it are quarantined. The default is 20.
@@ -41,7 +41,7 @@ pub enum ForTrigger {
     Accept,
 }
 
-/// What happens to an unproven resolve.
+/// The treatment of an unproven resolve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForResolve {

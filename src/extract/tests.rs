@@ -259,7 +259,8 @@ fn an_alert_within_a_mail_that_is_encoded_itself_is_told() {
     for kind in ["message/rfc822", "application/octet-stream; name=a.eml"] {
         let found = extract(&format!(
             "From: no-reply@am.atlassian.com\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-             --b\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+             --b\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n\
+             --b--\r\n",
             BASE64_STANDARD.encode(&inner)
         ));
         assert!(

@@ -259,20 +259,20 @@ pub struct Overlay {
     /// How old a mail may be when it arrives, by its Date and by the time of its signature, from 0s
     /// to 3650d; 0s means no limit. The default is that of `alerts.authenticity`.
     pub freshness: Option<Duration>,
-    /// What mail may do that nothing proves.
+    /// The limits on unproven mail.
     pub unverified: OverlayUnverified,
 }
 
-/// What mail may do that nothing proves, as far as it differs from
+/// The limits on unproven mail, as far as they differ from
 /// `alerts.authenticity.unverified`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileUnverified")]
 pub struct OverlayUnverified {
-    /// What happens to an unproven trigger, or to an unproven alert that cannot be read. The
+    /// The treatment of an unproven trigger, or of an unproven alert that cannot be read. The
     /// default is that of `alerts.authenticity.unverified`.
     pub trigger: Option<unverified::ForTrigger>,
-    /// What happens to an unproven resolve. The default is that of
+    /// The treatment of an unproven resolve. The default is that of
     /// `alerts.authenticity.unverified`.
     pub resolve: Option<unverified::ForResolve>,
     /// How many unproven triggers of each ingress may page in any hour, including those that could

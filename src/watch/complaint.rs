@@ -195,9 +195,9 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
             "unverified triggers are held: more arrived through an ingress than may page in an \
              hour (alerts.authenticity.unverified.max_per_hour), they could not be checked \
              (unverified.trigger: quarantine), or they say that an incident is worse and all who \
-             were told update their alerts, which only proven mail may change; genuine ones page as soon as they are proven; see \
-             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
-             discard ID`"
+             were told update their alerts, which only proven mail may change; genuine ones page \
+             as soon as they are proven; see `alertbridge mails list --outcome quarantined`, then \
+             run `mails release ID` or `mails discard ID`"
                 .into(),
         ));
     }

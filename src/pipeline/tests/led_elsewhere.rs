@@ -142,8 +142,7 @@ async fn a_mail_that_comes_first_finds_it_where_the_routes_lead() {
 
 /// A half-written configuration may name a receiver before it says how to reach it.
 #[tokio::test]
-async fn what_only_a_receiver_without_integration_got_is_told_by_the_next_mail_to_one_that_has_some()
- {
+async fn what_a_receiver_without_integration_got_is_told_once_it_has_one() {
     let filled = leading(&["chat"], false);
     let (before, _) = filled.split_once("receivers:").unwrap();
     let emptied = format!("{before}receivers: [{{ name: pager }}, {{ name: chat }}]\n");

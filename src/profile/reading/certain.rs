@@ -70,8 +70,8 @@ pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) ->
         };
         let other = meant.first().filter(|_| meant.iter().all(is_other))?;
         Some(format!(
-            "by the mail's text the status is `{}`, and by its HTML `{}`: which of them is meant is \
-             not known",
+            "by the mail's text the status is `{}`, and by its HTML `{}`: which of them is meant \
+             is not known",
             short("", &one.0),
             short("", &other.0)
         ))

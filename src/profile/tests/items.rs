@@ -151,7 +151,8 @@ fn a_mail_of_which_not_all_is_read_says_so() {
 #[test]
 fn an_item_is_the_same_wherever_it_stands_in_a_long_text() {
     let profile = only(
-        "  match: { from: [a@b.c] }\n  each: { text: '(?ms)^Item (?<id>\\d+)\\n(?<rest>.*?)(?:^End$|\\z)' }\n  \
+        "  match: { from: [a@b.c] }\n  \
+         each: { text: '(?ms)^Item (?<id>\\d+)\\n(?<rest>.*?)(?:^End$|\\z)' }\n  \
          fields: { key: '{{ item.id }}', status: on, size: '{{ item.rest | length }}' }\n",
     );
     for size in [0, 10, 8_000, 8_191, 8_192, 16_384, 20_000, 100_000] {

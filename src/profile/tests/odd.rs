@@ -160,8 +160,10 @@ fn only_damage_to_what_key_and_status_are_made_of_counts() {
          pairs['Status'] }}\", note: \"{{ pairs['Note'] | default('') }}\" }\n",
     );
     let of_header = only(
-        "  match: { from: [a@b.c] }\n  regex: { subject: '(?<id>[0-9]+)', text: '(?<url>http.*)' }\n  \
-         fields: { key: '{{ re.id }}', status: '{{ subject }}', url: \"{{ re.url | default('') }}\" }\n",
+        "  match: { from: [a@b.c] }\n  \
+         regex: { subject: '(?<id>[0-9]+)', text: '(?<url>http.*)' }\n  \
+         fields: { key: '{{ re.id }}', status: '{{ subject }}', \
+         url: \"{{ re.url | default('') }}\" }\n",
     );
     let plain = "Content-Type: text/plain\n\nID: 7\nStatus: on\n";
     let cut = "<html><table><tr><td>ID</td><td>7</td></tr><tr><td>Status</td><td>o";
@@ -345,9 +347,9 @@ fn a_tag_of_a_gateway_in_front_of_the_subject_changes_nothing() {
 #[test]
 fn a_profile_that_looks_for_the_tag_still_finds_it() {
     let profile = only(
-        "  match: { matchers: ['subject=~\"\\[EXT\\] .*\"', 'subject!~\"(?i)re: .*\"'] }\n  regex: { \
-         subject: '^\\[EXT\\] (?<id>.+)$' }\n  fields: { key: '{{ re.id }}', status: '{{ subject }}' \
-         }\n",
+        "  match: { matchers: ['subject=~\"\\[EXT\\] .*\"', 'subject!~\"(?i)re: .*\"'] }\n  \
+         regex: { subject: '^\\[EXT\\] (?<id>.+)$' }\n  \
+         fields: { key: '{{ re.id }}', status: '{{ subject }}' }\n",
     );
     let mail = |subject: &str| format!("From: a@b.c\nSubject: {subject}\n\nx\n");
     let miss = |subject: &str| profile.matching.miss(mail(subject).as_bytes());

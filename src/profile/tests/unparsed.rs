@@ -161,7 +161,8 @@ fn a_mail_without_the_json_that_it_should_hold_is_told_so() {
 #[test]
 fn text_beside_the_html_does_not_stand_for_it() {
     let profile = only(
-        "  match: { from: [a@b.c] }\n  regex: { text: '(?m)^(?<state>Firing|Resolved): (?<what>\\w+)$' }\n  \
+        "  match: { from: [a@b.c] }\n  \
+         regex: { text: '(?m)^(?<state>Firing|Resolved): (?<what>\\w+)$' }\n  \
          fields: { key: '{{ re.what }}', status: '{{ re.state }}' }\n  \
          status: { trigger: [Firing], resolve: [Resolved] }\n",
     );

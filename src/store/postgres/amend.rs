@@ -59,16 +59,31 @@ SELECT this.action <> 'resolve' AS trigger, phase = 'firing'
                AND (later.state = 'delivered' OR later.lease IS NOT NULL)
                  LIMIT 1) IS NOT NULL AS opened_after
 FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = $1";
-/// Makes a dead delivery pending again at its place in the lane.
-const REVIVE: &str = "
-UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2,
-  held_until = NULL, step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE $3 END,
+/// Makes dead deliveries pending again at their places in their lanes. The arguments are the
+/// placeholders of the time and of the first step; a `WHERE` follows.
+macro_rules! revived {
+    ($now:literal, $step:literal) => {
+        concat!(
+            "
+UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, held_until = NULL,
+       retried_at = ",
+            $now,
+            ", step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE ",
+            $step,
+            " END,
        next_at = CASE WHEN (
            SELECT 1 FROM deliveries AS ahead
            WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
              AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
-             AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $2::bigint END
-WHERE id = $1";
+             AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN ",
+            $now,
+            "::bigint END"
+        )
+    };
+}
+pub(super) use revived;
+
+const REVIVE: &str = concat!(revived!("$2", "$3"), " WHERE id = $1");
 /// Makes the deliveries behind a revived one wait.
 const WAIT_BEHIND: &str = "
 UPDATE deliveries SET next_at = NULL

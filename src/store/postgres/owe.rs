@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::{
+    amend::revived,
     connection::{Database, Flight, Parameter},
     lane::TAKE_TURN,
     row::{at, target_at, text},
@@ -42,14 +43,8 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
 /// nothing since. The alert of the earlier opening is still open there, and would swallow the
 /// trigger of this one.
 const REVIVE_ENDS: &str = concat!(
+    revived!("$5", "$7"),
     "
-UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $5,
-       held_until = NULL, step = CASE WHEN step LIKE '{\"step\":\"ends\"%' THEN step ELSE $7 END,
-       next_at = CASE WHEN (
-           SELECT 1 FROM deliveries AS ahead
-           WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
-             AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
-             AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $5::bigint END
 WHERE state = 'dead' AND action = 'resolve' AND id = ANY (ARRAY(
     SELECT newest.id
     FROM unnest($2::text[], $3::text[], $4::text[]) AS owed (to_receiver, to_integration, page)
@@ -88,8 +83,8 @@ SELECT mail, incident, episode, receiver, integration, action, alias, notificati
        CASE WHEN head AND leased_until IS NOT NULL THEN $15::bigint END,
        held_until, fallback_at, $12
 FROM (
-    SELECT incidents.id AS incident, owed.episode, mail, action, alias, notification, held_until, fallback_at,
-           leased_until, place,
+    SELECT incidents.id AS incident, owed.episode, mail, action, alias, notification, held_until,
+           fallback_at, leased_until, place,
            coalesce(lane.receiver, to_receiver) AS receiver,
            coalesce(lane.integration, to_integration) AS integration,
            row_number() OVER (PARTITION BY to_receiver, to_integration ORDER BY place) = 1
