@@ -567,9 +567,10 @@ async fn an_alert_that_cannot_be_read_pages_once_however_often_it_comes() {
             hook(folder.path(), &hooked, "")
         ),
     );
-    for _ in 0..3 {
-        let date = rfc2822::to_string(&now().to_zoned(TimeZone::UTC)).unwrap();
-        post(&bridge, &wrapped(&date, "{ \"incidentId\": 7 }")).await;
+    for minutes in [2, 1, 0] {
+        let sent = now() - SignedDuration::from_mins(minutes);
+        let date = rfc2822::to_string(&sent.to_zoned(TimeZone::UTC)).unwrap();
+        post(&bridge, &wrapped(&date, "{ \"incidentId\": \"a\" }")).await;
     }
     assert!(hooked.next_page().await.key.starts_with("unparsed-"));
     bridge.settled(3).await;
