@@ -2,13 +2,22 @@
 //! that the replicas share.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::StoreError;
 use crate::{canary::Flight, message::MailId};
 
 /// The number of newest flights that are kept; older ones are forgotten.
 pub(super) const KEPT: i64 = 1000;
+
+/// The most by which the clocks of replicas may differ. If the last canary was begun later than
+/// that from now, the clock was set back.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// Returns the latest time at which a replica whose clock is ahead can have begun a canary.
+pub(super) fn latest_begin(now: Timestamp) -> Timestamp {
+    now.saturating_add(SKEW).unwrap_or(now)
+}
 
 /// The store as the code that sends and watches canaries sees it.
 #[async_trait]
@@ -17,7 +26,8 @@ pub trait Canaries: Send + Sync {
     async fn canary_key(&self, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError>;
 
     /// Begins the next canary and returns its number, unless one was begun after `before`: of
-    /// several replicas, one succeeds.
+    /// several replicas, one succeeds. A canary of the far future does not count, because the clock
+    /// was set back since.
     async fn begin_canary(
         &self,
         now: Timestamp,

@@ -25,6 +25,8 @@ mod letter;
 mod page;
 pub mod post;
 
+use post::Unsent;
+
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_millis(500);
 /// How many of the latest flights a look considers.
@@ -58,6 +60,8 @@ struct Memory {
     counted: u64,
     /// The time from which the heartbeat may be tried again.
     heartbeat_at: Option<Timestamp>,
+    /// The canary that a mail server has not taken yet, and when it is handed in again.
+    unsent: Option<(Canary, Timestamp)>,
 }
 
 impl Aviary {
@@ -85,21 +89,17 @@ impl Aviary {
         memory: &mut Memory,
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let before = now.saturating_sub(settings.every.as_signed());
-        let before = before.unwrap_or(Timestamp::MIN);
-
-        memory.is_looked_at = memory.is_looked_at || self.is_looked_at().await?;
-        if memory.is_looked_at
-            && let Some(number) = self.canaries.begin_canary(now, before).await?
-        {
-            let begun_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-            let canary = Canary { number, begun_at };
+        if let Some(canary) = self.due(settings, memory).await? {
             // If the process stops in between, the next canary is sent after its start.
             let Some(sent) = stop.run_until_cancelled(self.send(canary, settings)).await else {
                 return Ok(());
             };
-            self.canaries.canary_sent(number, sent).await?;
+            memory.unsent = sent
+                .as_ref()
+                .is_err_and(|unsent| !unsent.is_final)
+                .then(|| (canary, again_at(self.clock.now())));
+            let sent = sent.map_err(|unsent| unsent.why);
+            self.canaries.canary_sent(canary.number, sent).await?;
         }
 
         let flights = self.canaries.flights(LATEST).await?;
@@ -113,6 +113,35 @@ impl Aviary {
         self.known.send_replace(standing);
 
         Ok(())
+    }
+
+    /// Returns the canary to hand in now: the next one, or one that the mail server did not take
+    /// and that may still come through within the deadline.
+    async fn due(
+        &self,
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Option<Canary>, StoreError> {
+        let now = self.clock.now();
+        if let Some((canary, at)) = memory.unsent {
+            let has_time = now.duration_since(canary.begun_at) < settings.deadline.as_signed();
+            memory.unsent = memory.unsent.filter(|_| has_time);
+            if has_time && (at <= now || at > again_at(now)) {
+                return Ok(Some(canary));
+            }
+        }
+
+        memory.is_looked_at = memory.is_looked_at || self.is_looked_at().await?;
+        if !memory.is_looked_at {
+            return Ok(None);
+        }
+        let before = now.saturating_sub(settings.every.as_signed());
+        let before = before.unwrap_or(Timestamp::MIN);
+        let number = self.canaries.begin_canary(now, before).await?;
+        Ok(number.map(|number| Canary {
+            number,
+            begun_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        }))
     }
 
     /// Decides whether every mailbox was looked at once. A mailbox is read from then on, so a
@@ -131,13 +160,13 @@ impl Aviary {
         Ok(true)
     }
 
-    async fn send(&self, canary: Canary, settings: &Settings) -> Result<Timestamp, String> {
+    async fn send(&self, canary: Canary, settings: &Settings) -> Result<Timestamp, Unsent> {
         let letter = letter::compose(canary, &self.key, &settings.send_via);
         let patience = post::PATIENCE.min(settings.deadline.as_std());
         let sent = Box::pin(post::send(&settings.send_via, &letter, patience)).await;
 
-        if let Err(why) = &sent {
-            telemetry::canary_not_sent(canary.number, why);
+        if let Err(unsent) = &sent {
+            telemetry::canary_not_sent(canary.number, &unsent.why);
         }
         sent.map(|()| self.clock.now())
     }
@@ -253,4 +282,10 @@ impl Aviary {
 
         Ok(())
     }
+}
+
+/// Returns the time at which a canary that was not sent is handed in again. A later time shows
+/// that the clock was set back.
+fn again_at(now: Timestamp) -> Timestamp {
+    now.saturating_add(post::AGAIN).unwrap_or(now)
 }

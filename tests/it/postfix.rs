@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     os::unix::fs::{PermissionsExt as _, chown},
     path::PathBuf,
     process::Command,
@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::{
     harness,
     inbox::{RecordingInbox, Running, eventually},
+    port::free_port,
 };
 
 /// A running Postfix. Dropping it stops it.
@@ -56,12 +57,10 @@ impl Postfix {
             .tempdir()
             .unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let postfix = Self {
             dir,
-            submission: free.local_addr().unwrap(),
+            submission: ([127, 0, 0, 1], free_port()).into(),
         };
-        drop(free);
         for folder in ["etc", "spool", "data"] {
             fs::create_dir(postfix.path(folder)).unwrap();
         }

@@ -462,6 +462,9 @@ async fn of_many_that_would_send_a_canary_one_does(home: Home) {
     let early = noon() + MINUTE * 90;
     let begin = |now| stores[0].begin_canary(now, now - MINUTE * 60);
     assert_eq!(begin(early).await.unwrap(), None);
+    // A replica whose clock is a little behind that of the one that sent it.
+    let behind = noon() + MINUTE * 60 - SignedDuration::from_millis(1);
+    assert_eq!(begin(behind).await.unwrap(), None);
     assert_eq!(begin(noon()).await.unwrap(), Some(3));
 }
 

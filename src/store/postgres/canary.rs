@@ -13,7 +13,7 @@ use crate::{
     message::MailId,
     store::{
         Canaries, StoreError,
-        canary::KEPT,
+        canary::{KEPT, latest_begin},
         kept::{micros, signed, time},
     },
 };
@@ -27,7 +27,7 @@ SELECT key FROM made UNION ALL SELECT key FROM canary_key LIMIT 1";
 const BEGIN: &str = "
 INSERT INTO canaries (number, begun_at)
 SELECT coalesce(max(number), 0) + 1, $1 FROM canaries
-HAVING coalesce(max(begun_at), $2) <= $2 OR max(begun_at) > $1
+HAVING coalesce(max(begun_at), $2) <= $2 OR max(begun_at) > $3
 ON CONFLICT DO NOTHING RETURNING number";
 
 const FLIGHTS: &str = "
@@ -57,7 +57,10 @@ impl Canaries for Postgres {
     ) -> Result<Option<u64>, StoreError> {
         let begun = self
             .database
-            .query(BEGIN, &[&micros(now), &micros(before)])
+            .query(
+                BEGIN,
+                &[&micros(now), &micros(before), &micros(latest_begin(now))],
+            )
             .await?;
         let Some(row) = begun.first() else {
             return Ok(None);

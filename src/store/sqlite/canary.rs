@@ -10,7 +10,7 @@ use crate::{
     message::MailId,
     store::{
         Canaries, StoreError,
-        canary::KEPT,
+        canary::{KEPT, latest_begin},
         kept::{micros, signed, time},
     },
 };
@@ -140,9 +140,9 @@ fn begin(
         .query_row(
             "INSERT INTO canaries (number, begun_at)
              SELECT coalesce(max(number), 0) + 1, ?1 FROM canaries
-             HAVING coalesce(max(begun_at), ?2) <= ?2 OR max(begun_at) > ?1
+             HAVING coalesce(max(begun_at), ?2) <= ?2 OR max(begun_at) > ?3
              RETURNING number",
-            [micros(now), micros(before)],
+            [now, before, latest_begin(now)].map(micros),
             |row| row.get::<_, i64>(0),
         )
         .optional()?;

@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use jiff::SignedDuration;
 use lettre::Address;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -14,13 +15,44 @@ use crate::{
 /// The longest wait for a mail server.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The pause before a canary is handed in again.
+pub const AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
 const KEY: &str = "canary.send_via";
 
-/// Sends a canary's mail. The error says why it was not sent, without the password.
-pub async fn send(via: &SendVia, letter: &[u8], patience: Duration) -> Result<(), String> {
+/// Why a canary was not sent.
+#[derive(Debug)]
+pub struct Unsent {
+    /// The reason in words, without the password.
+    pub why: String,
+    /// Whether another attempt would end in the same way, because the server refuses for good
+    /// (RFC 5321, section 4.2.1), or because something here is wrong.
+    pub is_final: bool,
+}
+
+impl Unsent {
+    fn for_good(why: String) -> Self {
+        let is_final = true;
+        Self { why, is_final }
+    }
+
+    fn by(via: &SendVia, trouble: &Trouble) -> Self {
+        Self {
+            why: format!("{}: {}", via.smtp, trouble.fault().1),
+            is_final: match trouble {
+                Trouble::Refused(answer) => answer.code >= 500,
+                Trouble::Unable(_) => true,
+                _ => false,
+            },
+        }
+    }
+}
+
+/// Sends a canary's mail.
+pub async fn send(via: &SendVia, letter: &[u8], patience: Duration) -> Result<(), Unsent> {
     let address = |text: &str| {
         text.parse::<Address>()
-            .map_err(|error| format!("{text}: {error}"))
+            .map_err(|error| Unsent::for_good(format!("{text}: {error}")))
     };
     let letter = Letter {
         from: address(&via.from)?,
@@ -34,7 +66,7 @@ pub async fn send(via: &SendVia, letter: &[u8], patience: Duration) -> Result<()
             session.hand_over(&letter).await?;
             session.taken().await
         };
-        taken.await.map_err(|trouble| in_words(via, &trouble))?;
+        taken.await.map_err(|trouble| Unsent::by(via, &trouble))?;
         session.quit().await;
         Ok(())
     };
@@ -47,29 +79,36 @@ pub async fn try_out(via: &SendVia) -> Result<(), String> {
         open(via).await?.quit().await;
         Ok(())
     };
-    in_time(via, PATIENCE, tried).await
+    in_time(via, PATIENCE, tried)
+        .await
+        .map_err(|unsent| unsent.why)
 }
 
 async fn in_time(
     via: &SendVia,
     patience: Duration,
-    done: impl Future<Output = Result<(), String>>,
-) -> Result<(), String> {
+    done: impl Future<Output = Result<(), Unsent>>,
+) -> Result<(), Unsent> {
     timeout(patience, done).await.unwrap_or_else(|_| {
         let (server, seconds) = (&via.smtp, patience.as_secs());
-        Err(format!("{server} gives no answer within {seconds} s"))
+        Err(Unsent {
+            why: format!("{server} gives no answer within {seconds} s"),
+            is_final: false,
+        })
     })
 }
 
-async fn open(via: &SendVia) -> Result<Session, String> {
-    let password = via.password(KEY).map_err(|problem| problem.what)?;
-    let password = password.map(|secret| secret.read()).transpose();
-    let password = password.map_err(|error| error.to_string())?;
+async fn open(via: &SendVia) -> Result<Session, Unsent> {
+    let secret = via.password(KEY).map_err(|problem| problem.what);
+    let secret = secret.map_err(Unsent::for_good)?;
+    let password = secret.map(|secret| secret.read()).transpose();
+    let password = password.map_err(|error| Unsent::for_good(error.to_string()))?;
     let password = password.as_ref().map(ExposeSecret::expose_secret);
     let login = via.username.as_deref().zip(password);
 
-    let opened = server(via)?.open(login, PATIENCE).await;
-    opened.map_err(|trouble| in_words(via, &trouble))
+    let server = server(via).map_err(Unsent::for_good)?;
+    let opened = server.open(login, PATIENCE).await;
+    opened.map_err(|trouble| Unsent::by(via, &trouble))
 }
 
 fn server(via: &SendVia) -> Result<Server, String> {
@@ -88,8 +127,4 @@ fn server(via: &SendVia) -> Result<Server, String> {
             Tls::Starttls => Encryption::Starttls(parameters()?),
         },
     })
-}
-
-fn in_words(via: &SendVia, trouble: &Trouble) -> String {
-    format!("{}: {}", via.smtp, trouble.fault().1)
 }

@@ -1,6 +1,11 @@
 //! How a canary is handed in: as a page by mail is, whatever the server says and however.
 
-use std::{path::Path, sync::atomic::Ordering, time::Duration};
+use std::{fs, path::Path, sync::atomic::Ordering, time::Duration};
+
+use tokio::{
+    io::{AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
     email::{MailServer, asks_for_login, ends_oddly, greets_without_end},
@@ -16,7 +21,11 @@ fn sends(folder: &Path, via: &str) -> Bridge {
 
 /// The same, which also has this ingress.
 fn beside(folder: &Path, via: &str, ingress: &str) -> Bridge {
-    let config = format!(
+    Bridge::start(folder, &sending(via, ingress))
+}
+
+fn sending(via: &str, ingress: &str) -> String {
+    format!(
         "store: {{ url: 'sqlite:state.db' }}
 admin: {{ listen: '127.0.0.1:0' }}
 ingress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}], {ingress} }}
@@ -27,8 +36,7 @@ canary:
 route: {{ receiver: out }}
 receivers: [{{ name: out, stdout_configs: [{{}}] }}]
 "
-    );
-    Bridge::start(folder, &config)
+    )
 }
 
 /// Whether the first canary was sent, and why it was not; neither as long as nobody knows.
@@ -68,6 +76,64 @@ async fn a_canary_that_the_server_took_is_sent_however_the_server_says_so() {
         assert_eq!(mails.load(Ordering::SeqCst), 1, "{said}");
         drop(bridge);
     }
+}
+
+/// A server that is busy (RFC 5321: 421, 450, or no answer) is asked again, so that nobody is paged
+/// for it; one that refuses for good is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_is_handed_in_again_within_its_deadline_unless_it_is_refused_for_good() {
+    for (greeting, is_final) in [
+        ("421 4.3.2 too busy\r\n", false),
+        ("", false),
+        ("554 5.7.1 not you\r\n", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = folder.path().join("clock");
+        fs::write(&clock, "0").unwrap();
+        let (behind, mails) = ends_oddly(b"250 ok\r\n", Duration::ZERO).await;
+        let port = busy_once(greeting, behind).await;
+        let via = format!("smtp: 127.0.0.1, port: {port}, tls: none");
+        let clock_of_test = [("ALERTBRIDGE_CLOCK", clock.to_str().unwrap())];
+        let bridge = Bridge::start_with(folder.path(), &sending(&via, ""), &clock_of_test);
+        let (sent, why) = settled(folder.path()).await;
+        assert!(!sent && why.starts_with("127.0.0.1: "), "{why}");
+
+        let pass = |seconds: &str| {
+            let new = folder.path().join("clock.new");
+            fs::write(&new, seconds).unwrap();
+            fs::rename(new, &clock).unwrap();
+        };
+        // In its time and once more after it.
+        pass("11");
+        if is_final {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            assert_eq!(known(folder.path()), (false, why), "{}", bridge.log());
+        } else {
+            let is_sent = || known(folder.path()) == (true, String::new());
+            eventually("the canary to be sent", is_sent).await;
+        }
+        pass("22");
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let taken = usize::from(!is_final);
+        assert_eq!(mails.load(Ordering::SeqCst), taken, "{greeting}");
+    }
+}
+
+/// A server that says this to the first who comes and hangs up, and passes the others on.
+async fn busy_once(greeting: &'static str, behind: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        first.write_all(greeting.as_bytes()).await.unwrap();
+        drop(first);
+        loop {
+            let (mut from, _) = listener.accept().await.unwrap();
+            let mut to = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
+    port
 }
 
 /// A mailbox that is begun is read from its first look on, however late that is: a canary before it
