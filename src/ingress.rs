@@ -82,6 +82,11 @@ pub struct Condition {
     /// How many mails somebody else took away before they could be read, and when that last
     /// happened.
     pub taken_away: Option<(u64, Timestamp)>,
+    /// What a genuine request of its provider lacked, so that no mail could be taken out of it, and
+    /// when the last one came. `None` once a mail came through.
+    pub no_mail: Option<(&'static str, Timestamp)>,
+    /// Whether a mail came through since the bridge started. Only webhooks record it.
+    pub has_mail: bool,
 }
 
 impl Health {
@@ -109,6 +114,20 @@ impl Health {
         self.update(ingress, |condition| {
             let before = condition.taken_away.map_or(0, |(mails, _)| mails);
             condition.taken_away = Some((before + 1, now));
+        });
+    }
+
+    /// Records that the provider proved a request to be its own, but no mail could be taken out of
+    /// it.
+    pub fn held_no_mail(&self, ingress: &str, why: &'static str, now: Timestamp) {
+        self.update(ingress, |condition| condition.no_mail = Some((why, now)));
+    }
+
+    /// Records that a mail came through.
+    pub fn held_mail(&self, ingress: &str) {
+        self.update(ingress, |condition| {
+            condition.no_mail = None;
+            condition.has_mail = true;
         });
     }
 

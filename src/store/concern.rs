@@ -11,6 +11,9 @@ pub const UNEXPECTED_APP: &str = "self:app-key:";
 pub const SILENT_INGRESS: &str = "self:ingress:";
 /// The prefix of the incident that reports mail that is taken from an ingress; the ingress follows.
 pub const TAKEN_MAIL: &str = "self:taken-mail:";
+/// The prefix of the incident that reports requests of a provider that hold no mail; the ingress
+/// follows.
+pub const NO_MAIL: &str = "self:no-mail:";
 /// The incidents that report unproven mail that is kept back.
 pub const HELD_RESOLVES: &str = "self:held-resolves";
 pub const HELD_TRIGGERS: &str = "self:held-triggers";

@@ -48,6 +48,11 @@ pub fn mail_refused(
     tracing::info!(ingress, peer, reason, %detail, "mail refused");
 }
 
+/// Records that a genuine request of a provider holds no mail, so that an alert may be lost.
+pub fn request_without_mail(ingress: &str, why: &str) {
+    tracing::warn!(ingress, why, "the provider's request holds no mail");
+}
+
 /// Records that the same alert came through another ingress before, with the delay that this
 /// ingress alone would have caused.
 pub fn mail_late(mail: MailId, ingress: &str, first: &Heard, now: Timestamp) {

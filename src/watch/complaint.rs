@@ -8,8 +8,8 @@ use crate::{
     canary,
     ingress::{Condition, OVERDUE},
     store::{
-        Alarm, Concerns, DEAD_LETTERS, Died, HELD_RESOLVES, HELD_TRIGGERS, QUARANTINE_FULL, Room,
-        SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
+        Alarm, Concerns, DEAD_LETTERS, Died, HELD_RESOLVES, HELD_TRIGGERS, NO_MAIL,
+        QUARANTINE_FULL, Room, SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
     },
 };
 
@@ -20,8 +20,8 @@ const MOST_APPS: usize = 5;
 /// hour, so after an hour without a held one they page again. The alarm of a full quarantine ends
 /// after the same time.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
-/// How long after the last mail was taken away the alarm ends.
-const TAKEN_LATELY: SignedDuration = SignedDuration::from_hours(24);
+/// How long after the last mail was taken away, or kept out, the alarm ends.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The least time between two pages about dead letters of the same receivers.
 const AGAIN: SignedDuration = SignedDuration::from_mins(15);
@@ -39,7 +39,7 @@ pub(super) struct Complaint {
 impl Complaint {
     /// Returns the label that names the trouble's subject, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
-        let ingress = [SILENT_INGRESS, TAKEN_MAIL]
+        let ingress = [SILENT_INGRESS, TAKEN_MAIL, NO_MAIL]
             .into_iter()
             .find_map(|prefix| self.incident_id.strip_prefix(prefix))
             .map(|name| ("ingress", name));
@@ -76,6 +76,9 @@ pub(super) fn complaints(
         }
         if let Some(text) = taken_away(name, condition, now) {
             complain(format!("{TAKEN_MAIL}{name}"), text);
+        }
+        if let Some(text) = no_mail(name, condition, now) {
+            complain(format!("{NO_MAIL}{name}"), text);
         }
     }
 
@@ -260,11 +263,22 @@ fn taken_away(name: &str, condition: &Condition, now: Timestamp) -> Option<Strin
         1 => "a mail".to_owned(),
         mails => format!("{mails} mails"),
     };
-    (now.duration_since(last) < TAKEN_LATELY).then(|| {
+    (now.duration_since(last) < LATELY).then(|| {
         format!(
             "another mail program, or a rule, took {mails} out of the folder of ingress {name} \
              before they could be read, the last at {last:.0}: an alert may be among them; let the \
              bridge read the folder to which they go, or a mailbox of its own"
+        )
+    })
+}
+
+/// Describes that a provider posts requests that hold no mail. An alert may be lost by each.
+fn no_mail(name: &str, condition: &Condition, now: Timestamp) -> Option<String> {
+    let (why, last) = condition.no_mail?;
+    (now.duration_since(last) < LATELY).then(|| {
+        format!(
+            "the provider of ingress {name} posts requests that hold no mail, the last at \
+             {last:.0}, and an alert may be lost by each: {why}"
         )
     })
 }
@@ -327,6 +341,18 @@ pub(super) fn over(
                     "no mail was taken from ingress {name} for a day, or since the bridge started"
                 )
             }),
+        };
+    }
+
+    if let Some(name) = incident_id.strip_prefix(NO_MAIL) {
+        return match ingresses.get(name) {
+            None => Some(format!("ingress {name} is no longer configured")),
+            Some(condition) => {
+                let is_known = condition.is_some_and(|its| its.has_mail || its.no_mail.is_some());
+                is_known.then(|| {
+                    format!("a mail came through ingress {name}, or none was kept out for a day")
+                })
+            }
         };
     }
 

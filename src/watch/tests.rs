@@ -254,6 +254,38 @@ async fn mail_that_somebody_takes_away_is_told_once_and_over_after_a_day_without
 }
 
 #[tokio::test]
+async fn requests_without_mail_are_told_once_and_over_with_the_next_mail_or_after_a_day() {
+    const TOLD: &str = "trigger self:no-mail:smtp pager";
+    const OVER: &str = "resolve self:no-mail:smtp pager";
+    let mut night = Night::begin();
+    for _ in 0..3 {
+        night.works("smtp");
+        night
+            .watch
+            .health
+            .held_no_mail("smtp", "Send it raw.", night.now());
+        night.pass(10).await;
+    }
+    assert_eq!(night.told_of("no-mail").await, [TOLD]);
+
+    // After a restart the next mail, or request, says more.
+    night.watch.health = Health::default();
+    night.works("smtp");
+    night.pass(10).await;
+    assert_eq!(night.told_of("no-mail").await, [TOLD]);
+    night.watch.health.held_mail("smtp");
+    night.pass(1).await;
+    assert_eq!(night.told_of("no-mail").await, [TOLD, OVER]);
+
+    night
+        .watch
+        .health
+        .held_no_mail("smtp", "Send it raw.", night.now());
+    night.pass(24 * 60 + 1).await;
+    assert_eq!(night.told_of("no-mail").await, [TOLD, OVER, TOLD, OVER]);
+}
+
+#[tokio::test]
 async fn it_is_silenced_by_its_kind_alone_and_told_when_the_silence_ends() {
     let mut night = Night::begin();
     for (matcher, minutes) in [("severity=critical", 60), ("kind=self", 5)] {

@@ -216,6 +216,12 @@ impl Bridge {
         *self.now.lock().unwrap() += time;
     }
 
+    /// What the bridge tells people of requests without mail.
+    fn kept_out(&self, ingress: &str) -> Option<&'static str> {
+        let conditions = self.running.health.conditions();
+        conditions.get(ingress)?.no_mail.map(|(why, _)| why)
+    }
+
     fn stored(&self) -> usize {
         self.inbox.stored().len()
     }
@@ -312,6 +318,22 @@ async fn a_signature_counts_while_its_provider_comes_again_and_no_longer() {
             }
             bridge.running.stop().await;
         }
+    }
+}
+
+/// Posts what none of the providers posts, without a credential.
+async fn wrong_type(bridge: &Bridge) {
+    for fixture in FIXTURES {
+        let mut recorded = Recorded::read(fixture);
+        let proof_or_type = ["authorization", "content-type"];
+        recorded
+            .headers
+            .retain(|(name, _)| !proof_or_type.contains(&name.to_ascii_lowercase().as_str()));
+        recorded
+            .headers
+            .push(("Content-Type".into(), "image/png".into()));
+        recorded.body = b"x".to_vec();
+        assert!(!bridge.post(&recorded).await.status().is_success());
     }
 }
 
@@ -417,6 +439,11 @@ async fn a_flipped_bit_or_a_missing_credential_is_refused() {
             "Basic realm=\"alertbridge\""
         );
     }
+    // A stranger can raise no alarm.
+    wrong_type(&bridge).await;
+    let conditions = bridge.running.health.conditions();
+    let mut kept_out = conditions.values().filter_map(|its| its.no_mail);
+    assert_eq!(kept_out.next(), None);
     assert_eq!(bridge.stored(), 0);
     bridge.running.stop().await;
 }
@@ -558,8 +585,14 @@ async fn what_is_the_providers_but_no_mail_says_what_to_change_there() {
         assert_eq!(response.status().as_u16(), status, "{}", recorded.path);
         let said: Value = response.json().await.unwrap();
         assert!(said["error"].as_str().unwrap().contains(word), "{said}");
+        let ingress = recorded.path.split('/').nth(2).unwrap();
+        assert!(bridge.kept_out(ingress).unwrap().contains(word), "{said}");
     }
     assert_eq!(bridge.stored(), 0);
+    for fixture in FIXTURES {
+        bridge.post(&read(fixture)).await;
+        assert_eq!(bridge.kept_out(provider(fixture)), None);
+    }
     bridge.running.stop().await;
 }
 
@@ -610,6 +643,9 @@ async fn an_oversized_request_is_refused() {
             413,
             "{fixture}"
         );
+        // A signature within the body is not looked at, so nothing proves the others.
+        let is_proven = ["postmark", "cloudmailin"].contains(&fixture);
+        assert_eq!(bridge.kept_out(provider(fixture)).is_some(), is_proven);
     }
     assert_eq!(bridge.stored(), 0);
     bridge.running.stop().await;

@@ -10,6 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
+use super::credential::Credential;
 use crate::{message::MailId, settings::SecretError};
 
 /// The seconds after which a sender should try again if the mail could not be stored.
@@ -130,6 +131,23 @@ impl Refusal {
             }
             other => other.status(),
         }
+    }
+
+    /// Returns what to mend if the request is proven to be the provider's, so that its mail is kept
+    /// out by a wrong setting, here or there. A proof in the head was checked before everything
+    /// else; a signature in the body may not have been.
+    pub(super) fn keeps_mail_out(self, credential: &Credential) -> Option<&'static str> {
+        let is_proven = match self {
+            Self::NoMail(_) => !matches!(credential, Credential::None),
+            Self::WrongType(_) | Self::Encoded | Self::TooLarge | Self::Unreadable => {
+                matches!(
+                    credential,
+                    Credential::Token(_) | Credential::BasicAuth { .. }
+                )
+            }
+            _ => false,
+        };
+        is_proven.then(|| self.sentence())
     }
 
     /// Returns the name of the refusal in the metrics: `wrong_password`.

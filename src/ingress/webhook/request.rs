@@ -89,6 +89,10 @@ impl Doors {
 
         if let Some(door) = door {
             telemetry::mail_refused(&door.name, None, &refusal.reason(), &status);
+            if let Some(why) = refusal.keeps_mail_out(door.protocol.credential()) {
+                telemetry::request_without_mail(&door.name, why);
+                self.health.held_no_mail(&door.name, why, self.clock.now());
+            }
         } else {
             tracing::info!(
                 path = head.uri.path(),
@@ -132,6 +136,7 @@ impl Doors {
                 if let Some(claim) = claim {
                     claim.stored();
                 }
+                self.health.held_mail(&door.name);
                 Ok(answer::stored(id, door.protocol.stored()))
             }
             Opened::Settled => Ok(answer::settled()),
