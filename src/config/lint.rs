@@ -131,13 +131,32 @@ fn objectives(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>
     }
 }
 
-/// Warns about matchers of labels that no alert has: the label is empty, whatever the mail.
+/// Warns about matchers that never hold: those of labels that no alert has, because the label is
+/// empty, whatever the mail; and those whose operator was meant to be another.
 fn labels(key: &str, matchers: &[String], known: &BTreeSet<String>, found: &mut Vec<String>) {
     for (index, text) in matchers.iter().enumerate() {
+        let key = format!("{key}[{index}]");
         let parsed = Matcher::parse_list(text).unwrap_or_default();
-        let names = parsed.iter().map(Matcher::name);
-        unknown(&format!("{key}[{index}]"), names, known, found);
+        unknown(&key, parsed.iter().map(Matcher::name), known, found);
+
+        let is_quoted = text.contains('"');
+        let slips = parsed
+            .iter()
+            .filter(|matcher| !is_quoted && is_slip(matcher));
+        found.extend(slips.map(|slip| {
+            let (name, operator, value) = (slip.name(), slip.operator(), slip.value());
+            format!(
+                "{key}: `{name}{operator}{value}` compares {name} with the text `{value}`; the \
+                 operators are =, !=, =~, !~, >, >=, < and <=; quote the value if it is meant"
+            )
+        }));
     }
+}
+
+/// Returns whether the value begins like an operator, as in `severity==critical`. Alertmanager
+/// accepts that, too, and takes the rest of the operator for a part of the value.
+fn is_slip(matcher: &Matcher) -> bool {
+    matcher.value().starts_with(['=', '~', '!'])
 }
 
 fn unknown<'a>(

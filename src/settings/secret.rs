@@ -84,7 +84,8 @@ impl Secret {
         }
     }
 
-    /// Reads the secret, trimmed. The error names the file and never the content.
+    /// Reads the secret, without white space around it, and without the byte order mark that some
+    /// editors put before it. The error names the file and never the content.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         match self {
             Self::Inline(text) => Ok(text.clone()),
@@ -94,7 +95,7 @@ impl Secret {
                         path: path.clone(),
                         source,
                     })?;
-                match text.trim() {
+                match text.trim_start_matches('\u{feff}').trim() {
                     "" => Err(SecretError::Empty { path: path.clone() }),
                     trimmed => Ok(trimmed.to_owned().into()),
                 }

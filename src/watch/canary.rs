@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,9 @@ use post::Unsent;
 const EVERY: Duration = Duration::from_millis(500);
 /// How many of the latest flights a look considers.
 const LATEST: u32 = 20;
+/// The pause before a canary that was not sent is handed in again, and before a failed ping of the
+/// heartbeat is tried again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// The task that sends canaries and watches them.
 pub struct Aviary {
@@ -78,7 +81,10 @@ impl Aviary {
                 }
             };
             if let Err(error) = looked.await {
-                telemetry::store_failed("the canary could not be sent or checked", &error);
+                telemetry::store_failed(
+                    "the store could not be asked about canaries: it will be asked again",
+                    &error,
+                );
             }
         }
     }
@@ -126,7 +132,7 @@ impl Aviary {
         if let Some((canary, at)) = memory.unsent {
             let has_time = now.duration_since(canary.begun_at) < settings.deadline.as_signed();
             memory.unsent = memory.unsent.filter(|_| has_time);
-            if has_time && (at <= now || at > again_at(now)) {
+            if has_time && is_due(at, now) {
                 return Ok(Some(canary));
             }
         }
@@ -185,7 +191,7 @@ impl Aviary {
             memory.counted = flight.number;
         }
 
-        let is_due = memory.heartbeat_at.is_none_or(|at| at <= now);
+        let is_due = memory.heartbeat_at.is_none_or(|at| is_due(at, now));
         let Ok(Some(url)) = settings.heartbeat("canary") else {
             return Ok(());
         };
@@ -197,7 +203,7 @@ impl Aviary {
             Ok(()) => self.canaries.canary_pinged(flight.number, now).await?,
             Err(why) => {
                 telemetry::heartbeat_failed(&why);
-                memory.heartbeat_at = now.checked_add(heartbeat::AGAIN).ok();
+                memory.heartbeat_at = Some(again_at(now));
             }
         }
         Ok(())
@@ -231,6 +237,8 @@ impl Aviary {
     /// Resolves the alarm when the canary is no longer configured: nothing is sent any more, so
     /// nothing is missing.
     async fn off(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        memory.unsent = None;
+        self.known.send_replace(Standing::Unknown);
         if self.is_told(memory).await? {
             let now = self.clock.now();
             let page = page::over("the canary is no longer configured", now);
@@ -284,8 +292,12 @@ impl Aviary {
     }
 }
 
-/// Returns the time at which a canary that was not sent is handed in again. A later time shows
-/// that the clock was set back.
 fn again_at(now: Timestamp) -> Timestamp {
-    now.saturating_add(post::AGAIN).unwrap_or(now)
+    now.saturating_add(AGAIN).unwrap_or(now)
+}
+
+/// Returns whether an attempt that waits until `at` is due. A wait that is longer than the pause
+/// shows that the clock was set back.
+fn is_due(at: Timestamp, now: Timestamp) -> bool {
+    at <= now || at > again_at(now)
 }

@@ -51,6 +51,27 @@ fn a_label_that_no_alert_has_is_named_wherever_it_is_matched() {
 }
 
 #[test]
+fn an_operator_that_was_meant_to_be_another_is_named_unless_it_is_quoted() {
+    for (matcher, is_slip) in [
+        ("severity==critical", true),
+        ("severity = =critical", true),
+        ("severity=!critical", true),
+        ("severity!==critical", true),
+        ("severity=~~crit.*", true),
+        ("severity=critical", false),
+        ("severity=\"=critical\"", false),
+        ("severity=~crit=1", false),
+    ] {
+        let said = warnings(
+            &format!("{{ receiver: b, routes: [{{ receiver: c, matchers: ['{matcher}'] }}] }}"),
+            "",
+        );
+        let what = "route.routes[0].matchers[0]: `severity";
+        assert_eq!(told(&said, what), is_slip, "{matcher}: {said:?}");
+    }
+}
+
+#[test]
 fn the_matcher_of_a_label_that_no_alert_has_is_named_by_its_place() {
     for place in 0..4 {
         let mut matchers = ["'kind=incident, sli=x'"; 4];

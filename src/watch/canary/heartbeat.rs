@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -11,8 +10,6 @@ use crate::settings::Secret;
 
 /// The time limit for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause before a failed ping is tried again.
-pub const AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Pings the heartbeat with a GET of its address.
 ///

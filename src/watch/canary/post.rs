@@ -2,7 +2,6 @@
 
 use std::{future::Future, time::Duration};
 
-use jiff::SignedDuration;
 use lettre::Address;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -14,9 +13,6 @@ use crate::{
 
 /// The longest wait for a mail server.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The pause before a canary is handed in again.
-pub const AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 const KEY: &str = "canary.send_via";
 
