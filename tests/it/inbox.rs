@@ -17,7 +17,7 @@ use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Long enough for any machine; only a failure waits it out.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Keeps what it accepts; refuses so many first; can be made to wait.
 pub struct RecordingInbox {

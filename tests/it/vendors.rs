@@ -40,6 +40,8 @@ use axum::{
     http::{HeaderMap, Method, Response, Uri},
 };
 
+use crate::harness::PATIENCE;
+
 pub use self::hook::verify;
 pub use self::{
     alertmanager::Alertmanager, discord::Discord, goalert::GoAlert, google_chat::GoogleChat,
@@ -296,10 +298,9 @@ impl<V: Vendor> Fake<V> {
             .extend(std::iter::repeat_n(fault.clone(), n));
     }
 
-    /// Waits until there is another page than those seen by earlier calls, and gives it. Fails
-    /// after ten seconds.
+    /// Waits until there is another page than those seen by earlier calls, and gives it.
     pub async fn next_page(&self) -> Page {
-        self.next_page_within(Duration::from_secs(10)).await
+        self.next_page_within(PATIENCE).await
     }
 
     /// The same with a deadline of one's own.
@@ -326,9 +327,9 @@ impl<V: Vendor> Fake<V> {
         page
     }
 
-    /// Waits until the condition holds. Fails after ten seconds.
+    /// Waits until the condition holds.
     pub async fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let met = tokio::time::timeout(Duration::from_secs(10), async {
+        let met = tokio::time::timeout(PATIENCE, async {
             while !condition(self) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
