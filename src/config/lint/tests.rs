@@ -66,7 +66,7 @@ fn an_operator_that_was_meant_to_be_another_is_named_unless_it_is_quoted() {
             &format!("{{ receiver: b, routes: [{{ receiver: c, matchers: ['{matcher}'] }}] }}"),
             "",
         );
-        let what = "route.routes[0].matchers[0]: `severity";
+        let what = "route.routes[0].routes[0].matchers[0]: `severity";
         assert_eq!(told(&said, what), is_slip, "{matcher}: {said:?}");
     }
 }
