@@ -41,6 +41,7 @@ use crate::{
 mod after;
 mod answer;
 mod arrival;
+mod census;
 mod dialogue;
 mod doubt;
 mod fault;
@@ -147,6 +148,7 @@ impl Imap {
 
         loop {
             let began = Instant::now();
+            session.look();
             let Scanned::New(new) = self
                 .scan(&mut session, folder, inbox, health, stop, progress)
                 .await?
@@ -159,8 +161,11 @@ impl Imap {
             progress.patience.took(login, began.elapsed());
             self.tell_of_the_unseen(&session, new, &mut progress.doubt);
 
-            progress.woken = if progress.woken == Woken::Mail && new == 0 {
+            let is_alarmed = matches!(progress.woken, Woken::Mail | Woken::MoreMail);
+            progress.woken = if is_alarmed && new == 0 {
                 after_false_alarm(stop).await
+            } else if session.has_grown() {
+                Woken::MoreMail
             } else {
                 self.wait(&mut session, progress, stop).await?
             };
@@ -169,7 +174,9 @@ impl Imap {
                     session.log_out().await;
                     return Ok(());
                 }
-                Woken::Mail | Woken::Time if self.is_worn(made, &progress.doubt) => {
+                Woken::Mail | Woken::MoreMail | Woken::Time
+                    if self.is_worn(made, &progress.doubt) =>
+                {
                     session.log_out().await;
                     let opened = stop.run_until_cancelled(self.open(timeouts)).await;
                     let Some(opened) = opened else {
@@ -179,8 +186,9 @@ impl Imap {
                     made = Instant::now();
                 }
                 Woken::Mail => {}
-                // A folder may be replaced under an open connection by a restore or a failover.
-                Woken::Time => folder = self.select(&mut session).await?,
+                // A folder may be replaced under an open connection by a restore or a failover. And
+                // what was announced amid removals does not say how many mails there are.
+                Woken::Time | Woken::MoreMail => folder = self.select(&mut session).await?,
             }
         }
     }

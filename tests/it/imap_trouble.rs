@@ -28,7 +28,7 @@ use crate::{
     harness::{Bridge, tail},
     imap::{Recorder, Running, mail},
     inbox::eventually,
-    mailbox::{EPOCH, FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
+    mailbox::{Amid, EPOCH, FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
     vendors::{Fake, Hook},
 };
 
@@ -1243,6 +1243,51 @@ async fn whatever_a_server_makes_of_idle_mail_is_seen_soon_and_on_one_connection
         running.end().await;
         assert_eq!(mailbox.connections(), 1, "{idles:?}");
         assert!(mailbox.asked("IDLE") < 40, "{idles:?}: a storm");
+        mailbox.assert_kept_to_the_protocol();
+    }))
+    .await;
+}
+
+/// A server announces a mail once: in its answer to whatever command comes next.
+#[tokio::test]
+async fn mail_that_is_announced_amid_a_command_is_read_at_once() {
+    let moved = After::Move("Done".into());
+    let cases = [
+        (&moved, "UID MOVE", false),
+        (&moved, "UID MOVE", true),
+        (&After::Seen, "UID STORE", false),
+        (&After::Delete, "UID STORE", false),
+        (&After::Delete, "UID EXPUNGE", true),
+        (&After::Keep, "BODY.PEEK[]", false),
+        (&After::Keep, "UID SEARCH", false),
+        (&After::Keep, "UID SEARCH", true),
+    ];
+    join_all(cases.map(|(after, command, is_first)| async move {
+        let mailbox = Mailbox::start().await;
+        let settings = Settings {
+            after: after.clone(),
+            ..patient(&mailbox)
+        };
+        let running = Running::with(&settings, Arc::default(), hasty());
+        running.is_well().await;
+        for round in 0..3 {
+            let idles = mailbox.asked("IDLE");
+            mailbox.state().amid = Some(Amid {
+                command,
+                is_first,
+                raw: mail(2 * round + 2),
+            });
+            mailbox.deliver(&mail(2 * round + 1));
+            running.has(2 * round + 2).await;
+            eventually(&format!("IDLE, {command}"), || {
+                mailbox.asked("IDLE") > idles
+            })
+            .await;
+        }
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=6).map(mail).collect());
+        assert_eq!(mailbox.connections(), 1, "{command}");
+        assert!(mailbox.asked("UID SEARCH") < 30, "{command}: a storm");
         mailbox.assert_kept_to_the_protocol();
     }))
     .await;
