@@ -12,7 +12,8 @@
 //! A mailbox is identified by its host, port, user name and folder; renaming the ingress changes
 //! nothing. If one of them changes while the ingress keeps its name, the mailbox probably is the
 //! one that it was, on a server that moved: it is looked through again, as if its mails had been
-//! renumbered. A mailbox under a new name is read from now on (or from `backfill`).
+//! renumbered. A mailbox under a new name is read from now on (or from `backfill`), also if it can
+//! be looked at only later.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
@@ -29,6 +30,7 @@ use self::{
     scan::{Scan, Scanned},
     server::Server,
     session::{Folder, Session, Woken},
+    unread::Unread,
     wanted::Backlog,
 };
 use super::{Health, Inbox, Ingress};
@@ -61,6 +63,7 @@ mod session;
 mod settings;
 pub mod trial;
 mod trust;
+mod unread;
 mod wanted;
 mod wire;
 
@@ -136,6 +139,9 @@ impl Imap {
         progress: &mut Progress,
     ) -> Result<(), Fault> {
         progress.well = false;
+        // A store that refuses it is asked again before the next connection.
+        let _refused = self.remember_unread(inbox, &mut progress.unread).await;
+
         let timeouts = progress.patience.timeouts();
         let began = Instant::now();
         let Some(opened) = stop.run_until_cancelled(self.open(timeouts)).await else {
@@ -221,6 +227,7 @@ impl Imap {
         let given = progress.backlog.given();
         let backlog = &mut progress.backlog;
         let mut scan = Scan::new(self, session, folder, inbox, health, backlog, stop);
+        scan.unread_since = progress.unread.since(self.clock.now());
         let scanned = scan.read_new().await;
         let wanted = match scanned {
             Ok(Scanned::New(_)) => scan.read_wanted().await,
@@ -343,6 +350,7 @@ impl Ingress for Imap {
             woken: Woken::Time,
             tokenless: 0,
             is_name_known: false,
+            unread: Unread::new(self.clock.now()),
             move_left_at: Instant::now(),
         };
 
@@ -362,6 +370,7 @@ impl Ingress for Imap {
                 () = overdue => return,
             };
             let Err(fault) = ended else { continue };
+            progress.unread.failed();
             progress.patience.after(&fault);
             if progress.well && self.server.token_ended(&fault).boxed().await {
                 telemetry::session_ended_with_its_token(&self.settings.name);
@@ -410,6 +419,7 @@ struct Progress {
     tokenless: u32,
     /// Whether the store knows that this ingress has read a mailbox.
     is_name_known: bool,
+    unread: Unread,
     /// When mails that could not be moved are tried again.
     move_left_at: Instant,
 }

@@ -803,6 +803,91 @@ async fn mail_that_comes_while_the_first_look_fails_is_read_and_mail_of_before_i
     assert_whole(&inbox, (2..=4).map(mail).collect());
 }
 
+/// INTERNALDATE of a mail that arrived so long ago.
+fn arrived(ago: SignedDuration) -> (Quirk, usize) {
+    let time = crate::delivery::now() - ago;
+    let date = time.strftime("\"%d-%b-%Y %H:%M:%S +0000\"").to_string();
+    (Quirk::Date(date.leak()), FOREVER)
+}
+
+/// A login that is refused from the first start on, for three days: longer than the `max_age` of a
+/// renumbered mailbox. What is edited meanwhile is the password, a wrong user name, or the name of
+/// the ingress.
+#[tokio::test]
+async fn mail_that_comes_before_a_login_succeeds_for_the_first_time_is_read() {
+    type Edit = fn(&mut Settings);
+    let edits: [(Edit, u64); 4] = [
+        (|_| (), 0),
+        (|settings| settings.username = "alert".into(), 0),
+        (|settings| settings.name = "another".into(), 0),
+        (|_| (), 2 * 3600),
+    ];
+    let hours = SignedDuration::from_hours;
+
+    for (edit, backfill) in edits {
+        let mailbox = Mailbox::start().await;
+        mailbox.state().logins = vec!["NO [AUTHENTICATIONFAILED] no"; 1_000];
+        let right = Settings {
+            backfill: settings::Duration::from_secs(backfill),
+            ..settings(&mailbox)
+        };
+        let mut wrong = right.clone();
+        edit(&mut wrong);
+        let timeouts = Timeouts {
+            retry_login: (Duration::from_millis(50), Duration::from_millis(50)),
+            ..hasty()
+        };
+
+        mailbox.deliver_odd(&mail(0), &[arrived(hours(75))]);
+        mailbox.deliver_odd(&mail(1), &[arrived(hours(73))]);
+        let running = Running::with(&wrong, Arc::default(), timeouts);
+        eventually("a refused login", || mailbox.connections() > 0).await;
+        let inbox = running.end().await;
+        inbox.was_written_before(hours(72));
+
+        mailbox.deliver_odd(&mail(2), &[arrived(hours(71))]);
+        let running = Running::with(&right, inbox, timeouts);
+        let tries = mailbox.connections();
+        eventually("another refused login", || mailbox.connections() > tries).await;
+        mailbox.deliver(&mail(3));
+        mailbox.state().logins.clear();
+
+        let first = if backfill > 0 { 1 } else { 2 };
+        running.has(4 - first).await;
+        mailbox.deliver(&mail(4));
+        running.has(5 - first).await;
+        let inbox = running.end().await;
+
+        // Nothing of this is read again, or looked for.
+        let running = Running::with(&right, inbox, timeouts);
+        mailbox.deliver(&mail(5));
+        running.has(6 - first).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (first..=5).map(mail).collect());
+    }
+}
+
+/// The first commit fails until the store is well again, and what comes meanwhile is new.
+#[tokio::test]
+async fn mail_that_comes_before_the_store_takes_the_first_look_is_read() {
+    let mailbox = Mailbox::start().await;
+    mailbox.deliver_odd(&mail(1), &[arrived(SignedDuration::from_hours(1))]);
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(0),
+        ..settings(&mailbox)
+    };
+    let inbox = Arc::<Recorder>::default();
+    inbox.set_full(true);
+    let running = Running::with(&settings, inbox, hasty());
+    running.fails_with("the disk is full").await;
+    mailbox.deliver(&mail(2));
+    running.inbox.set_full(false);
+    running.has(1).await;
+    running.is_well().await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, vec![mail(2)]);
+}
+
 #[tokio::test]
 async fn a_folder_that_shows_nothing_at_first_is_looked_at_again() {
     let mailbox = Mailbox::start().await;

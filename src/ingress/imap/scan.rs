@@ -39,6 +39,8 @@ mod start;
 mod turn;
 mod walk;
 
+pub(super) use moved::of_ingress;
+
 use batch::Fetched;
 use start::Age;
 
@@ -74,6 +76,8 @@ pub(super) struct Scan<'a> {
     rewound: bool,
     /// Mail that arrived before this time was left out when the mailbox was first read.
     starts_at: Option<Timestamp>,
+    /// Since when a mailbox that was never read is to be read, if it could not be looked at then.
+    pub(super) unread_since: Option<Timestamp>,
     /// Whether the folder numbers its mails anew: it may be a copy of what it was.
     is_anew: bool,
     /// Whether a mail was stored.
@@ -102,6 +106,7 @@ impl<'a> Scan<'a> {
             last_uid: 0,
             rewound: false,
             starts_at: None,
+            unread_since: None,
             is_anew: false,
             has_stored: false,
         }
