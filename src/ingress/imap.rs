@@ -237,6 +237,10 @@ impl Imap {
             // A store that refuses it is asked again after the next scan.
             progress.is_name_known = scan.remember_name().await.is_ok();
         }
+        if matches!(scanned, Ok(Scanned::New(_))) {
+            // Without it, only a restore of the folder may go unnoticed.
+            let _refused = scan.remember_last().await;
+        }
         if matches!(wanted, Ok(Scanned::New(_))) && progress.move_left_at <= Instant::now() {
             scan.move_left().await?;
             progress.move_left_at = Instant::now() + self.settings.rescan_interval.as_std();

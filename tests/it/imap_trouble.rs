@@ -332,6 +332,77 @@ async fn uids_that_go_back_are_read_again_and_new_mail_is_seen() {
     }
 }
 
+/// A folder that lost its mails 4 and 5 to a restore, and to which three others have come since, so
+/// that its UIDNEXT is higher than ever. It is looked through, once.
+#[tokio::test]
+async fn mails_that_have_the_uids_of_lost_ones_are_read() {
+    for (after, copies) in [(After::Keep, 3), (After::Move("Done".into()), 0)] {
+        let mailbox = Mailbox::start().await;
+        let settings = Settings {
+            after,
+            ..settings(&mailbox)
+        };
+        let looked = async |running: &Running| {
+            let looks = mailbox.asked("SEARCH");
+            eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+            running.is_well().await;
+        };
+        let running = Running::with(&settings, Arc::default(), hasty());
+        running.is_well().await;
+        (1..=5).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        running.has(5).await;
+        looked(&running).await;
+
+        let inbox = running.end().await;
+        mailbox.restore(3);
+        (6..=8).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        let running = Running::with(&settings, inbox, hasty());
+        running.has(8 + copies).await;
+        looked(&running).await;
+
+        let inbox = running.end().await;
+        mailbox.deliver(&mail(9));
+        let running = Running::with(&settings, inbox, hasty());
+        running.has(9 + copies).await;
+        looked(&running).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=copies).chain(1..=9).map(mail).collect());
+        mailbox.assert_kept_to_the_protocol();
+    }
+}
+
+#[tokio::test]
+async fn a_last_mail_that_somebody_removes_or_that_cannot_be_looked_at_reads_nothing_again() {
+    for (is_removed, closes_at) in [(true, None), (false, Some("BODY.PEEK[HEADER]"))] {
+        let mailbox = Mailbox::start().await;
+        (1..=3).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        let running = run(&mailbox);
+        running.has(3).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+
+        if is_removed {
+            mailbox.remove(3);
+        }
+        mailbox.state().closes_at = closes_at;
+        let running = Running::with(&settings(&mailbox), inbox, hasty());
+        mailbox.deliver(&mail(4));
+        running.has(4).await;
+        let looks = mailbox.asked("SEARCH");
+        eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=4).map(mail).collect());
+        assert!(mailbox.connections() <= 4, "{}", mailbox.connections());
+    }
+}
+
 #[tokio::test]
 async fn a_uidnext_that_is_merely_wrong_reads_nothing_twice() {
     let mailbox = Mailbox::start().await;

@@ -32,6 +32,7 @@ mod end;
 mod falsely_old;
 mod fetch;
 mod find;
+mod last;
 mod left;
 mod missing;
 mod moved;
@@ -42,6 +43,7 @@ mod walk;
 pub(super) use moved::of_ingress;
 
 use batch::Fetched;
+use last::Last;
 use start::Age;
 
 /// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
@@ -80,6 +82,8 @@ pub(super) struct Scan<'a> {
     pub(super) unread_since: Option<Timestamp>,
     /// Whether the folder numbers its mails anew: it may be a copy of what it was.
     is_anew: bool,
+    /// The last of the mails that were read and are not remembered yet.
+    latest: Option<Last>,
     /// Whether a mail was stored.
     pub(super) has_stored: bool,
 }
@@ -108,6 +112,7 @@ impl<'a> Scan<'a> {
             starts_at: None,
             unread_since: None,
             is_anew: false,
+            latest: None,
             has_stored: false,
         }
     }

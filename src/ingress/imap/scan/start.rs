@@ -53,7 +53,7 @@ impl Scan<'_> {
             return Ok(anew);
         }
 
-        if self.was_put_back(known.last_uid).await? {
+        if self.was_put_back(known.last_uid).await? || self.has_another_mail(known).await? {
             telemetry::mailbox_put_back(
                 &self.imap.settings.name,
                 known.last_uid,
