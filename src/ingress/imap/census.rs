@@ -1,7 +1,8 @@
 //! Notices mail that a server announces in the midst of its answer to a command. Pure.
 //!
-//! A server announces new mail once, in whatever it says next (RFC 9051, 7.4.1): a mail that arrives
-//! while others are fetched or moved is announced there, and not again to the IDLE that follows.
+//! A server announces new mail once, in whatever it says next (RFC 9051, 7.4.1): a mail that
+//! arrives while others are fetched or moved is announced there, and not again to the IDLE that
+//! follows.
 
 /// The number of mails in the open folder, by all that the server has said.
 #[derive(Debug, Default)]
