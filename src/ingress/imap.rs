@@ -12,7 +12,8 @@
 //! A mailbox is identified by its host, port, user name and folder; renaming the ingress changes
 //! nothing. If one of them changes while the ingress keeps its name, the mailbox probably is the
 //! one that it was, on a server that moved: it is looked through again, as if its mails had been
-//! renumbered. A mailbox under a new name is read from now on (or from `backfill`).
+//! renumbered. A mailbox under a new name is read from now on (or from `backfill`), also if it can
+//! be looked at only later.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
@@ -29,6 +30,7 @@ use self::{
     scan::{Scan, Scanned},
     server::Server,
     session::{Folder, Session, Woken},
+    unread::Unread,
     wanted::Backlog,
 };
 use super::{Health, Inbox, Ingress};
@@ -41,6 +43,7 @@ use crate::{
 mod after;
 mod answer;
 mod arrival;
+mod census;
 mod dialogue;
 mod doubt;
 mod fault;
@@ -60,6 +63,7 @@ mod session;
 mod settings;
 pub mod trial;
 mod trust;
+mod unread;
 mod wanted;
 mod wire;
 
@@ -135,6 +139,9 @@ impl Imap {
         progress: &mut Progress,
     ) -> Result<(), Fault> {
         progress.well = false;
+        // A store that refuses it is asked again before the next connection.
+        let _refused = self.remember_unread(inbox, &mut progress.unread).await;
+
         let timeouts = progress.patience.timeouts();
         let began = Instant::now();
         let Some(opened) = stop.run_until_cancelled(self.open(timeouts)).await else {
@@ -147,6 +154,7 @@ impl Imap {
 
         loop {
             let began = Instant::now();
+            session.look();
             let Scanned::New(new) = self
                 .scan(&mut session, folder, inbox, health, stop, progress)
                 .await?
@@ -159,8 +167,11 @@ impl Imap {
             progress.patience.took(login, began.elapsed());
             self.tell_of_the_unseen(&session, new, &mut progress.doubt);
 
-            progress.woken = if progress.woken == Woken::Mail && new == 0 {
+            let is_alarmed = matches!(progress.woken, Woken::Mail | Woken::MoreMail);
+            progress.woken = if is_alarmed && new == 0 {
                 after_false_alarm(stop).await
+            } else if session.has_grown() {
+                Woken::MoreMail
             } else {
                 self.wait(&mut session, progress, stop).await?
             };
@@ -169,7 +180,9 @@ impl Imap {
                     session.log_out().await;
                     return Ok(());
                 }
-                Woken::Mail | Woken::Time if self.is_worn(made, &progress.doubt) => {
+                Woken::Mail | Woken::MoreMail | Woken::Time
+                    if self.is_worn(made, &progress.doubt) =>
+                {
                     session.log_out().await;
                     let opened = stop.run_until_cancelled(self.open(timeouts)).await;
                     let Some(opened) = opened else {
@@ -179,8 +192,9 @@ impl Imap {
                     made = Instant::now();
                 }
                 Woken::Mail => {}
-                // A folder may be replaced under an open connection by a restore or a failover.
-                Woken::Time => folder = self.select(&mut session).await?,
+                // A folder may be replaced under an open connection by a restore or a failover. And
+                // what was announced amid removals does not say how many mails there are.
+                Woken::Time | Woken::MoreMail => folder = self.select(&mut session).await?,
             }
         }
     }
@@ -213,6 +227,7 @@ impl Imap {
         let given = progress.backlog.given();
         let backlog = &mut progress.backlog;
         let mut scan = Scan::new(self, session, folder, inbox, health, backlog, stop);
+        scan.unread_since = progress.unread.since(self.clock.now());
         let scanned = scan.read_new().await;
         let wanted = match scanned {
             Ok(Scanned::New(_)) => scan.read_wanted().await,
@@ -221,6 +236,10 @@ impl Imap {
         if !progress.is_name_known && matches!(scanned, Ok(Scanned::New(_))) {
             // A store that refuses it is asked again after the next scan.
             progress.is_name_known = scan.remember_name().await.is_ok();
+        }
+        if matches!(scanned, Ok(Scanned::New(_))) {
+            // Without it, only a restore of the folder may go unnoticed.
+            let _refused = scan.remember_last().await;
         }
         if matches!(wanted, Ok(Scanned::New(_))) && progress.move_left_at <= Instant::now() {
             scan.move_left().await?;
@@ -335,6 +354,7 @@ impl Ingress for Imap {
             woken: Woken::Time,
             tokenless: 0,
             is_name_known: false,
+            unread: Unread::new(self.clock.now()),
             move_left_at: Instant::now(),
         };
 
@@ -354,6 +374,7 @@ impl Ingress for Imap {
                 () = overdue => return,
             };
             let Err(fault) = ended else { continue };
+            progress.unread.failed();
             progress.patience.after(&fault);
             if progress.well && self.server.token_ended(&fault).boxed().await {
                 telemetry::session_ended_with_its_token(&self.settings.name);
@@ -402,6 +423,7 @@ struct Progress {
     tokenless: u32,
     /// Whether the store knows that this ingress has read a mailbox.
     is_name_known: bool,
+    unread: Unread,
     /// When mails that could not be moved are tried again.
     move_left_at: Instant,
 }

@@ -1,5 +1,6 @@
 //! Events of a mailbox besides the arrival of mail.
 
+use jiff::Timestamp;
 use metrics::counter;
 
 /// Records that this process reads a mailbox from now on.
@@ -41,6 +42,18 @@ pub fn mailbox_begun(ingress: &str, mails: Option<u32>, coming: bool) {
             "first connection to this mailbox: reading back by backfill"
         );
     }
+}
+
+/// Records that a mailbox is read for the first time that could not be looked at when it was first
+/// to be read.
+pub fn mailbox_begun_late(ingress: &str, mails: Option<u32>, from: Timestamp) {
+    tracing::info!(
+        ingress,
+        mails,
+        %from,
+        "first connection to this mailbox, which could not be looked at before: reading what has \
+         arrived since this ingress was first started, and back by backfill"
+    );
 }
 
 /// Records that an ingress reads another mailbox than before, or the same one at another address.

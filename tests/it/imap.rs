@@ -22,6 +22,7 @@ use alertbridge::{
     settings,
 };
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -125,7 +126,15 @@ impl Recorder {
             .map(|bookmark| bookmark.last_uid)
     }
 
-    fn set_full(&self, full: bool) {
+    /// As if everything had been stored so long before.
+    pub fn was_written_before(&self, time: SignedDuration) {
+        let mut state = self.0.lock().unwrap();
+        for bookmark in state.bookmarks.values_mut() {
+            bookmark.starts_at = bookmark.starts_at.map(|starts_at| starts_at - time);
+        }
+    }
+
+    pub fn set_full(&self, full: bool) {
         self.0.lock().unwrap().full = full;
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     harness::{Bridge, tail},
     imap::{Recorder, Running, mail},
     inbox::eventually,
-    mailbox::{EPOCH, FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
+    mailbox::{Amid, EPOCH, FOREVER, Finds, Idles, LONG_AGO, Mailbox, Quirk, STAND_IN},
     vendors::{Fake, Hook},
 };
 
@@ -329,6 +329,77 @@ async fn uids_that_go_back_are_read_again_and_new_mail_is_seen() {
         running.is_well().await;
         let inbox = running.end().await;
         assert_whole(&inbox, (1..=7).map(mail).collect());
+    }
+}
+
+/// A folder that lost its mails 4 and 5 to a restore, and to which three others have come since, so
+/// that its UIDNEXT is higher than ever. It is looked through, once.
+#[tokio::test]
+async fn mails_that_have_the_uids_of_lost_ones_are_read() {
+    for (after, copies) in [(After::Keep, 3), (After::Move("Done".into()), 0)] {
+        let mailbox = Mailbox::start().await;
+        let settings = Settings {
+            after,
+            ..settings(&mailbox)
+        };
+        let looked = async |running: &Running| {
+            let looks = mailbox.asked("SEARCH");
+            eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+            running.is_well().await;
+        };
+        let running = Running::with(&settings, Arc::default(), hasty());
+        running.is_well().await;
+        (1..=5).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        running.has(5).await;
+        looked(&running).await;
+
+        let inbox = running.end().await;
+        mailbox.restore(3);
+        (6..=8).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        let running = Running::with(&settings, inbox, hasty());
+        running.has(8 + copies).await;
+        looked(&running).await;
+
+        let inbox = running.end().await;
+        mailbox.deliver(&mail(9));
+        let running = Running::with(&settings, inbox, hasty());
+        running.has(9 + copies).await;
+        looked(&running).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=copies).chain(1..=9).map(mail).collect());
+        mailbox.assert_kept_to_the_protocol();
+    }
+}
+
+#[tokio::test]
+async fn a_last_mail_that_somebody_removes_or_that_cannot_be_looked_at_reads_nothing_again() {
+    for (is_removed, closes_at) in [(true, None), (false, Some("BODY.PEEK[HEADER]"))] {
+        let mailbox = Mailbox::start().await;
+        (1..=3).for_each(|number| {
+            mailbox.deliver(&mail(number));
+        });
+        let running = run(&mailbox);
+        running.has(3).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+
+        if is_removed {
+            mailbox.remove(3);
+        }
+        mailbox.state().closes_at = closes_at;
+        let running = Running::with(&settings(&mailbox), inbox, hasty());
+        mailbox.deliver(&mail(4));
+        running.has(4).await;
+        let looks = mailbox.asked("SEARCH");
+        eventually("two more looks", || mailbox.asked("SEARCH") >= looks + 2).await;
+        running.is_well().await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=4).map(mail).collect());
+        assert!(mailbox.connections() <= 4, "{}", mailbox.connections());
     }
 }
 
@@ -803,6 +874,91 @@ async fn mail_that_comes_while_the_first_look_fails_is_read_and_mail_of_before_i
     assert_whole(&inbox, (2..=4).map(mail).collect());
 }
 
+/// INTERNALDATE of a mail that arrived so long ago.
+fn arrived(ago: SignedDuration) -> (Quirk, usize) {
+    let time = crate::delivery::now() - ago;
+    let date = time.strftime("\"%d-%b-%Y %H:%M:%S +0000\"").to_string();
+    (Quirk::Date(date.leak()), FOREVER)
+}
+
+/// A login that is refused from the first start on, for three days: longer than the `max_age` of a
+/// renumbered mailbox. What is edited meanwhile is the password, a wrong user name, or the name of
+/// the ingress.
+#[tokio::test]
+async fn mail_that_comes_before_a_login_succeeds_for_the_first_time_is_read() {
+    type Edit = fn(&mut Settings);
+    let edits: [(Edit, u64); 4] = [
+        (|_| (), 0),
+        (|settings| settings.username = "alert".into(), 0),
+        (|settings| settings.name = "another".into(), 0),
+        (|_| (), 2 * 3600),
+    ];
+    let hours = SignedDuration::from_hours;
+
+    for (edit, backfill) in edits {
+        let mailbox = Mailbox::start().await;
+        mailbox.state().logins = vec!["NO [AUTHENTICATIONFAILED] no"; 1_000];
+        let right = Settings {
+            backfill: settings::Duration::from_secs(backfill),
+            ..settings(&mailbox)
+        };
+        let mut wrong = right.clone();
+        edit(&mut wrong);
+        let timeouts = Timeouts {
+            retry_login: (Duration::from_millis(50), Duration::from_millis(50)),
+            ..hasty()
+        };
+
+        mailbox.deliver_odd(&mail(0), &[arrived(hours(75))]);
+        mailbox.deliver_odd(&mail(1), &[arrived(hours(73))]);
+        let running = Running::with(&wrong, Arc::default(), timeouts);
+        eventually("a refused login", || mailbox.connections() > 0).await;
+        let inbox = running.end().await;
+        inbox.was_written_before(hours(72));
+
+        mailbox.deliver_odd(&mail(2), &[arrived(hours(71))]);
+        let running = Running::with(&right, inbox, timeouts);
+        let tries = mailbox.connections();
+        eventually("another refused login", || mailbox.connections() > tries).await;
+        mailbox.deliver(&mail(3));
+        mailbox.state().logins.clear();
+
+        let first = if backfill > 0 { 1 } else { 2 };
+        running.has(4 - first).await;
+        mailbox.deliver(&mail(4));
+        running.has(5 - first).await;
+        let inbox = running.end().await;
+
+        // Nothing of this is read again, or looked for.
+        let running = Running::with(&right, inbox, timeouts);
+        mailbox.deliver(&mail(5));
+        running.has(6 - first).await;
+        let inbox = running.end().await;
+        assert_whole(&inbox, (first..=5).map(mail).collect());
+    }
+}
+
+/// The first commit fails until the store is well again, and what comes meanwhile is new.
+#[tokio::test]
+async fn mail_that_comes_before_the_store_takes_the_first_look_is_read() {
+    let mailbox = Mailbox::start().await;
+    mailbox.deliver_odd(&mail(1), &[arrived(SignedDuration::from_hours(1))]);
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(0),
+        ..settings(&mailbox)
+    };
+    let inbox = Arc::<Recorder>::default();
+    inbox.set_full(true);
+    let running = Running::with(&settings, inbox, hasty());
+    running.fails_with("the disk is full").await;
+    mailbox.deliver(&mail(2));
+    running.inbox.set_full(false);
+    running.has(1).await;
+    running.is_well().await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, vec![mail(2)]);
+}
+
 #[tokio::test]
 async fn a_folder_that_shows_nothing_at_first_is_looked_at_again() {
     let mailbox = Mailbox::start().await;
@@ -1243,6 +1399,51 @@ async fn whatever_a_server_makes_of_idle_mail_is_seen_soon_and_on_one_connection
         running.end().await;
         assert_eq!(mailbox.connections(), 1, "{idles:?}");
         assert!(mailbox.asked("IDLE") < 40, "{idles:?}: a storm");
+        mailbox.assert_kept_to_the_protocol();
+    }))
+    .await;
+}
+
+/// A server announces a mail once: in its answer to whatever command comes next.
+#[tokio::test]
+async fn mail_that_is_announced_amid_a_command_is_read_at_once() {
+    let moved = After::Move("Done".into());
+    let cases = [
+        (&moved, "UID MOVE", false),
+        (&moved, "UID MOVE", true),
+        (&After::Seen, "UID STORE", false),
+        (&After::Delete, "UID STORE", false),
+        (&After::Delete, "UID EXPUNGE", true),
+        (&After::Keep, "BODY.PEEK[]", false),
+        (&After::Keep, "UID SEARCH", false),
+        (&After::Keep, "UID SEARCH", true),
+    ];
+    join_all(cases.map(|(after, command, is_first)| async move {
+        let mailbox = Mailbox::start().await;
+        let settings = Settings {
+            after: after.clone(),
+            ..patient(&mailbox)
+        };
+        let running = Running::with(&settings, Arc::default(), hasty());
+        running.is_well().await;
+        for round in 0..3 {
+            let idles = mailbox.asked("IDLE");
+            mailbox.state().amid = Some(Amid {
+                command,
+                is_first,
+                raw: mail(2 * round + 2),
+            });
+            mailbox.deliver(&mail(2 * round + 1));
+            running.has(2 * round + 2).await;
+            eventually(&format!("IDLE, {command}"), || {
+                mailbox.asked("IDLE") > idles
+            })
+            .await;
+        }
+        let inbox = running.end().await;
+        assert_whole(&inbox, (1..=6).map(mail).collect());
+        assert_eq!(mailbox.connections(), 1, "{command}");
+        assert!(mailbox.asked("UID SEARCH") < 30, "{command}: a storm");
         mailbox.assert_kept_to_the_protocol();
     }))
     .await;

@@ -66,6 +66,16 @@ impl Quirk {
     }
 }
 
+/// A mail that arrives while a command is answered, and is announced in the answer alone.
+#[derive(Debug)]
+pub struct Amid {
+    /// The words of the command.
+    pub command: &'static str,
+    /// Whether it arrives before the command is obeyed, or afterwards.
+    pub is_first: bool,
+    pub raw: Vec<u8>,
+}
+
 /// How many mails SEARCH finds.
 #[derive(Debug, Clone, Copy)]
 pub enum Finds {
@@ -120,6 +130,7 @@ pub struct State {
     pub stale_searches: usize,
     /// The same of SEARCH SINCE alone.
     pub stale_since: usize,
+    pub amid: Option<Amid>,
     /// A command with these words ends the connection,
     pub closes_at: Option<&'static str>,
     /// and one with these is never answered.
@@ -149,6 +160,45 @@ impl State {
             0
         };
         self.mails.len().saturating_sub(hidden)
+    }
+
+    fn add(&mut self, raw: &[u8], quirks: &[(Quirk, usize)]) -> u32 {
+        let uid = self.uid_next;
+        self.uid_next += 1;
+        self.mails.insert(
+            uid,
+            Kept {
+                raw: raw.to_vec(),
+                quirks: quirks.to_vec(),
+            },
+        );
+        uid
+    }
+
+    /// The mail arrives that is to arrive amid this command; its announcement.
+    fn arrives_amid(&mut self, command: &str, is_first: bool) -> Option<String> {
+        let mail = self
+            .amid
+            .take_if(|amid| amid.is_first == is_first && command.contains(amid.command))?;
+        self.add(&mail.raw, &[]);
+        Some(format!("* {} EXISTS\r\n", self.exists()))
+    }
+
+    /// Removes these mails; what is said of it.
+    fn expunge(&mut self, uids: &BTreeSet<u32>) -> Vec<String> {
+        let gone: Vec<u32> = self
+            .mails
+            .keys()
+            .copied()
+            .filter(|uid| uids.contains(uid))
+            .collect();
+        gone.iter()
+            .map(|uid| {
+                let number = self.mails.range(..=uid).count();
+                self.mails.remove(uid);
+                format!("* {number} EXPUNGE\r\n")
+            })
+            .collect()
     }
 }
 
@@ -183,6 +233,7 @@ impl Mailbox {
             refuses_move: false,
             stale_searches: 0,
             stale_since: 0,
+            amid: None,
             closes_at: None,
             hangs_at: None,
             is_frozen: false,
@@ -214,17 +265,7 @@ impl Mailbox {
 
     /// A mail arrives that is treated so, so many times each.
     pub fn deliver_odd(&self, raw: &[u8], quirks: &[(Quirk, usize)]) -> u32 {
-        let mut state = self.state();
-        let uid = state.uid_next;
-        state.uid_next += 1;
-        state.mails.insert(
-            uid,
-            Kept {
-                raw: raw.to_vec(),
-                quirks: quirks.to_vec(),
-            },
-        );
-        uid
+        self.state().add(raw, quirks)
     }
 
     /// A mail is there again, under its UID.
@@ -246,9 +287,19 @@ impl Mailbox {
 
     /// Everything is removed; UIDs begin anew under the same UIDVALIDITY.
     pub fn put_back(&self) {
+        self.restore(0);
+    }
+
+    /// Only the mails up to this UID are there; UIDs go on from it under the same UIDVALIDITY.
+    pub fn restore(&self, last_uid: u32) {
         let mut state = self.state();
-        state.mails.clear();
-        state.uid_next = 1;
+        state.mails.retain(|uid, _| *uid <= last_uid);
+        state.uid_next = last_uid + 1;
+    }
+
+    /// Somebody removes a mail.
+    pub fn remove(&self, uid: u32) {
+        self.state().mails.remove(&uid);
     }
 
     pub fn asked(&self, what: &str) -> usize {
@@ -451,6 +502,10 @@ impl Connection {
             }
         };
         let mut done = format!("{tag} OK done\r\n");
+        if let Some(exists) = state.arrives_amid(command, true) {
+            self.told = state.exists();
+            say(&exists);
+        }
         match verb {
             "CAPABILITY" => say(&format!("* CAPABILITY {}\r\n", state.capabilities)),
             "NOOP" => {
@@ -527,15 +582,20 @@ impl Connection {
                     }
                     "MOVE" | "EXPUNGE" => {
                         needs(self.selected == Some(true), &mut state);
-                        for uid in set(rest.split(' ').next().unwrap(), u32::MAX) {
-                            state.mails.remove(&uid);
-                        }
+                        let uids = set(rest.split(' ').next().unwrap(), u32::MAX);
+                        let expunged = state.expunge(&uids);
+                        self.told = self.told.saturating_sub(expunged.len());
+                        say(&expunged.concat());
                     }
                     "STORE" | "COPY" => needs(self.selected == Some(true), &mut state),
                     _ => state.violations.push(command.to_owned()),
                 }
             }
             _ => state.violations.push(command.to_owned()),
+        }
+        if let Some(exists) = state.arrives_amid(command, false) {
+            self.told = state.exists();
+            answer.extend_from_slice(exists.as_bytes());
         }
         answer.extend_from_slice(done.as_bytes());
         (answer, Then::Goes)

@@ -30,6 +30,8 @@ pub(super) enum Reply {
     /// The number of mails in the folder, which may include new ones.
     Exists(u32),
     Recent(u32),
+    /// A mail is no longer in the folder.
+    Expunge,
     Fetch(Fetched),
     Other,
 }
@@ -157,6 +159,7 @@ impl Reply {
             return Ok(match what.to_ascii_uppercase().as_str() {
                 "EXISTS" => Self::Exists(number),
                 "RECENT" => Self::Recent(number),
+                "EXPUNGE" => Self::Expunge,
                 "FETCH" => Self::Fetch(Fetched::read(pieces)?),
                 _ => Self::Other,
             });
@@ -299,6 +302,17 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_of_a_folder_are_read() {
+        for (text, expected) in [
+            ("* 5 EXISTS", Reply::Exists(5)),
+            ("* 1 recent", Reply::Recent(1)),
+            ("* 5 Expunge", Reply::Expunge),
+        ] {
+            assert_eq!(Reply::read(&line(text)), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_answer_at_all_is_told_from_what_is_merely_new() {
         for text in [
             "* VANISHED 1:9",
@@ -308,7 +322,7 @@ mod tests {
             "",
             "*",
             "* ",
-            "* 5 EXPUNGE",
+            "* 5 VANISHED",
         ] {
             assert_eq!(Reply::read(&line(text)), Ok(Reply::Other), "{text}");
         }

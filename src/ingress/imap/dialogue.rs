@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Timeouts,
+    census::Census,
     fault::Fault,
     wire::{Heard, Wire},
 };
@@ -163,6 +164,11 @@ impl Dialogue {
     /// Returns what the server said besides its answers.
     pub(super) fn heard(&self) -> &Heard {
         self.wire().heard()
+    }
+
+    /// Returns what the server said about the number of mails in the folder.
+    pub(super) fn census(&mut self) -> &mut Census {
+        self.client.get_mut().census()
     }
 
     fn wire(&self) -> &Wire {

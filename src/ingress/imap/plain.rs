@@ -34,7 +34,7 @@ pub(super) fn written(reply: Reply) -> Vec<Bytes> {
         Reply::Exists(count) => format!("* {count} EXISTS\r\n"),
         Reply::Recent(count) => format!("* {count} RECENT\r\n"),
         Reply::Fetch(fetched) => return fetch(fetched),
-        Reply::Capability(_) | Reply::Other => String::new(),
+        Reply::Capability(_) | Reply::Expunge | Reply::Other => String::new(),
     };
     parts([line.into()])
 }

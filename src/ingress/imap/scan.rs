@@ -32,6 +32,7 @@ mod end;
 mod falsely_old;
 mod fetch;
 mod find;
+mod last;
 mod left;
 mod missing;
 mod moved;
@@ -39,7 +40,10 @@ mod start;
 mod turn;
 mod walk;
 
+pub(super) use moved::of_ingress;
+
 use batch::Fetched;
+use last::Last;
 use start::Age;
 
 /// The most mails that one SEARCH may find, so that its answer is one line of bounded length.
@@ -74,8 +78,12 @@ pub(super) struct Scan<'a> {
     rewound: bool,
     /// Mail that arrived before this time was left out when the mailbox was first read.
     starts_at: Option<Timestamp>,
+    /// Since when a mailbox that was never read is to be read, if it could not be looked at then.
+    pub(super) unread_since: Option<Timestamp>,
     /// Whether the folder numbers its mails anew: it may be a copy of what it was.
     is_anew: bool,
+    /// The last of the mails that were read and are not remembered yet.
+    latest: Option<Last>,
     /// Whether a mail was stored.
     pub(super) has_stored: bool,
 }
@@ -102,7 +110,9 @@ impl<'a> Scan<'a> {
             last_uid: 0,
             rewound: false,
             starts_at: None,
+            unread_since: None,
             is_anew: false,
+            latest: None,
             has_stored: false,
         }
     }

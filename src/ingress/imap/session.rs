@@ -126,6 +126,7 @@ impl Session {
     async fn select(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         let verb = if read_only { "EXAMINE" } else { "SELECT" };
         let (mut uid_validity, mut uid_next, mut exists) = (None, None, None);
+        self.dialogue.census().begin();
         let command = format!("{verb} {}", self.folder_name(folder));
         let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
             let code = match answer {
@@ -364,6 +365,16 @@ impl Session {
     /// Sends a command whose answer only says whether it worked.
     pub(super) async fn command(&mut self, verb: &'static str, command: &str) -> Result<(), Fault> {
         self.dialogue.exchange(verb, command, 0, |_| {}).await
+    }
+
+    /// Notes that the folder is looked at from now on.
+    pub(super) fn look(&mut self) {
+        self.dialogue.census().look();
+    }
+
+    /// Returns whether the server has announced mail since the latest look at the folder began.
+    pub(super) fn has_grown(&mut self) -> bool {
+        self.dialogue.census().has_grown()
     }
 
     /// Logs out, which is a courtesy: it does not matter whether the server receives it.

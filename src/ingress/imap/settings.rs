@@ -47,8 +47,9 @@ pub struct Settings {
     /// default is 5m.
     pub rescan_interval: Duration,
     /// How far back the first connection reads. 0s, the default, means that only mail that arrives
-    /// from then on is read. If the host, port, user name or folder of a mailbox changes under the
-    /// same `name`, what arrived meanwhile is read.
+    /// from then on is read. If it succeeds only later, both count from the first start. If the
+    /// host, port, user name or folder of a mailbox changes under the same `name`, what arrived
+    /// meanwhile is read.
     pub backfill: Duration,
     /// The maximum size of a mail that is read whole. Of larger mail only the header is read; if it
     /// is a sender's, it is paged as an alert that could not be read. The default is 10MiB.

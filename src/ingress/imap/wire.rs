@@ -20,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::{
     answer::{Reply, Said, Status},
+    census::Census,
     framing::Framing,
     plain::written,
 };
@@ -53,6 +54,7 @@ pub(super) struct Heard {
     pub(super) outcome: Option<Said>,
     /// The server's last words.
     pub(super) farewell: Option<Said>,
+    census: Census,
 }
 
 impl Wire {
@@ -94,6 +96,11 @@ impl Wire {
         &self.heard
     }
 
+    /// Returns what the server said about the number of mails in the folder.
+    pub(super) fn census(&mut self) -> &mut Census {
+        &mut self.heard.census
+    }
+
     /// Answers the next command itself instead of sending it: the client makes no session without a
     /// login, and a server that already knows the user refuses one.
     pub(super) fn keep_login(&mut self) {
@@ -127,6 +134,8 @@ impl Heard {
         match reply {
             Reply::Capability(all) => self.abilities.clone_from(all),
             Reply::Done { said, .. } => self.outcome = Some(said.clone()),
+            Reply::Exists(count) => self.census.counted(*count),
+            Reply::Expunge => self.census.lost_one(),
             Reply::Status(said) => {
                 if let Some(all) = said.capabilities() {
                     self.abilities = all;

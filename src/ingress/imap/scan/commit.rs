@@ -1,6 +1,6 @@
 //! Stores mails, and the bookmark behind them, in one commit.
 
-use super::{Scan, batch::Fetched};
+use super::{Scan, batch::Fetched, last::Last};
 use crate::{
     ingress::imap::{after, fault::Fault},
     message::{Bookmark, Message, Wanted},
@@ -22,12 +22,17 @@ impl Scan<'_> {
         let (uids, cut) = (which(false), which(true));
         let came = || uids.iter().chain(&cut).copied();
         let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
+        let highest = mails.last_key_value();
+        let latest = highest
+            .filter(|(uid, _)| **uid > self.last_uid)
+            .and_then(|(uid, mail)| Last::of(*uid, &mail.raw));
         let mails = mails.into_values().collect();
 
         // If the store refuses these mails, the next scan finds them as new or as wanted mails.
         came().for_each(|uid| self.backlog.forget(uid));
         self.commit_with(mails, last_uid, given, None).await?;
         came().for_each(|uid| self.backlog.passed.add(uid));
+        self.latest = latest.or(self.latest);
 
         if !after::settle(self.session, &self.imap.settings, &uids, &cut).await? {
             self.leave([uids, cut].concat()).await?;

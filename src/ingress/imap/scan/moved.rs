@@ -40,6 +40,6 @@ impl Scan<'_> {
 }
 
 /// Returns the key of an ingress' bookmark, which no mailbox can have: theirs begin with `imap://`.
-fn of_ingress(name: &str) -> String {
+pub(in super::super) fn of_ingress(name: &str) -> String {
     format!("ingress:{name}")
 }

@@ -53,7 +53,7 @@ impl Scan<'_> {
             return Ok(anew);
         }
 
-        if self.was_put_back(known.last_uid).await? {
+        if self.was_put_back(known.last_uid).await? || self.has_another_mail(known).await? {
             telemetry::mailbox_put_back(
                 &self.imap.settings.name,
                 known.last_uid,
@@ -78,24 +78,13 @@ impl Scan<'_> {
     /// Returns where to begin in a mailbox without a bookmark. If the ingress has read another one
     /// under its name, this one is looked through as that one would be if it were renumbered.
     pub(super) async fn first_start(&mut self) -> Result<Start, Fault> {
-        let ingress = &self.imap.settings.name;
-        let backfill = self.imap.settings.backfill.as_signed();
-        let earliest = self.ago(backfill);
-
         let Some(former) = self.former().await? else {
-            self.starts_at = Some(earliest);
-            telemetry::mailbox_begun(ingress, self.folder.exists, backfill.is_zero());
-            return Ok(Start {
-                after: 0,
-                age: if backfill.is_zero() {
-                    Age::Coming
-                } else {
-                    Age::NotBefore(earliest)
-                },
-            });
+            return Ok(self.very_first_start());
         };
 
-        telemetry::mailbox_moved(ingress);
+        telemetry::mailbox_moved(&self.imap.settings.name);
+        let backfill = self.imap.settings.backfill.as_signed();
+        let earliest = self.ago(backfill);
         let began = former.starts_at.unwrap_or(earliest);
         self.is_anew = true;
         // A `backfill` that was set together with the move may reach further back.
@@ -114,6 +103,36 @@ impl Scan<'_> {
         })
     }
 
+    /// Returns where to begin in a mailbox that was never read: at what comes from now on or, if it
+    /// could not be looked at when it was first to be read, at what has arrived since then.
+    fn very_first_start(&mut self) -> Start {
+        let ingress = &self.imap.settings.name;
+        let backfill = self.imap.settings.backfill.as_signed();
+        // The UIDs that were announced at a look that failed are more exact than a time.
+        let is_announced = self.backlog.passed.first_announced().is_some();
+        let late = self.unread_since.filter(|_| !is_announced);
+
+        let from = late.unwrap_or_else(|| self.imap.clock.now());
+        let earliest = whole_seconds(from.checked_sub(backfill).unwrap_or(Timestamp::MIN));
+        self.starts_at = Some(earliest);
+        // A server that was unreachable may have been filled with copies of old mail.
+        self.is_anew = late.is_some();
+
+        if late.is_some() {
+            telemetry::mailbox_begun_late(ingress, self.folder.exists, earliest);
+        } else {
+            telemetry::mailbox_begun(ingress, self.folder.exists, backfill.is_zero());
+        }
+        Start {
+            after: 0,
+            age: if late.is_none() && backfill.is_zero() {
+                Age::Coming
+            } else {
+                Age::NotBefore(earliest)
+            },
+        }
+    }
+
     /// Returns where to begin if UIDs are issued anew: as far back as `max_age`, and not before the
     /// time at which the mailbox was first read.
     fn anew(&self, began: Option<Timestamp>) -> Start {
@@ -125,12 +144,10 @@ impl Scan<'_> {
         }
     }
 
-    /// Returns the time this long ago, in whole seconds: servers report only the second in which a
-    /// mail arrived.
+    /// Returns the time this long ago.
     fn ago(&self, span: SignedDuration) -> Timestamp {
         let then = self.imap.clock.now().checked_sub(span);
-        let then = then.unwrap_or(Timestamp::MIN);
-        Timestamp::from_second(then.as_second()).unwrap_or(then)
+        whole_seconds(then.unwrap_or(Timestamp::MIN))
     }
 
     /// Returns whether UIDs that were issued will be issued again, as after a restore from a backup
@@ -146,6 +163,11 @@ impl Scan<'_> {
             .await?;
         Ok(above.last().is_none_or(|last| *last < last_uid))
     }
+}
+
+/// Returns the second in which this time is: servers report no more of a mail's arrival.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Returns the day for SEARCH SINCE. The server compares calendar days of its own time zone, which

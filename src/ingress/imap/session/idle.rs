@@ -11,10 +11,12 @@ use crate::ingress::imap::{dialogue::answers_done, fault::Fault};
 /// The shortest time between two IDLEs that the server ends by itself.
 const SELF_ENDED: Duration = Duration::from_secs(5);
 
-/// What ended an IDLE.
+/// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ingress::imap) enum Woken {
     Mail,
+    /// Mail that was announced while the folder was looked at, which the look may have missed.
+    MoreMail,
     Time,
     Stop,
 }
