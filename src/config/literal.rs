@@ -54,13 +54,13 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
             {
                 if looks_like_template(&entry.key) {
                     let what = format!(
-                        "the name `{}` looks like a template, and a name cannot be one",
+                        "the key `{}` looks like a template, which a key cannot be",
                         entry.key
                     );
                     found.push(Problem::new(
                         path,
                         what,
-                        "write the name itself; its value may be a template",
+                        "write the key itself; its value may be a template",
                     ));
                 }
                 walk(

@@ -158,7 +158,7 @@ impl Builder {
                     self.place(node, 0)
                 }
                 None => refuse(
-                    "this alias names an anchor that holds it",
+                    "this alias refers to an anchor that contains it",
                     "write the value out",
                 ),
             },

@@ -71,11 +71,11 @@ impl Trouble {
             }
             Self::Lettre(error) if error.is_tls() || deepest(error).is::<rustls::Error>() => (
                 FailureReason::Tls,
-                "its TLS certificate or handshake is refused",
+                "its certificate or TLS handshake was rejected",
             ),
             Self::Broken(error) if deepest(error).is::<rustls::Error>() => (
                 FailureReason::Tls,
-                "its TLS certificate or handshake is refused",
+                "its certificate or TLS handshake was rejected",
             ),
             Self::Lettre(_) | Self::Broken(_) => {
                 (FailureReason::Network, "no connection, or it broke")
