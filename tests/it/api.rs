@@ -361,7 +361,7 @@ async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
     let shown = bridge.command(&["incidents", "show", id]).stdout;
     let shown = String::from_utf8(shown).unwrap();
     assert!(
-        shown.contains("told, since") && !shown.contains("open ("),
+        shown.contains("paged, because") && !shown.contains("open ("),
         "{shown}"
     );
 }

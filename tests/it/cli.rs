@@ -523,7 +523,7 @@ fn replay_reads_packed_and_wrapped_mails_and_names_what_is_no_mail() {
     ];
     assert_eq!(told, expected, "{}", text(&replayed.stderr));
     assert!(text(&replayed.stderr).contains(
-        "note: in/x.pdf is left out: it is not a mail but a \
+        "note: in/x.pdf is skipped: it is not a mail but a \
                                              PDF"
     ));
     for (file, what) in [
@@ -1113,14 +1113,14 @@ fn a_store_is_made_once_and_then_kept() {
         made,
         (
             Some(0),
-            format!("state.db: made, at schema version {newest}; there was no store\n")
+            format!("state.db: created at schema version {newest}\n")
         )
     );
     assert_eq!(
         migrate(),
         (
             Some(0),
-            format!("state.db: at schema version {newest} already\n")
+            format!("state.db: already at schema version {newest}\n")
         )
     );
     for list in ["incidents", "deliveries", "mails"] {

@@ -608,7 +608,7 @@ async fn a_person_types_a_code_and_the_refresh_token_is_in_its_file() {
     assert!(well, "{told}");
     assert_eq!(printed, "refresh-t0ken-1\n");
     assert!(
-        told.contains("It belongs into ") && told.contains("refresh-token"),
+        told.contains("Put it into ") && told.contains("refresh-token"),
         "{told}"
     );
 

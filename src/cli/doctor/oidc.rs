@@ -30,13 +30,16 @@ pub async fn check(deployment: &Deployment) -> Checked {
     let finding = match Provider::discover(issuer, &Http(client), now).await {
         Ok(_) => {
             let redirect = redirect_uri(config.global.external_url.as_deref().unwrap_or_default());
-            let what = format!("{issuer} answers; it has to know the redirect URI {redirect}");
+            let what = format!(
+                "{issuer} answers; the redirect URI {redirect} must be registered \
+                                with it"
+            );
             Finding::ok("sign-in", ABOUT, what)
         }
         Err(why) => {
             let is_tls = why.contains("certificate") || why.contains("tls");
             let mend = if is_tls { MEND_TLS } else { MEND };
-            let what = format!("{issuer} cannot be asked: {why}");
+            let what = format!("{issuer} cannot be reached: {why}");
             Finding::wrong("sign-in", ABOUT, what, mend)
         }
     };
