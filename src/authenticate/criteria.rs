@@ -100,7 +100,7 @@ impl Criteria {
         };
         let domain = sender::domain(header).ok_or_else(|| {
             format!(
-                "its From has no one domain that could vouch for it: {}",
+                "its From has no single domain that could vouch for it: {}",
                 mend()
             )
         })?;

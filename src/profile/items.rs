@@ -126,7 +126,7 @@ fn in_json<'a>(json: Result<Option<&Value>, &str>, pointer: &str) -> Result<Piec
 }
 
 fn too_many() -> String {
-    format!("the mail tells of more than {MAX_ITEMS} incidents")
+    format!("the mail reports more than {MAX_ITEMS} incidents")
 }
 
 /// Returns an item for each match, with the heading before it as its section.

@@ -110,7 +110,7 @@ impl Matching {
             if !is_field && !matches!(name, "subject" | "to" | "list_id") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
-                    format!("`{name}` is nothing that a mail is matched by"),
+                    format!("a mail cannot be matched by `{name}`"),
                     "match `subject`, `to`, `list_id` or `header_NAME` (in lower case, `-` as `_`)",
                 ));
             }

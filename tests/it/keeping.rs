@@ -286,9 +286,15 @@ async fn a_check_names_whatever_was_tampered_with() {
         (format!("UPDATE deliveries SET {owed_again}, next_at = 1 WHERE incident = (SELECT \
                   incident FROM deliveries WHERE id = ({trigger}))"),
             "no other delivery of a lane has a due time"),
-        (format!("UPDATE attempts SET id = id + 100000 WHERE delivery = ({trigger})"), "triggers and resolves were delivered in order"),
+        (
+            format!("UPDATE attempts SET id = id + 100000 WHERE delivery = ({trigger})"),
+            "triggers and resolves were delivered in order",
+        ),
         ("DELETE FROM attempts WHERE delivery = 1".into(), "every delivered page was sent"),
-        ("UPDATE deliveries SET state = 'dead', detail = NULL WHERE id = 1".into(), "every dead letter has a reason"),
+        (
+            "UPDATE deliveries SET state = 'dead', detail = NULL WHERE id = 1".into(),
+            "every dead letter has a reason",
+        ),
         (format!("UPDATE deliveries SET state = 'held', settled_at = NULL, next_at = 9e15, \
                   held_until = 9e15 WHERE id = ({trigger})"),
             "no page of a resolved incident is held"),

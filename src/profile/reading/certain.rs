@@ -70,8 +70,8 @@ pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) ->
         };
         let other = meant.first().filter(|_| meant.iter().all(is_other))?;
         Some(format!(
-            "by the mail's text the status is `{}`, and by its HTML `{}`: which of them is meant \
-             is not known",
+            "the status is `{}` in the mail's text and `{}` in its HTML: it is not known which is \
+             right",
             short("", &one.0),
             short("", &other.0)
         ))
@@ -189,7 +189,7 @@ impl Doubt {
         let label = &other.label;
         let value = |at: usize| short("", other.values.get(at).map_or("", String::as_str));
         let reason = format!(
-            "the label `{label}` stands in the mail with different values, `{}` and `{}`, and key \
+            "the label `{label}` has different values in the mail, `{}` and `{}`, and key \
              or status depends on which is meant",
             value(0),
             value(other.given),

@@ -39,8 +39,8 @@ pub async fn check(
             found if found > known => return Err(StoreError::Newer { found, known }),
             found if found < known => {
                 return Err(StoreError::Refused(format!(
-                    "{address} has schema version {found}, and this program knows {known}: \
-                     `alertbridge store migrate` brings it there"
+                    "{address} has schema version {found}, but this program uses {known}: \
+                     `alertbridge store migrate` migrates it"
                 )));
             }
             _ => {}

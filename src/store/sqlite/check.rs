@@ -40,8 +40,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
             path.display()
         ))),
         found if found < known => Err(StoreError::Refused(format!(
-            "{} has schema version {found}, and this program knows {known}: `alertbridge store \
-             migrate` brings it there",
+            "{} has schema version {found}, but this program uses {known}: `alertbridge store \
+             migrate` migrates it",
             path.display()
         ))),
         _ => Ok(connection),
