@@ -95,7 +95,7 @@ async fn explain(
         [mail] => mail,
         [] => bail!("{} holds no mail", request.mail.display()),
         many => bail!(
-            "{} holds {} mails: `alertbridge replay` takes many",
+            "{} holds {} mails: use `alertbridge replay` for several",
             request.mail.display(),
             many.len()
         ),

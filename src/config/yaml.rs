@@ -219,7 +219,7 @@ impl Builder {
                 (None, _) => {
                     return refuse(
                         "a list or map cannot be a key",
-                        "keys are plain words; a template stands in quotes: \"{{ … }}\"",
+                        "keys are plain words; put a template in quotes: \"{{ … }}\"",
                     );
                 }
             },

@@ -572,7 +572,7 @@ fn what_cannot_be_done_is_said_on_standard_error_with_the_mend() {
         (
             &["explain", "two.mbox"],
             1,
-            "two.mbox holds 2 mails: `alertbridge replay` takes many",
+            "two.mbox holds 2 mails: use `alertbridge replay` for several",
         ),
         (&["replay"], 2, "<PATH>"),
         (&["replay", "--stored", "empty"], 2, "cannot be used with"),

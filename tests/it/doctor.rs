@@ -505,7 +505,7 @@ async fn a_bridge_that_runs_is_asked_and_its_store_tried_beside_it() {
     let (status, json) = ward.examine(&config).await;
     let passed = told(&json, "ok").join("\n");
     assert!(
-        passed.contains("bridge: the bridge that runs here is ready"),
+        passed.contains("bridge: the bridge that runs on this machine is ready"),
         "{passed}"
     );
     assert!(passed.contains("is writable"), "{passed}");

@@ -220,9 +220,9 @@ impl Doubt {
     fn of(one: &Asked, reason: &str) -> Self {
         let (label, of_mail) = (&one.label, !one.of_item);
         let mend = if of_mail {
-            format!(": where the first always is, write `pairs_all['{label}'] | first`")
+            format!(": if the first is always meant, write `pairs_all['{label}'] | first`")
         } else {
-            ": where one always is, name it as a group of `each.text`".to_owned()
+            ": if one is always meant, name it as a group of `each.text`".to_owned()
         };
         let reason = format!("{reason}{mend}");
         Self { reason, of_mail }
