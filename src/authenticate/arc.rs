@@ -122,7 +122,7 @@ impl<'a> Chain<'a> {
             return Err(format!("the chain breaks RFC 8617: {odd}"));
         }
         if !chain.names().all(|(name, _)| is_name(&name)) {
-            return Err("DNS cannot be asked for the name of a key".to_owned());
+            return Err("the name of a key is not a valid DNS name".to_owned());
         }
 
         Ok(Some(chain))

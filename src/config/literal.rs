@@ -38,7 +38,7 @@ pub fn problems(tree: &Node, templates: &BTreeSet<String>) -> Vec<Problem> {
 fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<Problem>) {
     match &node.value {
         Value::Scalar(scalar) if looks_like_template(&scalar.text) && !templates.contains(path) => {
-            let what = "it looks like a template, and is read as plain text here";
+            let what = "it looks like a template, but is read as plain text here";
             found.push(Problem::new(path, what, mend(path, templates)));
         }
         Value::Scalar(_) => {}

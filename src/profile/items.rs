@@ -202,7 +202,7 @@ fn miscounted(heading: &Heading) -> Option<String> {
     let is_right = said.parse() == Ok(heading.items);
     (!is_right).then(|| {
         format!(
-            "a heading that `each.section` finds says that it has `{said}` items, and `each.text` \
+            "a heading that `each.section` finds says that it has `{said}` items, but `each.text` \
              finds {} behind it: one of them may be words of an alert",
             heading.items
         )

@@ -211,7 +211,10 @@ impl Matching {
                 (None, _) => matcher.holds_for(&value),
             };
             (!holds).then(|| {
-                let why = format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`");
+                let why = format!(
+                    "`match.matchers` requires {matcher}, but {name} is \
+                                   `{value:.200}`"
+                );
                 (name, why)
             })
         })

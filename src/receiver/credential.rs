@@ -205,7 +205,7 @@ mod tests {
                 (format!("api_key={key}"), "begins with `api_key`"),
                 (format!("X-Api-Key: {key}"), "begins with `X-Api-Key`"),
                 (format!("API_KEY={key}"), "environment file"),
-                (format!("{key}\u{200B}"), "not seen"),
+                (format!("{key}\u{200B}"), "invisible"),
                 ("https://api.example.com/key".to_owned(), "an address"),
                 ("{{ key }}".to_owned(), "template"),
             ] {

@@ -56,7 +56,7 @@ impl Bot {
             let mend = "add `channel: C0123ABCD`, its id, and invite the bot there";
             site.problem(
                 "channel",
-                "a bot posts to a channel, and none is given",
+                "a bot posts to a channel, but none is given",
                 mend,
             );
         }

@@ -177,7 +177,7 @@ impl Row {
         let window = SignedDuration::from_secs(one.window_seconds);
         let from = at.saturating_sub(window).unwrap_or(Timestamp::MIN);
         let (kind, verdict) = match one.ladder {
-            Ladder::None => ("good", "within budget"),
+            Ladder::None => ("good", "no unannounced breach"),
             Ladder::Incident => ("wait", "incident"),
             Ladder::Remediation => ("wait", "remediation"),
             Ladder::Demotion => ("bad", "demotion"),

@@ -180,7 +180,7 @@ async fn what_cannot_be_shown_is_said_in_a_sentence() {
             "/",
             Some(("host", "evil.test")),
             421,
-            "This listener is not known by the name in Host: use its address, or add the name to \
+            "This listener does not know the name in Host: use its address, or add the name to \
              admin.hosts.",
         ),
         (
@@ -414,7 +414,7 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     tab.go(&bed.at("/incidents/BROKE/resolve"));
     assert!(
         tab.says()
-            .contains("Only an operator may act: vic is a viewer"),
+            .contains("Only an operator can act: vic is a viewer"),
         "{}",
         tab.says()
     );

@@ -166,7 +166,7 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         assert_eq!(tab.eval(is_whole), json!(true), "{}", tab.says());
         tab.fill("#duration", "3h");
         tab.choose("Show what it would hold");
-        shown(&tab, "Of the last 28 days: 1");
+        shown(&tab, "In the last 28 days: 1");
         assert_eq!(deeds(&bed).await, [], "a preview does nothing");
         let asked = tab.path();
         tab.choose("Create this silence");

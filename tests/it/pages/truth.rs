@@ -96,7 +96,7 @@ async fn mail_that_does_not_come_is_missed_wherever_its_profile_stands() {
         assert_eq!(tab.text(of_profile), "its mail is missing");
         tab.go(&bed.at("/"));
         assert_eq!(tab.text(on_now), "its mail is missing");
-        shown(&tab, "1\nmail did not come");
+        shown(&tab, "1\nexpected mail is missing");
     };
     missed();
     // Though no mail has ever come, what is open stands there.
