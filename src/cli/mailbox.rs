@@ -121,7 +121,7 @@ fn walk(
     let about = match fs::metadata(path) {
         // In a mailbox that is in use, mails may move while it is read.
         Err(error) if depth > 0 && error.kind() == ErrorKind::NotFound => {
-            eprintln!("note: {} no longer exists", path.display());
+            eprintln!("note: {} does not exist", path.display());
             return Ok(());
         }
         about => about.with_context(|| format!("cannot read {}", path.display()))?,

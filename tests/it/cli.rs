@@ -364,7 +364,7 @@ fn what_is_no_mail_in_a_folder_does_not_stop_a_replay() {
     assert_eq!(lines(&replayed).len(), 1);
     assert_eq!(
         text(&replayed.stderr),
-        "note: mails/gone is gone\nnote: mails/socket is not a file\n"
+        "note: mails/gone does not exist\nnote: mails/socket is not a file\n"
     );
 }
 

@@ -8,7 +8,7 @@ use crate::web::sign_in::oidc::{http::Http, provider::Provider, redirect_uri};
 
 pub const ABOUT: &str = "admin.login.oidc";
 const MEND: &str = "correct `issuer`, let this machine connect there through the firewall, or set \
-                    `proxy_url`; until then nobody can sign in; alerts still page";
+                    `proxy_url`; until then nobody can sign in; alerts are paged as usual";
 const MEND_TLS: &str = "name the CA that signed its certificate in `ca_file`, or have an expired \
                         one renewed";
 

@@ -22,8 +22,8 @@ pub enum Refusal {
     )]
     Foreign,
     #[error(
-        "the identity provider {host} cannot be reached: {why}. Try again in a moment. Alerts \
-         still page"
+        "the identity provider {host} cannot be reached: {why}. Try again in a moment. Alerts are \
+         paged as usual"
     )]
     Unreachable { host: String, why: String },
     /// The provider refuses the person.
