@@ -295,10 +295,7 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
         }
         Format::Foreign(what) => return Ok(Some(what)),
         Format::Gzip | Format::Zstandard => {
-            return Ok(Some(
-                "compressed twice: decompress it \
-                                                            first",
-            ));
+            return Ok(Some("compressed twice: decompress it first"));
         }
     }
 

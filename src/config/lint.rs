@@ -74,8 +74,8 @@ fn groups(config: &Config, found: &mut Vec<String>) {
         });
         for (key, _) in nameless {
             found.push(format!(
-                "profiles[{index}].{key} has no named group, so it extracts nothing; name the \
-                 part that is meant: `(?<name>…)`"
+                "profiles[{index}].{key} has no named group, so it extracts nothing; name the part \
+                 that is meant: `(?<name>…)`"
             ));
         }
     }
@@ -87,9 +87,9 @@ fn unchecked(config: &Config, found: &mut Vec<String>) {
         let required = &profile.authenticity.require;
         if required.as_ref().is_some_and(Vec::is_empty) {
             found.push(format!(
-                "profiles[{index}].authenticity.require is empty: nothing checks that mail for \
-                 the profile `{}` comes from its sender, so anybody who can write to an \
-                 ingress can page and resolve; list what counts as evidence",
+                "profiles[{index}].authenticity.require is empty: nothing checks that mail for the \
+                 profile `{}` comes from its sender, so anybody who can write to an ingress can \
+                 page and resolve; list what counts as evidence",
                 profile.name
             ));
         }

@@ -143,8 +143,7 @@ pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     Verdict::Permanent {
         reason,
         detail: format!(
-            "it was sent {times} times, and may have been accepted each time: \
-                         {detail}"
+            "it was sent {times} times, and may have been accepted each time: {detail}"
         ),
     }
 }

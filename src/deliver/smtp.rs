@@ -101,8 +101,8 @@ impl Way {
         let answer = match timeout_at(until, session.taken()).await {
             Err(_) => {
                 return Err(unheard(
-                    "did not reply in time, so it may arrive twice; a longer `timeout` allows \
-                     more time",
+                    "did not reply in time, so it may arrive twice; a longer `timeout` allows more \
+                     time",
                 ));
             }
             Ok(Ok(answer) | Err(Trouble::Refused(answer))) => answer,

@@ -63,8 +63,8 @@ pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     });
     for (header, aside) in std::mem::take(&mut read.aside) {
         read.obstructed_if_there(aside, || {
-            "the alert is in an attachment, an attached mail or another part of the mail that \
-             is not looked at: something put it there"
+            "the alert is in an attachment, an attached mail or another part of the mail that is \
+             not looked at: something put it there"
                 .to_owned()
         });
         if read.found.is_empty() && read.obstacle.is_none() && is_payload_as_text(header, aside) {

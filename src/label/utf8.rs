@@ -102,12 +102,8 @@ impl<'a> Cursor<'a> {
             })
             .ok_or_else(|| self.error("there is no closing quote for the one"))?;
 
-        let value = unquote(&body[..end]).ok_or_else(|| {
-            self.error(
-                "there is an invalid escape in the \
-                                                            quotes",
-            )
-        })?;
+        let value = unquote(&body[..end])
+            .ok_or_else(|| self.error("there is an invalid escape in the quotes"))?;
         self.at += end + 2;
 
         Ok(value)

@@ -120,8 +120,7 @@ impl Rules {
             }
             Phase::Firing => Decision::nothing(
                 Outcome::Duplicate,
-                "it has not changed since it was \
-                                                       told",
+                "it has not changed since it was told",
                 page.labels,
             ),
         };

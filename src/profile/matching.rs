@@ -211,10 +211,8 @@ impl Matching {
                 (None, _) => matcher.holds_for(&value),
             };
             (!holds).then(|| {
-                let why = format!(
-                    "`match.matchers` requires {matcher}, but {name} is \
-                                   `{value:.200}`"
-                );
+                let why =
+                    format!("`match.matchers` requires {matcher}, but {name} is `{value:.200}`");
                 (name, why)
             })
         })

@@ -284,8 +284,7 @@ async fn open_store(
     // still checked when their time comes.
     if let Err(error) = store.look_at_held(clock.now()).await {
         telemetry::store_failed(
-            "held deliveries could not be checked against the mutes in \
-                                 force",
+            "held deliveries could not be checked against the mutes in force",
             &error,
         );
     }

@@ -105,8 +105,8 @@ impl Oidc {
             tell("scopes", format!("`{scope}` is not a scope"), mend);
         }
         if self.allowed.is_empty() {
-            let mend = "list who may sign in: `allowed: [{ email_domain: example.com, role: \
-                        viewer }]`";
+            let mend = "list who may sign in: `allowed: [{ email_domain: example.com, role: viewer \
+                        }]`";
             tell("allowed", "nobody could sign in".to_owned(), mend);
         }
 
@@ -140,9 +140,7 @@ fn issuer(text: &str) -> Result<(), String> {
         "http" if is_loopback(&url) => {}
         "http" => {
             return Err(
-                "it is plain http: anybody on the network path could let anybody \
-                        in"
-                .to_owned(),
+                "it is plain http: anybody on the network path could let anybody in".to_owned(),
             );
         }
         _ => return Err(format!("`{text}` is not an https address")),

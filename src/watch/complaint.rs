@@ -195,9 +195,9 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
             "unverified triggers are held: more arrived through an ingress than may page in an \
              hour (alerts.authenticity.unverified.max_per_hour), they could not be checked \
              (unverified.trigger: quarantine), or they report a higher severity in open alerts \
-             that only proven mail can change; genuine ones page \
-             as soon as they are proven; see `alertbridge mails list --outcome quarantined`, then \
-             run `mails release ID` or `mails discard ID`"
+             that only proven mail can change; genuine ones page as soon as they are proven; see \
+             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
+             discard ID`"
                 .into(),
         ));
     }

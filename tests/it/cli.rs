@@ -522,10 +522,9 @@ fn replay_reads_packed_and_wrapped_mails_and_names_what_is_no_mail() {
         "in/all.mbox.gz#2 five",
     ];
     assert_eq!(told, expected, "{}", text(&replayed.stderr));
-    assert!(text(&replayed.stderr).contains(
-        "note: in/x.pdf is skipped: it is not a mail but a \
-                                             PDF"
-    ));
+    assert!(
+        text(&replayed.stderr).contains("note: in/x.pdf is skipped: it is not a mail but a PDF")
+    );
     for (file, what) in [
         ("in/x.pdf", "in/x.pdf is not a mail but a PDF"),
         ("in/x.msg", "an Outlook message (.msg)"),

@@ -314,7 +314,7 @@ async fn a_check_names_whatever_was_tampered_with() {
         assert_eq!(verdict["ok"], false);
         let quick = run(path, &["store", "check", "--quick"]);
         assert_eq!(quick.status.success(), check == "mails are unchanged", "{damage}: the bytes \
-            alone are left out");
+                                                                            alone are left out");
     }
     let mut bent = good.clone();
     for byte in bent.iter_mut().skip(4096 * 2).take(4096 * 10) {

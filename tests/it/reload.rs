@@ -446,8 +446,8 @@ async fn what_is_owed_to_a_receiver_that_is_gone_ends_in_the_dead_letters() {
 
     write(folder, &config(folder, "receiver: b", &[("b", &b)], ""));
     let (status, remarks) = ask(&bridge).await;
-    let lost = "the configuration no longer has webhook/0 of the receiver `a`: the pages owed \
-                to it become dead letters (3)";
+    let lost = "the configuration no longer has webhook/0 of the receiver `a`: the pages owed to \
+                it become dead letters (3)";
     assert!(status == 200 && remarks.contains(lost), "{remarks}");
     until("its dead letters", &bridge, async || {
         bridge.metric("alertbridge_deliveries", "dead").await > 2.5

@@ -30,10 +30,8 @@ pub async fn check(deployment: &Deployment) -> Checked {
     let finding = match Provider::discover(issuer, &Http(client), now).await {
         Ok(_) => {
             let redirect = redirect_uri(config.global.external_url.as_deref().unwrap_or_default());
-            let what = format!(
-                "{issuer} answers; the redirect URI {redirect} must be registered \
-                                with it"
-            );
+            let what =
+                format!("{issuer} answers; the redirect URI {redirect} must be registered with it");
             Finding::ok("sign-in", ABOUT, what)
         }
         Err(why) => {

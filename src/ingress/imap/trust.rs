@@ -168,8 +168,7 @@ pub(super) fn reason(error: &Error) -> String {
         Error::InvalidCertificate(bad) => match bad {
             Bad::UnknownIssuer => {
                 "the server's certificate is not signed by a trusted CA: name its CA's certificate \
-                 in \
-                 `ca_file`, or the server's own if it is self-signed"
+                 in `ca_file`, or the server's own if it is self-signed"
             }
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "the server's certificate is for another \

@@ -189,8 +189,8 @@ impl Doubt {
         let label = &other.label;
         let value = |at: usize| short("", other.values.get(at).map_or("", String::as_str));
         let reason = format!(
-            "the label `{label}` has different values in the mail, `{}` and `{}`, and key \
-             or status depends on which is meant",
+            "the label `{label}` has different values in the mail, `{}` and `{}`, and key or \
+             status depends on which is meant",
             value(0),
             value(other.given),
         );

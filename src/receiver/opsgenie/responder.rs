@@ -75,8 +75,8 @@ impl Responder {
         };
 
         if (key == "username") != (self.r#type == "user") && key != "id" {
-            let mend = "a user is named by `username`, every other responder by `name`, and any \
-                        by `id`";
+            let mend = "a user is named by `username`, every other responder by `name`, and any by \
+                        `id`";
             site.problem(
                 &place,
                 format!(

@@ -37,8 +37,7 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
         ErrorKind::PermissionDenied if name.exists() && access(path, Access::WRITE_OK).is_ok() => {
             StoreError::Refused(format!(
                 "the lock file {} belongs to another user: remove it while no `alertbridge serve` \
-                 runs, \
-                 or give it to the user that does",
+                 runs, or give it to the user that does",
                 name.display()
             ))
         }

@@ -77,12 +77,8 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
 /// Returns the draft alone, as a file for the configuration.
 async fn file(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let missing = || {
-        Problem::bad(
-            "`mail` is missing: give the number of the mail that opens an \
-                                   alert",
-        )
-    };
+    let missing =
+        || Problem::bad("`mail` is missing: give the number of the mail that opens an alert");
     let (_, draft) = made(&admin, &fields).await?.ok_or_else(missing)?;
     let headers = [
         (CONTENT_TYPE, "application/yaml; charset=utf-8"),

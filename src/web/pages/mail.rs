@@ -334,8 +334,7 @@ async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         lines: vec![
             subject,
             sentence(&format!("reason it is held: {reason}")),
-            "After release it counts as genuine: it may page people or resolve an \
-             incident."
+            "After release it counts as genuine: it may page people or resolve an incident."
                 .to_owned(),
         ],
         action: format!("/mails/{id}/release"),

@@ -38,8 +38,7 @@ fn oidc(admin: &Admin) -> Option<&Oidc> {
 
 fn nobody_by_it() -> Response {
     Problem::not_found(
-        "sign-in with an identity provider is not configured: admin.login has no \
-                        oidc",
+        "sign-in with an identity provider is not configured: admin.login has no oidc",
     )
     .into_response()
 }

@@ -17,8 +17,7 @@ pub enum Refusal {
     Spent,
     /// The answer comes from another provider.
     #[error(
-        "the answer does not come from the identity provider that this sign-in used: sign in \
-             again"
+        "the answer does not come from the identity provider that this sign-in used: sign in again"
     )]
     Foreign,
     #[error(

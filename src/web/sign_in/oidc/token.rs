@@ -76,10 +76,9 @@ fn check_party(
     ours: &Ours,
 ) -> Result<(), ClaimsVerificationError> {
     match claims.authorized_party() {
-        Some(party) if party != ours.client_id() => Err(other(
-            "it was issued to another \
-                                                               application",
-        )),
+        Some(party) if party != ours.client_id() => {
+            Err(other("it was issued to another application"))
+        }
         None if claims.audiences().len() > 1 => Err(other(
             "it is for several applications (`aud`), and does not say that it was issued to this \
              one (`azp`): have the provider name this application's `client_id` alone in `aud`, or \
