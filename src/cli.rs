@@ -66,7 +66,7 @@ First steps:
   alertbridge check --config my.yaml
       is my configuration right?
   alertbridge replay --stored --diff my.yaml
-      which pages would another one send for the mails of the last weeks?
+      which pages would another configuration send for the stored mails?
 
 `alertbridge COMMAND --help` has examples of each. Data goes to stdout,
 everything else to stderr.

@@ -124,7 +124,10 @@ impl Deliverer {
     /// the change may have fixed the cause of the failure, or removed the page's destination.
     pub async fn hurry(&self, before: &Terms) {
         if let Err(error) = self.store.look_at_held(self.clock.now()).await {
-            telemetry::store_failed("what is held is held by the mutes of before", &error);
+            telemetry::store_failed(
+                "held deliveries could not be checked against the new mutes",
+                &error,
+            );
         }
         self.bell.notify_one();
 

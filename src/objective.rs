@@ -65,7 +65,7 @@ impl Settings {
         if self.window.is_zero() {
             found.push(Problem::new(
                 format!("{key}.window"),
-                "in a window of no length nothing can be measured",
+                "nothing can be measured in a window of length zero",
                 "write it like `window: 28d`",
             ));
         }

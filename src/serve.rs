@@ -192,8 +192,8 @@ async fn until_told_to_stop(metrics: &PrometheusHandle) -> anyhow::Result<bool> 
             part = vital::panicked() => {
                 tracing::error!(
                     part,
-                    "stopping: a part that nothing works without panicked; the next start goes on \
-                     where it was, and loses nothing"
+                    "stopping: an essential part panicked; the next start continues where this one \
+                     stopped and loses nothing"
                 );
                 return Ok(false);
             }

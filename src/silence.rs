@@ -34,8 +34,9 @@ pub enum PlanError {
     )]
     Matcher { text: String, error: MatcherError },
     #[error(
-        "at least one matcher must not match the empty string: {0} would silence whatever lacks \
-         the label too; add what the maintenance is of, like 'app_key=\"com.example.calendar\"'"
+        "at least one matcher must not match the empty string: {0} would also silence every alert \
+         without the label; add what the maintenance affects, like \
+         'app_key=\"com.example.calendar\"'"
     )]
     CoversWhateverLacksIt(String),
     #[error("it would end at {ends_at:.0}, which is not after its start, {starts_at:.0}")]
@@ -43,7 +44,7 @@ pub enum PlanError {
         starts_at: Timestamp,
         ends_at: Timestamp,
     },
-    #[error("it would have ended already, at {0:.0}: only what is to come can be silenced")]
+    #[error("it would have ended already, at {0:.0}: a silence must end in the future")]
     Over(Timestamp),
     #[error("the comment is empty: say what the maintenance is, for whoever is on call")]
     NoComment,

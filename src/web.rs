@@ -291,7 +291,7 @@ async fn by_no_page(request: Request, next: Next) -> Response {
         .iter()
         .any(|name| request.headers().contains_key(*name))
     {
-        let error = "web pages may not do this: use curl, or send SIGHUP";
+        let error = "a web page cannot do this: use curl, or send SIGHUP";
         return (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response();
     }
 

@@ -116,13 +116,13 @@ impl<'a> Chain<'a> {
         chain.results.sort_by_key(|results| results.header.i);
 
         if !chain.is_whole() {
-            return Err("the chain is not whole".to_owned());
+            return Err("the chain is incomplete".to_owned());
         }
         if let Some(odd) = chain.odd_tag() {
             return Err(format!("the chain breaks RFC 8617: {odd}"));
         }
         if !chain.names().all(|(name, _)| is_name(&name)) {
-            return Err("DNS cannot be asked for the name of a key".to_owned());
+            return Err("the name of a key is not a valid DNS name".to_owned());
         }
 
         Ok(Some(chain))
@@ -299,8 +299,7 @@ impl<'a> Chain<'a> {
         match self.seals.get(witness)?.header.t {
             0 if freshness.is_unlimited() || (covers_date() && mail.date.is_some()) => None,
             0 => Some(
-                "the seal says no time and covers no Date that can be read: it could be a replay"
-                    .to_owned(),
+                "the seal has no time and covers no readable Date: it could be a replay".to_owned(),
             ),
             sealed => freshness.of_seconds("the time it was sealed", sealed, arrived),
         }

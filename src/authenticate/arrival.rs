@@ -187,7 +187,7 @@ fn is_results(field: &Field<'_>) -> bool {
 /// a sentence.
 fn read(field: &Field<'_>, mail: &Mail<'_>) -> Result<Results, &'static str> {
     if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
-        return Err("has something before its name or its colon, as no host writes it");
+        return Err("has something before its name or its colon, which no host writes");
     }
     results::read(field.value).ok_or("cannot be read")
 }
@@ -323,8 +323,8 @@ fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<
         }
         Body::Kept => Some("it does not fit the body, which was altered since (bh=)".to_owned()),
         Body::Remade | Body::Forwarded => (!signature.covers("Content-Type")).then(|| {
-            "it does not cover Content-Type, and the body was made anew since: it could have been \
-             read otherwise"
+            "it does not cover Content-Type, and the body was re-encoded since: it could have been \
+             read in another way"
                 .to_owned()
         }),
     }

@@ -36,12 +36,12 @@ impl Signature<'_> {
         }
 
         if !is_name(&key_name(tags)) {
-            return Some("DNS cannot be asked for such a name".to_owned());
+            return Some("the name of its key is not a valid DNS name".to_owned());
         }
 
         let identity = self.identity_domain();
         if !identity.eq_ignore_ascii_case(&tags.d) && !is_below(identity, &tags.d) {
-            return Some(format!("it is for {}, which is not of its domain", tags.i));
+            return Some(format!("it is for {}, which is not in its domain", tags.i));
         }
 
         if tags.a == Algorithm::RsaSha1 {

@@ -100,7 +100,7 @@ impl Criteria {
         };
         let domain = sender::domain(header).ok_or_else(|| {
             format!(
-                "its From has no one domain that could vouch for it: {}",
+                "its From has no single domain that could vouch for it: {}",
                 mend()
             )
         })?;
@@ -123,7 +123,7 @@ impl Criteria {
         }
 
         let what = format!(
-            "what proves the mail could not be looked up within {} s",
+            "the evidence could not be looked up within {} s",
             BOUND.as_secs()
         );
         // A mail that names enough unreachable domains takes this long, so the sender's domain

@@ -197,7 +197,7 @@ impl Dns {
             match self.ask(name).await {
                 Heard::Records(records, until) => answer(&records, until, name),
                 Heard::Silence(why) => unanswered(NoKey::Unfit(format!(
-                    "a key that nobody answers for ({name}): {why}"
+                    "a key for which no name server answers ({name}): {why}"
                 ))),
             }
         };

@@ -99,7 +99,7 @@ impl<'a> Questions<'a> {
         }
 
         Err(NoKey::Unfit(format!(
-            "a key that could not be asked for within {} s ({name}): other mail that came the same \
+            "a key that could not be looked up within {} s ({name}): other mail that came the same \
              way asks for too many",
             PATIENCE.as_secs()
         )))

@@ -125,7 +125,8 @@ impl Settings {
         let slow = (self.deadline > self.every).then(|| {
             Problem::new(
                 format!("{key}.deadline"),
-                "it is longer than `every`, so that a canary is sent before the last is missed",
+                "it is longer than `every`, so a canary would be sent before the previous one is \
+                 missed",
                 "give a shorter one",
             )
         });

@@ -110,12 +110,12 @@ fn summary(
     };
 
     format!(
-        "{source}{files}: {} of mail, {}, {} with {}, {}",
+        "{source}{files}: {}, {}, {} with {}, {}",
         count(
             ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len(),
-            "way in"
+            "ingress"
         )
-        .replace("way ins", "ways in"),
+        .replace("ingresss", "ingresses"),
         count(routes(&config.route), "route"),
         count(config.receivers.len(), "receiver"),
         count(integrations, "integration"),

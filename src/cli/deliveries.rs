@@ -174,7 +174,7 @@ fn nothing_sent_again(is_clear: bool) -> &'static str {
     } else {
         "no dead delivery is sent again: their incidents are over, or have opened again since, so \
          that sending them would open or close the wrong alert; `alertbridge deliveries list \
-         --state dead` names them, and `alertbridge deliveries discard ID` puts one away"
+         --state dead` names them, and `alertbridge deliveries discard ID` discards one"
     }
 }
 

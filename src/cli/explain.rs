@@ -95,7 +95,7 @@ async fn explain(
         [mail] => mail,
         [] => bail!("{} holds no mail", request.mail.display()),
         many => bail!(
-            "{} holds {} mails: `alertbridge replay` takes many",
+            "{} holds {} mails: use `alertbridge replay` for several",
             request.mail.display(),
             many.len()
         ),
@@ -161,7 +161,10 @@ fn arrival(
         line(out, "", subject)?;
     }
 
-    let profile = explained.profile.as_deref().unwrap_or("none takes it");
+    let profile = explained
+        .profile
+        .as_deref()
+        .unwrap_or("no profile takes it");
     line(out, "profile", profile)?;
     // Atlassian's own mail needs no profile, and its JSON is shown below.
     if let Some(sight) = &explained.sight

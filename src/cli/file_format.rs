@@ -43,8 +43,8 @@ const FOREIGN: [(&[u8], &str); 16] = [
         b"\x78\x9f\x3e\x22",
         "a winmail.dat (TNEF): save the mail itself, as .eml",
     ),
-    (b"BZh", "packed by bzip2: unpack it first"),
-    (b"\xfd7zXZ\0", "packed by xz: unpack it first"),
+    (b"BZh", "compressed with bzip2: decompress it first"),
+    (b"\xfd7zXZ\0", "compressed with xz: decompress it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"),
     (b"Rar!", "a rar archive: unpack it first"),
     (b"\x89PNG", "an image: save the mail itself, as .eml"),
@@ -99,7 +99,7 @@ impl Format {
         }
 
         if is_json(text) {
-            return Self::Foreign("JSON: what is read here are mails, as .eml");
+            return Self::Foreign("JSON: give a mail instead, as .eml");
         }
 
         if start.get(257..262) == Some(b"ustar") {

@@ -111,12 +111,12 @@ async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyh
             "The refresh token is in {}: alertbridge must be able to read and write it.",
             file.display()
         );
-        eprintln!("A bridge that runs takes it at its next login.");
+        eprintln!("A running bridge uses it at its next login.");
         return Ok(());
     }
 
     eprintln!(
-        "\nThe refresh token follows. It belongs into {}",
+        "\nThe refresh token follows. Put it into {}",
         file.display()
     );
 
@@ -157,7 +157,7 @@ fn tell(step: Step<'_>) {
         Step::Open { url, port } => {
             eprintln!("\nOpen this page in a browser on this machine:\n\n  {url}\n");
             eprintln!(
-                "A browser elsewhere needs the way back: ssh -L {port}:127.0.0.1:{port} \
+                "For a browser on another machine, first run there: ssh -L {port}:127.0.0.1:{port} \
                  THIS-MACHINE\n\nWaiting…"
             );
         }

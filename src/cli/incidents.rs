@@ -121,7 +121,7 @@ async fn resolve(
         bail!("there is no incident {id} in the store: `alertbridge incidents list` names them");
     };
     if incident.kind == Kind::Own {
-        bail!("the bridge reports this trouble itself, and resolves it when it is over");
+        bail!("the bridge reports this problem itself, and resolves it when it is over");
     }
 
     let (now, by) = (Clock::system().now(), asker::user_at_host());

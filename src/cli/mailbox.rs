@@ -121,7 +121,7 @@ fn walk(
     let about = match fs::metadata(path) {
         // In a mailbox that is in use, mails may move while it is read.
         Err(error) if depth > 0 && error.kind() == ErrorKind::NotFound => {
-            eprintln!("note: {} is gone", path.display());
+            eprintln!("note: {} does not exist", path.display());
             return Ok(());
         }
         about => about.with_context(|| format!("cannot read {}", path.display()))?,
@@ -163,7 +163,7 @@ fn walk(
         Some(what) if depth == 0 => bail!("{} is not a mail but {what}", path.display()),
         Some(what) => {
             eprintln!(
-                "note: {} is left out: it is not a mail but {what}",
+                "note: {} is skipped: it is not a mail but {what}",
                 path.display()
             );
             Ok(())
@@ -233,7 +233,7 @@ fn file(
 fn whole(path: &Path, name: String, size: u64) -> anyhow::Result<Found> {
     if size > LARGEST_MAIL {
         bail!(
-            "{name} is larger than {} MiB: no mail is",
+            "{name} is larger than {} MiB, which no mail is",
             LARGEST_MAIL >> 20
         );
     }
@@ -294,7 +294,9 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
             })?;
         }
         Format::Foreign(what) => return Ok(Some(what)),
-        Format::Gzip | Format::Zstandard => return Ok(Some("packed twice: unpack it first")),
+        Format::Gzip | Format::Zstandard => {
+            return Ok(Some("compressed twice: decompress it first"));
+        }
     }
 
     Ok(None)

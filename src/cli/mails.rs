@@ -120,8 +120,7 @@ impl Mails {
                 (Some(_), None) => Some(Outcome::Quarantined),
                 (Some(_), Some(other)) if other != Outcome::Quarantined => {
                     eprintln!(
-                        "error: --from looks through the quarantine alone: drop it, or \
-                         --outcome {other}"
+                        "error: --from searches only the quarantine: drop it, or --outcome {other}"
                     );
                     return Ok(ExitCode::from(WRONG_USAGE));
                 }

@@ -52,7 +52,7 @@ does.
 
 Nothing is sent without --send. The store does not know of pages that --send
 delivers, so the bridge resolves none of them: to have lost mail paged and
-resolved, hand it to a running bridge as its senders would.
+resolved, send it to a running bridge as its senders would.
 
 --diff compares: each mail passes through the present configuration (--config)
 and through OTHER.yaml. Only mails that differ are shown: by their outcome, or
@@ -283,7 +283,7 @@ impl Request {
         let found = mailbox::find(&self.paths, || looking.inc(1))?;
         looking.finish_and_clear();
         if found.is_empty() {
-            eprintln!("there is no mail there");
+            eprintln!("no mail was found");
         }
 
         let progress = self.progress(bar(found.len()));

@@ -135,14 +135,11 @@ async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
 
     let (after, _) = place.versions().await.with_context(at)?;
     match before {
-        0 => writeln!(
-            out,
-            "{place}: made, at schema version {after}; there was no store"
-        )?,
-        _ if before == after => writeln!(out, "{place}: at schema version {after} already")?,
+        0 => writeln!(out, "{place}: created at schema version {after}")?,
+        _ if before == after => writeln!(out, "{place}: already at schema version {after}")?,
         _ => writeln!(
             out,
-            "{place}: brought from schema version {before} to {after}"
+            "{place}: migrated from schema version {before} to {after}"
         )?,
     }
 
@@ -169,7 +166,7 @@ async fn backup(
 
     let progress = progress("looking at the store");
     sqlite::backup(&from, to, overwrite, |done, all| {
-        advance_to(&progress, "pages", done, all, "reading the copy through");
+        advance_to(&progress, "pages", done, all, "verifying the copy");
     })?;
     progress.finish_and_clear();
 
@@ -177,7 +174,7 @@ async fn backup(
 
     Ok(writeln!(
         out,
-        "{}: a copy of {}, read through, {size} bytes",
+        "{}: a verified copy of {}, {size} bytes",
         to.display(),
         from.display()
     )?)
@@ -196,8 +193,8 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
         ),
     };
 
-    let progress = progress("reading the backup through");
-    let copied = |done, all| advance_to(&progress, "pages", done, all, "reading the store through");
+    let progress = progress("verifying the backup");
+    let copied = |done, all| advance_to(&progress, "pages", done, all, "verifying the store");
     let restored = sqlite::restore(from, &to, copied);
     restored.with_context(|| format!("store.url: {}", to.display()))?;
     progress.finish_and_clear();
@@ -221,7 +218,7 @@ async fn check(
     out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
     let place = there(config).await?;
-    let progress = progress("looking for damage and for promises not kept");
+    let progress = progress("looking for damage and broken promises");
     let read = |done, all| advance(&progress, "mails", done, all);
     let checked = place.check(now, extent, read).await;
     let (found, totals) = checked.with_context(|| format!("store.url: {place}"))?;
@@ -237,7 +234,7 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
     }
 
     for Finding { check, what } in found {
-        writeln!(out, "{check}? No: {}", plain(what))?;
+        writeln!(out, "failed: {check}: {}", plain(what))?;
     }
 
     let Totals {
@@ -261,7 +258,7 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
         );
         writeln!(
             out,
-            "{mails}, {incidents}, {deliveries}: all as promised\nok"
+            "{mails}, {incidents}, {deliveries}: no damage found\nok"
         )?;
     }
 

@@ -158,8 +158,8 @@ impl Proxy {
             Err(problem) => found.push(problem),
             Ok(networks) if networks.admit_anybody() => found.push(Problem::new(
                 format!("{key}.from"),
-                "anybody could name themselves: the networks are missing, or hold nearly \
-                 everything",
+                "anybody could claim any name: the networks are missing, or cover nearly every \
+                 address",
                 "write the proxy's own addresses: `from: [10.0.0.5/32]`",
             )),
             Ok(_) => {}

@@ -51,7 +51,7 @@ fn way_back(config: &Config) -> Option<Problem> {
     (by_provider && config.global.external_url.is_none()).then(|| {
         Problem::new(
             "global.external_url",
-            "the identity provider of `admin.login.oidc` has nowhere to send people back to",
+            "the identity provider of `admin.login.oidc` has no address to send people back to",
             "add the address that browsers reach the admin listener by, \
              `global: { external_url: https://alerts.example.com }`, and register its \
              `/sign-in/oidc/callback` with the provider",

@@ -142,7 +142,7 @@ fn unfilled_values(node: &Node, path: &str, key: &str, found: &mut Vec<Problem>)
         Value::Scalar(scalar) if SECRETS.contains(&key) && is_placeholder(&scalar.text) => {
             found.push(Problem::new(
                 path,
-                "it holds a placeholder and not the secret",
+                "it holds a placeholder, not the secret",
                 format!("write the secret itself, or name its file, `{key}_file`"),
             ));
         }
@@ -169,7 +169,7 @@ fn unfilled_files(tree: &Node) -> Vec<Problem> {
         is_placeholder(secret.expose_secret()).then(|| {
             Problem::new(
                 &key,
-                format!("the file {path} holds a placeholder and not the secret"),
+                format!("the file {path} holds a placeholder, not the secret"),
                 "put the secret itself there",
             )
         })

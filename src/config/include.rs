@@ -178,7 +178,7 @@ fn parse(source: &Source, warnings: &mut Vec<String>) -> Result<Node, ConfigErro
     let text = errors::read_file(path)?;
     if text.trim_start_matches('\u{feff}').trim().is_empty() {
         warnings.push(format!(
-            "include: {} is empty, so nothing of it is in force: write it again, or delete it",
+            "include: {} is empty, so it configures nothing: restore its contents, or delete it",
             path.display()
         ));
     }
@@ -199,7 +199,7 @@ impl Join<'_> {
 
         let at = more.at;
         let Value::Map(mut entries) = more.value else {
-            let what = "an included file holds keys, as the configuration itself does";
+            let what = "an included file must be a map of keys, like the main configuration file";
             let mend = "begin it with a key: `receivers:`, `route:`";
             self.found.push((Some(at), Problem::new("", what, mend)));
             return;
@@ -208,8 +208,8 @@ impl Join<'_> {
         entries.retain(|entry| {
             let nested = entry.key == "include";
             if nested {
-                let what = "an included file includes no other";
-                let mend = "name all files in the `include` of the configuration itself";
+                let what = "an included file cannot include other files";
+                let mend = "list all files in the `include` of the main configuration file";
                 self.found
                     .push((Some(entry.at), Problem::new("include", what, mend)));
             }

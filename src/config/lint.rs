@@ -74,8 +74,8 @@ fn groups(config: &Config, found: &mut Vec<String>) {
         });
         for (key, _) in nameless {
             found.push(format!(
-                "profiles[{index}].{key} names no group, so that nothing comes of it; name what is \
-                 meant: `(?<name>…)`"
+                "profiles[{index}].{key} has no named group, so it extracts nothing; name the part \
+                 that is meant: `(?<name>…)`"
             ));
         }
     }
@@ -87,9 +87,9 @@ fn unchecked(config: &Config, found: &mut Vec<String>) {
         let required = &profile.authenticity.require;
         if required.as_ref().is_some_and(Vec::is_empty) {
             found.push(format!(
-                "profiles[{index}].authenticity.require is empty: mail that the profile `{}` takes \
-                 is not checked to be its sender's, so whoever can write to an ingress can page \
-                 and resolve; list what counts as evidence",
+                "profiles[{index}].authenticity.require is empty: nothing checks that mail for the \
+                 profile `{}` comes from its sender, so anybody who can write to an ingress can \
+                 page and resolve; list what counts as evidence",
                 profile.name
             ));
         }
@@ -303,8 +303,8 @@ fn empty(config: &Config, rules: &Rules, reached: &Reached, found: &mut Vec<Stri
     for (index, receiver) in config.receivers.iter().enumerate() {
         if reached.receivers.contains(&receiver.name) && is_empty(&receiver.name) {
             found.push(format!(
-                "receivers[{index}]: the receiver `{}` has no integration, so nobody is told of \
-                 what is routed to it; add one, such as `slack_configs`",
+                "receivers[{index}]: the receiver `{}` has no integration, so alerts routed to it \
+                 reach nobody; add one, such as `slack_configs`",
                 receiver.name
             ));
         }

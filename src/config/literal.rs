@@ -38,7 +38,7 @@ pub fn problems(tree: &Node, templates: &BTreeSet<String>) -> Vec<Problem> {
 fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<Problem>) {
     match &node.value {
         Value::Scalar(scalar) if looks_like_template(&scalar.text) && !templates.contains(path) => {
-            let what = "it looks like a template, and is read as plain text here";
+            let what = "it looks like a template, but is read as plain text here";
             found.push(Problem::new(path, what, mend(path, templates)));
         }
         Value::Scalar(_) => {}
@@ -54,13 +54,13 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
             {
                 if looks_like_template(&entry.key) {
                     let what = format!(
-                        "the name `{}` looks like a template, and a name cannot be one",
+                        "the key `{}` looks like a template, which a key cannot be",
                         entry.key
                     );
                     found.push(Problem::new(
                         path,
                         what,
-                        "write the name itself; its value may be a template",
+                        "write the key itself; its value may be a template",
                     ));
                 }
                 walk(

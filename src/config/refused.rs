@@ -44,7 +44,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["http_config", "tls_config", "proxy_url", "follow_redirects"],
-        "requests are made in one way only: with TLS by the system's certificates, without \
+        "all requests are made in the same way: by TLS with the system's certificates, without \
          redirects",
         "drop it",
     ),

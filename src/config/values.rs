@@ -175,14 +175,14 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
                 Problem::new(
                     "",
                     "`${` does not begin the name of an environment variable",
-                    "write `${NAME}`, or `$${` where `${` itself is meant",
+                    "write `${NAME}`, or `$${` for a literal `${`",
                 )
             })?;
         let value = environment(name).ok_or_else(|| {
             Problem::new(
                 "",
                 format!("the environment variable `{name}` is not set"),
-                format!("set `{name}`, or write `$${{{name}}}` where the text itself is meant"),
+                format!("set `{name}`, or write `$${{{name}}}` for the literal text"),
             )
         })?;
         out.push_str(&value);

@@ -158,7 +158,7 @@ impl Builder {
                     self.place(node, 0)
                 }
                 None => refuse(
-                    "this alias names an anchor that holds it",
+                    "this alias refers to an anchor that contains it",
                     "write the value out",
                 ),
             },
@@ -219,7 +219,7 @@ impl Builder {
                 (None, _) => {
                     return refuse(
                         "a list or map cannot be a key",
-                        "keys are plain words; a template stands in quotes: \"{{ … }}\"",
+                        "keys are plain words; put a template in quotes: \"{{ … }}\"",
                     );
                 }
             },

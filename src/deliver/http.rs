@@ -242,7 +242,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     } else if certificate {
         (
             FailureReason::Tls,
-            "its TLS certificate or handshake is refused",
+            "its certificate or TLS handshake was rejected",
         )
     } else if error.is_connect() {
         (FailureReason::Network, "no connection")
@@ -254,7 +254,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     } else if unreadable {
         (
             FailureReason::UnexpectedReply,
-            "its reply cannot be read, so whether it took the page is not known",
+            "its reply cannot be read, so it is not known whether the page was accepted",
         )
     } else {
         (FailureReason::Network, "the connection broke")

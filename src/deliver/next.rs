@@ -37,7 +37,7 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
     }
 
     let reason = FailureReason::Unconfirmed;
-    let never = format!("accepted as request {request_id}, and never confirmed");
+    let never = format!("accepted as request {request_id}, but never confirmed");
 
     match verdict {
         Verdict::NotYet => Verdict::Retry {
@@ -74,7 +74,7 @@ pub(super) fn of_each(verdict: Verdict, step: &mut Step, receipts: Vec<String>) 
 
     let receipt = left.remove(0);
     let became = match why {
-        None => format!("{receipt} is ended"),
+        None => format!("{receipt} is closed"),
         Some(why) => {
             let became = unended(&receipt, &why);
             refused.push(Refused { receipt, why });
@@ -142,7 +142,9 @@ pub(super) fn unheard(verdict: Verdict, step: &mut Step) -> Verdict {
     }
     Verdict::Permanent {
         reason,
-        detail: format!("it was sent {times} times, and may have been taken each time: {detail}"),
+        detail: format!(
+            "it was sent {times} times, and may have been accepted each time: {detail}"
+        ),
     }
 }
 
@@ -162,7 +164,7 @@ fn pause_unheard(reason: FailureReason, step: &Step, settings: &Settings) -> Opt
 }
 
 fn unended(receipt: &str, why: &str) -> String {
-    format!("{receipt} could not be ended: {why}")
+    format!("{receipt} could not be closed: {why}")
 }
 
 /// Returns the step that follows a verdict.

@@ -81,7 +81,7 @@ impl Way {
         until: Instant,
     ) -> Result<Reply, Failure> {
         let letter = letter(request, mail).map_err(|what| {
-            let detail = format!("the mail cannot be made: {what}");
+            let detail = format!("the mail cannot be composed: {what}");
             Failure::unsent(FailureReason::Configuration, detail)
         })?;
 
@@ -101,14 +101,14 @@ impl Way {
         let answer = match timeout_at(until, session.taken()).await {
             Err(_) => {
                 return Err(unheard(
-                    "did not reply in time: it may arrive twice. A longer `timeout` gives it the \
+                    "did not reply in time, so it may arrive twice; a longer `timeout` allows more \
                      time",
                 ));
             }
             Ok(Ok(answer) | Err(Trouble::Refused(answer))) => answer,
             Ok(Err(trouble)) => {
                 return Err(unheard(&format!(
-                    "ended the conversation without a reply to it: it may arrive twice: {}",
+                    "closed the connection without a reply, so it may arrive twice: {}",
                     trouble.deepest()
                 )));
             }
@@ -198,7 +198,7 @@ fn unheard(became: &str) -> Failure {
     Failure {
         reason: FailureReason::Unconfirmed,
         may_be_taken: true,
-        detail: format!("the server has the mail, and {became}"),
+        detail: format!("the server has received the mail, and {became}"),
     }
 }
 

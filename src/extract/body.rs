@@ -63,8 +63,8 @@ pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     });
     for (header, aside) in std::mem::take(&mut read.aside) {
         read.obstructed_if_there(aside, || {
-            "the alert stands in an attachment, an attached mail or another part of the mail that \
-             is not looked at: something put it there"
+            "the alert is in an attachment, an attached mail or another part of the mail that is \
+             not looked at: something put it there"
                 .to_owned()
         });
         if read.found.is_empty() && read.obstacle.is_none() && is_payload_as_text(header, aside) {
@@ -121,7 +121,7 @@ impl<'a> Body<'a> {
             }
             Kind::Other if is_contradictory(header, &content) => {
                 self.obstructed_if_there(body, || {
-                    "a part of the mail says two things of what it is (Content-Type)".to_owned()
+                    "a part of the mail states two types (Content-Type)".to_owned()
                 });
             }
             Kind::Packed | Kind::Other => self.aside.push((header, body)),
@@ -303,7 +303,7 @@ impl<'a> Body<'a> {
             self.html(header, body, charset);
         } else {
             self.obstructed_if_there(body, || {
-                "a part of the mail does not say what it is (Content-Type)".to_owned()
+                "a part of the mail states no type (Content-Type)".to_owned()
             });
         }
     }
@@ -331,14 +331,14 @@ fn suspicion(encoding: Encoding, decoded: &[u8]) -> Option<&'static str> {
     if decoded.trim_ascii().is_empty() {
         Some("an HTML part of the mail is empty")
     } else if is_noise(decoded) {
-        Some("an HTML part of the mail is no text")
+        Some("an HTML part of the mail is not text")
     } else if defanged::is_there(decoded) {
         Some(
-            "the mail's HTML speaks of the alert and has no element that holds it: a gateway may \
-             have taken it apart",
+            "the mail's HTML mentions the alert but has no element that holds it: a gateway may \
+             have removed it",
         )
     } else if is_encoded(encoding, decoded) {
-        Some("an HTML part of the mail is encoded, and does not say how")
+        Some("an HTML part of the mail is encoded but does not say how")
     } else if is_cut(decoded) {
         Some("the mail's HTML ends before it is closed: it looks cut off")
     } else {

@@ -85,12 +85,12 @@ impl Door {
     fn busy(&self, why: TooMany) -> String {
         match why {
             TooMany::InAll => format!(
-                "421 4.3.2 {} has too many connections, come again later",
+                "421 4.3.2 {} has too many connections, try again later",
                 self.hostname
             ),
             TooMany::OfClient => {
                 format!(
-                    "421 4.7.0 {} has too many connections with you, come again later",
+                    "421 4.7.0 {} has too many connections with you, try again later",
                     self.hostname
                 )
             }

@@ -73,7 +73,7 @@ impl Severities {
             if !is_said && matchers.iter().any(|matcher| matcher.name() == "severity") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
-                    "the severity is not known yet where it is decided",
+                    "these rules decide the severity, so they cannot match it",
                     "match another label, such as `sli_gap>=20`",
                 ));
             }

@@ -23,7 +23,7 @@ pub(super) fn matchers(text: &str) -> Result<Vec<Matcher>, MatcherError> {
             Err(cursor.error("the closing brace is missing"))
         }
         (false, true) => {
-            Err(cursor.error("a closing brace without its opening one, before the end"))
+            Err(cursor.error("there is a closing brace without an opening one before the end"))
         }
         _ if cursor.peek().is_some() => Err(cursor.error("a comma or the end is expected")),
         _ => Ok(matchers),
@@ -100,10 +100,10 @@ impl<'a> Cursor<'a> {
                 escaped = c == '\\' && !escaped;
                 ends
             })
-            .ok_or_else(|| self.error("the closing quote is missing of the one"))?;
+            .ok_or_else(|| self.error("there is no closing quote for the one"))?;
 
-        let value =
-            unquote(&body[..end]).ok_or_else(|| self.error("a wrong escape in the quotes"))?;
+        let value = unquote(&body[..end])
+            .ok_or_else(|| self.error("there is an invalid escape in the quotes"))?;
         self.at += end + 2;
 
         Ok(value)

@@ -61,7 +61,7 @@ impl Trouble {
             }
             Self::Unable(_) => (
                 FailureReason::Rejected,
-                "the server does not offer what is asked of it",
+                "the server does not support what is requested",
             ),
             Self::NoReply | Self::Nonsense(_) => {
                 (FailureReason::Network, "the server's reply makes no sense")
@@ -71,11 +71,11 @@ impl Trouble {
             }
             Self::Lettre(error) if error.is_tls() || deepest(error).is::<rustls::Error>() => (
                 FailureReason::Tls,
-                "its TLS certificate or handshake is refused",
+                "its certificate or TLS handshake was rejected",
             ),
             Self::Broken(error) if deepest(error).is::<rustls::Error>() => (
                 FailureReason::Tls,
-                "its TLS certificate or handshake is refused",
+                "its certificate or TLS handshake was rejected",
             ),
             Self::Lettre(_) | Self::Broken(_) => {
                 (FailureReason::Network, "no connection, or it broke")
@@ -194,7 +194,9 @@ impl Session {
             }
         }
         if answer.code == 334 {
-            return Err(Trouble::Nonsense("it asks for more than user and password"));
+            return Err(Trouble::Nonsense(
+                "it asks for more than a user name and a password",
+            ));
         }
         Ok(())
     }

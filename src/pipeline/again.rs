@@ -30,7 +30,7 @@ impl Pipeline {
                 Ok(looked) => looked,
                 Err(error) => {
                     telemetry::store_failed(
-                        "mail could not be looked at again: it will be tried again",
+                        "mail could not be reconsidered: it will be tried again",
                         &error,
                     );
                     0
@@ -69,7 +69,7 @@ impl Pipeline {
     pub(super) async fn look_at_let_out(&self, mails: Vec<StoredMail>) {
         if let Err(error) = self.look_at_all(mails).await {
             telemetry::store_failed(
-                "mail could not be looked at again: it will be tried again",
+                "mail could not be reconsidered: it will be tried again",
                 &error,
             );
         }

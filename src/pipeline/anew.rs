@@ -11,7 +11,7 @@ use crate::{
     store::{Decision, Memory},
 };
 
-const PROVEN: &str = "a verified copy of the alert has come, which opens it anew";
+const PROVEN: &str = "a verified copy of the alert has arrived, which opens it again";
 
 impl Rules {
     /// Gives the decision about a trigger the pages that reach those who were told before.

@@ -65,7 +65,7 @@ impl Rules {
             .as_ref()
             .is_some_and(|state| state.phase == Phase::Firing);
         if !is_open {
-            return Decision::nothing(Outcome::Duplicate, "it is over already", page.labels);
+            return Decision::nothing(Outcome::Duplicate, "it is already over", page.labels);
         }
 
         // Without this, nobody would hear of the silence of a sender again before its next mail.

@@ -97,7 +97,7 @@ impl Pipeline {
             if counts {
                 rules.delivered_to_nobody(canary, id, arrived_at, read)
             } else {
-                let reason = "a canary of the bridge's own that is too old, or came before";
+                let reason = "a canary of the bridge that is too old or has arrived before";
                 Decision::nothing(Outcome::Ignored, reason, labels())
             }
         };
@@ -161,7 +161,7 @@ impl Rules {
             silencing: Silencing::AsItIs,
             ..Decision::nothing(
                 Outcome::Ignored,
-                "a canary of the bridge's own: it came through",
+                "a canary of the bridge that came through",
                 labels(),
             )
         }

@@ -252,8 +252,9 @@ fn already_open(page: Notification) -> Decision {
 /// Returns the decision about an unproven change that would reach nobody: every receiver that was
 /// told would update its alert, and the alert is proven. A person decides whether it does.
 fn unheard(difference: Option<String>, page: Notification) -> Decision {
-    let why = "it is not proven, and would reach nobody, because all who were told update their \
-               alerts, which only proven mail may change: `alertbridge mails release ID` tells it";
+    let why = "it is not proven and would reach nobody, because only proven mail can change the \
+               open alerts of the receivers that were told: `alertbridge mails release ID` sends \
+               it";
     let reason = difference.map_or_else(|| why.to_owned(), |what| and(&what, Some(why)));
     Decision {
         hold: Some(Hold::Flood),

@@ -118,9 +118,11 @@ impl Rules {
             {
                 self.tell_of_change(state, page, memory, now)
             }
-            Phase::Firing => {
-                Decision::nothing(Outcome::Duplicate, "it is as it was told", page.labels)
-            }
+            Phase::Firing => Decision::nothing(
+                Outcome::Duplicate,
+                "it has not changed since it was told",
+                page.labels,
+            ),
         };
 
         Decision {

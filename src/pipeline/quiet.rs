@@ -108,7 +108,8 @@ impl Rules {
         now: Timestamp,
     ) -> Decision {
         let labels = resolved(&incident.labels);
-        let heard_on = |labels| Decision::nothing(Outcome::Duplicate, "it was heard of", labels);
+        let heard_on =
+            |labels| Decision::nothing(Outcome::Duplicate, "more mail has come for it", labels);
         let (Some(after), Some(state), Some(heard_at)) = (
             self.treatment(Some(profile)).resolve_after,
             &memory.known.state,

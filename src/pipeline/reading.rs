@@ -68,7 +68,7 @@ impl Reading {
         findings.push(Finding::Unreadable {
             key: unparsed_key(&message.raw),
             reason: format!(
-                "the mail is not proven, and tells of more than {MOST_OF_ANYBODY} incidents: the \
+                "the mail is not proven and reports more than {MOST_OF_ANYBODY} incidents: the \
                  rest is read once it is proven or released"
             ),
             json: Value::Null,

@@ -65,7 +65,7 @@ impl Rules {
         });
 
         let (outcome, reason) = if is_held && memory.known.applied_before {
-            let reason = and("the same was kept back before", Some(&reason));
+            let reason = and("the same alert was already silenced", Some(&reason));
             (Outcome::Duplicate, reason)
         } else {
             (Outcome::Silenced, reason)

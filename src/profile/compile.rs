@@ -168,7 +168,7 @@ fn pattern(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Regex> 
             problems.push(Problem::new(
                 key,
                 format!("`{text}` is not a valid regular expression: {reason}"),
-                "look-around and back-references are not known, since they cost time without \
+                "look-around and back-references are not supported, because their run time has no \
                  bound; the syntax is that of https://docs.rs/regex",
             ));
         })
@@ -219,15 +219,15 @@ fn each_in_text(
     {
         problems.push(Problem::new(
             format!("{key}.text"),
-            format!("a group is called `{taken}`, which an item has anyway"),
-            "call it otherwise",
+            format!("a group is named `{taken}`, which every item already has"),
+            "give the group another name",
         ));
     }
     if item.is_match("") {
         problems.push(Problem::new(
             format!("{key}.text"),
-            "the expression matches nothing at all, so that every place is an incident",
-            "let it match what one incident says",
+            "the expression matches the empty text, so every position would be an incident",
+            "let it match the text of one incident",
         ));
     }
 
@@ -245,8 +245,8 @@ fn each_in_json(key: &str, pointer: &str, has_json: bool, problems: &mut Vec<Pro
     if !has_json {
         problems.push(Problem::new(
             format!("{key}.json"),
-            "the profile does not say where its JSON lies",
-            "say it: `json: { attachment: \"*.json\" }`",
+            "the profile does not say where its JSON is",
+            "add `json: { attachment: \"*.json\" }`",
         ));
     }
 
@@ -280,11 +280,11 @@ fn section_names(each: &Each) -> BTreeSet<String> {
 /// which a template could be filled.
 fn misnamed_absence(key: &str, named: &str) -> Option<Problem> {
     let what = if named.trim().is_empty() {
-        "the incident of a mail that did not come has no key".to_owned()
+        "the incident for a missing mail has no key".to_owned()
     } else if named.len() > LONGEST_KEY {
         format!("it is longer than {LONGEST_KEY} bytes")
     } else if named.contains("{{") || named.contains("{%") {
-        format!("`{named}` is a template, and where no mail came there is nothing to fill it with")
+        format!("`{named}` is a template, and without a mail there is nothing to fill it with")
     } else {
         return None;
     };

@@ -68,8 +68,8 @@ pub fn problems(profiles: &Profiles) -> Vec<Problem> {
                 found.push(Problem::new(
                     format!("profiles[{place}].tests[{}].{key}", test - 1),
                     format!("test {test} of the profile `{profile}`, with {name}, fails: {what}"),
-                    "correct the profile or the test; `alertbridge explain` shows all that the \
-                     mail holds",
+                    "correct the profile or the test; `alertbridge explain` shows everything that \
+                     the mail contains",
                 ));
             }
         }
@@ -122,7 +122,7 @@ fn judge(profile: &Profile, test: &Test, raw: &[u8]) -> Outcome {
         let item = test.item;
         return Err(wrong(
             "item",
-            format!("the mail tells of {there}, and of no item {item}"),
+            format!("the mail reports {there}, but no item {item}"),
         ));
     };
 
@@ -137,7 +137,7 @@ fn judge(profile: &Profile, test: &Test, raw: &[u8]) -> Outcome {
         Found::Unparsed { reason, .. } | Found::Ignored { reason } if all.is_empty() => {
             all.extend(test.fields.keys().map(|name| Wrong {
                 key: format!("fields.{name}"),
-                what: format!("there is no alert to have it: {reason}"),
+                what: format!("there is no alert with this field: {reason}"),
             }));
         }
         _ => {}

@@ -80,8 +80,8 @@ impl Fields {
                     if required == "key" {
                         "say what an alert and its end share: `key: \"{{ pairs['Host'] }}\"`"
                     } else {
-                        "say whether it is on or over: `status: \"{{ pairs['Status'] }}\"`; where \
-                         the mail does not say it, a word of your own: `status: PROBLEM`"
+                        "say whether it is on or over: `status: \"{{ pairs['Status'] }}\"`; if the \
+                         mail does not say it, write a word of your own: `status: PROBLEM`"
                     },
                 ));
             }
@@ -243,7 +243,7 @@ fn misnamed(key: &str, name: &str) -> Option<Problem> {
         return Some(Problem::new(
             key,
             format!("`{name}` is a label that the bridge gives itself"),
-            "call the field otherwise",
+            "give the field another name",
         ));
     }
 
@@ -330,7 +330,7 @@ impl Speakable {
                 Some("name the group in an expression of `regex`: `(?<name>…)`")
             }
             ("json", _) if !self.json => {
-                Some("say where the JSON lies: `json: { element: 'script#id' }`")
+                Some("say where the JSON is: `json: { element: 'script#id' }`")
             }
             ("item", _) if !self.each => {
                 Some("say what an item is: `each: { text: … }` or `each: { json: /alerts }`")

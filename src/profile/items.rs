@@ -126,7 +126,7 @@ fn in_json<'a>(json: Result<Option<&Value>, &str>, pointer: &str) -> Result<Piec
 }
 
 fn too_many() -> String {
-    format!("the mail tells of more than {MAX_ITEMS} incidents")
+    format!("the mail reports more than {MAX_ITEMS} incidents")
 }
 
 /// Returns an item for each match, with the heading before it as its section.
@@ -202,7 +202,7 @@ fn miscounted(heading: &Heading) -> Option<String> {
     let is_right = said.parse() == Ok(heading.items);
     (!is_right).then(|| {
         format!(
-            "a heading that `each.section` finds says that it has `{said}` items, and `each.text` \
+            "a heading that `each.section` finds says that it has `{said}` items, but `each.text` \
              finds {} behind it: one of them may be words of an alert",
             heading.items
         )

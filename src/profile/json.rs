@@ -43,7 +43,7 @@ impl Source {
         if given.iter().filter(|given| **given).count() != 1 {
             problems.push(Problem::new(
                 key,
-                "JSON lies in one place",
+                "JSON is read from exactly one place",
                 "give one of `element: 'script#id'`, `attachment: \"*.json\"` and `text: true`",
             ));
             return None;

@@ -110,7 +110,7 @@ impl Matching {
             if !is_field && !matches!(name, "subject" | "to" | "list_id") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
-                    format!("`{name}` is nothing that a mail is matched by"),
+                    format!("a mail cannot be matched by `{name}`"),
                     "match `subject`, `to`, `list_id` or `header_NAME` (in lower case, `-` as `_`)",
                 ));
             }
@@ -211,7 +211,8 @@ impl Matching {
                 (None, _) => matcher.holds_for(&value),
             };
             (!holds).then(|| {
-                let why = format!("`match.matchers` wants {matcher}, and {name} is `{value:.200}`");
+                let why =
+                    format!("`match.matchers` requires {matcher}, but {name} is `{value:.200}`");
                 (name, why)
             })
         })

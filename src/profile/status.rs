@@ -48,8 +48,8 @@ impl Statuses {
                     Err(reason) => problems.push(Problem::new(
                         format!("{key}.{name}[{index}]"),
                         format!("`{text}` is not a valid regular expression: {reason}"),
-                        "write what the whole status looks like: `OPEN`, `.* -> ALARM`; a \
-                         backslash before a character that is meant itself",
+                        "write a pattern for the whole status: `OPEN`, `.* -> ALARM`; put a \
+                         backslash before a character that is meant literally",
                     )),
                 }
             }

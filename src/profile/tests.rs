@@ -355,7 +355,7 @@ fn what_json_calls_null_is_nothing() {
     let read = |json: &str| profile.read(format!("From: a@example.com\n\n{json}\n").as_bytes());
     let why = read(r#"{"id":null,"severity":"info"}"#);
     assert!(
-        reason(&why).contains("the field `key` is empty, made by `{{ json.id }}`"),
+        reason(&why).contains("the field `key`, made by `{{ json.id }}`, is empty"),
         "{why:?}"
     );
     let found = read(r#"{"id":0,"severity":null}"#);

@@ -212,13 +212,13 @@ fn fault(
         Err(error) => Some(Problem::new(
             key,
             error.to_string(),
-            "put the secret into that file, readable here",
+            "put the secret into that file, readable by the user alertbridge runs as",
         )),
         Ok(text) => {
             let (what, mend) = shape.check(text.expose_secret()).err()?;
             Some(Problem::new(
                 key,
-                format!("what the file {} holds {what}", path.display()),
+                format!("the content of the file {} {what}", path.display()),
                 mend,
             ))
         }

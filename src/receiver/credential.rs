@@ -67,8 +67,8 @@ impl Shape {
 
         if text.chars().any(is_unseen) {
             return fault(
-                "holds a character that is not seen",
-                "copy it anew, as plain text",
+                "holds an invisible character",
+                "copy it again, as plain text",
             );
         }
 
@@ -89,7 +89,7 @@ impl Shape {
 
         if text.contains("{{") {
             return fault(
-                "holds a template, and a secret cannot be one",
+                "holds a template, which a secret cannot be",
                 "write the secret itself",
             );
         }
@@ -139,13 +139,13 @@ impl Shape {
         if self == Self::BotToken
             && (lower.starts_with("xapp-") || !text.bytes().all(|byte| byte.is_ascii_graphic()))
         {
-            let what = "is not a bot token, which begins with xoxb- and holds no space";
+            let what = "is not a bot token, which begins with xoxb- and has no spaces";
             return fault(what, "copy the Bot User OAuth Token");
         }
 
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return fault(
-                "holds white space or a letter that no key has",
+                "holds white space or a character that no key has",
                 "copy the key alone",
             );
         }
@@ -205,7 +205,7 @@ mod tests {
                 (format!("api_key={key}"), "begins with `api_key`"),
                 (format!("X-Api-Key: {key}"), "begins with `X-Api-Key`"),
                 (format!("API_KEY={key}"), "environment file"),
-                (format!("{key}\u{200B}"), "not seen"),
+                (format!("{key}\u{200B}"), "invisible"),
                 ("https://api.example.com/key".to_owned(), "an address"),
                 ("{{ key }}".to_owned(), "template"),
             ] {

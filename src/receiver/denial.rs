@@ -141,8 +141,8 @@ fn denied(reply: &Reply, sent: impl FnOnce() -> Option<Request>) -> Option<Verdi
         Denial::Doubtful => Verdict::Permanent {
             reason: FailureReason::UnexpectedReply,
             detail: format!(
-                "the reply says that it failed, or repeats what the alert says, so whether it was \
-                 taken is not known: {}",
+                "the reply says that it failed, or repeats what the alert says, so it is not known \
+                 whether the page was accepted: {}",
                 status::detail(reply)
             ),
         },

@@ -101,8 +101,11 @@ impl Email {
         if to.is_empty() || to.len() > RECIPIENTS {
             site.problem(
                 "to",
-                format!("there are {} addresses, of 1 to {RECIPIENTS}", to.len()),
-                "name who is to be told",
+                format!(
+                    "there are {} addresses; from 1 to {RECIPIENTS} are allowed",
+                    to.len()
+                ),
+                "list the recipients",
             );
         }
         let to: Vec<_> = to
@@ -251,7 +254,7 @@ impl Receiver for Email {
                 let whom = refused.join(", ");
                 Verdict::Partly {
                     next: Step::Rest { to: refused },
-                    detail: format!("the server took it, but not for {whom}"),
+                    detail: format!("the server accepted the mail, but not for {whom}"),
                 }
             }
             421 => Verdict::Retry {

@@ -5,7 +5,7 @@ use url::Url;
 /// Parses an http or https address with a host. The error does not repeat the address.
 pub fn parse(text: &str) -> Result<Url, String> {
     if text.contains("{{") || text.contains("{%") {
-        return Err("it holds a template, and an address cannot be one".to_owned());
+        return Err("it holds a template, which an address cannot be".to_owned());
     }
 
     let url = Url::parse(text.trim()).map_err(|error| {
@@ -16,8 +16,6 @@ pub fn parse(text: &str) -> Result<Url, String> {
     })?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(format!(
-            "it is an address of `{scheme}`, not of https or http"
-        )),
+        scheme => Err(format!("its scheme is `{scheme}`, not https or http")),
     }
 }

@@ -161,7 +161,7 @@ impl Opsgenie {
             if given > most {
                 site.problem(
                     field,
-                    format!("there are {given}, and the API takes {most}"),
+                    format!("there are {given}, and the API takes at most {most}"),
                     "shorten the list",
                 );
             }
@@ -370,7 +370,7 @@ impl Receiver for Opsgenie {
             (Action::Change, Step::Confirm { of, .. }, Verdict::Delivered { .. })
                 if **of == Step::Send =>
             {
-                let detail = "the alert has its priority, its message is next".to_owned();
+                let detail = "the alert has its new priority; its message is next".to_owned();
                 Verdict::Partly {
                     next: Step::Message,
                     detail,

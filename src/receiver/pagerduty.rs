@@ -312,7 +312,7 @@ fn url(settings: &Settings, site: &mut Site<'_>) -> Option<Address> {
     if is_elsewhere {
         let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU \
                     https://events.eu.pagerduty.com/v2/enqueue";
-        site.problem("url", "it is not where PagerDuty takes events", mend);
+        site.problem("url", "it is not PagerDuty's address for events", mend);
     }
 
     address

@@ -213,7 +213,7 @@ impl<'a> Site<'a> {
         let checked = http_url::parse(text).and_then(|url| {
             if base && (url.query().is_some() || url.fragment().is_some()) {
                 return Err(
-                    "it is a base to which paths are added, and has a query or fragment".to_owned(),
+                    "it is a base to which paths are added, but has a query or fragment".to_owned(),
                 );
             }
             Ok(url)

@@ -167,11 +167,12 @@ impl Way {
             let (what, mend) = if by_bot {
                 (
                     "an incoming webhook and a bot exclude each other",
-                    "keep `api_url_file`, or what is the bot's",
+                    "keep `api_url_file`, or the bot's keys",
                 )
             } else {
                 (
-                    "it is a bot's: an incoming webhook has one channel and edits nothing",
+                    "only a bot has this key: an incoming webhook has one channel and cannot edit \
+                     messages",
                     "give `bot_token_file` in place of `api_url_file`, or drop it",
                 )
             };

@@ -134,7 +134,7 @@ fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential
     if name.is_some_and(|name| name.is_empty() || looks_like_template(name)) {
         site.problem(
             "username",
-            "it is empty or a template, and neither can be a user name",
+            "it is empty or a template, which a user name cannot be",
             "write the user's name itself",
         );
     }
@@ -149,12 +149,12 @@ fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential
         }
         (Some(_), None) => site.problem(
             "password",
-            "a user's name is given and no password",
+            "a user name is given without a password",
             "name the file that holds it with `password_file`",
         ),
         (None, Some(_)) => site.problem(
             "username",
-            "a password is given and no user's name",
+            "a password is given without a user name",
             "add `username`",
         ),
         (None, None) => {}

@@ -109,7 +109,8 @@ impl Shelf {
             };
             if !names.insert(name.to_owned()) {
                 let what = format!(
-                    "two template files are called `{name}`, and `include` goes by the name"
+                    "two template files are called `{name}`, but `include` finds files by their \
+                     name"
                 );
                 problems.push(Problem::new(key, what, "rename one of them"));
                 continue;

@@ -61,7 +61,7 @@ impl Transport {
         ] {
             if given.is_some() && twin.is_none() {
                 let what = format!(
-                    "a client's certificate and its key go together, and `{missing}` is not given"
+                    "a client certificate and its key go together, but `{missing}` is missing"
                 );
                 site.problem("tls", what, format!("add `{missing}`"));
             }
@@ -101,7 +101,7 @@ pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
 
     if scheme.starts_with("socks") {
         let what = format!(
-            "it is a proxy of {}, and SOCKS is not spoken here",
+            "its scheme is {}, and SOCKS proxies are not supported",
             scheme.to_ascii_uppercase()
         );
         return Err((what, "name an HTTP proxy: http://proxy.example.com:3128"));

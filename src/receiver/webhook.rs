@@ -237,7 +237,7 @@ impl Receiver for Webhook {
                     .as_deref()
                     .unwrap_or("the place of the receipt");
                 RenderError::Impossible(format!(
-                    "the reply to its trigger held nothing at {pointer}, in its first 1 MiB"
+                    "the reply to its trigger has nothing at {pointer} in its first 1 MiB"
                 ))
             }
             error => error,
@@ -272,7 +272,10 @@ impl Receiver for Webhook {
             },
             (410, _) => Verdict::Permanent {
                 reason: FailureReason::Rejected,
-                detail: format!("{}: the endpoint wants no more", status::detail(reply)),
+                detail: format!(
+                    "{}: the endpoint asks for no more requests",
+                    status::detail(reply)
+                ),
             },
             (
                 429 | 502 | 504,

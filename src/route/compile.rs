@@ -47,7 +47,8 @@ impl Compiler<'_> {
         if root.receiver.as_deref().unwrap_or_default().is_empty() {
             wrong(
                 "route.receiver",
-                "the root route names no receiver, and what no other route matches goes there",
+                "the root route names no receiver, but every alert that no other route matches \
+                 goes there",
                 "name one of `receivers`: `receiver: oncall`",
             );
         }
@@ -55,8 +56,8 @@ impl Compiler<'_> {
         if !root.matchers.is_empty() {
             wrong(
                 "route.matchers",
-                "the root route takes no matchers: it is where everything goes that no other route \
-                 matches",
+                "the root route takes no matchers: every alert that no other route matches goes \
+                 there",
                 "move them to a route of its own under `route.routes`",
             );
         }
@@ -64,7 +65,7 @@ impl Compiler<'_> {
         if root.r#continue {
             wrong(
                 "route.continue",
-                "the root route has no routes beside it to continue to",
+                "the root route has no siblings to continue to",
                 "drop `continue`",
             );
         }

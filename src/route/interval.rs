@@ -163,7 +163,7 @@ fn zone(name: &str) -> Result<TimeZone, Problem> {
         Problem::new(
             "",
             format!("this machine does not know the time zone `{name}`"),
-            "write it like `Europe/Berlin`, `UTC` or `Local`; where it is right, install the \
+            "write it like `Europe/Berlin`, `UTC` or `Local`; if it is correct, install the \
              package `tzdata`",
         )
     })

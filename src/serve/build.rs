@@ -283,7 +283,10 @@ async fn open_store(
     // The configuration may differ from that of the last run. If this fails, held deliveries are
     // still checked when their time comes.
     if let Err(error) = store.look_at_held(clock.now()).await {
-        telemetry::store_failed("what is held stays held by the mutes of before", &error);
+        telemetry::store_failed(
+            "held deliveries could not be checked against the mutes in force",
+            &error,
+        );
     }
     Ok((store, owned))
 }

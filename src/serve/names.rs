@@ -39,7 +39,7 @@ impl Names {
                 loaded.warnings.extend(lost);
             }
             Err(error) => {
-                let what = "what is owed to integrations that are gone is not known";
+                let what = "the deliveries owed to removed integrations could not be counted";
                 telemetry::store_failed(what, &error);
             }
         }
@@ -49,7 +49,7 @@ impl Names {
                 loaded.warnings.extend(endless);
             }
             Err(error) => {
-                let what = "what is open of profiles that are gone is not known";
+                let what = "the open incidents of removed profiles could not be counted";
                 telemetry::store_failed(what, &error);
             }
         }
@@ -65,9 +65,9 @@ fn endless(rules: &Rules, open: Vec<(String, u64)>) -> Vec<String> {
     let gone = open.into_iter().filter(|(profile, _)| !is_read(profile));
     gone.map(|(profile, open)| {
         format!(
-            "the configuration does not have the profile `{profile}` any more: no mail ends its \
-             open incidents, of which there are {open}. Give the profile its name back and reload, \
-             or end them by `alertbridge incidents resolve ID`"
+            "the configuration no longer has the profile `{profile}`: no mail will resolve its \
+             open incidents ({open}). Give the profile its name back and reload, or resolve them \
+             with `alertbridge incidents resolve ID`"
         )
     })
     .collect()
@@ -81,10 +81,10 @@ fn lost(receivers: &Receivers, outstanding: &[Outstanding]) -> Vec<String> {
     });
     lost.map(|Outstanding { target, owed, told }| {
         format!(
-            "the configuration does not have {} of the receiver `{}` any more: of the pages owed \
-             to it, {owed} become dead letters, and of the open incidents that it was told of, it \
-             will not hear the end of {told}. (Those that a mute holds go elsewhere where the \
-             routes lead there.) Put its entry back and reload, or see to them there by hand",
+            "the configuration no longer has {} of the receiver `{}`: the pages owed to it become \
+             dead letters ({owed}), and it will not be told of the resolve of the open incidents \
+             that it was told of ({told}). (Pages that a mute holds go to other receivers if the \
+             routes lead there.) Restore its entry and reload, or close the alerts there by hand",
             target.integration, target.receiver
         )
     })

@@ -59,7 +59,7 @@ impl Retention {
                 }
                 Err(error) => {
                     telemetry::store_failed(
-                        "what is past its retention could not be deleted",
+                        "rows past their retention could not be deleted",
                         &error,
                     );
                     PRUNE_EVERY

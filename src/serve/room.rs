@@ -56,10 +56,7 @@ impl Room {
                 Ok(true) => PAUSE,
                 Ok(false) => EVERY,
                 Err(error) => {
-                    telemetry::store_failed(
-                        "mail that is kept for a while only could not be cut",
-                        &error,
-                    );
+                    telemetry::store_failed("old mail could not be cut to its header", &error);
                     EVERY
                 }
             };

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Reports that every ingress listens.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("takes mail")]);
+    tell(&[NotifyState::Ready, NotifyState::Status("accepts mail")]);
 }
 
 /// Reports that the bridge is finishing work in progress.

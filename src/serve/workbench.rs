@@ -326,7 +326,7 @@ impl Workbench for Bench {
         if incident.kind == Kind::Own {
             return Err(Problem::new(
                 axum::http::StatusCode::CONFLICT,
-                "the bridge reports this trouble itself, and resolves it when it is over",
+                "the bridge reports this problem itself, and resolves it when it is over",
             ));
         }
 

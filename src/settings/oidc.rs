@@ -95,7 +95,7 @@ impl Oidc {
             tell("client_id", "it is missing".to_owned(), mend);
         }
         if self.groups_claim.trim().is_empty() {
-            let mend = "name the claim, or drop the key: it is `groups` then";
+            let mend = "name the claim, or drop the key to use `groups`";
             tell("groups_claim", "it is empty".to_owned(), mend);
         }
         let is_token =
@@ -105,8 +105,9 @@ impl Oidc {
             tell("scopes", format!("`{scope}` is not a scope"), mend);
         }
         if self.allowed.is_empty() {
-            let mend = "say who may: `allowed: [{ email_domain: example.com, role: viewer }]`";
-            tell("allowed", "nobody may sign in".to_owned(), mend);
+            let mend = "list who may sign in: `allowed: [{ email_domain: example.com, role: viewer \
+                        }]`";
+            tell("allowed", "nobody could sign in".to_owned(), mend);
         }
 
         found.extend(self.secret(key).err());
@@ -138,12 +139,14 @@ fn issuer(text: &str) -> Result<(), String> {
         "https" => {}
         "http" if is_loopback(&url) => {}
         "http" => {
-            return Err("whoever stands in between could let anybody in: it is http".to_owned());
+            return Err(
+                "it is plain http: anybody on the network path could let anybody in".to_owned(),
+            );
         }
         _ => return Err(format!("`{text}` is not an https address")),
     }
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-        return Err("an issuer has neither a user, a query nor a fragment".to_owned());
+        return Err("an issuer has no user, query or fragment".to_owned());
     }
 
     Ok(())
@@ -156,7 +159,7 @@ impl Allowed {
         if given.len() != 1 || given[0].trim().is_empty() {
             return Some(Problem::new(
                 key,
-                "an entry names people in one way, and here is none or more than one",
+                "an entry needs exactly one key that says who it is for",
                 "give one of `email`, `email_domain`, `group` and `subject`",
             ));
         }

@@ -107,7 +107,7 @@ pub fn parse(text: &str) -> Result<Vec<User>, UsersError> {
 fn user(line: &str) -> Result<User, String> {
     let mut parts = line.splitn(3, ':');
     let (Some(name), Some(role), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("it has no three parts".to_owned());
+        return Err("it does not have three parts".to_owned());
     };
 
     if name.trim().is_empty() {
@@ -115,7 +115,7 @@ fn user(line: &str) -> Result<User, String> {
     }
     let role = role.parse()?;
     if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
-        return Err("the hash is not Argon2id's".to_owned());
+        return Err("the hash is not an Argon2id hash".to_owned());
     }
 
     Ok(User {
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_wrong_names_the_line() {
         for (text, said) in [
-            ("ann".to_owned(), "line 1: it has no three parts"),
+            ("ann".to_owned(), "line 1: it does not have three parts"),
             (
                 format!("\nann:admin:{HASH}"),
                 "line 2: `admin` is not a role",

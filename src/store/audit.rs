@@ -59,7 +59,7 @@ pub const PROMISES: &[Promise] = &[
                                  WHERE later.id > mails.id AND later.decided_at < $1)",
     },
     Promise {
-        name: "what is told belongs to an incident",
+        name: "every decided mail belongs to an incident",
         question: "SELECT 'mail ' || id || ' is ' || outcome || ' without an incident' FROM mails
                    WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed',
                                      'unparsed') AND incident IS NULL
@@ -75,7 +75,7 @@ pub const PROMISES: &[Promise] = &[
                      AND incident IS NULL",
     },
     Promise {
-        name: "what is silenced says by what, and tells nobody",
+        name: "silenced mail has a reason, and nobody is told of it",
         question: "SELECT 'mail ' || id || ' is silenced, and '
                           || CASE WHEN coalesce(reason, '') = '' THEN 'nothing says why'
                             ELSE 'somebody is told of it' END
@@ -85,17 +85,17 @@ pub const PROMISES: &[Promise] = &[
                                                                AND created_at <= decided_at))",
     },
     Promise {
-        name: "everybody is told who was to be",
-        question: "SELECT 'mail ' || id || ' was to be told ' || owed || ' times, and '
+        name: "every page that was owed has a delivery",
+        question: "SELECT 'mail ' || id || ' owes ' || owed || ' pages, and '
                           || (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id)
-                          || ' deliveries are there'
+                          || ' deliveries exist'
                    FROM mails
                    WHERE owed > (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id)",
     },
     Promise {
-        name: "who hears of an end heard of the beginning",
+        name: "who is told of a resolve was told of the trigger",
         question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration
-                     || ') of the end of what it was '
+                     || ') of the resolve of what it was '
                           || 'never told' FROM deliveries
                    WHERE action = 'resolve' AND EXISTS (SELECT 1 FROM mails
                                                         WHERE mails.id = deliveries.mail)
@@ -109,8 +109,9 @@ pub const PROMISES: &[Promise] = &[
                                        AND began.id < deliveries.id)",
     },
     Promise {
-        name: "the first of a lane has its turn",
-        question: "SELECT 'delivery ' || id || ' waits for none before it, and is never sent'
+        name: "the head of each lane has a due time",
+        question: "SELECT 'delivery ' || id || ' heads its lane without a due time, and is never \
+                   sent'
                    FROM deliveries
                    WHERE settled_at IS NULL AND next_at IS NULL
                      AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
@@ -122,7 +123,7 @@ pub const PROMISES: &[Promise] = &[
     },
     // A leased delivery may be in progress while a person retries an older one.
     Promise {
-        name: "no other of a lane has a turn",
+        name: "no other delivery of a lane has a due time",
         question: "SELECT 'delivery ' || id || ' is sent before its turn' FROM deliveries
                    WHERE settled_at IS NULL AND next_at IS NOT NULL AND lease IS NULL
                      AND EXISTS (SELECT 1 FROM deliveries AS ahead
@@ -135,7 +136,7 @@ pub const PROMISES: &[Promise] = &[
     // The numbers of the attempts give the order, because the clock may have been set back in
     // between.
     Promise {
-        name: "beginnings and ends were told in order",
+        name: "triggers and resolves were delivered in order",
         question: "SELECT 'delivery ' || early.id || ' (' || early.action || ') went out after '
                      || late.id || ' ('
                           || late.action || ') of the same lane' FROM deliveries AS early
@@ -148,37 +149,37 @@ pub const PROMISES: &[Promise] = &[
                          > (SELECT max(id) FROM attempts WHERE delivery = late.id)",
     },
     Promise {
-        name: "what was delivered was sent",
-        question: "SELECT 'delivery ' || id || ' is delivered, and was never tried' FROM deliveries
+        name: "every delivered page was sent",
+        question: "SELECT 'delivery ' || id || ' is delivered, but was never tried' FROM deliveries
                    WHERE state = 'delivered' AND NOT EXISTS (SELECT 1 FROM attempts
                                                              WHERE delivery = deliveries.id)",
     },
     Promise {
-        name: "dead letters say why",
+        name: "every dead letter has a reason",
         question: "SELECT 'delivery ' || id || ' is ' || state || ' without a reason'
                    FROM deliveries
                    WHERE state IN ('dead', 'discarded') AND coalesce(detail, '') = ''",
     },
     Promise {
-        name: "nothing is held of what is over",
-        question: "SELECT 'delivery ' || deliveries.id || ' is held, and its incident is over'
+        name: "no page of a resolved incident is held",
+        question: "SELECT 'delivery ' || deliveries.id || ' is held, but its incident is resolved'
                    FROM deliveries
                    JOIN incidents ON incidents.id = deliveries.incident
                    WHERE deliveries.state = 'held' AND phase = 'resolved'
                      AND held_until > changed_at
                    UNION ALL
-                   SELECT 'incident ' || incident_id || ' is over, and a silence holds its page'
+                   SELECT 'incident ' || incident_id || ' is resolved, but a silence holds its page'
                    FROM silenced
                    JOIN incidents ON incidents.id = incident WHERE phase = 'resolved'",
     },
     Promise {
-        name: "what a silence held is told at its end",
+        name: "what a silence held pages when it ends",
         question: "SELECT 'incident ' || incident_id || ' was to be told when silence ' || silence
                      || ' ended' FROM silenced
                    JOIN incidents ON incidents.id = incident WHERE until < $1",
     },
     Promise {
-        name: "who hears of a change heard of the beginning",
+        name: "who is told of a change was told of the trigger",
         question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration
                      || ') of a change of what it was '
                           || 'never told' FROM deliveries
@@ -192,7 +193,7 @@ pub const PROMISES: &[Promise] = &[
                                        AND began.action = 'trigger' AND began.id < deliveries.id)",
     },
     Promise {
-        name: "incidents have a beginning",
+        name: "every incident has an applied mail",
         question: "SELECT 'incident ' || incident_id
                      || ' has a mail applied to it, and no record of which' FROM incidents
                    WHERE kind IN ('incident', 'unparsed')

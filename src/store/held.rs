@@ -105,4 +105,4 @@ impl fmt::Debug for Mutes {
 }
 
 /// The detail of a held page that was replaced by pages to other receivers.
-pub(super) const PASSED_ON: &str = "its routes lead to others now, who are told instead";
+pub(super) const PASSED_ON: &str = "its routes now lead to other receivers, which are told instead";

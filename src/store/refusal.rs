@@ -49,7 +49,7 @@ pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
 pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!(
-            "delivery {id} is {state}: only what is pending, held or dead can be discarded"
+            "delivery {id} is {state}: only pending, held or dead deliveries can be discarded"
         )),
         None => no_delivery(id),
     }

@@ -28,7 +28,7 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
     if firing {
         tracing::error!(incident = incident_id, receivers, "{text}");
     } else {
-        tracing::info!(incident = incident_id, receivers, "over: {text}");
+        tracing::info!(incident = incident_id, receivers, "resolved: {text}");
     }
 }
 

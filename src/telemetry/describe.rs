@@ -56,15 +56,15 @@ const COUNTERS: [(&str, &str); 17] = [
     ),
     (
         "alertbridge_spans_exported_total",
-        "Spans of traces that the collector took.",
+        "Spans of traces that the collector accepted.",
     ),
     (
         "alertbridge_spans_dropped_total",
-        "Spans of traces that no collector took, by reason.",
+        "Spans of traces that no collector accepted, by reason.",
     ),
     (
         "alertbridge_log_lines_lost_total",
-        "Log lines that standard error did not take.",
+        "Log lines lost because standard error could not be written.",
     ),
     (
         "alertbridge_mails_withheld_total",

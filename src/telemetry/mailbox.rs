@@ -20,8 +20,8 @@ pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     tracing::warn!(
         ingress,
         uid_validity,
-        "the mailbox renumbered its mails (UIDVALIDITY changed): reading it again, as far back as \
-         global.max_age and as where it was begun"
+        "the mailbox renumbered its mails (UIDVALIDITY changed): reading it again, back to \
+         global.max_age but not beyond its first connection"
     );
 }
 
@@ -60,8 +60,9 @@ pub fn mailbox_begun_late(ingress: &str, mails: Option<u32>, from: Timestamp) {
 pub fn mailbox_moved(ingress: &str) {
     tracing::warn!(
         ingress,
-        "the host, port, user name or folder of this mailbox changed: looking through it again, as \
-         far back as global.max_age and as where it was begun; stored mail becomes a duplicate"
+        "the host, port, user name or folder of this mailbox changed: looking through it again, \
+         back to global.max_age but not beyond its first connection; stored mail becomes a \
+         duplicate"
     );
 }
 
@@ -81,8 +82,7 @@ pub fn mail_never_shown(ingress: &str, mails: u32) {
     tracing::warn!(
         ingress,
         mails,
-        "the mailbox says that it holds mail which it does not show: look whether an alert is \
-         among it"
+        "the mailbox announces mail that it does not show: check whether an alert is among it"
     );
 }
 

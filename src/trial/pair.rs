@@ -49,7 +49,7 @@ fn nothing_like(alert: &Told) -> Told {
         subject_line: alert.subject_line.clone(),
         incident_id: None,
         outcome: Outcome::Ignored,
-        reason: Some("the mail holds no such alert".to_owned()),
+        reason: Some("the mail has no such alert".to_owned()),
         pages: Vec::new(),
     }
 }

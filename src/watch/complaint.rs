@@ -197,10 +197,10 @@ fn standing(concerns: &Concerns, now: Timestamp) -> Vec<(&'static str, String)> 
             HELD_TRIGGERS,
             "unverified triggers are held: more arrived through an ingress than may page in an \
              hour (alerts.authenticity.unverified.max_per_hour), they could not be checked \
-             (unverified.trigger: quarantine), or they say that an incident is worse and all who \
-             were told update their alerts, which only proven mail may change; genuine ones page \
-             as soon as they are proven; see `alertbridge mails list --outcome quarantined`, then \
-             run `mails release ID` or `mails discard ID`"
+             (unverified.trigger: quarantine), or they report a higher severity in open alerts \
+             that only proven mail can change; genuine ones page as soon as they are proven; see \
+             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
+             discard ID`"
                 .into(),
         ));
     }
@@ -338,7 +338,8 @@ pub(super) fn over(
             None => Some(format!("ingress {name} is no longer configured")),
             Some(condition) => condition.and_then(|condition| condition.last_success).map(|_| {
                 format!(
-                    "no mail was taken from ingress {name} for a day, or since the bridge started"
+                    "no other program took mail from ingress {name} for a day, or since the bridge \
+                     started"
                 )
             }),
         };

@@ -178,13 +178,11 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
         if request.uri().path().starts_with("/api/") {
             return refused(
                 "the request comes from a web page and lacks the token of one of ours: a program \
-                 that passes on what its own page sends needs the bearer token of admin.token_file",
+                 that forwards requests of its own pages needs the bearer token of \
+                 admin.token_file",
             );
         }
-        return refused(
-            "the request lacks the token of the page that it should come from: reload that page \
-             and try again",
-        );
+        return refused("the request lacks the token of its page: reload the page and try again");
     }
 
     Ok(())

@@ -16,7 +16,7 @@ pub fn unknown(name: &str, known: &[&str]) -> Problem {
     let meant = nearest(name, known.iter().copied());
     let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean `{meant}`?)"));
     let there = if known.is_empty() {
-        "nothing can be asked for here".to_owned()
+        "this path takes no parameters".to_owned()
     } else {
         format!("there are {}", known.join(", "))
     };
@@ -62,7 +62,7 @@ fn misplaced(rejection: &PathRejection) -> String {
         ErrorKind::ParseError { value, .. }
         | ErrorKind::ParseErrorAtKey { value, .. }
         | ErrorKind::ParseErrorAtIndex { value, .. } => {
-            format!("`{value}` is not a number, and a number belongs there")
+            format!("`{value}` is not a number: write a number in its place")
         }
         other => format!("the path is not valid: {other}"),
     }

@@ -47,8 +47,8 @@ impl Stranger {
             ),
             Self::Misdirected => (
                 StatusCode::MISDIRECTED_REQUEST,
-                "this listener is not known by the name in Host: use its address, or add the name \
-                 to admin.hosts",
+                "this listener does not know the name in Host: use its address, or add the name to \
+                 admin.hosts",
             ),
             Self::ForeignOrigin => (
                 StatusCode::FORBIDDEN,

@@ -67,7 +67,7 @@ impl Problem {
         let told = told
             .ok()
             .and_then(|told| serde_json::from_slice(&told).ok());
-        told.unwrap_or_else(|| Self::new(status, "what is wrong cannot be told"))
+        told.unwrap_or_else(|| Self::new(status, "the problem cannot be described"))
     }
 
     pub fn status(&self) -> StatusCode {

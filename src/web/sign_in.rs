@@ -116,7 +116,7 @@ impl Unknown {
             Self::Wrong(why) => Problem::new(StatusCode::UNAUTHORIZED, why.clone()),
             Self::TooMany(seconds) => Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                format!("there were too many wrong attempts: try again in {seconds} s"),
+                format!("there were too many failed attempts: try again in {seconds} s"),
             ),
             Self::Unable(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.clone()),
         }
@@ -339,7 +339,7 @@ async fn begin(
     how: &str,
     stamp: String,
 ) -> Result<String, Unknown> {
-    let unable = |what: &str| Unknown::Unable(format!("the session could not begin: {what}"));
+    let unable = |what: &str| Unknown::Unable(format!("the session could not be started: {what}"));
     let key = cookie::new_key().map_err(|_| unable("there is no randomness"))?;
     let now = admin.clock.now();
     let session = Session {

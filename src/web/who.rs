@@ -55,7 +55,7 @@ impl Who {
         Err(Problem::new(
             StatusCode::FORBIDDEN,
             format!(
-                "only an operator may act: {} is a viewer, who may see everything",
+                "only an operator can act: {} is a viewer, who can only look",
                 self.name
             ),
         ))

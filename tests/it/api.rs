@@ -166,7 +166,7 @@ async fn a_field_that_there_is_none_of_or_a_value_that_it_does_not_take_is_refus
         ),
         (
             "receivers?x=1",
-            "there is no `x`; nothing can be asked for here",
+            "there is no `x`; this path takes no parameters",
         ),
         (
             "incidents?state=opne",
@@ -186,7 +186,7 @@ async fn a_field_that_there_is_none_of_or_a_value_that_it_does_not_take_is_refus
         ),
         (
             "mails/abc",
-            "`abc` is not a number, and a number belongs there",
+            "`abc` is not a number: write a number in its place",
         ),
     ] {
         let path = format!("/api/v1/{asked}");
@@ -361,7 +361,7 @@ async fn an_alert_that_could_not_be_read_was_told_once_and_is_open_nowhere() {
     let shown = bridge.command(&["incidents", "show", id]).stdout;
     let shown = String::from_utf8(shown).unwrap();
     assert!(
-        shown.contains("told, since") && !shown.contains("open ("),
+        shown.contains("paged, because") && !shown.contains("open ("),
         "{shown}"
     );
 }

@@ -502,7 +502,7 @@ async fn an_alert_that_cannot_be_ended_is_a_dead_letter_and_keeps_no_other_open(
     post(&bridge, &says("h", "up", "info")).await;
     let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
     assert!(
-        said(&dead, "3 could not be ended: ") && said(&dead, "404"),
+        said(&dead, "3 could not be closed: ") && said(&dead, "404"),
         "{dead}"
     );
     assert_eq!(numbered.open_alerts(), ["3"]);

@@ -364,7 +364,7 @@ fn what_is_no_mail_in_a_folder_does_not_stop_a_replay() {
     assert_eq!(lines(&replayed).len(), 1);
     assert_eq!(
         text(&replayed.stderr),
-        "note: mails/gone is gone\nnote: mails/socket is not a file\n"
+        "note: mails/gone does not exist\nnote: mails/socket is not a file\n"
     );
 }
 
@@ -522,10 +522,9 @@ fn replay_reads_packed_and_wrapped_mails_and_names_what_is_no_mail() {
         "in/all.mbox.gz#2 five",
     ];
     assert_eq!(told, expected, "{}", text(&replayed.stderr));
-    assert!(text(&replayed.stderr).contains(
-        "note: in/x.pdf is left out: it is not a mail but a \
-                                             PDF"
-    ));
+    assert!(
+        text(&replayed.stderr).contains("note: in/x.pdf is skipped: it is not a mail but a PDF")
+    );
     for (file, what) in [
         ("in/x.pdf", "in/x.pdf is not a mail but a PDF"),
         ("in/x.msg", "an Outlook message (.msg)"),
@@ -572,7 +571,7 @@ fn what_cannot_be_done_is_said_on_standard_error_with_the_mend() {
         (
             &["explain", "two.mbox"],
             1,
-            "two.mbox holds 2 mails: `alertbridge replay` takes many",
+            "two.mbox holds 2 mails: use `alertbridge replay` for several",
         ),
         (&["replay"], 2, "<PATH>"),
         (&["replay", "--stored", "empty"], 2, "cannot be used with"),
@@ -1113,14 +1112,14 @@ fn a_store_is_made_once_and_then_kept() {
         made,
         (
             Some(0),
-            format!("state.db: made, at schema version {newest}; there was no store\n")
+            format!("state.db: created at schema version {newest}\n")
         )
     );
     assert_eq!(
         migrate(),
         (
             Some(0),
-            format!("state.db: at schema version {newest} already\n")
+            format!("state.db: already at schema version {newest}\n")
         )
     );
     for list in ["incidents", "deliveries", "mails"] {

@@ -156,7 +156,7 @@ fn included_files_are_joined_and_name_their_files_from_their_own_folder() {
     let told = check(&file, &[]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(
-        told.starts_with("include.yaml and 3 files: 2 ways in of mail, 2 routes, 2 receivers"),
+        told.starts_with("include.yaml and 3 files: 2 ingresses, 2 routes, 2 receivers"),
         "{told}"
     );
 }

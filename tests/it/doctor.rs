@@ -189,7 +189,7 @@ async fn a_sound_deployment_passes_and_nothing_in_it_changes() {
         "mailbox: alerts is logged in at localhost and opened INBOX, which holds 1 mail",
         "receiver: 127.0.0.1 accepts the credential",
         "receiver: 127.0.0.1 answers",
-        "store: state.db is not there yet, and `serve` can make it",
+        "store: state.db does not exist yet, and `serve` can create it",
         "disk: ",
         "clock: it agrees with that of 127.0.0.1",
     ] {
@@ -296,7 +296,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             ward.secret("genie", "0b5c7a1e-0000-4000-8000-000000000000");
             config
         },
-        "receiver: 127.0.0.1 accepts no page: HTTP 401",
+        "receiver: 127.0.0.1 does not accept pages: HTTP 401",
     ),
     (
         "a bot that was removed",
@@ -304,7 +304,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             ward.secret("slack", "xoxb-1-1-qJ8k2mXw0pZr4tVy6uB9sLdN");
             config
         },
-        "receiver: 127.0.0.1 accepts no page: HTTP 200",
+        "receiver: 127.0.0.1 does not accept pages: HTTP 200",
     ),
     (
         "a receiver's port where nobody listens",
@@ -325,7 +325,7 @@ const SPOILT: [(&str, Spoil, &str); 18] = [
             assert_eq!(connection.execute(newer, []).unwrap(), 1);
             config
         },
-        "store: state.db is of schema version",
+        "store: state.db has schema version",
     ),
     (
         "a store that everybody may read",
@@ -505,10 +505,10 @@ async fn a_bridge_that_runs_is_asked_and_its_store_tried_beside_it() {
     let (status, json) = ward.examine(&config).await;
     let passed = told(&json, "ok").join("\n");
     assert!(
-        passed.contains("bridge: the bridge that runs here is ready"),
+        passed.contains("bridge: the bridge that runs on this machine is ready"),
         "{passed}"
     );
-    assert!(passed.contains("can be written"), "{passed}");
+    assert!(passed.contains("is writable"), "{passed}");
     assert_eq!(status, Some(0), "{json:#}");
     assert_eq!(bridge.stop().code(), Some(0));
 }

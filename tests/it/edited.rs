@@ -189,11 +189,15 @@ async fn walk(store: &str, (what, after, gone): (&str, Receiver, &str), way: Way
     b.heal();
 
     let here = format!("{what}: {}", tail(&bridge.log()));
-    let lost = "does not have webhook/0 of the receiver `oncall` any more: of the pages owed to \
-                it, 1 become dead letters, and of the open incidents that it was told of, it will \
-                not hear the end of 2";
+    let lost = "no longer has webhook/0 of the receiver `oncall`: the pages owed to it become dead \
+                letters (1), and it will not be told of the resolve of the open incidents that it \
+                was told of (2)";
     assert_eq!(said.contains(lost), gone == "a", "{said}\n{here}");
-    assert_eq!(said.contains("any more"), gone == "a", "{said}\n{here}");
+    assert_eq!(
+        said.contains("no longer has"),
+        gone == "a",
+        "{said}\n{here}"
+    );
 
     pagers.wait('b', "trigger owed:oncall").await;
     pagers.wait('b', "trigger held:oncall").await;

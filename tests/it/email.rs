@@ -573,12 +573,12 @@ fn what_is_no_address_or_no_server_is_told() {
         (
             "smarthost",
             json!({ "host": "a", "username": "u" }),
-            "a user's name is given and no password",
+            "a user name is given without a password",
         ),
         (
             "smarthost",
             json!({ "host": "a", "password": "p" }),
-            "a password is given and no user's name",
+            "a password is given without a user name",
         ),
         ("subject", json!("{{ metrik }}"), "which is not a label"),
     ] {

@@ -1046,7 +1046,7 @@ async fn a_password_is_not_sent_where_the_server_wants_none_in_the_clear() {
     )
     .await;
     let running = Running::start(&fake.settings());
-    let condition = running.fails_with("takes no password without TLS").await;
+    let condition = running.fails_with("accepts no password without TLS").await;
     assert!(condition.login_refused);
     running.end().await;
     assert!(fake.commands().is_empty());

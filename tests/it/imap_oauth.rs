@@ -357,7 +357,9 @@ async fn a_token_for_another_account_is_a_refused_login() {
 async fn a_server_that_takes_no_tokens_is_told_as_such_and_shown_none() {
     let setting = Setting::new("plain login").await;
     let running = Running::start(&setting.settings(setting.oauth2(Provider::Google)));
-    let condition = running.fails_with("the server takes no access token").await;
+    let condition = running
+        .fails_with("the server accepts no access token")
+        .await;
     assert!(condition.login_refused);
     running.end().await;
 }
@@ -385,7 +387,7 @@ async fn trouble_at_the_token_server_passes_and_counts_as_a_refused_login_only_w
         (
             StatusCode::OK,
             "{\"access_token\":7}",
-            "its answer is not valid in OAuth 2.0",
+            "its answer is not valid OAuth 2.0",
         ),
     ] {
         setting
@@ -608,7 +610,7 @@ async fn a_person_types_a_code_and_the_refresh_token_is_in_its_file() {
     assert!(well, "{told}");
     assert_eq!(printed, "refresh-t0ken-1\n");
     assert!(
-        told.contains("It belongs into ") && told.contains("refresh-token"),
+        told.contains("Put it into ") && told.contains("refresh-token"),
         "{told}"
     );
 

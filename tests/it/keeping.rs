@@ -110,7 +110,10 @@ async fn a_backup_made_under_load_holds_every_mail_acknowledged_before_and_can_b
         "SELECT count(*) FROM mails",
     );
     let made = ok(&bridge.command(&["store", "backup", "copy.db"]));
-    assert!(made.contains("copy.db: a copy of alertbridge.db"), "{made}");
+    assert!(
+        made.contains("copy.db: a verified copy of alertbridge.db"),
+        "{made}"
+    );
     let checked = bridge.command(&["store", "check", "--json"]);
     assert_eq!(
         verdict(&checked)["findings"],
@@ -250,7 +253,7 @@ async fn a_check_names_whatever_was_tampered_with() {
     let path = folder.path();
     let fine = ok(&run(path, &["store", "check"]));
     assert!(
-        fine.starts_with("60 mails, ") && fine.ends_with(": all as promised\nok\n"),
+        fine.starts_with("60 mails, ") && fine.ends_with(": no damage found\nok\n"),
         "{fine}"
     );
     let good = fs::read(path.join("alertbridge.db")).unwrap();
@@ -262,35 +265,40 @@ async fn a_check_names_whatever_was_tampered_with() {
     for (damage, check) in [
         ("DELETE FROM bodies WHERE mail = 1".to_owned(), "every mail keeps its bytes"),
         ("UPDATE bodies SET raw = (SELECT raw FROM bodies WHERE mail = 1) WHERE mail = \
-          2".into(), "mails are as they came"),
-        ("UPDATE bodies SET raw = x'00' WHERE mail = 2".into(), "mails are as they came"),
+          2".into(), "mails are unchanged"),
+        ("UPDATE bodies SET raw = x'00' WHERE mail = 2".into(), "mails are unchanged"),
         ("DELETE FROM mails WHERE id = 1".into(), "bytes belong to a mail"),
         ("UPDATE mails SET outcome = 'pending', decided_at = NULL WHERE id = 1; UPDATE mails SET \
           decided_at = 1 WHERE id = 2"
             .into(), "every mail has an outcome"),
-        ("UPDATE mails SET incident = NULL WHERE outcome = 'opened'".into(), "what is told belongs \
-            to an incident"),
+        ("UPDATE mails SET incident = NULL WHERE outcome = 'opened'".into(), "every decided mail \
+                                                                              belongs to an \
+                                                                              incident"),
         ("UPDATE mails SET outcome = 'silenced', reason = 'x' WHERE outcome = 'opened'".into(),
-            "what is silenced says by what, and tells nobody"),
-        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "everybody is told who was to \
-            be"),
-        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "who hears of an end heard of \
-            the beginning"),
+            "silenced mail has a reason, and nobody is told of it"),
+        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "every page that was owed has a \
+                                                                    delivery"),
+        (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "who is told of a resolve was \
+                                                                    told of the trigger"),
         ("DELETE FROM incidents WHERE id = 1".into(), "rows belong together"),
-        (format!("UPDATE deliveries SET {owed_again} WHERE id = 1"), "the first of a lane has its \
-            turn"),
+        (format!("UPDATE deliveries SET {owed_again} WHERE id = 1"), "the head of each lane has a \
+                                                                      due time"),
         (format!("UPDATE deliveries SET {owed_again}, next_at = 1 WHERE incident = (SELECT \
                   incident FROM deliveries WHERE id = ({trigger}))"),
-            "no other of a lane has a turn"),
-        (format!("UPDATE attempts SET id = id + 100000 WHERE delivery = ({trigger})"), "beginnings \
-            and ends were told in order"),
-        ("DELETE FROM attempts WHERE delivery = 1".into(), "what was delivered was sent"),
-        ("UPDATE deliveries SET state = 'dead', detail = NULL WHERE id = 1".into(), "dead letters \
-            say why"),
+            "no other delivery of a lane has a due time"),
+        (
+            format!("UPDATE attempts SET id = id + 100000 WHERE delivery = ({trigger})"),
+            "triggers and resolves were delivered in order",
+        ),
+        ("DELETE FROM attempts WHERE delivery = 1".into(), "every delivered page was sent"),
+        (
+            "UPDATE deliveries SET state = 'dead', detail = NULL WHERE id = 1".into(),
+            "every dead letter has a reason",
+        ),
         (format!("UPDATE deliveries SET state = 'held', settled_at = NULL, next_at = 9e15, \
                   held_until = 9e15 WHERE id = ({trigger})"),
-            "nothing is held of what is over"),
-        ("DELETE FROM applied".into(), "incidents have a beginning"),
+            "no page of a resolved incident is held"),
+        ("DELETE FROM applied".into(), "every incident has an applied mail"),
     ] {
         fs::write(path.join("alertbridge.db"), &good).unwrap();
         let tamper = Connection::open(path.join("alertbridge.db")).unwrap();
@@ -305,15 +313,18 @@ async fn a_check_names_whatever_was_tampered_with() {
             in {verdict:#}");
         assert_eq!(verdict["ok"], false);
         let quick = run(path, &["store", "check", "--quick"]);
-        assert_eq!(quick.status.success(), check == "mails are as they came", "{damage}: the bytes \
-            alone are left out");
+        assert_eq!(quick.status.success(), check == "mails are unchanged", "{damage}: the bytes \
+                                                                            alone are left out");
     }
     let mut bent = good.clone();
     for byte in bent.iter_mut().skip(4096 * 2).take(4096 * 10) {
         *byte ^= 0x5a;
     }
     fs::write(path.join("alertbridge.db"), bent).unwrap();
-    refused(&run(path, &["store", "check"]), "the file is whole? No: ");
+    refused(
+        &run(path, &["store", "check"]),
+        "failed: the file is intact: ",
+    );
     fs::remove_file(path.join("alertbridge.db")).unwrap();
     refused(
         &run(path, &["store", "check"]),
@@ -336,11 +347,7 @@ async fn what_takes_long_shows_how_far_it_is_on_a_terminal_and_nowhere_else() {
         (&["store", "check", "--quick"], &["looking for damage"]),
         (
             &["store", "backup", "copy.db"],
-            &[
-                "looking at the store",
-                " pages, ",
-                "reading the copy through",
-            ],
+            &["looking at the store", " pages, ", "verifying the copy"],
         ),
         (&["replay", "--stored"], &["mails replayed"]),
     ] {

@@ -434,7 +434,7 @@ async fn alerts_are_paged_while_the_provider_is_down_and_people_come_in_when_it_
     assert_eq!(refused.status(), 503);
     let told = refused.text().await.unwrap();
     assert!(
-        told.contains("localhost cannot be asked") && told.contains("Sign in with"),
+        told.contains("localhost cannot be reached") && told.contains("Sign in with"),
         "{told}"
     );
     let mail = sample(folder.path(), "down", &[]);

@@ -71,7 +71,7 @@ fn opened_by_many(folder: &Path, before: impl Fn()) {
             // What comes before anybody has made the store says so.
             let early =
                 said.contains("there is no store") || said.contains("is not an alertbridge store");
-            let early = early || said.contains("`alertbridge store migrate` brings it there");
+            let early = early || said.contains("`alertbridge store migrate` migrates it");
             assert!(
                 output.status.success() || early && n % 4 > 0,
                 "{:?}: {said}",

@@ -167,7 +167,7 @@ async fn what_an_on_call_engineer_asks_at_night_is_answered() {
         "Calendar for Jira · com.example.calendar",
         "60% (objective 99%)",
         "told chat",
-        "did NOT reach refusing",
+        "did not reach refusing",
         "silenced until",
     ] {
         assert!(now.contains(expected), "{expected:?} in {now}");
@@ -189,7 +189,7 @@ async fn what_an_on_call_engineer_asks_at_night_is_answered() {
         "Opened as critical",
         "Nothing new",
         "The page arrived: chat (stdout) has confirmed it",
-        "Its sender: no proof is asked for.",
+        "Sender: not checked, because no proof is required.",
         "Measured: 60% at first, 72.5% at last, by 2 mails; the objective is 99%",
         "severity=\"critical\"",
         "route.routes[0]",
@@ -220,7 +220,7 @@ async fn the_week_after_each_objective_answers_for_itself() {
     let tab = Tab::open(without_script);
     tab.go(&untouched.at("/objectives"));
     let empty = tab.says();
-    assert!(empty.contains("No alert was about an objective"), "{empty}");
+    assert!(empty.contains("No alert has named an objective"), "{empty}");
 
     // Within the silence that `SILENT` is open in, half an hour from now.
     let bed = Bed::with_everything().await;
@@ -233,10 +233,10 @@ async fn the_week_after_each_objective_answers_for_itself() {
     for expected in [
         "Calendar for Jira installation_callback",
         "once, for",
-        "1 breach began in these 28 days",
+        "1 breach began in the last 28 days",
         "Incident (reached)",
         "Remediation (not reached)",
-        "of it were announced and burn nothing",
+        "of it were announced and spend no budget",
     ] {
         let all = all.replace('\n', " ");
         assert!(all.contains(expected), "{expected:?} in {all}");
@@ -249,8 +249,8 @@ async fn the_week_after_each_objective_answers_for_itself() {
     let api = api["items"].as_array().unwrap();
     for one in api {
         let percent = (one["spent"].as_f64().unwrap() * 1000.0).round() / 10.0;
-        let burnt = format!("{percent}% burnt");
-        assert!(all.contains(&burnt), "{burnt} in {all}");
+        let spent = format!("{percent}% spent");
+        assert!(all.contains(&spent), "{spent} in {all}");
     }
     let drawn = tab.eval("document.querySelectorAll('article .strip').length");
     assert_eq!(drawn, json!(api.len()));

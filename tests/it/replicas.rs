@@ -540,7 +540,7 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     );
     let (status, said) = command(&["store", "migrate"]);
     assert!(
-        status == Some(0) && said.contains("made, at schema version"),
+        status == Some(0) && said.contains("created at schema version"),
         "{said}"
     );
     let (status, said) = command(&["store", "migrate"]);

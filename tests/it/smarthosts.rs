@@ -183,7 +183,7 @@ async fn a_mail_of_which_the_server_says_nothing_is_sent_four_times() {
     for (name, (row, mails)) in told(&servers).await {
         assert_eq!(row["state"], "dead", "{name}: {row}");
         assert!(
-            row.to_string().contains("may have been taken"),
+            row.to_string().contains("may have been accepted"),
             "{name}: {row}"
         );
         assert_eq!(mails, 4, "{name}");

@@ -248,7 +248,7 @@ async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     );
     dropped(&bridge, "not_taken").await;
     assert!(
-        bridge.log().contains("the collector takes no traces"),
+        bridge.log().contains("the collector accepts no traces"),
         "{}",
         bridge.log()
     );

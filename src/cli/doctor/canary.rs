@@ -10,7 +10,7 @@ const ABOUT: &str = "canary.send_via";
 
 pub async fn check(deployment: &Deployment) -> Checked {
     let Some(canary) = &deployment.config.canary else {
-        let what = "no canary is configured: nobody may notice that mail has stopped coming in";
+        let what = "no canary is configured: nobody would notice if mail stopped coming in";
         let mend = "add `canary`, and watch its heartbeat from elsewhere";
         return vec![Finding::warning("canary", "canary", what, mend)].into();
     };

@@ -30,7 +30,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
         Some((200, _)) => vec![Finding::ok(
             "bridge",
             "admin.listen",
-            "the bridge that runs here is ready",
+            "the bridge that runs on this machine is ready",
         )],
         Some((503, words)) => troubles(&words),
         Some((status, _)) => vec![Finding::warning(
@@ -90,9 +90,9 @@ fn taken(key: String, listen: &str) -> Option<Finding> {
     let address: SocketAddr = listen.parse().ok()?;
     let error = TcpListener::bind(address).err()?;
     let mend = match error.kind() {
-        ErrorKind::AddrInUse => "end the program that listens there, or take another port",
+        ErrorKind::AddrInUse => "stop the program that listens there, or use another port",
         ErrorKind::PermissionDenied => {
-            "take a port from 1024 on, or give the program CAP_NET_BIND_SERVICE"
+            "use a port from 1024 on, or give the program CAP_NET_BIND_SERVICE"
         }
         _ => "write an address that this machine has",
     };

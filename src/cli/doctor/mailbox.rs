@@ -49,7 +49,7 @@ fn well(about: String, settings: &Settings, opened: Opened) -> Finding {
                 "{what}; the server does not announce new mail (IDLE), so it is polled once a \
                  minute"
             ),
-            "use a provider with IDLE where a minute is too long",
+            "if a minute is too long, use a provider with IDLE",
         );
     }
 

@@ -8,7 +8,7 @@ use crate::web::sign_in::oidc::{http::Http, provider::Provider, redirect_uri};
 
 pub const ABOUT: &str = "admin.login.oidc";
 const MEND: &str = "correct `issuer`, let this machine connect there through the firewall, or set \
-                    `proxy_url`; until then nobody signs in, and alerts are paged all the same";
+                    `proxy_url`; until then nobody can sign in; alerts are paged as usual";
 const MEND_TLS: &str = "name the CA that signed its certificate in `ca_file`, or have an expired \
                         one renewed";
 
@@ -30,13 +30,14 @@ pub async fn check(deployment: &Deployment) -> Checked {
     let finding = match Provider::discover(issuer, &Http(client), now).await {
         Ok(_) => {
             let redirect = redirect_uri(config.global.external_url.as_deref().unwrap_or_default());
-            let what = format!("{issuer} answers; it has to know the redirect URI {redirect}");
+            let what =
+                format!("{issuer} answers; the redirect URI {redirect} must be registered with it");
             Finding::ok("sign-in", ABOUT, what)
         }
         Err(why) => {
             let is_tls = why.contains("certificate") || why.contains("tls");
             let mend = if is_tls { MEND_TLS } else { MEND };
-            let what = format!("{issuer} cannot be asked: {why}");
+            let what = format!("{issuer} cannot be reached: {why}");
             Finding::wrong("sign-in", ABOUT, what, mend)
         }
     };

@@ -120,7 +120,7 @@ fn judged(target: &Target, about: String, host: &str, shown: Shown) -> Finding {
             Finding::wrong(
                 "receiver",
                 about,
-                format!("{host} accepts no page: {how}"),
+                format!("{host} does not accept pages: {how}"),
                 mend,
             )
         }

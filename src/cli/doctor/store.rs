@@ -79,21 +79,20 @@ async fn opened(place: &Place) -> Finding {
     };
 
     if found > known {
-        let what =
-            format!("{place} is of schema version {found}, newer than this program's {known}");
+        let what = format!("{place} has schema version {found}, newer than this program's {known}");
         return Finding::wrong(
             "store",
             ABOUT,
             what,
-            "run the alertbridge that made it, or a newer one",
+            "run the version of alertbridge that created it, or a newer one",
         );
     }
 
     if found < known {
         let what = if found == 0 {
-            format!("{place} holds no store yet: `serve` makes it")
+            format!("{place} has no store yet: `serve` creates it")
         } else {
-            format!("{place} is of schema version {found}: `serve` brings it to {known}")
+            format!("{place} has schema version {found}: `serve` migrates it to {known}")
         };
         return Finding::ok("store", ABOUT, what);
     }
@@ -104,7 +103,7 @@ async fn opened(place: &Place) -> Finding {
     };
     match written.await {
         Ok(()) => {
-            let what = format!("{place} is of schema version {known} and can be written");
+            let what = format!("{place} has schema version {known} and is writable");
             Finding::ok("store", ABOUT, what)
         }
         Err(error) => unusable(place, &error),
@@ -117,7 +116,7 @@ fn to_be_made(place: &Place) -> Finding {
     }
 
     let Some(error) = place.unwritable_folder() else {
-        let what = format!("{place} is not there yet, and `serve` can make it");
+        let what = format!("{place} does not exist yet, and `serve` can create it");
         return Finding::ok("store", ABOUT, what);
     };
     let mend =
@@ -125,7 +124,7 @@ fn to_be_made(place: &Place) -> Finding {
     Finding::wrong(
         "store",
         ABOUT,
-        format!("{place} cannot be made: {error}"),
+        format!("{place} cannot be created: {error}"),
         mend,
     )
 }
@@ -142,12 +141,12 @@ fn unusable(place: &Place, error: &StoreError) -> Finding {
              restores a backup"
         }
         (StoreError::Newer { .. }, _) => {
-            "start the version of alertbridge that made it, or a later"
+            "start the version of alertbridge that created it, or a later one"
         }
         (StoreError::Refused(_), _) => "correct store.url, or what it names",
         (_, Place::File(_)) => {
             "let the user that runs alertbridge read and write the file and its folder; \
-             `alertbridge store check` says whether it is whole"
+             `alertbridge store check` says whether it is intact"
         }
         (_, Place::Database(_)) => {
             "check that PostgreSQL runs and accepts this user: `psql` with the same address"

@@ -72,7 +72,7 @@ fn arrived(mail: &MailRow) -> Moment {
     // decision, it is said here.
     let text = match &mail.released {
         Some(release) if mail.outcome == Outcome::Pending => {
-            format!("{decided}; let through by {}", release.by)
+            format!("{decided}; released by {}", release.by)
         }
         _ => decided,
     };

@@ -60,7 +60,7 @@ fn facts(incident: &IncidentRow) -> Vec<(&'static str, String)> {
     };
     let is_unread = incident.kind == Kind::Unparsed;
     let state = if is_unread {
-        "told, since it could not be read"
+        "paged, because it could not be read"
     } else {
         incident.phase.in_words()
     };

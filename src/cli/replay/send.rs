@@ -24,7 +24,7 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
 
     if number("held") > 0 {
         eprintln!(
-            "{} by time intervals: not sent",
+            "{} by time intervals, not sent",
             table::count(number("held"), "held request")
         );
     }
@@ -39,7 +39,7 @@ pub fn agreed(owed: u64, yes: bool) -> anyhow::Result<bool> {
     }
 
     eprint!(
-        "send {} to the receivers for real, which the bridge will not resolve later? [y/N] ",
+        "really send {} to the receivers? The bridge will not resolve them later. [y/N] ",
         table::count(owed, "request")
     );
 

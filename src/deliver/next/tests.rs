@@ -45,7 +45,7 @@ fn each_of_several_alerts_is_ended_once_in_order_and_one_that_is_refused_fails_t
             let refused: Vec<_> = refused.map(|at| receipts[at].clone()).collect();
             let told = refused
                 .iter()
-                .map(|one| format!("{one} could not be ended: gone"));
+                .map(|one| format!("{one} could not be closed: gone"));
             let told = told.collect::<Vec<_>>().join("; ");
             match end {
                 Verdict::Delivered { .. } => assert_eq!(refused, [""; 0]),
@@ -129,7 +129,7 @@ fn one_of_several_ends_of_which_nothing_is_heard_keeps_no_other_from_its_turn() 
     let Verdict::Permanent { detail, .. } = verdict else {
         panic!("{verdict:?}")
     };
-    assert!(detail.starts_with("2 could not be ended"), "{detail}");
+    assert!(detail.starts_with("2 could not be closed"), "{detail}");
     let left = vec!["2".to_owned()];
     let refused = Vec::new();
     assert_eq!(step.retried(), Step::Ends { left, refused });

@@ -23,14 +23,14 @@ pub(super) enum Fault {
     NoStartTls,
     /// The server accepts no password over an unencrypted connection (RFC 3501, LOGINDISABLED):
     /// none was sent.
-    #[error("the server takes no password without TLS: set `tls: starttls` or `implicit`")]
+    #[error("the server accepts no password without TLS: set `tls: starttls` or `implicit`")]
     LoginDisabled,
     #[error("the server refused the login of {username}: {said}")]
     Login { username: String, said: String },
     #[error(transparent)]
     Password(#[from] SecretError),
     #[error(
-        "the server takes no access token (neither OAUTHBEARER nor XOAUTH2): use `password_file`"
+        "the server accepts no access token (neither OAUTHBEARER nor XOAUTH2): use `password_file`"
     )]
     NoOauth,
     #[error(transparent)]
@@ -52,7 +52,7 @@ pub(super) enum Fault {
     Silent { command: &'static str },
     #[error("the connection broke: {0}")]
     Broken(io::ErrorKind),
-    #[error("the server breaks the protocol: {0}")]
+    #[error("the server violates the protocol: {0}")]
     Protocol(String),
     #[error(transparent)]
     Inbox(#[from] Refused),

@@ -72,7 +72,7 @@ fn mend(code: &str) -> &'static str {
             "check `client_id`, `client_secret_file` and the application"
         }
         "invalid_scope" => "check `scopes`",
-        "access_denied" => "nobody agreed",
+        "access_denied" => "consent was refused",
         "expired_token" => "nobody gave consent in time: begin again",
         _ => "check `oauth2`",
     }

@@ -91,8 +91,8 @@ fn unreadable(fault: &Fault) -> Unreadable {
         ),
         Fault::Login { .. } | Fault::Password(_) | Fault::NoOauth => (
             Stopped::Login,
-            "correct `username` and the secret; where the provider wants an app password or OAuth, \
-             deploy/guides/mailboxes.md walks through it",
+            "correct `username` and the secret; if the provider requires an app password or OAuth, \
+             see deploy/guides/mailboxes.md",
         ),
         Fault::NoToken(NoToken::Unanswered { .. }) => (
             Stopped::Login,

@@ -106,8 +106,7 @@ impl ServerCertVerifier for Trust {
             } else {
                 Err(Error::General(format!(
                     "the server's certificate has the fingerprint {seen}, which is not that of \
-                     `tls_fingerprint`: where the server was given a new certificate, write the \
-                     new fingerprint"
+                     `tls_fingerprint`: if the server has a new certificate, write its fingerprint"
                 )))
             };
         }
@@ -168,8 +167,8 @@ pub(super) fn reason(error: &Error) -> String {
         Error::General(said) => said.clone(),
         Error::InvalidCertificate(bad) => match bad {
             Bad::UnknownIssuer => {
-                "nobody trusted here signed the server's certificate: name its CA's certificate in \
-                 `ca_file`, or the server's own if it is self-signed"
+                "the server's certificate is not signed by a trusted CA: name its CA's certificate \
+                 in `ca_file`, or the server's own if it is self-signed"
             }
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
                 "the server's certificate is for another \
@@ -192,12 +191,10 @@ pub(super) fn reason(error: &Error) -> String {
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => {
             "the server does not speak TLS here: check `port` and `tls`".into()
         }
-        Error::PeerIncompatible(_) => "the server knows no version of TLS or cipher that is still \
-                                       safe"
-            .into(),
+        Error::PeerIncompatible(_) => "the server offers no secure TLS version or cipher".into(),
         Error::AlertReceived(
             AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
-        ) => "the server accepts no version of TLS or cipher that is still safe".into(),
+        ) => "the server accepts no secure TLS version or cipher".into(),
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             "the server knows no host of this name: check `host`".into()
         }

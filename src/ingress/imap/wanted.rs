@@ -168,7 +168,7 @@ impl Backlog {
     pub(super) fn miss(&mut self, uid: u32, now: Timestamp) {
         self.fail(
             uid,
-            "it was announced, and was gone from the folder before it could be read",
+            "it was announced, but disappeared from the folder before it could be read",
             false,
             now,
         );

@@ -58,8 +58,8 @@ pub async fn serve<A>(
 /// Returns the answer to a connection without a place, before any request.
 pub fn busy(why: TooMany) -> Vec<u8> {
     let error = match why {
-        TooMany::InAll => "Too many connections; come again later.",
-        TooMany::OfClient => "Too many connections from your address; come again later.",
+        TooMany::InAll => "Too many connections; try again later.",
+        TooMany::OfClient => "Too many connections from your address; try again later.",
     };
     let body = format!("{{\"error\":\"{error}\"}}");
     let headers = [("content-type", "application/json"), ("retry-after", "30")];

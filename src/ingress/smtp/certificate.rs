@@ -129,8 +129,8 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
                 files.key_file.display(),
                 files.cert_file.display()
             ),
-            "name the key the certificate was made with; the server's own certificate comes first \
-             in its file",
+            "name the key that belongs to the certificate; the server's own certificate must come \
+             first in its file",
         ),
         rustls::Error::InvalidCertificate(reason) => Problem::new(
             format!("{key}.cert_file"),
@@ -183,7 +183,7 @@ fn private_key(path: &Path, key: &str) -> Result<PrivateKeyDer<'static>, Problem
             ),
             _ => (
                 "is damaged",
-                "put it there anew, in PEM (`-----BEGIN PRIVATE KEY-----`)",
+                "put it there again, in PEM (`-----BEGIN PRIVATE KEY-----`)",
             ),
         };
         Problem::new(
@@ -213,7 +213,7 @@ pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem>
     let days = ends.since((Unit::Hour, now)).ok()?.get_hours() / 24;
     let path = files.cert_file.display();
     let what = if now < begins {
-        format!("the certificate in {path} is valid from {begins} only")
+        format!("the certificate in {path} is not valid before {begins}")
     } else if now >= ends {
         format!("the certificate in {path} has expired, on {ends}")
     } else if days < WARN_DAYS {

@@ -37,11 +37,11 @@ impl<'l> Command<'l> {
         if chunk::is_bdat(text) {
             return chunk::announced(text)
                 .map(Self::Bdat)
-                .ok_or("501 5.5.4 Write BDAT, the size, and LAST if it is");
+                .ok_or("501 5.5.4 Syntax: BDAT size [LAST]");
         }
 
         let request = Request::parse(&mut line.iter()).map_err(|error| match error {
-            Error::UnknownCommand => "500 5.5.1 Command not known",
+            Error::UnknownCommand => "500 5.5.1 Command not recognized",
             Error::InvalidSenderAddress => "501 5.1.7 The sender's address is not valid",
             Error::InvalidRecipientAddress => "501 5.1.3 The recipient's address is not valid",
             Error::InvalidParameter { .. } => "501 5.5.4 Parameter not valid",

@@ -317,7 +317,7 @@ impl<'a> Dialogue<'a> {
 
         if !self.door.knows(self.peer) && !self.door.clients.may_send(self.peer, Instant::now()) {
             self.refused("rate", &"too many a minute");
-            return "450 4.7.1 Too many mails from you, come again later";
+            return "450 4.7.1 Too many mails from you, try again later";
         }
 
         self.transaction = Some(Transaction {
@@ -395,13 +395,13 @@ pub(super) fn reason(flaw: Flaw) -> &'static str {
 /// The reply is 552 both if the declared size is too large and if the mail turns out to be (RFC
 /// 1870).
 pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than the limit";
-const NO_ROOM: &str = "452 4.3.1 Too many large mails at a time, come again later";
+const NO_ROOM: &str = "452 4.3.1 Too many large mails at a time, try again later";
 const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
 const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients";
 /// DATA and BDAT must not be mixed in one mail (RFC 3030, 2).
 const BEGUN_IN_CHUNKS: &str = "503 5.5.1 The mail has begun with BDAT";
 /// The client must request SMTPUTF8 with MAIL (RFC 6531, 3.5).
-const NOT_ASCII: &str = "553 5.6.7 Without SMTPUTF8 addresses are ASCII";
+const NOT_ASCII: &str = "553 5.6.7 Addresses must be ASCII without SMTPUTF8";
 
 /// Appends a reply and its line break.
 pub(super) fn say(reply: &mut Vec<u8>, text: &str) {

@@ -29,7 +29,7 @@ use crate::{
     telemetry,
 };
 
-const NOT_STORED: &str = "451 4.3.0 Cannot store it now";
+const NOT_STORED: &str = "451 4.3.0 The mail cannot be stored now";
 /// How long a client may take to read the last reply.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -170,7 +170,7 @@ impl Session {
 
         loop {
             if self.stop.is_cancelled() && !dialogue.in_transaction() {
-                self.farewell(wire, "421 4.3.2", "is stopping, come again later");
+                self.farewell(wire, "421 4.3.2", "is stopping, try again later");
                 return Ok(Onward::Close);
             }
             let Some((line, reply)) = wire.line() else {
@@ -299,7 +299,7 @@ impl Session {
                 return Ok(self.conclude(wire, dialogue, chunks.finish()).await);
             }
         } else {
-            say(&mut wire.output, "250 2.0.0 Chunk taken");
+            say(&mut wire.output, "250 2.0.0 Chunk received");
         }
 
         Ok(Onward::Commands)
@@ -401,7 +401,7 @@ impl Session {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(refused @ Refused::NoRoom)) => {
                 telemetry::mail_refused(ingress, peer, "no_room", &refused);
-                Err("452 4.3.1 The disk is nearly full, come again later")
+                Err("452 4.3.1 The disk is nearly full, try again later")
             }
             Ok(Err(refused @ Refused::Failed(_))) => {
                 telemetry::mail_refused(ingress, peer, "not_stored", &refused);

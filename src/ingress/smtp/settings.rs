@@ -109,8 +109,7 @@ impl Settings {
             found.push(Problem::new(
                 format!("{key}.trusted_authserv_id"),
                 format!(
-                    "whoever reaches {}{through} can write an Authentication-Results in the name \
-                     of {id}",
+                    "anybody who reaches {}{through} can forge an Authentication-Results of {id}",
                     self.listen
                 ),
                 format!(

@@ -97,8 +97,8 @@ impl Protocol for Raw {
 
         if posted.body.starts_with(&GZIP) {
             return Err(Refusal::WrongType(
-                "The mail is packed by gzip: post it as it is, by \
-                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`.",
+                "The mail is compressed with gzip: post it as it is, by `curl --data-binary @file \
+                 -H 'Content-Type: message/rfc822'`.",
             )
             .into());
         }

@@ -78,7 +78,7 @@ impl Ses {
         tracing::warn!(
             topic = self.topic.arn(),
             %error,
-            "the certificate of SNS cannot be had"
+            "the certificate of SNS cannot be obtained"
         );
         if matches!(error, FetchError::Status(400..500)) {
             Refusal::Forged
@@ -170,7 +170,7 @@ impl Protocol for Ses {
             "UnsubscribeConfirmation" => {
                 tracing::warn!(
                     topic = self.topic.arn(),
-                    "the SNS topic has unsubscribed this webhook: no mail comes"
+                    "the SNS topic has unsubscribed this webhook: no more mail arrives"
                 );
                 Ok(Opened::Settled)
             }

@@ -122,8 +122,8 @@ impl Settings {
             Problem::new(
                 format!("{key}.trusted_authserv_id"),
                 format!(
-                    "what `provider: {}` signs does not cover the mail, so that nothing vouches \
-                     for an Authentication-Results of {id} in it",
+                    "the signature of `provider: {}` does not cover the mail, so nothing proves an \
+                     Authentication-Results of {id} in it",
                     self.provider.name()
                 ),
                 "drop the key: the mail's own signature proves it",
@@ -187,7 +187,7 @@ impl Settings {
             return Err(Problem::new(
                 format!("{key}.{wrong}"),
                 format!(
-                    "`provider: {name}` proves itself by {}, not by `{wrong}`",
+                    "`provider: {name}` authenticates itself by {}, not by `{wrong}`",
                     wanted(" or ")
                 ),
                 format!("drop it, and give `{example}`"),

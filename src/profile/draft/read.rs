@@ -35,7 +35,7 @@ pub fn tried(profile: &Profile, opening: &[u8], closing: Option<&[u8]>) -> Tried
         && on.key != over.key
     {
         tried.doubts.push(format!(
-            "the key is `{}` of the opening mail and `{}` of the closing one: mend `fields.key`",
+            "the key is `{}` in the opening mail and `{}` in the closing one: correct `fields.key`",
             on.key, over.key
         ));
     }
@@ -49,8 +49,8 @@ impl Tried {
             Some(Found::Alert(alert)) => {
                 if alert.meaning != expected {
                     self.doubts.push(format!(
-                        "of the {which} mail the status is `{}`, which is not told \
-                         apart: mend `status`",
+                        "the status of the {which} mail is `{}`, which `status` does not tell \
+                         apart: correct `status`",
                         alert.status
                     ));
                 }

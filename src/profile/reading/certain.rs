@@ -70,8 +70,8 @@ pub(super) fn disagreement(recipe: &Recipe, sheet: &Sheet, mail: &Mended<'_>) ->
         };
         let other = meant.first().filter(|_| meant.iter().all(is_other))?;
         Some(format!(
-            "by the mail's text the status is `{}`, and by its HTML `{}`: which of them is meant \
-             is not known",
+            "the status is `{}` in the mail's text and `{}` in its HTML: it is not known which is \
+             right",
             short("", &one.0),
             short("", &other.0)
         ))
@@ -189,8 +189,8 @@ impl Doubt {
         let label = &other.label;
         let value = |at: usize| short("", other.values.get(at).map_or("", String::as_str));
         let reason = format!(
-            "the label `{label}` stands in the mail with different values, `{}` and `{}`, and key \
-             or status depends on which is meant",
+            "the label `{label}` has different values in the mail, `{}` and `{}`, and key or \
+             status depends on which is meant",
             value(0),
             value(other.given),
         );
@@ -220,9 +220,9 @@ impl Doubt {
     fn of(one: &Asked, reason: &str) -> Self {
         let (label, of_mail) = (&one.label, !one.of_item);
         let mend = if of_mail {
-            format!(": where the first always is, write `pairs_all['{label}'] | first`")
+            format!(": if the first is always meant, write `pairs_all['{label}'] | first`")
         } else {
-            ": where one always is, name it as a group of `each.text`".to_owned()
+            ": if one is always meant, name it as a group of `each.text`".to_owned()
         };
         let reason = format!("{reason}{mend}");
         Self { reason, of_mail }

@@ -97,7 +97,7 @@ pub(super) fn required(fields: &Fields, name: &str, scope: &Scope<'_>) -> Result
     match fields.render(name, scope)? {
         Some(value) if !value.is_empty() => Ok(value),
         _ => Err(format!(
-            "the field `{name}` is empty, made by `{}`",
+            "the field `{name}`, made by `{}`, is empty",
             fields.source(name)
         )),
     }
@@ -107,8 +107,8 @@ fn key(fields: &Fields, scope: &Scope<'_>) -> Result<String, String> {
     let key = required(fields, "key", scope)?;
     if key.len() > LONGEST_KEY {
         return Err(format!(
-            "the field `key` is longer than {LONGEST_KEY} bytes: make it of less, or with the \
-             filter `hash`"
+            "the field `key` is longer than {LONGEST_KEY} bytes: use less in it, or the filter \
+             `hash`"
         ));
     }
     Ok(key)

@@ -81,7 +81,7 @@ fn the_reason_names_the_label_its_values_and_the_mend() {
     let said = reason(&found);
     assert!(
         said.contains(
-            "the label `Host` stands in the mail with different values, `mail-gateway` and `web1`"
+            "the label `Host` has different values in the mail, `mail-gateway` and `web1`"
         ),
         "{said}"
     );
@@ -372,7 +372,7 @@ fn a_mail_whose_text_and_html_differ_in_the_status_is_told_as_unparsed() {
         let is_read = matches!(found[..], [Found::Alert(_)]);
         assert_eq!(is_read, is_certain, "{plain} {html}: {found:?}");
         if !is_certain {
-            assert!(reason(&found).contains("by its HTML"), "{}", reason(&found));
+            assert!(reason(&found).contains("in its HTML"), "{}", reason(&found));
         }
     }
     for (plain, html, is_certain) in [

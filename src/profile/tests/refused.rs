@@ -41,7 +41,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}  fields: {{ key: '{{{{ json.x }}}}', status: s }}\n"),
             "fields.key",
-            "where the JSON lies",
+            "where the JSON is",
         ),
         (
             format!("{rest}  fields: {{ key: '{{{{ item.x }}}}', status: s }}\n"),
@@ -81,12 +81,12 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}  each: {{ json: /a }}\n{fields}"),
             "each.json",
-            "where its JSON lies",
+            "where its JSON is",
         ),
         (
             format!("{rest}  each: {{ text: 'x*' }}\n{fields}"),
             "each.text",
-            "nothing at all",
+            "the empty text",
         ),
         (
             format!("{rest}  each: {{ section: 'x' }}\n{fields}"),

@@ -194,7 +194,7 @@ fn text_beside_the_html_does_not_stand_for_it() {
     let both = [part("text/plain", "Firing: disk"), html];
     let found = profile.read(mail("alternative", &both).as_bytes());
     assert!(
-        reason(&found).contains("by its HTML `Resolved`"),
+        reason(&found).contains("`Resolved` in its HTML"),
         "{}",
         reason(&found)
     );

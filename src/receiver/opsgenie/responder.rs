@@ -68,17 +68,21 @@ impl Responder {
         let (Some((key, value)), None) = (named.next(), named.next()) else {
             site.problem(
                 &place,
-                "a responder is named in one way",
+                "a responder needs exactly one key that names it",
                 "give one of `id`, `name` and, for a user, `username`",
             );
             return None;
         };
 
         if (key == "username") != (self.r#type == "user") && key != "id" {
-            let mend = "a user goes by `username`, everybody else by `name`; all go by `id`";
+            let mend = "a user is named by `username`, every other responder by `name`, and any by \
+                        `id`";
             site.problem(
                 &place,
-                format!("a {} does not go by `{key}`", self.r#type),
+                format!(
+                    "a responder of type {} is not named by `{key}`",
+                    self.r#type
+                ),
                 mend,
             );
             return None;

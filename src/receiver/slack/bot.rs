@@ -56,7 +56,7 @@ impl Bot {
             let mend = "add `channel: C0123ABCD`, its id, and invite the bot there";
             site.problem(
                 "channel",
-                "a bot posts to a channel, and none is given",
+                "a bot posts to a channel, but none is given",
                 mend,
             );
         }
@@ -75,7 +75,7 @@ impl Bot {
                 if page::on_sample(&notification, |page| page.line(Some(&template))).is_none() {
                     site.problem(
                         "channel",
-                        format!("on {which} it names none"),
+                        format!("for {which}, it names no channel"),
                         "give it a default: `or 'alerts'`",
                     );
                     return None;
@@ -250,7 +250,7 @@ impl Bot {
             // for it.
             Part::Edit(_) if action != Action::Change => Verdict::Partly {
                 next: Step::Reply,
-                detail: "the trigger's message is edited, a reply in its thread is next".into(),
+                detail: "the trigger's message is edited; a reply in its thread is next".into(),
             },
             // Later updates and the resolve edit the trigger's message, not this reply.
             Part::Reply(_) if action == Action::Trigger => Verdict::Delivered {

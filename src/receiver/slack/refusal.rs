@@ -154,7 +154,7 @@ fn explained(word: &str, json: &Value, status: u16) -> String {
 
     let more = match word {
         "not_in_channel" => "invite the bot to the channel".to_owned(),
-        "channel_not_found" => "the bot sees no such channel: invite it there".to_owned(),
+        "channel_not_found" => "the bot sees no channel of that name: invite it there".to_owned(),
         "missing_scope" => format!(
             "the token lacks {}",
             json["needed"].as_str().unwrap_or("a scope")

@@ -98,15 +98,15 @@ impl Webhook {
                 place,
                 "it has no text in which a page that may not be genuine could be marked: only the \
                  header alertbridge-mark says UNVERIFIED",
-                "put `{{ headline }}` into it, or see to that header where it is received",
+                "put `{{ headline }}` into it, or evaluate that header where it is received",
             );
         }
 
         if self.begins_by_receipt() {
             site.warn(
                 "url",
-                "the address of the trigger holds `receipt`, which nobody knows before the reply \
-                 to it: its place stays empty",
+                "the trigger's address uses `receipt`, which is known only after the reply to the \
+                 trigger: here it is empty",
                 "write the resolve's address as `resolved: { url: … }`",
             );
         }
@@ -202,8 +202,8 @@ fn signing_secrets(settings: &Settings, site: &mut Site<'_>) -> Vec<Credential> 
     if previous.is_some() && settings.secret.is_none() && settings.secret_file.is_none() {
         site.problem(
             "previous_secret",
-            "there is no secret that follows it",
-            "name the new one `secret_file`",
+            "there is no new secret",
+            "give the new one as `secret_file`",
         );
     }
 
@@ -227,7 +227,7 @@ fn success_body(settings: &Settings, site: &mut Site<'_>) -> Option<Regex> {
     let pattern = settings.success_body.as_deref()?;
     let (what, mend) = match Regex::new(pattern) {
         Ok(_) if pattern.trim().is_empty() => (
-            "it is empty, and so matches whatever is replied".to_owned(),
+            "it is empty, so it matches every reply".to_owned(),
             "write what the body of a success holds, like '^100$'",
         ),
         Ok(regex) => return Some(regex),
@@ -236,7 +236,7 @@ fn success_body(settings: &Settings, site: &mut Site<'_>) -> Option<Regex> {
                 "`{pattern}` is not a valid regular expression: {}",
                 expression::reason(&error)
             ),
-            "look-around and back-references are not known; the syntax is that of \
+            "look-around and back-references are not supported; the syntax is that of \
              https://docs.rs/regex",
         ),
     };
@@ -266,9 +266,9 @@ fn check_end_of_preset(settings: &Settings, site: &mut Site<'_>) {
     if settings.url_file.is_some() && settings.resolved.url.as_deref().is_some_and(is_a_preset_s) {
         site.warn(
             "url_file",
-            "the end of an incident goes to the address of the preset, whatever the file holds",
-            "write the address as `url`, which the end follows, or that of the end as `resolved: { \
-             url: … }`",
+            "resolves go to the address in the preset, whatever the file holds",
+            "write the address as `url`, which resolves follow, or give the address for resolves \
+             as `resolved: { url: … }`",
         );
     }
 }

@@ -54,7 +54,7 @@ impl Content {
         site.problem(
             place,
             format!("tried on {which}, it does not give valid JSON: {wrong}"),
-            "write every value as `{{ … | tojson }}`, without quotes around it; where no JSON is \
+            "write every value as `{{ … | tojson }}`, without quotes around it; if no JSON is \
              meant, set the header Content-Type to text/plain",
         );
         None

@@ -92,7 +92,7 @@ impl Destination {
 
         let text = template.render(context)?;
         let leads_astray = || {
-            let what = "what the alert says would make the address lead elsewhere";
+            let what = "values from the alert would make the address lead elsewhere";
             RenderError::Impossible(what.to_owned())
         };
 

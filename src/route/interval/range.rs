@@ -96,7 +96,7 @@ pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
 
     if first < 0 && last > 0 {
         return Err(format!(
-            "`{text}` starts from the month's end and ends from its start"
+            "`{text}` counts its start from the end of the month and its end from the beginning"
         ));
     }
 

@@ -148,8 +148,8 @@ fn invalid(error: &tokio_postgres::Error) -> Misaddressed {
 
     Misaddressed::new(
         format!("it is not a valid database address: {cause}"),
-        "write `postgres://user:password@host:5432/database`, what is special in the password as \
-         %XX",
+        "write `postgres://user:password@host:5432/database`, special characters of the password \
+         as %XX",
     )
 }
 

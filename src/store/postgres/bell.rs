@@ -46,7 +46,7 @@ impl Bell {
             tokio::time::sleep(PAUSE).await;
             rings.store(false, Ordering::Release);
             if let Err(error) = database.query(RING, &[&holder]).await {
-                tracing::debug!(%error, "the other replicas could not be told");
+                tracing::debug!(%error, "the other replicas could not be notified");
             }
         });
     }
@@ -56,7 +56,7 @@ impl Bell {
 pub(super) async fn listen(database: Arc<Database>, holder: i64, heard: Arc<Notify>) {
     while Arc::strong_count(&heard) > 1 {
         if let Err(error) = hear(&database, holder, &heard).await {
-            tracing::debug!(%error, "the other replicas are not heard");
+            tracing::debug!(%error, "notifications of the other replicas are not received");
         }
         tokio::time::sleep(AGAIN).await;
     }

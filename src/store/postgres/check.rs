@@ -39,8 +39,8 @@ pub async fn check(
             found if found > known => return Err(StoreError::Newer { found, known }),
             found if found < known => {
                 return Err(StoreError::Refused(format!(
-                    "{address} has schema version {found}, and this program knows {known}: \
-                     `alertbridge store migrate` brings it there"
+                    "{address} has schema version {found}, but this program uses {known}: \
+                     `alertbridge store migrate` migrates it"
                 )));
             }
             _ => {}
@@ -135,11 +135,11 @@ async fn bytes(
                 .is_ok_and(|raw| sha256.is_none_or(|hash| hash == sha256_hex(&raw)));
             if !whole && found.len() < MOST_FINDINGS {
                 let what = format!(
-                    "the bytes of mail {} are not those that came",
+                    "the bytes of mail {} are not those that arrived",
                     at::<i64>(row, "id")?
                 );
                 found.push(Finding {
-                    check: "mails are as they came",
+                    check: "mails are unchanged",
                     what,
                 });
             }

@@ -68,7 +68,7 @@ pub(super) async fn announce(
     let announced = follow(database, Matter::Own, vec![item], now).await?;
     announced
         .and_then(|mut decisions| decisions.pop())
-        .ok_or_else(|| StoreError::Failed("what the bridge tells of itself was not decided".into()))
+        .ok_or_else(|| StoreError::Failed("the bridge's own alarm was not decided".into()))
 }
 
 async fn follow(

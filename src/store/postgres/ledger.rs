@@ -59,7 +59,7 @@ impl Ledger for Postgres {
             )
             .await?;
         rows.first().map_or_else(
-            || Err(StoreError::Failed("the deed was not recorded".into())),
+            || Err(StoreError::Failed("the action was not recorded".into())),
             |row| at(row, "id"),
         )
     }

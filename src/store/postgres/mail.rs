@@ -74,7 +74,7 @@ fn whole(rows: &[Row]) -> Vec<StoredMail> {
     let whole_mail = |row| {
         let passed_over = |error: &StoreError| {
             let mail = at::<MailId>(row, "id").ok();
-            tracing::warn!(mail, %error, "an undecided mail is damaged, and is passed over");
+            tracing::warn!(mail, %error, "an undecided mail is damaged and is skipped");
         };
         stored_mail(row).inspect_err(passed_over).ok()
     };

@@ -305,7 +305,7 @@ impl Leases {
         let (database, end) = (Arc::clone(database), Instant::now() + self.for_long);
         tokio::spawn(async move {
             while let Err(error) = self.try_to_give_back(&database).await {
-                tracing::debug!(%error, "the leases of a decision could not be given back");
+                tracing::debug!(%error, "the leases of a decision could not be released");
                 if Instant::now() > end {
                     break;
                 }

@@ -40,8 +40,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
             path.display()
         ))),
         found if found < known => Err(StoreError::Refused(format!(
-            "{} has schema version {found}, and this program knows {known}: `alertbridge store \
-             migrate` brings it there",
+            "{} has schema version {found}, but this program uses {known}: `alertbridge store \
+             migrate` migrates it",
             path.display()
         ))),
         _ => Ok(connection),
@@ -58,7 +58,7 @@ pub fn check(
 ) -> Result<(Vec<Finding>, Totals), StoreError> {
     // A file with damaged pages is checked no further, because no query gives an answer about them.
     let damage = |what: String| Finding {
-        check: "the file is whole",
+        check: "the file is intact",
         what,
     };
 
@@ -178,9 +178,9 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
             let whole = unpack(row.get_ref(2)?.as_blob()?)
                 .is_ok_and(|raw| hash.is_none_or(|hash| hash == sha256_hex(&raw)));
             if !whole && found.len() < MOST_FINDINGS {
-                let what = format!("the bytes of mail {after} are not those that came");
+                let what = format!("the bytes of mail {after} are not those that arrived");
                 found.push(Finding {
-                    check: "mails are as they came",
+                    check: "mails are unchanged",
                     what,
                 });
             }

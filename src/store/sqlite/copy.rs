@@ -191,8 +191,8 @@ pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     }
 
     Err(StoreError::Refused(format!(
-        "a restore of {} is under way, or was cut short: let it end, or run `alertbridge store \
-         restore` again; to begin with an empty store instead, delete {}",
+        "a restore of {} is in progress, or was interrupted: let it finish, or run `alertbridge \
+         store restore` again; to begin with an empty store instead, delete {}",
         store.display(),
         half.display()
     )))

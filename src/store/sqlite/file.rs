@@ -36,15 +36,15 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     let file = mode::own(&name).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied if name.exists() && access(path, Access::WRITE_OK).is_ok() => {
             StoreError::Refused(format!(
-                "the lock file {} is another user's: remove it while no `alertbridge serve` runs, \
-                 or give it to the user that does",
+                "the lock file {} belongs to another user: remove it while no `alertbridge serve` \
+                 runs, or give it to the user that does",
                 name.display()
             ))
         }
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
         ErrorKind::StorageFull => StoreError::Full,
         _ => StoreError::Failed(format!(
-            "cannot make the lock file {}: {error}",
+            "cannot create the lock file {}: {error}",
             name.display()
         )),
     })?;
@@ -110,7 +110,8 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
     // Any other problem shows when the file is opened.
     if anothers.unwrap_or(false) {
         return Err(StoreError::Failed(format!(
-            "{} is not an alertbridge store: name a file that is not there yet, or holds one",
+            "{} is not an alertbridge store: name a file that does not exist yet, or one that \
+             holds a store",
             path.display()
         )));
     }

@@ -84,7 +84,7 @@ fn whole_mail(row: &Row<'_>) -> rusqlite::Result<Option<StoredMail>> {
     match stored_mail(row) {
         Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
             let mail: MailId = row.get("id")?;
-            tracing::warn!(mail, %error, "an undecided mail is damaged, and is passed over");
+            tracing::warn!(mail, %error, "an undecided mail is damaged and is skipped");
             Ok(None)
         }
         mail => mail.map(Some),

@@ -79,7 +79,7 @@ impl Settings {
         };
 
         let unusable = |what: String| {
-            let mend = "correct it, or `headers_file`, or have the collector seen to";
+            let mend = "correct it or `headers_file`, or check the collector";
             Problem::new(format!("{key}.otlp_endpoint"), what, mend)
         };
         let request = self
@@ -88,7 +88,7 @@ impl Settings {
             .header(CONTENT_TYPE, "application/x-protobuf");
         let reply = request.send().await.map_err(|error| {
             unusable(format!(
-                "{endpoint} is not reached: {}",
+                "{endpoint} cannot be reached: {}",
                 innermost(&error).unwrap_or_else(|| error.to_string())
             ))
         })?;
@@ -166,7 +166,7 @@ impl Exporter {
 
         tokio::select! {
             () = self.export(&stop) => {}
-            () = last_words => tracing::warn!("the last traces were not taken by the collector"),
+            () = last_words => tracing::warn!("the collector did not accept the last traces"),
         }
     }
 
@@ -220,9 +220,9 @@ impl Exporter {
         // This is logged once, and not with every batch.
         match (self.is_taken, &sent) {
             (true, Err(error)) => {
-                tracing::warn!(%error, spans, "the collector takes no traces: they are dropped");
+                tracing::warn!(%error, spans, "the collector accepts no traces: they are dropped");
             }
-            (false, Ok(())) => tracing::info!("the collector takes traces again"),
+            (false, Ok(())) => tracing::info!("the collector accepts traces again"),
             _ => {}
         }
         self.is_taken = sent.is_ok();

@@ -56,7 +56,7 @@ impl Row {
             "mails.release" => ("release mail", "released mail", at("/mails")),
             "mails.discard" if number => ("discard mail", "discarded mail", at("/mails")),
             "mails.discard" => ("discard", "discarded", None),
-            "deliveries.retry" => ("resend page", "resent page", at("/deliveries")),
+            "deliveries.retry" => ("send page again", "resent page", at("/deliveries")),
             "deliveries.discard" => ("discard page", "discarded page", at("/deliveries")),
             "silences.add" => (
                 "silence",
@@ -70,7 +70,7 @@ impl Row {
         let (kind, outcome) = match deed.outcome.as_deref() {
             Some("done") => ("good", "done".to_owned()),
             Some(why) => ("bad", why.to_owned()),
-            None => ("wait", "begun, and nobody knows what came of it".to_owned()),
+            None => ("wait", "begun, outcome unknown".to_owned()),
         };
         Self {
             what: if kind == "good" {
@@ -81,7 +81,7 @@ impl Row {
             href,
             via: match deed.via.as_str() {
                 "command" => "by a command",
-                "api" => "over the API",
+                "api" => "through the API",
                 _ => "on a page",
             },
             by: deed.by,

@@ -166,7 +166,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             Some(DeliveryState::Dead) => "Everything arrived.",
             Some(DeliveryState::Pending) => "Nothing is owed.",
             Some(DeliveryState::Held) => "Nothing is held.",
-            _ => "No page was owed to anybody yet.",
+            _ => "There has been no page yet.",
         },
         further: Further::new("/deliveries", &fields, found.next.as_deref()),
         items: found
@@ -229,7 +229,7 @@ async fn ask_retry(
         title: format!("Send page {id} again?"),
         lines: vec![
             told(&row),
-            "It is tried at once, and for as long as any other page.".to_owned(),
+            "It is sent at once, and retried for as long as any other page.".to_owned(),
         ],
         action: format!("/deliveries/{id}/retry"),
         button: "Send it again",
@@ -267,7 +267,7 @@ async fn ask_discard(
 
     Question {
         title: format!("Discard page {id}?"),
-        lines: vec![told(&row), "Its receiver is never told.".to_owned()],
+        lines: vec![told(&row), "Its receiver will never get it.".to_owned()],
         action: format!("/deliveries/{id}/discard"),
         button: "Discard it",
         danger: true,

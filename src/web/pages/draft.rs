@@ -77,7 +77,8 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
 /// Returns the draft alone, as a file for the configuration.
 async fn file(State(admin): State<Arc<Admin>>, _: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let missing = || Problem::bad("`mail` names the mail that opens an alert");
+    let missing =
+        || Problem::bad("`mail` is missing: give the number of the mail that opens an alert");
     let (_, draft) = made(&admin, &fields).await?.ok_or_else(missing)?;
     let headers = [
         (CONTENT_TYPE, "application/yaml; charset=utf-8"),
@@ -128,8 +129,8 @@ impl Tried {
         let (kind, words) = match read.as_ref().map(|read| read.meaning) {
             Some(Meaning::Trigger) => ("on", "opens an incident"),
             Some(Meaning::Resolve) => ("good", "says that it is over"),
-            Some(Meaning::Update) => ("wait", "is news of an open incident"),
-            None => ("bad", "is not read"),
+            Some(Meaning::Update) => ("wait", "updates an open incident"),
+            None => ("bad", "cannot be read"),
         };
         Self {
             which,

@@ -117,30 +117,24 @@ pub struct View<'a> {
 const NOTICES: [(&str, &str); 10] = [
     (
         "resolved",
-        "It is closed: whoever was told of it is told so.",
+        "The incident is resolved: whoever was told of it is told so.",
     ),
-    ("again", "What did not arrive is sent again."),
+    ("again", "The pages that did not arrive are sent again."),
     ("retried", "The page is sent again."),
     ("discarded", "It is discarded."),
-    (
-        "released",
-        "The mail is released, and acts as if it were proven.",
-    ),
-    (
-        "silenced",
-        "The silence is made, and holds from the next mail on.",
-    ),
+    ("released", "The mail is released and counts as genuine."),
+    ("silenced", "The silence is active from the next mail on."),
     (
         "planned",
-        "The silence is planned, and holds from its start on.",
+        "The silence is planned and becomes active at its start.",
     ),
     (
         "called-off",
-        "The silence is called off: it has held nothing.",
+        "The silence is cancelled: it has held nothing.",
     ),
     (
         "expired",
-        "The silence has ended: what it held and is still on is told now.",
+        "The silence has ended: held incidents that are still open page now.",
     ),
     ("nothing", "There was nothing left to do."),
 ];
@@ -234,9 +228,9 @@ fn heading(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => "There is nothing here",
         StatusCode::UNAUTHORIZED => "You are not signed in",
-        StatusCode::FORBIDDEN => "You may not do this",
+        StatusCode::FORBIDDEN => "You are not allowed to do this",
         StatusCode::CONFLICT => "This cannot be done now",
-        StatusCode::TOO_MANY_REQUESTS => "You have to wait a little",
+        StatusCode::TOO_MANY_REQUESTS => "You have to wait a moment",
         status if status.is_client_error() => "This request cannot be answered",
         _ => "The bridge cannot answer now",
     }

@@ -148,7 +148,7 @@ impl Shown {
             unread,
             end: match unread {
                 None => (open && row.can_end).then_some("Resolve by hand"),
-                Some(_) => (row.can_end && !told.is_empty()).then_some("End it where it was told"),
+                Some(_) => (row.can_end && !told.is_empty()).then_some("Close its alerts"),
             },
             doubt: doubt(its),
             facts: facts(&incident, now),

@@ -288,14 +288,14 @@ fn empty(fields: &Fields, profiles: &[String], receivers: &[String]) -> String {
         .find_map(|(what, names)| {
             let asked = fields.get(what)?;
             let is_there = names.iter().any(|name| name == asked);
-            (!is_there).then(|| format!("No incident fits: no {what} is called {asked}."))
+            (!is_there).then(|| format!("No incident matches: no {what} is called {asked}."))
         });
     nobody.unwrap_or_else(|| {
         let is_narrowed = FILTERS.iter().any(|name| fields.get(name).is_some());
         let said = if is_narrowed {
-            "No incident fits."
+            "No incident matches."
         } else {
-            "There was no incident yet."
+            "There has been no incident yet."
         };
         said.to_owned()
     })

@@ -305,8 +305,8 @@ fn moot(mail: &Mail, now: Timestamp) -> Question {
     let title = format!("Mail {} is not in the quarantine", row.id);
     let became = match (row.outcome, reason(row, now)) {
         (Outcome::Pending, _) => "It is about to be decided.".to_owned(),
-        (outcome, None) => format!("What became of it: {outcome}."),
-        (outcome, Some(why)) => sentence(&format!("what became of it: {outcome}, {why}")),
+        (outcome, None) => format!("Its outcome: {outcome}."),
+        (outcome, Some(why)) => sentence(&format!("its outcome: {outcome}, {why}")),
     };
     let released = row.released.as_ref().map(|release| {
         let at = clock(release.at, now);
@@ -333,8 +333,9 @@ async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         title: format!("Release mail {id}?"),
         lines: vec![
             subject,
-            sentence(&format!("it was held because {reason}")),
-            "It acts as if it were proven: it may page people, or close an incident.".to_owned(),
+            sentence(&format!("reason it is held: {reason}")),
+            "After release it counts as genuine: it may page people or resolve an incident."
+                .to_owned(),
         ],
         action: format!("/mails/{id}/release"),
         button: "Release it",
@@ -377,7 +378,7 @@ async fn ask_discard(
         title: format!("Discard mail {id}?"),
         lines: vec![
             mail.subject.unwrap_or_default(),
-            "Nobody is told of it. It stays stored, as ignored.".to_owned(),
+            "Nobody is told of it. It stays stored as ignored.".to_owned(),
         ],
         action: format!("/mails/{id}/discard"),
         button: "Discard it",

@@ -234,7 +234,7 @@ async fn ask_which(admin: &Admin, who: &Who, fields: &Fields, error: Option<Stri
     let back = address("/mails", &[("outcome", Outcome::Quarantined.as_str())]);
     let mails = mails::count_up_to(admin, Outcome::Quarantined, ingress, up_to).await?;
     if mails == 0 {
-        let title = format!("The quarantine holds nothing{through}");
+        let title = format!("The quarantine has no mail{through}");
         let lines = vec!["There is nothing to discard.".to_owned()];
         return Question::moot(title, lines, back).ask(&view).await;
     }
@@ -243,10 +243,10 @@ async fn ask_which(admin: &Admin, who: &Who, fields: &Fields, error: Option<Stri
     Question {
         title: format!("Discard {mails} in the quarantine{through}?"),
         lines: vec![
-            "None of it is told to anybody. It stays stored, as ignored, with its reason."
+            "Nobody is told of these mails. They stay stored as ignored, with the reason."
                 .to_owned(),
-            "What is newer than what you looked at is kept, and waits.".to_owned(),
-            "To discard some of it only, say of whom, or how old it is.".to_owned(),
+            "Mails newer than those you looked at stay in the quarantine.".to_owned(),
+            "To discard only some of them, give the sender or the age.".to_owned(),
         ],
         error,
         action: "/mails/discard".to_owned(),

@@ -218,7 +218,7 @@ fn facts(
     let mail = mail.map_or("No mail has come yet".to_owned(), |at| {
         format!("The last mail came {}", ago(at))
     });
-    let told = told.map_or("nobody was told yet".to_owned(), |at| {
+    let told = told.map_or("no page has been sent yet".to_owned(), |at| {
         format!("the last page arrived {}", ago(at))
     });
     let canary = match canary {
@@ -286,13 +286,13 @@ async fn piles(
             true,
         ),
         pile(
-            ["open, told to nobody"; 2],
+            ["open, nobody told"; 2],
             untold.to_string(),
             "/incidents?state=open",
             false,
         ),
         pile(
-            ["mail did not come", "mails did not come"],
+            ["expected mail is missing", "expected mails are missing"],
             missing.to_string(),
             if is_open {
                 "/incidents?state=open&q=missing"
@@ -306,9 +306,9 @@ async fn piles(
 
 fn way_in(one: Ingress, now: Timestamp) -> Health {
     let (kind, word) = match (&one.error, one.healthy) {
-        _ if one.login_refused => ("bad", "not let in"),
+        _ if one.login_refused => ("bad", "login refused"),
         (None, true) => ("good", "works"),
-        (Some(_), _) => ("bad", "has trouble"),
+        (Some(_), _) => ("bad", "failing"),
         (None, false) if one.last_success.is_none() => ("wait", "not yet"),
         (None, false) => ("bad", "silent"),
     };
@@ -335,8 +335,8 @@ fn told(receiver: Receiver, now: Timestamp) -> Vec<Health> {
         let (kind, word) = match () {
             () if !one.configured => ("off", "gone"),
             () if one.probe_at.is_some() => ("bad", "does not answer"),
-            () if one.dead > 0 => ("bad", "did not take all"),
-            () if one.error.is_some() && one.pending > 0 => ("wait", "has trouble"),
+            () if one.dead > 0 => ("bad", "pages did not arrive"),
+            () if one.error.is_some() && one.pending > 0 => ("wait", "failing"),
             () => ("good", "works"),
         };
         let late = one
@@ -372,7 +372,7 @@ fn told(receiver: Receiver, now: Timestamp) -> Vec<Health> {
 
 fn read(one: Profile, now: Timestamp) -> Health {
     let (kind, word) = match (one.unparsed, one.last_mail) {
-        _ if one.missing => ("bad", "its mail does not come"),
+        _ if one.missing => ("bad", "its mail is missing"),
         (0, None) => ("off", "no mail yet"),
         (0, Some(_)) => ("good", "read"),
         (_, _) => ("bad", "not all read"),

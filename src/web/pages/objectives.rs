@@ -177,7 +177,7 @@ impl Row {
         let window = SignedDuration::from_secs(one.window_seconds);
         let from = at.saturating_sub(window).unwrap_or(Timestamp::MIN);
         let (kind, verdict) = match one.ladder {
-            Ladder::None => ("good", "nothing to answer for"),
+            Ladder::None => ("good", "no unannounced breach"),
             Ladder::Incident => ("wait", "incident"),
             Ladder::Remediation => ("wait", "remediation"),
             Ladder::Demotion => ("bad", "demotion"),
@@ -311,10 +311,10 @@ fn steps(reached: Ladder) -> [Step; 3] {
 /// Describes how many breaches began in a window such as `28 days`.
 fn recurrence(one: &Objective, window: &str) -> String {
     match one.recurrence_28d {
-        0 => format!("no breach began in these {window}"),
+        0 => format!("no breach began in the last {window}"),
         number => {
             let began = count(number, "breach", "breaches");
-            format!("{began} began in these {window}")
+            format!("{began} began in the last {window}")
         }
     }
 }
@@ -341,9 +341,9 @@ fn budget(one: &Objective) -> String {
     match one.spent {
         Some(spent) => {
             let percent = (spent * 1000.0).round() / 10.0;
-            format!("{percent}% burnt: {counted} of {}", span(whole))
+            format!("{percent}% spent: {counted} of {}", span(whole))
         }
-        None => format!("overdrawn: {counted}, and there is none"),
+        None => format!("exhausted: {counted}, and the budget is zero"),
     }
 }
 

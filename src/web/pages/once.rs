@@ -27,7 +27,7 @@ pub async fn only(
         Answered::UnderWay | Answered::Another => {
             return Err(Problem::new(
                 axum::http::StatusCode::CONFLICT,
-                "this is being done already: look at the list in a moment",
+                "this is already in progress: look at the list in a moment",
             ));
         }
     }

@@ -37,7 +37,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let now = admin.clock.now();
     let row = |one: conditions::Profile| {
         let (kind, words) = match (one.unparsed, one.last_mail) {
-            _ if one.missing => ("bad", "its mail does not come".to_owned()),
+            _ if one.missing => ("bad", "its mail is missing".to_owned()),
             (0, None) => ("off", "no mail yet".to_owned()),
             (0, Some(_)) => ("good", "all its mail is read".to_owned()),
             (unread, _) => (

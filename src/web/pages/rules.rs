@@ -226,7 +226,7 @@ async fn explain(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
                 .await;
         }
         None => {
-            rules.error = Some("There is no mail: choose a file, or paste its source.".to_owned());
+            rules.error = Some("No mail is given: choose a file, or paste its source.".to_owned());
         }
     }
     let view = View::new(&admin, &who, "Rules", &posted.fields);
@@ -255,7 +255,7 @@ async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> An
 
     rules.diff = Some(if config.trim().is_empty() {
         Diff::fault(
-            "There is no configuration: choose a file, or paste your whole alertbridge.yaml.",
+            "No configuration is given: choose a file, or paste your whole alertbridge.yaml.",
         )
     } else {
         match admin.workbench.diff(config, since, None).await {

@@ -100,9 +100,9 @@ fn way_in(name: &str, how: &Condition, now: Timestamp) -> Option<Trouble> {
     let since = how.last_success.map(|last| now.duration_since(last));
     let overdue = since.is_none_or(|since| since > OVERDUE);
     let what = match since {
-        _ if how.login_refused => format!("{name} is not let in, and takes no mail."),
-        Some(since) if overdue => format!("{name} has taken no mail for {}.", span(since)),
-        None if how.failure.is_some() => format!("{name} has taken no mail yet."),
+        _ if how.login_refused => format!("{name} cannot log in and receives no mail."),
+        Some(since) if overdue => format!("{name} has not worked for {}.", span(since)),
+        None if how.failure.is_some() => format!("{name} has not worked yet."),
         _ => return None,
     };
     Some(Trouble {
@@ -121,11 +121,11 @@ fn canary(standing: &Standing, now: Timestamp) -> Option<Trouble> {
 
     let what = match flight.stopped_at() {
         Some(Stage::Sent) => "could not be sent",
-        Some(Stage::Arrived) => "was sent and did not arrive",
-        Some(Stage::Judged) => "arrived and was not authenticated",
-        Some(Stage::Read) => "arrived and was not read",
-        Some(Stage::Decided) => "was read and not decided",
-        Some(Stage::Delivered) => "was decided and not delivered",
+        Some(Stage::Arrived) => "was sent but did not arrive",
+        Some(Stage::Judged) => "arrived but was not authenticated",
+        Some(Stage::Read) => "arrived but was not read",
+        Some(Stage::Decided) => "was read but not decided",
+        Some(Stage::Delivered) => "was decided but not delivered",
         None => "came through too late",
     };
     let begun = format!("Begun {} ago.", span(now.duration_since(flight.begun_at)));
@@ -206,7 +206,7 @@ mod tests {
         }
         assert_eq!(
             said[0],
-            "Canary 3 was sent and did not arrive. Begun 7 min ago."
+            "Canary 3 was sent but did not arrive. Begun 7 min ago."
         );
         assert_eq!(said[5], "Canary 3 came through too late. Begun 7 min ago.");
 

@@ -155,7 +155,7 @@ pub fn delivery(
     let what = match action {
         Action::Trigger => "",
         Action::Change => " of the change",
-        Action::Resolve => " of the end",
+        Action::Resolve => " of the resolve",
     };
 
     match state {
@@ -164,10 +164,10 @@ pub fn delivery(
             "bad",
             format!("not yet told {receiver}{what}, tried {}", times(failures)),
         ),
-        DeliveryState::Pending => ("wait", format!("about to tell {receiver}{what}")),
+        DeliveryState::Pending => ("wait", format!("telling {receiver}{what} next")),
         DeliveryState::Held => ("wait", format!("held back from {receiver}{what}")),
-        DeliveryState::Dead if what.is_empty() => ("bad", format!("did NOT reach {receiver}")),
-        DeliveryState::Dead => ("bad", format!("could NOT tell {receiver}{what}")),
+        DeliveryState::Dead if what.is_empty() => ("bad", format!("did not reach {receiver}")),
+        DeliveryState::Dead => ("bad", format!("could not tell {receiver}{what}")),
         DeliveryState::Discarded => ("off", format!("not told {receiver}{what}: discarded")),
     }
 }
@@ -199,8 +199,8 @@ pub fn outcome(outcome: Outcome) -> &'static str {
 pub fn proof(authenticity: &Authenticity) -> String {
     let by = authenticity.evidence.map(|evidence| match evidence {
         Evidence::Dkim => "its DKIM signature",
-        Evidence::AuthenticationResults => "its mailbox's host",
-        Evidence::Arc => "its forwarders' seals",
+        Evidence::AuthenticationResults => "its mailbox provider",
+        Evidence::Arc => "its forwarders' ARC seals",
     });
     let of = authenticity.domain.as_deref();
 
@@ -208,10 +208,10 @@ pub fn proof(authenticity: &Authenticity) -> String {
         (Verdict::Pass, Some(by), Some(of)) => format!("proven by {by} to be from {of}"),
         (Verdict::Pass, Some(by), None) => format!("proven by {by}"),
         (Verdict::Pass, ..) => "proven".to_owned(),
-        (Verdict::Fail, ..) => "refuted: it is not its sender's".to_owned(),
+        (Verdict::Fail, ..) => "forged, not from its sender".to_owned(),
         (Verdict::None, ..) => "not proven".to_owned(),
         (Verdict::TempError, ..) => "not checked yet: DNS does not answer".to_owned(),
-        (Verdict::Off, ..) => "no proof is asked for".to_owned(),
+        (Verdict::Off, ..) => "not checked, because no proof is required".to_owned(),
     }
 }
 
@@ -247,8 +247,8 @@ fn gone_of(gone: u64, later: u64) -> String {
     };
     match later {
         0 => format!("{gone}."),
-        1 => format!("{gone}; 1 newer one waits."),
-        _ => format!("{gone}; {later} newer ones wait."),
+        1 => format!("{gone}; 1 newer mail waits."),
+        _ => format!("{gone}; {later} newer mails wait."),
     }
 }
 

@@ -299,5 +299,5 @@ fn code_of(error: &str) -> String {
 }
 
 fn no_randomness() -> Unknown {
-    Unknown::Unable("the sign-in could not begin: there is no randomness".to_owned())
+    Unknown::Unable("the sign-in could not be started: there is no randomness".to_owned())
 }

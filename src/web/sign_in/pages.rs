@@ -68,9 +68,9 @@ pub(in crate::web) async fn form(
     let told = match (ended, acted.is_empty()) {
         (false, true) => None,
         // The browser dropped the session's cookie when the session ended.
-        (false, false) => Some("Nothing was done. Sign in to go on."),
-        (true, true) => Some("Your session has ended. Sign in to go on."),
-        (true, false) => Some("Your session has ended; nothing was done. Sign in to go on."),
+        (false, false) => Some("Nothing was done. Sign in to continue."),
+        (true, true) => Some("Your session has ended. Sign in to continue."),
+        (true, false) => Some("Your session has ended; nothing was done. Sign in to continue."),
     };
     let form = SignIn {
         next: own_path(&next),

@@ -96,8 +96,8 @@ pub async fn list(
         (Some(_), None | Some(Outcome::Quarantined)) => Some(Outcome::Quarantined),
         (Some(_), Some(_)) => {
             return Err(Problem::bad(
-                "`from` looks through the quarantine alone: ask for `outcome=quarantined`, or drop \
-                 one of them",
+                "`from` searches only the quarantine: ask for `outcome=quarantined`, or drop one \
+                 of them",
             ));
         }
         (None, outcome) => outcome,
@@ -230,7 +230,7 @@ pub async fn whole(admin: &Admin, id: MailId) -> Result<Bytes, Problem> {
     let message = found(admin, id).await?.1.message;
     if message.cut_from.is_some() {
         return Err(Problem::unprocessable(format!(
-            "of mail {id} only the header is kept: take a newer one"
+            "only the header of mail {id} is kept: choose a newer mail"
         )));
     }
     Ok(message.raw)

@@ -34,21 +34,21 @@ pub fn named(id: &str) -> Cow<'_, str> {
         return format!("Alert that cannot be read ({short})").into();
     }
     if let Some(app) = id.strip_prefix(UNEXPECTED_APP) {
-        return format!("Mail of an app that is not expected is held: {app}").into();
+        return format!("Mail of an unexpected app is held: {app}").into();
     }
     if let Some(ingress) = id.strip_prefix(SILENT_INGRESS) {
         return format!("No mail comes through {ingress}").into();
     }
     if let Some(ingress) = id.strip_prefix(TAKEN_MAIL) {
-        return format!("Mail is taken from {ingress} before it is read").into();
+        return format!("Another program takes mail from {ingress} before it is read").into();
     }
     if let Some(ingress) = id.strip_prefix(NO_MAIL) {
         return format!("Requests of {ingress} hold no mail").into();
     }
     match id {
         DEAD_LETTERS => "Pages did not arrive".into(),
-        HELD_RESOLVES => "Unproven ends of open incidents are held".into(),
-        HELD_TRIGGERS => "Too many unproven alerts: further ones are held".into(),
+        HELD_RESOLVES => "Unproven resolves of open incidents are held".into(),
+        HELD_TRIGGERS => "Unproven triggers are held".into(),
         QUARANTINE_FULL => "The quarantine is full".into(),
         STORE_SPACE => "The store has little space left".into(),
         canary::INCIDENT => "A canary did not come through".into(),

@@ -82,7 +82,7 @@ async fn a_chain_that_does_not_validate_or_says_nothing_of_the_domain_is_refused
         (
             "no seal",
             altered(&forwarded(), "ARC-Seal", "X-Seal"),
-            "the chain is not whole",
+            "the chain is incomplete",
         ),
         (
             "junk",

@@ -191,17 +191,17 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
         (
             "spaced",
             gmail(&said.replace("Results:", "Results :"), &mail),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "tabbed",
             gmail(&said.replace("Results:", "Results\t:"), &mail),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "folded",
             gmail(&said.replace("Results:", "Results\n :"), &mail),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "in two",
@@ -211,17 +211,17 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
         (
             "marked",
             gmail(&said.replace("Auth", "\u{feff}Auth"), &mail),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "marked at the top",
             below(&said.replace("Auth", "\u{feff}Auth"), &mail),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "marked twice over",
             gmail(&said.replace("Auth", "\u{ef}\u{bb}\u{bf}Auth"), &mail),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "marked, and as it should be in the body",
@@ -230,7 +230,7 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
                 said.as_bytes(),
             ]
             .concat(),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "spaced, above",
@@ -238,7 +238,7 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
                 &format!("{}{said}", said.replace("Results:", "Results :")),
                 &mail,
             ),
-            "as no host writes it",
+            "which no host writes",
         ),
         (
             "below a spaced Received",

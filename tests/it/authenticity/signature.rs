@@ -225,7 +225,7 @@ async fn a_signature_that_would_prove_nothing_is_refused_though_it_verifies() {
         (
             "of a label too long",
             signed(&alert(), DOMAIN, json!({ "selector": "x".repeat(64) })),
-            "cannot be asked",
+            "not a valid DNS name",
         ),
         (
             "testing",
@@ -268,7 +268,7 @@ async fn a_signature_that_would_prove_nothing_is_refused_though_it_verifies() {
                 DOMAIN,
                 json!({ "tags": { "i": "@evil.example" } }),
             ),
-            "not of its domain",
+            "not in its domain",
         ),
         (
             "for a domain above",
@@ -277,7 +277,7 @@ async fn a_signature_that_would_prove_nothing_is_refused_though_it_verifies() {
                 DOMAIN,
                 json!({ "tags": { "i": "@atlassian.com" } }),
             ),
-            "not of its domain",
+            "not in its domain",
         ),
         (
             "of no version",

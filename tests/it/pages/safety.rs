@@ -174,13 +174,13 @@ async fn what_cannot_be_shown_is_said_in_a_sentence() {
             "/incidents?profile=nosuch",
             None,
             200,
-            "No incident fits: no profile is called nosuch.",
+            "No incident matches: no profile is called nosuch.",
         ),
         (
             "/",
             Some(("host", "evil.test")),
             421,
-            "This listener is not known by the name in Host: use its address, or add the name to \
+            "This listener does not know the name in Host: use its address, or add the name to \
              admin.hosts.",
         ),
         (
@@ -325,19 +325,19 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
         tab.path(),
         "/sign-in?next=%2Fincidents%2FBROKE%2Fresolve&acted=yes"
     );
-    let ended = "Your session has ended; nothing was done. Sign in to go on.";
+    let ended = "Your session has ended; nothing was done. Sign in to continue.";
     assert!(tab.says().contains(ended), "{}", tab.says());
     write(HASH);
     sign_in("ann", "correct horse");
     assert_eq!(tab.path(), "/incidents/BROKE/resolve");
-    tab.choose("Leave it");
+    tab.choose("Back");
     assert!(tab.says().contains("open for"), "{}", tab.says());
 
     // What was filled in is there again.
     let form = "/silences/new?matchers=severity%3Dcritical&comment=the+database+moves";
     tab.go(&bed.at(form));
     write(&HASH.replace("v=19$m=256", "v=19$m=257"));
-    tab.choose("Make this silence");
+    tab.choose("Create this silence");
     assert!(tab.says().contains(ended), "{}", tab.says());
     write(HASH);
     sign_in("ann", "correct horse");
@@ -367,7 +367,7 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     assert!(tab.says().contains("Discard 1 mail"), "{}", tab.says());
     write(&HASH.replace("v=19$m=256", "v=19$m=257"));
     tab.go(&bed.at("/silences"));
-    let ended = "Your session has ended. Sign in to go on.";
+    let ended = "Your session has ended. Sign in to continue.";
     assert!(tab.says().contains(ended), "{}", tab.says());
     write(HASH);
     sign_in("ann", "correct horse");
@@ -414,7 +414,7 @@ async fn people_sign_in_act_by_their_role_and_are_led_back_where_a_session_ends_
     tab.go(&bed.at("/incidents/BROKE/resolve"));
     assert!(
         tab.says()
-            .contains("Only an operator may act: vic is a viewer"),
+            .contains("Only an operator can act: vic is a viewer"),
         "{}",
         tab.says()
     );

@@ -69,22 +69,29 @@ async fn an_incident_is_resolved_by_hand() {
         tab.go(&bed.at("/"));
         tab.follow("#open .row-title");
         tab.choose("Resolve by hand");
-        shown(&tab, "Told that it is over, and that local said so: chat.");
-        tab.choose("Leave it");
+        shown(&tab, "chat will be told that local resolved it.");
+        tab.choose("Back");
         shown(&tab, "open for");
         tab.choose("Resolve by hand");
         let meanwhile = tab.beside(look);
         meanwhile.go(&bed.at("/incidents/BROKE/resolve"));
         tab.front();
         tab.choose("Resolve it");
-        shown(&tab, "It is closed: whoever was told of it is told so.");
+        shown(
+            &tab,
+            "The incident is resolved: whoever was told of it is told so.",
+        );
         assert_eq!(tab.path(), "/incidents/BROKE?done=resolved");
         tab.until("document.querySelector('main').innerText.includes('Lasted')");
 
         // It is told once: the address may be opened again, when that is long over.
         for path in ["/incidents/BROKE?done=resolved", "/?done=resolved"] {
             tab.go(&bed.at(path));
-            assert!(!tab.says().contains("It is closed"), "{}", tab.says());
+            assert!(
+                !tab.says().contains("The incident is resolved"),
+                "{}",
+                tab.says()
+            );
         }
 
         // Another press, as from a page that was open meanwhile, finds it closed, and leads back.
@@ -97,7 +104,7 @@ async fn an_incident_is_resolved_by_hand() {
         tab.go(&bed.at("/incidents/BROKE/resolve"));
         shown(
             &tab,
-            "Jira Installation Callback Success Rate is resolved already",
+            "Jira Installation Callback Success Rate is already resolved",
         );
         assert!(!tab.says().contains("Resolve it"), "{}", tab.says());
         tab.choose("Back");
@@ -129,7 +136,7 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         bed.bridge.settled(1).await;
         let tab = Tab::open(look);
         tab.go(&bed.at("/incidents/BROKE"));
-        tab.choose("Silence what looks like it");
+        tab.choose("Silence alerts like it");
         let matchers = tab.text("document.getElementById('matchers').value");
         assert_eq!(
             matchers,
@@ -140,31 +147,35 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         // What cannot be is said, and what was written stays.
         tab.fill("#matchers", "app_key!=\"x\"");
         tab.fill("#comment", "the database moves");
-        tab.choose("Show what it would keep");
+        tab.choose("Show what it would hold");
         shown(&tab, "must not match the empty string");
-        assert!(!tab.says().contains("Make this silence"), "{}", tab.says());
+        assert!(
+            !tab.says().contains("Create this silence"),
+            "{}",
+            tab.says()
+        );
         assert_eq!(
             tab.text("document.getElementById('comment').value"),
             "the database moves"
         );
         tab.fill("#matchers", &matchers);
         tab.fill("#duration", "0s");
-        tab.choose("Show what it would keep");
+        tab.choose("Show what it would hold");
         shown(&tab, "It would end at 20");
         let is_whole = "!/\\d[.]\\d/.test(document.querySelector('main').innerText)";
         assert_eq!(tab.eval(is_whole), json!(true), "{}", tab.says());
         tab.fill("#duration", "3h");
-        tab.choose("Show what it would keep");
-        shown(&tab, "Of the last 28 days: 1");
+        tab.choose("Show what it would hold");
+        shown(&tab, "In the last 28 days: 1");
         assert_eq!(deeds(&bed).await, [], "a preview does nothing");
         let asked = tab.path();
-        tab.choose("Make this silence");
-        shown(&tab, "The silence is made");
+        tab.choose("Create this silence");
+        shown(&tab, "The silence is active");
         assert_eq!(tab.path(), "/silences/1?done=silenced");
 
         // Going back and pressing again makes no other.
         tab.go(&bed.at(&asked));
-        tab.choose("Make this silence");
+        tab.choose("Create this silence");
         assert_eq!(tab.path(), "/silences/1?done=silenced");
 
         // As Alertmanager's tools link to it.
@@ -192,7 +203,7 @@ async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() 
         tab.go(&bed.at("/silences"));
         shown(&tab, "Nothing is silenced now.");
         tab.go(&bed.at("/silences/1/expire"));
-        shown(&tab, "Silence 1 is over already");
+        shown(&tab, "Silence 1 has already ended");
     }
 }
 
@@ -205,13 +216,16 @@ async fn a_silence_that_is_planned_holds_nothing_yet() {
         tab.fill("#matchers", "severity=critical");
         tab.fill("#start", "2099-01-01T00:00:00Z");
         tab.fill("#comment", "the database moves");
-        tab.choose("Show what it would keep");
-        tab.choose("Make this silence");
-        shown(&tab, "The silence is planned, and holds from its start on.");
+        tab.choose("Show what it would hold");
+        tab.choose("Create this silence");
+        shown(
+            &tab,
+            "The silence is planned and becomes active at its start.",
+        );
         tab.choose("End it now");
-        shown(&tab, "It has not begun, and never holds anything.");
-        tab.choose("Call it off");
-        shown(&tab, "The silence is called off: it has held nothing.");
+        shown(&tab, "It has not begun, and will never hold anything.");
+        tab.choose("Cancel it");
+        shown(&tab, "The silence is cancelled: it has held nothing.");
     }
 }
 
@@ -227,18 +241,18 @@ async fn a_silence_begun_in_a_warning_or_after_the_end_covers_the_next_critical_
         }
         let tab = Tab::open(LOOKS[1]);
         tab.go(&bed.at("/incidents/nagios%3Aweb1%2FHTTP"));
-        tab.choose("Silence what looks like it");
+        tab.choose("Silence alerts like it");
         let matchers = tab.text("document.getElementById('matchers').value");
         assert_eq!(matchers, "incident_id=\"nagios:web1/HTTP\"");
         tab.fill("#matchers", "host=web1");
         tab.fill("#comment", "the web server moves");
-        tab.choose("Show what it would keep");
+        tab.choose("Show what it would hold");
         let says = tab.says();
         assert!(!says.contains("no alert has a label"), "{says}");
         tab.fill("#matchers", &matchers);
-        tab.choose("Show what it would keep");
-        tab.choose("Make this silence");
-        shown(&tab, "The silence is made");
+        tab.choose("Show what it would hold");
+        tab.choose("Create this silence");
+        shown(&tab, "The silence is active");
 
         for (name, minutes) in after.iter().zip([10, 5]) {
             bed.post(&starters_mail("nagios", name, minutes)).await;
@@ -262,8 +276,8 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
         shown(&tab, "3 pages did not reach refusing (webhook).");
         tab.choose("Look at them");
         tab.choose("Discard");
-        shown(&tab, "Its receiver is never told.");
-        shown(&tab, "Webhook Delivery: did NOT reach refusing (webhook): ");
+        shown(&tab, "Its receiver will never get it.");
+        shown(&tab, "Webhook Delivery: did not reach refusing (webhook): ");
         tab.choose("Discard it");
         shown(&tab, "It is discarded.");
         assert_eq!(
@@ -281,7 +295,7 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
         tab.choose("Send again");
         shown(&tab, "trigger to refusing (webhook)");
         tab.choose("Send again");
-        shown(&tab, "What did not arrive is sent again.");
+        shown(&tab, "The pages that did not arrive are sent again.");
         bed.bridge.settled(3).await;
         tab.go(&bed.at("/incidents/FIRST"));
         shown(&tab, "told refusing");
@@ -291,10 +305,7 @@ async fn what_did_not_arrive_is_sent_again_or_discarded() {
             tab.says()
         );
         for (path, said) in [
-            (
-                "/incidents/FIRST/again",
-                "There is nothing to send again of ",
-            ),
+            ("/incidents/FIRST/again", " has no pages to send again"),
             ("/deliveries/2/retry", "Page 2 can no longer be sent again"),
             ("/deliveries/2/discard", "Page 2 can no longer be discarded"),
         ] {
@@ -350,7 +361,7 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
             tab.go(&bed.at(&format!("/mails/4/{deed}")));
             shown(&tab, "Mail 4 is not in the quarantine");
             shown(&tab, "It was released by local at");
-            shown(&tab, "What became of it: opened");
+            shown(&tab, "Its outcome: opened");
             assert!(!tab.says().contains(" it\n"), "{}", tab.says());
             tab.choose("Back");
             assert_eq!(tab.path(), "/mails/4");
@@ -393,7 +404,7 @@ async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
         .await;
         tab.fill("#from", "@am.atlassian.com");
         tab.choose("Discard them");
-        shown(&tab, "2 mails are discarded; 1 newer one waits.");
+        shown(&tab, "2 mails are discarded; 1 newer mail waits.");
         let left = "document.querySelectorAll('#list .row').length";
         assert_eq!(tab.eval(left), json!(1), "{}", tab.says());
         let list = "/mails?ingress=mail&outcome=quarantined";
@@ -434,7 +445,7 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
 
         tab.go(&bed.at("/rules"));
         tab.fill("#labels", "severity=critical\napp_key=com.example.refused");
-        tab.choose("Show the way");
+        tab.choose("Test these labels");
         let reached = "[...document.querySelectorAll('#test [role=status] li')].map((e) => \
                        e.innerText.split('\\n')[0])";
         assert_eq!(tab.eval(reached), json!(["chat", "refusing"]));
@@ -443,10 +454,10 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
             json!(2)
         );
         tab.fill("#labels", "severity>3");
-        tab.choose("Show the way");
+        tab.choose("Test these labels");
         shown(&tab, "is not a valid label");
         tab.fill("#labels", "severty=critical");
-        tab.choose("Show the way");
+        tab.choose("Test these labels");
         shown(&tab, "no alert has a label severty; did you mean severity?");
 
         let file = bed.folder.path().join("mail.eml");
@@ -458,7 +469,7 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         tab.press("#explained details:last-of-type summary");
         shown(&tab, "\"alias\": \"NEW:refusing\"");
         tab.go(&bed.at("/mails/1"));
-        tab.choose("Explain it under the rules of now");
+        tab.choose("Explain it under the current rules");
         shown(&tab, "chat would be told");
         assert_eq!(bed.bridge.pages().len(), 1, "nobody is told");
 
@@ -467,13 +478,13 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         let file = bed.folder.path().join("other.yaml");
         std::fs::write(&file, other).unwrap();
         tab.go(&bed.at("/rules"));
-        tab.choose("Download what was edited");
+        tab.choose("Download the edited file");
         shown(&tab, "paste your whole alertbridge.yaml");
         tab.choose_file("#config-file", &file);
         tab.choose("Compare");
         shown(
             &tab,
-            "1 would have been told otherwise, of 1 mail within 7 days",
+            "1 would have been handled differently, of 1 mail within 7 days",
         );
         shown(
             &tab,

@@ -57,7 +57,7 @@ async fn what_the_bridge_tells_of_itself_says_why_and_is_ended_by_nobody_else() 
     tab.go(&bed.at("/incidents/self:dead-letters/resolve"));
     shown(
         &tab,
-        "The bridge reports this trouble itself, and ends it when it is over.",
+        "The bridge reports this problem itself, and resolves it when it is over.",
     );
     assert!(!tab.says().contains("Resolve it"), "{}", tab.says());
     tab.choose("Back");
@@ -93,10 +93,10 @@ async fn mail_that_does_not_come_is_missed_wherever_its_profile_stands() {
                   e.innerText.includes('backups')).querySelector('.state').innerText";
     let missed = || {
         tab.go(&bed.at("/profiles"));
-        assert_eq!(tab.text(of_profile), "its mail does not come");
+        assert_eq!(tab.text(of_profile), "its mail is missing");
         tab.go(&bed.at("/"));
-        assert_eq!(tab.text(on_now), "its mail does not come");
-        shown(&tab, "1\nmail did not come");
+        assert_eq!(tab.text(on_now), "its mail is missing");
+        shown(&tab, "1\nexpected mail is missing");
     };
     missed();
     // Though no mail has ever come, what is open stands there.
@@ -108,14 +108,14 @@ async fn mail_that_does_not_come_is_missed_wherever_its_profile_stands() {
         "No authenticated mail of the profile backups has come for",
     );
     tab.choose("Resolve by hand");
-    shown(&tab, "It is closed although its mail has not come.");
+    shown(&tab, "It is resolved although its mail has not arrived.");
     assert!(
-        !tab.says().contains("A mail that reports it later"),
+        !tab.says().contains("A later mail that reports it"),
         "{}",
         tab.says()
     );
     tab.choose("Resolve it");
-    shown(&tab, "It is closed");
+    shown(&tab, "The incident is resolved");
 
     // What was closed by hand has not come by that.
     missed();
@@ -147,7 +147,7 @@ async fn a_mail_with_several_alerts_leads_to_each_and_is_found_by_each() {
         );
     }
     tab.go(&bed.at("/mails?q=elsewhere"));
-    shown(&tab, "No mail fits.");
+    shown(&tab, "No mail matches.");
     tab.go(&bed.at("/mails"));
     let title = tab.text("document.querySelector('#list .row-title').innerText");
     assert!(title.starts_with("[FIRING:2]"), "by its subject: {title}");
@@ -195,7 +195,7 @@ async fn the_way_of_nothing_and_of_everything_is_shown() {
     bed.send(&Alert::new("BROKE")).await;
     let tab = Tab::open(PLAIN);
     tab.go(&bed.at("/rules"));
-    tab.choose("Show the way");
+    tab.choose("Test these labels");
     let reached = "[...document.querySelectorAll('#test [role=status] li')].map((e) => \
                    e.innerText.split('\\n')[0])";
     assert_eq!(tab.eval(reached), json!(["chat"]));

@@ -169,7 +169,7 @@ fn explain_shows_what_a_profile_can_speak_of_and_why_none_took_a_mail() {
     mail("Newsletter");
     let out = explain(&[]);
     assert!(
-        out.contains("profile       none takes it\n              ups: ")
+        out.contains("profile       no profile takes it\n              ups: ")
             && out.contains("\n              wan: ")
             && out.contains("Site: K\u{f6}ln"),
         "{out}"

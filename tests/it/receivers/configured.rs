@@ -123,7 +123,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "opsgenie",
             json!({ "api_key": "a", "responders": [{ "type": "team" }] }),
             ".responders[0]",
-            "one way",
+            "exactly one key",
         ),
         (
             "opsgenie",
@@ -189,19 +189,19 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "slack",
             json!({ "api_url": "https://a.example", "channel": "#a" }),
             ".channel",
-            "it is a bot's",
+            "only a bot has this key",
         ),
         (
             "slack",
             json!({ "api_url": "https://a.example", "update_message": true }),
             ".update_message",
-            "edits nothing",
+            "cannot edit messages",
         ),
         (
             "slack",
             json!({ "channel": "#a" }),
             ".channel",
-            "it is a bot's",
+            "only a bot has this key",
         ),
         (
             "slack",

@@ -672,7 +672,7 @@ fn a_refusal_says_why() {
         detail(sent("teams", &off)),
         "HTTP 400: WorkflowTriggerIsNotEnabled: the flow is off"
     );
-    assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
+    assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("asks for no more requests"));
     assert!(
         detail(sent("slack", &reply(302, &[], &"é".repeat(70_000))))
             .chars()

@@ -103,7 +103,7 @@ fn a_resolve_that_needs_a_receipt_and_has_none_is_given_up_and_says_why() {
     let error = asked(&webhook(&two_calls()), &resolve(), None, None).unwrap_err();
     assert!(matches!(error, RenderError::Impossible(_)), "{error}");
     assert!(
-        error.to_string().contains("held nothing at /data/id"),
+        error.to_string().contains("has nothing at /data/id"),
         "{error}"
     );
 }
@@ -473,7 +473,7 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
         ),
         (
             json!({ "url": "ftp://a.example/{{ app_key }}", "body": "t" }),
-            "not of https or http",
+            "not https or http",
         ),
         (
             body("{ \"a\": {{ metric }} }"),
@@ -802,7 +802,7 @@ async fn a_receipt_outlives_the_program_and_a_resolve_without_one_is_a_dead_lett
         row["state"] == "dead"
     })
     .await;
-    assert!(said(&dead, "held nothing at /data/id"), "{dead}");
+    assert!(said(&dead, "has nothing at /data/id"), "{dead}");
     assert_eq!(rootly.history().len(), 3, "nothing else was asked");
     rootly.assert_quiet();
 }

@@ -120,9 +120,12 @@ fn an_error_says_what_is_wrong_and_where() {
         ),
         (
             "größe=\"b",
-            "the closing quote is missing of the one at column 7",
+            "there is no closing quote for the one at column 7",
         ),
-        ("größe=\"\\q\"", "a wrong escape in the quotes at column 7"),
+        (
+            "größe=\"\\q\"",
+            "there is an invalid escape in the quotes at column 7",
+        ),
         ("größe=a b", "a comma or the end is expected at column 9"),
         ("{größe=a", "the closing brace is missing at column 9"),
         ("a=\"x\"y\"", "a comma or the end is expected at column 6"),

@@ -327,7 +327,7 @@ fn a_certificate_that_ends_soon_is_told_before_it_does() {
     assert!(
         told("2026-05-31T00:00:00Z")
             .unwrap()
-            .ends_with("is valid from 2026-06-01T00:00:00Z only")
+            .ends_with("is not valid before 2026-06-01T00:00:00Z")
     );
 }
 

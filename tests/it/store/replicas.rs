@@ -251,6 +251,9 @@ async fn a_check_reads_everything_and_finds_what_is_wrong() {
     let found: Vec<_> = found.iter().map(|finding| finding.check).collect();
     assert_eq!(
         found,
-        ["everybody is told who was to be", "mails are as they came"]
+        [
+            "every page that was owed has a delivery",
+            "mails are unchanged"
+        ]
     );
 }

@@ -275,7 +275,7 @@ impl TokenServer {
             Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
                 Err(NoToken::Unanswered {
                     host: host(),
-                    reason: "its answer is not valid in OAuth 2.0".into(),
+                    reason: "its answer is not valid OAuth 2.0".into(),
                 })
             }
         }

@@ -51,7 +51,7 @@ pub enum LoginError {
     NoRefreshToken(&'static str),
     #[error("consent was refused: {0}")]
     Denied(String),
-    #[error("nobody came back from the browser within {} minutes", PATIENCE.as_secs() / 60)]
+    #[error("no answer came from the browser within {} minutes", PATIENCE.as_secs() / 60)]
     Late,
     #[error("cannot listen on 127.0.0.1 for the browser: {0}")]
     Listen(#[source] std::io::Error),
@@ -111,7 +111,7 @@ impl Login {
         };
 
         let begin = begin.ok_or_else(|| {
-            let what = "the provider's address to ask for consent is not known";
+            let what = "the address of the provider's consent page is not known";
             Problem::new(
                 format!("{key}.{name}"),
                 what,
@@ -226,7 +226,7 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
             "Done. You can close this window and go back to the terminal.",
         ),
         Some(Err(_)) => ("200 OK", "Consent was refused. The terminal says more."),
-        None => ("404 Not Found", "Nothing is here."),
+        None => ("404 Not Found", "There is nothing here."),
     };
 
     let length = text.len();

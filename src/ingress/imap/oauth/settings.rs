@@ -113,7 +113,7 @@ impl Oauth2 {
         if is_google && !has_refresh_token {
             Some(Problem::new(
                 key,
-                "google gives tokens for a refresh token only, and none is named",
+                "google issues tokens only for a refresh token, and none is given",
                 "add `refresh_token_file: …`; `alertbridge imap login` gets the token",
             ))
         } else if !has_client_secret && (is_google || !has_refresh_token) {
@@ -175,8 +175,8 @@ impl Oauth2 {
         if self.refresh_token.is_some() {
             warnings.push(Problem::new(
                 format!("{key}.refresh_token"),
-                "where the provider replaces it, the new one is lost at the next start",
-                "use `refresh_token_file`, which is written anew",
+                "if the provider replaces it, the new one is lost at the next start",
+                "use `refresh_token_file`, which alertbridge updates",
             ));
         }
 

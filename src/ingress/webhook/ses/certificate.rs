@@ -124,9 +124,9 @@ pub(super) enum Unproven {
     Unreadable,
     #[error("the certificate is not for SNS")]
     WrongName,
-    #[error("the certificate is not to be used: {0}")]
+    #[error("the certificate cannot be used: {0}")]
     Unusable(Error),
-    #[error("the signature is not the certificate's")]
+    #[error("the signature does not match the certificate")]
     WrongSignature,
 }
 

@@ -33,7 +33,7 @@ const ALIVE: Duration = Duration::from_secs(15);
 )]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Response {
     let Some(place) = admin.live.watch() else {
-        let why = "there are too many watchers already: poll the lists instead";
+        let why = "too many clients follow the events: poll the lists instead";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     };
 

@@ -44,29 +44,29 @@ pub async fn ask_resolve(
         .map(|one| one.receiver.as_str())
         .collect();
     let follows = if told.is_empty() {
-        "Nobody was told of it, and nobody is told of its end.".to_owned()
+        "Nobody was told of it, so nobody is told that it is over.".to_owned()
     } else {
         format!(
-            "Told that it is over, and that {} said so: {}.",
-            who.name,
-            Vec::from_iter(told).join(", ")
+            "{} will be told that {} resolved it.",
+            Vec::from_iter(told).join(", "),
+            who.name
         )
     };
 
     let (title, why) = match row.kind {
         Kind::Unparsed => (
-            format!("End {title} where it was told?"),
-            "No mail ends what could not be read: a pager that was told has it open until somebody \
-             does.",
+            format!("Close the alerts of {title}?"),
+            "No mail can resolve an alert that could not be read: it stays open at the receivers \
+             until a person closes it.",
         ),
         Kind::Missing => (
             format!("Resolve {title} by hand?"),
-            "It is closed although its mail has not come. It is reported again only when its mail \
-             has come and then fails to come again.",
+            "It is resolved although its mail has not arrived. It is reported again only after its \
+             mail has arrived once and then fails to arrive again.",
         ),
         _ => (
             format!("Resolve {title} by hand?"),
-            "It is closed without a mail that says so. A mail that reports it later opens it \
+            "It is resolved without a mail that says so. A later mail that reports it opens it \
              again.",
         ),
     };
@@ -87,12 +87,12 @@ pub async fn ask_resolve(
 fn moot(row: &IncidentRow, title: &str, back: String) -> Question {
     let (title, why) = if row.kind == Kind::Own && row.phase == Phase::Firing {
         (
-            format!("{title}: not to be resolved by hand"),
-            "The bridge reports this trouble itself, and ends it when it is over.",
+            format!("{title} cannot be resolved by hand"),
+            "The bridge reports this problem itself, and resolves it when it is over.",
         )
     } else {
         (
-            format!("{title} is resolved already"),
+            format!("{title} is already resolved"),
             "There is nothing to resolve.",
         )
     };
@@ -124,14 +124,14 @@ pub async fn ask_again(
     });
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() {
-        let title = format!("There is nothing to send again of {title}");
+        let title = format!("{title} has no pages to send again");
         return Question::moot(title, lines, incident_at(&id))
             .ask(&view)
             .await;
     }
 
     Question {
-        title: format!("Send again what did not arrive of {title}?"),
+        title: format!("Send the undelivered pages of {title} again?"),
         lines,
         action: format!("{}/again", incident_at(&id)),
         button: "Send again",

@@ -151,11 +151,11 @@ fn moment(
 fn arrived(mail: &MailRow, now: Timestamp) -> Moment {
     let what = format!("A mail arrived through {}", mail.ingress);
     let proof = words::proof(&mail.authenticity);
-    let mut lines = vec![format!("Its sender: {proof}")];
+    let mut lines = vec![format!("Sender: {proof}")];
     lines.extend(mail.authenticity.detail.clone());
     if let Some(release) = &mail.released {
         lines.push(format!(
-            "Let through by {} at {}",
+            "Released by {} at {}",
             release.by,
             clock(release.at, now)
         ));
@@ -179,16 +179,16 @@ fn followed(mail: &MailRow, now: Timestamp) -> Option<Moment> {
     let what = match mail.outcome {
         Outcome::Opened => format!("Opened as {severity}"),
         Outcome::Reopened => format!("Opened again as {severity}"),
-        Outcome::Resolved => "Over".to_owned(),
+        Outcome::Resolved => "Resolved".to_owned(),
         Outcome::Updated => format!("Updated: {status}"),
         Outcome::Changed => format!("Changed: now {severity}"),
-        Outcome::Unparsed => "It could not be read".to_owned(),
+        Outcome::Unparsed => "Could not be read".to_owned(),
         Outcome::Duplicate => "Nothing new".to_owned(),
-        Outcome::Stale => "Older than what is known".to_owned(),
-        Outcome::Expired => "Too old to wake anybody".to_owned(),
-        Outcome::Silenced => "Told to nobody".to_owned(),
+        Outcome::Stale => "Older than the newest known".to_owned(),
+        Outcome::Expired => "Too old to page anybody".to_owned(),
+        Outcome::Silenced => "Silenced".to_owned(),
         Outcome::Quarantined => "Held in the quarantine".to_owned(),
-        Outcome::Ignored => "No alert".to_owned(),
+        Outcome::Ignored => "Not an alert".to_owned(),
         Outcome::Pending => return None,
     };
 
@@ -210,7 +210,7 @@ fn turned(turn: Turn<'_>, now: Timestamp) -> Moment {
     let (kind, what) = match turn.action {
         Action::Trigger => ("bad", "Opened"),
         Action::Change => ("bad", "Changed"),
-        Action::Resolve => ("good", "Over"),
+        Action::Resolve => ("good", "Resolved"),
     };
     Moment {
         lines: vec![with_clocks(turn.reason, turn.at, now)],
@@ -231,7 +231,7 @@ fn owed(delivery: &DeliveryRow, now: Timestamp) -> Vec<Moment> {
         }
         (DeliveryState::Pending, None) => (
             "owed",
-            Some("Behind an earlier page of this incident".to_owned()),
+            Some("Waits behind an earlier page of this incident".to_owned()),
         ),
         _ => ("owed", None),
     };
@@ -279,13 +279,13 @@ fn tried(
         "accepted" => (
             "wait",
             "wait",
-            format!("{page} is accepted by {to}, and not yet confirmed"),
+            format!("{page} is accepted by {to} but not yet confirmed"),
         ),
         "waiting" => ("wait", "wait", format!("{to} has not yet confirmed it")),
         "partly" => (
             "wait",
             "wait",
-            format!("{page} is in part at {to}, the rest follows"),
+            format!("{page} has partly arrived at {to}; the rest follows"),
         ),
         _ => ("bad", "bad", format!("{page} did not arrive at {to}")),
     };
@@ -311,8 +311,8 @@ fn tried(
 fn page(action: Action) -> &'static str {
     match action {
         Action::Trigger => "The page",
-        Action::Change => "The page of the change",
-        Action::Resolve => "The page of the end",
+        Action::Change => "The change",
+        Action::Resolve => "The resolve",
     }
 }
 

@@ -59,7 +59,7 @@ impl Told {
             .filter_map(|receipt| vendor::link(&told.integration, receipt))
             .last();
         let detail = match (&told.detail, delivered) {
-            (Some(receipt), true) => format!("{by}, which calls it {receipt}"),
+            (Some(receipt), true) => format!("{by}, as {receipt}"),
             (Some(failure), false) => format!("{by}: {failure}"),
             (None, _) => by,
         };

@@ -48,8 +48,8 @@ impl Diff {
             count(u64::from(days), "day", "days")
         );
         let heading = match changes.len() {
-            0 => format!("Nothing would have been otherwise, {of}"),
-            number => format!("{number} would have been told otherwise, {of}"),
+            0 => format!("No page would have been different, {of}"),
+            number => format!("{number} would have been handled differently, {of}"),
         };
         Self {
             heading,
@@ -57,7 +57,7 @@ impl Diff {
             changes,
             rest: diff
                 .truncated
-                .then_some("There are more mails than are compared at a time: take fewer days."),
+                .then_some("There are too many mails to compare at once: choose fewer days."),
         }
     }
 }
@@ -106,8 +106,8 @@ impl Line {
     /// Describes a page that differs.
     fn new(change: &Value) -> Self {
         let page = match change["action"].as_str() {
-            Some("resolve") => "page of the end",
-            Some("change") => "page of the change",
+            Some("resolve") => "resolve",
+            Some("change") => "change",
             _ => "page",
         };
         let to = |side: &str| {

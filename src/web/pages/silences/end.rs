@@ -27,16 +27,16 @@ pub async fn ask_expire(
     let (title, follows, button) = match silence.state {
         SilenceState::Active => (
             format!("End silence {id} now?"),
-            "What it held and is still on is told at once.",
+            "Held incidents that are still open page at once.",
             "End it",
         ),
         SilenceState::Pending => (
-            format!("Call silence {id} off?"),
-            "It has not begun, and never holds anything.",
-            "Call it off",
+            format!("Cancel silence {id}?"),
+            "It has not begun, and will never hold anything.",
+            "Cancel it",
         ),
         SilenceState::Expired => {
-            let title = format!("Silence {id} is over already");
+            let title = format!("Silence {id} has already ended");
             let back = format!("/silences/{id}");
             return Question::moot(title, vec![what], back).ask(&view).await;
         }

@@ -37,8 +37,10 @@ fn oidc(admin: &Admin) -> Option<&Oidc> {
 }
 
 fn nobody_by_it() -> Response {
-    Problem::not_found("nobody signs in by an identity provider here: admin.login has no oidc")
-        .into_response()
+    Problem::not_found(
+        "sign-in with an identity provider is not configured: admin.login has no oidc",
+    )
+    .into_response()
 }
 
 /// Sends a browser to the provider.

@@ -130,8 +130,9 @@ impl Person {
         if self.email.is_none() && self.is_unverified {
             ". The provider does not say that their mail address is verified"
         } else if self.groups.is_none() && self.has_too_many_groups {
-            ". They are in more groups than the provider's token holds: have it name the groups \
-             alone that this application is assigned, or its own roles (`groups_claim: roles`)"
+            ". They are in more groups than the provider's token holds: have it name only the \
+             groups that are assigned to this application, or its own roles (`groups_claim: \
+             roles`)"
         } else {
             ""
         }

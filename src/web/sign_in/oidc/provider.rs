@@ -214,8 +214,10 @@ fn words(error: &DiscoveryError<Unanswered>) -> String {
             format!("it answers HTTP {}", status.as_u16())
         }
         DiscoveryError::Response(..) => "its answer is not JSON".to_owned(),
-        DiscoveryError::Parse(error) => format!("its answer lacks or spoils `{}`", error.path()),
-        DiscoveryError::Validation(what) => format!("it goes by another name: {what}"),
+        DiscoveryError::Parse(error) => {
+            format!("its answer lacks `{}`, or has an invalid one", error.path())
+        }
+        DiscoveryError::Validation(what) => format!("its issuer differs: {what}"),
         _ => "its address cannot be used".to_owned(),
     }
 }

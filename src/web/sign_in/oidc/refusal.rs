@@ -8,19 +8,21 @@ use crate::web::sign_in::Unknown;
 pub enum Refusal {
     /// The sign-in began elsewhere or too long ago, or is over: a replay, or a forgery.
     #[error(
-        "this sign-in did not begin in this browser, took longer than 10 minutes or is over \
-         already: sign in again, at the address of `global.external_url`"
+        "this sign-in did not begin in this browser, took longer than 10 minutes, or is already \
+         over: sign in again, at the address of `global.external_url`"
     )]
     Stale,
     /// The provider does not know the code: it has been redeemed before, or is too old.
-    #[error("the identity provider does not know this sign-in any more: sign in again")]
+    #[error("the identity provider no longer knows this sign-in: sign in again")]
     Spent,
     /// The answer comes from another provider.
-    #[error("the answer does not come from the identity provider that was asked: sign in again")]
+    #[error(
+        "the answer does not come from the identity provider that this sign-in used: sign in again"
+    )]
     Foreign,
     #[error(
-        "the identity provider {host} cannot be asked: {why}. Try again in a moment. Alerts are \
-         paged all the same"
+        "the identity provider {host} cannot be reached: {why}. Try again in a moment. Alerts are \
+         paged as usual"
     )]
     Unreachable { host: String, why: String },
     /// The provider refuses the person.
@@ -28,15 +30,13 @@ pub enum Refusal {
     Denied(String),
     /// The provider refuses this bridge.
     #[error(
-        "the identity provider refuses this bridge: {0}. See whether `client_id` and \
-         `client_secret_file` are what it gave out"
+        "the identity provider refuses this bridge: {0}. Check whether `client_id` and \
+         `client_secret_file` are those that it issued"
     )]
     Unexchanged(String),
-    #[error("what the identity provider says of you cannot be believed: {0}")]
+    #[error("the identity provider's answer about you cannot be trusted: {0}")]
     Untrue(String),
-    #[error(
-        "no entry of `admin.login.oidc.allowed` names {name}, who may not sign in here{unsaid}"
-    )]
+    #[error("no entry of `admin.login.oidc.allowed` names {name}, so you cannot sign in{unsaid}")]
     NotAllowed { name: String, unsaid: &'static str },
     #[error("{}", .0.problem().detail)]
     Unknown(Unknown),

@@ -52,7 +52,7 @@ pub fn believe(
         .and_then(serde_json::Value::as_i64)
         .is_some_and(|at| at > late.timestamp())
     {
-        return Err(other("it is not good yet"));
+        return Err(other("it is not valid yet"));
     }
 
     if let Some(expected) = claims.access_token_hash() {
@@ -76,7 +76,9 @@ fn check_party(
     ours: &Ours,
 ) -> Result<(), ClaimsVerificationError> {
     match claims.authorized_party() {
-        Some(party) if party != ours.client_id() => Err(other("it is another application's")),
+        Some(party) if party != ours.client_id() => {
+            Err(other("it was issued to another application"))
+        }
         None if claims.audiences().len() > 1 => Err(other(
             "it is for several applications (`aud`), and does not say that it was issued to this \
              one (`azp`): have the provider name this application's `client_id` alone in `aud`, or \
@@ -103,10 +105,10 @@ pub fn may_have_rotated(error: &ClaimsVerificationError) -> bool {
 pub fn untrue(error: &ClaimsVerificationError) -> Refusal {
     let why = match error {
         ClaimsVerificationError::SignatureVerification(how) => {
-            format!("its signature is not good: {how}")
+            format!("its signature is not valid: {how}")
         }
         ClaimsVerificationError::Expired(_) => {
-            "it is expired, or issued in the future: see whether the clocks agree".to_owned()
+            "it is expired, or issued in the future: check whether the clocks agree".to_owned()
         }
         other => other.to_string(),
     };

@@ -121,7 +121,8 @@ impl DiscardFilter {
             .is_some_and(|outcome| outcome != Outcome::Quarantined)
         {
             return Err(Problem::unprocessable(
-                "only what is quarantined can be discarded: `outcome` is `quarantined` or left out",
+                "only quarantined mail can be discarded: `outcome` must be `quarantined` or left \
+                 out",
             ));
         }
 
