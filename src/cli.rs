@@ -17,6 +17,17 @@ use desk::At;
 
 use crate::{config::Loaded, profile::examples, trial::Trial};
 
+/// Prints a line to standard error, as `eprintln!` does, except that a reader who has seen enough
+/// (`2>&1 | head`) does not end the command.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let _nobody_reads_on = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("{}\n", format_args!($($text)*)),
+        );
+    }};
+}
+
 mod asker;
 mod check;
 mod completion;

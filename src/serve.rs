@@ -114,8 +114,9 @@ impl Bridge {
 
         tokio::select! {
             () = soft => tracing::info!("stopped"),
-            () = hard => tracing::warn!("stopped at once; work in progress is repeated at the next \
-                                         start"),
+            () = hard => {
+                tracing::warn!("stopped at once; the next start repeats what was in progress");
+            }
         }
 
         // Nobody may lock the store before it is closed.

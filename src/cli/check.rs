@@ -73,15 +73,15 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
     match result {
         Ok(loaded) => {
             for warning in &loaded.warnings {
-                eprintln!("warning: {warning}");
+                tell!("warning: {warning}");
             }
             writeln!(out, "{}\nok", summary(&loaded)).context("cannot write")?;
         }
         Err(errors) => {
             for warning in &errors.warnings {
-                eprintln!("warning: {warning}");
+                tell!("warning: {warning}");
             }
-            eprintln!("{errors}");
+            tell!("{errors}");
         }
     }
 
@@ -109,13 +109,13 @@ fn summary(
         included => format!(" and {}", count(*included, "file")),
     };
 
+    let ingresses = match ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len() {
+        1 => "1 ingress".to_owned(),
+        many => format!("{many} ingresses"),
+    };
+
     format!(
-        "{source}{files}: {}, {}, {} with {}, {}",
-        count(
-            ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len(),
-            "ingress"
-        )
-        .replace("ingresss", "ingresses"),
+        "{source}{files}: {ingresses}, {}, {} with {}, {}",
         count(routes(&config.route), "route"),
         count(config.receivers.len(), "receiver"),
         count(integrations, "integration"),

@@ -108,7 +108,7 @@ async fn list(
 ) -> anyhow::Result<()> {
     let mut deliveries = store.deliveries(state, one_more(limit)).await?;
     if let Some(note) = cut(&mut deliveries, limit) {
-        eprintln!("{note}");
+        tell!("{note}");
     }
     if json {
         return Ok(writeln!(out, "{}", plain::json(&deliveries)?)?);

@@ -57,7 +57,7 @@ impl Server {
             }
             None => std::env::var("ALERTBRIDGE_TOKEN").ok(),
         };
-        let token = token.map(|token| token.trim().to_owned());
+        let token = token.map(|token| token.trim_start_matches('\u{feff}').trim().to_owned());
         let token = token.filter(|token| !token.is_empty());
 
         Remote::new(server, token.map(SecretString::from)).map(Some)

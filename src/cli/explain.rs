@@ -73,7 +73,7 @@ impl Explain {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let loaded = Config::load(config, Files::Unneeded)?;
         if let Some(problem) = loaded.misnamed_ingress(self.ingress.as_deref()) {
-            eprintln!("error: {problem}");
+            tell!("error: {problem}");
             return Ok(ExitCode::from(WRONG_USAGE));
         }
         let now = Clock::system().now();

@@ -90,32 +90,33 @@ async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyh
         .and_then(|authorities| oauth::Login::new(&key, oauth2, &authorities, flow, arguments.port))
         .map_err(|problem| anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))?;
 
-    eprintln!(
+    tell!(
         "A refresh token for {} at {}: log in as this account.",
-        settings.username, settings.host
+        settings.username,
+        settings.host
     );
 
     let token = login.run(tell).await.with_context(|| key.clone())?;
     let Some(file) = file else {
-        eprintln!(
+        tell!(
             "\nThe refresh token follows. Put it into a file that only alertbridge may read and \
              write, and name"
         );
-        eprintln!("the file as {key}.refresh_token_file");
+        tell!("the file as {key}.refresh_token_file");
         return print(&token, out);
     };
 
     if arguments.write || agreed(&format!("\nWrite the refresh token to {}?", file.display()))? {
         oauth::keep(file, &token).with_context(|| format!("cannot write {}", file.display()))?;
-        eprintln!(
+        tell!(
             "The refresh token is in {}: alertbridge must be able to read and write it.",
             file.display()
         );
-        eprintln!("A running bridge uses it at its next login.");
+        tell!("A running bridge uses it at its next login.");
         return Ok(());
     }
 
-    eprintln!(
+    tell!(
         "\nThe refresh token follows. Put it into {}",
         file.display()
     );
@@ -149,14 +150,14 @@ fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<(String, &'a Setti
 fn tell(step: Step<'_>) {
     match step {
         Step::Enter { url, code } => {
-            eprintln!(
+            tell!(
                 "\nOpen this page in any browser and type the code:\n\n  \
                  {url}\n  {code}\n\nWaiting…"
             );
         }
         Step::Open { url, port } => {
-            eprintln!("\nOpen this page in a browser on this machine:\n\n  {url}\n");
-            eprintln!(
+            tell!("\nOpen this page in a browser on this machine:\n\n  {url}\n");
+            tell!(
                 "For a browser on another machine, first run there: ssh -L {port}:127.0.0.1:{port} \
                  THIS-MACHINE\n\nWaiting…"
             );

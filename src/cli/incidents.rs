@@ -141,7 +141,7 @@ async fn list(
 ) -> anyhow::Result<()> {
     let mut incidents = store.incidents(open, one_more(limit)).await?;
     if let Some(note) = cut(&mut incidents, limit) {
-        eprintln!("{note}");
+        tell!("{note}");
     }
     if json {
         return Ok(writeln!(out, "{}", plain::json(&incidents)?)?);

@@ -121,14 +121,14 @@ fn walk(
     let about = match fs::metadata(path) {
         // In a mailbox that is in use, mails may move while it is read.
         Err(error) if depth > 0 && error.kind() == ErrorKind::NotFound => {
-            eprintln!("note: {} does not exist", path.display());
+            tell!("note: {} does not exist", path.display());
             return Ok(());
         }
         about => about.with_context(|| format!("cannot read {}", path.display()))?,
     };
 
     if depth > 0 && !about.is_dir() && !about.is_file() {
-        eprintln!("note: {} is not a file", path.display());
+        tell!("note: {} is not a file", path.display());
         return Ok(());
     }
 
@@ -162,7 +162,7 @@ fn walk(
         None => Ok(()),
         Some(what) if depth == 0 => bail!("{} is not a mail but {what}", path.display()),
         Some(what) => {
-            eprintln!(
+            tell!(
                 "note: {} is skipped: it is not a mail but {what}",
                 path.display()
             );

@@ -119,7 +119,7 @@ impl Mails {
             let outcome = match (&from, outcome) {
                 (Some(_), None) => Some(Outcome::Quarantined),
                 (Some(_), Some(other)) if other != Outcome::Quarantined => {
-                    eprintln!(
+                    tell!(
                         "error: --from searches only the quarantine: drop it, or --outcome {other}"
                     );
                     return Ok(ExitCode::from(WRONG_USAGE));
@@ -129,7 +129,7 @@ impl Mails {
             let wanted = one_more(limit);
             let mut mails = find(config, server, outcome, from.as_deref(), wanted).await?;
             if let Some(note) = cut(&mut mails, limit) {
-                eprintln!("{note}");
+                tell!("{note}");
             }
             list(mails, outcome, print.json, out)?;
             return Ok(ExitCode::SUCCESS);
@@ -274,7 +274,7 @@ async fn show(
 
 fn show_bytes(message: &Message, out: &mut impl Write) -> anyhow::Result<()> {
     if let Some(size) = message.cut_from {
-        eprintln!(
+        tell!(
             "only the header is kept of this mail, which had {}",
             table::count(size, "byte")
         );

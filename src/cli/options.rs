@@ -22,7 +22,7 @@ pub fn cut<T>(rows: &mut Vec<T>, limit: u32) -> Option<String> {
     let shown = limit as usize;
     let is_cut = rows.len() > shown;
     rows.truncate(shown);
-    is_cut.then(|| format!("the first {limit} are shown: --limit N shows more"))
+    is_cut.then(|| format!("there are more than {limit}: --limit N shows more"))
 }
 
 /// The output format of data.

@@ -288,7 +288,7 @@ impl Draft {
 
         let doubts = doubts(&document, opening, closing.map(|mail| &**mail))?;
         for doubt in &doubts {
-            eprintln!("warning: {}", plain(doubt));
+            tell!("warning: {}", plain(doubt));
         }
         Ok(exit(doubts.is_empty()))
     }

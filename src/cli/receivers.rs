@@ -96,7 +96,7 @@ async fn test(
     .printing_aside(json);
     let failing = |delivery: &DeliveryRow| {
         let why = delivery.detail.as_deref().unwrap_or_default();
-        eprintln!(
+        tell!(
             "{}: {}; trying for {PATIENCE} s",
             delivery.integration,
             plain(why)

@@ -1,6 +1,6 @@
 //! The desk of a running bridge: performs the commands' operations on its store through its API.
 
-use std::{collections::BTreeSet, error::Error, time::Duration};
+use std::{collections::BTreeSet, error::Error, pin::pin, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use reqwest::{Client, Method, Response, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     delivery::{DeliveryId, DeliveryState},
@@ -30,6 +30,10 @@ use crate::{
 
 /// The time limit for an answer. A test page alone may take 20 s.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long an answer may take before people are told that it is awaited.
+const SLOW: Duration = Duration::from_secs(5);
+/// The time limit for a connection.
+const REACHED: Duration = Duration::from_secs(10);
 /// The longest page of a list.
 const PAGE: u32 = 1000;
 
@@ -47,6 +51,7 @@ impl Remote {
         let client = Client::builder()
             .redirect(Policy::none())
             .timeout(PATIENCE)
+            .connect_timeout(REACHED)
             .build()
             .context("no HTTP client can be made")?;
         let base = server.trim_end_matches('/').to_owned();
@@ -75,7 +80,7 @@ impl Remote {
             request = request.body(body);
         }
 
-        let response = request.send().await.map_err(|error| {
+        let response = self.told_if_slow(request.send()).await.map_err(|error| {
             let error = error.without_url();
             let mut first: &dyn Error = &error;
             while let Some(cause) = first.source() {
@@ -105,6 +110,16 @@ impl Remote {
             status if status.is_client_error() => StoreError::Refused(why),
             _ => StoreError::Failed(why),
         })
+    }
+
+    /// Waits for an answer, and says so if it does not come soon.
+    async fn told_if_slow<T>(&self, asked: impl Future<Output = T>) -> T {
+        let mut asked = pin!(asked);
+        if let Ok(answer) = timeout(SLOW, &mut asked).await {
+            return answer;
+        }
+        tell!("note: {} does not answer yet", self.base);
+        asked.await
     }
 
     pub async fn get<T: DeserializeOwned + Send>(&self, path: &str) -> Result<T, StoreError> {

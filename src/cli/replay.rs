@@ -137,7 +137,7 @@ impl Replay {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let (to_send, yes) = (self.send, self.yes);
         if to_send && !yes && !io::stdin().is_terminal() {
-            eprintln!(
+            tell!(
                 "error: `--send` needs a confirmation before it pages people, and there is no \
                  terminal to ask on: add --yes"
             );
@@ -151,11 +151,11 @@ impl Replay {
         };
         let loaded = Config::load(config, files)?;
         if let Some(problem) = loaded.misnamed_ingress(self.ingress.as_deref()) {
-            eprintln!("error: {problem}");
+            tell!("error: {problem}");
             return Ok(ExitCode::from(WRONG_USAGE));
         }
         if self.server.server.is_some() {
-            eprintln!(
+            tell!(
                 "--server: the configuration is that of this machine ({}), not the bridge's",
                 loaded.source
             );
@@ -173,7 +173,7 @@ impl Replay {
 
         let (trial, unreadable) = replay(&loaded, &request, &mut io::stdout()).await?;
         if unreadable > 0 {
-            eprintln!("{} could not be read", table::count(unreadable, "alert"));
+            tell!("{} could not be read", table::count(unreadable, "alert"));
         }
 
         let all_read = unreadable == 0;
@@ -182,7 +182,7 @@ impl Replay {
         }
 
         if !agreed(owed(&trial).await?, yes)? {
-            eprintln!("nothing was sent");
+            tell!("nothing was sent");
             return Ok(ExitCode::FAILURE);
         }
 
@@ -203,7 +203,7 @@ async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow
         (unreadable.after, &other.source),
     ] {
         if number > 0 {
-            eprintln!(
+            tell!(
                 "{} could not be read with {source}",
                 table::count(number, "alert")
             );
@@ -283,7 +283,7 @@ impl Request {
         let found = mailbox::find(&self.paths, || looking.inc(1))?;
         looking.finish_and_clear();
         if found.is_empty() {
-            eprintln!("no mail was found");
+            tell!("no mail was found");
         }
 
         let progress = self.progress(bar(found.len()));

@@ -79,7 +79,7 @@ impl Routes {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(RoutesError::Write(error)) => Err(error.into()),
             Err(error) => {
-                eprintln!("error: {error}");
+                tell!("error: {error}");
                 Ok(ExitCode::from(error.exit_status()))
             }
         }

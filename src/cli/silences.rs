@@ -95,7 +95,7 @@ async fn list(
 ) -> anyhow::Result<()> {
     let mut silences = store.silences(expired, now, one_more(limit)).await?;
     if let Some(note) = cut(&mut silences, limit) {
-        eprintln!("{note}");
+        tell!("{note}");
     }
     if json {
         let all: Vec<_> = silences

@@ -721,6 +721,28 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
+fn a_standard_error_that_nobody_reads_ends_no_command() {
+    let folder = folder();
+    for (arguments, code) in [
+        (&["routes", "test", "team=x"][..], 0),
+        (&["explain", "none.eml"], 1),
+        (&["replay", "none.eml"], 1),
+    ] {
+        let all = run(folder.path(), arguments);
+        assert_eq!(all.status.code(), Some(code), "{}", text(&all.stderr));
+        assert_ne!(text(&all.stderr), "");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(PROGRAM);
+        let command = command.args(arguments).current_dir(folder.path());
+        let unread = command.stderr(writer).output().unwrap();
+        assert_eq!(unread.status.code(), Some(code), "{arguments:?}");
+        assert_eq!(unread.stdout, all.stdout);
+    }
+}
+
+#[test]
 fn a_mail_does_not_reach_the_terminal_with_escape_sequences() {
     let folder = folder();
     let hostile = mail("ANOMALOUS", "\u{1b}[2J\nforged", "2026-03-01T12:00:00Z");

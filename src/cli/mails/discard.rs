@@ -65,7 +65,7 @@ impl Discard {
         }
 
         if !self.yes && !io::stdin().is_terminal() {
-            eprintln!(
+            tell!(
                 "error: discarding mails needs a confirmation, and there is no terminal to ask on: \
                  add --yes"
             );
@@ -74,7 +74,7 @@ impl Discard {
 
         let found = find(store, &self, now).await?;
         if !found.is_empty() && !self.yes && !agreed(found.len())? {
-            eprintln!("nothing was discarded");
+            tell!("nothing was discarded");
             return Ok(ExitCode::FAILURE);
         }
 

@@ -87,7 +87,7 @@ pub async fn run(
 }
 
 fn note_kept_verdicts(other: &Loaded) {
-    eprintln!(
+    tell!(
         "note: {} has other rules for authenticity; stored mails keep the verdict of their arrival",
         other.source
     );

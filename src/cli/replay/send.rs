@@ -23,7 +23,7 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     let number = |state| deliveries.get(state).copied().unwrap_or_default();
 
     if number("held") > 0 {
-        eprintln!(
+        tell!(
             "{} by time intervals, not sent",
             table::count(number("held"), "held request")
         );
@@ -85,7 +85,7 @@ pub async fn send(
     for delivery in dead.iter().chain(&pending) {
         let why = delivery.detail.as_deref().unwrap_or("interrupted");
         let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
-        eprintln!(
+        tell!(
             "not delivered: {action} of {incident} to {}: {}",
             delivery.receiver,
             plain(why)
@@ -94,7 +94,7 @@ pub async fn send(
 
     let done = of(DeliveryState::Delivered).await?.len();
     let failed = dead.len() + pending.len();
-    eprintln!(
+    tell!(
         "{} delivered, {failed} not",
         table::count(done as u64, "request")
     );

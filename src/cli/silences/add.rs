@@ -96,7 +96,7 @@ impl Add {
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
-                eprintln!("error: {error}");
+                tell!("error: {error}");
                 Ok(ExitCode::from(WRONG_USAGE))
             }
         }

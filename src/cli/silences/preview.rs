@@ -53,14 +53,14 @@ impl Preview {
         let plan = match self.when.plan(&asker::user(), "a preview", now) {
             Ok(plan) => plan,
             Err(error) => {
-                eprintln!("error: {error}");
+                tell!("error: {error}");
                 return Ok(ExitCode::from(WRONG_USAGE));
             }
         };
 
         let found = find(config, server, plan, now).await?;
         for warning in &found.warnings {
-            eprintln!("note: {}", plain(warning));
+            tell!("note: {}", plain(warning));
         }
         if self.print.json {
             writeln!(out, "{}", plain::json(&found)?)?;
