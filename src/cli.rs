@@ -17,12 +17,11 @@ use desk::At;
 
 use crate::{config::Loaded, profile::examples, trial::Trial};
 
-/// Prints a line to standard error, as `eprintln!` does, except that a reader who has seen enough
-/// (`2>&1 | head`) does not end the command.
+/// Prints a line to [`Notes`].
 macro_rules! tell {
     ($($text:tt)*) => {{
-        let _nobody_reads_on = std::io::Write::write_fmt(
-            &mut std::io::stderr(),
+        let _never_fails = std::io::Write::write_fmt(
+            &mut crate::cli::Notes,
             format_args!("{}\n", format_args!($($text)*)),
         );
     }};
@@ -66,6 +65,21 @@ pub struct Cli {
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Standard error. Other than with `eprintln!`, a reader that has seen enough (`2>&1 | head`) does
+/// not end the command.
+struct Notes;
+
+impl io::Write for Notes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _nobody_reads_on = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 const FIRST_STEPS: &str = "\
@@ -164,7 +178,7 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
     // Failing examples keep a bridge from starting, but must not keep anybody from finding out why.
     for problem in examples::problems(&loaded.profiles) {
         let warning = format!("{}: {problem}", loaded.source);
-        eprintln!("warning: {}", plain::plain(&warning));
+        tell!("warning: {}", plain::plain(&warning));
     }
 
     Trial::new(
@@ -177,12 +191,7 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
 
 /// Prints to standard error why a command failed. Text from a mail cannot move the cursor.
 pub fn complain(error: &anyhow::Error) {
-    // If standard error cannot be written, the exit status still reports the failure.
-    let _ = writeln!(
-        io::stderr(),
-        "error: {}",
-        plain::lines(&format!("{error:#}"))
-    );
+    tell!("error: {}", plain::lines(&format!("{error:#}")));
 }
 
 /// Decides whether the error means that nobody reads standard output any more, which is not a

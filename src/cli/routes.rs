@@ -13,7 +13,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::options::{Json, time};
+use super::{
+    Notes,
+    options::{Json, time},
+};
 use crate::{
     config::{Config, Files},
     label::{self, Labels, Matcher, Operator},
@@ -71,7 +74,7 @@ impl Routes {
             Self::Show(Json { json }) => show(routes, json, out),
             Self::Test(labels) => {
                 let known = loaded.rules.profiles.labels();
-                test(routes, &known, &labels, out, &mut io::stderr())
+                test(routes, &known, &labels, out, &mut Notes)
             }
         };
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::object;
 use crate::{
     cli::{
-        WRONG_USAGE, asker,
+        Notes, WRONG_USAGE, asker,
         desk::Server,
         options::{Json, time},
         plain::{self, plain},
@@ -89,10 +89,10 @@ impl Add {
                 // A remote bridge may have other profiles and another configuration.
                 if server.server.is_none() {
                     let loaded = Config::load(config, Files::Unneeded)?;
-                    note_unknown(&plan, &loaded.rules.profiles.labels(), &mut io::stderr())?;
+                    note_unknown(&plan, &loaded.rules.profiles.labels(), &mut Notes)?;
                 }
                 let store = &*server.desk(config).await?;
-                add(store, plan, now, json, out, &mut io::stderr()).await?;
+                add(store, plan, now, json, out, &mut Notes).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
