@@ -158,7 +158,7 @@ async fn a_restore_that_dies_leaves_no_store_and_serve_says_so_until_it_is_done_
             refused(
                 folder,
                 command,
-                "was cut short: let it end, or run `alertbridge store restore` again",
+                "was interrupted: let it finish, or run `alertbridge store restore` again",
             );
         }
         assert_eq!(store.exists(), over_an_empty_one);
