@@ -320,12 +320,14 @@ receivers: [{{ name: oncall, opsgenie_configs: [{{ api_key_file: key, api_url: '
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_between_the_commit_and_the_flag_reads_no_mail_twice_and_loses_none() {
+    // The first two recordings say since when the mailbox is to be read.
     for point in [
         "recording:1",
-        "recording:2",
-        "recording,committed",
-        "recorded:1",
-        "recorded:2",
+        "recording:3",
+        "recording:4",
+        "recording:3,committed",
+        "recorded:3",
+        "recorded:4",
     ] {
         let folder = tempfile::tempdir().unwrap();
         let dovecot = Dovecot::start();

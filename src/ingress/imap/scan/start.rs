@@ -115,8 +115,6 @@ impl Scan<'_> {
         let from = late.unwrap_or_else(|| self.imap.clock.now());
         let earliest = whole_seconds(from.checked_sub(backfill).unwrap_or(Timestamp::MIN));
         self.starts_at = Some(earliest);
-        // A server that was unreachable may have been filled with copies of old mail.
-        self.is_anew = late.is_some();
 
         if late.is_some() {
             telemetry::mailbox_begun_late(ingress, self.folder.exists, earliest);
