@@ -33,7 +33,6 @@ use crate::{
     telemetry,
 };
 
-mod access;
 mod admin;
 mod alerts;
 mod authenticity;
