@@ -66,6 +66,7 @@ mod trust;
 mod unread;
 mod wanted;
 mod wire;
+mod words;
 
 pub use self::{
     patience::Timeouts,

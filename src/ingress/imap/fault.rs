@@ -5,11 +5,8 @@ use std::io;
 
 use async_imap::error::Error;
 
-use super::{framing::Breach, oauth::NoToken, wire::Heard};
-use crate::{ingress::Refused, message::hidden::is_hidden, settings::SecretError};
-
-/// The most characters of a server's own words that are repeated.
-const MAX_WORDS: usize = 200;
+use super::{framing::Breach, oauth::NoToken, wire::Heard, words::words};
+use crate::{ingress::Refused, settings::SecretError};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
@@ -225,18 +222,6 @@ fn after_colon(said: Option<&str>) -> String {
     said.map(|said| format!(": {said}")).unwrap_or_default()
 }
 
-/// Returns a server's own words, on one line and of bounded length.
-pub(super) fn words(said: &str) -> String {
-    let said = said.trim();
-    if said.is_empty() {
-        return "it gave no reason".into();
-    }
-
-    let shown = |c: char| if is_hidden(c) { ' ' } else { c };
-
-    said.chars().map(shown).take(MAX_WORDS).collect()
-}
-
 /// Returns why a system call failed, without the number of the error.
 pub(super) fn system_reason(error: &io::Error) -> String {
     let said = error.to_string();
@@ -289,12 +274,6 @@ mod tests {
         ] {
             assert!(login(said).needs_a_person(), "{said}");
         }
-    }
-
-    #[test]
-    fn a_servers_words_stay_on_one_line_and_short() {
-        assert_eq!(words("a\r\nb\u{202e}c"), "a  b c");
-        assert_eq!(words(&"x".repeat(1000)).len(), MAX_WORDS);
     }
 
     #[test]

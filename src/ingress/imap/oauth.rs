@@ -14,17 +14,19 @@ use tokio::sync::Mutex;
 use self::client::TokenServer;
 use crate::{
     clock::Clock,
-    settings::{Problem, Secret, SecretError},
+    settings::{Problem, Secret},
     telemetry,
 };
 
 mod client;
 mod file;
 mod login;
+mod no_token;
 mod settings;
 
 pub use self::{
     login::{Flow, Login, LoginError, Step, keep},
+    no_token::NoToken,
     settings::{Oauth2, Provider},
 };
 
@@ -34,49 +36,6 @@ const EARLY: SignedDuration = SignedDuration::from_mins(5);
 /// How long a token is used if the server does not state its lifetime (RFC 6749, 5.1, recommends
 /// that it does).
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
-
-fn in_brackets(said: Option<&str>) -> String {
-    said.map(|said| format!(" ({said})")).unwrap_or_default()
-}
-
-/// Why there is no access token, in words for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum NoToken {
-    /// The server understood the request and refused it (RFC 6749, 5.2): a person has to fix that.
-    #[error("{host} refused a token: {code}{}; {}", in_brackets(.said.as_deref()), mend(.code))]
-    Refused {
-        host: String,
-        code: String,
-        said: Option<String>,
-    },
-    /// There was no answer, or none that could be read. This may pass.
-    #[error("no token from {host}: {reason}")]
-    Unanswered { host: String, reason: String },
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-}
-
-impl NoToken {
-    /// Returns whether waiting cannot help.
-    pub(super) fn needs_a_person(&self) -> bool {
-        !matches!(self, Self::Unanswered { .. })
-    }
-}
-
-fn mend(code: &str) -> &'static str {
-    match code {
-        "invalid_grant" => {
-            "the refresh token is no longer valid: get a new one with `alertbridge imap login`"
-        }
-        "invalid_client" | "unauthorized_client" => {
-            "check `client_id`, `client_secret_file` and the application"
-        }
-        "invalid_scope" => "check `scopes`",
-        "access_denied" => "consent was refused",
-        "expired_token" => "nobody gave consent in time: begin again",
-        _ => "check `oauth2`",
-    }
-}
 
 /// The tokens of one mailbox.
 pub(super) struct Tokens {

@@ -18,12 +18,13 @@ use super::{
     Settings, Timeouts, Tls,
     answer::{Reply, Status},
     dialogue::{Dialogue, within},
-    fault::{Fault, system_reason, words},
+    fault::{Fault, system_reason},
     oauth::Tokens,
     reach,
     sasl::{Exchange, Offer},
     trust,
     wire::{Transport, Wire},
+    words::words,
 };
 use crate::{
     clock::Clock,

@@ -15,8 +15,8 @@ use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    super::fault::words,
-    NoToken,
+    super::words::words,
+    no_token::NoToken,
     settings::{Oauth2, Provider},
 };
 use crate::settings::{Problem, Secret, cause::innermost};

@@ -17,7 +17,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{super::fault::words, NoToken, Oauth2, Provider, client::TokenServer, file};
+use super::{super::words::words, Oauth2, Provider, client::TokenServer, file, no_token::NoToken};
 use crate::settings::Problem;
 
 /// How long a person may take in the browser.
