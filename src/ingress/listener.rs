@@ -37,6 +37,7 @@ mod crowd;
 mod descriptors;
 pub mod http;
 mod place;
+mod standing;
 mod stream;
 
 use self::crowd::Doorway;
@@ -45,7 +46,8 @@ pub use self::{
     capacity::Capacity,
     crowd::TooMany,
     descriptors::raise_limit,
-    place::{Patience, Place},
+    place::Place,
+    standing::Patience,
     stream::Stream,
 };
 

@@ -12,7 +12,8 @@ use super::{
     budget::Budget,
     crowd::{Crowd, Doorway, TooMany},
     descriptors,
-    place::{Patience, Place},
+    place::Place,
+    standing::Patience,
 };
 
 /// The most connections of all listeners together.

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::place::{Patience, Standing, Stress};
+use super::standing::{Patience, Standing, Stress};
 use crate::settings::network::{NETWORKS_OF_A_SITE, Network, Site};
 
 /// The places that every listener has for itself, whatever the others hold.

@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::place::Standing;
+use super::standing::Standing;
 
 /// A TCP connection that updates the state of its place.
 pub struct Stream {
