@@ -3,11 +3,6 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use crate::{
-    incident::{Phase, Signal},
-    message::Authenticity,
-};
-
 mod classic;
 mod grammar;
 pub mod matcher;
@@ -77,58 +72,6 @@ pub const CHANGING: [&str; 12] = [
 
 /// The additional label of a missing canary's page: the stage where it stopped.
 pub const STAGE: &str = "stage";
-
-/// The labels that a mail itself gives its alert.
-#[derive(Debug, Clone, Copy)]
-pub enum Said<'a> {
-    /// The labels that the mail states for its incident.
-    Incident(&'a Labels),
-    /// The labels that describe the mail, because the incident could not be read.
-    Unread(&'a Labels),
-}
-
-/// Returns the labels of a mail's alert; if the alert could not be read, those that are known
-/// anyway.
-///
-/// `recurrence_28d` counts the earlier openings of its series within 28 days; `None` means unknown.
-pub fn labels_of(
-    profile: &str,
-    said: Said<'_>,
-    signal: Signal,
-    severities: &Severities,
-    authenticity: &Authenticity,
-    ingress: &str,
-    recurrence_28d: Option<u64>,
-) -> Labels {
-    let (kind, mut labels) = match said {
-        Said::Incident(labels) => ("incident", labels.clone()),
-        Said::Unread(labels) => ("unparsed", labels.clone()),
-    };
-    let mut set = |name: &'static str, value: &str| {
-        labels.insert(Cow::Borrowed(name), value.to_owned());
-    };
-
-    set("kind", kind);
-
-    let phase = if signal == Signal::Resolve {
-        Phase::Resolved
-    } else {
-        Phase::Firing
-    };
-    set("state", phase.as_str());
-    set("profile", profile);
-    set("ingress", ingress);
-    set("authenticity", authenticity.verdict.as_str());
-    if matches!(said, Said::Incident(_)) {
-        let recurrence = recurrence_28d.map(|times| times.to_string());
-        set("recurrence_28d", recurrence.as_deref().unwrap_or_default());
-    }
-
-    let severity = severities.of(&labels).to_owned();
-    labels.insert(Cow::Borrowed("severity"), severity);
-
-    labels
-}
 
 /// Returns the name of an alert for display: its title, otherwise its metric, otherwise its id.
 pub fn alert_name(labels: &Labels) -> &str {

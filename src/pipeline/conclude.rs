@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     alert::{Alert, page},
     finding::Finding,
+    labels::{Said, labels_of},
     reading::Reading,
     reason::{and, checked_again, let_through},
     rules::Rules,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     delivery::{Action, NewDelivery, Notification, sha256_hex},
     incident::{Observation, Phase, Signal, State, Transition, Values, transition, unread},
-    label::{Labels, Said, labels_of},
+    label::Labels,
     message::{Authenticity, Outcome, Verdict},
     store::{Decision, Heard, Kind, Memory, Silencing, StoredMail, Subject},
 };

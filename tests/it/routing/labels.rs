@@ -2,8 +2,9 @@
 
 use alertbridge::{
     incident::{ATLASSIAN_SLI, Signal},
-    label::{self, Labels, Said, Severities, SeverityRule, labels_of, sli},
+    label::{self, Labels, Severities, SeverityRule, sli},
     message::Authenticity,
+    pipeline::{Said, labels_of},
     validate::SliAlert,
 };
 use serde_json::Value;
