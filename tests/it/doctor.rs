@@ -440,6 +440,13 @@ fn echo() -> String {
                 stream.read_exact(&mut byte).unwrap();
                 head.push(byte[0]);
             }
+            let text = String::from_utf8_lossy(&head).to_lowercase();
+            // What is not read when the connection closes takes the answer with it.
+            let mut lines = text.lines();
+            let body = lines.find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; body.map_or(0, |length| length.parse().unwrap())];
+            stream.read_exact(&mut body).unwrap();
+
             let said = serde_json::json!({ "message": String::from_utf8_lossy(&head) });
             let said = said.to_string();
             let length = said.len();
