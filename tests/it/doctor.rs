@@ -3,8 +3,8 @@
 
 use std::{
     fs::{self, Permissions},
-    io::{Read as _, Write as _},
-    net::TcpListener,
+    io::{self, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     ops::Deref,
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -434,27 +434,30 @@ fn echo() -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, mut head) = (stream.unwrap(), Vec::new());
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                head.push(byte[0]);
-            }
-            let text = String::from_utf8_lossy(&head).to_lowercase();
-            // What is not read when the connection closes takes the answer with it.
-            let mut lines = text.lines();
-            let body = lines.find_map(|line| line.strip_prefix("content-length: "));
-            let mut body = vec![0; body.map_or(0, |length| length.parse().unwrap())];
-            stream.read_exact(&mut body).unwrap();
-
-            let said = serde_json::json!({ "message": String::from_utf8_lossy(&head) });
-            let said = said.to_string();
-            let length = said.len();
-            let head = format!("HTTP/1.1 401 No\r\nContent-Length: {length}\r\n\r\n");
-            stream.write_all((head + &said).as_bytes()).unwrap();
+            // One that only looks whether somebody listens says nothing.
+            std::thread::spawn(move || echoed(stream.unwrap()));
         }
     });
     url
+}
+
+fn echoed(mut stream: TcpStream) -> io::Result<()> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    // What is not read when the connection closes takes the answer with it.
+    let text = String::from_utf8_lossy(&head).to_lowercase();
+    let mut lines = text.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body)?;
+
+    let said = serde_json::json!({ "message": String::from_utf8_lossy(&head) }).to_string();
+    let length = said.len();
+    let head = format!("HTTP/1.1 401 No\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all((head + &said).as_bytes())
 }
 
 #[tokio::test]
