@@ -82,8 +82,8 @@ pub struct Condition {
     /// How many mails somebody else took away before they could be read, and when that last
     /// happened.
     pub taken_away: Option<(u64, Timestamp)>,
-    /// What a genuine request of its provider lacked, so that no mail could be taken out of it, and
-    /// when the last one came. `None` once a mail came through.
+    /// The reason why a genuine request of the provider yielded no mail, and the time of the last
+    /// such request. It is `None` again once a mail comes through.
     pub no_mail: Option<(&'static str, Timestamp)>,
     /// Whether a mail came through since the bridge started. Only webhooks record it.
     pub has_mail: bool,

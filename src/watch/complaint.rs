@@ -39,10 +39,7 @@ pub(super) struct Complaint {
 impl Complaint {
     /// Returns the label that names the trouble's subject, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
-        let ingress = [SILENT_INGRESS, TAKEN_MAIL, NO_MAIL]
-            .into_iter()
-            .find_map(|prefix| self.incident_id.strip_prefix(prefix))
-            .map(|name| ("ingress", name));
+        let ingress = ingress_of(&self.incident_id).map(|(_, name)| ("ingress", name));
 
         ingress.or_else(|| {
             self.incident_id
@@ -321,39 +318,10 @@ pub(super) fn over(
     incident_id: &str,
     ingresses: &BTreeMap<&str, Option<&Condition>>,
 ) -> Option<String> {
-    if let Some(name) = incident_id.strip_prefix(SILENT_INGRESS) {
+    if let Some((prefix, name)) = ingress_of(incident_id) {
         return match ingresses.get(name) {
             None => Some(format!("ingress {name} is no longer configured")),
-            Some(condition) => {
-                let works = condition.is_some_and(|condition| {
-                    condition.last_success.is_some() && condition.failure.is_none()
-                });
-                works.then(|| format!("ingress {name} works again"))
-            }
-        };
-    }
-
-    if let Some(name) = incident_id.strip_prefix(TAKEN_MAIL) {
-        return match ingresses.get(name) {
-            None => Some(format!("ingress {name} is no longer configured")),
-            Some(condition) => condition.and_then(|condition| condition.last_success).map(|_| {
-                format!(
-                    "no other program took mail from ingress {name} for a day, or since the bridge \
-                     started"
-                )
-            }),
-        };
-    }
-
-    if let Some(name) = incident_id.strip_prefix(NO_MAIL) {
-        return match ingresses.get(name) {
-            None => Some(format!("ingress {name} is no longer configured")),
-            Some(condition) => {
-                let is_known = condition.is_some_and(|its| its.has_mail || its.no_mail.is_some());
-                is_known.then(|| {
-                    format!("a mail came through ingress {name}, or none was kept out for a day")
-                })
-            }
+            Some(condition) => condition.and_then(|its| over_at_ingress(prefix, name, its)),
         };
     }
 
@@ -373,6 +341,30 @@ pub(super) fn over(
             None => "it is over".into(),
         },
     })
+}
+
+/// Returns the same for the alarm of an ingress, by the prefix of the alarm.
+fn over_at_ingress(prefix: &str, name: &str, condition: &Condition) -> Option<String> {
+    let has_worked = condition.last_success.is_some();
+    match prefix {
+        SILENT_INGRESS => (has_worked && condition.failure.is_none())
+            .then(|| format!("ingress {name} works again")),
+        TAKEN_MAIL => has_worked.then(|| {
+            format!(
+                "no other program took mail from ingress {name} for a day, or since the bridge \
+                 started"
+            )
+        }),
+        _ => (condition.has_mail || condition.no_mail.is_some())
+            .then(|| format!("a mail came through ingress {name}, or none was kept out for a day")),
+    }
+}
+
+/// Returns the prefix and the name if the incident reports the trouble of an ingress.
+fn ingress_of(incident_id: &str) -> Option<(&'static str, &str)> {
+    [SILENT_INGRESS, TAKEN_MAIL, NO_MAIL]
+        .into_iter()
+        .find_map(|prefix| Some((prefix, incident_id.strip_prefix(prefix)?)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! How a connection stands: how long its client has made no progress, and whether its place has been
-//! given away.
+//! The standing of a connection: how long its client has made no progress, and whether its place
+//! has been given away.
 //!
 //! A client makes progress when it has sent something complete, which gets a reply, or a
 //! substantial piece of a mail. Dripping bytes are not progress.

@@ -1,9 +1,9 @@
 //! Recognizes a folder that was restored from a backup under the same UIDVALIDITY, and to which
 //! more mails have come since than were lost: UIDs up to the bookmark are those of other mails now.
 //!
-//! For that, the last mail that was read is remembered by a hash, and whenever the folder is
-//! opened, the mail that has its UID is compared. A mail that is gone was moved or deleted, which
-//! says nothing.
+//! The store keeps a hash of the last mail that was read. Whenever the folder is opened, the mail
+//! under that UID is compared with it. A mail that is gone was moved or deleted, which proves
+//! nothing.
 
 use aws_lc_rs::digest::{SHA256, digest};
 

@@ -11,7 +11,7 @@ use crate::ingress::imap::{dialogue::answers_done, fault::Fault};
 /// The shortest time between two IDLEs that the server ends by itself.
 const SELF_ENDED: Duration = Duration::from_secs(5);
 
-/// What ended a wait.
+/// The reason why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ingress::imap) enum Woken {
     Mail,
