@@ -4,9 +4,10 @@
 //! This module defines how canaries are named and signed, the stages that they pass, and what their
 //! flights say of the bridge. Pure.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use jiff::{SignedDuration, Timestamp};
 use memchr::memmem;
 use serde::Serialize;
@@ -89,10 +90,7 @@ impl Key {
     pub fn token(&self, canary: Canary) -> String {
         let text = text(canary);
         let tag = hmac::sign(&self.0, signed(&text).as_bytes());
-        tag.as_ref().iter().fold(text + ".", |mut token, byte| {
-            let _of_a_string_never_fails = write!(token, "{byte:02x}");
-            token
-        })
+        format!("{text}.{}", HEXLOWER.encode(tag.as_ref()))
     }
 
     /// Returns the canary in a mail; `None` if there is none, or if its token is not proven.
@@ -116,7 +114,8 @@ impl Key {
             number: number.parse().ok()?,
             begun_at: Timestamp::from_second(seconds.parse().ok()?).ok()?,
         };
-        hmac::verify(&self.0, signed(text).as_bytes(), &from_hex(tag)?).ok()?;
+        let tag = HEXLOWER_PERMISSIVE.decode(tag.as_bytes()).ok()?;
+        hmac::verify(&self.0, signed(text).as_bytes(), &tag).ok()?;
         Some(canary)
     }
 }
@@ -128,18 +127,6 @@ fn text(canary: Canary) -> String {
 /// Returns the text to sign. It names its purpose, so that a signature is valid for nothing else.
 fn signed(text: &str) -> String {
     format!("alertbridge canary {text}")
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    // `from_str_radix` accepts a sign, but a byte is exactly two hexadecimal digits.
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 /// The progress of a canary.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -352,12 +353,5 @@ impl FailureReason {
 
 /// Returns the SHA-256 digest of `bytes` in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(
-        String::with_capacity(64),
-        |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        },
-    )
+    HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }

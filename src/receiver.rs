@@ -188,7 +188,10 @@ impl Parcel<'_> {
 
 /// Whether a header of this name is likely to contain a credential.
 pub fn is_sensitive(header: &str) -> bool {
-    let name = header.to_ascii_lowercase();
+    let contains = |word: &str| {
+        let mut parts = header.as_bytes().windows(word.len());
+        parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
     [
         "auth",
         "token",
@@ -198,8 +201,8 @@ pub fn is_sensitive(header: &str) -> bool {
         "pass",
         "credential",
     ]
-    .iter()
-    .any(|word| name.contains(word))
+    .into_iter()
+    .any(contains)
 }
 
 /// A request that `deliver` sends.

@@ -118,7 +118,11 @@ impl Client {
         until: Instant,
     ) -> Result<Reply, Failure> {
         match (self.mail.get(target), &request.body) {
-            (Some(way), Body::Mail(mail)) => way.send(login, request, mail, until).await,
+            (Some(way), Body::Mail(mail)) => {
+                // A conversation with a mail server is several times as large as a request's
+                // future, and each page's task would have room for both.
+                Box::pin(way.send(login, request, mail, until)).await
+            }
             _ => Err(Failure::unsent(
                 FailureReason::Configuration,
                 "this program has a fault: the integration sends no mail",

@@ -11,6 +11,11 @@ use std::{borrow::Cow, fmt::Write as _};
 /// calls default ignorable (`Default_Ignorable_Code_Point`: directional marks, zero-width
 /// characters, the byte order mark, fillers, variation selectors, tags) or interlinear annotation.
 pub fn is_hidden(c: char) -> bool {
+    // Most characters are ASCII.
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+
     c.is_control()
         || matches!(c,
             '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

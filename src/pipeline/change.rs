@@ -58,7 +58,7 @@ impl Rules {
             return already_open(page);
         }
 
-        let mut anew = self.tell_by_routes(Outcome::Changed, state, page.clone(), memory, now);
+        let mut anew = self.tell_by_routes(Outcome::Changed, state, &page, memory, now);
         let others = mem::take(&mut anew.deliveries)
             .into_iter()
             .filter(|delivery| {

@@ -35,7 +35,7 @@ impl Rules {
             return self.kept_back(silenced, state, page, memory);
         }
 
-        let decision = self.tell_by_routes(outcome, state, page.clone(), memory, now);
+        let decision = self.tell_by_routes(outcome, state, &page, memory, now);
         let decision = self.beside_open_alerts(outcome, decision, &page, memory);
         if memory.held.is_empty() || is_bound(&page, memory) {
             return decision;
@@ -84,7 +84,7 @@ impl Rules {
         &self,
         outcome: Outcome,
         state: State,
-        page: Notification,
+        page: &Notification,
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
@@ -100,7 +100,7 @@ impl Rules {
 
         for Reached { receiver, mute, .. } in self.reach(&page.labels, memory, now) {
             let held_until = mute.as_ref().and_then(|mute| mute.until);
-            let owed = self.receivers.owed(&receiver, &page, held_until, now);
+            let owed = self.receivers.owed(&receiver, page, held_until, now);
             if owed.is_empty() {
                 obstacles.push(format!("{receiver} has no integration"));
                 continue;
@@ -129,7 +129,7 @@ impl Rules {
             deliveries,
             receivers,
             silencing: Silencing::Over,
-            ..Decision::nothing(outcome, "", page.labels)
+            ..Decision::nothing(outcome, "", page.labels.clone())
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Body, Receivers, Request, redaction::telling};
+use super::{Body, Receivers, Request, redaction::Parts};
 use crate::delivery::Target;
 
 /// The shortest value, in bytes, that is hidden. A shorter one is a word or a port, and hiding it
@@ -44,7 +44,10 @@ impl Receivers {
 
     /// Returns a request without these values, for display.
     pub fn without_given(&self, target: &Target, request: Request) -> Request {
-        let hidden: Vec<String> = self.given(target).flat_map(telling).collect();
+        let hidden: Vec<String> = self
+            .given(target)
+            .flat_map(|value| Parts::of(value).telling)
+            .collect();
         if hidden.is_empty() {
             return request;
         }

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Receiver, credential::Credential, redaction};
+use super::{
+    Receiver,
+    credential::Credential,
+    redaction::{self, Parts},
+};
 use crate::settings::{Secret, SecretError};
 
 /// The credentials of one attempt, or stand-ins for them.
@@ -22,9 +26,9 @@ pub enum Keys {
 pub struct Texts {
     /// The values from files.
     by_file: BTreeMap<PathBuf, SecretString>,
-    /// Texts that must not be shown: see [`redaction::telling`].
+    /// Texts that must not be shown: see [`Parts::telling`].
     telling: Vec<SecretString>,
-    /// Texts that must not be shown as words of their own: see [`redaction::brief`].
+    /// Texts that must not be shown as words of their own: see [`Parts::brief`].
     brief: Vec<SecretString>,
 }
 
@@ -100,10 +104,8 @@ impl Keys {
 
 impl Texts {
     fn hide(&mut self, secret: &str) {
-        for (known, parts) in [
-            (&mut self.telling, redaction::telling(secret)),
-            (&mut self.brief, redaction::brief(secret)),
-        ] {
+        let Parts { telling, brief } = Parts::of(secret);
+        for (known, parts) in [(&mut self.telling, telling), (&mut self.brief, brief)] {
             known.extend(parts.into_iter().map(SecretString::from));
             // Replace longer texts first, because a part of another text must be replaced after it.
             known.sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));

@@ -3,7 +3,7 @@
 use super::denial;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use url::Url;
+use url::{Position, Url};
 
 /// The shortest part, in bytes, that is hidden in a text that is judged. A shorter part is hidden
 /// only in what is shown, because replies consist of words and numbers that are as short.
@@ -16,26 +16,24 @@ const WORDS: [&str; 16] = [
     "utf-8", "utf8", "xml", "yes",
 ];
 
-/// Returns the parts of a credential that must not be shown, the longest first.
+/// The parts of a credential that must not be shown, the longest first.
 ///
 /// They are the whole credential, and the parts of an address that may be credentials by
 /// themselves, because a reply or a proxy may repeat such a part; each also in the encodings of
-/// JSON, HTML and URLs. These parts are hidden before a reply is judged; for the others see
-/// [`brief`].
-pub fn telling(secret: &str) -> Vec<String> {
-    let mut written = written(secret);
-    written.retain(|part| !is_brief(part));
-    written
+/// JSON, HTML and URLs. A part of one character is not hidden, because it occurs in every sentence.
+pub struct Parts {
+    /// The parts that are hidden before a reply is judged.
+    pub telling: Vec<String>,
+    /// The parts that [`without`] hides in what is shown: those of two to four characters, and
+    /// users and passwords by which a reply could be judged.
+    pub brief: Vec<String>,
 }
 
-/// Returns the parts of a credential that [`without`] hides in what is shown, the longest first.
-///
-/// They are the parts of two to four characters, and users and passwords by which a reply could be
-/// judged. A part of one character is not hidden, because it occurs in every sentence.
-pub fn brief(secret: &str) -> Vec<String> {
-    let mut written = written(secret);
-    written.retain(|part| is_brief(part));
-    written
+impl Parts {
+    pub fn of(secret: &str) -> Self {
+        let (brief, telling) = written(secret).into_iter().partition(|part| is_brief(part));
+        Self { telling, brief }
+    }
 }
 
 fn is_brief(part: &str) -> bool {
@@ -57,10 +55,11 @@ fn written(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned()];
     if let Some((scheme, rest)) = secret.split_once("://") {
         parts.extend(of_address(rest));
+        // As clients show it: without user and password, and with the host in lower case.
         parts.extend(
             Url::parse(secret)
                 .ok()
-                .map(|url| format!("{scheme}://{}", &url[url::Position::BeforeHost..])),
+                .map(|url| format!("{scheme}://{}", &url[Position::BeforeHost..])),
         );
     } else if let Some((_, word)) = secret.split_once(' ') {
         // The word after the scheme, as in `Basic dXNlcjpwYXNz`.
@@ -237,7 +236,7 @@ fn ways(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{brief, denial, is_word, telling, without, without_escaped};
+    use super::{Parts, denial, is_word, without, without_escaped};
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     use proptest::prelude::*;
 
@@ -278,10 +277,11 @@ mod tests {
 
     #[test]
     fn of_an_address_user_password_and_query_are_secrets_however_they_are_written() {
-        let parts = telling(
-            "https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop\
+        let parts = Parts::of(
+            "https://robot:s3cr%2Ft@Hooks.example/services/T0/abcdefghijklmnop\
              ?token=hunter2&wait=true",
-        );
+        )
+        .telling;
         for secret in [
             "robot",
             "s3cr%2Ft",
@@ -290,6 +290,7 @@ mod tests {
             "hunter2",
             "token=hunter2",
             "abcdefghijklmnop",
+            "https://hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true",
         ] {
             assert!(
                 parts.iter().any(|part| part == secret),
@@ -300,16 +301,21 @@ mod tests {
             assert!(parts.iter().all(|part| part != word), "{word}: {parts:#?}");
         }
         assert!(
-            telling("https://a.example/x/y").contains(&"https:\\/\\/a.example\\/x\\/y".to_owned())
+            Parts::of("https://a.example/x/y")
+                .telling
+                .contains(&"https:\\/\\/a.example\\/x\\/y".to_owned())
         );
     }
 
     /// Returns the text as it is judged, and as it is shown.
     fn hidden(secret: &str, text: &str) -> (String, String) {
-        let judged = telling(secret)
+        let parts = Parts::of(secret);
+        let judged = parts
+            .telling
             .iter()
             .fold(text.to_owned(), |text, part| text.replace(part, "<secret>"));
-        let shown = brief(secret)
+        let shown = parts
+            .brief
             .iter()
             .fold(judged.clone(), |text, part| without(&text, part));
         (judged, shown)

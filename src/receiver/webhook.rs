@@ -142,7 +142,7 @@ impl Webhook {
         let page = Page::new(parcel);
         let content = self.content(action);
         let body = content.render(parcel, &page)?;
-        let own = self.headers.render(&page.context(), keys)?;
+        let own = self.headers.render(&page, keys)?;
         let id = event::id(parcel);
         let timestamp = parcel.now.as_second();
 
@@ -175,7 +175,7 @@ impl Webhook {
 
         Ok(Request {
             method: self.method(action).as_str(),
-            url: self.url(action).render(&page.context(), keys)?,
+            url: self.url(action).render(&page, keys)?,
             headers,
             body,
         })

@@ -304,7 +304,8 @@ fn traces(config: &Config, secret: &[u8]) -> anyhow::Result<Option<telemetry::Ex
 /// every replica.
 async fn named(loaded: Loaded, store: &Arc<dyn Store>) -> anyhow::Result<(Names, Loaded)> {
     let mut fresh = [0; 32];
-    aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
+    // The first bytes of aws-lc's own generator would delay each start by some 40 ms.
+    getrandom::fill(&mut fresh).context("the operating system gives no random bytes")?;
     let names = Names {
         secret: store.canary_key(fresh).await?,
         store: Arc::clone(store),

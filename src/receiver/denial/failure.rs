@@ -4,6 +4,8 @@
 //! Only the first clause of a refusal counts, because a later one may be a remark on what was
 //! taken; and only a short clause counts, because a longer one explains something.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 use super::words::{
     ACTS, AGAIN, CODES, CONDITIONS, DONE, ERRORS, FAILED, FLAGS, IDS, NONE, PASSED_OVER,
     REFERENCES, SENTENCES, STATES, WHY, WITHIN, ends_clause, is_done_in, is_thing, plain,
@@ -199,8 +201,8 @@ const REMARKS: [&str; 18] = [
     "using",
 ];
 
-/// Whether a reply may be judged by this word, which is in lower case.
-pub fn reads(word: &str) -> bool {
+/// Every word by which a reply may be judged.
+static READ: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     [
         &FLAGS[..],
         &CONDITIONS,
@@ -219,8 +221,14 @@ pub fn reads(word: &str) -> bool {
         &NONE,
         &WHY,
     ]
-    .iter()
-    .any(|words| words.contains(&plain(word).as_str()))
+    .concat()
+    .into_iter()
+    .collect()
+});
+
+/// Whether a reply may be judged by this word, which is in lower case.
+pub fn reads(word: &str) -> bool {
+    READ.contains(plain(word).as_str())
 }
 
 /// Whether a text begins with a word that reports a failure, or is a short refusal.

@@ -140,8 +140,8 @@ impl Webhook {
                     receipt: Some(receipt),
                     ..*parcel
                 };
-                let context = Page::new(&parcel).context();
-                self.url.render(&context, &Keys::Hidden).ok()
+                let page = Page::new(&parcel);
+                self.url.render(&page, &Keys::Hidden).ok()
             })
         };
         self.url.speaks_of("receipt")

@@ -1,7 +1,6 @@
 //! The address of a webhook's request. The configuration alone determines the host; a value from an
 //! alert fills in a single piece of the path or the query, and cannot redirect the request.
 
-use minijinja::Value;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -11,6 +10,7 @@ use crate::{
         credential::Shape,
         escape::Escape,
         http_url,
+        page::Page,
         site::Site,
         template::{Extent, Occasion, Template, looks_like_template},
     },
@@ -85,12 +85,12 @@ impl Destination {
     }
 
     /// Renders the address; for display, without anything that may be a credential.
-    pub(super) fn render(&self, context: &Value, keys: &Keys) -> Result<String, RenderError> {
+    pub(super) fn render(&self, page: &Page<'_>, keys: &Keys) -> Result<String, RenderError> {
         let Some(template) = &self.template else {
             return Ok(self.shown_or_revealed(keys));
         };
 
-        let text = template.render(context)?;
+        let text = template.render(&page.context())?;
         let leads_astray = || {
             let what = "values from the alert would make the address lead elsewhere";
             RenderError::Impossible(what.to_owned())

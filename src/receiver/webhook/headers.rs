@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use minijinja::Value;
-
 use super::settings::Settings;
 use crate::receiver::{
-    Keys, RenderError, escape::Escape, is_sensitive, site::Site, template::Template, text::one_line,
+    Keys, RenderError, escape::Escape, is_sensitive, page::Page, site::Site, template::Template,
+    text::one_line,
 };
 
 /// The headers that are derived from the request itself.
@@ -81,13 +80,13 @@ impl Headers {
     /// can begin another header.
     pub(super) fn render(
         &self,
-        context: &Value,
+        page: &Page<'_>,
         keys: &Keys,
     ) -> Result<Vec<(Cow<'static, str>, String)>, RenderError> {
         self.0
             .iter()
             .map(|(name, value)| {
-                let value = one_line(&value.render(context)?);
+                let value = one_line(&value.render(&page.context())?);
                 let hidden = keys.hidden() && is_sensitive(name);
                 let value = if hidden { "<secret>".into() } else { value };
                 Ok((name.clone().into(), value))

@@ -6,6 +6,7 @@
 
 use std::{
     io::{self, Write},
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -19,6 +20,11 @@ use metrics::counter;
 
 /// The maximum number of bytes that wait: about 10,000 lines.
 const MOST_WAITING: usize = 4 << 20;
+
+/// How long lines gather before they are written, because waking the thread for each line costs
+/// more than writing it.
+const GATHERING: Duration = Duration::from_millis(1);
+
 /// How long the end of the program waits for the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -93,7 +99,12 @@ impl Write for Lines {
 /// Writes the lines as they arrive. When writing works again, logs how many were lost.
 fn write_all(mut out: impl Write, jobs: &Receiver<Job>, backlog: &Backlog) {
     let mut torn = false;
-    for job in jobs {
+    let gathered = iter::from_fn(|| {
+        let first = jobs.recv().ok()?;
+        thread::sleep(GATHERING);
+        Some(iter::once(first).chain(jobs.try_iter()))
+    });
+    for job in gathered.flatten() {
         let line = match job {
             Job::Write(line) => line,
             Job::Written(written) => {

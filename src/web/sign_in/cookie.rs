@@ -3,10 +3,6 @@
 //! Over TLS, their names begin with `__Host-`: a browser then takes them from this host alone, and
 //! no neighbouring host under the same domain can plant one.
 
-use aws_lc_rs::{
-    error::Unspecified,
-    rand::{SecureRandom as _, SystemRandom},
-};
 use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -21,9 +17,9 @@ const DONE: &str = "alertbridge_done";
 const LENGTH: usize = 43;
 
 /// Generates a random key that nobody can guess.
-pub fn new_key() -> Result<String, Unspecified> {
+pub fn new_key() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
-    SystemRandom::new().fill(&mut bytes)?;
+    getrandom::fill(&mut bytes)?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
