@@ -1,10 +1,17 @@
 //! Commands ask a running bridge as they ask its store, and it is known who did what.
 
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
     api::{CONFIG, get, sample},
-    harness::Bridge,
+    harness::{Bridge, run},
 };
 
 fn json_of(bridge: &Bridge, arguments: &[&str]) -> Value {
@@ -126,4 +133,33 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[test]
+fn of_a_bridge_that_takes_its_time_a_command_says_that_it_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let slow = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        thread::sleep(Duration::from_secs(6));
+        let list = r#"{"items":[],"next":null}"#;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{list}",
+            list.len()
+        );
+        connection.write_all(answer.as_bytes()).unwrap();
+        // Whatever it asked is read, so that closing does not reset the connection.
+        let _ = connection.read(&mut [0; 4096]);
+    });
+
+    let output = run(
+        folder.path(),
+        &["mails", "list", "--json", "--server", &address],
+    );
+    slow.join().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[]");
+    assert_eq!(said, format!("note: {address} does not answer yet\n"));
 }
