@@ -87,12 +87,6 @@ impl Sqlite {
 
         let mut connection = connect(path, OpenFlags::default())?;
 
-        // Without this, a statement with a parameter that could match a partial index is planned
-        // again at every use.
-        connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-            .map_err(failure)?;
-
         // The checkpointer runs the checkpoints in place of the writer.
         connection
             .pragma_update(None, "wal_autocheckpoint", 0)

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 
 use super::{concern, decide, held, lane, mail, migrate, prune, record, settle, silence, spare};
 use crate::{
@@ -54,6 +54,10 @@ struct Counted {
 impl Counted {
     fn new() -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory().map_err(super::failure)?;
+        // As for a store's connections.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(super::failure)?;
         migrate(&mut connection)?;
 
         let instructions = Arc::new(AtomicU64::new(0));

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use rustix::fs::{Access, access};
 
 use super::{
@@ -199,6 +199,9 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Without this, a statement with a parameter that could match a partial index is planned
+        // again at every use, which takes several times as long as running it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
             // This must be set on a new file before anything is written, so that retention can
             // return space.
