@@ -55,7 +55,7 @@ fn written(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned()];
     if let Some((scheme, rest)) = secret.split_once("://") {
         parts.extend(of_address(rest));
-        // As clients show it: without user and password, and with the host in lower case.
+        // Clients show an address without user and password, and with its host in lower case.
         parts.extend(
             Url::parse(secret)
                 .ok()

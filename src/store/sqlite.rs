@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::StoreError;
 
@@ -55,7 +55,7 @@ mod writer;
 pub use check::check;
 pub use copy::{backup, restore};
 pub(in crate::store) use file::assert_placed;
-use file::{assert_not_anothers, connect, keep_private, migrate};
+use file::{assert_not_anothers, connect, keep_private, migrate, plan_once};
 pub use file::{own, versions};
 use identity::Identity;
 pub(in crate::store) use path::{may_write_beside, room_beside};
@@ -113,12 +113,9 @@ impl Sqlite {
     /// temporary file, so a large one needs little memory.
     pub fn throw_away() -> Result<Self, StoreError> {
         let mut connection = Connection::open("").map_err(failure)?;
-        connection.set_prepared_statement_cache_capacity(file::STATEMENTS);
+        plan_once(&connection).map_err(failure)?;
         connection
             .pragma_update(None, "synchronous", "OFF")
-            .map_err(failure)?;
-        connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
 
         // A rollback journal in memory is enough: unlike the store, what a rollback would restore

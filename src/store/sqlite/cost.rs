@@ -13,9 +13,11 @@ use std::{
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::Connection;
 
-use super::{concern, decide, held, lane, mail, migrate, prune, record, settle, silence, spare};
+use super::{
+    concern, decide, held, lane, mail, migrate, plan_once, prune, record, settle, silence, spare,
+};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
@@ -54,10 +56,7 @@ struct Counted {
 impl Counted {
     fn new() -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory().map_err(super::failure)?;
-        // As for a store's connections.
-        connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-            .map_err(super::failure)?;
+        plan_once(&connection).map_err(super::failure)?;
         migrate(&mut connection)?;
 
         let instructions = Arc::new(AtomicU64::new(0));

@@ -24,7 +24,7 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The number of statements that a connection keeps prepared, which is more than one mail needs.
-pub(super) const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 64;
 
 /// Locks the store at a path, whether it exists or not, for one `serve` until the guard is dropped.
 /// Short commands need no lock.
@@ -198,10 +198,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Without this, a statement with a parameter that could match a partial index is planned
-        // again at every use, which takes several times as long as running it.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        plan_once(&connection)?;
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
             // This must be set on a new file before anything is written, so that retention can
             // return space.
@@ -226,6 +223,16 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
             other => other,
         }
     })
+}
+
+/// Lets a connection plan each of its statements once.
+pub(super) fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Without this, a statement with a parameter that could match a partial index is planned again
+    // at every use, which takes several times as long as running it.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(|_| ())
 }
 
 /// Finds out what SQLite does not say when it cannot open a file: the system's error for that file,
