@@ -82,6 +82,8 @@ pub struct Condition {
     /// How many mails somebody else took away before they could be read, and when that last
     /// happened.
     pub taken_away: Option<(u64, Timestamp)>,
+    /// The reason why a mail of a known client was last refused for good, and the time of that.
+    pub refused: Option<(&'static str, Timestamp)>,
     /// The reason why a genuine request of the provider yielded no mail, and the time of the last
     /// such request. It is `None` again once a mail comes through.
     pub no_mail: Option<(&'static str, Timestamp)>,
@@ -115,6 +117,13 @@ impl Health {
             let before = condition.taken_away.map_or(0, |(mails, _)| mails);
             condition.taken_away = Some((before + 1, now));
         });
+    }
+
+    /// Records that a mail of a known client was refused for good, so that the client does not send
+    /// it again.
+    pub fn refused(&self, ingress: &str, why: &'static str, now: Timestamp) {
+        crate::telemetry::refused_for_good(ingress, why);
+        self.update(ingress, |condition| condition.refused = Some((why, now)));
     }
 
     /// Records that the provider proved a request to be its own, but no mail could be taken out of

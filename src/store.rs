@@ -49,7 +49,7 @@ pub use canary::Canaries;
 pub use claim::{Agenda, Claim, Standing};
 pub use concern::{
     Alarm, Concerns, DEAD_LETTERS, Died, HELD_RESOLVES, HELD_TRIGGERS, NO_MAIL, QUARANTINE_FULL,
-    Room, SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
+    REFUSED_MAIL, Room, SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
 };
 pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;

@@ -67,6 +67,7 @@ struct Door {
     max_size: u64,
     clients: clients::Clients,
     limits: Limits,
+    health: Health,
     clock: Clock,
 }
 
@@ -140,6 +141,7 @@ impl Smtp {
             max_size: settings.max_message_size.bytes(),
             clients: clients::Clients::new(&limits),
             limits,
+            health: Health::default(),
             clock,
         };
 
@@ -200,9 +202,11 @@ impl Ingress for Smtp {
             bounds, capacity, ..
         } = self.door.limits.clone();
         let server = Server {
-            door: Arc::new(self.door),
+            door: Arc::new(Door {
+                health,
+                ..self.door
+            }),
             inbox,
-            health,
             stop: stop.clone(),
         };
 
@@ -216,7 +220,6 @@ impl Ingress for Smtp {
 struct Server {
     door: Arc<Door>,
     inbox: Arc<dyn Inbox>,
-    health: Health,
     stop: CancellationToken,
 }
 
@@ -244,8 +247,13 @@ impl Reception for Server {
     }
 
     fn beat(&self) {
-        self.health
-            .succeeded(&self.door.name, self.door.clock.now());
+        let Door {
+            name,
+            health,
+            clock,
+            ..
+        } = &*self.door;
+        health.succeeded(name, clock.now());
         self.door.clients.forget(Instant::now());
     }
 

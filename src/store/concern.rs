@@ -11,6 +11,9 @@ pub const UNEXPECTED_APP: &str = "self:app-key:";
 pub const SILENT_INGRESS: &str = "self:ingress:";
 /// The prefix of the incident that reports mail that is taken from an ingress; the ingress follows.
 pub const TAKEN_MAIL: &str = "self:taken-mail:";
+/// The prefix of the incident that reports mail of a known client that is refused for good; the
+/// ingress follows.
+pub const REFUSED_MAIL: &str = "self:refused-mail:";
 /// The prefix of the incident that reports requests of a provider that hold no mail; the ingress
 /// follows.
 pub const NO_MAIL: &str = "self:no-mail:";

@@ -48,6 +48,11 @@ pub fn mail_refused(
     tracing::info!(ingress, peer, reason, %detail, "mail refused");
 }
 
+/// Records that a mail of a known client was refused for good, so that an alert may be lost.
+pub fn refused_for_good(ingress: &str, why: &str) {
+    tracing::warn!(ingress, why, "mail of a known client refused for good");
+}
+
 /// Records that a genuine request of a provider holds no mail, so that an alert may be lost.
 pub fn request_without_mail(ingress: &str, why: &str) {
     tracing::warn!(ingress, why, "the provider's request holds no mail");

@@ -9,7 +9,8 @@ use crate::{
     ingress::{Condition, OVERDUE},
     store::{
         Alarm, Concerns, DEAD_LETTERS, Died, HELD_RESOLVES, HELD_TRIGGERS, NO_MAIL,
-        QUARANTINE_FULL, Room, SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
+        QUARANTINE_FULL, REFUSED_MAIL, Room, SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL,
+        UNEXPECTED_APP,
     },
 };
 
@@ -73,6 +74,9 @@ pub(super) fn complaints(
         }
         if let Some(text) = taken_away(name, condition, now) {
             complain(format!("{TAKEN_MAIL}{name}"), text);
+        }
+        if let Some(text) = refused(name, condition, now) {
+            complain(format!("{REFUSED_MAIL}{name}"), text);
         }
         if let Some(text) = no_mail(name, condition, now) {
             complain(format!("{NO_MAIL}{name}"), text);
@@ -269,6 +273,17 @@ fn taken_away(name: &str, condition: &Condition, now: Timestamp) -> Option<Strin
     })
 }
 
+/// Describes that mail of a known client is refused for good. An alert may be among it.
+fn refused(name: &str, condition: &Condition, now: Timestamp) -> Option<String> {
+    let (why, last) = condition.refused?;
+    (now.duration_since(last) < LATELY).then(|| {
+        format!(
+            "ingress {name} refused mail of a client that it knows, the last at {last:.0}, and an \
+             alert may be among it: {why}"
+        )
+    })
+}
+
 /// Describes that a provider posts requests that hold no mail. An alert may be lost by each.
 fn no_mail(name: &str, condition: &Condition, now: Timestamp) -> Option<String> {
     let (why, last) = condition.no_mail?;
@@ -355,6 +370,12 @@ fn over_at_ingress(prefix: &str, name: &str, condition: &Condition) -> Option<St
                  started"
             )
         }),
+        REFUSED_MAIL => has_worked.then(|| {
+            format!(
+                "ingress {name} refused no mail of a client that it knows for a day, or since the \
+                 bridge started"
+            )
+        }),
         _ => (condition.has_mail || condition.no_mail.is_some())
             .then(|| format!("a mail came through ingress {name}, or none was kept out for a day")),
     }
@@ -362,7 +383,7 @@ fn over_at_ingress(prefix: &str, name: &str, condition: &Condition) -> Option<St
 
 /// Returns the prefix and the name if the incident reports the trouble of an ingress.
 fn ingress_of(incident_id: &str) -> Option<(&'static str, &str)> {
-    [SILENT_INGRESS, TAKEN_MAIL, NO_MAIL]
+    [SILENT_INGRESS, TAKEN_MAIL, REFUSED_MAIL, NO_MAIL]
         .into_iter()
         .find_map(|prefix| Some((prefix, incident_id.strip_prefix(prefix)?)))
 }

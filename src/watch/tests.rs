@@ -256,6 +256,42 @@ async fn mail_that_somebody_takes_away_is_told_once_and_over_after_a_day_without
 }
 
 #[tokio::test]
+async fn mail_refused_for_good_is_told_once_and_over_after_a_day_whatever_is_taken_meanwhile() {
+    const TOLD: &str = "trigger self:refused-mail:smtp pager";
+    const OVER: &str = "resolve self:refused-mail:smtp pager";
+    let mut night = Night::begin();
+    for _ in 0..3 {
+        night.works("smtp");
+        night
+            .watch
+            .health
+            .refused("smtp", "It is too large.", night.now());
+        night.watch.health.held_mail("smtp");
+        night.pass(10).await;
+    }
+    assert_eq!(night.told_of("refused-mail").await, [TOLD]);
+    night.pass(24 * 60).await;
+    assert_eq!(night.told_of("refused-mail").await, [TOLD, OVER]);
+
+    // A restart ends the alarm as soon as the ingress works.
+    night.works("smtp");
+    night
+        .watch
+        .health
+        .refused("smtp", "It is too large.", night.now());
+    night.pass(1).await;
+    night.watch.health = Health::default();
+    night.pass(1).await;
+    assert_eq!(night.told_of("refused-mail").await, [TOLD, OVER, TOLD]);
+    night.works("smtp");
+    night.pass(1).await;
+    assert_eq!(
+        night.told_of("refused-mail").await,
+        [TOLD, OVER, TOLD, OVER]
+    );
+}
+
+#[tokio::test]
 async fn requests_without_mail_are_told_once_and_over_with_the_next_mail_or_after_a_day() {
     const TOLD: &str = "trigger self:no-mail:smtp pager";
     const OVER: &str = "resolve self:no-mail:smtp pager";

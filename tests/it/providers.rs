@@ -222,6 +222,12 @@ impl Bridge {
         conditions.get(ingress)?.no_mail.map(|(why, _)| why)
     }
 
+    /// What the bridge tells people of a mail that it refused for good.
+    fn refused(&self, ingress: &str) -> Option<&'static str> {
+        let conditions = self.running.health.conditions();
+        conditions.get(ingress)?.refused.map(|(why, _)| why)
+    }
+
     fn stored(&self) -> usize {
         self.inbox.stored().len()
     }
@@ -645,7 +651,12 @@ async fn an_oversized_request_is_refused() {
         );
         // A signature within the body is not looked at, so nothing proves the others.
         let is_proven = ["postmark", "cloudmailin"].contains(&fixture);
-        assert_eq!(bridge.kept_out(provider(fixture)).is_some(), is_proven);
+        let refused = bridge.refused(provider(fixture));
+        assert_eq!(
+            refused.is_some_and(|why| why.contains("max_body")),
+            is_proven
+        );
+        assert_eq!(bridge.kept_out(provider(fixture)), None);
     }
     assert_eq!(bridge.stored(), 0);
     bridge.running.stop().await;

@@ -294,7 +294,10 @@ impl<'a> Dialogue<'a> {
         }
 
         if from.size as u64 > self.door.max_size {
-            self.refused("too_large", &format_args!("{} bytes declared", from.size));
+            self.flawed(
+                Flaw::TooLarge,
+                &format_args!("{} bytes declared", from.size),
+            );
             return TOO_LARGE;
         }
 
@@ -311,7 +314,7 @@ impl<'a> Dialogue<'a> {
         }
 
         if !self.door.limits.capacity.budget.has(declared as u64) {
-            self.refused("no_room", &format_args!("{declared} bytes declared"));
+            self.flawed(Flaw::NoRoom, &format_args!("{declared} bytes declared"));
             return NO_ROOM;
         }
 
@@ -369,8 +372,23 @@ impl<'a> Dialogue<'a> {
     }
 
     /// Reports that a mail, or one of its recipients, was refused before its first byte.
-    pub(super) fn refused(&self, reason: &'static str, detail: &dyn Display) {
+    fn refused(&self, reason: &'static str, detail: &dyn Display) {
         telemetry::mail_refused(&self.door.name, Some(self.peer), reason, detail);
+    }
+
+    /// Reports that a mail was refused for its flaw. The operator is told of mail that a known
+    /// client will not send again; that of strangers is only counted, since anybody may send it.
+    pub(super) fn flawed(&self, flaw: Flaw, detail: &dyn Display) {
+        self.refused(reason(flaw), detail);
+        if let Some(why) = lasting(flaw).filter(|_| self.door.knows(self.peer)) {
+            let Door {
+                name,
+                health,
+                clock,
+                ..
+            } = self.door;
+            health.refused(name, why, clock.now());
+        }
     }
 }
 
@@ -384,11 +402,26 @@ pub(super) fn refusal(flaw: Flaw) -> &'static str {
 }
 
 /// Returns the reason for the refusal as the metrics name it.
-pub(super) fn reason(flaw: Flaw) -> &'static str {
+fn reason(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::TooLarge => "too_large",
         Flaw::BareLineBreak => "bare_line_break",
         Flaw::NoRoom => "no_room",
+    }
+}
+
+/// Returns what to change so that such a mail is taken; `None` if the client sends it again.
+fn lasting(flaw: Flaw) -> Option<&'static str> {
+    match flaw {
+        Flaw::TooLarge => Some(
+            "it is larger than the ingress's max_message_size: raise that, or have the sender \
+             leave out attachments",
+        ),
+        Flaw::BareLineBreak => Some(
+            "it has a CR or LF on its own, which RFC 5321 forbids: have the client end lines with \
+             CRLF",
+        ),
+        Flaw::NoRoom => None,
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     chunk::{self, Announced, Chunks},
     content::{Content, Flaw, Received},
     data::DataReader,
-    dialogue::{Dialogue, Next, TOO_LARGE, reason, refusal, say},
+    dialogue::{Dialogue, Next, TOO_LARGE, refusal, say},
     proxy,
     wire::{Ended, Transport, Wire},
 };
@@ -238,7 +238,7 @@ impl Session {
             }
             wire.consume(usize::MAX);
             if reader.seen() > door.max_size.saturating_add(limits.swallow) {
-                dialogue.refused("too_large", &"cut off");
+                dialogue.flawed(Flaw::TooLarge, &"cut off");
                 say(&mut wire.output, TOO_LARGE);
                 return Ok(Onward::Close);
             }
@@ -261,8 +261,8 @@ impl Session {
         let limits = &door.limits;
 
         if announced.size > door.max_size.saturating_add(limits.swallow) {
-            dialogue.refused(
-                "too_large",
+            dialogue.flawed(
+                Flaw::TooLarge,
                 &format_args!("{} bytes announced", announced.size),
             );
             say(&mut wire.output, TOO_LARGE);
@@ -360,12 +360,7 @@ impl Session {
                 after_refusal(wire)
             }
             Err(flaw) => {
-                telemetry::mail_refused(
-                    &self.door.name,
-                    envelope.peer,
-                    reason(flaw),
-                    &refusal(flaw),
-                );
+                dialogue.flawed(flaw, &refusal(flaw));
                 say(&mut wire.output, refusal(flaw));
                 match flaw {
                     // Servers disagree about where such a mail ends, so what looks like commands

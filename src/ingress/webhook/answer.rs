@@ -139,15 +139,19 @@ impl Refusal {
     pub(super) fn keeps_mail_out(self, credential: &Credential) -> Option<&'static str> {
         let is_proven = match self {
             Self::NoMail(_) => !matches!(credential, Credential::None),
-            Self::WrongType(_) | Self::Encoded | Self::TooLarge | Self::Unreadable => {
-                matches!(
-                    credential,
-                    Credential::Token(_) | Credential::BasicAuth { .. }
-                )
-            }
+            Self::WrongType(_) | Self::Encoded | Self::Unreadable => is_in_head(credential),
             _ => false,
         };
         is_proven.then(|| self.sentence())
+    }
+
+    /// Returns what to change if the request is proven to be the provider's, and this one mail is
+    /// refused for good, while others are taken.
+    pub(super) fn refuses_mail(self, credential: &Credential) -> Option<&'static str> {
+        (self == Self::TooLarge && is_in_head(credential)).then_some(
+            "it is larger than ingress.http.max_body: raise that, or have the sender leave out \
+             attachments",
+        )
     }
 
     /// Returns the name of the refusal in the metrics: `wrong_password`.
@@ -202,6 +206,14 @@ impl Refusal {
             }
         }
     }
+}
+
+/// Returns whether the head of a request proves that it is the provider's.
+fn is_in_head(credential: &Credential) -> bool {
+    matches!(
+        credential,
+        Credential::Token(_) | Credential::BasicAuth { .. }
+    )
 }
 
 /// Returns the answer for a refusal, with the status for its reader.

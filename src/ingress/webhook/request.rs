@@ -93,6 +93,9 @@ impl Doors {
                 telemetry::request_without_mail(&door.name, why);
                 self.health.held_no_mail(&door.name, why, self.clock.now());
             }
+            if let Some(why) = refusal.refuses_mail(door.protocol.credential()) {
+                self.health.refused(&door.name, why, self.clock.now());
+            }
         } else {
             tracing::info!(
                 path = head.uri.path(),

@@ -7,8 +7,8 @@ use crate::{
     label::{Labels, title_of},
     settings::nearest,
     store::{
-        DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, NO_MAIL, QUARANTINE_FULL, SILENT_INGRESS,
-        STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
+        DEAD_LETTERS, HELD_RESOLVES, HELD_TRIGGERS, NO_MAIL, QUARANTINE_FULL, REFUSED_MAIL,
+        SILENT_INGRESS, STORE_SPACE, TAKEN_MAIL, UNEXPECTED_APP,
     },
 };
 
@@ -41,6 +41,9 @@ pub fn named(id: &str) -> Cow<'_, str> {
     }
     if let Some(ingress) = id.strip_prefix(TAKEN_MAIL) {
         return format!("Another program takes mail from {ingress} before it is read").into();
+    }
+    if let Some(ingress) = id.strip_prefix(REFUSED_MAIL) {
+        return format!("{ingress} refused mail of a known client").into();
     }
     if let Some(ingress) = id.strip_prefix(NO_MAIL) {
         return format!("Requests of {ingress} hold no mail").into();

@@ -70,6 +70,67 @@ async fn the_client_a_balancer_names_is_the_peer() {
     assert_eq!(peer.to_string(), "198.51.100.7");
 }
 
+/// Sends a mail of each kind that is refused for good or for now, and returns the reasons that the
+/// operator is told.
+async fn told_of_refusals(address: std::net::SocketAddr, last: u8, running: &Running) -> String {
+    let mut told = Vec::new();
+    let large = "x\r\n".repeat(40_000);
+    let by_data = |text: &str| format!("DATA\r\na: b\r\n\r\n{text}.\r\n");
+    for (mail, reply) in [
+        ("MAIL FROM:<a@b.test> SIZE=90000".into(), "552"),
+        (by_data(&large), "552"),
+        (format!("BDAT 90000 LAST\r\n{}", "x".repeat(90_000)), "552"),
+        ("BDAT 99999999999 LAST\r\n".into(), "552"),
+        (by_data("a lone\nline feed\r\n"), "550"),
+        (by_data("well\r\n"), "250"),
+    ] {
+        running.health.elsewhere("mx");
+        let mut client = connect(address, &header(last)).await;
+        client.hears("220").await;
+        client.sends("HELO c\r\n").await;
+        client.hears("250").await;
+        if !mail.starts_with("MAIL") {
+            client.sends("MAIL FROM:<a@b.test>\r\n").await;
+            client.hears("250").await;
+            client.sends("RCPT TO:<alerts@example.com>\r\n").await;
+            client.hears("250").await;
+        }
+        client.sends(mail.as_bytes()).await;
+        client.sends("\r\n").await;
+        if mail.starts_with("DATA") {
+            client.hears("354").await;
+        }
+        client.hears(reply).await;
+        let conditions = running.health.conditions();
+        let refused = conditions.get("mx").and_then(|its| its.refused);
+        told.push(match refused {
+            Some((why, _)) if why.contains("max_message_size") => 's',
+            Some((why, _)) if why.contains("CRLF") => 'l',
+            Some(_) => '?',
+            None => '.',
+        });
+    }
+
+    told.into_iter().collect()
+}
+
+#[tokio::test]
+async fn the_operator_is_told_of_mail_that_a_known_client_will_not_send_again() {
+    for (allow_from, told) in [
+        (vec!["198.51.100.7".to_owned()], "ssssl."),
+        (Vec::new(), "......"),
+    ] {
+        let settings = Settings {
+            allow_from,
+            max_message_size: "64KiB".parse().unwrap(),
+            ..ours()
+        };
+        let (running, address) = behind_a_balancer(&RecordingInbox::new(), settings, limits());
+        assert_eq!(told_of_refusals(address, 7, &running).await, told);
+        running.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_balancer_must_send_a_header_and_a_good_one() {
     let (running, address) = behind_a_balancer(
