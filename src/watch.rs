@@ -32,7 +32,7 @@ pub mod canary;
 mod complaint;
 mod quiet;
 
-use complaint::{Complaint, complaints, is_worse, over, severity};
+use complaint::{Complaint, complaints, is_worse, may_go_on_elsewhere, over, severity};
 
 const EVERY: Duration = Duration::from_secs(5);
 /// The most time that passes between two looks, unless the clock was set or the machine was
@@ -49,9 +49,9 @@ pub struct Watch {
     pub health: Health,
     /// The configured ingresses.
     pub ingresses: Vec<String>,
-    /// The ingresses that other replicas serve as well. The replicas do not know about a trouble of
-    /// such an ingress here, and would end its alarm. Readiness reports the trouble instead, and
-    /// mail goes to the other replicas.
+    /// The ingresses that other replicas serve as well. One that does not work here is not told of:
+    /// readiness reports it, and mail goes to the other replicas. What was lost at one is told, and
+    /// the replicas that know nothing of it leave its alarm open for a day.
     pub shared: Vec<String>,
     /// The ingresses that are mailboxes, which keep mail until it is read.
     pub mailboxes: Vec<String>,
@@ -120,10 +120,9 @@ impl Watch {
         vigil.last = now;
 
         let concerns = self.upkeep.concerns().await?;
-        let mut health = self.health.conditions();
-        health.retain(|ingress, _| !self.shared.contains(ingress));
+        let health = self.health.conditions();
 
-        let complaints = complaints(&concerns, &health, vigil.since, now);
+        let complaints = complaints(&concerns, &health, &self.shared, vigil.since, now);
         let open = concerns
             .alarms
             .iter()
@@ -147,10 +146,10 @@ impl Watch {
         }
 
         for alarm in &concerns.alarms {
-            if complaints
+            let goes_on = complaints
                 .iter()
-                .any(|complaint| complaint.incident_id == alarm.incident_id)
-            {
+                .any(|complaint| complaint.incident_id == alarm.incident_id);
+            if goes_on || may_go_on_elsewhere(alarm, &self.shared, now) {
                 continue;
             }
             if let Some(text) = over(&alarm.incident_id, &self.standing_of(&health)) {

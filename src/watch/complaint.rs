@@ -57,10 +57,12 @@ pub(super) fn severity(incident_id: &str) -> &'static str {
     if harmless { "warning" } else { "critical" }
 }
 
-/// Returns every present trouble. `since` is when the bridge began to look.
+/// Returns every present trouble. `shared` are the ingresses that other replicas serve as well, and
+/// `since` is when the bridge began to look.
 pub(super) fn complaints(
     concerns: &Concerns,
     health: &BTreeMap<String, Condition>,
+    shared: &[String],
     since: Timestamp,
     now: Timestamp,
 ) -> Vec<Complaint> {
@@ -69,7 +71,8 @@ pub(super) fn complaints(
         |incident_id: String, text: String| found.push(Complaint { incident_id, text });
 
     for (name, condition) in health {
-        if let Some(text) = trouble(name, condition, since, now) {
+        let trouble = trouble(name, condition, since, now);
+        if let Some(text) = trouble.filter(|_| !shared.contains(name)) {
             complain(format!("{SILENT_INGRESS}{name}"), text);
         }
         if let Some(text) = taken_away(name, condition, now) {
@@ -119,6 +122,14 @@ pub(super) fn is_worse(alarm: &Alarm, concerns: &Concerns, now: Timestamp) -> bo
         } else {
             died.any(|died| is_later(died.last))
         }
+}
+
+/// Decides whether the alarm of an ingress stays open because another replica, which serves the
+/// ingress as well, may know of a loss that this one does not know of.
+pub(super) fn may_go_on_elsewhere(alarm: &Alarm, shared: &[String], now: Timestamp) -> bool {
+    let is_shared = |(_, name): (_, &str)| shared.iter().any(|shared| shared == name);
+    ingress_of(&alarm.incident_id).is_some_and(is_shared)
+        && now.duration_since(alarm.told_at) < LATELY
 }
 
 fn is_reported(concerns: &Concerns, incident_id: &str) -> bool {

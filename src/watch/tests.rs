@@ -386,6 +386,52 @@ async fn an_ingress_that_works_and_gets_no_mail_is_not_failing() {
 }
 
 #[tokio::test]
+async fn a_loss_at_an_ingress_of_several_replicas_is_told_once_and_not_ended_by_one_that_missed_it()
+{
+    let mut night = Night::begin();
+    night.watch.shared = vec!["smtp".into()];
+    let mut other = Night::begin();
+    other.watch = Watch {
+        upkeep: Arc::clone(&night.watch.upkeep),
+        intake: Arc::clone(&night.watch.intake),
+        in_force: night.watch.in_force.clone(),
+        clock: night.watch.clock.clone(),
+        shared: night.watch.shared.clone(),
+        ..other.watch
+    };
+    night.works("smtp");
+    other.works("smtp");
+    let health = night.watch.health.clone();
+    let lost: [(&str, &dyn Fn(Timestamp)); 2] = [
+        ("refused-mail", &|now| {
+            health.refused("smtp", "It is too large.", now)
+        }),
+        ("no-mail", &|now| {
+            health.held_no_mail("smtp", "Send it raw.", now)
+        }),
+    ];
+    for (name, lose) in lost {
+        let (told, over) = (
+            format!("trigger self:{name}:smtp pager"),
+            format!("resolve self:{name}:smtp pager"),
+        );
+        lose(night.now());
+        other.watch.health.held_mail("smtp");
+        for _ in 0..3 {
+            night.pass(1).await;
+            other.look().await;
+        }
+        assert_eq!(night.told_of(name).await, [told.clone()]);
+
+        // Whichever looks first a day later ends it.
+        *night.now.lock().unwrap() += SignedDuration::from_hours(24);
+        other.look().await;
+        night.look().await;
+        assert_eq!(night.told_of(name).await, [told, over]);
+    }
+}
+
+#[tokio::test]
 async fn a_restart_tells_nothing_twice_and_takes_no_silence_for_the_end() {
     let mut night = Night::begin();
     night.watch.health.failed("imap", "LOGIN refused", true);

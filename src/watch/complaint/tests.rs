@@ -15,7 +15,7 @@ fn alarms(names: &[&str]) -> Vec<Alarm> {
 /// Returns the ids of the troubles for these concerns.
 fn complained(concerns: &Concerns) -> Vec<String> {
     let now = Timestamp::from_second(1_700_000_000).unwrap();
-    complaints(concerns, &BTreeMap::new(), now, now)
+    complaints(concerns, &BTreeMap::new(), &[], now, now)
         .into_iter()
         .map(|complaint| complaint.incident_id)
         .collect()
@@ -105,7 +105,7 @@ fn what_a_forged_mail_calls_its_incident_is_not_repeated() {
             ..Concerns::default()
         };
         let now = Timestamp::UNIX_EPOCH;
-        complaints(&concerns, &BTreeMap::new(), now, now)
+        complaints(&concerns, &BTreeMap::new(), &[], now, now)
             .remove(0)
             .text
     };
