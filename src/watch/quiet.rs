@@ -23,10 +23,10 @@ const AT_ONCE: u32 = 100;
 
 impl Watch {
     /// Looks for incidents that went quiet and for missing mail. Nothing counts as missing while it
-    /// may be in a mailbox that was not read yet.
+    /// may be in a mailbox that was not read yet, or among the mails that are not decided yet.
     pub(super) async fn look_for_quiet(&self, vigil: &Vigil) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if self.may_be_behind(vigil, now) {
+        if self.may_be_behind(vigil, now).await? {
             return Ok(());
         }
 
@@ -36,18 +36,25 @@ impl Watch {
     }
 
     /// Decides whether a mailbox has not been read since this watch began, so that mail from before
-    /// may still be in it. A mailbox that cannot be read for long is reported separately, and does
-    /// not count.
-    fn may_be_behind(&self, vigil: &Vigil, now: Timestamp) -> bool {
+    /// may still be in it, or whether stored mail is undecided. A mailbox that cannot be read for
+    /// long is reported separately, and does not count. One of which nothing is known was not read
+    /// yet, or another replica reads it, which looks as well.
+    async fn may_be_behind(&self, vigil: &Vigil, now: Timestamp) -> Result<bool, StoreError> {
         if now.duration_since(vigil.since) > OVERDUE {
-            return false;
+            return Ok(false);
         }
+
         let conditions = self.health.conditions();
-        self.mailboxes.iter().any(|mailbox| {
-            conditions
-                .get(mailbox)
-                .is_some_and(|condition| condition.last_success.is_none_or(|at| at < vigil.since))
-        })
+        let is_unread = |mailbox: &String| {
+            let condition = conditions.get(mailbox);
+            let last_success = condition.and_then(|condition| condition.last_success);
+            last_success.is_none_or(|at| at < vigil.since)
+        };
+        if self.mailboxes.iter().any(is_unread) {
+            return Ok(true);
+        }
+
+        Ok(!self.intake.undecided(0, 1).await?.is_empty())
     }
 
     async fn end_quiet(&self, rules: &Arc<Rules>, now: Timestamp) -> Result<(), StoreError> {

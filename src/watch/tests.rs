@@ -98,6 +98,11 @@ impl Night {
 
     /// Records a mail of the nightly job, and decides it.
     async fn mail(&self, status: &str) {
+        let mail = self.record(status).await;
+        self.decide(mail).await;
+    }
+
+    async fn record(&self, status: &str) -> StoredMail {
         let now = self.now();
         let date = now.strftime("%a, %d %b %Y %T +0000");
         let raw = format!(
@@ -112,10 +117,9 @@ impl Night {
             withheld: None,
             envelope: None,
         };
-        let rules = Arc::clone(&self.watch.in_force.borrow().rules);
         let mails = vec![(message.clone(), Authenticity::off())];
         let ids = self.watch.intake.record(mails, None).await.unwrap();
-        let mail = StoredMail {
+        StoredMail {
             id: ids[0],
             message,
             authenticity: Authenticity::off(),
@@ -123,12 +127,16 @@ impl Night {
             released: None,
             decided_at: None,
             cut_at: None,
-        };
+        }
+    }
+
+    async fn decide(&self, mail: StoredMail) {
+        let rules = Arc::clone(&self.watch.in_force.borrow().rules);
         let case = Case {
             reading: Arc::new(rules.read(&mail)),
             rules,
             mail: Arc::new(mail),
-            now,
+            now: self.now(),
         };
         let decided = case.decide(&*self.watch.intake, |decide| decide).await;
         assert!(decided.unwrap().is_some());

@@ -94,16 +94,43 @@ async fn mail_that_stays_away_after_a_resolve_by_hand_is_missing_again_a_period_
 
 #[tokio::test]
 async fn nothing_is_missing_while_it_may_lie_in_a_mailbox_that_was_not_read() {
+    for says_so in [true, false] {
+        let mut night = Night::under(JOB);
+        night.works("imap");
+        night.pass(65).await;
+        night.restart();
+        if says_so {
+            night.watch.health.failed("imap", "no route", false);
+        }
+        night.pass(10).await;
+        assert!(night.told_of("job:report").await.is_empty());
+        night.pass(10).await;
+        let told = night.told_of("job:report").await;
+        assert!(told.contains(&MISSING.to_owned()), "not for ever: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_ends_after_a_start_before_the_mailbox_is_read_and_its_mail_decided() {
     let mut night = Night::under(JOB);
     night.works("imap");
-    night.pass(65).await;
+    night.mail("BAD").await;
+    night.pass(100).await;
+    // The bridge is down while the incident would end, and its next mail comes meanwhile.
+    *night.now.lock().unwrap() += SignedDuration::from_mins(60);
     night.restart();
-    night.watch.health.failed("imap", "no route", false);
-    night.pass(10).await;
-    assert!(night.told_of("job:report").await.is_empty());
-    night.pass(10).await;
-    let told = night.told_of("job:report").await;
-    assert!(told.contains(&MISSING.to_owned()), "not for ever: {told:?}");
+    night.look().await;
+    let undecided = night.record("BAD").await;
+    night.works("imap");
+    night.look().await;
+    assert_eq!(night.told_of("job:nightly").await.len(), 1, "not ended");
+    night.decide(undecided).await;
+    night.pass(100).await;
+    assert_eq!(
+        night.told_of("job:nightly").await.len(),
+        1,
+        "heard of again"
+    );
 }
 
 #[tokio::test]
