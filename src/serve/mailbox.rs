@@ -72,9 +72,12 @@ impl Mailbox {
             match store.consume(&mailbox, LEASE).await {
                 Ok(true) => {
                     telemetry::mailbox_taken(name);
-                    self.read(asked + LEASE, &*store, &inbox, &health, &stop)
-                        .await;
-                    health.elsewhere(name);
+                    let until = asked + LEASE;
+                    match self.read(until, &*store, &inbox, &health, &stop).await {
+                        Ok(()) => health.elsewhere(name),
+                        // While no replica reads, its failure must stay visible.
+                        Err(problem) => health.failed(name, &problem.what, false),
+                    }
                     // The mailbox is given up so that the next holder need not wait for the end of
                     // the lease.
                     if let Err(error) = store.relinquish(&mailbox).await {
@@ -82,7 +85,7 @@ impl Mailbox {
                             mailbox when its lease ends");
                     }
                 }
-                Ok(false) => {}
+                Ok(false) => health.elsewhere(name),
                 Err(error) => telemetry::store_failed(
                     "the lease of a mailbox could not be \
                     requested",
@@ -93,7 +96,8 @@ impl Mailbox {
         }
     }
 
-    /// Reads for as long as the right to read is renewed in time.
+    /// Reads for as long as the right to read is renewed in time. Returns what is wrong if the
+    /// mailbox cannot be set up, because a file that it needs is gone.
     async fn read(
         &self,
         mut until: Instant,
@@ -101,16 +105,14 @@ impl Mailbox {
         inbox: &Arc<dyn Inbox>,
         health: &Health,
         stop: &CancellationToken,
-    ) {
+    ) -> Result<(), Problem> {
         let (name, mailbox) = (&self.settings.name, self.settings.mailbox());
         let max_age = self.max_age();
         let mut in_force = self.in_force.clone();
         in_force.mark_unchanged();
         let reloaded = Arc::new(Notify::new());
-        let imap = match Imap::new(&self.settings, self.clock.clone(), max_age) {
-            Ok(imap) => imap.with_reloads(Arc::clone(&reloaded)),
-            Err(problem) => return health.failed(name, &problem.what, false),
-        };
+        let imap = Imap::new(&self.settings, self.clock.clone(), max_age)?;
+        let imap = imap.with_reloads(Arc::clone(&reloaded));
 
         let turn = stop.child_token();
         let ended = turn.clone().drop_guard();
@@ -118,7 +120,7 @@ impl Mailbox {
 
         loop {
             tokio::select! {
-                _ = &mut reading => return,
+                _ = &mut reading => return Ok(()),
                 () = sleep(EVERY) => {}
             }
             let asked = Instant::now();
@@ -141,7 +143,7 @@ impl Mailbox {
                 // The new configuration applies from this replica's next turn on.
                 drop(ended);
                 let _ = reading.await;
-                return;
+                return Ok(());
             }
         }
 
@@ -149,5 +151,6 @@ impl Mailbox {
         drop(ended);
 
         let _ = reading.await;
+        Ok(())
     }
 }

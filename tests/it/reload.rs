@@ -607,21 +607,60 @@ async fn what_needs_a_restart_is_named_and_the_rest_takes_effect() {
     b.assert_quiet();
 }
 
+/// A configuration with one receiver that also reads the mailbox, whose certificate is copied to
+/// `ca.pem` in the folder.
+fn with_a_mailbox(folder: &Path, receiver: &Fake<Hook>, dovecot: &Dovecot) -> String {
+    let mailbox = dovecot.settings(Tls::Implicit);
+    let ca = folder.join("ca.pem");
+    fs::copy(mailbox.ca_file.unwrap(), &ca).unwrap();
+    let imap = format!(
+        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, \
+         password_file: '{}' }}]",
+        mailbox.port.unwrap(),
+        ca.display(),
+        mailbox.username,
+        mailbox.password_file.unwrap().display(),
+    );
+    config(folder, "receiver: a", &[("a", receiver)], "").replace("ingress:", &imap)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_that_cannot_be_set_up_again_is_not_ready_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (a, dovecot) = (Hook::start(HOOK_SECRET).await, Dovecot::start());
+    let config = with_a_mailbox(folder, &a, &dovecot);
+    let bridge = Bridge::start(folder, &harness::unless_judged(&config));
+    wait_for_imap(&bridge).await;
+    assert_eq!(bridge.ready().await.0, 200);
+
+    // The mailbox is set up anew because of `max_age`, by the settings of the start.
+    let ca = folder.join("ca.pem");
+    let other = folder.join("other.pem");
+    fs::rename(&ca, &other).unwrap();
+    let moved = config.replace("ca.pem", "other.pem");
+    write(folder, &format!("global: {{ max_age: 2h }}\n{moved}"));
+    let (status, said) = ask(&bridge).await;
+    assert_eq!(status, 200, "{said}");
+    until("not ready", &bridge, async || bridge.ready().await.0 == 503).await;
+    for _ in 0..10 {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let (status, said) = bridge.ready().await;
+        assert_eq!((status, said.contains("ca.pem")), (503, true), "{said}");
+    }
+
+    fs::rename(&other, &ca).unwrap();
+    until("ready", &bridge, async || bridge.ready().await.0 == 200).await;
+    dovecot.deliver(&trigger("one"));
+    assert_eq!(a.next_page().await.key, "one:a");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (a, dovecot) = (Hook::start(HOOK_SECRET).await, Dovecot::start());
-    let mailbox = dovecot.settings(Tls::Implicit);
-    let imap = format!(
-        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, \
-         password_file: '{}' }}]",
-        mailbox.port.unwrap(),
-        mailbox.ca_file.unwrap().display(),
-        mailbox.username,
-        mailbox.password_file.unwrap().display(),
-    );
-    let config = config(folder, "receiver: a", &[("a", &a)], "").replace("ingress:", &imap);
+    let config = with_a_mailbox(folder, &a, &dovecot);
     let bridge = Bridge::start(folder, &harness::unless_judged(&config));
     wait_for_imap(&bridge).await;
     dovecot.deliver(&trigger("one"));
