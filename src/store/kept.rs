@@ -191,6 +191,23 @@ macro_rules! unproven {
 }
 pub(crate) use unproven;
 
+/// Computes whether a page of an incident that is over announces the next opening, which is not
+/// proven yet and so not in the incident's state: no resolve follows it.
+macro_rules! opened_unproven {
+    () => {
+        concat!(
+            crate::store::kept::unproven!(),
+            " AND NOT EXISTS (SELECT 1 FROM deliveries AS later
+                              WHERE later.incident = deliveries.incident
+                                AND later.episode = deliveries.episode
+                                AND later.receiver = deliveries.receiver
+                                AND later.integration = deliveries.integration
+                                AND later.action = 'resolve' AND later.id > deliveries.id)"
+        )
+    };
+}
+pub(crate) use opened_unproven;
+
 /// Computes the number of the last delivery that was sent, or will be, and of which this is true; 0
 /// if there is none.
 macro_rules! last_sent {

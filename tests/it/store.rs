@@ -1361,6 +1361,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 
 mod browse;
 mod cost;
+mod damaged;
 mod lost;
 mod names;
 mod replicas;

@@ -155,7 +155,7 @@ pub(super) async fn due(
     let rows = database
         .query(DUE, &[&micros(now), &absurd(now), &i64::from(limit)])
         .await?;
-    rows.iter().map(stored_mail).collect()
+    Ok(whole(&rows))
 }
 
 const LET_OUT: &str = "
@@ -168,7 +168,7 @@ pub(super) async fn let_out(
     limit: u32,
 ) -> Result<Vec<StoredMail>, StoreError> {
     let rows = database.query(LET_OUT, &[&i64::from(limit)]).await?;
-    rows.iter().map(stored_mail).collect()
+    Ok(whole(&rows))
 }
 
 /// Returns the latest time at which a mail can be due for a check.

@@ -23,8 +23,8 @@ use crate::{
 const MOST_BYTES: i64 = 8 << 20;
 
 /// The condition that an incident last changed before `$before`, that it has ended or is an alert
-/// that could not be read and so has no end, and that nothing of it is pending or waits for a
-/// person.
+/// that could not be read and so has no end, and that nothing of it is pending, is held by a
+/// silence, or waits for a person.
 macro_rules! over {
     ($before:literal, $end:literal) => {
         concat!(
@@ -34,7 +34,8 @@ macro_rules! over {
               AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL
                    LIMIT 1) IS NULL
               AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead'
-                   LIMIT 1) IS NULL",
+                   LIMIT 1) IS NULL
+              AND (SELECT 1 FROM silenced WHERE incident = incidents.id) IS NULL",
             $end
         )
     };

@@ -17,7 +17,7 @@ use crate::{
     delivery::{DeliveryId, Notification, Target},
     store::{
         Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, StoreError,
-        kept::{json, micros, signed},
+        kept::{json, micros, opened_unproven, signed},
         naming::of_destination,
     },
 };
@@ -227,11 +227,15 @@ async fn try_again(
 
 /// Ends the wait for the fallback, and selects whether the fallback is to be notified now: once per
 /// delivery, and only while the incident is still open.
-const TAKE_FALLBACK: &str = "
+const TAKE_FALLBACK: &str = concat!(
+    "
 UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
-RETURNING incident_id, kind, deliveries.episode, phase = 'firing'
-  AND incidents.episode = deliveries.episode AS open";
+RETURNING incident_id, kind, deliveries.episode, incidents.episode = deliveries.episode
+  AND (phase = 'firing' OR ",
+    opened_unproven!(),
+    ") AS open"
+);
 /// Selects whether a receiver already knows of this episode. Thus two integrations of a receiver,
 /// or receivers that are each other's fallback, notify it only once.
 const KNOWN: &str = concat!(

@@ -39,7 +39,11 @@ pub(super) fn decide(
 
     let item = match only(items) {
         Ok(item) => item,
-        Err(items) => return several::decide(connection, mail, items, now).map(Some),
+        Err(items) => {
+            return several::as_a_whole(connection, || {
+                several::decide(connection, mail, items, now).map(Some)
+            });
+        }
     };
 
     let (decision, incident) = follow(connection, item, None, now)?;
@@ -56,27 +60,20 @@ pub(super) fn reconsider(
     items: Vec<Item>,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Vec<Decision>>> {
-    let due: Option<(Outcome, bool)> = connection
-        .prepare_cached(
-            "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
-             WHERE id = ?1 AND check_at IS NOT NULL
-             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries
-                                                                 WHERE mail = mails.id) AS told",
-        )?
-        .query_row(params![mail, json(authenticity)?], |row| {
-            Ok((word_at(row, "outcome")?, row.get("told")?))
-        })
-        .optional()?;
-
-    let Some((outcome, told)) = due else {
-        return Ok(None);
-    };
-
     let item = match only(items) {
         Ok(item) => item,
-        Err(items) => return several::decide(connection, mail, items, now).map(Some),
+        Err(items) => {
+            return several::as_a_whole(connection, || {
+                let due = take_due(connection, mail, authenticity)?;
+                due.map(|_| several::decide(connection, mail, items, now))
+                    .transpose()
+            });
+        }
     };
 
+    let Some((outcome, told)) = take_due(connection, mail, authenticity)? else {
+        return Ok(None);
+    };
     let told_before = told.then_some(outcome);
     let (decision, incident) = follow(connection, item, told_before, now)?;
 
@@ -87,6 +84,26 @@ pub(super) fn reconsider(
     }
 
     Ok(Some(vec![decision]))
+}
+
+/// Writes the new verdict of a mail that is due to be checked again. Returns its outcome so far,
+/// and whether it has notified somebody; `None` if it is no longer due.
+fn take_due(
+    connection: &Connection,
+    mail: MailId,
+    authenticity: &Authenticity,
+) -> rusqlite::Result<Option<(Outcome, bool)>> {
+    connection
+        .prepare_cached(
+            "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
+             WHERE id = ?1 AND check_at IS NOT NULL
+             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries
+                                                                 WHERE mail = mails.id) AS told",
+        )?
+        .query_row(params![mail, json(authenticity)?], |row| {
+            Ok((word_at(row, "outcome")?, row.get("told")?))
+        })
+        .optional()
 }
 
 /// Returns the single item found in a mail, or all of them if there is not exactly one.

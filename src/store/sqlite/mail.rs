@@ -124,7 +124,8 @@ pub(super) fn due(
                             WHERE check_at > ?2 ORDER BY check_at LIMIT ?3)
              LIMIT ?3",
         )?
-        .query_map(params![micros(now), micros(absurd), limit], stored_mail)?
+        .query_map(params![micros(now), micros(absurd), limit], whole_mail)?
+        .filter_map(Result::transpose)
         .collect()
 }
 
@@ -136,7 +137,8 @@ pub(super) fn let_out(connection: &Connection, limit: u32) -> rusqlite::Result<V
             "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at = 0
              ORDER BY id LIMIT ?1",
         )?
-        .query_map([limit], stored_mail)?
+        .query_map([limit], whole_mail)?
+        .filter_map(Result::transpose)
         .collect()
 }
 

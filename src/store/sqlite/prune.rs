@@ -25,10 +25,12 @@ const PAGES_PER_STEP: i64 = 256;
 /// The condition that an incident has ended, or is an alert that could not be read, which has no
 /// end.
 const ENDED: &str = "(phase = 'resolved' OR kind = 'unparsed')";
-/// The condition that nothing of an incident is pending or waits for a person.
+/// The condition that nothing of an incident is pending, is held by a silence, or waits for a
+/// person.
 const NOTHING_OWED: &str =
     "NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')";
+    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')
+    AND NOT EXISTS (SELECT 1 FROM silenced WHERE incident = incidents.id)";
 
 /// Takes one step, which examines at most `limit` rows.
 pub(super) fn step(

@@ -13,7 +13,7 @@ use crate::{
     delivery::{DeliveryId, Notification, Target},
     store::{
         Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement,
-        kept::{micros, signed},
+        kept::{micros, opened_unproven, signed},
         naming::of_destination,
     },
 };
@@ -127,11 +127,14 @@ fn opening_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64,
 /// incident is still open.
 fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached(
+        .prepare_cached(concat!(
             "UPDATE deliveries SET fallback_at = NULL WHERE id = ?1 AND fallback_at IS NOT NULL
              RETURNING EXISTS (SELECT 1 FROM incidents WHERE incidents.id = deliveries.incident
-                               AND phase = 'firing' AND incidents.episode = deliveries.episode)",
-        )?
+                               AND incidents.episode = deliveries.episode
+                               AND (phase = 'firing' OR ",
+            opened_unproven!(),
+            "))"
+        ))?
         .query_row([id], |row| row.get(0))
         .optional()
         .map(|still_open| still_open.unwrap_or(false))

@@ -10,8 +10,10 @@ use super::*;
 both!(
     a_mail_of_several_alerts_is_decided_as_a_whole_and_each_by_itself,
     where_one_alert_cannot_be_decided_none_of_its_mail_is,
+    a_mail_that_is_checked_again_stays_due_while_one_of_its_alerts_waits,
     what_was_told_of_a_mails_alert_is_told_once_however_often_the_mail_is_looked_at,
     expected_mail_and_quiet_incidents_are_known_to_whoever_asks,
+    a_mail_that_is_decided_late_makes_no_incident_quiet,
 );
 
 fn item(incident_id: &str, decision: Decision) -> Item {
@@ -120,6 +122,37 @@ async fn where_one_alert_cannot_be_decided_none_of_its_mail_is(home: Home) {
     assert_eq!(store.undecided(0, 10).await.unwrap().len(), 1);
 }
 
+async fn a_mail_that_is_checked_again_stays_due_while_one_of_its_alerts_waits(home: Home) {
+    let store = home.open().await;
+    let id = recorded(&*store).await;
+    let unchecked = || Decision {
+        check_at: Some(noon() + MINUTE),
+        ..held()
+    };
+    let items = vec![item("a", unchecked()), item("b", unchecked())];
+    store.decide_all(id, items, noon()).await.unwrap().unwrap();
+
+    let waits = Decision {
+        state: None,
+        ..decision(Outcome::Pending, state(Phase::Firing, 1), vec![])
+    };
+    let later = noon() + MINUTE;
+    let pass = || Authenticity::unproven(Verdict::Pass, "proven");
+    let items = vec![item("a", told("a", id)), item("b", waits)];
+    let looked = store.reconsider_all(id, pass(), items, later).await;
+    assert_eq!(looked.unwrap().unwrap().len(), 2);
+    assert!(store.timeline("a").await.unwrap().is_none());
+    let due = store.due(later, 10).await.unwrap();
+    assert_eq!(due.len(), 1, "it is still due");
+    assert_eq!(due[0].checks, 0);
+
+    let items = vec![item("a", told("a", id)), item("b", told("b", id))];
+    let looked = store.reconsider_all(id, pass(), items, later).await;
+    assert_eq!(looked.unwrap().unwrap().len(), 2);
+    assert!(store.due(later, 10).await.unwrap().is_empty());
+    assert_eq!(claim(&*store, "chat", later).await.len(), 2);
+}
+
 async fn what_was_told_of_a_mails_alert_is_told_once_however_often_the_mail_is_looked_at(
     home: Home,
 ) {
@@ -209,4 +242,29 @@ async fn expected_mail_and_quiet_incidents_are_known_to_whoever_asks(home: Home)
     assert!(store.quiet("other", later, 9).await.unwrap().is_empty());
     store.unexpect_mail("job", "nightly").await.unwrap();
     assert!(store.expected_mail().await.unwrap().is_empty());
+}
+
+async fn a_mail_that_is_decided_late_makes_no_incident_quiet(home: Home) {
+    let store = home.open().await;
+    let (earlier, later) = (noon() + MINUTE, noon() + MINUTE * 2);
+    let heard = |state, at| Decision {
+        profile: Some("job".into()),
+        heard_at: Some(at),
+        state,
+        ..decision(Outcome::Opened, self::state(Phase::Firing, 1), vec![])
+    };
+    let firing = || Some(state(Phase::Firing, 1));
+    // The second repeats the first; the third arrived between them, and its check took longer.
+    for decision in [
+        heard(firing(), noon()),
+        heard(None, later),
+        heard(firing(), earlier),
+    ] {
+        let id = recorded(&*store).await;
+        let subject = Some(subject("job:a", "S"));
+        let decided = store.decide(id, subject, later, Box::new(|_| decision));
+        assert!(decided.await.unwrap().is_some());
+    }
+    assert!(store.quiet("job", earlier, 9).await.unwrap().is_empty());
+    assert_eq!(store.quiet("job", later, 9).await.unwrap().len(), 1);
 }

@@ -17,6 +17,7 @@ both!(
     a_held_page_is_passed_on_to_whom_the_routes_lead_now,
     a_page_is_told_at_the_first_moment_at_which_no_mute_and_no_silence_holds_it,
     what_a_silence_holds_goes_with_the_end_of_its_incident,
+    what_a_silence_holds_outlives_the_retention_of_its_mail,
     what_was_last_told_is_remembered,
 );
 
@@ -536,6 +537,49 @@ async fn what_a_silence_holds_goes_with_the_end_of_its_incident(home: Home) {
         .unwrap();
     assert_eq!(ended(store, later(10)).await, [""; 0]);
     assert!(!told_of(store, "a", later(10)).await);
+}
+
+async fn what_a_silence_holds_outlives_the_retention_of_its_mail(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let silence = maintenance(store, later(60)).await;
+    // An alert that cannot be read has no end that retention could wait for.
+    let unparsed = Subject {
+        kind: Kind::Unparsed,
+        ..subject("u", "UNPARSED")
+    };
+    let held = |until| {
+        Silencing::Held(Box::new(Silenced {
+            silence: silence.id,
+            until,
+            page: page("u", Action::Trigger, "one").notification,
+        }))
+    };
+    let sweep = async || {
+        let horizon = Horizon {
+            mails: later(30),
+            incidents: Some(later(30)),
+        };
+        let mut from = Some(Sweep::START);
+        while let Some(at) = from {
+            from = store.prune(horizon, at, 10).await.unwrap().next;
+        }
+        store.timeline("u").await.unwrap().is_some()
+    };
+
+    for (silencing, left) in [(held(silence.ends_at), true), (Silencing::Over, false)] {
+        let decided = Decision {
+            silencing,
+            ..decision(Outcome::Silenced, state(Phase::Firing, 1), vec![])
+        };
+        let id = recorded(store).await;
+        store
+            .decide(id, Some(unparsed.clone()), noon(), Box::new(|_| decided))
+            .await
+            .unwrap();
+        assert_eq!(sweep().await, left);
+        assert_eq!(!ended(store, later(60)).await.is_empty(), left);
+    }
 }
 
 async fn what_was_last_told_is_remembered(home: Home) {

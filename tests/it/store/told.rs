@@ -12,6 +12,7 @@ both!(
     every_page_of_an_opening_has_the_receipt_before_it_and_the_end_has_them_all,
     an_alert_is_doubtful_while_only_unproven_triggers_were_sent_since_its_end,
     a_dead_end_goes_before_the_trigger_of_the_next_opening,
+    the_fallback_is_told_of_an_unproven_page_after_the_end_of_its_incident,
 );
 
 async fn who_was_told_of_an_older_opening_alone_hears_nothing_of_the_end_of_this_one(home: Home) {
@@ -311,4 +312,47 @@ async fn a_dead_end_goes_before_the_trigger_of_the_next_opening(home: Home) {
         assert!(settle(store, &claimed[0], next, noon()).await);
     }
     assert!(claim(store, "one", noon()).await.is_empty());
+}
+
+async fn the_fallback_is_told_of_an_unproven_page_after_the_end_of_its_incident(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    // By the incident, the doubt about its next page, and whether that page ends too.
+    for (incident, doubt, ends, told) in [
+        ("a", Some(Doubt::Unchecked), false, true),
+        ("b", Some(Doubt::Unverified), true, false),
+        ("c", None, false, false),
+    ] {
+        opened(
+            store,
+            incident,
+            vec![page(incident, Action::Trigger, "one")],
+        )
+        .await;
+        resolved(store, incident, noon()).await;
+
+        let mut again = page(incident, Action::Trigger, "one");
+        again.notification.doubt = doubt;
+        again.fallback_at = Some(noon() + MINUTE);
+        // What proves less than the state is told, and leaves the state as it is.
+        let unkept = Decision {
+            state: None,
+            ..decision(Outcome::Reopened, state(Phase::Firing, 1), vec![again])
+        };
+        let id = recorded(store).await;
+        let status = Some(subject(incident, "ANOMALOUS"));
+        let decided = store.decide(id, status, noon(), Box::new(|_| unkept)).await;
+        decided.unwrap().unwrap();
+        if ends {
+            resolved(store, incident, noon()).await;
+        }
+
+        let name = incident.to_owned();
+        let make: alertbridge::store::Fallback =
+            Arc::new(move |_, _| vec![page(&name, Action::Trigger, "backup")]);
+        let escalated = store.escalate(noon() + MINUTE, make).await.unwrap();
+        assert_eq!(!escalated.is_empty(), told, "{incident}");
+        let backup = claim(store, "backup", noon() + MINUTE).await;
+        assert_eq!(!backup.is_empty(), told, "{incident}");
+    }
 }

@@ -47,7 +47,10 @@ WITH known AS (
     ON CONFLICT (incident_id, kind) DO UPDATE SET
         phase = excluded.phase, status = excluded.status, newest = excluded.newest,
           verified = excluded.verified,
-        untold = excluded.untold, changed_at = excluded.changed_at, heard_at = excluded.heard_at,
+        untold = excluded.untold, changed_at = excluded.changed_at,
+          -- Mail that was decided later may have arrived earlier.
+          heard_at = CASE WHEN $22::bigint IS NULL THEN $9
+            ELSE greatest(incidents.heard_at, $22::bigint) END,
         labels = excluded.labels, told = excluded.told, episode = excluded.episode,
         opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at
           ELSE incidents.opened_at END

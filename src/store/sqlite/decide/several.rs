@@ -18,8 +18,28 @@ use crate::{
     },
 };
 
-/// Decides a mail's items in order, and summarises them in the mail's row. If one waits for a page
-/// that a silence held, nothing is written, and its decision is the last.
+/// Keeps what `decide` writes, unless an alert of the mail waits for a page that a silence held:
+/// then nothing is written, and its decision is the last.
+pub(super) fn as_a_whole(
+    connection: &Connection,
+    decide: impl FnOnce() -> rusqlite::Result<Option<Vec<Decision>>>,
+) -> rusqlite::Result<Option<Vec<Decision>>> {
+    connection.execute_batch("SAVEPOINT items")?;
+    let decisions = decide()?;
+    let last = decisions.iter().flatten().last();
+
+    let end = if last.is_some_and(Decision::waits_for_silenced) {
+        "ROLLBACK TO items; RELEASE items"
+    } else {
+        "RELEASE items"
+    };
+    connection.execute_batch(end)?;
+
+    Ok(decisions)
+}
+
+/// Decides a mail's items in order, up to one that waits for a page that a silence held, and
+/// summarises them in the mail's row.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -27,7 +47,6 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Decision>> {
     let told = told(connection, mail)?;
-    connection.execute_batch("SAVEPOINT items")?;
     let mut decisions = Vec::with_capacity(items.len());
 
     for (number, item) in (1..).zip(items) {
@@ -36,7 +55,6 @@ pub(super) fn decide(
 
         if decision.waits_for_silenced() {
             decisions.push(decision);
-            connection.execute_batch("ROLLBACK TO items; RELEASE items")?;
             return Ok(decisions);
         }
 
@@ -48,7 +66,6 @@ pub(super) fn decide(
     }
 
     sum_up(connection, mail, &Summary::of(mail, &decisions), now)?;
-    connection.execute_batch("RELEASE items")?;
 
     Ok(decisions)
 }

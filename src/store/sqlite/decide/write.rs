@@ -236,7 +236,8 @@ fn update(
             "UPDATE incidents SET phase = ?2, status = ?3, newest = ?4, verified = ?5, untold = ?6,
                     opened_at = CASE WHEN episode < ?7 THEN ?8
                       ELSE opened_at END, episode = ?7, changed_at = ?8,
-                    heard_at = ?11, labels = ?9, told = ?10
+                    -- Mail that was decided later may have arrived earlier.
+                    heard_at = coalesce(max(heard_at, ?11), ?8), labels = ?9, told = ?10
              WHERE id = ?1",
         )?
         .execute(params![
@@ -250,7 +251,7 @@ fn update(
             micros(now),
             json(&decision.labels_of_incident(memory))?,
             last_told(state)?,
-            micros(decision.heard_at.unwrap_or(now)),
+            decision.heard_at.map(micros),
         ])
         .map(|_| ())
 }
