@@ -181,6 +181,10 @@ macro_rules! receipt {
 }
 pub(crate) use receipt;
 
+/// Selects whether a mail is undecided and does not wait to be checked again.
+pub(crate) const HAS_UNDECIDED: &str =
+    "SELECT EXISTS (SELECT 1 FROM mails WHERE outcome = 'pending' AND check_at IS NULL)";
+
 /// Computes whether a page is unproven. Its doubt stands at the end of its JSON, behind all that a
 /// mail can say, and only the end is looked at, because a page may be long. PostgreSQL cannot read
 /// the JSON, which may contain `\u0000`.

@@ -70,6 +70,10 @@ pub trait Upkeep: Send + Sync {
     /// Returns what is owed to each target, and which open incidents it was told of.
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError>;
 
+    /// Returns whether a mail of any process is undecided and does not wait to be checked again. It
+    /// leaves the mail to whoever holds it.
+    async fn has_undecided(&self) -> Result<bool, StoreError>;
+
     /// Counts the open incidents of each profile that has any.
     async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError>;
 

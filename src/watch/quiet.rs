@@ -54,7 +54,7 @@ impl Watch {
             return Ok(true);
         }
 
-        Ok(!self.intake.undecided(0, 1).await?.is_empty())
+        self.upkeep.has_undecided().await
     }
 
     async fn end_quiet(&self, rules: &Arc<Rules>, now: Timestamp) -> Result<(), StoreError> {

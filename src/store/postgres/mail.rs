@@ -14,7 +14,7 @@ use crate::{
     message::MailId,
     store::{
         FARTHEST_CHECK, READ_BACK, StoreError, StoredMail,
-        kept::{PACKED_HEAD, micros, signed, unpack_head},
+        kept::{HAS_UNDECIDED, PACKED_HEAD, micros, signed, unpack_head},
     },
 };
 
@@ -66,6 +66,11 @@ pub(super) async fn undecided(
         )
         .await?;
     Ok(whole(&rows))
+}
+
+pub(super) async fn has_undecided(database: &Database) -> Result<bool, StoreError> {
+    let rows = database.query(HAS_UNDECIDED, &[]).await?;
+    rows.first().map_or(Ok(false), |row| at(row, "exists"))
 }
 
 /// Reads mails, and skips those with damaged bytes. Such a mail cannot be decided and must not

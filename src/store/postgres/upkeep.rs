@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-use super::{Postgres, bell, concern, consumer, expected, lane, look, naming, prune, spare};
+use super::{Postgres, bell, concern, consumer, expected, lane, look, mail, naming, prune, spare};
 
 #[async_trait]
 impl Upkeep for Postgres {
@@ -43,6 +43,10 @@ SELECT pg_current_xact_id()::text";
 
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
         naming::outstanding(&self.database).await
+    }
+
+    async fn has_undecided(&self) -> Result<bool, StoreError> {
+        mail::has_undecided(&self.database).await
     }
 
     async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError> {

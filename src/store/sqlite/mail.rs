@@ -11,7 +11,7 @@ use crate::{
     message::{MailId, Outcome},
     store::{
         FARTHEST_CHECK, READ_BACK, StoredMail,
-        kept::{PACKED_HEAD, micros, unpack_head},
+        kept::{HAS_UNDECIDED, PACKED_HEAD, micros, unpack_head},
     },
 };
 
@@ -30,6 +30,12 @@ pub(super) fn undecided(
             .query_map(params![after, limit], whole_mail)?
             .filter_map(Result::transpose),
     )
+}
+
+pub(super) fn has_undecided(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(HAS_UNDECIDED)?
+        .query_row([], |row| row.get(0))
 }
 
 pub(super) fn undecided_among(

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    Sqlite, concern, expected, failure, lane, look, naming, prune, spare, writer::Outlives,
+    Sqlite, concern, expected, failure, lane, look, mail, naming, prune, spare, writer::Outlives,
 };
 
 #[async_trait]
@@ -118,6 +118,10 @@ impl Upkeep for Sqlite {
 
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
         self.read(naming::outstanding).await
+    }
+
+    async fn has_undecided(&self) -> Result<bool, StoreError> {
+        self.read(mail::has_undecided).await
     }
 
     async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError> {

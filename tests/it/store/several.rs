@@ -53,6 +53,7 @@ async fn a_mail_of_several_alerts_is_decided_as_a_whole_and_each_by_itself(home:
     ];
     let decided = store.decide_all(id, items, noon()).await.unwrap().unwrap();
     assert_eq!(decided.len(), 3);
+    assert!(!store.has_undecided().await.unwrap());
     let again = vec![item("a", told("a", id)), item("b", told("b", id))];
     assert!(store.decide_all(id, again, noon()).await.unwrap().is_none());
 
@@ -119,6 +120,7 @@ async fn where_one_alert_cannot_be_decided_none_of_its_mail_is(home: Home) {
     let decided = store.decide_all(id, items, noon()).await.unwrap().unwrap();
     assert_eq!(decided.len(), 2);
     assert!(store.timeline("a").await.unwrap().is_none());
+    assert!(store.has_undecided().await.unwrap());
     assert_eq!(store.undecided(0, 10).await.unwrap().len(), 1);
 }
 

@@ -113,6 +113,10 @@ impl Upkeep for View {
         self.asks(self.shared.sqlite.outstanding()).await
     }
 
+    async fn has_undecided(&self) -> Result<bool, StoreError> {
+        self.asks(self.shared.sqlite.has_undecided()).await
+    }
+
     async fn open_by_profile(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.asks(self.shared.sqlite.open_by_profile()).await
     }
