@@ -124,6 +124,9 @@ async fn resolve(
         bail!("the bridge reports this problem itself, and resolves it when it is over");
     }
 
+    // The incident was told of under the names in the store, wherever the entries stand now.
+    let loaded = loaded.under(&store.names().await?)?;
+
     let (now, by) = (Clock::system().now(), asker::user_at_host());
     let work = resolve_by_hand(&*store, loaded.rules, &incident, &by, now);
     recorded(&*store, "incidents.resolve", id.to_owned(), now, work).await?;

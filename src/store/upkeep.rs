@@ -67,6 +67,9 @@ pub trait Upkeep: Send + Sync {
     /// does so at a time.
     async fn name(&self, entries: Vec<Entry>) -> Result<Vec<Named>, StoreError>;
 
+    /// Returns all names that were given.
+    async fn names(&self) -> Result<Vec<Named>, StoreError>;
+
     /// Returns what is owed to each target, and which open incidents it was told of.
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError>;
 

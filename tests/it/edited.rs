@@ -295,6 +295,45 @@ async fn postgresql_over_a_reload_that_is_killed() {
     over_postgres(Way::KilledAtReload).await;
 }
 
+/// Two pagers were told of an incident, and the second is told of no ends. Their entries are
+/// swapped, and a person resolves the incident with the command.
+async fn resolved_by_hand(store: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("hook"), HOOK_SECRET).unwrap();
+    let pagers = Pagers::start().await;
+    let config = |receiver| {
+        let b = pagers.entry('b');
+        let without_ends = b.replace(" }", ", send_resolved: false }");
+        pagers
+            .config(store, receiver, "")
+            .replace(&b, &without_ends)
+    };
+    let bridge = Bridge::start(folder, &config(BEFORE));
+    post(&bridge, &trigger("open")).await;
+    pagers.wait('a', "trigger open:oncall").await;
+    pagers.wait('b', "trigger open:oncall").await;
+
+    let after = config(Receiver("oncall", "ba"));
+    let (bridge, _) = edited(bridge, folder, &after, Way::Restart).await;
+    let resolved = bridge.command(&["incidents", "resolve", "open"]);
+    assert!(resolved.status.success(), "{resolved:?}");
+
+    let rows = listed(&bridge, &["deliveries", "list", "--json"]);
+    let ends = rows.iter().filter(|row| row["action"] == "resolve");
+    let ends: Vec<_> = ends.map(|row| &row["integration"]).collect();
+    assert_eq!(ends, ["webhook/0"], "{rows:#?}");
+    pagers.wait('a', "resolve open:oncall").await;
+    assert_eq!(pagers.told('b'), ["trigger open:oncall"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incident_that_the_command_resolves_ends_at_the_pagers_that_are_told_of_ends() {
+    resolved_by_hand("sqlite:alertbridge.db").await;
+    let database = Database::create().await;
+    resolved_by_hand(&database.url()).await;
+}
+
 /// The attempt began by the configuration of before, and ends by that of now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_under_way_during_a_reload_reaches_its_pager_and_no_other() {

@@ -30,6 +30,12 @@ SET place = excluded.place, fingerprint = excluded.fingerprint, site = excluded.
     address = excluded.address, next_receiver = excluded.next_receiver,
     next_integration = excluded.next_integration";
 
+/// Returns the names that were given before.
+pub(super) async fn known(database: &Database) -> Result<Vec<Named>, StoreError> {
+    let rows = database.query(NAMES, &[]).await?;
+    rows.iter().map(named).collect()
+}
+
 pub(super) async fn name(database: &Database, entries: &[Entry]) -> Result<Vec<Named>, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();

@@ -41,6 +41,10 @@ SELECT pg_current_xact_id()::text";
         naming::name(&self.database, &entries).await
     }
 
+    async fn names(&self) -> Result<Vec<Named>, StoreError> {
+        naming::known(&self.database).await
+    }
+
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
         naming::outstanding(&self.database).await
     }

@@ -116,6 +116,10 @@ impl Upkeep for Sqlite {
             .await
     }
 
+    async fn names(&self) -> Result<Vec<Named>, StoreError> {
+        self.read(naming::known).await
+    }
+
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
         self.read(naming::outstanding).await
     }

@@ -55,7 +55,9 @@ async fn names_outlive_a_restart_and_follow_their_destinations(home: Home) {
     let expected = [(of("ops", 0), of("sre", 1)), (of("ops", 1), of("sre", 0))];
     assert_eq!(former(&names), expected.into());
     drop(store);
-    let again = home.open().await.name(entries("sre", &["y", "x"])).await;
+    let again = home.open().await;
+    assert_eq!(again.names().await.unwrap(), names, "they are remembered");
+    let again = again.name(entries("sre", &["y", "x"])).await;
     assert_eq!(former(&again.unwrap()), former(&names), "it is remembered");
 }
 

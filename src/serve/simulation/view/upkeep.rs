@@ -109,6 +109,10 @@ impl Upkeep for View {
         self.changes("name", self.shared.sqlite.name(entries)).await
     }
 
+    async fn names(&self) -> Result<Vec<Named>, StoreError> {
+        self.asks(self.shared.sqlite.names()).await
+    }
+
     async fn outstanding(&self) -> Result<Vec<Outstanding>, StoreError> {
         self.asks(self.shared.sqlite.outstanding()).await
     }
