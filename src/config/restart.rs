@@ -1,5 +1,5 @@
-//! The settings that a running bridge cannot change: its store, its listeners, its ingresses, its
-//! log format, and the destination of its traces.
+//! The settings that a running bridge cannot change: its store, its listeners and the address at
+//! which people reach them, its ingresses, its log format, and the destination of its traces.
 
 use super::{
     Config, Loaded, within,
@@ -31,6 +31,10 @@ impl Loaded {
 fn parts(now: &Config, started: &Config) -> Vec<String> {
     let (ways_in, before) = (&now.ingress, &started.ingress);
     let parts = [
+        (
+            "global.external_url",
+            now.global.external_url != started.global.external_url,
+        ),
         (
             "global.log_format",
             now.global.log_format != started.global.log_format,
@@ -129,6 +133,10 @@ mod tests {
         assert_eq!(
             said("", "global: { log_format: text }"),
             ["global.log_format"]
+        );
+        assert_eq!(
+            said("", "global: { external_url: 'https://alerts.example.com' }"),
+            ["global.external_url"]
         );
     }
 

@@ -3,9 +3,9 @@
 //!
 //! The file is read and checked as at a start. If anything is wrong, the old configuration stays in
 //! force as a whole. Otherwise the rules take effect, for the next mail and the next attempt. The
-//! store, the admin listener and the ingresses belong to the process: their changes are named and
-//! wait for a restart. The rest does not wait for it, because somebody who corrects a route at
-//! night means that route.
+//! store, the admin listener with its external address, and the ingresses belong to the process:
+//! their changes are named and wait for a restart. The rest does not wait for it, because somebody
+//! who corrects a route at night means that route.
 
 use std::{env, sync::Arc};
 
@@ -64,7 +64,12 @@ impl Reload {
         let fault = |error: anyhow::Error| vec![format!("{error:#}")];
         let source = self.started.source.clone();
         let loaded = apart(move || prepare(&source)).await?;
-        let loaded = self.names.give(loaded).await.map_err(fault)?;
+        let mut loaded = self.names.give(loaded).await.map_err(fault)?;
+        let waiting = loaded.needs_restart(&self.started);
+
+        // Pages link to the address at which the admin listener lets people in, which stays.
+        let started = &self.started.config.global.external_url;
+        loaded.config.global.external_url.clone_from(started);
 
         // The ingresses stay as they are.
         let config = Config {
@@ -79,11 +84,9 @@ impl Reload {
         self.in_force.send_replace(Arc::new(in_force));
         self.deliverer.hurry(&before).await;
 
-        let waiting = loaded
-            .needs_restart(&self.started)
+        let waiting = waiting
             .into_iter()
             .map(|key| format!("{key} needs a restart"));
-
         let warnings = loaded.warnings.iter();
         let remarks = waiting
             .chain(warnings.map(|warning| format!("warning: {warning}")))

@@ -655,6 +655,56 @@ async fn a_mailbox_that_cannot_be_set_up_again_is_not_ready_until_it_can() {
     assert_eq!(a.next_page().await.key, "one:a");
 }
 
+/// Pages lead to the address whose host the admin listener takes, and both change together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_external_address_is_in_force_as_a_whole_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let a = Hook::start(HOOK_SECRET).await;
+    let known_at = |url: &str| {
+        let global = format!("global: {{ external_url: '{url}' }}\n");
+        global + &config(folder, "receiver: a", &[("a", &a)], "")
+    };
+    let leads_to = |page: usize| {
+        let call = a.history()[page].json().unwrap();
+        call["data"]["external_url"].as_str().unwrap().to_owned()
+    };
+    let takes = async |bridge: &Bridge, host: &str| {
+        let asked = harness::client().get(format!("{}/incidents", bridge.admin));
+        let answer = asked.header("host", host).send().await.unwrap();
+        answer.status().is_success()
+    };
+    let first = known_at("https://first.example.com");
+    let bridge = Bridge::start(folder, &harness::unless_judged(&first));
+
+    write(folder, &known_at("https://second.example.com"));
+    let (status, told) = ask(&bridge).await;
+    assert_eq!(status, 200, "{told}");
+    let named = told.lines().filter(|line| !line.starts_with("warning: "));
+    let expected = ["reloaded", "global.external_url needs a restart"];
+    assert_eq!(named.collect::<Vec<_>>(), expected);
+    post(&bridge, &trigger("one")).await;
+    assert_eq!(a.next_page().await.key, "one:a");
+    assert_eq!(leads_to(0), "https://first.example.com");
+    let test = format!("{}/api/v1/receivers/a/test", bridge.admin);
+    let tested = harness::client().post(test).send().await.unwrap();
+    assert!(tested.status().is_success(), "{tested:?}");
+    assert_eq!(leads_to(1), "https://first.example.com");
+    assert!(takes(&bridge, "first.example.com").await);
+    assert!(!takes(&bridge, "second.example.com").await);
+
+    let tests = a.history().len();
+    assert!(bridge.stop().success());
+    let second = known_at("https://second.example.com");
+    let bridge = Bridge::start(folder, &harness::unless_judged(&second));
+    post(&bridge, &trigger("two")).await;
+    a.wait_until("the page of after", |a| a.history().len() > tests)
+        .await;
+    assert_eq!(leads_to(tests), "https://second.example.com");
+    assert!(takes(&bridge, "second.example.com").await);
+    assert!(!takes(&bridge, "first.example.com").await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
     let folder = tempfile::tempdir().unwrap();
