@@ -4,8 +4,6 @@
 //! This module defines how canaries are named and signed, the stages that they pass, and what their
 //! flights say of the bridge. Pure.
 
-use std::time::Duration;
-
 use aws_lc_rs::hmac;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +27,10 @@ pub const SINK: &str = "self:canary";
 pub const INCIDENT: &str = "canary:missing";
 /// The incident whose lane contains the canaries' own deliveries.
 pub const LANE: &str = "canary:sink";
+
+/// How much later than `every` a canary may be begun after the one before: a canary that is being
+/// handed in keeps the next one waiting, and the clocks of replicas differ.
+const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A mail that the bridge sends to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +170,8 @@ impl Flight {
 /// What the flights of the canaries show about the path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Standing {
-    /// No canary has come through yet, and none is overdue.
+    /// No canary shows anything: none has come through yet and none is overdue, or none was sent
+    /// for a while.
     #[default]
     Unknown,
     /// The newest flight that had its time came through within the deadline.
@@ -177,21 +180,33 @@ pub enum Standing {
     Missing(Flight),
 }
 
-/// Decides what `flights`, the newest first, show about the path. Each may take up to `deadline`.
+/// Decides what `flights`, the newest first, show about the path.
 ///
 /// A flight that came through late shows that the path is too slow, and one still in progress shows
-/// nothing.
-pub fn standing(flights: &[Flight], deadline: Duration, now: Timestamp) -> Standing {
-    let deadline = SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX);
+/// nothing. Nor does a missing or late one that another should have followed long since: no canary
+/// was sent in between, because the bridge was stopped or canaries were switched off, and whoever
+/// is paged now would look for a fault of that time. The flights before it are not asked, because
+/// one that came through would end an alarm that is still open.
+pub fn standing(flights: &[Flight], settings: &Settings, now: Timestamp) -> Standing {
+    let deadline = settings.deadline.as_signed();
+    let topical = settings.every.as_signed().saturating_add(deadline);
+    let topical = topical.saturating_add(TOLERANCE);
 
     for flight in flights {
-        let is_overdue = now.duration_since(flight.begun_at) > deadline;
+        let age = now.duration_since(flight.begun_at);
+        let missing = || {
+            if age > topical {
+                Standing::Unknown
+            } else {
+                Standing::Missing(flight.clone())
+            }
+        };
         match flight.completed_at() {
             Some(at) if at.duration_since(flight.begun_at) <= deadline => {
                 return Standing::Well(flight.clone());
             }
-            Some(_) => return Standing::Missing(flight.clone()),
-            None if is_overdue => return Standing::Missing(flight.clone()),
+            Some(_) => return missing(),
+            None if age > deadline => return missing(),
             None => {}
         }
     }
@@ -204,8 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const DEADLINE: Duration = Duration::from_mins(1);
+    use crate::settings::Duration;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + seconds).unwrap()
@@ -270,9 +284,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_newest_that_had_its_time_decides() {
-        let told = |flights: &[Flight], now| match standing(flights, DEADLINE, at(now)) {
+    /// What flights show if a canary is sent every five minutes and may take one.
+    fn told(flights: &[Flight], now: i64) -> String {
+        let settings = Settings {
+            every: Duration::from_secs(300),
+            deadline: Duration::from_secs(60),
+            ..Settings::default()
+        };
+        match standing(flights, &settings, at(now)) {
             Standing::Unknown => "unknown".to_owned(),
             Standing::Well(flight) => format!("well {}", flight.number),
             Standing::Missing(flight) => format!(
@@ -280,7 +299,11 @@ mod tests {
                 flight.number,
                 flight.stopped_at().map(Stage::as_str)
             ),
-        };
+        }
+    }
+
+    #[test]
+    fn the_newest_that_had_its_time_decides() {
         assert_eq!(told(&[], 0), "unknown");
         let under_way = flight(2, 100, 1, 101);
         assert_eq!(told(std::slice::from_ref(&under_way), 130), "unknown");
@@ -298,5 +321,21 @@ mod tests {
         assert_eq!(told(&[unsent], 61), r#"missing 3 at Some("sent")"#);
         let late = flight(4, 0, 6, 61);
         assert_eq!(told(&[late], 62), "missing 4 at None");
+    }
+
+    #[test]
+    fn a_missing_one_shows_nothing_once_others_should_have_followed_it_and_a_good_one_always_does()
+    {
+        let (unsent, late) = (flight(3, 0, 0, 0), flight(3, 0, 6, 61));
+        assert_eq!(told(std::slice::from_ref(&late), 420), "missing 3 at None");
+        for missing in [unsent, late] {
+            assert_ne!(told(std::slice::from_ref(&missing), 420), "unknown");
+            assert_eq!(told(std::slice::from_ref(&missing), 421), "unknown");
+            // Neither the one under way nor the good one before it changes that.
+            let flights = [flight(4, 1000, 1, 1001), missing, flight(2, -300, 6, -290)];
+            assert_eq!(told(&flights, 1002), "unknown");
+            assert_eq!(told(&flights, 1061), r#"missing 4 at Some("arrived")"#);
+        }
+        assert_eq!(told(&[flight(5, 0, 6, 10)], 100_000), "well 5");
     }
 }

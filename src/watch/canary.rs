@@ -110,7 +110,7 @@ impl Aviary {
 
         let flights = self.canaries.flights(LATEST).await?;
         let now = self.clock.now();
-        let standing = standing(&flights, settings.deadline.as_std(), now);
+        let standing = standing(&flights, settings, now);
 
         if let Standing::Well(flight) = &standing {
             self.came_through(flight, settings, memory, now).await?;

@@ -22,6 +22,7 @@ use crate::{
     postfix::Postfix,
 };
 
+mod flights;
 mod handed_in;
 mod heartbeat;
 mod several;
