@@ -28,6 +28,9 @@ pub const INCIDENT: &str = "canary:missing";
 /// The incident whose lane contains the canaries' own deliveries.
 pub const LANE: &str = "canary:sink";
 
+/// The number of newest flights that the store keeps; older ones are forgotten.
+pub const KEPT: u32 = 1000;
+
 /// How much later than `every` a canary may be begun after the one before: a canary that is being
 /// handed in keeps the next one waiting, and the clocks of replicas differ.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::KEPT;
 use crate::settings::{
     Duration, Problem, Secret, SecretText,
     bounds::{self, DAY},
@@ -122,16 +123,38 @@ impl Settings {
             )
         });
 
-        let slow = (self.deadline > self.every).then(|| {
-            Problem::new(
-                format!("{key}.deadline"),
+        let deadline = format!("{key}.deadline");
+        let slow = if self.decisive_flights() > KEPT {
+            Some(Problem::new(
+                deadline,
+                format!(
+                    "it is so much longer than `every` that nobody would be told of a missing \
+                     canary: only the newest {KEPT} are kept"
+                ),
+                "give a shorter one, or a longer `every`",
+            ))
+        } else if self.deadline > self.every {
+            Some(Problem::new(
+                deadline,
                 "it is longer than `every`, so a canary would be sent before the previous one is \
                  missed",
                 "give a shorter one",
-            )
-        });
+            ))
+        } else {
+            None
+        };
 
         exposed.into_iter().chain(slow).collect()
+    }
+
+    /// Returns how many of the newest flights include one that had its time: as many as may be
+    /// under way at once, and one more.
+    pub fn decisive_flights(&self) -> u32 {
+        let [every, deadline] = [self.every, self.deadline].map(|time| time.as_std().as_millis());
+        // An interval of zero is refused.
+        let begun_meanwhile = deadline.checked_div(every).unwrap_or_default();
+        let begun_meanwhile = u32::try_from(begun_meanwhile).unwrap_or(u32::MAX);
+        begun_meanwhile.saturating_add(2)
     }
 
     /// Returns the address that is requested when a canary has come through.
@@ -210,5 +233,45 @@ impl SendVia {
             Tls::Implicit => 465,
             Tls::None => 25,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(every: u64, deadline: u64) -> Settings {
+        Settings {
+            every: Duration::from_secs(every),
+            deadline: Duration::from_secs(deadline),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn the_flights_that_decide_are_those_under_way_and_one_that_had_its_time() {
+        assert_eq!(Settings::default().decisive_flights(), 2);
+        assert_eq!(sent(60, 60).decisive_flights(), 3);
+        assert_eq!(sent(1, 60).decisive_flights(), 62);
+        assert_eq!(sent(1, DAY).decisive_flights(), 86_402);
+        assert_eq!(sent(0, DAY).decisive_flights(), 2);
+    }
+
+    #[test]
+    fn a_canary_that_nobody_would_miss_is_warned_of_and_accepted() {
+        let warned = |settings: &Settings| {
+            let warnings = settings.warnings("canary");
+            let of_deadline = warnings.iter().filter(|one| one.key == "canary.deadline");
+            of_deadline.map(|one| one.what.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(warned(&sent(900, 900)), [""; 0]);
+        let early = "it is longer than `every`, so a canary would be sent before the previous one \
+                     is missed";
+        assert_eq!(warned(&sent(1, 998)), [early]);
+        let never = "it is so much longer than `every` that nobody would be told of a missing \
+                     canary: only the newest 1000 are kept";
+        assert_eq!(warned(&sent(1, 999)), [never]);
+        let problems = sent(1, DAY).check("canary", &[]);
+        assert!(!problems.iter().any(|one| one.key == "canary.deadline"));
     }
 }

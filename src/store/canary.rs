@@ -7,9 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::StoreError;
 use crate::{canary::Flight, message::MailId};
 
-/// The number of newest flights that are kept; older ones are forgotten.
-pub(super) const KEPT: i64 = 1000;
-
 /// The most by which the clocks of replicas may differ. If the last canary was begun later than
 /// that from now, the clock was set back.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    canary::{Canary, Flight, INCIDENT, Key, Settings, Standing, standing},
+    canary::{Canary, Flight, INCIDENT, KEPT, Key, Settings, Standing, standing},
     clock::Clock,
     delivery::Action,
     ingress::Health,
@@ -29,7 +29,7 @@ use post::Unsent;
 
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// How many of the latest flights a look considers.
+/// How many of the latest flights a look considers at least.
 const LATEST: u32 = 20;
 /// The pause before a canary that was not sent is handed in again, and before a failed ping of the
 /// heartbeat is tried again.
@@ -108,7 +108,8 @@ impl Aviary {
             self.canaries.canary_sent(canary.number, sent).await?;
         }
 
-        let flights = self.canaries.flights(LATEST).await?;
+        let latest = settings.decisive_flights().clamp(LATEST, KEPT);
+        let flights = self.canaries.flights(latest).await?;
         let now = self.clock.now();
         let standing = standing(&flights, settings, now);
 

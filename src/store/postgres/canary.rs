@@ -9,11 +9,11 @@ use super::{
     row::{at, text},
 };
 use crate::{
-    canary::{Flight, SINK},
+    canary::{Flight, KEPT, SINK},
     message::MailId,
     store::{
         Canaries, StoreError,
-        canary::{KEPT, latest_begin},
+        canary::latest_begin,
         kept::{micros, signed, time},
     },
 };
@@ -70,7 +70,7 @@ impl Canaries for Postgres {
         self.database
             .query(
                 "DELETE FROM canaries WHERE number <= $1",
-                &[&(number - KEPT)],
+                &[&(number - i64::from(KEPT))],
             )
             .await?;
         Ok(Some(number.unsigned_abs()))

@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Sqlite, failure};
 use crate::{
-    canary::{Flight, SINK},
+    canary::{Flight, KEPT, SINK},
     message::MailId,
     store::{
         Canaries, StoreError,
-        canary::{KEPT, latest_begin},
+        canary::latest_begin,
         kept::{micros, signed, time},
     },
 };
@@ -148,7 +148,8 @@ fn begin(
         .optional()?;
 
     if let Some(number) = begun {
-        connection.execute("DELETE FROM canaries WHERE number <= ?1", [number - KEPT])?;
+        let forgotten = number - i64::from(KEPT);
+        connection.execute("DELETE FROM canaries WHERE number <= ?1", [forgotten])?;
     }
 
     Ok(begun.map(i64::unsigned_abs))

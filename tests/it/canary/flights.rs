@@ -80,3 +80,13 @@ async fn a_canary_of_before_a_long_stop_is_not_missed_and_one_of_just_before_is(
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_canary_is_told_though_many_others_are_under_way() {
+    let begun = (1..30)
+        .rev()
+        .map(|ago| now() - SignedDuration::from_secs(ago));
+    let bridge = Earlier::start("every: 1s\n  deadline: 30s", begun).await;
+    eventually("the page", || bridge.is_paged()).await;
+    assert!(bridge.begun() > 29, "others are sent meanwhile");
+}
