@@ -22,6 +22,7 @@ use crate::{
         list::List,
         problem::Problem,
         views::{
+            deliveries::sort_for_retry,
             mails::{ListedMail, Mail},
             silences::{NewSilence, Silence, SilenceState},
         },
@@ -284,9 +285,7 @@ impl Desk for Remote {
             let dead = self.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
             dead.into_iter().map(|delivery| delivery.id).collect()
         };
-        // A resolve is sent before its trigger: otherwise the trigger is refused, because nothing
-        // would resolve it.
-        ids.sort_unstable_by(|one, other| other.cmp(one));
+        sort_for_retry(&mut ids);
 
         let mut retried = Vec::new();
         for id in ids {

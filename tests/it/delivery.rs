@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     e2e::{DOORS, HOOK_SECRET},
     harness::{Bridge, PATIENCE, tail},
+    sign_in::token_of,
     vendors::{Fake, Hook, Opsgenie, PagerDuty, Slack},
 };
 
@@ -260,6 +261,45 @@ async fn a_wrong_key_is_a_dead_letter_at_once_and_goes_out_when_the_file_is_mend
     post(&bridge, &resolve("a")).await;
     assert_eq!(opsgenie.next_page().await.action, "resolve");
     assert_eq!(hooked.next_page().await.action, "resolve");
+    hooked.assert_quiet();
+}
+
+/// A person sends them again on the incident's page. A trigger alone would open an alert that nobody
+/// closes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dead_pages_of_an_incident_that_is_over_are_sent_again_together_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let hooked = Hook::start(HOOK_SECRET).await;
+    hooked.fail_next(1, 503, &[]);
+    let receiver = hook(folder.path(), &hooked, "");
+    let bridge = start(
+        folder.path(),
+        &format!(
+            "delivery: {{ timeout: 1s, backoff: {{ initial: 3s, max: 4s }} }}\nroute: {{ receiver: \
+             oncall }}\nreceivers: [{{ name: oncall, {receiver} }}]"
+        ),
+    );
+    post(&bridge, &trigger("a")).await;
+    delivery(&bridge, "a failed attempt", |row| row["failures"] == 1).await;
+    hooked.fail_next(2, 400, &[]);
+    post(&bridge, &resolve("a")).await;
+    for action in ["trigger", "resolve"] {
+        let is_dead = |row: &Value| row["action"] == action && row["state"] == "dead";
+        delivery(&bridge, "the dead letter", is_dead).await;
+    }
+
+    let cookie = format!("alertbridge_csrf={}", "b".repeat(43));
+    let again = crate::harness::client().post(format!("{}/incidents/a/again", bridge.admin));
+    let again = again
+        .header("origin", &bridge.admin)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("csrf={}", token_of(&cookie)))
+        .header("cookie", cookie);
+    let answer = again.send().await.unwrap();
+    assert_eq!(answer.url().query(), Some("done=again"), "{answer:?}");
+    for action in ["trigger", "resolve"] {
+        assert_eq!(hooked.next_page().await.action, action);
+    }
     hooked.assert_quiet();
 }
 

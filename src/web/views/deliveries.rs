@@ -61,13 +61,38 @@ pub async fn show(admin: &Admin, id: DeliveryId) -> Result<DeliveryRow, Problem>
 
 /// Retries a dead delivery.
 pub async fn retry(admin: &Admin, who: &Who, id: DeliveryId) -> Result<Acted, Problem> {
-    super::recorded(admin, who, "deliveries.retry", id.to_string(), async {
-        Ok(admin.desk.retry(Some(vec![id]), admin.clock.now()).await?)
-    })
-    .await?;
+    revive(admin, who, id).await?;
     admin.owed.notify_one();
     let state = DeliveryState::Pending;
     Ok(Acted { id, state })
+}
+
+/// Retries dead deliveries. One that is refused keeps no other waiting; the first refusal is
+/// returned after the last.
+pub async fn retry_all(admin: &Admin, who: &Who, mut ids: Vec<DeliveryId>) -> Result<(), Problem> {
+    sort_for_retry(&mut ids);
+    let mut refusal = Ok(());
+    for id in ids {
+        refusal = refusal.and(revive(admin, who, id).await);
+    }
+
+    // Nobody is notified before: once a resolve is claimed, no trigger can go before it.
+    admin.owed.notify_one();
+    refusal
+}
+
+/// Sorts deliveries into the order in which they are retried one by one: a resolve before its
+/// trigger. Otherwise the trigger is refused, because nothing would resolve it.
+pub fn sort_for_retry(ids: &mut [DeliveryId]) {
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+}
+
+async fn revive(admin: &Admin, who: &Who, id: DeliveryId) -> Result<(), Problem> {
+    super::recorded(admin, who, "deliveries.retry", id.to_string(), async {
+        let retried = admin.desk.retry(Some(vec![id]), admin.clock.now()).await;
+        Ok(retried.map(drop)?)
+    })
+    .await
 }
 
 /// Gives up a delivery for good.

@@ -108,7 +108,11 @@ async fn mail_that_does_not_come_is_missed_wherever_its_profile_stands() {
         "No authenticated mail of the profile backups has come for",
     );
     tab.choose("Resolve by hand");
-    shown(&tab, "It is resolved although its mail has not arrived.");
+    shown(
+        &tab,
+        "It is resolved although its mail has not arrived. The mail is expected anew from now on, \
+         and reported again if it has not arrived a full period later.",
+    );
     assert!(
         !tab.says().contains("A later mail that reports it"),
         "{}",

@@ -61,8 +61,8 @@ pub async fn ask_resolve(
         ),
         Kind::Missing => (
             format!("Resolve {title} by hand?"),
-            "It is resolved although its mail has not arrived. It is reported again only after its \
-             mail has arrived once and then fails to arrive again.",
+            "It is resolved although its mail has not arrived. The mail is expected anew from now \
+             on, and reported again if it has not arrived a full period later.",
         ),
         _ => (
             format!("Resolve {title} by hand?"),
@@ -150,9 +150,7 @@ pub async fn again(
     let story = incidents::show(&admin, &id).await?;
     let dead: Vec<_> = dead(&story).map(|one| one.id).collect();
     let word = if dead.is_empty() { "nothing" } else { "again" };
-    for delivery in dead {
-        deliveries::retry(&admin, &who, delivery).await?;
-    }
+    deliveries::retry_all(&admin, &who, dead).await?;
     Ok(done(&incident_at(&id), word))
 }
 
