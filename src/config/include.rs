@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -22,6 +23,9 @@ use crate::settings::Problem;
 
 /// The maximum number of files that are read. A pattern that matches more was not meant that way.
 const MAX_FILES: usize = 1000;
+
+/// The characters that make a path a pattern.
+const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 /// The matching of a shell: `*` matches neither `/` nor the hidden files that editors leave behind.
 const AS_SHELLS_DO: MatchOptions = MatchOptions {
@@ -124,22 +128,21 @@ fn matching(
         let mut refuse = |what: String, mend: &str| {
             found.push((None, Problem::new(key.clone(), what, mend)));
         };
-        let is_pattern = pattern.contains(['*', '?', '[']);
-        let matched = match glob_with(pattern, AS_SHELLS_DO) {
-            Ok(matched) => matched,
-            Err(error) => {
-                let what = format!("`{pattern}` is not a valid pattern: {}", error.msg);
-                refuse(what, "write it like `conf.d/*.yaml`");
+        let is_pattern = pattern.contains(WILDCARDS);
+        let files = match files(pattern) {
+            Ok(files) => files,
+            Err((what, mend)) => {
+                refuse(what, mend);
                 continue;
             }
         };
 
         let before = paths.len();
-        for path in matched.filter_map(Result::ok).filter(|path| !path.is_dir()) {
-            if known.insert(identity(&path)) {
-                paths.push(path);
-            }
-        }
+        paths.extend(
+            files
+                .into_iter()
+                .filter(|path| known.insert(identity(path))),
+        );
         if paths.len() > MAX_FILES {
             let what = format!("`{pattern}` matches more than {MAX_FILES} files");
             refuse(what, "name the folder that holds the configuration alone");
@@ -162,6 +165,45 @@ fn matching(
     }
 
     paths
+}
+
+/// Returns the files that a pattern matches, or what is wrong and how to mend it.
+///
+/// A folder that cannot be read is not an empty one: whatever it holds would go out of force.
+fn files(pattern: &str) -> Result<Vec<PathBuf>, (String, &'static str)> {
+    let unreadable = |path: &Path, error: &io::Error| {
+        let what = format!("`{}` cannot be read: {error}", path.display());
+        (what, "let this user read it, or drop the pattern")
+    };
+
+    // Below a folder that cannot be entered, nothing seems to exist.
+    let folder = folder(pattern);
+    if let Err(error) = fs::metadata(folder)
+        && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+    {
+        return Err(unreadable(folder, &error));
+    }
+
+    let matched = glob_with(pattern, AS_SHELLS_DO).map_err(|error| {
+        let what = format!("`{pattern}` is not a valid pattern: {}", error.msg);
+        (what, "write it like `conf.d/*.yaml`")
+    })?;
+
+    let mut files = Vec::new();
+    for path in matched {
+        let path = path.map_err(|error| unreadable(error.path(), error.error()))?;
+        if !path.is_dir() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Returns the folder in which a pattern begins to match.
+fn folder(pattern: &str) -> &Path {
+    let wildcard = pattern.find(WILDCARDS).unwrap_or(pattern.len());
+    let end = pattern[..wildcard].rfind('/').unwrap_or(0);
+    Path::new(&pattern[..end])
 }
 
 /// Returns the identity of a file, whatever the path to it.

@@ -7,11 +7,14 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use alertbridge::config::{Config, Files, Source};
+
+use crate::harness::PROGRAM;
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -159,6 +162,60 @@ fn included_files_are_joined_and_name_their_files_from_their_own_folder() {
         told.starts_with("include.yaml and 3 files: 2 ingresses, 2 routes, 2 receivers"),
         "{told}"
     );
+}
+
+/// As `check`, without root's right to read what is closed to everybody.
+fn check_by_mode(file: &Path) -> Output {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let without = "--bounding-set=-dac_override,-dac_read_search";
+    let words = if is_root {
+        &["setpriv", "--inh-caps=-all", without, PROGRAM][..]
+    } else {
+        &[PROGRAM]
+    };
+    Command::new(words[0])
+        .args(&words[1..])
+        .args(["check", "--config"])
+        .arg(file.file_name().unwrap())
+        .current_dir(file.parent().unwrap())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn an_included_folder_that_cannot_be_read_is_refused_and_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alertbridge.yaml");
+    let minimal = include_str!("../config/good/minimal.yaml");
+    fs::create_dir_all(folder.path().join("teams/net")).unwrap();
+    for more in ["teams/more.yaml", "teams/net/more.yaml"] {
+        fs::write(folder.path().join(more), "profiles: []\n").unwrap();
+    }
+
+    for (pattern, closed, named) in [
+        ("teams/*.yaml", "teams", "teams"),
+        ("teams/*/*.yaml", "teams/net", "teams/net"),
+        ("teams/net/*.yaml", "teams", "teams/net"),
+        ("teams/net/more.yaml", "teams", "teams/net"),
+    ] {
+        fs::write(&file, format!("{minimal}include: ['{pattern}']\n")).unwrap();
+        let mode = |mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(folder.path().join(closed), mode).unwrap();
+        };
+        mode(0o000);
+        let refused = check_by_mode(&file);
+        mode(0o755);
+
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{pattern}: {said}");
+        let expected = format!(
+            "include[0]: `{named}` cannot be read: Permission denied (os error 13)\n  mend: let \
+             this user read it, or drop the pattern"
+        );
+        assert!(said.contains(&expected), "{pattern}: {said}");
+        assert_eq!(check_by_mode(&file).status.code(), Some(0), "{pattern}");
+    }
 }
 
 #[test]
