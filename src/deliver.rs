@@ -37,6 +37,7 @@ mod smtp;
 mod terms;
 mod traffic;
 mod transport;
+mod unsaid;
 mod watch;
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use super::{
     breaker::{self, Change},
     failure::Failure,
     next,
+    unsaid::Unsaid,
 };
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
-    receiver::{Keys, Parcel, Receiver, RenderError, Reply, status},
+    receiver::{Keys, Parcel, Receiver, RenderError, Reply, Texts, status},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
     vital::Vital,
@@ -155,7 +156,16 @@ impl Deliverer {
         probe_at: Option<Timestamp>,
     ) -> Settlement {
         let at = self.clock.now();
-        let next = next::step(claim, verdict, &terms.settings, probe_at, at);
+        // A detail may name a receipt, which contains values from the environment as they are.
+        let given = terms.receivers.given(&claim.target);
+        let keys = Keys::Read(Texts::default()).hiding(given);
+        let detail = keys.shown(&next::detail(verdict, &claim.step));
+
+        let mut next = next::step(claim, verdict, &terms.settings, probe_at, at);
+        if let Next::Dead { reason, .. } = &mut next {
+            *reason = keys.shown(reason);
+        }
+
         let page = &claim.notification;
         let gave_up =
             matches!(next, Next::Dead { .. }) && (page.action == Action::Trigger || page.rose());
@@ -167,7 +177,7 @@ impl Deliverer {
                 at,
                 took_ms: u64::try_from(at.duration_since(begun).as_millis()).unwrap_or(0),
                 result: next::result(verdict).to_owned(),
-                detail: next::detail(verdict, &claim.step),
+                detail,
             }),
             fallback: if gave_up {
                 self.fallback(&claim.target, &claim.notification)
@@ -288,9 +298,8 @@ async fn sent(
     };
 
     span.asks(request.method, &request.url);
-    let keys = keys
-        .hiding(terms.client.hidden(&request))
-        .hiding(terms.receivers.given(&claim.target));
+    let given = terms.receivers.given(&claim.target);
+    let unsaid = Unsaid::new(keys.clone(), &terms.client, &request, given);
 
     let sent = if let Some(smarthost) = receiver.smarthost() {
         let login = smarthost.login(&keys);
@@ -310,19 +319,19 @@ async fn sent(
     }
 
     let verdict = match sent {
-        // Scrub the reply before judging it: a verdict quotes the reply, and a credential that was
-        // cut in half would no longer be recognised.
-        Ok(reply) => answered(receiver, parcel, next::scrubbed_reply(reply, &keys)),
+        Ok(reply) => {
+            let reply = status::dated(reply, parcel.now);
+            unsaid.judged(&reply, |reply| answered(receiver, parcel, reply))
+        }
         Err(failure) => unanswered(failure, receiver.knows_repeats()),
     };
 
-    next::scrubbed(breaker::probed(verdict), &keys)
+    unsaid.shown(breaker::probed(verdict))
 }
 
 /// Returns the verdict on a reply.
-fn answered(receiver: &dyn Receiver, parcel: &Parcel<'_>, reply: Reply) -> Verdict {
-    let reply = status::dated(reply, parcel.now);
-    let verdict = receiver.judge(parcel, &reply);
+fn answered(receiver: &dyn Receiver, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+    let verdict = receiver.judge(parcel, reply);
 
     // The reply codes of a mail server do not have the meaning of HTTP's.
     let is_http = receiver.smarthost().is_none();

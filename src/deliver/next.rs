@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     delivery::{FailureReason, Refused, Settings, Step, Verdict},
-    receiver::{Keys, Reply},
     store::{Claim, Next},
 };
 
@@ -340,58 +339,6 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
         Verdict::Retry { detail, .. }
         | Verdict::Permanent { detail, .. }
         | Verdict::Partly { detail, .. } => detail.clone(),
-    }
-}
-
-/// Returns the verdict without any credential, whatever the receiver echoed.
-///
-/// A receipt is the vendor's own number, which the resolve must name unchanged, so short secrets
-/// are not hidden in it.
-pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
-    match verdict {
-        Verdict::Retry {
-            reason,
-            detail,
-            after,
-        } => Verdict::Retry {
-            reason,
-            detail: keys.shown(&detail),
-            after,
-        },
-        Verdict::Permanent { reason, detail } => Verdict::Permanent {
-            reason,
-            detail: keys.shown(&detail),
-        },
-        Verdict::Delivered { receipt } => Verdict::Delivered {
-            receipt: receipt.map(|receipt| keys.scrub(&receipt)),
-        },
-        Verdict::Partly { next, detail } => Verdict::Partly {
-            next,
-            detail: keys.shown(&detail),
-        },
-        Verdict::Accepted { .. } | Verdict::NotYet => verdict,
-    }
-}
-
-/// Returns the reply without any credential that it may echo.
-pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
-    let headers = reply
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name, keys.scrub(&value)))
-        .collect();
-
-    let body = match std::str::from_utf8(&reply.body) {
-        Ok(text) => keys.scrub(text).into_bytes(),
-        Err(_) => keys
-            .scrub(&String::from_utf8_lossy(&reply.body))
-            .into_bytes(),
-    };
-
-    Reply {
-        status: reply.status,
-        headers,
-        body,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checks whether a receiver answers, without notifying anybody.
 
-use super::{Client, next::scrubbed_reply};
+use super::{Client, unsaid::scrubbed};
 use crate::{
     delivery::Target,
     receiver::{Keys, Reply, Request},
@@ -19,7 +19,7 @@ impl Client {
     ) -> Result<(Reply, Keys), String> {
         let keys = keys.hiding(self.hidden(&request));
         match self.send(target, request).await {
-            Ok(reply) => Ok((scrubbed_reply(reply, &keys), keys)),
+            Ok(reply) => Ok((scrubbed(&reply, &keys), keys)),
             Err(failure) => Err(keys.shown(&failure.detail)),
         }
     }

@@ -17,7 +17,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Deliverer, Terms, next};
+use super::{Deliverer, Terms, unsaid::Unsaid};
 use crate::{
     delivery::{Step, Target, Verdict},
     receiver::{Keys, Parcel, Receiver},
@@ -166,18 +166,19 @@ impl Deliverer {
             return Ok(());
         };
 
-        let keys = keys
-            .clone()
-            .hiding(terms.client.hidden(&request))
-            .hiding(terms.receivers.given(target));
-        match terms.client.send(target, request).await {
-            Err(failure) => Err(keys.shown(&failure.detail)),
-            Ok(reply) => match receiver.judge(first, &next::scrubbed_reply(reply, &keys)) {
-                Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => {
-                    Err(keys.shown(&detail))
-                }
-                _ => Ok(()),
+        let given = terms.receivers.given(target);
+        let unsaid = Unsaid::new(keys.clone(), &terms.client, &request, given);
+        let verdict = match terms.client.send(target, request).await {
+            Err(failure) => Verdict::Retry {
+                reason: failure.reason,
+                detail: failure.detail,
+                after: None,
             },
+            Ok(reply) => unsaid.judged(&reply, |reply| receiver.judge(first, reply)),
+        };
+        match unsaid.shown(verdict) {
+            Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => Err(detail),
+            _ => Ok(()),
         }
     }
 

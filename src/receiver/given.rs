@@ -1,5 +1,5 @@
 //! Values from the environment in an integration's texts (`${NAME}`). Each may be a credential
-//! wherever it occurs, even in a body, and is never shown.
+//! wherever it occurs, even in a body, and is shown nowhere but within a receipt.
 
 use std::collections::BTreeMap;
 

@@ -59,6 +59,11 @@ pub fn resolve(incident: &str) -> Vec<u8> {
 
 /// A bridge with one webhook in, and what `rest` says.
 pub fn start(folder: &Path, rest: &str) -> Bridge {
+    start_with(folder, rest, &[])
+}
+
+/// As `start`, with variables in the environment.
+pub fn start_with(folder: &Path, rest: &str, environment: &[(&str, &str)]) -> Bridge {
     let rest = if rest.contains("delivery:") {
         rest.to_owned()
     } else {
@@ -66,7 +71,8 @@ pub fn start(folder: &Path, rest: &str) -> Bridge {
     };
     let doors = DOORS.replace("global: { max_age: 0s }", "");
     let ingress = "ingress: { http: { listen: '127.0.0.1:0' }, webhook: [{ name: http }] }";
-    Bridge::start(folder, &format!("{doors}\n{ingress}\n{rest}\n"))
+    let config = format!("{doors}\n{ingress}\n{rest}\n");
+    Bridge::start_with(folder, &config, environment)
 }
 
 pub async fn post(bridge: &Bridge, mail: &[u8]) {

@@ -32,6 +32,7 @@ mod dovecot;
 mod e2e;
 mod edited;
 mod email;
+mod environment;
 mod faults;
 mod floods;
 mod generator;
