@@ -268,6 +268,8 @@ pub struct Reply {
     pub headers: BTreeMap<String, String>,
     /// The body, or its first 1 MiB.
     pub body: Vec<u8>,
+    /// Whether the body broke off or did not end in time, so that the rest of it is unknown.
+    pub broke_off: bool,
 }
 
 impl Reply {

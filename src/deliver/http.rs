@@ -167,21 +167,31 @@ impl Client {
 
         // The status has arrived. Judge a reply that breaks off, or does not end in time, by the
         // part that arrived: a receiver that took the page must not get a second one.
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
-            if body.len() == LONGEST_REPLY {
-                break;
-            }
-        }
+        let (body, broke_off) = body_of(&mut response).await;
         let body = body::read(&headers, body);
 
         Ok(Reply {
             status,
             headers,
             body,
+            broke_off,
         })
     }
+}
+
+/// Reads the body, as far as it is read, and returns it with whether it broke off.
+async fn body_of(response: &mut reqwest::Response) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while body.len() < LONGEST_REPLY {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
+            }
+            Ok(None) => return (body, false),
+            Err(_) => return (body, true),
+        }
+    }
+    (body, false)
 }
 
 fn built(client: &reqwest::Client, request: &Request) -> RequestBuilder {

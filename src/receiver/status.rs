@@ -173,6 +173,7 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             body: body.into(),
+            ..Reply::default()
         }
     }
 

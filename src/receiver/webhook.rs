@@ -188,12 +188,18 @@ impl Webhook {
                 receipt: self.receipt(parcel, reply),
             };
         }
+        // The rest of the body might have matched, as after a lost reply.
+        let is_doubtful = reply.broke_off && !self.deduplicates;
+        let (reason, why) = if is_doubtful {
+            let why = "it broke off before `success_body` matched it";
+            (FailureReason::Unconfirmed, why)
+        } else {
+            let why = "`success_body` does not match it";
+            (FailureReason::UnexpectedReply, why)
+        };
         Verdict::Retry {
-            reason: FailureReason::UnexpectedReply,
-            detail: format!(
-                "{}: `success_body` does not match it",
-                status::detail(reply)
-            ),
+            reason,
+            detail: format!("{}: {why}", status::detail(reply)),
             after: status::retry_after(reply),
         }
     }

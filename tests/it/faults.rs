@@ -317,12 +317,22 @@ receivers: [{{ name: torn, webhook_configs: [{{ url: 'http://{torn}/' }}] }}]"
 
 /// What ends a conversation in which a page was sent, before its reply is known, and whether the
 /// page may have been taken: a gateway may have passed it on.
-const ENDS: [(&str, &str, bool); 11] = [
+const ENDS: [(&str, &str, bool); 13] = [
     ("closed", "", true),
     ("status", "HTTP/1.1 200 O", true),
     ("header", "HTTP/1.1 200 OK\r\nConte", true),
     ("reset", "HTTP/1.1 200 OK\r\nConte", true),
     ("silent", "", true),
+    (
+        "torn",
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+        true,
+    ),
+    (
+        "stalled",
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+        true,
+    ),
     (
         "late",
         "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
@@ -377,7 +387,7 @@ async fn a_page_whose_reply_is_lost_is_sent_four_times_where_its_receiver_knows_
                     let _ = stream.write_all(reply.as_bytes()).await;
                     match end {
                         "reset" => stream.set_zero_linger().unwrap(),
-                        "silent" => tokio::time::sleep(PATIENCE).await,
+                        "silent" | "stalled" => tokio::time::sleep(PATIENCE).await,
                         _ => {}
                     }
                 }
@@ -386,7 +396,7 @@ async fn a_page_whose_reply_is_lost_is_sent_four_times_where_its_receiver_knows_
             let name = format!("{end}{}", more.len());
             receivers += &format!(
                 "  - name: {name}\n    fallback: {{ receiver: backup, after: 1h }}\n    \
-                 webhook_configs: [{{ url: 'http://{lost}/'{more} }}]\n"
+                 webhook_configs: [{{ url: 'http://{lost}/', success_body: whole{more} }}]\n"
             );
             counts.push((name, may_be_taken && more.is_empty(), count));
         }

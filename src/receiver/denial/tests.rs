@@ -15,6 +15,7 @@ fn reply(body: &str, media_type: Option<&str>) -> Reply {
             .into_iter()
             .collect(),
         body: body.into(),
+        ..Reply::default()
     }
 }
 

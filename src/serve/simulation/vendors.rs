@@ -115,6 +115,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &Value) -> Reply {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
         body: body.to_string().into_bytes(),
+        ..Reply::default()
     }
 }
 

@@ -103,6 +103,7 @@ fn told(name: &str, pages: &[&Notification]) -> (Memory, Vec<String>) {
             status: answer.status,
             headers: answer.headers.into_iter().collect(),
             body: answer.body.into_bytes(),
+            ..Reply::default()
         };
         match receiver.judge(&parcel, &reply) {
             Verdict::Delivered { receipt: known } => receipt = known,
@@ -162,6 +163,7 @@ fn a_web_page_in_the_place_of_a_preset_s_vendor_is_no_delivery() {
                         .into_iter()
                         .collect(),
                     body: body.into(),
+                    ..Reply::default()
                 };
                 let verdict = receiver.judge(&parcel, &page);
                 assert!(

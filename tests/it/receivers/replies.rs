@@ -40,6 +40,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
         status,
         headers,
         body: body.into(),
+        ..Reply::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A webhook in an endpoint's own words: what an alert says changes neither where it goes nor what
 //! it is, and what can be known to be wrong is told when the configuration is loaded.
 
-use std::{collections::BTreeMap, fs};
+use std::fs;
 
 use alertbridge::{
     config::{Config, Files, Source},
@@ -47,8 +47,8 @@ fn judged(receivers: &Receivers, notification: &Notification, status: u16, body:
     let (_, receiver) = receivers.of("oncall").next().unwrap();
     let reply = Reply {
         status,
-        headers: BTreeMap::new(),
         body: body.as_bytes().to_vec(),
+        ..Reply::default()
     };
     receiver.judge(&parcel(notification, &Step::Send), &reply)
 }
