@@ -30,6 +30,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The largest number of incidents in one request.
 const BATCH: u32 = 500;
+/// How many single alerts are tried at a receiver that takes none: it refuses them all.
+const MOST_REFUSED: u32 = 8;
 /// The least time by which the lease of the right to repeat exceeds the pause between two turns.
 const LEASE_MARGIN: Duration = Duration::from_secs(3);
 
@@ -91,9 +93,11 @@ impl Deliverer {
             return Ok(());
         };
 
-        let turn = traffic.turn().write().await;
+        let mut result = Ok(());
         let mut told = Vec::new();
         loop {
+            // Pages that wait go between two batches.
+            let turn = traffic.turn().write().await;
             let after = told.last().map_or(0, |last: &Standing| last.incident);
             let batch = self
                 .store
@@ -101,22 +105,55 @@ impl Deliverer {
                 .await
                 .map_err(said)?;
             let is_last = batch.len() < BATCH as usize;
-            self.say(terms, target, receiver, &keys, &batch, true)
-                .await?;
+            let this = self.say_each(terms, target, &keys, &batch, true).await;
+            drop(turn);
+            result = result.and(this);
             told.extend(batch);
             if is_last {
                 break;
             }
         }
-        drop(turn);
 
         if self.is_alone() || !receiver.send_resolved() || told.is_empty() {
-            return Ok(());
+            return result;
         }
 
         let ended = self.ended_meanwhile(target, told).await.map_err(said)?;
-        self.say(terms, target, receiver, &keys, &ended, false)
-            .await
+        result.and(self.say_each(terms, target, &keys, &ended, false).await)
+    }
+
+    /// Tells of these alerts in as few requests as the receiver takes: a request that it refuses
+    /// is halved, down to single alerts, so that only the alert at fault is left out. Returns why
+    /// any was left out.
+    async fn say_each(
+        &self,
+        terms: &Terms,
+        target: &Target,
+        keys: &Keys,
+        told: &[Standing],
+        still_open: bool,
+    ) -> Result<(), String> {
+        let (mut parts, mut result) = (vec![told], Ok(()));
+        let (mut are_taken, mut refused) = (false, 0);
+
+        while let Some(part) = parts.pop() {
+            match self.say(terms, target, keys, part, still_open).await {
+                Ok(()) => are_taken = true,
+                Err(Untold { is_refused, .. }) if is_refused && part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(Untold { why, .. }) => {
+                    refused += 1;
+                    result = result.and(Err(why));
+                    if refused == MOST_REFUSED && !are_taken {
+                        break;
+                    }
+                }
+            }
+        }
+
+        result
     }
 
     /// Returns those alerts that another replica resolved while they were repeated.
@@ -140,11 +177,13 @@ impl Deliverer {
         &self,
         terms: &Terms,
         target: &Target,
-        receiver: &dyn Receiver,
         keys: &Keys,
         told: &[Standing],
         still_open: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Untold> {
+        let Some(receiver) = terms.receivers.integrations.get(target) else {
+            return Ok(());
+        };
         let now = self.clock.now();
         let parcels: Vec<_> = told
             .iter()
@@ -168,16 +207,26 @@ impl Deliverer {
 
         let given = terms.receivers.given(target);
         let unsaid = Unsaid::new(keys.clone(), &terms.client, &request, given);
-        let verdict = match terms.client.send(target, request).await {
-            Err(failure) => Verdict::Retry {
-                reason: failure.reason,
-                detail: failure.detail,
-                after: None,
-            },
-            Ok(reply) => unsaid.judged(&reply, |reply| receiver.judge(first, reply)),
+        let (verdict, status) = match terms.client.send(target, request).await {
+            Err(failure) => {
+                let verdict = Verdict::Retry {
+                    reason: failure.reason,
+                    detail: failure.detail,
+                    after: None,
+                };
+                (verdict, 0)
+            }
+            Ok(reply) => (
+                unsaid.judged(&reply, |reply| receiver.judge(first, reply)),
+                reply.status,
+            ),
         };
+
         match unsaid.shown(verdict) {
-            Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => Err(detail),
+            Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => Err(Untold {
+                why: detail,
+                is_refused: matches!(status, 400 | 413 | 422),
+            }),
             _ => Ok(()),
         }
     }
@@ -185,6 +234,14 @@ impl Deliverer {
     fn is_alone(&self) -> bool {
         self.left_to_others.is_zero()
     }
+}
+
+/// Why alerts were not told.
+struct Untold {
+    why: String,
+    /// Whether the receiver refused the request for its size or for one of the alerts, so that it
+    /// may take a part of them.
+    is_refused: bool,
 }
 
 /// The name of the right to repeat alerts to an integration.

@@ -20,7 +20,7 @@ use crate::{
     harness::{Bridge, PATIENCE, client},
     port::free_port,
     postgres::Database,
-    vendors::Alertmanager,
+    vendors::{Alertmanager, Fake},
 };
 
 /// A running Alertmanager. Dropping it kills it.
@@ -282,4 +282,77 @@ fn a_change_ends_the_alert_of_the_labels_before_where_they_differ() {
     assert_eq!(other[0]["endsAt"], "2026-01-02T03:04:05Z");
     assert_eq!(other[1]["labels"]["severity"], "info");
     assert_eq!(other[1]["endsAt"], "2026-01-02T03:34:05Z");
+}
+
+/// A bridge that has told a fake of so many incidents, `i0` and on.
+async fn told_of(folder: &Path, vendor: &Fake<Alertmanager>, count: usize) -> Bridge {
+    let rest = format!(
+        "route: {{ receiver: oncall }}\nreceivers: [{{ name: oncall, alertmanager_configs: [{{ \
+         url: '{}', resend_delay: 1s }}] }}]",
+        vendor.origin()
+    );
+    let bridge = start(folder, &rest);
+    for number in 0..count {
+        post(&bridge, &trigger(&format!("i{number}"))).await;
+    }
+    vendor
+        .wait_until("all pages", |vendor| vendor.pages().len() == count)
+        .await;
+    bridge.settled(u32::try_from(count).unwrap()).await;
+    vendor.expect_all();
+    bridge
+}
+
+/// Waits until these incidents were repeated two more times.
+async fn repeated(vendor: &Fake<Alertmanager>, incidents: impl Iterator<Item = usize> + Clone) {
+    let before = vendor.repeats().len();
+    let twice = |vendor: &Fake<Alertmanager>| {
+        let repeats = vendor.repeats().split_off(before);
+        incidents.clone().all(|number| {
+            let alias = format!("i{number}:oncall");
+            repeats.iter().filter(|repeat| **repeat == alias).count() >= 2
+        })
+    };
+    vendor.wait_until("two repetitions of each", twice).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_open_alerts_only_the_one_at_fault_is_not_repeated_and_no_request_is_too_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Alertmanager::start().await;
+    let bridge = told_of(folder.path(), &vendor, 11).await;
+    vendor.refuse(|aliases| match aliases {
+        _ if aliases.len() > 4 => Some(413),
+        _ if aliases.contains(&"i3:oncall") => Some(422),
+        _ if aliases.contains(&"i9:oncall") => Some(400),
+        _ => None,
+    });
+    let others = (0..11).filter(|number| ![3, 9].contains(number));
+    repeated(&vendor, others).await;
+    let log = bridge.log();
+    assert_eq!(log.matches("could not be repeated").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_alerts_that_are_refused_keep_those_of_later_requests_from_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Alertmanager::start().await;
+    let _bridge = told_of(folder.path(), &vendor, 510).await;
+    vendor.refuse(|aliases| aliases.contains(&"i0:oncall").then_some(503));
+    repeated(&vendor, 500..510).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_refuses_every_alert_is_not_asked_about_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Alertmanager::start().await;
+    let _bridge = told_of(folder.path(), &vendor, 64).await;
+    vendor.refuse(|_| Some(400));
+    let begun = Instant::now();
+    let before = vendor.history().len();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let asked = vendor.history().len() - before;
+    // 64, 32, 16, 8, 8 single alerts with the halves between them.
+    let most = 19 * (1 + usize::try_from(begun.elapsed().as_secs()).unwrap());
+    assert!((1..=most).contains(&asked), "{asked} of {most}");
 }

@@ -11,10 +11,15 @@ use super::{Answer, Call, Fake, Memory, Page, Vendor};
 
 type Labels = BTreeMap<String, String>;
 
+/// Returns the status with which a request with these aliases is refused, if it is.
+type Refuses = fn(&[&str]) -> Option<u16>;
+
 #[derive(Default)]
 pub struct Alertmanager {
     /// By labels: when it ends.
     alerts: BTreeMap<Labels, Timestamp>,
+    /// How a proxy before it refuses requests.
+    refuses: Option<Refuses>,
 }
 
 impl Alertmanager {
@@ -32,6 +37,14 @@ impl Vendor for Alertmanager {
                 return Answer::json(400, &why.into());
             }
         };
+        let aliases: Vec<_> = alerts
+            .iter()
+            .map(|(labels, ..)| &*labels["alias"])
+            .collect();
+        let refused = self.refuses.and_then(|refuses| refuses(&aliases));
+        if let Some(status) = refused {
+            return Answer::new(status, "refused");
+        }
         let now = crate::delivery::now();
         for (labels, ends_at, title) in alerts {
             let was_open = self.alerts.get(&labels).is_some_and(|end| *end > now);
@@ -59,6 +72,13 @@ impl Vendor for Alertmanager {
             .filter(|(_, end)| **end > now)
             .map(|(labels, _)| labels["alias"].clone())
             .collect()
+    }
+}
+
+impl Fake<Alertmanager> {
+    /// From now on, requests are refused with the status that this says, given their aliases.
+    pub fn refuse(&self, refuses: Refuses) {
+        self.lock().vendor.refuses = Some(refuses);
     }
 }
 
