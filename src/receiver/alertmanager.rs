@@ -330,10 +330,22 @@ fn link(alert: &mut Value, parcel: &Parcel<'_>) {
     let link = [Some(own), parcel.incident_url()]
         .into_iter()
         .flatten()
-        .find(|link| super::http_url::parse(link).is_ok());
+        .filter_map(|link| super::http_url::parse(&link).ok())
+        .find(|link| is_taken(link.as_str()));
     if let Some(link) = link {
-        alert["generatorURL"] = link.into();
+        alert["generatorURL"] = link.as_str().into();
     }
+}
+
+/// Whether Alertmanager takes an address. It refuses the whole request if one contains a `%` that
+/// begins no escape, as Go's `url.ParseRequestURI` does, except in the query.
+fn is_taken(link: &str) -> bool {
+    let before_query = link.split('?').next().unwrap_or_default();
+    let mut escapes = before_query.split('%').skip(1);
+    escapes.all(|rest| {
+        let digits = rest.bytes().take(2).filter(u8::is_ascii_hexdigit);
+        digits.count() == 2
+    })
 }
 
 #[cfg(test)]

@@ -356,3 +356,42 @@ async fn a_receiver_that_refuses_every_alert_is_not_asked_about_each() {
     let most = 19 * (1 + usize::try_from(begun.elapsed().as_secs()).unwrap());
     assert!((1..=most).contains(&asked), "{asked} of {most}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_go_cannot_read_is_left_out_of_an_alert() {
+    let own = tempfile::tempdir().unwrap();
+    let real = Real::start(own.path(), free_port()).await;
+    let receivers = compiled();
+    let pieces = [
+        "", "/", "%", "%4", "%41", "%zz", "%E2%8", " ", "\t", "#", "?", "\\", "é", "@", ":", "[",
+    ];
+    let mut links = 0;
+    for (first, second) in pieces.iter().flat_map(|a| pieces.map(|b| (*a, b))) {
+        for url in [
+            format!("https://a.example/{first}x{second}"),
+            format!("https://a{first}.example{second}"),
+        ] {
+            let mut trigger = sample::notifications()[0].1.clone();
+            trigger.labels.insert("url".into(), url.clone());
+            let alerts = posted(&receivers, &trigger, None);
+            let own = alerts[0]["generatorURL"].as_str().unwrap_or_default();
+            links += usize::from(own.starts_with("https://a"));
+
+            let post = client().post(real.url("/api/v2/alerts")).json(&alerts);
+            let reply = post.send().await.unwrap();
+            let (status, said) = (reply.status(), reply.text().await.unwrap());
+            assert!(status.is_success(), "{url} as {own}: {said}");
+        }
+    }
+    assert!(links > 200, "{links} have their own address");
+
+    let mut trigger = sample::notifications()[0].1.clone();
+    let stray = "https://a.example/100%";
+    trigger.labels.insert("url".into(), stray.into());
+    let link = posted(&receivers, &trigger, None)[0]["generatorURL"].clone();
+    assert!(
+        link.as_str()
+            .unwrap()
+            .starts_with("https://alerts.example.com/")
+    );
+}
