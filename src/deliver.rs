@@ -27,6 +27,7 @@ mod attempt;
 mod body;
 mod breaker;
 mod failure;
+mod flight;
 mod http;
 mod next;
 mod print;
@@ -42,6 +43,7 @@ mod watch;
 
 #[cfg(test)]
 pub(crate) use failure::Failure;
+use flight::Flights;
 #[cfg(test)]
 pub(crate) use http::Wire;
 pub use http::{Client, Unusable};
@@ -71,6 +73,7 @@ pub struct Deliverer {
     terms: Sender<Arc<Terms>>,
     clock: Clock,
     under_way: TaskTracker,
+    flights: Flights,
     /// How long deliveries for an unknown integration are left to replicas that share the store.
     left_to_others: SignedDuration,
     /// Notified when a delivery may have become due.
@@ -85,6 +88,7 @@ impl Deliverer {
             terms,
             clock,
             under_way,
+            flights: Flights::default(),
             left_to_others: SignedDuration::ZERO,
             bell,
         }
@@ -303,13 +307,16 @@ impl Deliverer {
         let are_some = !claims.is_empty();
 
         for claim in claims {
+            let Some(flight) = self.flights.begin(&claim, lease_ends) else {
+                continue;
+            };
             if let Some(traffic) = terms.traffic.get(&claim.target) {
                 traffic.begin(now);
             }
             if let Some(room) = rooms.get_mut(&claim.target) {
                 *room -= 1;
             }
-            let attempt = Arc::clone(self).attempt(Arc::clone(terms), claim, lease_ends);
+            let attempt = Arc::clone(self).attempt(Arc::clone(terms), claim, flight);
             self.under_way.spawn(attempt);
         }
 

@@ -10,6 +10,7 @@ use super::{
     Deliverer, Terms,
     breaker::{self, Change},
     failure::Failure,
+    flight::{Flight, Lease},
     next,
     unsaid::Unsaid,
 };
@@ -34,7 +35,7 @@ impl Deliverer {
         self: Arc<Self>,
         terms: Arc<Terms>,
         mut claim: Claim,
-        lease_ends: Instant,
+        flight: Flight,
     ) {
         // If this task died, its slot and its lease would never be given back.
         let _vital = Vital("an attempt");
@@ -48,6 +49,7 @@ impl Deliverer {
             None => None,
         };
 
+        let lease_ends = flight.lease().ends;
         if Instant::now() + terms.timeout(&claim.target) > lease_ends {
             // The store took so long that another process may claim and send the delivery before
             // this attempt ends.
@@ -82,7 +84,7 @@ impl Deliverer {
         // The receiver has finished: another attempt may begin while this one is recorded.
         self.ended(&terms, &claim.target, pause);
 
-        let settled = self.recorded(&claim, &settlement, lease_ends).await;
+        let settled = self.recorded(&claim, &settlement, flight.land()).await;
         report(&claim, &settlement, &settled);
 
         crash::point("settled");
@@ -111,16 +113,16 @@ impl Deliverer {
         &self,
         claim: &Claim,
         settlement: &Settlement,
-        lease_ends: Instant,
+        lease: Lease,
     ) -> Result<Settled, StoreError> {
         loop {
             match self
                 .store
-                .settle(claim.id, claim.lease, settlement.clone())
+                .settle(claim.id, lease.number, settlement.clone())
                 .await
             {
                 Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_))
-                    if Instant::now() < lease_ends => {}
+                    if Instant::now() < lease.ends => {}
                 result => return result,
             }
             tokio::time::sleep(RECORD_EVERY).await;

@@ -83,12 +83,12 @@ impl Deliverer {
                 continue;
             };
             let mut slot = slots.swap_remove(place);
+            let Some(flight) = self.flights.begin(&claim, slot.lease_ends) else {
+                continue;
+            };
             slot.begun = true;
-            self.under_way.spawn(Arc::clone(self).attempt(
-                Arc::clone(&slot.terms),
-                claim,
-                slot.lease_ends,
-            ));
+            self.under_way
+                .spawn(Arc::clone(self).attempt(Arc::clone(&slot.terms), claim, flight));
         }
     }
 }

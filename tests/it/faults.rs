@@ -703,3 +703,39 @@ async fn a_clock_that_jumps_by_a_day_and_back_stalls_and_doubles_nothing() {
     assert!(bridge.stop().success());
     assert_sound(folder.path());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_while_a_page_is_sent_sends_it_no_second_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&count);
+    let slow = raw(move |mut stream, _| {
+        heard.fetch_add(1, Ordering::SeqCst);
+        async move {
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(reply).await;
+        }
+    })
+    .await;
+    let clock = ClockFile::new(folder.path());
+    let config = config(&format!(
+        "global: {{ max_age: 0s }}\nroute: {{ receiver: slow }}\nreceivers: [{{ name: slow, \
+         webhook_configs: [{{ url: 'http://{slow}/' }}] }}]"
+    ));
+    let bridge = clock.start(folder.path(), &config);
+
+    post(&bridge, &trigger("a")).await;
+    until("the request", &bridge, async || {
+        count.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    clock.set(3600);
+    let row = delivery(&bridge, "delivered", |row| row["state"] == "delivered").await;
+    assert_eq!(row["failures"], 0, "{row}");
+    // The next page shows that nothing else is owed.
+    post(&bridge, &resolve("a")).await;
+    bridge.settled(2).await;
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    assert_sound(folder.path());
+}
