@@ -164,8 +164,16 @@ fn joined(mail: &[u8]) -> Option<Vec<u8>> {
     }
 
     let rest = without_empty_lines(rest);
-    let has_from = begins_with_a_field(rest) && first(split_mail(rest).0, b"From").is_some();
-    has_from.then(|| [above, rest].concat())
+    if !begins_with_a_field(rest) || first(split_mail(rest).0, b"From").is_none() {
+        return None;
+    }
+
+    // A boundary that the fields above name may end the header before its From: then the two are
+    // no header.
+    let joined = [above, rest].concat();
+    first(split_mail(&joined).0, b"From")
+        .is_some()
+        .then_some(joined)
 }
 
 fn is_mail(bytes: &[u8]) -> bool {
@@ -336,6 +344,13 @@ mod tests {
                 assert_eq!(mended(raw.as_bytes()), expected, "{raw:?}");
             }
         }
+        // A boundary of the fields above ends what would be one header, before and after joining.
+        let raw = "X: boundary=\"a: x\r\n\r\nY: 1\r\n--a: x\r\nFrom: a@b\r\n\r\nbody";
+        let (header, body) = raw.split_once("\r\n\r\n").unwrap();
+        assert_eq!(
+            mended(raw.as_bytes()),
+            (format!("{header}\r\n"), body.to_owned())
+        );
         // A mail without a From is not the mail that it quotes.
         for raw in [
             "Subject: Fwd\r\nReceived: x\r\n\r\nFrom: a@b\r\n\r\nbody",
