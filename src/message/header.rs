@@ -2,7 +2,7 @@
 //! is seen as it is.
 
 use jiff::{Timestamp, fmt::rfc2822};
-use memchr::{memchr, memchr_iter, memchr3, memmem};
+use memchr::{memchr, memchr_iter, memchr2_iter, memchr3};
 
 /// The maximum length of an alert's header block, in bytes. Long ARC chains reach 30 KiB.
 const MAX_HEADER: usize = 256 << 10;
@@ -56,6 +56,13 @@ pub(super) const OF_MAILS: [&[u8]; 7] = [
 /// The maximum number of lines of a gateway's banner in a header.
 const MAX_BANNER: usize = 16;
 
+/// The number of places from which on no more are looked for at which a header may name a boundary.
+/// An ordinary header has two: one behind the equals sign, and one behind the quote.
+const MAX_BOUNDARIES: usize = 16;
+
+/// The longest text between the name of a boundary's parameter and the boundary, in bytes.
+const MAX_LEAD: usize = 32;
+
 /// Splits an entity into its header block and its body at the first empty line; if there is none,
 /// before the first line of HTML or the first boundary line.
 pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
@@ -65,10 +72,12 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
 /// Splits a mail like [`split`], except that a line of HTML that a gateway put into the header no
 /// more ends the header than any other line that is not a field.
 pub fn split_mail(mail: &[u8]) -> (&[u8], &[u8]) {
-    split_unless(mail, goes_on)
+    let mut known = Known::default();
+    split_unless(mail, |header, rest| known.goes_on(header, rest))
 }
 
-fn split_unless(entity: &[u8], goes_on: fn(&[u8], &[u8]) -> bool) -> (&[u8], &[u8]) {
+fn split_unless(entity: &[u8], mut goes_on: impl FnMut(&[u8], &[u8]) -> bool) -> (&[u8], &[u8]) {
+    let mut boundaries = Boundaries::default();
     let mut start = 0;
     while start < entity.len() {
         let line = &entity[start..];
@@ -82,7 +91,9 @@ fn split_unless(entity: &[u8], goes_on: fn(&[u8], &[u8]) -> bool) -> (&[u8], &[u
             b'<' if is_markup(line) && !goes_on(&entity[..start], line) => {
                 return (&entity[..start], line);
             }
-            b'-' if is_boundary_line(line, &entity[..start]) => return (&entity[..start], line),
+            b'-' if boundaries.has_line(line, &entity[..start]) => {
+                return (&entity[..start], line);
+            }
             _ => {}
         }
         start = length.map_or(entity.len(), |end| start + end + 1);
@@ -91,19 +102,34 @@ fn split_unless(entity: &[u8], goes_on: fn(&[u8], &[u8]) -> bool) -> (&[u8], &[u
     (entity, &[])
 }
 
-/// Returns whether the header continues after HTML: the next lines, before an empty one, have a
-/// field that a mail has once and that this header did not have yet.
-fn goes_on(header: &[u8], rest: &[u8]) -> bool {
-    let is_new = |line: &[u8]| {
-        fields(line).flatten().any(|field| {
-            let known = OF_MAILS.iter().find(|name| field.is(name));
-            known.is_some_and(|name| first(header, name).is_none())
-        })
-    };
-    rest.split_inclusive(|byte| *byte == b'\n')
-        .take(MAX_BANNER)
-        .take_while(|line| !line.trim_ascii().is_empty())
-        .any(is_new)
+/// The fields of [`OF_MAILS`] that a header has. They are looked for once in each line, however
+/// many lines of HTML the header has.
+#[derive(Default)]
+struct Known {
+    there: [bool; OF_MAILS.len()],
+    /// The place up to which the header was read.
+    seen: usize,
+}
+
+impl Known {
+    /// Returns whether the header continues after HTML: the next lines, before an empty one, have a
+    /// field that a mail has once and that this header did not have yet.
+    fn goes_on(&mut self, header: &[u8], rest: &[u8]) -> bool {
+        let place = |field: Field<'_>| OF_MAILS.iter().position(|name| field.is(name));
+        for place in fields(&header[self.seen..]).flatten().filter_map(place) {
+            self.there[place] = true;
+        }
+        self.seen = header.len();
+
+        let is_new = |line: &[u8]| {
+            let mut places = fields(line).flatten().filter_map(place);
+            places.any(|place| !self.there[place])
+        };
+        rest.split_inclusive(|byte| *byte == b'\n')
+            .take(MAX_BANNER)
+            .take_while(|line| !line.trim_ascii().is_empty())
+            .any(is_new)
+    }
 }
 
 /// Returns whether a line begins with a tag or a declaration of HTML. `<id@host>` is the rest of a
@@ -113,16 +139,54 @@ fn is_markup(line: &[u8]) -> bool {
         && memchr3(b'>', b'@', b'\n', line).is_some_and(|at| line[at] != b'@')
 }
 
-/// Returns whether a line is `--` followed by a boundary that the header before it names.
-fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
-    let line = line[..memchr(b'\n', line).unwrap_or(line.len())].trim_ascii_end();
-    let boundary = line
-        .strip_prefix(b"--")
-        .filter(|boundary| !boundary.is_empty());
-    boundary.is_some_and(|boundary| {
-        memmem::find_iter(header, boundary)
-            .any(|at| matches!(header[..at].last(), Some(b'=' | b'"')))
-    })
+/// The boundaries that a header names. They are looked for once in each line, however many lines
+/// look like that of a boundary.
+#[derive(Default)]
+struct Boundaries {
+    /// The places at which a boundary may begin.
+    begin: Vec<usize>,
+    /// The place up to which the header was searched.
+    seen: usize,
+}
+
+impl Boundaries {
+    /// Returns whether a line is `--` followed by a boundary that the header before it names.
+    fn has_line(&mut self, line: &[u8], header: &[u8]) -> bool {
+        let line = line[..memchr(b'\n', line).unwrap_or(line.len())].trim_ascii_end();
+        let boundary = line
+            .strip_prefix(b"--")
+            .filter(|boundary| !boundary.is_empty());
+
+        boundary.is_some_and(|boundary| {
+            self.search(header);
+            let mut begin = self.begin.iter();
+            begin.any(|at| header[*at..].starts_with(boundary))
+        })
+    }
+
+    /// Notes each place of the header that follows an equals sign or a quote behind the name of the
+    /// parameter (RFC 2046, 5.1.1; RFC 2231, 3).
+    fn search(&mut self, header: &[u8]) {
+        const NAME: &[u8] = b"boundary";
+
+        for at in memchr2_iter(b'b', b'B', &header[self.seen..]) {
+            let (name, behind) = match header[self.seen + at..].split_at_checked(NAME.len()) {
+                Some(split) if self.begin.len() < MAX_BOUNDARIES => split,
+                _ => break,
+            };
+            if !name.eq_ignore_ascii_case(NAME) {
+                continue;
+            }
+
+            let leads = |byte: &u8| byte.is_ascii_whitespace() || b"=\"*0123456789".contains(byte);
+            let lead = behind.iter().take(MAX_LEAD).take_while(|byte| leads(byte));
+            let marks = lead.enumerate().filter(|(_, byte)| b"=\"".contains(byte));
+            let behind_at = header.len() - behind.len();
+            self.begin
+                .extend(marks.map(|(mark, _)| behind_at + mark + 1));
+        }
+        self.seen = header.len();
+    }
 }
 
 /// Splits a part of a multipart like [`split`], or before the first line that is not a field.

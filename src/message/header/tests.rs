@@ -44,6 +44,23 @@ fn html_is_no_header_where_the_empty_line_is_missing() {
         split(b"A: x; boundary=b1\n--b2\n--- external ---\nB: 1\n\nx").1,
         b"x"
     );
+    for named in [
+        "boundary=b1",
+        "Boundary=\"b1\"; charset=x",
+        "BOUNDARY = \"b1\"",
+        "boundary=\n\t\"b1\"",
+        "boundary=\"\"b1\"\"",
+        "boundary*0=b1",
+        "boundary=b1 (a comment)",
+        "boundary=a; boundary=b1",
+    ] {
+        let multipart = format!("A: x; {named}\nB: 1\n--b2\n--b1\nC: 1\n\n");
+        assert_eq!(
+            split(multipart.as_bytes()).1,
+            b"--b1\nC: 1\n\n",
+            "{multipart}"
+        );
+    }
     assert_eq!(
         split_part(b"A: 1\nPGh0bWw+\nPGh0bWw+\n\nx"),
         (&b"A: 1\n"[..], &b"PGh0bWw+\nPGh0bWw+\n\nx"[..])
