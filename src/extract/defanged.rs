@@ -70,8 +70,7 @@ fn shown(html: &str) -> String {
 fn without_opaque(html: &str) -> String {
     let lower = html.to_ascii_lowercase();
     let mut left = String::with_capacity(html.len());
-    // If an element has no end after one place, it has none after a later place.
-    let mut endless = [false; OPAQUE.len()];
+    let mut ends = Ends::of(&lower);
     let mut from = 0;
 
     while let Some(open) = lower[from..].find('<') {
@@ -83,14 +82,15 @@ fn without_opaque(html: &str) -> String {
         }
 
         let kind = OPAQUE.iter().position(|name| begins(tag, name));
-        let end = kind.filter(|kind| !endless[*kind]).and_then(|kind| {
-            let end = end_of(&lower, at, OPAQUE[kind]);
-            endless[kind] = end.is_none();
-            end
-        });
-        from = match end {
-            Some(end) if !is_ours(&html[at..end]) => end,
-            _ => {
+        from = match kind.and_then(|kind| ends.end_of(kind, at)) {
+            Some(end) => match our_tag(&html[at..end]) {
+                Some(tag) => {
+                    left.push_str(tag);
+                    at + tag.len()
+                }
+                None => end,
+            },
+            None => {
                 left.push('<');
                 at + 1
             }
@@ -101,30 +101,105 @@ fn without_opaque(html: &str) -> String {
     left
 }
 
+/// The next end of each of the [`OPAQUE`] elements. Each end is searched for once, although many
+/// elements may begin before it.
+struct Ends<'a> {
+    lower: &'a str,
+    /// The places at which each end begins and ends; `None` if there is none any more.
+    next: [Option<(usize, usize)>; OPAQUE.len()],
+}
+
+impl<'a> Ends<'a> {
+    fn of(lower: &'a str) -> Self {
+        Self {
+            lower,
+            next: [Some((0, 0)); OPAQUE.len()],
+        }
+    }
+
+    /// Returns the end of an element that begins at a place. The places never go back.
+    fn end_of(&mut self, kind: usize, at: usize) -> Option<usize> {
+        let name = OPAQUE[kind];
+        let from = at + if name == "!--" { 4 } else { 1 };
+        let (begun, end) = self.next[kind]?;
+        if begun >= from {
+            return Some(end);
+        }
+        self.next[kind] = end_from(self.lower, from, name);
+        self.next[kind].map(|(_, end)| end)
+    }
+}
+
 fn begins(tag: &str, name: &str) -> bool {
     tag.strip_prefix(name).is_some_and(|rest| {
         name == "!--" || !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_')
     })
 }
 
-/// Returns the end of an element that begins at a place.
-fn end_of(lower: &str, at: usize, name: &str) -> Option<usize> {
+/// Returns the places at which the first end of such an element from a place on begins and ends.
+fn end_from(lower: &str, from: usize, name: &str) -> Option<(usize, usize)> {
     if name == "!--" {
-        let end = lower[at + 4..].find("-->")?;
-        return Some(at + 4 + end + 3);
+        let close = from + lower[from..].find("-->")?;
+        return Some((close, close + 3));
     }
-    let close = at + lower[at..].find(&format!("</{name}"))?;
-    Some(close + lower[close..].find('>')? + 1)
+    let close = from + lower[from..].find(&format!("</{name}"))?;
+    Some((close, close + lower[close..].find('>')? + 1))
 }
 
-/// Whether an element is a script with the alert's id, or what a filter made of that: with an id
-/// that contains the alert's, or with none.
-fn is_ours(element: &str) -> bool {
+/// Returns the tag of an element that is a script with the alert's id, or what a filter made of
+/// that: with an id that contains the alert's, or with none.
+fn our_tag(element: &str) -> Option<&str> {
+    let name = element.get(1..7).unwrap_or_default();
+    if !name.eq_ignore_ascii_case("script") {
+        return None;
+    }
+
     let tag = element.split('>').next().unwrap_or_default();
     let seen: String = tag.chars().filter(|c| !is_hidden(*c)).collect();
     let has_id = seen
         .split_ascii_whitespace()
         .any(|attribute| attribute.to_ascii_lowercase().starts_with("id="));
-    let name = tag.get(1..7).unwrap_or_default();
-    name.eq_ignore_ascii_case("script") && (seen.contains(ELEMENT_ID) || !has_id)
+    (seen.contains(ELEMENT_ID) || !has_id).then_some(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAYLOAD: &str = "{\"incidentId\": 1, \"incidentStatus\": 2}";
+
+    #[test]
+    fn a_payload_is_there_however_it_is_left() {
+        for (before, behind) in [
+            ("", ""),
+            ("<script>", "</script>"),
+            ("<SCRIPT\ntype=x>", "</SCRIPT>"),
+            ("<script id=incident-data>", ""),
+            ("<script id=\"x_incident-data\">", "</script>"),
+            ("<script><script id=x></script>", "</script>"),
+            ("<title>x</title><title>y</title>", "<title>"),
+            ("<style>x</style>", "<style>x</style>"),
+            ("<script <script>", "</script>"),
+        ] {
+            let html = format!("{before}{PAYLOAD}{behind}");
+            assert!(is_there(html.as_bytes()), "{html}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_no_browser_shows_is_not_there() {
+        for (before, behind) in [
+            ("<script id=x>", "</script>"),
+            ("<script></script><script id=x>", "</script>"),
+            ("<script><title>", "</title></script>"),
+            ("<!--", "-->"),
+            ("<title>", "</title>"),
+            ("<title>x</title><title>", "</title>"),
+            ("<plaintext>", ""),
+            ("<!--x--><style><!--", "</style>"),
+        ] {
+            let html = format!("{before}{PAYLOAD}{behind}");
+            assert!(!is_there(html.as_bytes()), "{html}");
+        }
+    }
 }
