@@ -24,6 +24,7 @@ use scraper::{ElementRef, Html};
 
 use super::{
     ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD,
+    markup::{Piece, Pieces},
     pass::{Enough, pass},
 };
 
@@ -84,7 +85,14 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
                 MAX_PAYLOAD >> 10
             ));
         }
-        let fragment = Html::parse_fragment(html.get(range).unwrap_or_default());
+        let element = html.get(range).unwrap_or_default();
+        if is_tag_long(element) {
+            return Err(format!(
+                "a tag of {ELEMENT_ID} is larger than {} KiB",
+                MAX_TAGS >> 10
+            ));
+        }
+        let fragment = Html::parse_fragment(element);
         found.extend(scripts(&fragment).next().and_then(read));
     }
 
@@ -95,6 +103,13 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     }
 
     Ok(found)
+}
+
+/// Whether a start tag is so long that the DOM parser would take long: it compares each attribute
+/// with all before it.
+fn is_tag_long(element: &str) -> bool {
+    let tag = Pieces::of(element).next();
+    matches!(tag, Some(Piece::Start(_, attributes)) if attributes.len() > MAX_TAGS)
 }
 
 /// Whether the last tag names the element and is never closed.

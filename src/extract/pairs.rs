@@ -166,8 +166,11 @@ impl Pairs {
             if readings.len() == MAX_VALUES {
                 return readings;
             }
-            if is_version && worded.iter().any(|said| are_alike(said, &words(value))) {
-                continue;
+            if is_version {
+                let version = words(value);
+                if worded.iter().any(|said| are_alike(said, &version)) {
+                    continue;
+                }
             }
             if is_of_text {
                 worded.push(words(value));

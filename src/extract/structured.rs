@@ -5,7 +5,7 @@
 //! quotes, with a boundary that should have been quoted. mail-parser drops a value that begins on
 //! the next line, and takes `inline filename=x` for one word.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 /// The largest number of parameters that are read.
 const MAX_PARAMETERS: usize = 64;
@@ -38,11 +38,12 @@ impl Structured {
             text
         };
 
-        let (token, mut rest) = token(&text);
+        let comments = Comments::of(&text);
+        let (token, mut rest) = token(&text, &comments);
         let mut parameters = Vec::new();
 
         while parameters.len() < MAX_PARAMETERS
-            && let Some((parameter, after)) = parameter(rest)
+            && let Some((parameter, after)) = parameter(rest, &comments)
         {
             parameters.extend(parameter);
             rest = after;
@@ -86,7 +87,8 @@ impl Structured {
 
 /// Returns the token before the first parameter. The token may be quoted, have spaces around its
 /// slash, or be missing.
-fn token(text: &str) -> (String, &str) {
+fn token<'a>(text: &'a str, comments: &Comments) -> (String, &'a str) {
+    let skip = |text| comments.skip(text);
     let start = skip(text);
     let start = start.strip_prefix('"').unwrap_or(start);
     let ends = |c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',' | '(' | '"' | '=');
@@ -122,7 +124,8 @@ fn token(text: &str) -> (String, &str) {
 
 /// Returns the next parameter, and what follows it; `None` at the end. A word without a value is
 /// skipped.
-fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
+fn parameter<'a>(text: &'a str, comments: &Comments) -> Option<(Option<Parameter>, &'a str)> {
+    let skip = |text| comments.skip(text);
     let start =
         text.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ','));
     let start = skip(start);
@@ -184,11 +187,11 @@ fn bare(text: &str) -> (String, &str) {
     let end = text.find(';').unwrap_or(text.len());
     let whole = &text[..end];
     let next = |(at, _): (usize, &str)| {
-        let after = whole[at..].trim_start();
+        let after = whole[at..].trim_ascii_start();
         let name = after.find(|c: char| !is_name(c)).unwrap_or(after.len());
         after.is_empty()
             || after.starts_with('(')
-            || (name > 0 && after[name..].trim_start().starts_with('='))
+            || (name > 0 && after[name..].trim_ascii_start().starts_with('='))
     };
 
     let begins =
@@ -241,25 +244,44 @@ fn decoded(value: &str, encoded: bool, begins: bool) -> String {
         .into_owned()
 }
 
-/// Skips white space and comments.
-fn skip(text: &str) -> &str {
-    let mut rest = text.trim_ascii_start();
-    while let Some(comment) = rest.strip_prefix('(') {
-        let mut depth = 1;
-        let end = comment.find(|c: char| {
-            depth += match c {
-                '(' => 1,
-                ')' => -1,
-                _ => 0,
-            };
-            depth == 0
-        });
-        // A comment that never ends is no comment.
-        let Some(end) = end else { return rest };
-        rest = comment[end + 1..].trim_ascii_start();
+/// The comments of a value. They are found once: there may be as many as characters, and none of
+/// them may end.
+#[derive(Default)]
+struct Comments {
+    /// The length of the text that follows each comment, by that from its beginning on.
+    behind: HashMap<usize, usize>,
+}
+
+impl Comments {
+    /// Finds the comments, which may stand within each other. A comment that never ends is no
+    /// comment.
+    fn of(text: &str) -> Self {
+        let mut comments = Self::default();
+        let mut open = Vec::new();
+        for (at, byte) in text.bytes().enumerate() {
+            let left = text.len() - at;
+            match byte {
+                b'(' => open.push(left),
+                b')' => {
+                    let begun = open.pop().map(|begun| (begun, left - 1));
+                    comments.behind.extend(begun);
+                }
+                _ => {}
+            }
+        }
+        comments
     }
 
-    rest
+    /// Skips white space and comments at the beginning of a rest of the value.
+    fn skip<'a>(&self, rest: &'a str) -> &'a str {
+        let mut rest = rest.trim_ascii_start();
+        while rest.starts_with('(')
+            && let Some(behind) = self.behind.get(&rest.len())
+        {
+            rest = rest[rest.len() - behind..].trim_ascii_start();
+        }
+        rest
+    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,8 @@ pub fn domain(header: &[u8]) -> Option<String> {
     check_header(header).ok()?;
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
     let value = from.next()?.value;
-    if from.any(|other| !same(other.value, value)) {
+    let is_another = differs_from(value);
+    if from.any(|other| is_another(other.value)) {
         return None;
     }
 
@@ -70,9 +71,8 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
     let sender = match from.next() {
         None => Sender::Unknown("the mail has no From header".to_owned()),
         Some(first) => {
-            let others: Vec<Field<'_>> = from
-                .filter(|field| !same(field.value, first.value))
-                .collect();
+            let is_another = differs_from(first.value);
+            let others: Vec<Field<'_>> = from.filter(|field| is_another(field.value)).collect();
             match others.as_slice() {
                 [] => of(first.value, configured),
                 others => of_several(&first, others, configured),
@@ -150,8 +150,9 @@ fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) ->
     }
 }
 
-/// Returns whether two values differ in nothing but white space.
-fn same(one: &[u8], other: &[u8]) -> bool {
+/// Returns whether a value differs from `one` in more than white space. The header may have as many
+/// of them as lines.
+fn differs_from(one: &[u8]) -> impl Fn(&[u8]) -> bool {
     let solid = |value: &[u8]| -> Vec<u8> {
         value
             .iter()
@@ -159,7 +160,8 @@ fn same(one: &[u8], other: &[u8]) -> bool {
             .filter(|byte| !byte.is_ascii_whitespace())
             .collect()
     };
-    one == other || solid(one) == solid(other)
+    let known = solid(one);
+    move |other| other != one && solid(other) != known
 }
 
 /// Determines the sender from one From.

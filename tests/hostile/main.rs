@@ -22,6 +22,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 mod checks;
 mod imap;
 mod profiles;
+mod shapes;
 mod smtp;
 
 /// Held by each test: what another allocates meanwhile would count.

@@ -24,6 +24,9 @@ const ESCAPES: [(&str, &str); 6] = [
 /// The maximum length of a From that is read, in bytes.
 const MAX_FROM: usize = 64 << 10;
 
+/// The maximum length of an encoded word that is a name, in bytes. RFC 2047, 2 allows 75.
+const MAX_WORD: usize = 1 << 10;
+
 /// Determines the sender from an unfolded From; `odd` is its deviation from the small grammar.
 pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
     let value = &value[..value.len().min(MAX_FROM)];
@@ -172,15 +175,16 @@ fn holds(text: &str, address: &str) -> bool {
 fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     let mut visible = Vec::with_capacity(value.len());
     let mut rest = value;
+    let last_bracket = memchr::memrchr(b'<', value);
+    let is_before_bracket =
+        |rest: &&[u8]| last_bracket.is_some_and(|at| at >= value.len() - rest.len());
 
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'=' if encoded_word(rest)
-                .is_some_and(|after| memchr::memchr(b'<', after).is_some()) =>
-            {
+            b'=' if let Some(after) = encoded_word(rest).filter(is_before_bracket) => {
                 visible.push(b' ');
-                rest = encoded_word(rest).unwrap_or(rest);
+                rest = after;
             }
             b'"' => {
                 let (quoted, after) = quoted(rest)?;
@@ -205,12 +209,10 @@ fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the text after an encoded word (RFC 2047, 2), of which the `=` has been read.
 fn encoded_word(text: &[u8]) -> Option<&[u8]> {
-    let word = &text[..text
-        .iter()
-        .position(u8::is_ascii_whitespace)
-        .unwrap_or(text.len())];
-
-    let inner = word.strip_prefix(b"?")?;
+    let inner = text.strip_prefix(b"?")?;
+    let inner = &inner[..inner.len().min(MAX_WORD)];
+    let word_end = inner.iter().position(u8::is_ascii_whitespace);
+    let inner = &inner[..word_end.unwrap_or(inner.len())];
     let end = memchr::memmem::find(inner, b"?=")?;
 
     // The `?=` may be that of `?Q?=`, where the encoded text begins with an escape.
