@@ -137,7 +137,7 @@ impl Contents {
         if contents.text.trim().is_empty() {
             contents.text = take(&mut hidden.text);
         }
-        contents.aside = if is_reply(header, &contents.text) {
+        contents.aside = if answers(&contents.text) {
             lines.quoted = Run::default();
             pages.pairs.quoted = Run::default();
             hidden.text
@@ -354,13 +354,15 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Whether somebody answers what a text quotes, and says something above it. What they quote is
-/// over, and is no alert. A mail that quotes another as a whole passes it on.
-fn is_reply(header: &[u8], text: &str) -> bool {
-    let answers = |name: &[u8]| first(header, name).is_some_and(|ids| !ids.trim_ascii().is_empty());
+/// Whether a text says something above what it quotes: it answers that, which is over, and is no
+/// alert. A mail that quotes another as a whole passes it on.
+///
+/// In-Reply-To and References would say so too, but many signatures do not cover them, so that
+/// anybody could take them away.
+fn answers(text: &str) -> bool {
     let says = |line: &str| line.contains(char::is_alphanumeric);
     let mut own = text.lines().take_while(|line| unquoted(line).is_none());
-    (answers(b"In-Reply-To") || answers(b"References")) && own.any(says)
+    own.any(says)
 }
 
 /// Returns the text and the HTML of a mail that has both, unless they are the same words.

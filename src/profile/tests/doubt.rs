@@ -321,7 +321,8 @@ fn a_reply_is_not_the_alert_that_it_quotes() {
         let mail = format!("From: a@example.com\nSubject: x\n{header}\n{body}");
         only(PROFILE).read(mail.replace('\n', "\r\n").as_bytes())
     };
-    for header in ["In-Reply-To: <1@x>\n", "References: <1@x>\n"] {
+    // The fields may be unsigned, so that the reading does not depend on them.
+    for header in ["In-Reply-To: <1@x>\n", "References: <1@x>\n", ""] {
         let found = by(header, &format!("I look at it.\n\n{quoted}"));
         assert!(matches!(found[..], [Found::Unparsed { .. }]), "{found:?}");
         // Mail that is forwarded as a whole, and what the mail says itself, are read.
@@ -329,10 +330,6 @@ fn a_reply_is_not_the_alert_that_it_quotes() {
         let own = format!("Host: web1\nCheck: http\nStatus: DOWN\n\n{quoted}");
         assert_eq!(alert(&by(header, &own)[0]).key, "web1/http");
     }
-    assert_eq!(
-        alert(&by("", &format!("See:\n{quoted}"))[0]).key,
-        "web1/http"
-    );
 }
 
 /// Reads a mail with both parts. `each` says how the profile finds its items, if it has several.

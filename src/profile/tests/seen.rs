@@ -39,7 +39,7 @@ fn a_preheader_is_no_second_value() {
         html(&format!("<p>CAUTION: external</p>{HIDDEN}{alert}</div>")),
         html(&format!("<p>ID: 7</p>{HIDDEN}<p>State: DOWN</p></div>")),
         text("> ID: 7\r\n> State: DOWN"),
-        text("FYI\r\n\r\n> ID:\r\n>   7\r\n> State:\r\n>   DOWN"),
+        text("> ID:\r\n>   7\r\n> State:\r\n>   DOWN"),
         text("ID: 7\r\nState: DOWN\r\n\r\n> ID: 9\r\n> State: UP"),
     ] {
         let what = String::from_utf8_lossy(&mail);

@@ -167,6 +167,55 @@ async fn until_judged(bridge: &Bridge, number: u32) {
     }
 }
 
+/// A configuration that reads the pairs of its own sender's mail.
+fn config_of_pairs(dns: &str) -> String {
+    let config = config(dns);
+    let (before, _) = config.split_once("profiles:").unwrap();
+    format!(
+        "{before}profiles:
+  - name: pairs
+    match: {{ from: ['ops@{OWN}'] }}
+    fields: {{ key: \"{{{{ pairs['Host'] }}}}\", status: \"{{{{ pairs['Status'] }}}}\" }}
+    status: {{ trigger: [DOWN], resolve: [UP], otherwise: unparsed }}
+"
+    )
+}
+
+/// A mail of now with this body, as its sender signs it: whether it is a reply is not covered.
+fn reply(fields: &str, body: &str) -> Vec<u8> {
+    let mail = String::from_utf8(list(OWN, &[])).unwrap();
+    let (header, _) = mail.split_once("\r\n\r\n").unwrap();
+    let mail = format!("{header}\r\n{fields}\r\n{body}");
+    let covered = json!({ "headers": ["from", "to", "subject", "date", "message-id"] });
+    signed(mail.as_bytes(), OWN, covered)
+}
+
+#[tokio::test]
+async fn what_a_genuine_reply_quotes_closes_nothing_without_its_unsigned_fields_either() {
+    let zone = zone_of_profiles();
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), &config_of_pairs(&zone.address));
+    let opening = reply("", "Host: web1\r\nStatus: DOWN\r\n");
+    assert_eq!(bridge.post(&opening).await.unwrap(), 202);
+
+    let references = "References: <1@monitor.example>\r\n";
+    let answer = reply(
+        references,
+        "I look at it.\r\n\r\n> Host: web1\r\n> Status: UP\r\n",
+    );
+    let without = altered(&answer, references, "");
+    // The second is known as the same that cannot be read.
+    for (number, mail, outcome) in [(2, answer, "unparsed"), (3, without, "duplicate")] {
+        assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+        until_judged(&bridge, number).await;
+
+        let mail = shown(&bridge, number);
+        assert_eq!(mail["authenticity"]["verdict"], "pass", "{mail:#}");
+        assert_eq!(mail["outcome"], outcome, "{mail:#}");
+    }
+    assert_eq!(shown(&bridge, 1)["outcome"], "opened");
+}
+
 #[tokio::test]
 async fn a_name_that_looks_like_the_sender_is_not_the_sender() {
     let zone = zone_of_profiles();
