@@ -665,9 +665,14 @@ async fn an_oversized_request_is_refused() {
 #[tokio::test]
 async fn sns_that_cannot_be_reached_is_a_reason_to_come_again() {
     let bridge = Bridge::start().await;
-    bridge.sns.fail(true);
-    assert_eq!(bridge.status(&Recorded::read("ses")).await, 503);
-    bridge.sns.fail(false);
+    for status in [500, 503, 408, 425, 429] {
+        bridge.sns.fail(status);
+        let answer = bridge.status(&Recorded::read("ses")).await;
+        assert_eq!(answer, 503, "after {status}");
+    }
+    bridge.sns.fail(403);
+    assert_eq!(bridge.status(&Recorded::read("ses")).await, 403);
+    bridge.sns.recover();
     assert_eq!(bridge.status(&Recorded::read("ses")).await, 202);
     bridge.running.stop().await;
 }

@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
 };
 
@@ -44,7 +44,8 @@ pub struct Sns {
 struct Shared {
     certificate: Vec<u8>,
     asked: Mutex<Vec<String>>,
-    failing: AtomicBool,
+    /// The status that answers every request; 0 for none.
+    failing: AtomicU16,
 }
 
 impl Sns {
@@ -73,7 +74,7 @@ impl Sns {
         let shared = Arc::new(Shared {
             certificate,
             asked: Mutex::default(),
-            failing: false.into(),
+            failing: 0.into(),
         });
         tokio::spawn(serve(
             listener,
@@ -111,8 +112,14 @@ impl Sns {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    pub fn fail(&self, failing: bool) {
-        self.shared.failing.store(failing, Ordering::SeqCst);
+    /// Answers every request with a status from now on.
+    pub fn fail(&self, status: u16) {
+        self.shared.failing.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers as it should again.
+    pub fn recover(&self) {
+        self.fail(0);
     }
 }
 
@@ -206,8 +213,9 @@ fn recorded(name: &str) -> Vec<u8> {
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     let asked = request.uri().to_string();
     shared.asked.lock().unwrap().push(asked.clone());
-    let (status, body) = if shared.failing.load(Ordering::SeqCst) {
-        (500, Bytes::new())
+    let failing = shared.failing.load(Ordering::SeqCst);
+    let (status, body) = if failing > 0 {
+        (failing, Bytes::new())
     } else if asked == CERTIFICATE {
         (200, shared.certificate.clone().into())
     } else if asked.starts_with("/?Action=ConfirmSubscription&") {

@@ -22,7 +22,6 @@ pub trait Fetch: Send + Sync {
 /// Why there is no document.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The server refused, which another attempt does not change.
     #[error("the server answered {0}")]
     Status(u16),
     #[error("too many documents are being fetched")]
@@ -31,6 +30,15 @@ pub enum FetchError {
     TooLarge,
     #[error("the server cannot be reached: {0}")]
     Unreachable(#[from] reqwest::Error),
+}
+
+impl FetchError {
+    /// Returns whether the server refused, and another attempt does not change that. A request that
+    /// took too long, came too early or is one of too many may succeed later (RFC 9110, RFC 8470,
+    /// RFC 6585).
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Status(status @ 400..500) if ![408, 425, 429].contains(status))
+    }
 }
 
 /// Network access with verified certificates, no redirects, and bounds on time and size.

@@ -80,7 +80,7 @@ impl Ses {
             %error,
             "the certificate of SNS cannot be obtained"
         );
-        if matches!(error, FetchError::Status(400..500)) {
+        if error.is_final() {
             Refusal::Forged
         } else {
             Refusal::NotFetched
