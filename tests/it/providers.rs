@@ -546,6 +546,30 @@ async fn only_the_configured_topics_subscription_is_confirmed() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_ends_is_told_until_the_next_mail() {
+    let bridge = Bridge::start().await;
+    let url = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription";
+    let ended = |topic: &str| sns("UnsubscribeConfirmation", topic, "m", Some(url));
+
+    // Whoever cannot sign ends nothing, nor does another topic.
+    let forged = ended(TOPIC).replaced("\"Message\":\"m\"", "\"Message\":\"n\"");
+    assert_eq!(bridge.status(&forged).await, 403);
+    let others = ended(&TOPIC.replace("alerts", "others"));
+    assert_eq!(bridge.status(&others).await, 403);
+    assert_eq!(bridge.kept_out("ses"), None);
+
+    assert_eq!(bridge.status(&ended(TOPIC)).await, 200);
+    let told = bridge.kept_out("ses").unwrap();
+    assert!(
+        told.contains("subscribe its address to the topic again"),
+        "{told}"
+    );
+    assert_eq!(bridge.status(&Recorded::read("ses")).await, 202);
+    assert_eq!(bridge.kept_out("ses"), None);
+    bridge.running.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_the_providers_but_no_mail_says_what_to_change_there() {
     let bridge = Bridge::start().await;
     let read = Recorded::read;

@@ -92,4 +92,6 @@ pub(super) enum Opened {
     Mail(Bytes, Option<Claim>),
     /// A matter between the provider and this webhook, which is settled.
     Settled,
+    /// The provider's word that it posts no more mail. The sentence says what to do about it.
+    Ended(&'static str),
 }

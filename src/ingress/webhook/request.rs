@@ -143,6 +143,10 @@ impl Doors {
                 Ok(answer::stored(id, door.protocol.stored()))
             }
             Opened::Settled => Ok(answer::settled()),
+            Opened::Ended(why) => {
+                self.health.held_no_mail(&door.name, why, self.clock.now());
+                Ok(answer::settled())
+            }
         }
     }
 

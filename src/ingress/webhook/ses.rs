@@ -32,6 +32,10 @@ mod topic;
 /// delivery policy.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
 
+/// What to do about a subscription that has ended.
+const ENDED: &str = "Amazon SNS has ended the subscription of this webhook to the topic, so that no \
+                     more mail arrives: subscribe its address to the topic again.";
+
 /// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::TopicArn],
@@ -172,7 +176,7 @@ impl Protocol for Ses {
                     topic = self.topic.arn(),
                     "the SNS topic has unsubscribed this webhook: no more mail arrives"
                 );
-                Ok(Opened::Settled)
+                Ok(Opened::Ended(ENDED))
             }
             _ => Err(Refusal::Unreadable.into()),
         }
