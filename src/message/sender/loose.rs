@@ -25,7 +25,7 @@ const ESCAPES: [(&str, &str); 6] = [
 const MAX_FROM: usize = 64 << 10;
 
 /// The maximum length of an encoded word that is a name, in bytes. RFC 2047, 2 allows 75.
-const MAX_WORD: usize = 1 << 10;
+const MAX_WORD: usize = 256;
 
 /// Determines the sender from an unfolded From; `odd` is its deviation from the small grammar.
 pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
