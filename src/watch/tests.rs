@@ -409,21 +409,16 @@ async fn a_loss_at_an_ingress_of_several_replicas_is_told_once_and_not_ended_by_
     };
     night.works("smtp");
     other.works("smtp");
-    let health = night.watch.health.clone();
-    let lost: [(&str, &dyn Fn(Timestamp)); 2] = [
-        ("refused-mail", &|now| {
-            health.refused("smtp", "It is too large.", now)
-        }),
-        ("no-mail", &|now| {
-            health.held_no_mail("smtp", "Send it raw.", now)
-        }),
-    ];
-    for (name, lose) in lost {
+    for name in ["refused-mail", "no-mail"] {
         let (told, over) = (
             format!("trigger self:{name}:smtp pager"),
             format!("resolve self:{name}:smtp pager"),
         );
-        lose(night.now());
+        let health = &night.watch.health;
+        match name {
+            "no-mail" => health.held_no_mail("smtp", "Send it raw.", night.now()),
+            _ => health.refused("smtp", "It is too large.", night.now()),
+        }
         other.watch.health.held_mail("smtp");
         for _ in 0..3 {
             night.pass(1).await;
