@@ -82,15 +82,15 @@ fn without_opaque(html: &str) -> String {
         }
 
         let kind = OPAQUE.iter().position(|name| begins(tag, name));
-        from = match kind.and_then(|kind| ends.end_of(kind, at)) {
-            Some(end) => match our_tag(&html[at..end]) {
-                Some(tag) => {
-                    left.push_str(tag);
-                    at + tag.len()
-                }
-                None => end,
-            },
-            None => {
+        let end = kind.and_then(|kind| ends.end_of(kind, at));
+        let ours = end.and_then(|end| our_tag(&html[at..end]));
+        from = match (end, ours) {
+            (_, Some(tag)) => {
+                left.push_str(tag);
+                at + tag.len()
+            }
+            (Some(end), None) => end,
+            (None, None) => {
                 left.push('<');
                 at + 1
             }
