@@ -60,7 +60,8 @@ pub fn domain(header: &[u8]) -> Option<String> {
         .copied()
         .filter(|byte| !matches!(byte, b'\r' | b'\n'))
         .collect();
-    let address = std::str::from_utf8(address(&unfolded).ok()?).ok()?;
+    let address = address(without_name_behind(&unfolded)).ok()?;
+    let address = std::str::from_utf8(address).ok()?;
     let (_, domain) = address.rsplit_once('@')?;
     Some(domain.trim_end_matches('.').to_ascii_lowercase())
 }
@@ -223,6 +224,20 @@ fn is_configured(address: &[u8], configured: &[String]) -> bool {
         known.eq_ignore_ascii_case(address)
             || (known.starts_with(b"@") && known.eq_ignore_ascii_case(domain))
     })
+}
+
+/// Returns an unfolded From without the comment behind it, which is the sender's name in
+/// `a@b (Name)`, unless a program could find anything but a name in it.
+fn without_name_behind(value: &[u8]) -> &[u8] {
+    let is_plain = |byte: &u8| !byte.is_ascii_control() && !b"()<>@,;:\"\\[]=%&".contains(byte);
+    let split = trim(value).strip_suffix(b")").and_then(|rest| {
+        let at = memchr::memrchr(b'(', rest)?;
+        Some((&rest[..at], &rest[at + 1..]))
+    });
+    match split {
+        Some((before, name)) if name.iter().all(is_plain) => before,
+        _ => value,
+    }
 }
 
 /// Returns the single address of an unfolded From.

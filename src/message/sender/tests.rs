@@ -209,3 +209,30 @@ fn an_empty_list_of_senders_knows_nobody() {
         Sender::Other(_)
     ));
 }
+
+#[test]
+fn a_name_behind_the_address_leaves_its_domain_certain() {
+    let domain_of = |from: &str| domain(format!("From: {from}\r\n").as_bytes());
+    for from in [
+        "a@b.example",
+        "a@b.example (Name)",
+        "a@B.example(Zoë of 2.1) ",
+        "Name <a@b.example>",
+        "Name <a@b.example> (Team)",
+    ] {
+        assert_eq!(domain_of(from).as_deref(), Some("b.example"), "{from}");
+    }
+    for from in [
+        "a@b.example (x@c.example)",
+        "a@b.example (x) (y)",
+        "a@b.example ((x))",
+        "a@b.example (\"x\")",
+        "a@b.example (x=40c.example)",
+        "(Name) a@b.example",
+        "a@b.example, c@d.example (Name)",
+        "a@b.example (x",
+        "(Name)",
+    ] {
+        assert_eq!(domain_of(from), None, "{from}");
+    }
+}
