@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::receiver::{Receivers, Settings, Texts, sample};
 
-/// Returns the settings of an integration whose receipt is its vendor's, and the vendor's reply with
-/// an id.
+/// Returns the settings of integrations whose receipts are their vendors', and the vendors' replies
+/// with an id.
 fn vendors(id: &str) -> [(Value, u16, Value); 5] {
     [
         (

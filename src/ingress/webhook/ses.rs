@@ -33,8 +33,8 @@ mod topic;
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
 
 /// What to do about a subscription that has ended.
-const ENDED: &str = "Amazon SNS has ended the subscription of this webhook to the topic, so that no \
-                     more mail arrives: subscribe its address to the topic again.";
+const ENDED: &str = "Amazon SNS has ended the subscription of this webhook to the topic, so that \
+                     no more mail arrives: subscribe its address to the topic again.";
 
 /// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
