@@ -424,7 +424,7 @@ async fn a_loss_at_an_ingress_of_several_replicas_is_told_once_and_not_ended_by_
             night.pass(1).await;
             other.look().await;
         }
-        assert_eq!(night.told_of(name).await, [told.clone()]);
+        assert_eq!(night.told_of(name).await, [told.as_str()]);
 
         // Whichever looks first a day later ends it.
         *night.now.lock().unwrap() += SignedDuration::from_hours(24);
