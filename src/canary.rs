@@ -287,7 +287,7 @@ mod tests {
         }
     }
 
-    /// What flights show if a canary is sent every five minutes and may take one.
+    /// Returns what flights show if a canary is sent every five minutes and may take one.
     fn told(flights: &[Flight], now: i64) -> String {
         let settings = Settings {
             every: Duration::from_secs(300),

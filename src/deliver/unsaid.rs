@@ -11,12 +11,12 @@ pub(super) struct Unsaid {
     /// The receiver's credentials, which are neither kept nor shown.
     credentials: Keys,
     /// The same, and the values from the environment in the integration's texts, which are not
-    /// shown but kept in receipts.
+    /// shown but kept in receipts. `None` if there are none, so that a reply is searched once.
     ///
     /// Such a value may be a credential, but also a channel or a domain. Then receipts contain it
     /// by right, and a receipt that was altered ends no alert. A text that is known to be a
     /// credential is no part of an alert's name.
-    all: Keys,
+    all: Option<Keys>,
 }
 
 impl Unsaid {
@@ -29,7 +29,9 @@ impl Unsaid {
         given: impl Iterator<Item = &'a str>,
     ) -> Self {
         let credentials = keys.hiding(client.hidden(request));
-        let all = credentials.clone().hiding(given);
+        let mut given = given.peekable();
+        let are_any = given.peek().is_some();
+        let all = are_any.then(|| credentials.clone().hiding(given));
         Self { credentials, all }
     }
 
@@ -43,8 +45,9 @@ impl Unsaid {
     pub(super) fn judged(&self, reply: &Reply, judge: impl Fn(&Reply) -> Verdict) -> Verdict {
         let verdict = judge(reply);
         let kept = scrubbed(reply, &self.credentials);
-        let shown = scrubbed(reply, &self.all);
-        if kept == *reply && shown == *reply {
+        let apart = self.all.as_ref().map(|all| scrubbed(reply, all));
+        let shown = apart.as_ref().unwrap_or(&kept);
+        if kept == *reply && shown == reply {
             return verdict;
         }
 
@@ -60,7 +63,7 @@ impl Unsaid {
             (verdict, _) => verdict,
         };
 
-        let said = judge(&shown);
+        let said = judge(shown);
         let is_alike = next::result(&said) == next::result(&verdict);
         worded(verdict, |_| match said {
             Verdict::Retry { detail, .. }
@@ -70,13 +73,14 @@ impl Unsaid {
             {
                 detail
             }
-            _ => status::detail(&shown),
+            _ => status::detail(shown),
         })
     }
 
     /// Returns the verdict without any of these texts in its detail, even the briefest.
     pub(super) fn shown(&self, verdict: Verdict) -> Verdict {
-        worded(verdict, |detail| self.all.shown(&detail))
+        let all = self.all.as_ref().unwrap_or(&self.credentials);
+        worded(verdict, |detail| all.shown(&detail))
     }
 }
 

@@ -248,12 +248,13 @@ fn decoded(value: &str, encoded: bool, begins: bool) -> String {
 /// them may end.
 #[derive(Default)]
 struct Comments {
-    /// The length of the text that follows each comment, by that from its beginning on.
+    /// The number of bytes behind each comment. The key is the number from its beginning on, both
+    /// up to the end of the value.
     behind: HashMap<usize, usize>,
 }
 
 impl Comments {
-    /// Finds the comments, which may stand within each other. A comment that never ends is no
+    /// Finds the comments, which may be nested. A comment that never ends is no
     /// comment.
     fn of(text: &str) -> Self {
         let mut comments = Self::default();
@@ -272,7 +273,7 @@ impl Comments {
         comments
     }
 
-    /// Skips white space and comments at the beginning of a rest of the value.
+    /// Skips white space and comments at the beginning of `rest`, which is an end of the value.
     fn skip<'a>(&self, rest: &'a str) -> &'a str {
         let mut rest = rest.trim_ascii_start();
         while rest.starts_with('(')

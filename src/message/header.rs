@@ -56,8 +56,8 @@ pub(super) const OF_MAILS: [&[u8]; 7] = [
 /// The maximum number of lines of a gateway's banner in a header.
 const MAX_BANNER: usize = 16;
 
-/// The number of places from which on no more are looked for at which a header may name a boundary.
-/// An ordinary header has two: one behind the equals sign, and one behind the quote.
+/// The largest number of places in a header that are tried as the beginning of a boundary. An
+/// ordinary header has two: one behind the equals sign, and one behind the quote.
 const MAX_BOUNDARIES: usize = 16;
 
 /// The longest text between the name of a boundary's parameter and the boundary, in bytes.

@@ -77,7 +77,7 @@ fn judged(
 
     let keys = Keys::Read(Texts::default()).hiding(credentials.iter().copied());
     let unsaid = Unsaid {
-        all: keys.clone().hiding(given.iter().copied()),
+        all: (!given.is_empty()).then(|| keys.clone().hiding(given.iter().copied())),
         credentials: keys,
     };
     sample::parcel(&trigger, |parcel| {

@@ -32,7 +32,7 @@ mod topic;
 /// delivery policy.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(2);
 
-/// What to do about a subscription that has ended.
+/// The text of the alarm about a subscription that has ended.
 const ENDED: &str = "Amazon SNS has ended the subscription of this webhook to the topic, so that \
                      no more mail arrives: subscribe its address to the topic again.";
 
